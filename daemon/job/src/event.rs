@@ -1,0 +1,115 @@
+//! What a worker says while it works: one line of JSON each, appended to `events.jsonl` (the truth) and
+//! printed on stdout (which only wakes the supervisor).
+//!
+//! After a crash the steps since the last checkpoint are done and told again: a reader takes the last line
+//! for a step.
+
+use crate::{outcome::Failure, scores::Scores};
+use serde::{Deserialize, Serialize};
+
+/// Longest line that a reader accepts; a longer one was not written by ours.
+pub const LINE_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Milliseconds since 1970, UTC.
+    pub at_ms: u64,
+    pub attempt: u32,
+    pub event: Event,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A worker runs; `resumed_from` is the step of the checkpoint it continues.
+    Started {
+        pid: u32,
+        version: String,
+        resumed_from: Option<u64>,
+    },
+    /// A stage begins. `total` counts its units where they are known.
+    Phase {
+        phase: Phase,
+        total: Option<u64>,
+    },
+    /// The running stage has done this many units.
+    Progress {
+        done: u64,
+        total: Option<u64>,
+    },
+    /// One optimizer step.
+    Step(Step),
+    /// An evaluation of the validation split (or, at the end, of the split that the report is about).
+    Evaluation {
+        step: u64,
+        epoch: f64,
+        scores: Scores,
+        best: bool,
+    },
+    /// `trainable` changed because the recipe said so.
+    Unfrozen {
+        epoch: u32,
+        trainable_tensors: u64,
+        trainable_parameters: u64,
+    },
+    Checkpoint {
+        step: u64,
+    },
+    /// Something a person should know that does not stop the job.
+    Warning {
+        message: String,
+    },
+    /// The unproven model lies on disk.
+    Trained {
+        steps: u64,
+        best_step: u64,
+        seconds: f64,
+    },
+    /// A stop signal was obeyed; a checkpoint of this step exists (0: none needed).
+    Stopped {
+        step: u64,
+    },
+    /// `model/` and `done.json` are there.
+    Done {
+        metric: String,
+        score: f64,
+    },
+    Failed {
+        failure: Failure,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Unpacking,
+    Reading,
+    Tokenizing,
+    Loading,
+    Pulling,
+    /// The frozen body runs once over every example.
+    Caching,
+    Training,
+    Evaluating,
+    Exporting,
+    Proving,
+    Predicting,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Counts from 1: the number of updates done.
+    pub step: u64,
+    pub steps: u64,
+    /// Epochs done, with the fraction of the running one.
+    pub epoch: f64,
+    pub loss: f64,
+    pub lr: f64,
+    /// L2 norm over all trainable gradients, before clipping.
+    pub grad_norm: f64,
+    pub examples: u64,
+    /// Tokens with the padding, and without.
+    pub tokens: u64,
+    pub tokens_padded: u64,
+    pub seconds: f64,
+}

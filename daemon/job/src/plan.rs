@@ -1,0 +1,119 @@
+//! `plan.json`: the recipe with every default decided, the tensors that train, and the facts of data and
+//! model that the decisions rest on. A resumed attempt obeys the plan that it finds; it decides nothing anew.
+
+use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task, Unfreeze};
+use crate::scores::Split;
+use serde::{Deserialize, Serialize};
+
+pub const PLAN_VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub version: u32,
+    pub finetuned: String,
+    pub libtorch: String,
+    pub task: Task,
+    pub model: ModelPlan,
+    pub freeze: FreezePlan,
+    pub data: DataPlan,
+    pub train: TrainPlan,
+    pub eval: EvalPlan,
+    pub save: SaveChoice,
+    pub threads: u32,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelPlan {
+    /// As the recipe names it.
+    pub base: String,
+    /// Where it was found.
+    pub folder: String,
+    /// `bert`, `roberta`, `distilbert`.
+    pub architecture: String,
+    /// blake3 of the base's weights file, hex.
+    pub weights_hash: String,
+    pub head: Head,
+    pub dropout: f64,
+    pub attention_dropout: f64,
+    pub load: LoadSummary,
+}
+
+/// How the checkpoint's tensors met the model's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadSummary {
+    pub loaded: u64,
+    /// In the model, not in the checkpoint: initialised by seed (only heads may be).
+    pub missing: Vec<String>,
+    /// In the checkpoint, not in the model: left out.
+    pub surplus: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreezePlan {
+    pub train: Vec<Pattern>,
+    pub unfreeze: Vec<Unfreeze>,
+    pub layer_decay: f64,
+    /// At the start of training.
+    pub trainable: Vec<TensorPlan>,
+    pub frozen: Vec<TensorPlan>,
+    pub trainable_parameters: u64,
+    pub frozen_parameters: u64,
+    /// The frozen body runs once per example and what it gave is kept.
+    pub cached: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TensorPlan {
+    pub name: String,
+    pub shape: Vec<i64>,
+    /// Factor on the learning rate (layer decay).
+    pub lr_scale: f64,
+    pub weight_decay: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataPlan {
+    pub classes: Vec<String>,
+    pub text_column: Option<String>,
+    pub label_column: Option<String>,
+    pub train: u64,
+    pub validation: u64,
+    pub test: u64,
+    pub max_tokens: u32,
+    pub content_hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainPlan {
+    pub epochs: u32,
+    pub batch: u32,
+    pub accumulate: u32,
+    /// Updates in one epoch, and in all.
+    pub steps_per_epoch: u64,
+    pub steps: u64,
+    pub warmup_steps: u64,
+    pub lr: f64,
+    pub optimizer: Optimizer,
+    pub weight_decay: f64,
+    pub schedule: Schedule,
+    pub clip: Option<f64>,
+    pub label_smoothing: f64,
+    pub class_weights: ClassWeights,
+    /// One for each class where `class_weights` is not `none`.
+    pub class_weight_values: Vec<f64>,
+    pub patience: Option<u32>,
+    pub bucket: bool,
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalPlan {
+    pub metrics: Vec<String>,
+    pub best: String,
+    /// Absent: at the end of each epoch.
+    pub every_steps: Option<u64>,
+    /// The split that the report is about: test where there is one, else validation.
+    pub report_on: Split,
+}

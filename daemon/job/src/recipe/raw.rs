@@ -1,0 +1,177 @@
+//! A recipe as typed: every key optional, unknown keys refused, values not yet judged.
+
+use super::RecipeError;
+use serde::Deserialize;
+
+/// A recipe is a page of text; more was not written by a person.
+const BYTES_MAX: usize = 64 * 1024;
+/// Real recipes nest three levels. The TOML parser recurses, so depth is judged before it runs.
+const DEPTH_MAX: usize = 16;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub task: Option<String>,
+    pub model: Option<RawModel>,
+    pub freeze: Option<RawFreeze>,
+    pub data: Option<RawData>,
+    pub train: Option<RawTrain>,
+    pub eval: Option<RawEval>,
+    pub save: Option<RawSave>,
+    pub plugins: Option<RawPlugins>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModel {
+    pub base: Option<String>,
+    pub head: Option<String>,
+    pub dropout: Option<f64>,
+    pub attention_dropout: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFreeze {
+    pub train: Option<Vec<String>>,
+    pub unfreeze: Option<Vec<RawUnfreeze>>,
+    pub layer_decay: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUnfreeze {
+    pub epoch: u32,
+    pub train: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawData {
+    pub text: Option<String>,
+    pub label: Option<String>,
+    pub validation: Option<f64>,
+    pub test: Option<f64>,
+    pub max_tokens: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTrain {
+    pub epochs: Option<u32>,
+    pub batch: Option<u32>,
+    pub accumulate: Option<u32>,
+    pub lr: Option<f64>,
+    pub optimizer: Option<String>,
+    pub betas: Option<(f64, f64)>,
+    pub eps: Option<f64>,
+    pub momentum: Option<f64>,
+    pub nesterov: Option<bool>,
+    pub weight_decay: Option<f64>,
+    pub schedule: Option<String>,
+    pub warmup: Option<f64>,
+    pub clip: Option<f64>,
+    pub label_smoothing: Option<f64>,
+    pub class_weights: Option<String>,
+    pub patience: Option<u32>,
+    pub bucket: Option<bool>,
+    pub seed: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEval {
+    pub metrics: Option<Vec<String>>,
+    pub best: Option<String>,
+    pub every_steps: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSave {
+    pub every_steps: Option<u64>,
+    pub every_epochs: Option<u32>,
+    pub every_minutes: Option<f64>,
+    pub keep: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlugins {
+    pub load: Option<Vec<String>>,
+}
+
+pub(super) fn parse(text: &str) -> Result<Raw, RecipeError> {
+    if BYTES_MAX < text.len() {
+        return Err(RecipeError { line: None, message: format!("longer than {BYTES_MAX} bytes") });
+    }
+    check_depth(text)?;
+    toml::from_str(text).map_err(|err| readable(text, &err))
+}
+
+/// Counts brackets and dots without regard to strings: a recipe has no use for so many of either.
+fn check_depth(text: &str) -> Result<(), RecipeError> {
+    let mut depth = 0_usize;
+    for (line_idx, line) in text.lines().enumerate() {
+        let key_dots = line.split(['=', '#']).next().unwrap_or("").matches('.').count();
+        for c in line.chars() {
+            match c {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if DEPTH_MAX < depth || DEPTH_MAX < key_dots {
+                return Err(RecipeError { line: Some(line_idx + 1), message: format!("nested deeper than {DEPTH_MAX} levels") });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The toml crate's message, with a suggestion for a mistyped key.
+fn readable(text: &str, err: &toml::de::Error) -> RecipeError {
+    let at = err.span().map(|span| span.start);
+    let line = at.map(|at| 1 + text[..at.min(text.len())].matches('\n').count());
+    let full = err.message();
+    let mut names = full.split('`').skip(1).step_by(2);
+    let message = match names.next() {
+        Some(key) if full.starts_with("unknown field") => {
+            let known: Vec<&str> = names.collect();
+            let table = at.and_then(|at| table_at(text, at)).map(|it| format!(" in [{it}]")).unwrap_or_default();
+            let hint = suggestion(key, &known);
+            let hint = if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
+            format!("unknown key `{key}`{table}{hint}")
+        }
+        _ => full.trim_end().to_string(),
+    };
+    RecipeError { line, message }
+}
+
+fn table_at(text: &str, at: usize) -> Option<&str> {
+    text[..at].lines().rev().map(str::trim).find_map(|line| line.strip_prefix('[')?.split(']').next())
+}
+
+/// `: did you mean ...?` where one of the known names is close, else nothing.
+pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
+    let score = |name: &&&str| (strsim::jaro_winkler(typed, name) * 1000.0) as u32;
+    match known.iter().max_by_key(score).filter(|name| 800 < score(name)) {
+        Some(name) => format!(": did you mean `{name}`?"),
+        None => String::new(),
+    }
+}
+
+/// Where a dotted field stands in the text, as `[table]` and `key` or as a dotted key.
+pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
+    let mut table = String::new();
+    for (line_idx, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(rest) = line.strip_prefix('[') {
+            table = format!("{}.", rest.split(']').next().unwrap_or("").trim());
+        } else if let Some((key, _)) = line.split_once('=')
+            && format!("{table}{}", key.trim()) == field
+        {
+            return Some(line_idx + 1);
+        }
+    }
+    None
+}

@@ -1,0 +1,43 @@
+//! Names of the files in a run folder, so that nobody spells one twice.
+
+pub const DROP: &str = "drop";
+pub const SPEC: &str = "spec.json";
+pub const PLAN: &str = "plan.json";
+pub const DATA: &str = "data.json";
+/// Every quarantined row or file, one JSON object a line; `data.json` shows the first ones.
+pub const QUARANTINE: &str = "quarantine.jsonl";
+pub const EVENTS: &str = "events.jsonl";
+/// What a worker printed on stderr, the last attempt at the end.
+pub const LOG: &str = "worker.log";
+pub const CHECKPOINTS: &str = "checkpoints";
+/// Unpacked archives and other things that may be made again; gone when the job is done.
+pub const STAGING: &str = "staging";
+/// The trained model before its proof; renamed to [`MODEL`] by the proof.
+pub const UNPROVEN: &str = "model.unproven";
+pub const MODEL: &str = "model";
+/// What training ended with: the facts that the proof compares with. Its presence means "trained".
+pub const TRAINED: &str = "trained.json";
+pub const PREDICTIONS: &str = "predictions.csv";
+pub const REPORT: &str = "report.html";
+pub const TENSORBOARD: &str = "tensorboard";
+pub const DONE: &str = "done.json";
+pub const FAILED: &str = "failed.json";
+
+/// The folder of a run below `runs/`: `0007-tweets` for job 7 from a drop called `tweets.csv`.
+pub fn name(job: u64, drop: &str) -> String {
+    /// Longer names only make paths hard to read.
+    const NAME_CHARS_MAX: usize = 40;
+    let stem = drop.split('.').find(|part| !part.is_empty()).unwrap_or("drop");
+    let clean = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
+    let stem: String = stem.chars().take(NAME_CHARS_MAX).map(clean).collect();
+    format!("{job:04}-{stem}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_run_folder_is_named_after_job_and_drop() {
+        assert_eq!(super::name(7, "Tweets 2026.tar.gz"), "0007-tweets_2026");
+        assert_eq!(super::name(12345, "..écoute"), "12345-_coute");
+    }
+}

@@ -1,0 +1,79 @@
+//! The one file that a worker is given. Everything that it may know about the world outside the drop and
+//! the run folder stands here; a worker reads no configuration and no database.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+pub const SPEC_VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    pub version: u32,
+    pub job: u64,
+    /// Counts from 1.
+    pub attempt: u32,
+    pub action: Action,
+    /// The data set: a folder, an archive or one file. Absent for actions on a finished model.
+    pub drop: Option<PathBuf>,
+    /// The run folder. It exists.
+    pub run: PathBuf,
+    /// The recipe bound to the inbox or given on the command line; a `job.toml` in the drop wins.
+    pub recipe: Option<RecipeText>,
+    pub threads: u32,
+    /// Most memory that the worker may take for its data; beyond, allocation fails and the job says so.
+    pub memory_bytes: Option<u64>,
+    pub device: Device,
+    /// Where plugins may be loaded from.
+    pub plugins: Option<PathBuf>,
+}
+
+/// Recipe text with the file that it came from, for messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeText {
+    pub file: PathBuf,
+    pub text: String,
+}
+
+/// What a worker is started for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Drop to `model.unproven/` and `trained.json`; continues from the newest valid checkpoint.
+    Train,
+    /// `model.unproven/` is loaded from disk, evaluated and compared; ends with `model/` and `done.json`.
+    Prove,
+    /// Data report and plan, no training: `data.json` and `plan.json`.
+    Check,
+    /// Predicts with the finished model in `run`; results as `predictions.jsonl` lines on stdout.
+    Predict { inputs: Vec<String>, csv: Option<PathBuf> },
+    /// Fetches a base model into the cache.
+    Pull { base: String },
+    /// Describes a base model: architecture, tensors, load report. JSON on stdout.
+    Inspect { base: String },
+    /// libtorch, devices, threads: JSON on stdout.
+    Doctor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The first GPU if libtorch sees one, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+/// How a worker ends. Anything else is a crash.
+pub mod exit {
+    /// The action is finished.
+    pub const DONE: i32 = 0;
+    /// The spec was unusable; nothing was written.
+    pub const USAGE: i32 = 2;
+    /// The job can't succeed as it is: `failed.json` says why.
+    pub const FAILED: i32 = 3;
+    /// A stop signal came, a checkpoint was written: continue later.
+    pub const STOPPED: i32 = 4;
+}
