@@ -1,0 +1,46 @@
+# Everything that a person types. Each target does all that it needs, and may be repeated.
+#
+#   make demo        from nothing to a proven model, on real data
+#   make test        format, lints, build, every test
+#   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
+#   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions)
+#   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
+
+SHELL := /bin/bash
+PYTHON ?= python3
+CARGO ?= cargo
+ASSETS ?= .assets
+export FINETUNED_ASSETS := $(abspath $(ASSETS))
+
+.PHONY: demo test test-peers bench libtorch build assets tools clean-demo
+
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++ (or dnf install gcc-c++)"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: apt-get install python3 python3-pip"; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is missing for $(PYTHON): apt-get install python3-pip (or $(PYTHON) -m ensurepip)"; exit 1; }
+
+libtorch: tools
+	@if [ -n "$$LIBTORCH" ]; then echo "libtorch: yours, $$LIBTORCH"; else $(PYTHON) daemon/libtorch/fetch.py .libtorch $(if $(CUDA),--cuda); fi
+
+assets: tools
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) minilm tweets
+
+build: libtorch
+	$(CARGO) build --release --locked -p finetuned -p finetuned-worker
+
+demo: build assets
+	@$(PYTHON) tests/demo.py $(ASSETS)
+
+test: build assets
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --release --locked --workspace
+
+test-peers: build assets
+	@$(PYTHON) tests/peers/prepare.py .peers
+	.peers/bin/python -m pytest -q tests/peers
+
+bench: build assets
+	@$(PYTHON) tests/peers/prepare.py .peers
+	.peers/bin/python tests/bench/bench.py

@@ -1,0 +1,161 @@
+//! A run folder with a data set and a recipe, and workers started on it one after the other: the contract of
+//! spec, exit status and files, without a supervisor.
+
+use finetuned_job::event::{Event, Line};
+use finetuned_job::outcome::{Done, Failed};
+use finetuned_job::run_folder;
+use finetuned_job::spec::{Action, Device, RecipeText, SPEC_VERSION, Spec};
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Nothing in these tests takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Run {
+    home: tempfile::TempDir,
+    recipe: String,
+    attempt: u32,
+}
+
+/// The folder of the built binaries: the tests themselves lie below it.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let path = test.ancestors().nth(2).expect("target/PROFILE/deps").join(name);
+    assert!(path.exists(), "{} is missing: build first (`make test` does)", path.display());
+    path
+}
+
+pub fn tiny_bert() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny-bert")
+}
+
+/// `text,label` rows that can be learned: the label says which kind of word stands in the text. A pure function
+/// of its arguments.
+pub fn sentences(rows: u32, seed: u64) -> String {
+    const WORDS: [(&str, [&str; 8]); 2] = [
+        ("positive", ["good", "great", "lovely", "fine", "happy", "love", "bright", "warm"]),
+        ("negative", ["bad", "awful", "poor", "sad", "angry", "hate", "dark", "cold"]),
+    ];
+    const SUBJECTS: [&str; 8] = ["movie", "film", "book", "day", "food", "place", "song", "game"];
+    const ENDS: [&str; 4] = ["", " really", " but it was quite not so very long and we had two or three", " and i mean it"];
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut pick = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut text = String::from("text,label\n");
+    for row in 0..rows {
+        let (label, words) = WORDS[pick(2)];
+        let (subject, word, end) = (SUBJECTS[pick(8)], words[pick(8)], ENDS[pick(4)]);
+        text += &format!("the {subject} {row} was {word}{end},{label}\n");
+    }
+    text
+}
+
+impl Run {
+    /// A run over `data.csv` with this recipe, whose base model is the tiny BERT.
+    pub fn new(recipe: &str, csv: &str) -> Run {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(home.path().join("run")).expect("run folder");
+        fs::write(home.path().join("data.csv"), csv).expect("data");
+        let recipe = format!("model.base = {:?}\n{recipe}", tiny_bert());
+        Run { home, recipe, attempt: 0 }
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.home.path().join("run")
+    }
+
+    pub fn set_recipe(&mut self, recipe: &str) {
+        self.recipe = format!("model.base = {:?}\n{recipe}", tiny_bert());
+    }
+
+    pub fn start(&mut self, action: Action) -> Child {
+        self.attempt += 1;
+        let spec = Spec {
+            version: SPEC_VERSION,
+            job: 1,
+            attempt: self.attempt,
+            action,
+            drop: Some(self.home.path().join("data.csv")),
+            run: self.folder(),
+            recipe: Some(RecipeText { file: self.home.path().join("recipe.toml"), text: self.recipe.clone() }),
+            threads: 2,
+            memory_bytes: None,
+            device: Device::Cpu,
+            plugins: None,
+        };
+        let path = self.folder().join(run_folder::SPEC);
+        fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");
+        let log = File::options().create(true).append(true).open(self.folder().join(run_folder::LOG)).expect("log");
+        let quiet = std::process::Stdio::null();
+        Command::new(binary("finetuned-worker")).arg(&path).stdout(quiet).stderr(log).spawn().expect("the worker starts")
+    }
+
+    pub fn finish(&mut self, action: Action) -> ExitStatus {
+        let mut child = self.start(action);
+        wait(&mut child)
+    }
+
+    /// Trains and proves without disturbance.
+    pub fn complete(&mut self) -> Done {
+        for action in [Action::Train, Action::Prove] {
+            let status = self.finish(action);
+            assert!(status.success(), "{status}\n{}", self.log());
+        }
+        self.json(run_folder::DONE)
+    }
+
+    pub fn failed(&mut self, action: Action) -> Failed {
+        let status = self.finish(action);
+        assert_eq!(status.code(), Some(finetuned_job::spec::exit::FAILED), "{}", self.log());
+        self.json(run_folder::FAILED)
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> T {
+        let text = fs::read_to_string(self.folder().join(name)).unwrap_or_else(|err| panic!("{name}: {err}\n{}", self.log()));
+        serde_json::from_str(&text).unwrap_or_else(|err| panic!("{name}: {err}"))
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder().join(run_folder::LOG)).unwrap_or_default()
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        let text = fs::read_to_string(self.folder().join(run_folder::EVENTS)).unwrap_or_default();
+        text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
+    }
+
+    pub fn weights(&self) -> Vec<u8> {
+        fs::read(self.folder().join(run_folder::MODEL).join("model.safetensors")).expect("a finished model")
+    }
+
+    /// Waits until the events of the newest attempt fulfil a condition, or the worker has ended.
+    pub fn wait_for(&self, child: &mut Child, condition: impl Fn(&Event) -> bool) {
+        let before = self.events().len();
+        let start = Instant::now();
+        while child.try_wait().expect("a child").is_none() && !self.events().iter().skip(before).any(&condition) {
+            assert!(start.elapsed() < PATIENCE, "nothing happens: {:?}\n{}", self.events().last(), self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "the worker does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).expect("the child is there");
+}

@@ -1,0 +1,180 @@
+//! Stories of one run: what is proven, what stays frozen, what a kill costs.
+
+use crate::attempt::{Run, sentences, signal, tiny_bert, wait};
+use finetuned_job::event::Event;
+use finetuned_job::outcome::FailureKind;
+use finetuned_job::plan::Plan;
+use finetuned_job::run_folder;
+use finetuned_job::scores::Split;
+use finetuned_job::spec::{Action, exit};
+use rustix::process::Signal;
+use safetensors::SafeTensors;
+use std::fs;
+use std::time::Duration;
+
+/// All that exact resume must carry: dropout, momentum, a schedule, accumulation, unfreezing, the best step.
+const DEMANDING: &str = r#"
+model.dropout = 0.2
+[freeze]
+train = ["head", "last:1"]
+unfreeze = [{ epoch = 2, train = ["all"] }]
+layer_decay = 0.8
+[data]
+test = 0.2
+[train]
+epochs = 4
+batch = 8
+accumulate = 2
+lr = 3e-3
+schedule = "cosine"
+label_smoothing = 0.05
+class_weights = "auto"
+[eval]
+every_steps = 9
+[save]
+every_steps = 7
+"#;
+
+#[test]
+fn a_drop_becomes_a_proven_model() {
+    let mut run = Run::new("data.test = 0.2\n[train]\nepochs = 6\nlr = 3e-3\n", &sentences(400, 1));
+    let done = run.complete();
+    assert_eq!(done.split, Split::Test);
+    assert_eq!(done.proof.examples, 80);
+    assert!(0.9 < done.scores.metrics["accuracy"], "{:?}", done.scores.metrics);
+    assert!(done.baseline.metrics["accuracy"] < 0.65);
+    for name in ["model/model.safetensors", "model/config.json", "model/tokenizer.json", "model/README.md", "report.html", "predictions.csv"] {
+        assert!(run.folder().join(name).exists(), "{name}");
+    }
+    assert!(!run.folder().join(run_folder::UNPROVEN).exists());
+    let report = fs::read_to_string(run.folder().join("report.html")).unwrap();
+    assert!(report.contains("<svg") && !report.contains("http://") && !report.contains("<script src"));
+}
+
+#[test]
+fn what_is_frozen_stays_bit_for_bit() {
+    let mut run = Run::new("[freeze]\ntrain = ['head', 'last:1', '*.layer.0.*.LayerNorm.weight']\n[train]\nepochs = 2\nlr = 1e-2\n", &sentences(120, 2));
+    run.complete();
+    let plan: Plan = run.json(run_folder::PLAN);
+    assert!(!plan.freeze.cached && plan.freeze.frozen.len() > 10 && plan.freeze.trainable.len() > 10);
+    let (base, tuned) = (fs::read(tiny_bert().join("model.safetensors")).unwrap(), run.weights());
+    let (base, tuned) = (SafeTensors::deserialize(&base).unwrap(), SafeTensors::deserialize(&tuned).unwrap());
+    let same = |name: &str| {
+        let before = base.tensor(name.strip_prefix("bert.").unwrap_or(name)).ok()?;
+        Some(before.data() == tuned.tensor(name).unwrap().data())
+    };
+    for it in &plan.freeze.frozen {
+        assert_eq!(same(&it.name), Some(true), "{} was frozen", it.name);
+    }
+    // Embeddings of absent tokens and the like may stand still; whole tensors that train may not.
+    for it in plan.freeze.trainable.iter().filter(|it| it.name.starts_with("bert.")) {
+        assert_eq!(same(&it.name), Some(false), "{} was trained", it.name);
+    }
+}
+
+#[test]
+fn a_head_on_kept_features_learns_as_one_on_a_running_body() {
+    let recipe = |extra: &str| format!("model.dropout = 0.0\n[freeze]\ntrain = ['head'{extra}]\n[train]\nepochs = 3\nlr = 1e-2\nbucket = false\n");
+    let csv = sentences(200, 3);
+    let mut kept = Run::new(&recipe(""), &csv);
+    let with_cache = kept.complete();
+    assert!(kept.json::<Plan>(run_folder::PLAN).freeze.cached);
+    // A schedule that would unfreeze after the end keeps the same steps, but is no reason not to cache either;
+    // what must run the body each time is one trainable tensor in it, here one that gets no gradient to speak of.
+    let mut running = Run::new(&recipe(", 'bert.embeddings.token_type_embeddings.weight'").replace("lr = 1e-2", "lr = 1e-2\nweight_decay = 0.0"), &csv);
+    let without = running.complete();
+    assert!(!running.json::<Plan>(run_folder::PLAN).freeze.cached);
+    let (a, b) = (with_cache.scores.metrics["accuracy"], without.scores.metrics["accuracy"]);
+    assert!((a - b).abs() < 0.15, "{a} against {b}");
+}
+
+#[test]
+fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
+    let csv = sentences(230, 4);
+    let mut calm = Run::new(DEMANDING, &csv);
+    let undisturbed = calm.complete();
+    let steps = calm.json::<Plan>(run_folder::PLAN).train.steps;
+    assert!(30 < steps, "there is something to interrupt: {steps}");
+
+    // Points that differ from run to run; they are printed, so that a failure can be looked at.
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    let points: Vec<u64> = (0..4).map(|it| u64::from(seed.wrapping_mul(it * 2 + 1) >> 7) % 45 * 10).collect();
+    println!("killed {points:?} ms after the first step, and once while it publishes");
+    let mut killed = Run::new(DEMANDING, &csv);
+    for pause in points {
+        let mut child = killed.start(Action::Train);
+        killed.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
+        std::thread::sleep(Duration::from_millis(pause));
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+    assert!(killed.finish(Action::Train).success(), "{}", killed.log());
+    let mut child = killed.start(Action::Prove);
+    killed.wait_for(&mut child, |it| matches!(it, Event::Phase { phase: finetuned_job::event::Phase::Proving, .. }));
+    signal_if_alive(&mut child, Signal::KILL);
+    let done = killed.complete();
+
+    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
+    assert_eq!(done.scores, undisturbed.scores);
+    assert_eq!(killed.weights(), calm.weights());
+}
+
+fn signal_if_alive(child: &mut std::process::Child, which: Signal) {
+    if child.try_wait().unwrap().is_none() {
+        signal(child, which);
+        wait(child);
+    }
+}
+
+#[test]
+fn a_stop_signal_leaves_a_checkpoint_and_the_next_attempt_goes_on() {
+    let mut run = Run::new("[train]\nepochs = 40\npatience = 0\nbatch = 8\n", &sentences(300, 5));
+    let mut child = run.start(Action::Train);
+    run.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
+    signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(exit::STOPPED));
+    let Some(Event::Stopped { step }) = run.events().pop() else { panic!("{:?}", run.events().last()) };
+    assert!(0 < step);
+    assert!(run.folder().join(format!("checkpoints/step-{step}/manifest.json")).exists());
+
+    let mut child = run.start(Action::Train);
+    run.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
+    signal_if_alive(&mut child, Signal::KILL);
+    assert!(run.events().contains(&Event::Started { pid: child.id(), version: env!("CARGO_PKG_VERSION").into(), resumed_from: Some(step) }));
+}
+
+#[test]
+fn a_changed_recipe_does_not_continue_a_checkpoint() {
+    let mut run = Run::new(DEMANDING, &sentences(230, 6));
+    let mut child = run.start(Action::Train);
+    run.wait_for(&mut child, |it| matches!(it, Event::Checkpoint { .. }));
+    signal_if_alive(&mut child, Signal::KILL);
+    run.set_recipe(&DEMANDING.replace("lr = 3e-3", "lr = 4e-3"));
+    let failed = run.failed(Action::Train);
+    assert_eq!(failed.failure.kind, FailureKind::Recipe);
+    assert_eq!(failed.failure.message, "the recipe, the data or the base model changed since the checkpoint: train.lr was 0.003 and is 0.004");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
+    let mut run = Run::new("[train]\nepochs = 50\npatience = 0\noptimizer = 'sgd'\nlr = 10.0\nclip = 0\nwarmup = 0\nschedule = 'constant'\n", &sentences(200, 7));
+    let failed = run.failed(Action::Train);
+    assert_eq!(failed.failure.kind, FailureKind::Training, "{}", failed.failure);
+    assert!(failed.failure.message.contains("in the batch of data.csv:"), "{}", failed.failure);
+    assert!(failed.failure.at_step.is_some());
+    assert!(!run.folder().join(run_folder::UNPROVEN).exists());
+}
+
+#[test]
+fn a_model_that_changed_on_disk_is_not_proven() {
+    let mut run = Run::new("[train]\nepochs = 1\n", &sentences(200, 8));
+    assert!(run.finish(Action::Train).success(), "{}", run.log());
+    let path = run.folder().join(run_folder::UNPROVEN).join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len() - 3;
+    bytes[end] ^= 0x40;
+    fs::write(&path, bytes).unwrap();
+    let failed = run.failed(Action::Prove);
+    assert_eq!(failed.failure.kind, FailureKind::Proof, "{}", failed.failure);
+    assert!(!run.folder().join(run_folder::MODEL).exists() && !run.folder().join(run_folder::DONE).exists());
+}
