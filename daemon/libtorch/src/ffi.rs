@@ -15,6 +15,34 @@ unsafe extern "C" {
         seed: u64,
         stream: u64,
     ) -> *mut c_char;
+    pub(crate) fn finetuned_adam(
+        decoupled: bool,
+        parameters: *const *const C_tensor,
+        exp_avgs: *const *const C_tensor,
+        exp_avg_sqs: *const *const C_tensor,
+        steps: *const *const C_tensor,
+        n: usize,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        weight_decay: f64,
+    ) -> *mut c_char;
+    pub(crate) fn finetuned_sgd(
+        parameters: *const *const C_tensor,
+        buffers: *const *const C_tensor,
+        n: usize,
+        lr: f64,
+        momentum: f64,
+        nesterov: bool,
+        weight_decay: f64,
+    ) -> *mut c_char;
+    pub(crate) fn finetuned_clip(norm: *mut f64, parameters: *const *const C_tensor, n: usize, max: *const f64) -> *mut c_char;
+    pub(crate) fn finetuned_zero_grad(parameters: *const *const C_tensor, n: usize) -> *mut c_char;
+    pub(crate) fn finetuned_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
+    pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;
+    pub(crate) fn finetuned_version() -> u64;
+    pub(crate) fn finetuned_flush_denormal(on: bool) -> bool;
 }
 
 /// Turns a message into an error.
@@ -43,4 +71,9 @@ pub(crate) unsafe fn tensor(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char
     unsafe { check(message)? };
     // SAFETY: without a message there is a tensor, and it is ours.
     Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// Tensors as the C side takes a list of them; valid while the tensors live.
+pub(crate) fn pointers<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*const C_tensor> {
+    tensors.into_iter().map(Tensor::as_ptr).collect()
 }

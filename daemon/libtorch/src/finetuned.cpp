@@ -6,13 +6,14 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
-#include <torch/headeronly/version.h>
 
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <mutex>
 
 namespace {
 
@@ -211,6 +212,50 @@ Tensor dropout(const Dropout& d, const Tensor& x, const Tensor* residual) {
   return y;
 }
 
+// ---- optimizers and gradients -----------------------------------------------------------------------
+
+std::vector<Tensor> list(const Tensor* const* tensors, size_t n) {
+  std::vector<Tensor> all;
+  all.reserve(n);
+  for (size_t i = 0; i < n; ++i) {
+    all.push_back(*tensors[i]);
+  }
+  return all;
+}
+
+// The gradients of parameters that have one, in memory as the parameters are: the fused kernels walk both
+// with one pointer.
+std::vector<Tensor> gradients(const std::vector<Tensor>& parameters) {
+  std::vector<Tensor> all;
+  all.reserve(parameters.size());
+  for (const Tensor& it : parameters) {
+    const Tensor& grad = it.grad();
+    TORCH_CHECK(grad.defined(), "a parameter has no gradient");
+    TORCH_CHECK(grad.layout() == at::kStrided, "a gradient is sparse, which the fused optimizers cannot use");
+    TORCH_CHECK(it.is_non_overlapping_and_dense(), "a parameter is not dense in memory");
+    all.push_back(grad.strides() == it.strides() ? grad : at::empty_like(it).copy_(grad));
+  }
+  return all;
+}
+
+// ---- generators -------------------------------------------------------------------------------------
+
+// That of the CPU, then those of the CUDA devices.
+std::vector<at::Generator> generators() {
+  std::vector<at::Generator> all{at::detail::getDefaultCPUGenerator()};
+  if (at::hasCUDA()) {
+    for (int i = 0; i < at::detail::getCUDAHooks().deviceCount(); ++i) {
+      all.push_back(at::globalContext().defaultGenerator(at::Device(at::kCUDA, static_cast<at::DeviceIndex>(i))));
+    }
+  }
+  return all;
+}
+
+Tensor generator_state(at::Generator generator) {
+  std::lock_guard<std::mutex> lock(generator.mutex());
+  return generator.get_state();
+}
+
 } // namespace
 
 extern "C" {
@@ -222,6 +267,119 @@ void finetuned_free(char* message) {
 // `residual` may be null.
 char* finetuned_dropout(Tensor** out, const Tensor* x, const Tensor* residual, double p, uint64_t seed, uint64_t stream) {
   return guarded([&] { *out = new Tensor(dropout({p, seed, stream}, *x, residual)); });
+}
+
+// One step of AdamW (`decoupled` weight decay) or Adam for parameters that all have a gradient. The n-th
+// parameter has the n-th of each state tensor.
+char* finetuned_adam(
+    bool decoupled, const Tensor* const* parameters, const Tensor* const* exp_avgs, const Tensor* const* exp_avg_sqs,
+    const Tensor* const* steps, size_t n, double lr, double beta1, double beta2, double eps, double weight_decay) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<Tensor> ps = list(parameters, n), ms = list(exp_avgs, n), vs = list(exp_avg_sqs, n), ts = list(steps, n);
+    std::vector<Tensor> gs = gradients(ps);
+    at::_foreach_add_(ts, 1);
+    auto update = [&](auto fused) { fused(ps, gs, ms, vs, at::TensorList{}, ts, lr, beta1, beta2, weight_decay, eps, false, false); };
+    if (decoupled) {
+      update([](auto&&... it) { at::_fused_adamw_(it...); });
+    } else {
+      update([](auto&&... it) { at::_fused_adam_(it...); });
+    }
+  });
+}
+
+// One step of SGD for parameters that all have a gradient. With `momentum` 0, `buffers` is not read. New
+// buffers are zero, which for dampening 0 is what torch does with its `is_first_step`.
+char* finetuned_sgd(
+    const Tensor* const* parameters, const Tensor* const* buffers, size_t n, double lr, double momentum, bool nesterov, double weight_decay) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<Tensor> ps = list(parameters, n), bs = momentum == 0 ? std::vector<Tensor>() : list(buffers, n);
+    std::vector<Tensor> gs = gradients(ps);
+    at::_fused_sgd_(ps, gs, bs, weight_decay, momentum, lr, /*dampening=*/0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
+  });
+}
+
+// L2 norm over the gradients of all parameters that have one; where `max` is not null, they are scaled as
+// torch.nn.utils.clip_grad_norm_ does.
+char* finetuned_clip(double* norm, const Tensor* const* parameters, size_t n, const double* max) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<Tensor> grads;
+    for (size_t i = 0; i < n; ++i) {
+      if (parameters[i]->grad().defined()) {
+        grads.push_back(parameters[i]->grad());
+      }
+    }
+    if (grads.empty()) {
+      *norm = 0;
+      return;
+    }
+    std::vector<Tensor> norms = at::_foreach_norm(grads, 2);
+    for (Tensor& it : norms) {
+      it = it.to(norms[0].options());
+    }
+    Tensor total = at::linalg_vector_norm(at::stack(norms), 2);
+    *norm = total.item<double>();
+    if (max) {
+      Tensor factor = total.add(1e-6).reciprocal_().mul_(*max).clamp_max_(1);
+      if (factor.item<double>() != 1) { // NaN too: it must spread as it does in torch
+        for (Tensor& it : grads) {
+          it.mul_(factor.to(it.device()));
+        }
+      }
+    }
+  });
+}
+
+// Gradients become undefined and their memory free.
+char* finetuned_zero_grad(const Tensor* const* parameters, size_t n) {
+  return guarded([&] {
+    for (size_t i = 0; i < n; ++i) {
+      parameters[i]->mutable_grad().reset();
+    }
+  });
+}
+
+char* finetuned_generator_state(Tensor** out) {
+  return guarded([&] {
+    std::vector<Tensor> parts;
+    for (const at::Generator& it : generators()) {
+      parts.push_back(generator_state(it));
+    }
+    *out = new Tensor(at::cat(parts));
+  });
+}
+
+char* finetuned_set_generator_state(const Tensor* state) {
+  return guarded([&] {
+    TORCH_CHECK(state->scalar_type() == at::kByte && state->dim() == 1, "a generator state is a row of bytes");
+    int64_t at = 0;
+    for (at::Generator it : generators()) {
+      int64_t length = generator_state(it).numel();
+      if (at == state->numel()) {
+        break; // saved on a machine with fewer devices
+      }
+      TORCH_CHECK(at + length <= state->numel(), "a generator state ends after ", state->numel() - at, " of ", length, " bytes");
+      std::lock_guard<std::mutex> lock(it.mutex());
+      it.set_state(state->narrow(0, at, length).cpu().clone());
+      at += length;
+    }
+  });
+}
+
+// ---- the process ------------------------------------------------------------------------------------
+
+// As TORCH_ABI_VERSION: major, minor and patch in the three highest bytes. Asks the library, not the headers.
+uint64_t finetuned_version() {
+  return aoti_torch_abi_version();
+}
+
+// True where the processor can. Each thread has its own switch, so those of the pool are told too.
+bool finetuned_flush_denormal(bool on) {
+  int threads = at::get_num_threads();
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { at::globalContext().setFlushDenormal(on); });
+  return at::globalContext().setFlushDenormal(on);
 }
 
 } // extern "C"

@@ -3,10 +3,16 @@
 //!
 //! What is trained, and when, is left to the worker.
 
-mod dropout;
+mod dropout; // noise as a function of (seed, stream, element)
 mod ffi; // the border: declarations, and exceptions -> Error
+mod gradients; // norm, clipping, forgetting
+mod optimizer; // AdamW, Adam, SGD with state that is ours to save
+mod process; // generators, denormal numbers, version
 
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
+pub use gradients::{clip_grad_norm, zero_grad};
+pub use optimizer::{Algorithm, Optimizer};
+pub use process::{flush_denormal, generator_state, set_generator_state, version};
 
 /// What went wrong beyond the border or on the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -15,4 +21,6 @@ pub enum Error {
     /// An exception of libtorch, in its own words.
     #[error("libtorch: {0}")]
     Torch(String),
+    #[error("optimizer state {name}: {why}")]
+    State { name: String, why: String },
 }

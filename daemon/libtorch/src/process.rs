@@ -1,0 +1,79 @@
+//! State of libtorch that belongs to the whole process: its random generators, its treatment of denormal
+//! numbers, its version.
+
+use crate::{Error, ffi};
+use tch::Tensor;
+
+/// State of the default generators: the CPU's, then those of the CUDA devices if there are any. (bytes) of u8.
+///
+/// # Errors
+/// What libtorch refuses.
+pub fn generator_state() -> Result<Tensor, Error> {
+    // SAFETY: the function stores a new tensor when it returns null.
+    unsafe { ffi::tensor(|out| ffi::finetuned_generator_state(out)) }
+}
+
+/// Puts back what [`generator_state`] gave. Devices that it knows nothing of keep their state.
+///
+/// # Errors
+/// A tensor that is no generator state of this libtorch.
+pub fn set_generator_state(state: &Tensor) -> Result<(), Error> {
+    // SAFETY: the tensor is borrowed for longer than the call.
+    unsafe { ffi::check(ffi::finetuned_set_generator_state(state.as_ptr())) }
+}
+
+/// Whether numbers too small for their exponent become 0, in this thread and in the threads of libtorch's
+/// pool. Arithmetic with such numbers takes a hundred times as long on many processors. False: this
+/// processor has no such switch.
+pub fn flush_denormal(on: bool) -> bool {
+    // SAFETY: no arguments in memory; the function throws nothing.
+    unsafe { ffi::finetuned_flush_denormal(on) }
+}
+
+/// Version of the libtorch that is loaded: `2.13.0`.
+pub fn version() -> String {
+    // SAFETY: a constant of the library.
+    let packed = unsafe { ffi::finetuned_version() };
+    let [major, minor, patch, ..] = packed.to_be_bytes();
+    format!("{major}.{minor}.{patch}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    #[test]
+    fn a_generator_continues_where_it_was_saved() {
+        let saved = generator_state().unwrap();
+        assert_eq!(saved.kind(), Kind::Uint8);
+        let draw = || Tensor::randn([100], (Kind::Float, Device::Cpu));
+        let first = draw();
+        assert!(!draw().equal(&first));
+        set_generator_state(&saved).unwrap();
+        assert!(draw().equal(&first));
+    }
+
+    #[test]
+    fn what_is_no_generator_state_is_refused() {
+        let message = |it: &Tensor| set_generator_state(it).unwrap_err().to_string();
+        assert_eq!(message(&Tensor::from_slice(&[1.0f32])), "libtorch: a generator state is a row of bytes");
+        let length = generator_state().unwrap().numel();
+        assert_eq!(message(&Tensor::from_slice(&[1u8, 2])), format!("libtorch: a generator state ends after 2 of {length} bytes"));
+    }
+
+    #[test]
+    fn denormal_numbers_are_flushed_on_request() {
+        // Larger than what one thread takes alone, so that the pool's threads work too.
+        let halves = || (Tensor::full([1 << 20], 1.5e-38, (Kind::Float, Device::Cpu)) * 0.25).count_nonzero(None).int64_value(&[]);
+        assert!(flush_denormal(true));
+        assert_eq!(halves(), 0);
+        assert!(flush_denormal(false));
+        assert_eq!(halves(), 1 << 20);
+    }
+
+    #[test]
+    fn the_version_is_the_one_that_tch_expects() {
+        assert_eq!(version(), "2.13.0");
+    }
+}
