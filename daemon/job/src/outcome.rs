@@ -51,6 +51,43 @@ pub struct Done {
     pub attempts: u32,
 }
 
+impl Done {
+    /// What the command line prints at the end and the report begins with, in three sentences.
+    pub fn summary(&self) -> String {
+        let interval = self.scores.intervals.get(&self.metric);
+        let interval = interval.map(|it| format!(" ({:.0} % interval {:.3} to {:.3})", it.level * 100.0, it.low, it.high)).unwrap_or_default();
+        let examples = match (self.scores.examples, self.split) {
+            (1, Split::Train) => "1 training example".into(),
+            (1, split) => format!("1 held-out {} example", split.name()),
+            (n, Split::Train) => format!("{} training examples", thousands(n)),
+            (n, split) => format!("{} held-out {} examples", thousands(n), split.name()),
+        };
+        let baseline = match self.baseline.metrics.get(&self.metric) {
+            Some(value) => format!(" Always answering \u{201c}{}\u{201d} would score {value:.3}.", self.baseline.class),
+            None => String::new(),
+        };
+        let proof = if self.proof.loss_reloaded == self.proof.loss_trained {
+            "The saved files were loaded again and scored the same."
+        } else {
+            "The saved files were loaded again and did not score the same."
+        };
+        let metric = spoken(&self.metric);
+        format!("This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline} {proof}", self.name, self.score)
+    }
+}
+
+/// A metric's name as a person says it: `macro F1` for `macro_f1`.
+pub fn spoken(metric: &str) -> String {
+    metric.replace('_', " ").replace("f1", "F1")
+}
+
+/// `12,345`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|it| std::str::from_utf8(it).ok()).collect();
+    groups.join(",")
+}
+
 /// What the reloaded model showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
@@ -125,3 +162,39 @@ impl std::fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(metric: &str) -> Done {
+        let text = r#"{"version":1,"job":7,"name":"tweets.csv","task":"text-classification","base":"hf:a/b","model":"model",
+            "report":"report.html","split":"test","metric":"macro_f1","score":0.93,"baseline":{"class":"neutral",
+            "metrics":{"macro_f1":0.1925}},"proof":{"model_hash":"00","examples":12345,"loss_trained":0.25,"loss_reloaded":0.25},
+            "scores":{"split":"test","examples":12345,"loss":0.25,"metrics":{"macro_f1":0.93},"intervals":{"macro_f1":
+            {"low":0.92,"high":0.9404,"level":0.95,"resamples":1000}},"per_class":[],"confusion":[]},
+            "steps":10,"best_step":5,"epochs":1.0,"seconds":2.5,"attempts":1}"#;
+        let done: Done = serde_json::from_str(text).unwrap();
+        Done { metric: metric.into(), ..done }
+    }
+
+    #[test]
+    fn the_summary_says_how_good_on_what_against_what_and_whether_it_was_proven() {
+        assert_eq!(
+            done("macro_f1").summary(),
+            "This model, trained on tweets.csv, scores 0.930 macro F1 (95 % interval 0.920 to 0.940) on 12,345 held-out test examples. \
+             Always answering \u{201c}neutral\u{201d} would score 0.193. The saved files were loaded again and scored the same."
+        );
+        // The baseline has no loss, and no interval was asked for it.
+        assert_eq!(
+            done("loss").summary(),
+            "This model, trained on tweets.csv, scores 0.930 loss on 12,345 held-out test examples. \
+             The saved files were loaded again and scored the same."
+        );
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Decides what the model's `README.md` says: the metadata that the Hugging Face Hub reads from model cards,
+//! then the same facts in sentences. It may be published, so no text of the data set stands in it, and no path
+//! of this machine.
+
+use crate::recipe_text;
+use crate::story::{Story, Verdict};
+use crate::templates;
+use anyhow::Result;
+use finetuned_job::plan::Plan;
+use finetuned_job::scores::ClassScores;
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+
+/// The model card: YAML metadata, then Markdown. Metadata that is not known (licence, language, a base that is
+/// no Hub model) is left out rather than guessed.
+pub fn model_card(story: &Story) -> Result<String> {
+    let done = story.done;
+    let base_id = hub_id(&story.plan.model.base);
+    let public = Plan { model: finetuned_job::plan::ModelPlan { base: base_name(story.plan), ..story.plan.model.clone() }, ..story.plan.clone() };
+    let context = context! {
+        plan => Serde(story.plan),
+        data => Serde(story.data),
+        done => Serde(done),
+        license => story.license,
+        base_id,
+        base_name => base_name(story.plan),
+        summary => done.summary(),
+        metrics => metrics(story),
+        card_metrics => hub_metrics(story),
+        recipe => recipe_text::recipe(&public, story.data)?,
+        verdict => if story.verdict() == Verdict::NotBetter { "not_better" } else { "" },
+        weakest => weakest(&done.scores.per_class).map(Serde),
+    };
+    templates::render("card.md", context)
+}
+
+/// `OWNER/NAME` of a base on the Hub.
+fn hub_id(base: &str) -> Option<&str> {
+    let id = base.strip_prefix("hf:")?;
+    Some(id.split_once('@').map_or(id, |(id, _)| id))
+}
+
+/// The base as the world may know it: of a local folder only its name.
+fn base_name(plan: &Plan) -> String {
+    let base = plan.model.base.as_str();
+    if base.starts_with("hf:") {
+        return base.to_owned();
+    }
+    base.trim_end_matches('/').rsplit('/').next().unwrap_or(base).to_owned()
+}
+
+/// The Hub's name of a metric: `f1` for `macro_f1`.
+fn hub_metric(name: &str) -> &str {
+    name.rsplit('_').next().unwrap_or(name)
+}
+
+fn metric_names(story: &Story) -> Vec<String> {
+    let mut names = vec![story.done.metric.clone()];
+    for name in ["accuracy", "macro_f1", "weighted_f1"].map(str::to_owned).into_iter().chain(story.plan.eval.metrics.iter().cloned()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn metrics(story: &Story) -> Vec<Value> {
+    let scores = &story.done.scores;
+    let row = |name: String| {
+        let value = crate::value(scores, &name)?;
+        let interval = scores.intervals.get(&name).map(Serde);
+        let baseline = story.done.baseline.metrics.get(&name).copied();
+        Some(context! { type => hub_metric(&name), name => &name, value, interval, baseline })
+    };
+    metric_names(story).into_iter().filter_map(row).collect()
+}
+
+fn hub_metrics(story: &Story) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in metric_names(story) {
+        let name = hub_metric(&name).to_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The class of the lowest F1 among those that have examples.
+fn weakest(classes: &[ClassScores]) -> Option<&ClassScores> {
+    classes.iter().filter(|it| 0 < it.support).min_by(|a, b| a.f1.total_cmp(&b.f1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::tests::Told;
+
+    #[test]
+    fn the_card_names_no_path_and_no_text_of_the_data() {
+        let mut told = Told::tweets();
+        told.plan.model.base = "/home/someone/models/secret-bert/".into();
+        let card = model_card(&told.story()).unwrap();
+        assert!(!card.contains("/home/someone"), "{card}");
+        assert!(!card.contains(&told.mistakes[0].text));
+        assert!(card.contains("fine-tuned from secret-bert"));
+        assert!(!card.contains("base_model:"));
+    }
+
+    #[test]
+    fn the_metadata_is_what_the_hub_reads() {
+        let mut told = Told::tweets();
+        told.plan.model.base = "hf:sentence-transformers/all-MiniLM-L6-v2@main".into();
+        let card = model_card(&Story { license: Some("apache-2.0"), ..told.story() }).unwrap();
+        let metadata = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
+        expect_test::expect![[r#"
+            license: "apache-2.0"
+            base_model: "sentence-transformers/all-MiniLM-L6-v2"
+            library_name: transformers
+            pipeline_tag: text-classification
+            tags:
+            - finetuned
+            - text-classification
+            metrics:
+            - "f1"
+            - "accuracy"
+            model-index:
+            - name: "tweets.csv"
+              results:
+              - task:
+                  type: text-classification
+                  name: Text classification
+                dataset:
+                  type: "csv"
+                  name: "tweets.csv"
+                  split: "test"
+                metrics:
+                - type: "f1"
+                  name: "macro F1"
+                  value: 0.880282993364733
+                - type: "accuracy"
+                  name: "accuracy"
+                  value: 0.8825
+                - type: "f1"
+                  name: "weighted F1"
+                  value: 0.8827041888556528
+        "#]]
+        .assert_eq(&format!("{metadata}\n"));
+    }
+
+    #[test]
+    fn names_from_users_cannot_break_out_of_metadata_or_table() {
+        let mut told = Told::tweets();
+        told.done.name = "a\"\n---\nevil: true".into();
+        told.rename_class(0, "x | y\n# z <script>");
+        let card = model_card(&told.story()).unwrap();
+        let metadata = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
+        assert!(metadata.contains(r#"- name: "a\"\n---\nevil: true""#), "{metadata}");
+        assert!(card.contains(r"| x \| y \# z &lt;script\> |"), "{card}");
+    }
+}

@@ -1,0 +1,148 @@
+//! What report and model card tell alike, and the few conclusions that are drawn from the numbers: whether
+//! the score is better than the baseline, what was confused most, where the time went.
+
+use crate::predictions::Mistake;
+use finetuned_job::data::DataReport;
+use finetuned_job::event::{Event, Line, Phase, Step};
+use finetuned_job::outcome::{Done, Trained};
+use finetuned_job::plan::Plan;
+use finetuned_job::scores::Split;
+
+/// Everything that is known at the end of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    pub plan: &'a Plan,
+    pub data: &'a DataReport,
+    pub trained: &'a Trained,
+    pub done: &'a Done,
+    /// As [`crate::read_events`] gives them.
+    pub events: &'a [Line],
+    /// As [`crate::worst_mistakes`] gives them. They stand in the report, never in the model card, which may
+    /// be published.
+    pub mistakes: &'a [Mistake],
+    /// Licence of the base model as its own card names it (`apache-2.0`), where it does.
+    pub license: Option<&'a str>,
+}
+
+/// What the score says beside the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The whole interval is better than the baseline.
+    Better,
+    /// The baseline lies in the interval, or is the better one.
+    NotBetter,
+    /// There is no interval or no baseline for the metric.
+    Unknown,
+}
+
+/// Examples of class `truth` that were taken for `predicted`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Confusion {
+    pub truth: usize,
+    pub predicted: usize,
+    pub count: u64,
+}
+
+/// Sums over all steps of training.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Throughput {
+    pub seconds: f64,
+    pub examples: u64,
+    pub tokens: u64,
+    pub tokens_padded: u64,
+}
+
+impl<'a> Story<'a> {
+    pub fn steps(&self) -> impl Iterator<Item = &'a Step> {
+        self.events.iter().filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
+    }
+
+    /// (step, value) of a metric at each evaluation of the validation split.
+    pub fn validation(&self, metric: &str) -> Vec<(f64, f64)> {
+        let point = |line: &Line| match &line.event {
+            Event::Evaluation { step, scores, .. } if scores.split == Split::Validation => Some((*step as f64, crate::value(scores, metric)?)),
+            _ => None,
+        };
+        self.events.iter().filter_map(point).collect()
+    }
+
+    pub fn warnings(&self) -> Vec<&'a str> {
+        let told = self.events.iter().filter_map(|line| if let Event::Warning { message } = &line.event { Some(message.as_str()) } else { None });
+        let mut all: Vec<&str> = self.data.warnings.iter().map(String::as_str).collect();
+        // A resumed attempt tells its warnings again.
+        told.for_each(|it| {
+            if !all.contains(&it) {
+                all.push(it)
+            }
+        });
+        all
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        let metric = &self.done.metric;
+        match (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric)) {
+            (Some(interval), Some(&baseline)) if baseline < interval.low => Verdict::Better,
+            (Some(_), Some(_)) => Verdict::NotBetter,
+            _ => Verdict::Unknown,
+        }
+    }
+
+    /// The commonest first; at most `keep`.
+    pub fn confusions(&self, keep: usize) -> Vec<Confusion> {
+        let rows = self.done.scores.confusion.iter().enumerate();
+        let cells = rows.flat_map(|(truth, row)| row.iter().enumerate().map(move |(predicted, &count)| Confusion { truth, predicted, count }));
+        let mut wrong: Vec<Confusion> = cells.filter(|it| it.truth != it.predicted && 0 < it.count).collect();
+        wrong.sort_by_key(|it| (std::cmp::Reverse(it.count), it.truth, it.predicted));
+        wrong.truncate(keep);
+        wrong
+    }
+
+    pub fn throughput(&self) -> Throughput {
+        self.steps().fold(Throughput::default(), |sum, step| Throughput {
+            seconds: sum.seconds + step.seconds,
+            examples: sum.examples + step.examples,
+            tokens: sum.tokens + step.tokens,
+            tokens_padded: sum.tokens_padded + step.tokens_padded,
+        })
+    }
+
+    /// Seconds spent in each phase over all attempts, in the order of their first beginning. A phase lasts until
+    /// the next one of its attempt begins or its attempt says its last; time between attempts counts for none.
+    pub fn phases(&self) -> Vec<(Phase, f64)> {
+        let mut phases: Vec<(Phase, u64)> = Vec::new();
+        let mut running: Option<(Phase, &Line)> = None;
+        for line in self.events {
+            if let Some((phase, since)) = running.filter(|(_, since)| since.attempt == line.attempt) {
+                let spent = line.at_ms.saturating_sub(since.at_ms);
+                match phases.iter_mut().find(|(it, _)| *it == phase) {
+                    Some((_, sum)) => *sum += spent,
+                    None => phases.push((phase, spent)),
+                }
+                running = Some((phase, line));
+            } else {
+                running = None;
+            }
+            if let Event::Phase { phase, .. } = line.event {
+                running = Some((phase, line));
+            }
+        }
+        phases.into_iter().map(|(phase, ms)| (phase, ms as f64 / 1000.0)).collect()
+    }
+}
+
+/// A phase as a heading of its time.
+pub(crate) fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Unpacking => "Unpacking the archive",
+        Phase::Reading => "Reading the data",
+        Phase::Tokenizing => "Tokenizing",
+        Phase::Loading => "Loading the base model",
+        Phase::Pulling => "Fetching the base model",
+        Phase::Caching => "Running the frozen body once",
+        Phase::Training => "Training, with its evaluations",
+        Phase::Evaluating => "Evaluating",
+        Phase::Exporting => "Saving the model",
+        Phase::Proving => "Loading it again and proving it",
+        Phase::Predicting => "Predicting",
+    }
+}
