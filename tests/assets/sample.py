@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Draw a sample of a CSV's rows: `sample.py SOURCE ROWS DEST [SEED]`. The same seed draws the same rows.
+SOURCE is a CSV, or a folder that holds one.
 
 Rows stay in their order and their bytes stay as they are, whatever their encoding: a sample of a file with
 Latin-1 bytes among UTF-8 has them too. DEST appears in whole or not at all.
@@ -33,6 +34,8 @@ def main():
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
     source, rows, dest = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    if source.is_dir():
+        [source] = source.glob("*.csv")
     partial = dest.with_name(f".{dest.name}.partial")
     partial.write_bytes(sample(source.read_bytes(), rows, int(sys.argv[4]) if len(sys.argv) == 5 else 0))
     os.rename(partial, dest)
