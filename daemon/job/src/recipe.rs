@@ -238,9 +238,19 @@ pub struct RecipeError {
 
 impl Recipe {
     pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
-        let raw = raw::parse(text)?;
+        let raw: Raw = raw::parse(text)?;
         checked(raw).map_err(|wrong| RecipeError { line: raw::line_of(text, wrong.field), message: wrong.to_string() })
     }
+}
+
+/// The first stage alone, for our other TOML files: an unknown key is refused with its line and a suggestion.
+pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
+    raw::parse(text)
+}
+
+/// Where a dotted field such as `train.epochs` stands in the text; counts from 1.
+pub fn line_of(text: &str, field: &str) -> Option<usize> {
+    raw::line_of(text, field)
 }
 
 impl Default for Recipe {

@@ -2,6 +2,7 @@
 
 use super::RecipeError;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// A recipe is a page of text; more was not written by a person.
 const BYTES_MAX: usize = 64 * 1024;
@@ -101,7 +102,7 @@ pub(super) struct RawPlugins {
     pub load: Option<Vec<String>>,
 }
 
-pub(super) fn parse(text: &str) -> Result<Raw, RecipeError> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
     if BYTES_MAX < text.len() {
         return Err(RecipeError { line: None, message: format!("longer than {BYTES_MAX} bytes") });
     }
@@ -148,7 +149,7 @@ fn readable(text: &str, err: &toml::de::Error) -> RecipeError {
 }
 
 fn table_at(text: &str, at: usize) -> Option<&str> {
-    text[..at].lines().rev().map(str::trim).find_map(|line| line.strip_prefix('[')?.split(']').next())
+    text[..at].lines().rev().map(str::trim).find_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next())
 }
 
 /// `: did you mean ...?` where one of the known names is close, else nothing.

@@ -1,0 +1,157 @@
+//! Decides what follows when a worker has left: the daemon and `finetuned run` share these rules.
+//!
+//! Computed from facts passed in; what lies in the run folder is read by `run_facts`.
+
+use crate::queue::Phase;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::spec::exit;
+
+/// A worker that has died so often would die again: a person should look at it.
+pub(crate) const CRASHES_MAX: u32 = 3;
+
+/// How the process left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Exited(i32),
+    Signaled {
+        signal: i32,
+        /// The kernel's out-of-memory killer was at work meanwhile.
+        out_of_memory: bool,
+    },
+}
+
+/// What an attempt has left in the run folder, as far as the next step depends on it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RunFacts {
+    pub trained: bool,
+    pub done: bool,
+    /// From `failed.json`.
+    pub failed: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A fresh process loads the model from disk.
+    Prove,
+    Done,
+    Failed(Failure),
+    /// Continues from its last checkpoint; a crash is described.
+    Again {
+        crash: Option<String>,
+    },
+    Quarantine(Failure),
+}
+
+/// `asked`: we have told it to stop, so that even its death by our signal is no crash.
+/// `told`: the failure it told on stdout, for when a full disk kept `failed.json` from being written.
+pub(crate) fn next(phase: Phase, ending: &Ending, facts: RunFacts, told: Option<Failure>, asked: bool, crashes: u32) -> Next {
+    if facts.done {
+        return Next::Done;
+    }
+    match ending {
+        Ending::Exited(exit::DONE) if phase == Phase::Train && facts.trained => Next::Prove,
+        Ending::Exited(exit::DONE) => Next::Failed(internal(format!("the worker ended well, but left no {}", promised(phase)))),
+        Ending::Exited(exit::FAILED) => {
+            Next::Failed(facts.failed.or(told).unwrap_or_else(|| internal("the worker gave up without saying why: see worker.log")))
+        }
+        Ending::Exited(exit::STOPPED) => Next::Again { crash: None },
+        Ending::Exited(exit::USAGE) => {
+            let failure = internal("the worker did not understand its spec.json: see worker.log");
+            Next::Failed(failure.with_cure("finetuned and finetuned-worker must be of one version"))
+        }
+        _ if asked => Next::Again { crash: None },
+        died if crashes + 1 < CRASHES_MAX => Next::Again { crash: Some(describe(died)) },
+        died => Next::Quarantine(crash(died, crashes + 1)),
+    }
+}
+
+fn promised(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Train => finetuned_job::run_folder::TRAINED,
+        Phase::Prove => finetuned_job::run_folder::DONE,
+    }
+}
+
+fn internal(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Internal, message)
+}
+
+fn crash(died: &Ending, times: u32) -> Failure {
+    let cure = match died {
+        Ending::Signaled { out_of_memory: true, .. } => {
+            "it needs less memory with a smaller batch or max_tokens in the recipe, or fewer workers in config.toml; then `finetuned retry`"
+        }
+        _ => "see worker.log for its last words; `finetuned retry` tries it three more times",
+    };
+    Failure::new(FailureKind::Crash, format!("its worker died {times} times, at last {}", describe(died))).with_cure(cure)
+}
+
+pub(crate) fn describe(ending: &Ending) -> String {
+    match ending {
+        Ending::Exited(status) => format!("with exit status {status}"),
+        Ending::Signaled { signal, out_of_memory } => {
+            let name = signal_hook::low_level::signal_name(*signal).map_or_else(|| format!("signal {signal}"), str::to_string);
+            let why = if *out_of_memory { ", while the kernel's out-of-memory killer was at work" } else { "" };
+            format!("by {name}{why}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KILLED: Ending = Ending::Signaled { signal: 9, out_of_memory: false };
+
+    fn after(ending: Ending, facts: RunFacts) -> Next {
+        next(Phase::Train, &ending, facts, None, false, 0)
+    }
+
+    #[test]
+    fn only_trained_json_leads_to_the_proof() {
+        let trained = RunFacts { trained: true, ..RunFacts::default() };
+        assert_eq!(after(Ending::Exited(0), trained.clone()), Next::Prove);
+        assert!(matches!(after(Ending::Exited(0), RunFacts::default()), Next::Failed(why) if why.message.contains("trained.json")));
+        let unproven = next(Phase::Prove, &Ending::Exited(0), trained, None, false, 0);
+        assert!(matches!(unproven, Next::Failed(why) if why.message.contains("done.json")));
+    }
+
+    #[test]
+    fn done_json_is_the_truth_however_the_worker_left() {
+        let done = RunFacts { done: true, ..RunFacts::default() };
+        assert_eq!(after(KILLED, done.clone()), Next::Done);
+        assert_eq!(after(Ending::Exited(4), done), Next::Done);
+    }
+
+    #[test]
+    fn the_third_death_is_the_last() {
+        let die = |crashes| next(Phase::Train, &KILLED, RunFacts::default(), None, false, crashes);
+        assert_eq!(die(0), Next::Again { crash: Some("by SIGKILL".into()) });
+        assert!(matches!(die(1), Next::Again { .. }));
+        let Next::Quarantine(failure) = die(2) else { panic!("three deaths") };
+        assert_eq!(failure.message, "its worker died 3 times, at last by SIGKILL");
+        let panicked = next(Phase::Train, &Ending::Exited(101), RunFacts::default(), None, false, 2);
+        assert!(matches!(panicked, Next::Quarantine(why) if why.message.ends_with("with exit status 101")));
+    }
+
+    #[test]
+    fn the_killer_for_memory_is_named_with_a_cure() {
+        let killed = Ending::Signaled { signal: 9, out_of_memory: true };
+        let Next::Quarantine(failure) = next(Phase::Train, &killed, RunFacts::default(), None, false, 2) else { panic!("three deaths") };
+        assert!(failure.message.contains("out-of-memory"), "{failure}");
+        assert!(failure.cure.is_some_and(|it| it.contains("smaller batch")));
+    }
+
+    #[test]
+    fn a_death_that_we_caused_is_no_crash() {
+        assert_eq!(next(Phase::Train, &KILLED, RunFacts::default(), None, true, 2), Next::Again { crash: None });
+        assert_eq!(after(Ending::Exited(4), RunFacts::default()), Next::Again { crash: None });
+    }
+
+    #[test]
+    fn a_failure_is_told_even_when_the_disk_was_full() {
+        let full = Failure::new(FailureKind::Disk, "no space left on the disk");
+        let told = next(Phase::Train, &Ending::Exited(3), RunFacts::default(), Some(full.clone()), false, 0);
+        assert_eq!(told, Next::Failed(full));
+    }
+}

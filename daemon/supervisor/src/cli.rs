@@ -1,0 +1,196 @@
+//! What can be typed: commands, arguments, and the exit statuses that they end with. What a command does stands
+//! in `commands` and `foreground`.
+
+use crate::config::LogStyle;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXIT_STATUSES: &str = "\
+Exit status:
+  0    done; of `run`: the model is proven
+  1    an error: the message says what to do
+  2    the command line can't be understood
+  3    the job failed: failed.json in the run folder says why
+  4    stopped by SIGTERM; the same command continues
+  130  interrupted by Ctrl-C; the same command continues";
+
+/// How a command ends, when it ends without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    /// It has said why.
+    Error,
+    JobFailed,
+    Stopped,
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Error => 1,
+            Exit::JobFailed => 3,
+            Exit::Stopped => 4,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Drop a data set into a folder, get a proven fine-tuned model
+#[derive(Debug, Parser)]
+#[command(name = "finetuned", version, after_help = EXIT_STATUSES, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The home folder: inbox, runs, database [default: FINETUNED_HOME, else ~/.local/share/finetuned]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub home: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch the inboxes and work on what is dropped, until SIGTERM (SIGHUP: read the configuration again)
+    Serve {
+        /// One JSON object a line, or text for people [default: the setting `log`]
+        #[arg(long, value_name = "STYLE")]
+        log: Option<LogStyle>,
+    },
+    /// Train on one drop in the foreground, without a daemon; the same command again continues
+    Run(RunArgs),
+    /// Show what is in a drop and what would be done with it, without training
+    Check {
+        #[arg(value_hint = ValueHint::AnyPath)]
+        drop: PathBuf,
+        /// A recipe for drops that bring none of their own
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        recipe: Option<PathBuf>,
+        /// {"data": data.json, "plan": plan.json} on one line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the daemon, the inboxes and the jobs
+    Status {
+        /// Every job, not only the latest
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one job: its state, attempts, scores and files
+    Show {
+        #[command(flatten)]
+        job: JobArg,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a job's workers have said
+    Logs {
+        #[command(flatten)]
+        job: JobArg,
+        /// Go on until the job ends
+        #[arg(short, long)]
+        follow: bool,
+        /// The lines of events.jsonl as they are
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop a job for good; its run folder and its drop stay
+    Cancel(JobArg),
+    /// Try a failed, quarantined or cancelled job again, from its last checkpoint
+    Retry(JobArg),
+    /// Let a job write a checkpoint and wait
+    Pause(JobArg),
+    /// Let a paused job go on
+    Resume(JobArg),
+    /// Ask a finished model about texts, or about files of texts
+    Predict(PredictArgs),
+    /// Base models in the cache that the Hugging Face libraries share
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Check that everything is there that the daemon needs
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions { shell: Shell },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobArg {
+    /// A job's number, its run folder's name, or the beginning of it
+    pub job: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A folder, an archive or one file; it is read where it lies
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub drop: PathBuf,
+    /// A recipe for drops that bring none of their own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub recipe: Option<PathBuf>,
+    /// The run folder [default: a new one below runs/ in the home]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// Every event as a JSON line, done.json (or failed.json) as the last
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// A job, or the path of a run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub run: String,
+    /// Texts, or files with a text column
+    #[arg(required = true)]
+    pub inputs: Vec<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Write the predictions to this file as well
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub csv: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// The models that are there
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model, or its newest revision
+    Pull {
+        /// hf:OWNER/NAME, with @REVISION where one is wanted
+        base: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Architecture, tensors and load report of a model
+    Inspect {
+        /// hf:OWNER/NAME or a folder
+        base: String,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

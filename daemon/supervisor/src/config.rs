@@ -1,0 +1,292 @@
+//! Decides what the supervisor may do here: `config.toml` in two stages (as typed, then checked), with
+//! defaults from the machine. The only place that reads environment variables, and where the home folder is
+//! found. Values of recipes are judged by `finetuned_job::recipe`.
+
+mod raw;
+
+use crate::machine::Machine;
+use anyhow::{Context, Result, bail};
+use finetuned_job::recipe::{self, Recipe};
+use finetuned_job::spec::{Device, RecipeText};
+use raw::{Raw, RawInbox};
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A folder must hold still this long before it becomes a job: a copy still under way touches it again sooner.
+const SETTLE_DEFAULT: Duration = Duration::from_secs(5);
+/// Events are hints that may be lost: after this time a drop is found without one.
+const RESCAN_DEFAULT: Duration = Duration::from_secs(30);
+/// systemd kills a service after 90 s: all workers must have written their checkpoints before.
+const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// More workers at a time than this is a typing error, not a machine.
+const WORKERS_MAX: u32 = 64;
+/// Part of the memory that all workers together may take by default, in percent; the rest is for the system.
+const MEMORY_PERCENT: u64 = 80;
+/// The system's configuration, for a home without one.
+const SYSTEM_FILE: &str = "/etc/finetuned/config.toml";
+
+/// Everything below is usable as it stands: paths absolute, recipes parsed, numbers in range.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    /// The file that it came from; absent: all defaults.
+    pub file: Option<PathBuf>,
+    pub inboxes: Vec<InboxConfig>,
+    pub settle: Duration,
+    pub rescan: Duration,
+    pub stop_timeout: Duration,
+    /// Jobs at the same time.
+    pub workers: u32,
+    /// For each worker.
+    pub threads: u32,
+    /// For each worker.
+    pub memory_bytes: Option<u64>,
+    pub device: Device,
+    pub plugins: Option<PathBuf>,
+    pub worker: PathBuf,
+    pub log: LogStyle,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct InboxConfig {
+    pub path: PathBuf,
+    pub recipe: Option<RecipeText>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogStyle {
+    Human,
+    Json,
+}
+
+impl Config {
+    /// The home's configuration, else the system's, else defaults.
+    ///
+    /// # Errors
+    /// Names the file and the line.
+    pub fn load(home: &Path) -> Result<Config> {
+        let candidates = [home.join("config.toml"), PathBuf::from(SYSTEM_FILE)];
+        let read = |path: &PathBuf| match fs::read_to_string(path) {
+            Ok(text) => Some(Ok((path.clone(), text))),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+            Err(err) => Some(Err(err).with_context(|| format!("reading {}", path.display()))),
+        };
+        let machine = Machine::read();
+        match candidates.iter().find_map(read).transpose()? {
+            Some((file, text)) => {
+                Config::parse(&text, &file, home, machine).with_context(|| format!("the configuration {} can't be used", file.display()))
+            }
+            None => Config::checked(Raw::default(), None, home, machine).map_err(|wrong| wrong.why),
+        }
+    }
+
+    fn parse(text: &str, file: &Path, home: &Path, machine: Machine) -> Result<Config> {
+        let raw = recipe::typed(text)?;
+        Config::checked(raw, Some(file), home, machine).map_err(|wrong| match recipe::line_of(text, wrong.field) {
+            Some(line) => anyhow::anyhow!("line {line}: {:#}", wrong.why),
+            None => wrong.why,
+        })
+    }
+
+    fn checked(raw: Raw, file: Option<&Path>, home: &Path, machine: Machine) -> Result<Config, Wrong> {
+        let workers = raw.workers.unwrap_or(1);
+        if !(1..=WORKERS_MAX).contains(&workers) {
+            return wrong("workers", format!("workers is {workers}, but must be from 1 to {WORKERS_MAX}"));
+        }
+        let threads = raw.threads.unwrap_or((machine.cores / workers).max(1));
+        if threads == 0 {
+            return wrong("threads", "threads is 0, but must be at least 1");
+        }
+        let memory = match raw.memory.as_deref() {
+            Some(text) => Some(bytes(text).ok_or_else(|| Wrong::new("memory", format!("memory is `{text}`, but must be a size such as `8 GiB`")))?),
+            None => machine.memory_bytes.map(|it| it / 100 * MEMORY_PERCENT),
+        };
+        let base = file.and_then(Path::parent).unwrap_or(home);
+        Ok(Config {
+            file: file.map(Path::to_path_buf),
+            inboxes: inboxes(raw.inbox, base, home)?,
+            settle: seconds("settle_s", raw.settle_s, 0.0, SETTLE_DEFAULT)?,
+            rescan: seconds("rescan_s", raw.rescan_s, 1.0, RESCAN_DEFAULT)?,
+            stop_timeout: seconds("stop_timeout_s", raw.stop_timeout_s, 2.0, STOP_TIMEOUT_DEFAULT)?,
+            workers,
+            threads,
+            memory_bytes: memory.map(|it| it / u64::from(workers)),
+            device: match raw.device.as_deref() {
+                None | Some("auto") => Device::Auto,
+                Some("cpu") => Device::Cpu,
+                Some("cuda") => Device::Cuda,
+                Some(other) => return wrong("device", format!("device is `{other}`, but must be auto, cpu or cuda")),
+            },
+            plugins: raw.plugins.map(|it| base.join(it)),
+            worker: worker_binary(raw.worker.map(|it| base.join(it))),
+            log: match raw.log.as_deref() {
+                None | Some("human") => LogStyle::Human,
+                Some("json") => LogStyle::Json,
+                Some(other) => return wrong("log", format!("log is `{other}`, but must be human or json")),
+            },
+        })
+    }
+}
+
+/// `--home`, else FINETUNED_HOME, else what systemd gives a service, else the user's data folder; absolute.
+pub(crate) fn home(flag: Option<PathBuf>) -> Result<PathBuf> {
+    let var = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let user_data = || var("XDG_DATA_HOME").or_else(|| Some(var("HOME")?.join(".local/share"))).map(|it| it.join("finetuned"));
+    let found = flag.or_else(|| var("FINETUNED_HOME")).or_else(|| var("STATE_DIRECTORY")).or_else(user_data);
+    let Some(home) = found else { bail!("no home folder is known: set FINETUNED_HOME or give --home DIR") };
+    std::path::absolute(&home).with_context(|| format!("the home folder {}", home.display()))
+}
+
+/// What the log shall show: FINETUNED_LOG, as in `debug` or `finetuned=debug,notify=warn`.
+pub(crate) fn log_filter() -> Option<String> {
+    env::var("FINETUNED_LOG").ok().filter(|it| !it.is_empty())
+}
+
+/// Where people look for their pager-less, colour-less terminals.
+pub(crate) fn plain_terminal() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty()) || env::var_os("TERM").is_some_and(|it| it == "dumb")
+}
+
+/// Reads and judges a recipe file; what is kept is the text, which the worker judges again together with the data.
+pub(crate) fn recipe_text(file: &Path) -> Result<RecipeText> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading the recipe {}", file.display()))?;
+    Recipe::parse(&text).with_context(|| format!("the recipe {} can't be used", file.display()))?;
+    Ok(RecipeText { file: file.to_path_buf(), text })
+}
+
+/// FINETUNED_WORKER, else the setting, else beside our own binary.
+fn worker_binary(setting: Option<PathBuf>) -> PathBuf {
+    const NAME: &str = "finetuned-worker";
+    let beside = || env::current_exe().ok().map(|it| it.with_file_name(NAME));
+    let from_env = env::var_os("FINETUNED_WORKER").filter(|it| !it.is_empty()).map(PathBuf::from);
+    from_env.or(setting).or_else(beside).unwrap_or_else(|| PathBuf::from(NAME))
+}
+
+fn inboxes(raw: Option<Vec<RawInbox>>, base: &Path, home: &Path) -> Result<Vec<InboxConfig>, Wrong> {
+    let Some(list) = raw else {
+        return Ok(vec![InboxConfig { path: home.join("inbox"), recipe: None }]);
+    };
+    let mut checked: Vec<InboxConfig> = Vec::new();
+    for it in list {
+        let path = base.join(&it.path);
+        if path.starts_with(home.join("runs")) || home.starts_with(&path) {
+            return wrong("inbox", format!("inbox {} must neither hold the home folder nor lie among its runs", path.display()));
+        }
+        if checked.iter().any(|other| other.path == path) {
+            return wrong("inbox", format!("inbox {} stands there twice", path.display()));
+        }
+        let recipe = it.recipe.map(|file| recipe_text(&base.join(file))).transpose();
+        let recipe = recipe.map_err(|why| Wrong { field: "inbox.recipe", why: why.context(format!("inbox {}", path.display())) })?;
+        checked.push(InboxConfig { path, recipe });
+    }
+    Ok(checked)
+}
+
+fn seconds(field: &'static str, value: Option<f64>, least: f64, default: Duration) -> Result<Duration, Wrong> {
+    /// A day: more is a typing error.
+    const MOST: f64 = 86_400.0;
+    match value {
+        None => Ok(default),
+        Some(it) if (least..=MOST).contains(&it) => Ok(Duration::from_secs_f64(it)),
+        Some(it) => wrong(field, format!("{field} is {it}, but must be from {least} to {MOST}")),
+    }
+}
+
+/// `8 GiB`, `512MiB`, `2 GB`, `1048576`.
+fn bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return None,
+    };
+    let bytes = number.parse::<f64>().ok()? * factor as f64;
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
+}
+
+/// A value that can't be used, with the name of its field.
+struct Wrong {
+    field: &'static str,
+    why: anyhow::Error,
+}
+
+impl Wrong {
+    fn new(field: &'static str, message: impl Into<String>) -> Wrong {
+        Wrong { field, why: anyhow::Error::msg(message.into()) }
+    }
+}
+
+fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong::new(field, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine { cores: 8, memory_bytes: Some(10_000_000_000) };
+
+    fn parse(text: &str) -> Result<Config> {
+        Config::parse(text, Path::new("/srv/ft/config.toml"), Path::new("/srv/ft"), MACHINE)
+    }
+
+    #[track_caller]
+    fn refused(text: &str, message: &str) {
+        assert_eq!(format!("{:#}", parse(text).unwrap_err()), message);
+    }
+
+    #[test]
+    fn an_empty_file_suits_the_machine() {
+        let config = parse("").unwrap();
+        assert_eq!((config.workers, config.threads, config.memory_bytes), (1, 8, Some(8_000_000_000)));
+        assert_eq!(config.inboxes, [InboxConfig { path: "/srv/ft/inbox".into(), recipe: None }]);
+    }
+
+    #[test]
+    fn workers_share_cores_and_memory() {
+        let config = parse("workers = 2\nmemory = '6 GiB'").unwrap();
+        assert_eq!((config.threads, config.memory_bytes), (4, Some(3 << 30)));
+        assert_eq!(parse("workers = 16").unwrap().threads, 1);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        refused("# speed\nsetle_s = 2", "line 2: unknown key `setle_s`: did you mean `settle_s`?");
+        refused("[[inbox]]\npath = 'x'\nrecipee = 'y'", "line 3: unknown key `recipee` in [inbox]: did you mean `recipe`?");
+        refused("\nworkers = 0", "line 2: workers is 0, but must be from 1 to 64");
+        refused("memory = 'much'", "line 1: memory is `much`, but must be a size such as `8 GiB`");
+        refused("settle_s = -1", "line 1: settle_s is -1, but must be from 0 to 86400");
+        refused("device = 'tpu'", "line 1: device is `tpu`, but must be auto, cpu or cuda");
+    }
+
+    #[test]
+    fn an_inbox_must_not_swallow_the_home() {
+        refused("[[inbox]]\npath = '/srv'", "inbox /srv must neither hold the home folder nor lie among its runs");
+        refused("[[inbox]]\npath = 'runs/x'", "inbox /srv/ft/runs/x must neither hold the home folder nor lie among its runs");
+        refused("[[inbox]]\npath = 'a'\n[[inbox]]\npath = 'a'", "inbox /srv/ft/a stands there twice");
+    }
+
+    #[test]
+    fn the_recipe_of_an_inbox_is_judged_with_the_configuration() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config.toml");
+        let recipe = home.path().join("r.toml");
+        fs::write(&file, "[[inbox]]\npath = 'in'\nrecipe = 'r.toml'\n").unwrap();
+        fs::write(&recipe, "[train]\nepochs = 0\n").unwrap();
+        let message = format!("{:#}", Config::load(home.path()).unwrap_err());
+        assert!(message.contains("r.toml can't be used: line 2: train.epochs is 0, but must be at least 1"), "{message}");
+        fs::write(&recipe, "[train]\nepochs = 2\n").unwrap();
+        let config = Config::load(home.path()).unwrap();
+        assert_eq!(config.inboxes[0].recipe.as_ref().unwrap().text, "[train]\nepochs = 2\n");
+    }
+}

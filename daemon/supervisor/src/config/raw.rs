@@ -1,0 +1,26 @@
+//! `config.toml` as typed: every key optional, unknown keys refused, values not yet judged.
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub inbox: Option<Vec<RawInbox>>,
+    pub settle_s: Option<f64>,
+    pub rescan_s: Option<f64>,
+    pub stop_timeout_s: Option<f64>,
+    pub workers: Option<u32>,
+    pub threads: Option<u32>,
+    pub memory: Option<String>,
+    pub device: Option<String>,
+    pub plugins: Option<String>,
+    pub worker: Option<String>,
+    pub log: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInbox {
+    pub path: String,
+    pub recipe: Option<String>,
+}

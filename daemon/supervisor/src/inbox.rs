@@ -1,0 +1,303 @@
+//! One inbox: what lies in it, what waits and why, and what has settled. It only looks; taking a drop away
+//! is left to `claim`. The scan is the truth, hints only bring it forward.
+
+use crate::config::InboxConfig;
+use crate::observe::observe;
+use crate::settle::{Fingerprint, Settling, Verdict, is_unfinished_name};
+use crate::watch::{Watch, Watches};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// While something settles, somebody may say `.ready` at any moment.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Where no events come, a new drop is found after this time.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// A flood of hints causes no more scans than this.
+const HINT_EVERY: Duration = Duration::from_millis(100);
+/// Looking takes at most one part in so many of our time, however much lies there.
+const IDLE_PER_LOOK: u32 = 10;
+
+pub(crate) struct Inbox {
+    pub config: InboxConfig,
+    pub watch: Watch,
+    pub standing: Standing,
+    /// Entries that will never become jobs as they are, with the reason.
+    pub refused: BTreeMap<String, String>,
+    settling: BTreeMap<String, Settling>,
+    next_scan: Duration,
+    last_scan: Duration,
+    last_cost: Duration,
+    /// (device, inode) of the folder that is watched: another folder under the same name needs a new watch.
+    folder: Option<(u64, u64)>,
+}
+
+/// Whether drops can be taken out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Open,
+    /// The sentence says what to do.
+    Unclaimable(String),
+}
+
+/// An entry that may be claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub name: String,
+    pub path: PathBuf,
+    pub fingerprint: Fingerprint,
+}
+
+/// How often to look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub quiet: Duration,
+    pub rescan: Duration,
+}
+
+impl Inbox {
+    pub fn new(config: InboxConfig) -> Inbox {
+        Inbox {
+            config,
+            watch: Watch::Polled { why: "not yet looked at".into() },
+            standing: Standing::Open,
+            refused: BTreeMap::new(),
+            settling: BTreeMap::new(),
+            next_scan: Duration::ZERO,
+            last_scan: Duration::ZERO,
+            last_cost: Duration::ZERO,
+            folder: None,
+        }
+    }
+
+    pub fn next_scan(&self) -> Duration {
+        self.next_scan
+    }
+
+    /// Names that may still change, or wait for the inbox to become claimable.
+    pub fn waiting(&self) -> impl Iterator<Item = &str> {
+        self.settling.keys().map(String::as_str)
+    }
+
+    pub fn hinted(&mut self, now: Duration) {
+        let pause = HINT_EVERY.max(self.last_cost * IDLE_PER_LOOK);
+        self.next_scan = self.next_scan.min(now.max(self.last_scan + pause));
+    }
+
+    /// The entry came by a rename. True if it is one of ours.
+    pub fn moved_in(&mut self, entry: &Path, now: Duration) -> bool {
+        if entry.parent() != Some(&*self.config.path) {
+            return false;
+        }
+        if let Some(name) = entry.file_name().and_then(|it| it.to_str()) {
+            self.settling.entry(name.to_string()).or_default().moved_in = true;
+        }
+        self.hinted(now);
+        true
+    }
+
+    /// It is a job's now.
+    pub fn taken(&mut self, name: &str) {
+        self.settling.remove(name);
+    }
+
+    /// A claim did not work out; it is tried again with the next scan.
+    pub fn refuse(&mut self, name: &str, why: String) {
+        self.refused.insert(name.to_string(), why);
+    }
+
+    /// Looks at everything, and gives what has settled. The next scan's time is decided here too.
+    pub fn scan(&mut self, watches: &mut Watches, now: Duration, pace: Pace) -> Vec<Settled> {
+        let began = Instant::now();
+        let mut settled = Vec::new();
+        self.refused.clear();
+        let listed = self.list(watches);
+        let mut look_at = now + if self.watch == Watch::Events { pace.rescan } else { POLL_EVERY.min(pace.rescan) };
+        match listed {
+            Ok(entries) => {
+                self.settling.retain(|name, _| entries.contains_key(name));
+                for (name, entry) in entries {
+                    match self.judge(&name, &entry, now, pace.quiet) {
+                        Some((Verdict::Settled, fingerprint)) => settled.push(Settled { path: entry.path(), name, fingerprint }),
+                        Some((Verdict::NotBefore(at), _)) => look_at = look_at.min(at).min(now + LOOK_EVERY),
+                        Some((Verdict::Empty, _)) => look_at = look_at.min(now + POLL_EVERY),
+                        None => {}
+                    }
+                }
+                self.standing = standing(&self.config.path);
+            }
+            Err(why) => {
+                self.settling.clear();
+                self.standing = Standing::Unclaimable(why);
+            }
+        }
+        if matches!(self.standing, Standing::Unclaimable(_)) {
+            settled.clear();
+            look_at = now + POLL_EVERY.min(pace.rescan);
+        }
+        self.last_cost = began.elapsed();
+        self.last_scan = now;
+        self.next_scan = look_at.max(now + self.last_cost * IDLE_PER_LOOK);
+        settled
+    }
+
+    /// The entries by name; sets up the watch when the folder is new.
+    fn list(&mut self, watches: &mut Watches) -> Result<BTreeMap<String, DirEntry>, String> {
+        let path = self.config.path.clone();
+        let cure = |err: io::Error| match err.kind() {
+            io::ErrorKind::NotFound => format!("the folder does not exist: make it with `mkdir -p '{}'`", path.display()),
+            _ => format!("it can't be read: {err}"),
+        };
+        let meta = fs::metadata(&path).map_err(cure)?;
+        if self.folder != Some((meta.dev(), meta.ino())) {
+            watches.remove(&path);
+            self.watch = watches.add(&path);
+            self.folder = Some((meta.dev(), meta.ino()));
+        }
+        let mut entries = BTreeMap::new();
+        for entry in fs::read_dir(&path).map_err(cure)? {
+            let entry = entry.map_err(cure)?;
+            match entry.file_name().into_string() {
+                Ok(name) => drop(entries.insert(name, entry)),
+                Err(name) => self.refuse_name(name),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn refuse_name(&mut self, name: OsString) {
+        self.refused.insert(name.to_string_lossy().into_owned(), "its name is not UTF-8: rename it".into());
+    }
+
+    /// `None`: it is not to be taken now, and nothing follows from that.
+    fn judge(&mut self, name: &str, entry: &DirEntry, now: Duration, quiet: Duration) -> Option<(Verdict, Fingerprint)> {
+        if is_unfinished_name(name) {
+            self.settling.remove(name);
+            return None;
+        }
+        let kind = entry.file_type().ok()?;
+        if !kind.is_dir() && !kind.is_file() {
+            let what = if kind.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
+            self.refuse(name, format!("it is {what}: drop the data itself"));
+            self.settling.remove(name);
+            return None;
+        }
+        match observe(&entry.path()) {
+            Ok(seen) => {
+                let settling = self.settling.entry(name.to_string()).or_default();
+                Some((settling.look(now, quiet, seen), seen.fingerprint))
+            }
+            // Its owner took it back while we looked.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+            Err(err) => {
+                self.refuse(name, format!("it can't be looked at: {err}"));
+                None
+            }
+        }
+    }
+}
+
+/// Asks before anything is written about a drop: a read-only inbox must not use up job numbers.
+fn standing(path: &Path) -> Standing {
+    use rustix::fs::{Access, access};
+    match access(path, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Standing::Open,
+        Err(rustix::io::Errno::ROFS) => {
+            Standing::Unclaimable("it lies on a read-only file system: mount it read-write, so that drops can be moved out".into())
+        }
+        Err(err) => Standing::Unclaimable(format!("drops can't be moved out of it ({err}): give the daemon's user write permission")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wake::Bell;
+
+    const PACE: Pace = Pace { quiet: Duration::from_secs(5), rescan: Duration::from_secs(30) };
+
+    fn at(s: u64) -> Duration {
+        Duration::from_secs(s)
+    }
+
+    struct Story {
+        _root: tempfile::TempDir,
+        path: PathBuf,
+        inbox: Inbox,
+        watches: Watches,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().to_path_buf();
+            let (bell, _) = Bell::new();
+            let inbox = Inbox::new(InboxConfig { path: path.clone(), recipe: None });
+            Story { _root: root, path, inbox, watches: Watches::new(bell) }
+        }
+
+        fn scan(&mut self, s: u64) -> Vec<String> {
+            self.inbox.scan(&mut self.watches, at(s), PACE).into_iter().map(|it| it.name).collect()
+        }
+    }
+
+    #[test]
+    fn a_file_settles_and_the_scan_comes_back_for_it() {
+        let mut story = Story::new();
+        assert_eq!(story.scan(0), [""; 0]);
+        assert_eq!(story.inbox.next_scan(), at(30));
+        fs::write(story.path.join("a.csv"), "text,label\n").unwrap();
+        story.inbox.hinted(at(10));
+        assert_eq!(story.inbox.next_scan(), at(10));
+        assert_eq!(story.scan(10), [""; 0]);
+        assert_eq!(story.inbox.next_scan(), at(11), "`.ready` may come at any moment");
+        assert_eq!(story.scan(15), ["a.csv"]);
+    }
+
+    #[test]
+    fn what_was_moved_in_settles_at_once() {
+        let mut story = Story::new();
+        fs::write(story.path.join("a.csv"), "x").unwrap();
+        assert!(story.inbox.moved_in(&story.path.join("a.csv"), at(1)));
+        assert!(!story.inbox.moved_in(Path::new("/elsewhere/a.csv"), at(1)));
+        assert_eq!(story.scan(1), ["a.csv"]);
+    }
+
+    #[test]
+    fn unfinished_names_and_links_are_left_alone() {
+        let mut story = Story::new();
+        fs::write(story.path.join("a.csv.part"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", story.path.join("link")).unwrap();
+        assert_eq!(story.scan(0), [""; 0]);
+        assert_eq!(story.scan(60), [""; 0]);
+        assert_eq!(story.inbox.refused["link"], "it is a symbolic link: drop the data itself");
+        fs::rename(story.path.join("a.csv.part"), story.path.join("a.csv")).unwrap();
+        assert_eq!(story.scan(61), [""; 0]);
+        assert_eq!(story.scan(66), ["a.csv"]);
+    }
+
+    #[test]
+    fn a_missing_inbox_says_how_to_make_it() {
+        let mut story = Story::new();
+        fs::remove_dir(&story.path).unwrap();
+        story.scan(0);
+        let Standing::Unclaimable(why) = &story.inbox.standing else { panic!("it is missing") };
+        assert!(why.contains("mkdir -p"), "{why}");
+        assert_eq!(story.inbox.next_scan(), at(5));
+        fs::create_dir(&story.path).unwrap();
+        story.scan(5);
+        assert_eq!(story.inbox.standing, Standing::Open);
+    }
+
+    #[test]
+    fn a_flood_of_hints_is_paced() {
+        let mut story = Story::new();
+        story.scan(10);
+        story.inbox.hinted(at(10));
+        assert!(at(10) < story.inbox.next_scan());
+    }
+}

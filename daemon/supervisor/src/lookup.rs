@@ -1,0 +1,74 @@
+//! Decides which job a person means.
+
+use crate::queue::Job;
+use anyhow::{Result, bail};
+
+/// A number, a run folder's name, a drop's name, or the beginning of a run folder's name.
+///
+/// # Errors
+/// Nothing fits, or more than one job does; they are named.
+pub(crate) fn find(jobs: Vec<Job>, wanted: &str) -> Result<Job> {
+    let exact = |job: &Job| wanted.parse() == Ok(job.id.0) || job.run == wanted;
+    let begins = |job: &Job| {
+        let without_number = job.run.split_once('-').map_or("", |(_, name)| name);
+        [&*job.run, &*job.name, without_number].iter().any(|it| it.starts_with(wanted))
+    };
+    let (mut exactly, others): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(exact);
+    if let Some(job) = exactly.pop() {
+        return Ok(job);
+    }
+    let mut fitting: Vec<Job> = others.into_iter().filter(|job| !wanted.is_empty() && begins(job)).collect();
+    if 1 < fitting.len() {
+        let names: Vec<&str> = fitting.iter().take(5).map(|it| &*it.run).collect();
+        let more = if names.len() < fitting.len() { ", …" } else { "" };
+        bail!("`{wanted}` fits {} jobs: {}{more}", fitting.len(), names.join(", "));
+    }
+    match fitting.pop() {
+        Some(job) => Ok(job),
+        None => bail!("there is no job `{wanted}`: `finetuned status --all` lists them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{JobId, State};
+    use crate::settle::Fingerprint;
+
+    fn job(id: u64, name: &str) -> Job {
+        let run = finetuned_job::run_folder::name(id, name);
+        Job {
+            id: JobId(id),
+            name: name.into(),
+            source: name.into(),
+            run,
+            recipe: None,
+            fingerprint: Fingerprint(0),
+            attempt: 0,
+            crashes: 0,
+            created_ms: 0,
+            changed_ms: 0,
+            state: State::Done,
+        }
+    }
+
+    #[track_caller]
+    fn check(wanted: &str, expected: &str) {
+        let jobs = vec![job(1, "tweets.csv"), job(2, "mails.zip"), job(12, "tweets.csv"), job(34, "12-angry-men")];
+        let found = find(jobs, wanted).map_or_else(|err| err.to_string(), |it| it.id.to_string());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn jobs_are_found_as_people_name_them() {
+        check("2", "2");
+        check("12", "12");
+        check("0002-mails", "2");
+        check("mails", "2");
+        check("mails.zip", "2");
+        check("0012", "12");
+        check("tweets", "`tweets` fits 2 jobs: 0001-tweets, 0012-tweets");
+        check("9", "there is no job `9`: `finetuned status --all` lists them");
+        check("", "there is no job ``: `finetuned status --all` lists them");
+    }
+}

@@ -1,0 +1,78 @@
+//! Reads what the machine, and the cgroup that we run in, can give: cores, memory, and how often the kernel
+//! has killed for want of memory. Defaults are derived from it in `config`.
+
+use std::fs;
+use std::path::Path;
+
+/// What defaults are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Machine {
+    pub cores: u32,
+    /// The smaller of the machine's memory and every `memory.max` above us; absent where /proc is.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Machine {
+    pub fn read() -> Machine {
+        // Affinity and cgroup quotas (cpu.max of every level) are honoured by the standard library.
+        let cores = std::thread::available_parallelism().map_or(1, |it| it.get() as u32);
+        let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
+        let limit = memory_max(Path::new("/sys/fs/cgroup"), &own_cgroup());
+        Machine { cores, memory_bytes: [total, limit].into_iter().flatten().min() }
+    }
+}
+
+/// Kills by the kernel's out-of-memory killer so far, in our cgroup and on the whole machine. Only a
+/// difference between two readings says something.
+pub(crate) fn oom_kills() -> u64 {
+    let group = own_cgroup();
+    let events = Path::new("/sys/fs/cgroup").join(&group).join("memory.events");
+    let counter = |path: &Path| fs::read_to_string(path).ok().and_then(|text| field(&text, "oom_kill")).unwrap_or(0);
+    counter(&events) + counter(Path::new("/proc/vmstat"))
+}
+
+/// Our cgroup v2 path, relative to the root of the hierarchy; empty for the root itself.
+pub(crate) fn own_cgroup() -> String {
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or("").to_string()
+}
+
+/// The smallest `memory.max` from our group up to the root: a limit holds for everything below it.
+fn memory_max(root: &Path, group: &str) -> Option<u64> {
+    let own = root.join(group);
+    let levels = own.ancestors().take_while(|it| it.starts_with(root));
+    levels.filter_map(|it| fs::read_to_string(it.join("memory.max")).ok()?.trim().parse().ok()).min()
+}
+
+fn mem_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tightest_limit_above_us_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let leaf = root.path().join("system.slice/finetuned.service");
+        fs::create_dir_all(&leaf).unwrap();
+        assert_eq!(memory_max(root.path(), "system.slice/finetuned.service"), None);
+        fs::write(leaf.join("memory.max"), "max\n").unwrap();
+        fs::write(root.path().join("system.slice/memory.max"), "4294967296\n").unwrap();
+        assert_eq!(memory_max(root.path(), "system.slice/finetuned.service"), Some(4 << 30));
+        fs::write(leaf.join("memory.max"), "1073741824\n").unwrap();
+        assert_eq!(memory_max(root.path(), "system.slice/finetuned.service"), Some(1 << 30));
+    }
+
+    #[test]
+    fn kernel_tables_are_read_by_whole_names() {
+        assert_eq!(field("oom_kill_group 7\noom_kill 3\n", "oom_kill"), Some(3));
+        assert_eq!(mem_total("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1024));
+    }
+}

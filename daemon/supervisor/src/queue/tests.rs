@@ -1,0 +1,192 @@
+use super::*;
+
+fn queue() -> (tempfile::TempDir, Queue) {
+    let root = tempfile::tempdir().unwrap();
+    let queue = Queue::open(&root.path().join("finetuned.db")).unwrap();
+    (root, queue)
+}
+
+fn queued(queue: &mut Queue, name: &str) -> JobId {
+    let source = Path::new("/inbox").join(name);
+    let drop = NewDrop { name, source: &source, fingerprint: Fingerprint(u64::MAX), recipe: None };
+    let id = queue.announce(&[drop]).unwrap()[0].id;
+    queue.claimed(&[id]).unwrap();
+    id
+}
+
+fn state(queue: &Queue, id: JobId) -> State {
+    queue.job(id).unwrap().state
+}
+
+const STATES: [&str; 8] = ["claiming", "queued", "running", "paused", "done", "failed", "cancelled", "quarantined"];
+
+/// The facts that go with a state, so that only the transition itself can be refused.
+fn force(queue: &Queue, id: JobId, to: &str) -> rusqlite::Result<usize> {
+    let running = to == "running";
+    let reason = ["failed", "cancelled", "quarantined"].contains(&to).then_some("because");
+    let sql = "UPDATE jobs SET state = ?2, phase = ?3, wanted = ?4, pid = NULL, waiting = NULL, reason = ?5 WHERE id = ?1";
+    queue.db.execute(sql, params![id, to, running.then_some("train"), running.then_some("run"), reason])
+}
+
+/// By any legal way from a fresh claim.
+fn bring_to(queue: &Queue, id: JobId, to: &str) {
+    let way: &[&str] = match to {
+        "claiming" => &[],
+        "queued" => &["queued"],
+        "running" => &["queued", "running"],
+        "paused" => &["queued", "paused"],
+        "cancelled" => &["cancelled"],
+        other => &["queued", "running", other],
+    };
+    way.iter().for_each(|step| assert_eq!(force(queue, id, step), Ok(1), "{step}"));
+}
+
+#[test]
+fn only_the_closed_list_of_transitions_can_be_written() {
+    let (_root, mut queue) = queue();
+    let mut legal = Vec::new();
+    for from in STATES {
+        for to in STATES.into_iter().filter(|to| *to != from) {
+            let drop = NewDrop { name: "a", source: Path::new("/a"), fingerprint: Fingerprint(1), recipe: None };
+            let id = queue.announce(&[drop]).unwrap()[0].id;
+            bring_to(&queue, id, from);
+            match force(&queue, id, to) {
+                Ok(_) => legal.push(format!("{from} -> {to}")),
+                Err(err) => assert!(err.to_string().contains("illegal transition"), "{from} -> {to}: {err}"),
+            }
+        }
+    }
+    expect_test::expect![[r#"
+        claiming -> queued
+        claiming -> cancelled
+        queued -> running
+        queued -> paused
+        queued -> done
+        queued -> cancelled
+        running -> queued
+        running -> paused
+        running -> done
+        running -> failed
+        running -> cancelled
+        running -> quarantined
+        paused -> queued
+        paused -> cancelled
+        failed -> queued
+        cancelled -> queued
+        quarantined -> queued"#]]
+    .assert_eq(&legal.join("\n"));
+}
+
+#[test]
+fn a_state_cannot_be_written_without_its_facts() {
+    let (_root, mut queue) = queue();
+    let id = queued(&mut queue, "a.csv");
+    for sql in [
+        "UPDATE jobs SET state = 'running' WHERE id = ?1",
+        "UPDATE jobs SET pid = 7 WHERE id = ?1",
+        "UPDATE jobs SET state = 'cancelled' WHERE id = ?1",
+        "UPDATE jobs SET reason = 'x' WHERE id = ?1",
+        "UPDATE jobs SET state = 'sleeping' WHERE id = ?1",
+        "DELETE FROM jobs WHERE id = ?1",
+    ] {
+        assert!(queue.db.execute(sql, [id]).is_err(), "{sql}");
+    }
+    assert!(
+        queue
+            .db
+            .execute("INSERT INTO jobs (name, source, fingerprint, state, created_ms, changed_ms) VALUES ('', '', 0, 'queued', 0, 0)", [])
+            .is_err()
+    );
+}
+
+#[test]
+fn a_job_goes_its_whole_way() {
+    let (_root, mut queue) = queue();
+    let id = queued(&mut queue, "tweets.csv");
+    assert_eq!(queue.job(id).unwrap().run, "0001-tweets");
+    assert_eq!(queue.job(id).unwrap().fingerprint, Fingerprint(u64::MAX));
+    assert_eq!(queue.claim(id, Phase::Train).unwrap(), Some(1));
+    assert_eq!(queue.claim(id, Phase::Train).unwrap(), None, "it runs already");
+    queue.started(id, Phase::Train, 77).unwrap();
+    assert_eq!(state(&queue, id), State::Running { phase: Phase::Train, pid: Some(77), wanted: Wanted::Run });
+    queue.started(id, Phase::Prove, 78).unwrap();
+    queue.over(id, &Verdict::Done).unwrap();
+    assert_eq!(state(&queue, id), State::Done);
+    let attempts = queue.attempts(id).unwrap();
+    assert_eq!((attempts.len(), attempts[0].outcome.as_deref()), (1, Some("done")));
+}
+
+#[test]
+fn the_oldest_that_is_due_comes_first() {
+    let (_root, mut queue) = queue();
+    let first = queued(&mut queue, "a.csv");
+    let second = queued(&mut queue, "b.csv");
+    let due = |queue: &Queue, now| queue.due(now, 9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(due(&queue, 0), [first, second]);
+    queue.postpone(first, "no space left on the disk", 5_000).unwrap();
+    assert_eq!(due(&queue, 4_999), [second]);
+    assert_eq!(queue.next_due_ms(4_999).unwrap(), Some(5_000));
+    assert_eq!(due(&queue, 5_000), [first, second]);
+    assert_eq!(queue.next_due_ms(5_000).unwrap(), None);
+}
+
+#[test]
+fn a_wish_for_a_running_job_is_obeyed_when_its_worker_has_left() {
+    let (_root, mut queue) = queue();
+    for (wish, expected) in [(Wish::Pause, State::Paused), (Wish::Cancel, State::Cancelled("cancelled by its owner".into()))] {
+        let id = queued(&mut queue, "a.csv");
+        queue.claim(id, Phase::Train).unwrap();
+        queue.wish(id, wish).unwrap();
+        assert_eq!(queue.unwanted().unwrap(), [id]);
+        queue.interrupted(id, &Interrupted::because("stopped", "")).unwrap();
+        assert_eq!(state(&queue, id), expected);
+        assert_eq!(queue.unwanted().unwrap(), []);
+    }
+}
+
+#[test]
+fn a_retry_forgives_the_crashes() {
+    let (_root, mut queue) = queue();
+    let id = queued(&mut queue, "a.csv");
+    queue.claim(id, Phase::Train).unwrap();
+    queue.interrupted(id, &Interrupted { crashed: true, ..Interrupted::because("crashed", "SIGSEGV") }).unwrap();
+    assert_eq!(queue.job(id).unwrap().crashes, 1);
+    queue.claim(id, Phase::Train).unwrap();
+    queue.over(id, &Verdict::Quarantined("it died three times".into())).unwrap();
+    assert_eq!(queue.wish(id, Wish::Retry).unwrap(), format!("job {id} is queued again"));
+    let job = queue.job(id).unwrap();
+    assert_eq!((job.crashes, job.attempt), (0, 2));
+}
+
+#[test]
+fn a_senseless_wish_says_what_to_do_instead() {
+    let (_root, mut queue) = queue();
+    let id = queued(&mut queue, "a.csv");
+    let mut refused = |wish| queue.wish(id, wish).unwrap_err().to_string();
+    assert_eq!(refused(Wish::Retry), "job 1 is queued: nothing to retry");
+    queue.wish(id, Wish::Cancel).unwrap();
+    let mut refused = |wish| queue.wish(id, wish).unwrap_err().to_string();
+    assert_eq!(refused(Wish::Resume), "job 1 is cancelled: start it again with `finetuned retry`");
+    assert_eq!(refused(Wish::Pause), "job 1 is cancelled already");
+}
+
+#[test]
+fn numbers_are_never_used_again() {
+    let (_root, mut queue) = queue();
+    let drop = || NewDrop { name: "a", source: Path::new("/a"), fingerprint: Fingerprint(1), recipe: None };
+    let first = queue.announce(&[drop()]).unwrap()[0].id;
+    queue.unclaim(&[first]).unwrap();
+    assert!(first < queue.announce(&[drop()]).unwrap()[0].id);
+}
+
+#[test]
+fn a_reader_and_a_writer_work_at_the_same_time() {
+    let (root, mut queue) = queue();
+    let id = queued(&mut queue, "a.csv");
+    let reader = Queue::open_to_read(&root.path().join("finetuned.db")).unwrap().unwrap();
+    assert_eq!(reader.counts().unwrap(), [("queued".to_string(), 1)]);
+    queue.claim(id, Phase::Train).unwrap();
+    assert_eq!(reader.counts().unwrap(), [("running".to_string(), 1)]);
+    assert!(reader.db.execute("DELETE FROM attempts", []).is_err());
+    assert!(Queue::open_to_read(&root.path().join("none.db")).unwrap().is_none());
+}

@@ -1,0 +1,182 @@
+//! Decides, when a daemon starts, what becomes of jobs that its predecessor left in the middle of something.
+//! Afterwards no job is claiming or running.
+
+use crate::claim::{self, Moved, drop_of};
+use crate::home::Home;
+use crate::queue::{Interrupted, Job, Queue, State, Verdict};
+use crate::{run_facts, run_lock};
+use anyhow::{Context, Result};
+
+pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
+    for job in queue.left_behind().context("reading what the last daemon left")? {
+        match &job.state {
+            State::Claiming => claiming(queue, home, &job)?,
+            State::Running { .. } => running(queue, home, &job)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The row was written; the drop is here, there, or gone.
+fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
+    let here = drop_of(home, job);
+    if here.exists() {
+        // The crash may have come between a copy and the removal of its original.
+        claim::remove_original(job, &here).unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
+        tracing::info!("job {}: its drop had been taken, it is queued", job.id);
+        return queue.claimed(&[job.id]);
+    }
+    match claim::take(home, job) {
+        Ok(Moved::Here) => queue.claimed(&[job.id]),
+        Ok(Moved::Vanished) => queue.vanished(job.id, "its drop was removed from the inbox before it could be taken"),
+        // It lies in the inbox still: the scan will find it, and its reason not to be taken.
+        Err(err) => {
+            tracing::warn!("job {}: {err:#}", job.id);
+            queue.unclaim(&[job.id])
+        }
+    }
+}
+
+/// Its worker was told of the daemon's end by the kernel, and stops or has stopped. If it still lives it holds
+/// the run folder's lock, and the job waits in the queue for that.
+fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
+    let run = home.runs().join(&job.run);
+    let facts = run_facts::read(&run);
+    if facts.done {
+        return queue.over(job.id, &Verdict::Done);
+    }
+    if let Some(failure) = facts.failed.filter(|_| !run_lock::is_worked_on(&run)) {
+        return queue.over(job.id, &Verdict::Failed(failure.to_string()));
+    }
+    tracing::info!("job {}: its daemon was gone, it goes on from its last checkpoint", job.id);
+    queue.interrupted(job.id, &Interrupted::because("lost", "its daemon was gone"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::observe;
+    use crate::queue::{JobId, NewDrop, Phase, Wish};
+    use finetuned_job::outcome::{Failure, FailureKind};
+    use std::fs;
+    use std::path::PathBuf;
+
+    struct Story {
+        _root: tempfile::TempDir,
+        home: Home,
+        queue: Queue,
+        source: PathBuf,
+        id: JobId,
+    }
+
+    /// A daemon that died just after it had written the row.
+    fn announced() -> Story {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::new(root.path().join("home"));
+        home.create().unwrap();
+        let source = root.path().join("a.csv");
+        fs::write(&source, "text,label\n").unwrap();
+        let mut queue = Queue::open(&home.database()).unwrap();
+        let fingerprint = observe(&source).unwrap().fingerprint;
+        let id = queue.announce(&[NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None }]).unwrap()[0].id;
+        Story { _root: root, home, queue, source, id }
+    }
+
+    /// A daemon that died while a worker worked.
+    fn running() -> Story {
+        let mut story = announced();
+        story.recover();
+        story.queue.claim(story.id, Phase::Train).unwrap();
+        story
+    }
+
+    impl Story {
+        fn recover(&mut self) -> State {
+            recover(&mut self.queue, &self.home).unwrap();
+            self.state()
+        }
+
+        fn state(&self) -> State {
+            self.queue.job(self.id).unwrap().state
+        }
+
+        fn run(&self) -> PathBuf {
+            self.home.runs().join(self.queue.job(self.id).unwrap().run)
+        }
+    }
+
+    const QUEUED: State = State::Queued { waiting: None, not_before_ms: 0 };
+
+    #[test]
+    fn killed_between_row_and_rename() {
+        let mut story = announced();
+        assert_eq!(story.recover(), QUEUED);
+        assert!(!story.source.exists());
+        assert!(story.run().join("drop/a.csv").exists());
+    }
+
+    #[test]
+    fn killed_between_rename_and_row() {
+        let mut story = announced();
+        let job = story.queue.job(story.id).unwrap();
+        claim::take(&story.home, &job).unwrap();
+        assert_eq!(story.recover(), QUEUED);
+        assert!(story.run().join("drop/a.csv").exists());
+    }
+
+    #[test]
+    fn killed_between_copy_and_removal() {
+        let mut story = announced();
+        let job = story.queue.job(story.id).unwrap();
+        let original = fs::read(&story.source).unwrap();
+        let modified = fs::metadata(&story.source).unwrap().modified().unwrap();
+        claim::take(&story.home, &job).unwrap();
+        fs::write(&story.source, original).unwrap();
+        fs::File::open(&story.source).unwrap().set_modified(modified).unwrap();
+        assert_eq!(story.recover(), QUEUED);
+        assert!(!story.source.exists(), "it would become a second job");
+    }
+
+    #[test]
+    fn a_new_drop_under_the_old_name_is_not_taken_for_the_original() {
+        let mut story = announced();
+        let job = story.queue.job(story.id).unwrap();
+        claim::take(&story.home, &job).unwrap();
+        fs::write(&story.source, "another one").unwrap();
+        assert_eq!(story.recover(), QUEUED);
+        assert!(story.source.exists());
+    }
+
+    #[test]
+    fn its_owner_took_the_drop_back_meanwhile() {
+        let mut story = announced();
+        fs::remove_file(&story.source).unwrap();
+        assert!(matches!(story.recover(), State::Cancelled(why) if why.contains("removed from the inbox")));
+    }
+
+    #[test]
+    fn a_running_job_is_queued_again_without_blame() {
+        let mut story = running();
+        assert_eq!(story.recover(), QUEUED);
+        assert_eq!(story.queue.job(story.id).unwrap().crashes, 0);
+    }
+
+    #[test]
+    fn what_a_worker_finished_unseen_counts() {
+        let mut story = running();
+        fs::write(story.run().join("done.json"), "{}").unwrap();
+        assert_eq!(story.recover(), State::Done);
+
+        let mut story = running();
+        run_facts::write_failed(&story.run(), 1, "a.csv", 1, &Failure::new(FailureKind::Data, "one class only")).unwrap();
+        assert_eq!(story.recover(), State::Failed("one class only".into()));
+    }
+
+    #[test]
+    fn a_wish_survives_the_daemon() {
+        let mut story = running();
+        story.queue.wish(story.id, Wish::Pause).unwrap();
+        assert_eq!(story.recover(), State::Paused);
+    }
+}

@@ -1,0 +1,105 @@
+//! Reads and writes the small files of a run folder that the supervisor's decisions rest on. Data sets and
+//! weights are none of them: those are for workers only.
+
+use crate::attempt::RunFacts;
+use anyhow::{Context, Result};
+use finetuned_job::outcome::{Done, Failed, Failure, OUTCOME_VERSION};
+use finetuned_job::run_folder;
+use finetuned_job::spec::Spec;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+pub(crate) fn read(run: &Path) -> RunFacts {
+    RunFacts {
+        trained: run.join(run_folder::TRAINED).exists(),
+        done: run.join(run_folder::DONE).exists(),
+        failed: json::<Failed>(&run.join(run_folder::FAILED)).ok().map(|it| it.failure),
+    }
+}
+
+pub(crate) fn done(run: &Path) -> Result<Done> {
+    json(&run.join(run_folder::DONE))
+}
+
+/// The file of our own making at `path`.
+pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} was not written by this version of finetuned", path.display()))
+}
+
+/// Written beside, synced, renamed: a spec is whole or absent.
+pub(crate) fn write_spec(spec: &Spec, path: &Path) -> Result<()> {
+    let text = serde_json::to_vec_pretty(spec).context("encoding the spec")?;
+    write(path, &text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// For failures that no worker was left to write down.
+pub(crate) fn write_failed(run: &Path, job: u64, name: &str, attempt: u32, failure: &Failure) -> Result<()> {
+    let failed = Failed { version: OUTCOME_VERSION, job, name: name.to_string(), attempt, failure: failure.clone() };
+    let text = serde_json::to_vec_pretty(&failed).context("encoding failed.json")?;
+    let path = run.join(run_folder::FAILED);
+    write(&path, &text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// What the last attempt said about its end no longer holds when a new one begins.
+pub(crate) fn forget_failure(run: &Path) -> io::Result<()> {
+    gone(fs::remove_file(run.join(run_folder::FAILED)))
+}
+
+/// The drop is another one now: what was computed from it is worth nothing. The log and the events stay.
+pub(crate) fn start_over(run: &Path) -> io::Result<()> {
+    const FILES: &[&str] = &[run_folder::PLAN, run_folder::DATA, run_folder::QUARANTINE, run_folder::TRAINED, run_folder::FAILED];
+    const FOLDERS: &[&str] = &[run_folder::CHECKPOINTS, run_folder::STAGING, run_folder::UNPROVEN, run_folder::TENSORBOARD];
+    FILES.iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))?;
+    FOLDERS.iter().try_for_each(|it| gone(fs::remove_dir_all(run.join(it))))
+}
+
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("json.tmp");
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use finetuned_job::outcome::FailureKind;
+
+    #[test]
+    fn a_failure_is_written_read_and_forgotten() {
+        let run = tempfile::tempdir().unwrap();
+        let failure = Failure::new(FailureKind::Crash, "it died");
+        write_failed(run.path(), 7, "tweets.csv", 3, &failure).unwrap();
+        assert_eq!(read(run.path()), RunFacts { trained: false, done: false, failed: Some(failure) });
+        forget_failure(run.path()).unwrap();
+        forget_failure(run.path()).unwrap();
+        assert_eq!(read(run.path()), RunFacts::default());
+    }
+
+    #[test]
+    fn starting_over_keeps_the_drop_and_what_was_said() {
+        let run = tempfile::tempdir().unwrap();
+        let path = |name: &str| run.path().join(name);
+        fs::create_dir_all(path("drop/data")).unwrap();
+        fs::create_dir_all(path("checkpoints/step-1")).unwrap();
+        for name in ["plan.json", "trained.json", "events.jsonl", "worker.log", "spec.json"] {
+            fs::write(path(name), "{}").unwrap();
+        }
+        start_over(run.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(run.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["drop", "events.jsonl", "spec.json", "worker.log"]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Decides when an entry of an inbox has settled and may become a job.
+//!
+//! Everything here is computed from observations passed in; looking at the disk happens in `observe`, and
+//! every clock read in `event_loop`.
+
+use std::time::Duration;
+
+/// One file or folder of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seen {
+    /// Relative to the entry, as bytes; empty for the entry itself.
+    pub path: Vec<u8>,
+    /// 0 for folders: file systems count them differently.
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub modified_ns: i128,
+    pub is_file: bool,
+}
+
+/// The whole entry at one moment, as one number: equal numbers mean that nothing moved. Kept in the database,
+/// so its meaning must not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The first 8 bytes of blake3 over the sorted set. Two states that differ and collide (1 in 2^64) would
+    /// only start a job too early.
+    pub fn of(mut seen: Vec<Seen>) -> Fingerprint {
+        seen.sort_unstable();
+        let mut hasher = blake3::Hasher::new();
+        for it in &seen {
+            hasher.update(&(it.path.len() as u64).to_le_bytes()).update(&it.path);
+            hasher.update(&it.bytes.to_le_bytes()).update(&it.modified_ns.to_le_bytes()).update(&[u8::from(it.is_file)]);
+        }
+        let mut first = [0; 8];
+        hasher.finalize_xof().fill(&mut first);
+        Fingerprint(u64::from_le_bytes(first))
+    }
+}
+
+/// What one look at an entry gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Observation {
+    pub fingerprint: Fingerprint,
+    /// A folder without any file is not a data set yet: its owner has just made it.
+    pub has_files: bool,
+    /// A file `.ready` lies in it: its owner says that it is complete.
+    pub ready: bool,
+}
+
+/// What is remembered of an entry between looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settling {
+    /// The last fingerprint, and when it was first seen.
+    still: Option<(Fingerprint, Duration)>,
+    /// It came under this name by a rename, so it came whole.
+    pub moved_in: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Settled,
+    /// Not before this time, if nothing moves until then.
+    NotBefore(Duration),
+    /// As long as it is empty.
+    Empty,
+}
+
+impl Settling {
+    /// `now` counts from any fixed moment.
+    pub fn look(&mut self, now: Duration, quiet: Duration, seen: Observation) -> Verdict {
+        if seen.ready {
+            return Verdict::Settled;
+        }
+        if !seen.has_files {
+            self.still = None;
+            return Verdict::Empty;
+        }
+        if self.moved_in {
+            return Verdict::Settled;
+        }
+        let since = match self.still {
+            Some((before, since)) if before == seen.fingerprint => since,
+            _ => now,
+        };
+        self.still = Some((seen.fingerprint, since));
+        if since + quiet <= now { Verdict::Settled } else { Verdict::NotBefore(since + quiet) }
+    }
+}
+
+/// Names that wait for their final one: hidden ones, and those of copies and downloads under way.
+pub(crate) fn is_unfinished_name(name: &str) -> bool {
+    const SUFFIXES: &[&str] = &[".part", ".tmp", "~", ".crdownload"];
+    name.starts_with('.') || SUFFIXES.iter().any(|it| name.ends_with(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Duration = Duration::from_secs(5);
+
+    fn at(s: u64) -> Duration {
+        Duration::from_secs(s)
+    }
+
+    fn seen(bytes: u64) -> Observation {
+        let file = Seen { path: b"a.csv".to_vec(), bytes, modified_ns: 0, is_file: true };
+        Observation { fingerprint: Fingerprint::of(vec![file]), has_files: true, ready: false }
+    }
+
+    #[test]
+    fn a_drop_settles_after_standing_still() {
+        let mut drop = Settling::default();
+        assert_eq!(drop.look(at(0), QUIET, seen(1)), Verdict::NotBefore(at(5)));
+        assert_eq!(drop.look(at(3), QUIET, seen(2)), Verdict::NotBefore(at(8)), "it grew");
+        assert_eq!(drop.look(at(5), QUIET, seen(2)), Verdict::NotBefore(at(8)));
+        assert_eq!(drop.look(at(8), QUIET, seen(2)), Verdict::Settled);
+    }
+
+    #[test]
+    fn a_drop_that_shrinks_back_has_moved() {
+        let mut drop = Settling::default();
+        drop.look(at(0), QUIET, seen(1));
+        drop.look(at(2), QUIET, seen(2));
+        assert_eq!(drop.look(at(6), QUIET, seen(1)), Verdict::NotBefore(at(11)));
+    }
+
+    #[test]
+    fn ready_and_moved_in_settle_at_once() {
+        let ready = Observation { ready: true, ..seen(1) };
+        assert_eq!(Settling::default().look(at(0), QUIET, ready), Verdict::Settled);
+        let mut moved = Settling { moved_in: true, ..Settling::default() };
+        assert_eq!(moved.look(at(0), QUIET, seen(1)), Verdict::Settled);
+    }
+
+    #[test]
+    fn an_empty_folder_waits_for_ever() {
+        let empty = Observation { fingerprint: Fingerprint::of(vec![]), has_files: false, ready: false };
+        let mut drop = Settling::default();
+        assert_eq!(drop.look(at(0), QUIET, empty), Verdict::Empty);
+        assert_eq!(drop.look(at(100), QUIET, empty), Verdict::Empty);
+        assert_eq!(drop.look(at(101), QUIET, seen(1)), Verdict::NotBefore(at(106)));
+    }
+
+    #[test]
+    fn the_order_of_listing_does_not_matter_and_a_touch_does() {
+        let file = |name: &str, modified_ns| Seen { path: name.into(), bytes: 1, modified_ns, is_file: true };
+        let print = |list: &[Seen]| Fingerprint::of(list.to_vec());
+        assert_eq!(print(&[file("a", 1), file("b", 2)]), print(&[file("b", 2), file("a", 1)]));
+        assert_ne!(print(&[file("a", 1)]), print(&[file("a", 2)]));
+        assert_ne!(print(&[file("a", 1)]), print(&[file("b", 1)]));
+    }
+
+    #[test]
+    fn unfinished_names_wait() {
+        for name in [".hidden", "a.csv.part", "x.tmp", "notes~", "big.zip.crdownload", ".part"] {
+            assert!(is_unfinished_name(name), "{name}");
+        }
+        for name in ["a.csv", "part", "tmp", "a.part.csv"] {
+            assert!(!is_unfinished_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The daemon: waits for a wake-up or a time, then tends to everything that is due. One thread owns all state;
+//! the others only ring its bell.
+
+mod crew; // queued jobs -> live workers -> what follows
+mod intake; // inboxes -> queued jobs
+
+use crate::bulletin::{Bulletin, InboxNews};
+use crate::config::Config;
+use crate::home::Home;
+use crate::inbox::Inbox;
+use crate::poke;
+use crate::queue::{JobId, Queue, now_ms};
+use crate::recovery;
+use crate::wake::{Bell, Wake};
+use crate::watch::Watches;
+use anyhow::{Context, Result};
+use crew::{End, Member};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// After an error of disk or database everything is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Left of the stop timeout for writing down how the last workers ended.
+const STOP_RESERVE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Supervisor {
+    home: Home,
+    config: Config,
+    queue: Queue,
+    bell: Bell,
+    watches: Watches,
+    inboxes: Vec<Inbox>,
+    members: BTreeMap<JobId, Member>,
+    /// Ends of attempts that the database did not take yet.
+    unwritten: Vec<(JobId, End)>,
+    /// Since when a job's run folder is held by the worker of an earlier daemon.
+    locked_since: BTreeMap<JobId, Duration>,
+    course: Course,
+    /// When what went wrong is tried again.
+    retry_at: Option<Duration>,
+    bulletin: Bulletin,
+    began: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Serving,
+    /// No new work; workers that still live then are killed.
+    Stopping {
+        kill_at: Duration,
+    },
+}
+
+/// Serves a home until SIGTERM.
+pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
+    home.create()?;
+    let _lock = home.lock()?;
+    let (bell, wakes) = Bell::new();
+    // Before anything else may take time: a stop signal must not kill us half-way.
+    hear_signals(bell.clone())?;
+    let mut queue = Queue::open(&home.database())?;
+    recovery::recover(&mut queue, &home)?;
+    poke::listen(&home, bell.clone())?;
+    let bulletin =
+        Bulletin { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), since_ms: now_ms(), inboxes: vec![], trouble: None };
+    let mut supervisor = Supervisor {
+        watches: Watches::new(bell.clone()),
+        inboxes: vec![],
+        members: BTreeMap::new(),
+        unwritten: vec![],
+        locked_since: BTreeMap::new(),
+        course: Course::Serving,
+        retry_at: None,
+        began: Instant::now(),
+        home,
+        config,
+        queue,
+        bell,
+        bulletin,
+    };
+    supervisor.open_inboxes();
+    tracing::info!(workers = supervisor.config.workers, threads = supervisor.config.threads, "serving {}", supervisor.home.root.display());
+    supervisor.run(&wakes);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Supervisor {
+    fn run(&mut self, wakes: &Receiver<Wake>) {
+        loop {
+            self.tend();
+            if self.is_over() {
+                return;
+            }
+            // The bell is ours too, so the channel never closes; after a time-out there is nothing to take.
+            let first = wakes.recv_timeout(self.pause()).ok();
+            first.into_iter().chain(wakes.try_iter()).for_each(|wake| self.take(wake));
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Only notes what is new; `tend` acts on it.
+    fn take(&mut self, wake: Wake) {
+        let now = self.now();
+        match wake {
+            Wake::Hint { lost } => {
+                if lost {
+                    tracing::warn!("the kernel dropped file events: looking at all inboxes");
+                }
+                self.inboxes.iter_mut().for_each(|it| it.hinted(now));
+            }
+            Wake::MovedIn(entry) => {
+                // An entry belongs to at most one inbox.
+                let _ = self.inboxes.iter_mut().any(|it| it.moved_in(&entry, now));
+            }
+            Wake::Poke => {}
+            Wake::Worker(id, news) => self.heard(id, news),
+            Wake::Stop => self.stop(),
+            Wake::Reload => self.reload(),
+        }
+    }
+
+    /// Everything that is due now. An error leaves the rest for the next round.
+    fn tend(&mut self) {
+        self.bell.hint_taken();
+        let now = self.now();
+        self.kill_overdue(now);
+        let result = self.write_ends().and_then(|()| match self.course {
+            Course::Serving => self.intake(now).and_then(|()| self.obey_wishes()).and_then(|()| self.start_due()),
+            Course::Stopping { .. } => Ok(()),
+        });
+        let trouble = result.err().map(|err| format!("{err:#}"));
+        self.retry_at = trouble.is_some().then_some(now + RETRY_AFTER);
+        if let Some(trouble) = trouble.as_ref().filter(|it| self.bulletin.trouble.as_ref() != Some(it)) {
+            tracing::error!("{trouble}; trying again every {} s", RETRY_AFTER.as_secs());
+        }
+        self.publish(trouble);
+    }
+
+    fn publish(&mut self, trouble: Option<String>) {
+        let news = Bulletin { inboxes: self.inboxes.iter().map(InboxNews::of).collect(), trouble, ..self.bulletin.clone() };
+        if news != self.bulletin {
+            news.publish(&self.home).unwrap_or_else(|err| tracing::warn!("{err:#}"));
+            self.bulletin = news;
+        }
+    }
+
+    /// Until the next thing is due. Wishes whose poke was lost are found after `rescan_s`.
+    fn pause(&self) -> Duration {
+        let now = self.now();
+        let mut until = now + self.config.rescan;
+        if self.course == Course::Serving {
+            until = self.inboxes.iter().map(Inbox::next_scan).fold(until, Duration::min);
+            if let Ok(Some(due)) = self.queue.next_due_ms(now_ms()) {
+                until = until.min(now + Duration::from_millis(due.saturating_sub(now_ms())));
+            }
+        }
+        until = self.members.values().filter_map(Member::kill_at).fold(until, Duration::min);
+        // Trouble has its own pace: what is overdue because of it must not make us spin.
+        match self.retry_at {
+            Some(at) => until.max(now + Duration::from_secs(1)).min(at.max(now)),
+            None => until,
+        }
+        .saturating_sub(now)
+    }
+
+    fn is_over(&self) -> bool {
+        match self.course {
+            Course::Serving => false,
+            Course::Stopping { kill_at } => self.members.is_empty() && (self.unwritten.is_empty() || kill_at <= self.now()),
+        }
+    }
+
+    /// Workers write checkpoints and leave. Asked twice: at once.
+    fn stop(&mut self) {
+        let now = self.now();
+        let patience = if self.course == Course::Serving { self.config.stop_timeout.saturating_sub(STOP_RESERVE) } else { Duration::ZERO };
+        tracing::info!("stopping: {} workers write their checkpoints", self.members.len());
+        let kill_at = now + patience;
+        self.course = Course::Stopping { kill_at };
+        self.members.values_mut().for_each(|it| it.ask_to_stop(kill_at));
+    }
+
+    /// A configuration that can't be used changes nothing.
+    fn reload(&mut self) {
+        match Config::load(&self.home.root) {
+            Ok(config) => {
+                self.config = config;
+                self.open_inboxes();
+                tracing::info!("configuration read again");
+            }
+            Err(err) => tracing::error!("{err:#}; the old configuration stays in force"),
+        }
+    }
+}
+
+fn hear_signals(bell: Bell) -> Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).context("listening to signals")?;
+    let hear = move || {
+        for signal in signals.forever() {
+            let wake = if signal == SIGHUP { Wake::Reload } else { Wake::Stop };
+            if !bell.ring(wake) {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(hear).context("starting a thread")?;
+    Ok(())
+}

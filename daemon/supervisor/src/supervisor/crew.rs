@@ -1,0 +1,339 @@
+//! From queued jobs to live workers, and what follows when one has left. What a worker's end means is decided
+//! in `attempt`; here it is carried out.
+
+use super::{RETRY_AFTER, Supervisor};
+use crate::assignment::Assignment;
+use crate::attempt::{self, Ending, Next};
+use crate::claim::{self, Moved, drop_of};
+use crate::observe::observe;
+use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
+use crate::wake::{Wake, WorkerNews};
+use crate::worker_process::{Heard, WorkerProcess};
+use crate::{run_facts, run_lock};
+use anyhow::Result;
+use finetuned_job::event::{Event, Phase as Stage};
+use finetuned_job::outcome::Failure;
+use finetuned_job::run_folder;
+use finetuned_job::spec::Action;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an environment that is not ready (no disk space, no worker binary) gets to become so.
+const ENVIRONMENT_AFTER: Duration = Duration::from_secs(30);
+/// A worker that crashed at once would else crash three times in a moment of bad luck.
+const CRASH_PAUSE: Duration = Duration::from_secs(2);
+/// Between two looks at a run folder that an old worker still holds, or at a drop that still changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A live worker.
+pub(super) struct Member {
+    job: Job,
+    attempt: u32,
+    phase: Phase,
+    process: WorkerProcess,
+    /// What it said on stdout about its failure.
+    told: Option<Failure>,
+    /// It reads the drop, so that the drop must not change.
+    is_reading: bool,
+    course: MemberCourse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MemberCourse {
+    Working,
+    /// It was asked to leave, and is killed at this time.
+    Leaving {
+        kill_at: Duration,
+    },
+}
+
+/// What is written into the database about an attempt's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    Over(Verdict),
+    Interrupted(Interrupted),
+}
+
+impl Member {
+    pub(super) fn ask_to_stop(&mut self, kill_at: Duration) {
+        let kill_at = match self.course {
+            MemberCourse::Working => {
+                self.process.stop();
+                kill_at
+            }
+            MemberCourse::Leaving { kill_at: before } => before.min(kill_at),
+        };
+        self.course = MemberCourse::Leaving { kill_at };
+    }
+
+    pub(super) fn kill_at(&self) -> Option<Duration> {
+        match self.course {
+            MemberCourse::Working => None,
+            MemberCourse::Leaving { kill_at } => Some(kill_at),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Fills the free places with the oldest queued jobs. Each of them runs afterwards, is over, or waits for a
+    /// time, so this ends.
+    pub(super) fn start_due(&mut self) -> Result<()> {
+        while self.members.len() < self.config.workers as usize {
+            let Some(job) = self.queue.due(now_ms(), 1)?.pop() else { break };
+            self.start(job)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, job: Job) -> Result<()> {
+        let run = self.run_of(&job);
+        if run_lock::is_worked_on(&run) {
+            return self.wait_for_old_worker(&job);
+        }
+        self.locked_since.remove(&job.id);
+        let seen = match observe(&drop_of(&self.home, &job)) {
+            Ok(seen) => seen,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return self.find_drop(&job),
+            Err(err) => return self.postpone(&job, &format!("its drop can't be looked at: {err}"), ENVIRONMENT_AFTER),
+        };
+        if seen.fingerprint != job.fingerprint {
+            self.queue.resettled(job.id, seen.fingerprint)?;
+            return self.read_anew(&job);
+        }
+        let facts = run_facts::read(&run);
+        if facts.done {
+            return self.queue.over(job.id, &Verdict::Done);
+        }
+        let phase = if facts.trained { Phase::Prove } else { Phase::Train };
+        match self.queue.claim(job.id, phase)? {
+            Some(attempt) => self.launch(job, attempt, phase),
+            // Its owner was faster.
+            None => Ok(()),
+        }
+    }
+
+    fn run_of(&self, job: &Job) -> PathBuf {
+        self.home.runs().join(&job.run)
+    }
+
+    fn postpone(&mut self, job: &Job, waiting: &str, pause: Duration) -> Result<()> {
+        self.queue.postpone(job.id, waiting, in_future(pause))
+    }
+
+    /// The worker of a daemon that was killed stops by itself; one that does not is killed after the time that
+    /// ours get too.
+    fn wait_for_old_worker(&mut self, job: &Job) -> Result<()> {
+        let now = self.now();
+        let since = *self.locked_since.entry(job.id).or_insert(now);
+        if since + self.config.stop_timeout <= now {
+            run_lock::kill_holder(&self.run_of(job));
+        }
+        self.postpone(job, "the worker of an earlier daemon is still stopping", LOOK_AGAIN)
+    }
+
+    /// A rename that a power cut undid is made again; else its owner has removed it.
+    fn find_drop(&mut self, job: &Job) -> Result<()> {
+        let is_back = observe(&job.source).is_ok_and(|seen| seen.fingerprint == job.fingerprint);
+        if is_back && matches!(claim::take(&self.home, job), Ok(Moved::Here)) {
+            return self.postpone(job, "its drop was taken again", Duration::ZERO);
+        }
+        tracing::warn!("job {}: its drop is gone", job.id);
+        self.queue.vanished(job.id, "its drop was removed before it could be read")
+    }
+
+    /// The drop has changed since it settled: it must stand still again, and what came of its old contents goes.
+    fn read_anew(&mut self, job: &Job) -> Result<()> {
+        tracing::warn!("job {}: its drop still changes", job.id);
+        run_facts::start_over(&self.run_of(job))?;
+        self.postpone(job, "its drop still changes", self.config.settle.max(LOOK_AGAIN))
+    }
+
+    /// The job is marked running already.
+    fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
+        let id = job.id;
+        match self.make_process(&job, attempt, phase) {
+            Ok(process) => {
+                tracing::info!("job {id}: attempt {attempt}, {} in process {}", phase.name(), process.pid);
+                let written = self.queue.started(id, phase, process.pid);
+                let member = Member { job, attempt, phase, process, told: None, is_reading: phase == Phase::Train, course: MemberCourse::Working };
+                self.members.insert(id, member);
+                written
+            }
+            Err(err) => {
+                let why = format!("{err:#}");
+                tracing::error!("job {id}: {why}");
+                let later =
+                    Interrupted { waiting: Some(why.clone()), not_before_ms: in_future(ENVIRONMENT_AFTER), ..Interrupted::because("postponed", why) };
+                self.record(id, End::Interrupted(later));
+                Ok(())
+            }
+        }
+    }
+
+    fn make_process(&self, job: &Job, attempt: u32, phase: Phase) -> Result<WorkerProcess> {
+        let run = self.run_of(job);
+        let action = match phase {
+            Phase::Train => Action::Train,
+            Phase::Prove => Action::Prove,
+        };
+        let drop = Some(drop_of(&self.home, job));
+        let spec = Assignment { action, job: job.id.0, attempt, drop, run: &run, recipe: job.recipe.clone() }.spec(&self.config);
+        let spec_file = run.join(run_folder::SPEC);
+        run_facts::forget_failure(&run)?;
+        run_facts::write_spec(&spec, &spec_file)?;
+        let (bell, id) = (self.bell.clone(), job.id);
+        let hear = move |heard| {
+            if let Some(news) = news(heard) {
+                bell.ring(Wake::Worker(id, news));
+            }
+        };
+        WorkerProcess::start(&self.config.worker, &spec_file, &run, hear)
+    }
+
+    pub(super) fn heard(&mut self, id: JobId, news: WorkerNews) {
+        let kill_at = self.now() + self.config.stop_timeout;
+        let Some(member) = self.members.get_mut(&id) else { return };
+        match news {
+            WorkerNews::Warning(message) => tracing::warn!("job {id}: {message}"),
+            WorkerNews::Failed(failure) => member.told = Some(failure),
+            WorkerNews::DropRead if member.is_reading => {
+                if has_changed(&self.home, &member.job) {
+                    // Still reading, as far as the end of this attempt is concerned.
+                    member.ask_to_stop(kill_at);
+                } else {
+                    member.is_reading = false;
+                }
+            }
+            WorkerNews::DropRead => {}
+            WorkerNews::Ended(ending) => {
+                if let Some(member) = self.members.remove(&id) {
+                    self.ended(member, &ending);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, member: Member, ending: &Ending) {
+        let Member { job, attempt, phase, told, is_reading, course, .. } = member;
+        let run = self.run_of(&job);
+        if is_reading && has_changed(&self.home, &job) {
+            return self.changed_while_read(&job);
+        }
+        let asked = course != MemberCourse::Working;
+        match attempt::next(phase, ending, run_facts::read(&run), told, asked, job.crashes) {
+            Next::Prove if asked => self.record(job.id, End::Interrupted(Interrupted::because("stopped", "trained, not yet proven"))),
+            Next::Prove => {
+                let id = job.id;
+                self.launch(job, attempt, Phase::Prove).unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
+            }
+            Next::Done => {
+                tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
+                self.record(job.id, End::Over(Verdict::Done));
+            }
+            Next::Failed(failure) => {
+                tracing::warn!("job {}: failed: {failure}", job.id);
+                self.put_down(&job, attempt, &failure);
+                self.record(job.id, End::Over(Verdict::Failed(failure.to_string())));
+            }
+            Next::Quarantine(failure) => {
+                tracing::error!("job {}: quarantined: {failure}", job.id);
+                self.put_down(&job, attempt, &failure);
+                self.record(job.id, End::Over(Verdict::Quarantined(failure.to_string())));
+            }
+            Next::Again { crash: None } => {
+                tracing::info!("job {}: stopped", job.id);
+                self.record(job.id, End::Interrupted(Interrupted::because("stopped", "a checkpoint was written")));
+            }
+            Next::Again { crash: Some(how) } => {
+                tracing::error!("job {}: its worker died {how}; it goes on from its last checkpoint", job.id);
+                let waiting = Some(format!("its worker died {how}"));
+                let crash = Interrupted { waiting, not_before_ms: in_future(CRASH_PAUSE), crashed: true, ..Interrupted::because("crashed", how) };
+                self.record(job.id, End::Interrupted(crash));
+            }
+        }
+    }
+
+    /// Its owner still wrote when it was taken: what was made of the first half is worth nothing.
+    fn changed_while_read(&mut self, job: &Job) {
+        let why = "its drop changed while it was read";
+        tracing::warn!("job {}: {why}; it is read again when it stands still", job.id);
+        let pause = in_future(self.config.settle.max(LOOK_AGAIN));
+        // Its fingerprint in the database is the old one, so `start` lets it settle and throws away the rest.
+        let again = Interrupted { waiting: Some(why.into()), not_before_ms: pause, ..Interrupted::because("stopped", why) };
+        self.record(job.id, End::Interrupted(again));
+    }
+
+    /// Workers write `failed.json` themselves, unless they could not.
+    fn put_down(&self, job: &Job, attempt: u32, failure: &Failure) {
+        let run = self.run_of(job);
+        if run_facts::read(&run).failed.is_none() {
+            run_facts::write_failed(&run, job.id.0, &job.name, attempt, failure).unwrap_or_else(|err| tracing::error!("job {}: {err:#}", job.id));
+        }
+    }
+
+    fn record(&mut self, id: JobId, end: End) {
+        self.unwritten.push((id, end));
+        // What fails here is told by `tend`, which tries it again.
+        let _ = self.write_ends();
+    }
+
+    /// Ends that a full disk kept out of the database are kept until they are in it.
+    pub(super) fn write_ends(&mut self) -> Result<()> {
+        while let Some((id, end)) = self.unwritten.first() {
+            match end {
+                End::Over(verdict) => self.queue.over(*id, verdict)?,
+                End::Interrupted(how) => self.queue.interrupted(*id, how)?,
+            }
+            self.unwritten.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Pauses and cancellations that commands have written into the database.
+    pub(super) fn obey_wishes(&mut self) -> Result<()> {
+        if self.members.is_empty() {
+            return Ok(());
+        }
+        let kill_at = self.now() + self.config.stop_timeout;
+        for id in self.queue.unwanted()? {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.ask_to_stop(kill_at);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn kill_overdue(&mut self, now: Duration) {
+        for (id, member) in &mut self.members {
+            if member.kill_at().is_some_and(|at| at <= now) {
+                tracing::warn!("job {id}: its worker did not stop in time and is killed");
+                member.process.kill();
+                // Its end is heard soon; asking again changes nothing.
+                member.course = MemberCourse::Leaving { kill_at: now + RETRY_AFTER };
+            }
+        }
+    }
+}
+
+fn has_changed(home: &crate::home::Home, job: &Job) -> bool {
+    observe(&drop_of(home, job)).map_or(true, |seen| seen.fingerprint != job.fingerprint)
+}
+
+fn in_future(pause: Duration) -> u64 {
+    now_ms() + pause.as_millis() as u64
+}
+
+/// What of a worker's words the daemon acts on.
+fn news(heard: Heard) -> Option<WorkerNews> {
+    match heard {
+        Heard::Ended(ending) => Some(WorkerNews::Ended(ending)),
+        Heard::Line(line) => match line.event {
+            Event::Warning { message } => Some(WorkerNews::Warning(message)),
+            Event::Failed { failure } => Some(WorkerNews::Failed(failure)),
+            // Stages that work on texts in memory.
+            Event::Phase { phase: Stage::Tokenizing | Stage::Caching | Stage::Training, .. } => Some(WorkerNews::DropRead),
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,61 @@
+//! From inboxes to queued jobs: which inboxes there are, when each is looked at, and what is taken.
+
+use super::Supervisor;
+use crate::claim::claim;
+use crate::inbox::{Inbox, Pace, Settled};
+use anyhow::Result;
+use std::fs;
+use std::time::Duration;
+
+impl Supervisor {
+    /// Brings the inboxes in line with the configuration; what is known of those that stay is kept.
+    pub(super) fn open_inboxes(&mut self) {
+        let mut before = std::mem::take(&mut self.inboxes);
+        for config in self.config.inboxes.clone() {
+            // The home's own inbox is ours to make; a missing other one may be a disk that is not mounted.
+            if config.path == self.home.inbox()
+                && let Err(err) = fs::create_dir_all(&config.path)
+            {
+                tracing::warn!("making the inbox {}: {err}", config.path.display());
+            }
+            let known = before.iter().position(|it| it.config.path == config.path);
+            let mut inbox = known.map_or_else(|| Inbox::new(config.clone()), |at| before.swap_remove(at));
+            inbox.config = config;
+            self.inboxes.push(inbox);
+        }
+        before.iter().for_each(|it| self.watches.remove(&it.config.path));
+    }
+
+    pub(super) fn intake(&mut self, now: Duration) -> Result<()> {
+        let pace = Pace { quiet: self.config.settle, rescan: self.config.rescan };
+        for inbox_idx in 0..self.inboxes.len() {
+            let inbox = &mut self.inboxes[inbox_idx];
+            if now < inbox.next_scan() {
+                continue;
+            }
+            let before = inbox.standing.clone();
+            let settled = inbox.scan(&mut self.watches, now, pace);
+            if before != inbox.standing {
+                tracing::info!("inbox {}: {:?}", inbox.config.path.display(), inbox.standing);
+            }
+            if !settled.is_empty() {
+                self.take_settled(inbox_idx, &settled)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_settled(&mut self, inbox_idx: usize, settled: &[Settled]) -> Result<()> {
+        let inbox = &mut self.inboxes[inbox_idx];
+        let claimed = claim(&mut self.queue, &self.home, inbox.config.recipe.as_ref(), settled)?;
+        for job in &claimed.jobs {
+            tracing::info!("job {}: took {} from {}", job.id, job.name, inbox.config.path.display());
+            inbox.taken(&job.name);
+        }
+        for (name, why) in claimed.refused {
+            tracing::warn!("inbox {}: {name}: {why}", inbox.config.path.display());
+            inbox.refuse(&name, why);
+        }
+        Ok(())
+    }
+}

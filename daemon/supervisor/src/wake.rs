@@ -1,0 +1,81 @@
+//! Everything that can wake the supervisor, and the bell that its threads ring. A wake-up carries as little
+//! as possible: the scan, the database and the run folders are the truth.
+
+use crate::attempt::Ending;
+use crate::queue::JobId;
+use finetuned_job::outcome::Failure;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+/// Wake-ups that may wait. Hints beyond it are dropped (a scan is due anyway); workers and signals wait for room.
+const WAITING_MAX: usize = 1024;
+
+/// A new wake-up is a new variant.
+#[derive(Debug)]
+pub(crate) enum Wake {
+    /// Something moved in an inbox; `lost`: the kernel dropped events.
+    Hint {
+        lost: bool,
+    },
+    /// This entry came into an inbox by a rename.
+    MovedIn(PathBuf),
+    /// A command changed the database.
+    Poke,
+    Worker(JobId, WorkerNews),
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// What the supervisor needs of a worker's lines while it runs; the rest stays in `events.jsonl`.
+#[derive(Debug)]
+pub(crate) enum WorkerNews {
+    /// The drop has been read; what comes after works on what was read.
+    DropRead,
+    Warning(String),
+    Failed(Failure),
+    /// It has left; the last news of a worker.
+    Ended(Ending),
+}
+
+/// Can be cloned into every thread.
+#[derive(Clone)]
+pub(crate) struct Bell {
+    wakes: SyncSender<Wake>,
+    /// A hint waits already: another one would say nothing new.
+    hinted: Arc<AtomicBool>,
+}
+
+impl Bell {
+    pub fn new() -> (Bell, Receiver<Wake>) {
+        let (wakes, receiver) = sync_channel(WAITING_MAX);
+        (Bell { wakes, hinted: Arc::default() }, receiver)
+    }
+
+    /// Never waits.
+    pub fn hint(&self, lost: bool) {
+        if lost || !self.hinted.swap(true, Ordering::AcqRel) {
+            self.try_ring(Wake::Hint { lost });
+        }
+    }
+
+    /// Before looking at the inboxes, so that what comes meanwhile rings again.
+    pub fn hint_taken(&self) {
+        self.hinted.store(false, Ordering::Release);
+    }
+
+    /// Never waits; with a full channel the supervisor is awake anyway.
+    pub fn try_ring(&self, wake: Wake) {
+        match self.wakes.try_send(wake) {
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Waits for room. False when nobody listens any more.
+    pub fn ring(&self, wake: Wake) -> bool {
+        self.wakes.send(wake).is_ok()
+    }
+}

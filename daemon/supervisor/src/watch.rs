@@ -1,0 +1,83 @@
+//! Hints that something moved in an inbox. They may be late, lost or absent: `inbox` scans by time as well,
+//! more often where no hints can come.
+
+use crate::wake::{Bell, Wake};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::Path;
+
+/// How changes in an inbox are noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Watch {
+    Events,
+    /// By looking again and again, for this reason.
+    Polled {
+        why: String,
+    },
+}
+
+pub(crate) struct Watches {
+    watcher: Result<RecommendedWatcher, String>,
+}
+
+impl Watches {
+    pub fn new(bell: Bell) -> Watches {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| tell(&bell, event));
+        Watches { watcher: watcher.map_err(|err| err.to_string()) }
+    }
+
+    /// Only the inbox's own folder: what moves inside an entry is found by looking while it settles.
+    pub fn add(&mut self, inbox: &Path) -> Watch {
+        if let Some(kind) = network_kind(inbox) {
+            return Watch::Polled { why: format!("{kind} sends no events for changes made elsewhere") };
+        }
+        let watched = match &mut self.watcher {
+            Ok(watcher) => watcher.watch(inbox, RecursiveMode::NonRecursive).map_err(|err| err.to_string()),
+            Err(why) => Err(why.clone()),
+        };
+        match watched {
+            Ok(()) => Watch::Events,
+            Err(why) => Watch::Polled { why: format!("no events: {why} (see fs.inotify.max_user_watches and max_user_instances)") },
+        }
+    }
+
+    pub fn remove(&mut self, inbox: &Path) {
+        if let Ok(watcher) = &mut self.watcher {
+            // It fails only where nothing is watched any more.
+            let _ = watcher.unwatch(inbox);
+        }
+    }
+}
+
+fn tell(bell: &Bell, event: notify::Result<notify::Event>) {
+    let Ok(event) = event else { return bell.hint(true) };
+    match event.kind {
+        // Our own listings open the folder: answering them would never end.
+        EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => {}
+        // `Both` repeats what `From` and `To` have said.
+        EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+            event.paths.into_iter().for_each(|path| bell.try_ring(Wake::MovedIn(path)));
+        }
+        _ => bell.hint(event.need_rescan()),
+    }
+}
+
+/// The name of a file system whose changes may be made on another machine or by another program.
+fn network_kind(path: &Path) -> Option<&'static str> {
+    /// `f_type` of statfs(2), from linux/magic.h and the file systems' own sources.
+    const KINDS: &[(u64, &str)] = &[
+        (0x6969, "NFS"),
+        (0x517B, "SMB"),
+        (0xFF53_4D42, "CIFS"),
+        (0xFE53_4D42, "SMB2"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9P"),
+        (0x00C3_6400, "Ceph"),
+        (0x0BD0_0BD0, "Lustre"),
+        (0x5346_414F, "AFS"),
+    ];
+    // The field's width differs between machines; a magic number has 32 bits.
+    let kind = rustix::fs::statfs(path).ok()?.f_type as u64 & 0xFFFF_FFFF;
+    KINDS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+}

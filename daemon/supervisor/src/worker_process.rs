@@ -1,0 +1,182 @@
+//! Starts a worker on a run folder, reads its lines, and tells how it left. One thread a worker; the only
+//! place that makes processes.
+//!
+//! A worker asks the kernel to be told when the thread that started it ends, so it must be started by a thread
+//! that lives as long as the daemon: the main one.
+
+use crate::attempt::Ending;
+use crate::machine;
+use anyhow::{Context, Result, bail};
+use finetuned_job::event::{LINE_BYTES_MAX, Line};
+use finetuned_job::run_folder;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+
+/// A live worker, or one that has left a moment ago.
+pub(crate) struct WorkerProcess {
+    pub pid: u32,
+    /// Names the process for ever, so that a signal never meets a stranger with the same number.
+    handle: OwnedFd,
+}
+
+/// What comes from a worker; `Ended` is the last.
+pub(crate) enum Heard {
+    Line(Box<Line>),
+    Ended(Ending),
+}
+
+impl WorkerProcess {
+    /// `spec_file` says what to do; stderr is appended to the run's log. `hear` runs in a thread of its own.
+    pub fn start(worker: &Path, spec_file: &Path, run: &Path, hear: impl FnMut(Heard) + Send + 'static) -> Result<WorkerProcess> {
+        let log = run.join(run_folder::LOG);
+        let stderr = File::options().append(true).create(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
+        let oom_before = machine::oom_kills();
+        let mut command = Command::new(worker);
+        command.arg(spec_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+        let opened = (open_handle(&child), child.stdout.take());
+        let (Ok(handle), Some(stdout)) = opened else {
+            // Without a handle it could not be stopped later.
+            let _ = child.kill().and_then(|()| child.wait());
+            bail!("the kernel gives no handle for the worker's process");
+        };
+        let pid = child.id();
+        let listen = move || listen(child, stdout, oom_before, hear);
+        thread::Builder::new().name(format!("worker-{pid}")).spawn(listen).context("starting a thread for the worker")?;
+        Ok(WorkerProcess { pid, handle })
+    }
+
+    /// It writes a checkpoint and leaves.
+    pub fn stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The only error for our own child: it has left already, which will be heard.
+        let _ = pidfd_send_signal(&self.handle, signal);
+    }
+}
+
+fn open_handle(child: &Child) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(child.id().cast_signed()).context("a process without a number")?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+fn listen(mut child: Child, stdout: ChildStdout, oom_before: u64, mut hear: impl FnMut(Heard)) {
+    let mut lines = BufReader::new(stdout);
+    while let Some(line) = read_line(&mut lines) {
+        // What is not an event was printed by a library; it wakes nobody.
+        if let Ok(line) = serde_json::from_slice(&line) {
+            hear(Heard::Line(line));
+        }
+    }
+    let ending = match child.wait() {
+        Ok(status) => ending(status, oom_before),
+        Err(err) => {
+            tracing::error!("waiting for worker {}: {err}", child.id());
+            Ending::Exited(-1)
+        }
+    };
+    hear(Heard::Ended(ending));
+}
+
+fn ending(status: ExitStatus, oom_before: u64) -> Ending {
+    match status.signal() {
+        Some(signal) => {
+            let killed = signal == Signal::KILL.as_raw();
+            Ending::Signaled { signal, out_of_memory: killed && oom_before < machine::oom_kills() }
+        }
+        None => Ending::Exited(status.code().unwrap_or(-1)),
+    }
+}
+
+/// The next line without its end, cut at [`LINE_BYTES_MAX`]; `None` at the end of the stream.
+fn read_line(from: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let read = from.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line);
+    if matches!(read, Ok(0) | Err(_)) {
+        return None;
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() == LINE_BYTES_MAX {
+        skip_line(from).ok()?;
+    }
+    Some(line)
+}
+
+/// Drops the rest of a line without keeping it.
+fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = from.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let (n, found) = match buffer.iter().position(|it| *it == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), false),
+        };
+        from.consume(n);
+        if found {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs a worker whose stdout is its answer, in the foreground: its stdout and stderr are ours, or the answer
+/// is given back.
+pub(crate) fn ask(worker: &Path, spec_file: &Path, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
+    let mut command = Command::new(worker);
+    command.arg(spec_file).stdin(Stdio::null());
+    match answer {
+        Answer::Passed => {}
+        Answer::Read => drop(command.stdout(Stdio::piped()).stderr(Stdio::piped())),
+    }
+    let child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let output = child.wait_with_output().context("waiting for the worker")?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Ok((output.status, text))
+}
+
+/// Where a worker's answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Passed,
+    Read,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_end_is_cut_and_the_next_one_is_whole() {
+        let mut text = vec![b'x'; 3 * LINE_BYTES_MAX];
+        text.extend(b"\nshort\n\nlast");
+        let mut from = BufReader::with_capacity(100, &*text);
+        assert_eq!(read_line(&mut from).unwrap().len(), LINE_BYTES_MAX);
+        assert_eq!(read_line(&mut from).unwrap(), b"short");
+        assert_eq!(read_line(&mut from).unwrap(), b"");
+        assert_eq!(read_line(&mut from).unwrap(), b"last");
+        assert_eq!(read_line(&mut from), None);
+    }
+
+    #[test]
+    fn a_line_of_just_the_limit_is_whole() {
+        let mut text = vec![b'x'; LINE_BYTES_MAX - 1];
+        text.extend(b"\nnext\n");
+        let mut from = &*text;
+        assert_eq!(read_line(&mut from).unwrap().len(), LINE_BYTES_MAX - 1);
+        assert_eq!(read_line(&mut from).unwrap(), b"next");
+    }
+}
