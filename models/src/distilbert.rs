@@ -1,0 +1,165 @@
+//! DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own; as in
+//! `DistilBertForSequenceClassification`.
+
+use crate::config::Config;
+use crate::encoder::{Embed, Encoder, Head};
+use crate::error::ModelError;
+use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
+use crate::zoo::{BuildOptions, Family, Pass};
+use serde::Deserialize;
+use serde_json::Value;
+use tch::{TchError, Tensor};
+
+pub(crate) const FAMILY: Family = Family {
+    model_type: "distilbert",
+    class: "DistilBertForSequenceClassification",
+    prefix: "distilbert",
+    body: &["embeddings", "transformer"],
+    read,
+    build,
+};
+
+/// Not in its config.
+const LAYER_NORM_EPS: f64 = 1e-12;
+
+/// `DistilBertConfig` with its defaults.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct DistilBertConfig {
+    vocab_size: i64,
+    dim: i64,
+    n_layers: i64,
+    n_heads: i64,
+    hidden_dim: i64,
+    activation: String,
+    max_position_embeddings: i64,
+    pad_token_id: Option<i64>,
+    initializer_range: f64,
+    dropout: f64,
+    seq_classif_dropout: f64,
+}
+
+impl Default for DistilBertConfig {
+    fn default() -> DistilBertConfig {
+        DistilBertConfig {
+            vocab_size: 30522,
+            dim: 768,
+            n_layers: 6,
+            n_heads: 12,
+            hidden_dim: 3072,
+            activation: "gelu".into(),
+            max_position_embeddings: 512,
+            pad_token_id: Some(0),
+            initializer_range: 0.02,
+            dropout: 0.1,
+            seq_classif_dropout: 0.2,
+        }
+    }
+}
+
+fn read(json: &Value) -> Result<Config, serde_json::Error> {
+    let config = DistilBertConfig::deserialize(json)?;
+    Ok(Config {
+        vocab_size: config.vocab_size,
+        hidden_size: config.dim,
+        layers: config.n_layers,
+        heads: config.n_heads,
+        intermediate_size: config.hidden_dim,
+        activation: config.activation,
+        position_embedding_type: "absolute".into(),
+        is_decoder: false,
+        position_rows: config.max_position_embeddings,
+        max_positions: config.max_position_embeddings,
+        type_vocab_size: 1,
+        layer_norm_eps: LAYER_NORM_EPS,
+        pad_token_id: config.pad_token_id,
+        initializer_range: config.initializer_range,
+        dropout: config.dropout,
+        attention_dropout: 0.0,
+        classifier_dropout: config.seq_classif_dropout,
+    })
+}
+
+fn build(c: &Config, catalogue: Catalogue, options: &BuildOptions) -> Result<(Encoder, LoadReport), ModelError> {
+    let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
+    let embeddings = Embeddings::new(loader.part(Part::Embeddings) / "distilbert" / "embeddings", c)?;
+    let layers = (0..c.layers as usize)
+        .map(|depth| block(loader.part(Part::Layer(depth)) / "distilbert" / "transformer" / "layer" / depth, depth, c))
+        .collect::<Result<Vec<Block>, ModelError>>()?;
+    let head = Classifier::new(loader.part(Part::Head), options.classes, c)?;
+    let loaded = loader.finish()?;
+    Ok((Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts), loaded.report))
+}
+
+struct Embeddings {
+    words: Embedding,
+    positions: Embedding,
+    norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl Embeddings {
+    fn new(p: Names, c: &Config) -> Result<Embeddings, ModelError> {
+        Ok(Embeddings {
+            words: Embedding::new(&p / "word_embeddings", c.vocab_size, c.hidden_size, c.pad_token_id)?,
+            positions: Embedding::new(&p / "position_embeddings", c.position_rows, c.hidden_size, None)?,
+            norm: LayerNorm::new(&p / "LayerNorm", c.hidden_size, c.layer_norm_eps)?,
+            dropout: Dropout::of_embeddings(c.dropout),
+        })
+    }
+}
+
+impl Embed for Embeddings {
+    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        let (_, seq) = ids.size2()?;
+        let xs = self.words.forward(ids)?.f_add(&self.positions.first(seq)?)?;
+        self.dropout.forward(self.norm.forward(&xs)?, pass)
+    }
+}
+
+/// `TransformerBlock`.
+fn block(p: Names, depth: usize, c: &Config) -> Result<Block, ModelError> {
+    let (width, attention) = (c.hidden_size, &p / "attention");
+    Ok(Block {
+        attention: Attention {
+            query: Linear::new(&attention / "q_lin", width, width)?,
+            key: Linear::new(&attention / "k_lin", width, width)?,
+            value: Linear::new(&attention / "v_lin", width, width)?,
+            output: Linear::new(&attention / "out_lin", width, width)?,
+            heads: c.heads,
+            dropout: Dropout::of_layer(c.attention_dropout, depth, 0),
+        },
+        // What attention gives is not dropped here, unlike in BERT.
+        attention_dropout: Dropout::of_layer(0.0, depth, 1),
+        attention_norm: LayerNorm::new(&p / "sa_layer_norm", width, c.layer_norm_eps)?,
+        up: Linear::new(&p / "ffn" / "lin1", width, c.intermediate_size)?,
+        activation: Activation::named(&c.activation).unwrap_or(Activation::Gelu),
+        down: Linear::new(&p / "ffn" / "lin2", c.intermediate_size, width)?,
+        down_dropout: Dropout::of_layer(c.dropout, depth, 2),
+        down_norm: LayerNorm::new(&p / "output_layer_norm", width, c.layer_norm_eps)?,
+    })
+}
+
+struct Classifier {
+    pre_classifier: Linear,
+    dropout: Dropout,
+    classifier: Linear,
+}
+
+impl Classifier {
+    fn new(p: Names, classes: i64, c: &Config) -> Result<Classifier, ModelError> {
+        Ok(Classifier {
+            pre_classifier: Linear::new(&p / "pre_classifier", c.hidden_size, c.hidden_size)?,
+            dropout: Dropout::of_head(c.classifier_dropout, 0),
+            classifier: Linear::new(&p / "classifier", c.hidden_size, classes)?,
+        })
+    }
+}
+
+impl Head for Classifier {
+    fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        let xs = self.pre_classifier.forward(features)?.f_relu()?;
+        self.classifier.forward(&self.dropout.forward(xs, pass)?)
+    }
+}

@@ -1,0 +1,68 @@
+//! What can be wrong with a model's folder. Every message names the file and, where there is one, the cure.
+
+use safetensors::{Dtype, SafeTensorError};
+use std::path::PathBuf;
+use tch::TchError;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    #[error("reading {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("writing {}: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{} has no config.json, so it is no model folder of Hugging Face's kind", folder.display())]
+    NoConfig { folder: PathBuf },
+    #[error("{} is not JSON as it should be: {source}", path.display())]
+    Syntax { path: PathBuf, source: serde_json::Error },
+    #[error("{}: {key} is {found}, but must be {wanted}", path.display())]
+    Value { path: PathBuf, key: &'static str, found: String, wanted: String },
+    #[error("{} holds no model.safetensors and no model.safetensors.index.json", folder.display())]
+    NoWeights { folder: PathBuf },
+    #[error(
+        "{0} has its weights in {file} only; reading a pickle can run foreign code, so it is not read. Convert it once where you trust it: \
+         python -c \"from transformers import AutoModel as M; M.from_pretrained('{0}').save_pretrained('{0}', safe_serialization=True)\"",
+        folder.display()
+    )]
+    PickleOnly { folder: PathBuf, file: &'static str },
+    #[error("{} is damaged: {source}; fetch it again", path.display())]
+    Damaged { path: PathBuf, source: SafeTensorError },
+    #[error("{} is damaged: it has {found} bytes, but its header speaks of {wanted}; fetch it again", path.display())]
+    Length { path: PathBuf, found: u64, wanted: u64 },
+    #[error("{}: {name} should be in {file}, but is not; fetch the folder again", path.display())]
+    NotInShard { path: PathBuf, name: String, file: String },
+    #[error("{}: {name} stands in it twice, as {first} and as {second}", folder.display())]
+    Twice { folder: PathBuf, name: String, first: String, second: String },
+    #[error("{}: {name} is of type {found}; only F32, F16 and BF16 can be weights", path.display())]
+    Type { path: PathBuf, name: String, found: Dtype },
+    #[error("{} lacks {} of the model's tensors: {}", folder.display(), names.len(), first_few(names))]
+    Missing { folder: PathBuf, names: Vec<String> },
+    #[error("{}: the weights do not fit the config: {}", folder.display(), first_few(differences))]
+    Shapes { folder: PathBuf, differences: Vec<ShapeDifference> },
+    #[error("{name}: {source}")]
+    Tensor { name: String, source: TchError },
+}
+
+/// A tensor whose shape in the checkpoint is not the model's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShapeDifference {
+    pub name: String,
+    pub found: Vec<i64>,
+    pub wanted: Vec<i64>,
+}
+
+impl std::fmt::Display for ShapeDifference {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}: checkpoint has {:?}, model wants {:?}", self.name, self.found, self.wanted)
+    }
+}
+
+fn first_few(list: &[impl ToString]) -> String {
+    /// More would hide the message that they stand in.
+    const SHOWN_MAX: usize = 8;
+    let mut shown: Vec<String> = list.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    if SHOWN_MAX < list.len() {
+        shown.push(format!("and {} more", list.len() - SHOWN_MAX));
+    }
+    shown.join(", ")
+}

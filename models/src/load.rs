@@ -1,0 +1,266 @@
+//! Decides which tensor of a checkpoint becomes which tensor of a model, and says what happened to each.
+//!
+//! A model asks for its tensors by name and shape while it is built. Everything that does not fit is collected
+//! first and told at once. Only a head may be initialised; which names form it, the model says by [`Part`].
+
+use crate::error::{ModelError, ShapeDifference};
+use crate::weights::{self, WeightsFile};
+use crate::zoo::{BuildOptions, Parts};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Div;
+use std::path::Path;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// How the checkpoint's tensors met the model's. Names are the model's, those of `surplus` the checkpoint's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Taken from the checkpoint.
+    pub loaded: Vec<String>,
+    /// In the head, not in the checkpoint: initialised.
+    pub missing: Vec<String>,
+    /// In the checkpoint, not in the model.
+    pub surplus: Vec<String>,
+    /// The checkpoint has a head of its own, but for another task: initialised. The shapes may be equal.
+    pub reinitialised: Vec<ShapeDifference>,
+}
+
+/// The stage of a model that a tensor belongs to, from the bottom up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Embeddings,
+    Layer(usize),
+    Head,
+}
+
+/// What a tensor holds where a head is new, as transformers has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fill {
+    /// Normal with the config's `initializer_range`.
+    Random,
+    Zero,
+    One,
+}
+
+/// Every tensor of a checkpoint by the name that a model has for it.
+pub(crate) struct Catalogue<'a> {
+    folder: &'a Path,
+    /// Name in the model -> file, name in the file.
+    places: BTreeMap<String, (&'a WeightsFile, String)>,
+}
+
+impl<'a> Catalogue<'a> {
+    /// `prefix` is what the names of a body begin with in the class that has a head (`bert`); `body` are the
+    /// first parts of the names in a checkpoint of the body alone.
+    pub(crate) fn new(folder: &'a Path, files: &'a [WeightsFile], prefix: &str, body: &[&str]) -> Result<Catalogue<'a>, ModelError> {
+        let mut places: BTreeMap<String, (&WeightsFile, String)> = BTreeMap::new();
+        for file in files {
+            for stored in file.names() {
+                let name = modern(&stored, prefix, body);
+                if let Some((_, first)) = places.insert(name.clone(), (file, stored.clone())) {
+                    return Err(ModelError::Twice { folder: folder.to_path_buf(), name, first, second: stored });
+                }
+            }
+        }
+        Ok(Catalogue { folder, places })
+    }
+}
+
+/// The name that transformers gives today to a tensor: with the body's prefix, and `weight` and `bias` for
+/// what TensorFlow's norms called `gamma` and `beta`.
+fn modern(stored: &str, prefix: &str, body: &[&str]) -> String {
+    let name = match stored.rsplit_once('.') {
+        Some((start, "gamma")) => format!("{start}.weight"),
+        Some((start, "beta")) => format!("{start}.bias"),
+        _ => stored.to_string(),
+    };
+    match name.split_once('.') {
+        Some((first, _)) if body.contains(&first) => format!("{prefix}.{name}"),
+        _ => name,
+    }
+}
+
+/// Hands out tensors while a model is built, and writes the report.
+pub(crate) struct Loader<'a> {
+    catalogue: Catalogue<'a>,
+    prefix: &'a str,
+    keep_head: bool,
+    device: Device,
+    seed: u64,
+    initializer_range: f64,
+    found: RefCell<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    tensors: Vec<(String, Tensor)>,
+    parts: Parts,
+    report: LoadReport,
+    /// Missing where nothing may be.
+    absent: Vec<String>,
+    misfits: Vec<ShapeDifference>,
+}
+
+/// What is known when a model has been built.
+pub(crate) struct Loaded {
+    pub tensors: Vec<(String, Tensor)>,
+    pub parts: Parts,
+    pub report: LoadReport,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(catalogue: Catalogue<'a>, prefix: &'a str, initializer_range: f64, options: &BuildOptions) -> Loader<'a> {
+        let BuildOptions { keep_head, device, seed, .. } = *options;
+        Loader { catalogue, prefix, keep_head, device, seed, initializer_range, found: RefCell::default() }
+    }
+
+    /// The root of the names of one stage.
+    pub(crate) fn part(&'a self, part: Part) -> Names<'a> {
+        Names { loader: self, part, path: String::new() }
+    }
+
+    /// # Errors
+    /// Tensors outside of the head are missing, or shapes differ where they must not.
+    pub(crate) fn finish(self) -> Result<Loaded, ModelError> {
+        let Found { tensors, parts, mut report, absent, misfits } = self.found.into_inner();
+        let folder = self.catalogue.folder.to_path_buf();
+        if !absent.is_empty() {
+            return Err(ModelError::Missing { folder, names: absent });
+        }
+        if !misfits.is_empty() {
+            return Err(ModelError::Shapes { folder, differences: misfits });
+        }
+        let wanted: BTreeSet<&str> = tensors.iter().map(|it| it.0.as_str()).collect();
+        report.surplus = self.catalogue.places.iter().filter(|it| !wanted.contains(it.0.as_str())).map(|it| it.1.1.clone()).collect();
+        report.surplus.sort();
+        Ok(Loaded { tensors, parts, report })
+    }
+
+    fn take(&self, part: Part, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+        let named = |source| ModelError::Tensor { name: name.into(), source };
+        let mut found = self.found.borrow_mut();
+        let in_body = name.strip_prefix(self.prefix).is_some_and(|it| it.starts_with('.'));
+        // A pooler is trained with the body, so it is worth having; what stands outside is another task's.
+        let fresh = part == Part::Head && !in_body && !self.keep_head;
+        let may_lack = part == Part::Head && !self.keep_head;
+        let place = self.catalogue.places.get(name);
+        let difference = |(file, stored): &(&WeightsFile, String)| {
+            let found = file.info(stored).map(weights::shape).unwrap_or_default();
+            ShapeDifference { name: name.into(), found, wanted: shape.to_vec() }
+        };
+        let tensor = match place {
+            None if may_lack => {
+                found.report.missing.push(name.into());
+                self.filled(name, shape, fill).map_err(named)?
+            }
+            Some(place) if fresh => {
+                found.report.reinitialised.push(difference(place));
+                self.filled(name, shape, fill).map_err(named)?
+            }
+            Some(place) if difference(place).found == shape => {
+                found.report.loaded.push(name.into());
+                self.stored(place.0, &place.1)?
+            }
+            Some(place) => {
+                found.misfits.push(difference(place));
+                Tensor::new()
+            }
+            None => {
+                found.absent.push(name.into());
+                Tensor::new()
+            }
+        };
+        found.tensors.push((name.into(), tensor.shallow_clone()));
+        let names = match part {
+            Part::Embeddings => &mut found.parts.embeddings,
+            Part::Layer(depth) => {
+                if found.parts.layers.len() <= depth {
+                    found.parts.layers.resize_with(depth + 1, Vec::new);
+                }
+                &mut found.parts.layers[depth]
+            }
+            Part::Head => &mut found.parts.head,
+        };
+        names.push(name.into());
+        Ok(tensor)
+    }
+
+    fn stored(&self, file: &WeightsFile, stored: &str) -> Result<Tensor, ModelError> {
+        let tensor = file.tensor(stored)?;
+        if !matches!(tensor.kind(), Kind::Float | Kind::Half | Kind::BFloat16) {
+            let found = file.info(stored).map_or(safetensors::Dtype::U8, |it| it.dtype);
+            return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.into(), found });
+        }
+        let convert = || tensor.f_to_kind(Kind::Float)?.f_to(self.device);
+        convert().map_err(|source| ModelError::Tensor { name: stored.into(), source })
+    }
+
+    fn filled(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, TchError> {
+        match fill {
+            Fill::Random => normal(self.seed, name, shape, self.initializer_range)?.f_to(self.device),
+            Fill::Zero => Tensor::f_zeros(shape, (Kind::Float, self.device)),
+            Fill::One => Tensor::f_ones(shape, (Kind::Float, self.device)),
+        }
+    }
+}
+
+/// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's generator
+/// would depend on what else is drawn, and on the device.
+fn normal(seed: u64, name: &str, shape: &[i64], deviation: f64) -> Result<Tensor, TchError> {
+    let stream = name.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
+    // In (0, 1]: its logarithm is taken.
+    let uniform = |index: u64| ((mix(stream ^ mix(index)) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    let numel: i64 = shape.iter().product();
+    let values: Vec<f32> = (0..numel as u64)
+        // Box and Muller 1958.
+        .map(|it| (deviation * (-2.0 * uniform(2 * it).ln()).sqrt() * (std::f64::consts::TAU * uniform(2 * it + 1)).cos()) as f32)
+        .collect();
+    Tensor::f_from_slice(&values)?.f_view(shape)
+}
+
+/// SplitMix64's step (Steele, Lea and Flood 2014).
+fn mix(z: u64) -> u64 {
+    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A place in a model's tree of names: `&p / "encoder" / "layer"` as in tch.
+#[derive(Clone)]
+pub(crate) struct Names<'a> {
+    loader: &'a Loader<'a>,
+    part: Part,
+    path: String,
+}
+
+impl Names<'_> {
+    pub(crate) fn tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+        self.loader.take(self.part, &format!("{}.{name}", self.path), shape, fill)
+    }
+
+    /// As [`Names::tensor`], and listed among the norms.
+    pub(crate) fn norm_tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+        let tensor = self.tensor(name, shape, fill)?;
+        self.loader.found.borrow_mut().parts.norms.push(format!("{}.{name}", self.path));
+        Ok(tensor)
+    }
+}
+
+impl<'a, T: ToString> Div<T> for &Names<'a> {
+    type Output = Names<'a>;
+
+    fn div(self, name: T) -> Names<'a> {
+        let name = name.to_string();
+        let path = if self.path.is_empty() { name } else { format!("{}.{name}", self.path) };
+        Names { loader: self.loader, part: self.part, path }
+    }
+}
+
+impl<'a, T: ToString> Div<T> for Names<'a> {
+    type Output = Names<'a>;
+
+    fn div(self, name: T) -> Names<'a> {
+        &self / name
+    }
+}

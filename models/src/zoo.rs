@@ -1,0 +1,122 @@
+//! The table of architectures, and what every one of them can do.
+
+use crate::encoder::Encoder;
+use crate::error::ModelError;
+use crate::load::{Catalogue, LoadReport};
+use crate::{bert, config::Config, distilbert, roberta};
+use std::collections::BTreeSet;
+use tch::{Device, TchError, Tensor};
+
+/// One family of models.
+pub(crate) struct Family {
+    /// `model_type` in config.json.
+    pub model_type: &'static str,
+    /// The class of transformers that a finished model is opened with.
+    pub class: &'static str,
+    /// What the names of the body begin with in that class.
+    pub prefix: &'static str,
+    /// First parts of the names in a checkpoint without that prefix.
+    pub body: &'static [&'static str],
+    pub read: fn(&serde_json::Value) -> Result<Config, serde_json::Error>,
+    pub build: Build,
+}
+
+pub(crate) type Build = fn(&Config, Catalogue, &BuildOptions) -> Result<(Encoder, LoadReport), ModelError>;
+
+/// Every architecture. A new one is a file, and its line here.
+pub(crate) const ZOO: &[Family] = &[bert::FAMILY, roberta::FAMILY, distilbert::FAMILY];
+
+/// How a model is built from a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildOptions {
+    /// Outputs of the head.
+    pub classes: i64,
+    /// Probability for hidden states and the head; `None`: as the config says, for each.
+    pub dropout: Option<f64>,
+    /// Probability for attention weights. Above 0 it costs the fast attention kernel while training.
+    pub attention_dropout: f64,
+    pub device: Device,
+    /// Decides, alone, what a new head is filled with.
+    pub seed: u64,
+    /// The head is the checkpoint's too, and nothing may be missing: for a finished model.
+    pub keep_head: bool,
+}
+
+/// A model in memory. All is frozen until [`TextClassifier::set_trainable`].
+pub struct Model {
+    pub classifier: Box<dyn TextClassifier>,
+    /// The model's own tensors (fp32, one storage with those it computes with), in the order of the data's way.
+    pub tensors: Vec<(String, Tensor)>,
+    pub report: LoadReport,
+}
+
+/// A batch of texts as token numbers, rows filled up to the same length.
+#[derive(Debug)]
+pub struct Tokens {
+    /// (batch, seq) int64
+    pub ids: Tensor,
+    /// (batch, seq) int64: 1 for a token, 0 for what is filled up. Each row has a 1.
+    pub mask: Tensor,
+}
+
+/// What a forward pass is for. Dropout's noise is a function of these numbers and of the place in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    pub train: bool,
+    pub seed: u64,
+    /// Update, and forward pass within it.
+    pub step: u64,
+    pub micro: u64,
+}
+
+impl Pass {
+    pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
+        Pass { train: true, seed, step, micro }
+    }
+
+    pub fn evaluation() -> Pass {
+        Pass { train: false, seed: 0, step: 0, micro: 0 }
+    }
+}
+
+/// Which tensors stand where; together they are all of a model's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub embeddings: Vec<String>,
+    /// From the embeddings upwards.
+    pub layers: Vec<Vec<String>>,
+    /// All that stands between the last hidden state and the logits.
+    pub head: Vec<String>,
+    /// Weights and biases of all norms; each also belongs to one of the above.
+    pub norms: Vec<String>,
+}
+
+/// A model that says which class a text belongs to.
+pub trait TextClassifier {
+    /// (batch, width): the last hidden state of each text's first token, which is what the head takes.
+    ///
+    /// Frozen stages run without dropout; those with nothing trainable in or below them also without a gradient
+    /// graph, and so does everything in a pass that does not train.
+    ///
+    /// # Errors
+    /// Token numbers beyond the vocabulary, texts longer than the model's positions, no memory.
+    fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// (batch, seq, width): the last hidden state of every token, as [`TextClassifier::features`] has it of
+    /// the first, which costs less.
+    ///
+    /// # Errors
+    /// As [`TextClassifier::features`].
+    fn hidden_states(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// (batch, width) -> (batch, classes): logits.
+    ///
+    /// # Errors
+    /// Features of another width.
+    fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
+
+    fn parts(&self) -> &Parts;
+
+    /// From now on exactly the tensors of these names train: they, and no others, require gradients.
+    fn set_trainable(&mut self, names: &BTreeSet<String>);
+}
