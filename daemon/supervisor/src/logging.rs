@@ -10,7 +10,8 @@ use tracing_subscriber::prelude::*;
 /// FINETUNED_LOG that can't be understood.
 pub(crate) fn start(style: LogStyle) -> Result<()> {
     let wanted = config::log_filter().unwrap_or_else(|| "info".into());
-    let filter: Targets = wanted.parse().with_context(|| format!("FINETUNED_LOG is `{wanted}`, but must be a level or a list as in `finetuned=debug,notify=warn`"))?;
+    let filter: Targets =
+        wanted.parse().with_context(|| format!("FINETUNED_LOG is `{wanted}`, but must be a level or a list as in `finetuned=debug,notify=warn`"))?;
     let colours = std::io::stderr().is_terminal() && !config::plain_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match style {

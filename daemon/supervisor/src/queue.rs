@@ -96,6 +96,11 @@ impl Queue {
         Ok(Some(Queue { db: open().with_context(|| format!("opening the database {}", path.display()))? }))
     }
 
+    /// Of SQLite.
+    pub fn version() -> &'static str {
+        rusqlite::version()
+    }
+
     fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.db.transaction_with_behavior(TransactionBehavior::Immediate)
     }

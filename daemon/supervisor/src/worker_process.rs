@@ -133,24 +133,22 @@ fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-/// Runs a worker whose stdout is its answer, in the foreground: its stdout and stderr are ours, or the answer
-/// is given back.
+/// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
 pub(crate) fn ask(worker: &Path, spec_file: &Path, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
     let mut command = Command::new(worker);
     command.arg(spec_file).stdin(Stdio::null());
-    match answer {
-        Answer::Passed => {}
-        Answer::Read => drop(command.stdout(Stdio::piped()).stderr(Stdio::piped())),
+    if answer == Answer::Read {
+        command.stdout(Stdio::piped());
     }
     let child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
-    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-    Ok((output.status, text))
+    Ok((output.status, output.stdout))
 }
 
 /// Where a worker's answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
+    /// To our own stdout, as it comes.
     Passed,
     Read,
 }

@@ -1,0 +1,93 @@
+//! Carries out what was typed. Commands that only ask open the database for reading; those that wish something
+//! write it there and poke the daemon, and work without one too.
+
+mod doctor;
+mod logs;
+mod models;
+mod predict;
+mod show;
+mod status;
+
+pub(crate) use logs::Teller;
+pub(crate) use show::outcome;
+
+use crate::assignment::Assignment;
+use crate::cli::{Cli, Command, Exit, JobArg};
+use crate::config::{self, Config};
+use crate::home::Home;
+use crate::queue::{Job, Queue, Wish};
+use crate::report::Report;
+use crate::worker_process::{self, Answer};
+use crate::{foreground, logging, lookup, poke, run_facts, supervisor};
+use anyhow::{Context, Result, bail};
+use clap::CommandFactory;
+use finetuned_job::spec::Action;
+use std::path::Path;
+use std::process::ExitStatus;
+
+pub(crate) fn execute(cli: Cli) -> Result<Exit> {
+    let home = || config::home(cli.home.clone()).map(Home::new);
+    let mut report = Report::new();
+    match cli.command {
+        Command::Serve { log } => {
+            let home = home()?;
+            let config = Config::load(&home.root)?;
+            logging::start(log.unwrap_or(config.log))?;
+            supervisor::serve(home, config)?;
+            Ok(Exit::Done)
+        }
+        Command::Run(args) => foreground::run(&home()?, &args, &mut report),
+        Command::Check { drop, recipe, json } => foreground::check(&home()?, &drop, recipe.as_deref(), json, &mut report),
+        Command::Status { all, json } => status::status(&home()?, all, json, &mut report),
+        Command::Show { job, json } => show::show(&home()?, &job.job, json, &mut report),
+        Command::Logs { job, follow, json } => logs::logs(&home()?, &job.job, follow, json, &mut report),
+        Command::Cancel(job) => wish(&home()?, &job, Wish::Cancel, &mut report),
+        Command::Retry(job) => wish(&home()?, &job, Wish::Retry, &mut report),
+        Command::Pause(job) => wish(&home()?, &job, Wish::Pause, &mut report),
+        Command::Resume(job) => wish(&home()?, &job, Wish::Resume, &mut report),
+        Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
+        Command::Model(command) => models::models(&home()?, &command, &mut report),
+        Command::Doctor { json } => doctor::doctor(&home()?, json, &mut report),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "finetuned", &mut script);
+            report.raw(&script)?;
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            report.raw(&page)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn wish(home: &Home, job: &JobArg, wish: Wish, report: &mut Report) -> Result<Exit> {
+    let id = find(home, &job.job)?.1.id;
+    let answer = Queue::open(&home.database())?.wish(id, wish)?;
+    poke::poke(home);
+    report.line(&answer)?;
+    if !home.is_served() {
+        report.line("no daemon serves this home now: start one with `finetuned serve`")?;
+    }
+    Ok(Exit::Done)
+}
+
+fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
+    let Some(queue) = Queue::open_to_read(&home.database())? else {
+        bail!("there are no jobs in {} yet", home.root.display());
+    };
+    let job = lookup::find(queue.all()?, wanted)?;
+    Ok((queue, job))
+}
+
+/// One question to a worker; `run` is a finished run where the question is about one.
+fn ask(config: &Config, action: Action, run: Option<&Path>, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
+    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    let spec_file = folder.path().join("spec.json");
+    let run = run.unwrap_or(folder.path());
+    let spec = Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
+    run_facts::write_spec(&spec, &spec_file)?;
+    worker_process::ask(&config.worker, &spec_file, answer)
+}

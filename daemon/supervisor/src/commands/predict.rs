@@ -1,0 +1,53 @@
+//! `finetuned predict RUN INPUT…`: a worker answers, we only print.
+
+use super::{ask, find};
+use crate::cli::{Exit, PredictArgs};
+use crate::config::Config;
+use crate::home::Home;
+use crate::report::Report;
+use crate::words;
+use crate::worker_process::Answer;
+use anyhow::{Context, Result};
+use finetuned_job::run_folder;
+use finetuned_job::spec::Action;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Longer texts are cut in the table; `--json` and `--csv` have them whole.
+const TEXT_CHARS_SHOWN: usize = 60;
+
+pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> Result<Exit> {
+    let config = Config::load(&home.root)?;
+    let run = run_folder_of(home, &args.run)?;
+    let csv = args.csv.as_ref().map(std::path::absolute).transpose()?;
+    let action = Action::Predict { inputs: args.inputs.clone(), csv };
+    let answer = if args.json { Answer::Passed } else { Answer::Read };
+    let (status, lines) = ask(&config, action, Some(&run), answer)?;
+    if !status.success() {
+        return Ok(Exit::Error);
+    }
+    if !args.json {
+        let rows = lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()).map(row).collect::<Result<Vec<_>>>()?;
+        report.line(&words::table(&rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A run folder's own path, or a job.
+fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
+    let path = Path::new(wanted);
+    if path.join(run_folder::PLAN).exists() {
+        return std::path::absolute(path).context("finding the current folder");
+    }
+    Ok(home.runs().join(find(home, wanted)?.1.run))
+}
+
+fn row(line: &[u8]) -> Result<Vec<String>> {
+    let value: Value = serde_json::from_slice(line).context("reading the worker's answer")?;
+    let text = value["text"].as_str().unwrap_or("").replace(['\n', '\r', '\t'], " ");
+    let mut shown: String = text.chars().take(TEXT_CHARS_SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    Ok(vec![value["label"].as_str().unwrap_or("").into(), format!("{:.3}", value["probability"].as_f64().unwrap_or(f64::NAN)), shown])
+}
