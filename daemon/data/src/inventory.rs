@@ -1,0 +1,204 @@
+//! Lists a drop: which files are tables, which are texts, which are none of either. Follows no link, opens no
+//! file, decides nothing about splits.
+
+use crate::refusal;
+use crate::table::Format;
+use finetuned_job::outcome::Failure;
+use std::fs::FileType;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// Entries of a folder drop. A data set of more single files belongs in a table.
+const ENTRIES_MAX: usize = 1_000_000;
+/// Folders in folders.
+pub(crate) const DEPTH_MAX: usize = 16;
+/// Warnings about single files; the rest is counted.
+const NAMED_MAX: usize = 20;
+
+/// Names, without extension and in lower case, of files that come with data and are none.
+const COMPANIONS: &[&str] = &[
+    "readme",
+    "license",
+    "licence",
+    "copying",
+    "notice",
+    "changelog",
+    "citation",
+    "authors",
+    "job",
+    "thumbs",
+    "desktop",
+    "dataset_info",
+    "dataset_infos",
+    "dataset_dict",
+    "state",
+];
+
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    pub(crate) tables: Vec<TableFile>,
+    pub(crate) texts: Vec<TextFile>,
+    pub(crate) archives: Vec<PathBuf>,
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TableFile {
+    pub(crate) path: PathBuf,
+    /// Relative to the drop, parts divided by `/`.
+    pub(crate) name: String,
+    pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) struct TextFile {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+}
+
+/// What a file's name says about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Table(Format),
+    Text,
+    Archive,
+    /// A companion of data, or hidden: nobody needs to hear of it.
+    Companion,
+    Unknown,
+}
+
+impl Kind {
+    pub(crate) fn of(name: &str) -> Kind {
+        let name = name.to_ascii_lowercase();
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
+        if name.starts_with('.') || name.starts_with("__macosx") || name.ends_with('~') || is_companion(stem, extension) {
+            return Kind::Companion;
+        }
+        match extension {
+            "txt" => Kind::Text,
+            "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
+            "gz" | "zst" => match stem.rsplit_once('.') {
+                Some((_, "tar")) => Kind::Archive,
+                // A Parquet file needs its end first: as a stream it can't be read.
+                Some((_, inner)) => match Format::of_extension(inner) {
+                    Some(Format::Parquet) | None => Kind::Unknown,
+                    Some(format) => Kind::Table(format),
+                },
+                None => Kind::Unknown,
+            },
+            _ => Format::of_extension(extension).map_or(Kind::Unknown, Kind::Table),
+        }
+    }
+}
+
+fn is_companion(stem: &str, extension: &str) -> bool {
+    // A table may well be called state.csv.
+    let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet");
+    !data && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
+}
+
+/// Everything below `root`, sorted by name.
+pub(crate) fn take(root: &Path) -> Result<Inventory, Failure> {
+    let mut found = Inventory { tables: Vec::new(), texts: Vec::new(), archives: Vec::new(), warnings: Vec::new() };
+    let mut walk = Walk { entries: 0, ignored: 0, found: &mut found };
+    walk.folder(root, "", 0)?;
+    if 0 < walk.ignored {
+        let ignored = walk.ignored;
+        found.warnings.push(format!("{ignored} more files were ignored"));
+    }
+    Ok(found)
+}
+
+struct Walk<'a> {
+    entries: usize,
+    /// Beyond those named in a warning.
+    ignored: usize,
+    found: &'a mut Inventory,
+}
+
+impl Walk<'_> {
+    /// `prefix`: empty, or the folder's name in the drop with a `/` at its end.
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Failure> {
+        let spoken = if prefix.is_empty() { "the drop" } else { prefix.trim_end_matches('/') };
+        if DEPTH_MAX < depth {
+            return Err(refusal::data(format!("{spoken} lies deeper than {DEPTH_MAX} folders")));
+        }
+        let failed = |err| refusal::reading(spoken, &err);
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            self.entries += 1;
+            if ENTRIES_MAX < self.entries {
+                return Err(refusal::data(format!("the drop has more than {ENTRIES_MAX} files")).with_cure("put the texts into a table"));
+            }
+            entries.push((entry.file_name(), entry.file_type().map_err(failed)?));
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, file_type) in entries {
+            let path = folder.join(&name);
+            self.entry(path, format!("{prefix}{}", name.to_string_lossy()), file_type, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: PathBuf, name: String, file_type: FileType, depth: usize) -> Result<(), Failure> {
+        let kind = Kind::of(name.rsplit('/').next().unwrap_or(&name));
+        if kind == Kind::Companion {
+            return Ok(());
+        }
+        if file_type.is_symlink() {
+            self.ignore(format!("{name} is a symbolic link and was not followed"));
+        } else if file_type.is_dir() {
+            self.folder(&path, &format!("{name}/"), depth + 1)?;
+        } else if file_type.is_fifo() || file_type.is_socket() || file_type.is_block_device() || file_type.is_char_device() {
+            self.ignore(format!("{name} is no ordinary file and was ignored"));
+        } else {
+            match kind {
+                Kind::Table(format) => self.found.tables.push(TableFile { path, name, format }),
+                Kind::Text => self.found.texts.push(TextFile { path, name }),
+                Kind::Archive => self.found.archives.push(path),
+                Kind::Companion | Kind::Unknown => self.ignore(format!("{name} is no data that finetuned reads and was ignored")),
+            }
+        }
+        Ok(())
+    }
+
+    fn ignore(&mut self, sentence: String) {
+        if self.found.warnings.len() < NAMED_MAX {
+            self.found.warnings.push(sentence);
+        } else {
+            self.ignored += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_what_a_file_is() {
+        let cases = [
+            ("Tweets.CSV", Kind::Table(Format::Csv)),
+            ("a.jsonl.gz", Kind::Table(Format::JsonLines)),
+            ("a.csv.zst", Kind::Table(Format::Csv)),
+            ("train-00000-of-00002.parquet", Kind::Table(Format::Parquet)),
+            ("a.parquet.gz", Kind::Unknown),
+            ("a.TAR.GZ", Kind::Archive),
+            ("a.tgz", Kind::Archive),
+            ("a.txt", Kind::Text),
+            ("README.md", Kind::Companion),
+            ("readme.txt", Kind::Companion),
+            ("LICENSE-MIT", Kind::Companion),
+            ("dataset_infos.json", Kind::Companion),
+            ("state.csv", Kind::Table(Format::Csv)),
+            ("job.toml", Kind::Companion),
+            (".ready", Kind::Companion),
+            ("Thumbs.db", Kind::Companion),
+            ("model.bin", Kind::Unknown),
+        ];
+        for (name, kind) in cases {
+            assert_eq!(Kind::of(name), kind, "{name}");
+        }
+    }
+}

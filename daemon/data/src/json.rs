@@ -1,0 +1,149 @@
+//! JSON Lines and JSON arrays of objects. An array is read element by element, never as a whole.
+
+use crate::inflate::Count;
+use crate::quarantine::Reason;
+use crate::refusal;
+use crate::source::ROW_BYTES_MAX;
+use crate::table::{Cell, Cells, Row, SAMPLE_ROWS, Sample, Wanted};
+use finetuned_job::outcome::Failure;
+use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+
+/// Columns are the keys of the sampled objects, in the order of the alphabet.
+pub(crate) fn sample(text: &str, array: bool) -> Sample {
+    let mut objects: Vec<Map<String, Value>> = Vec::new();
+    if array {
+        // The text may end in the middle of an element: what came before it is the sample.
+        let mut each = |value: Value| {
+            objects.extend(match value {
+                Value::Object(object) => Some(object),
+                _ => None,
+            });
+            SAMPLE_ROWS <= objects.len()
+        };
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let _cut_off = Elements { each: &mut each }.deserialize(&mut reader);
+    } else {
+        let whole = text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
+        objects.extend(whole.filter_map(|line| serde_json::from_str(line).ok()));
+    }
+    let columns: std::collections::BTreeSet<&String> = objects.iter().flat_map(|it| it.keys()).collect();
+    let columns: Vec<String> = columns.into_iter().cloned().collect();
+    let rows = objects.into_iter().map(|mut it| columns.iter().map(|name| take(&mut it, name)).collect()).collect();
+    Sample { columns, rows, headerless: false }
+}
+
+fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
+    match object.remove(name) {
+        None | Some(Value::Null) => Cell::Missing,
+        Some(Value::String(it)) => Cell::Text(it),
+        Some(Value::Bool(it)) => Cell::Bool(it),
+        Some(Value::Number(it)) => match it.as_i128() {
+            Some(it) => Cell::Integer(it),
+            None => Cell::Fraction(it.as_f64().unwrap_or(f64::NAN)),
+        },
+        Some(Value::Array(_)) => Cell::Other("a list"),
+        Some(Value::Object(_)) => Cell::Other("an object"),
+    }
+}
+
+fn cells(value: Result<Value, serde_json::Error>, columns: &[String], wanted: Wanted) -> Result<Cells, Reason> {
+    match value {
+        Ok(Value::Object(mut object)) => {
+            let mut cell = |idx: usize| columns.get(idx).map_or(Cell::Missing, |name| take(&mut object, name));
+            Ok(Cells { text: cell(wanted.text), label: wanted.label.map_or(Cell::Missing, cell) })
+        }
+        Ok(_) => Err(Reason::NotAnObject),
+        Err(err) => {
+            // The line is ours to name: the parser saw only this one.
+            let why = err.to_string();
+            Err(Reason::NotJson(why.split(" at line ").next().unwrap_or(&why).to_string()))
+        }
+    }
+}
+
+pub(crate) fn line_rows(
+    name: &str,
+    text: impl Read,
+    row_left: &Count,
+    columns: &[String],
+    wanted: Wanted,
+    each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut reader = BufReader::with_capacity(1 << 16, text);
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        row_left.set(ROW_BYTES_MAX);
+        let n = reader.read_until(b'\n', &mut bytes).map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
+        if n == 0 {
+            break;
+        }
+        if !bytes.trim_ascii().is_empty() {
+            each(Row { line, cells: cells(serde_json::from_slice(&bytes), columns, wanted) })?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn array_rows(
+    name: &str,
+    text: impl Read,
+    row_left: &Count,
+    columns: &[String],
+    wanted: Wanted,
+    each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 16, text));
+    let (mut row, mut failure) = (0, None);
+    let mut element = |value: Value| {
+        row += 1;
+        row_left.set(ROW_BYTES_MAX);
+        failure = each(Row { line: row, cells: cells(Ok(value), columns, wanted) }).err();
+        failure.is_some()
+    };
+    let read = Elements { each: &mut element }.deserialize(&mut reader).and_then(|()| reader.end());
+    match (failure, read) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(())) => Ok(()),
+        (None, Err(err)) if err.is_io() => Err(refusal::reading(name, &err.into())),
+        (None, Err(err)) => {
+            // Behind a syntax error nobody knows where the next element begins.
+            let message = err.to_string();
+            let what = message.split(" at line ").next().unwrap_or(&message);
+            Err(refusal::data(format!("{name} line {}: invalid JSON after {row} rows: {what}", err.line())).with_cure("mend the file"))
+        }
+    }
+}
+
+/// Hands over each element of an array; stops with an error when `each` says so.
+struct Elements<'a> {
+    each: &'a mut dyn FnMut(Value) -> bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(value) = elements.next_element()? {
+            if (self.each)(value) {
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}

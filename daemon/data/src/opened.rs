@@ -1,0 +1,201 @@
+//! From a drop to a folder that can be read: an archive is unpacked (once: what was unpacked whole is used
+//! again), a folder or a single file is used where it lies. Finds the recipe.
+
+use crate::archive::{self, Archive};
+use crate::inflate::Compression;
+use crate::inventory::{self, Inventory, Kind, TableFile};
+use crate::reading::{self, Request};
+use crate::source::Source;
+use crate::table::Format;
+use crate::{Dataset, Progress, refusal};
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::recipe::DataChoice;
+use finetuned_job::spec::RecipeText;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Name of the recipe in a drop.
+pub(crate) const RECIPE: &str = "job.toml";
+/// A recipe that is longer is refused by its parser anyway.
+const RECIPE_BYTES_MAX: u64 = 256 << 10;
+
+#[derive(Debug)]
+pub struct Opened {
+    /// The drop's own name.
+    source: String,
+    place: Place,
+    recipe: Option<RecipeText>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(PathBuf),
+    File(TableFile),
+}
+
+/// Makes `drop` readable. An archive is unpacked into a folder `unpacked…` of `staging`, beside which
+/// nothing there is touched; `staging` is made where it is missing, and holds nothing of ours after a refusal.
+///
+/// # Errors
+/// Kind `Data`: the drop is gone, no data, or an archive that may not be unpacked. Kind `Recipe`: `job.toml`
+/// is no text. Kind `Disk`: the machine failed.
+pub fn open(drop: &Path, staging: &Path, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
+    let source = drop.file_name().unwrap_or(drop.as_os_str()).to_string_lossy().into_owned();
+    let metadata = std::fs::symlink_metadata(drop).map_err(|err| refusal::reading(&source, &err))?;
+    if metadata.is_symlink() {
+        return Err(refusal::data(format!("{source} is a symbolic link")).with_cure("drop the data themselves"));
+    }
+    if metadata.is_dir() {
+        return open_folder(drop, source, staging, progress);
+    }
+    match archive_of(drop, &source)? {
+        Some(archive) => {
+            let folder = archive::unpack(&archive, staging, progress)?;
+            let (root, recipe) = root_of(&folder, &source)?;
+            Ok(Opened { source, place: Place::Folder(root), recipe, warnings: Vec::new() })
+        }
+        None => {
+            let file = single_file(drop, &source)?;
+            Ok(Opened { source, place: Place::File(file), recipe: None, warnings: Vec::new() })
+        }
+    }
+}
+
+impl Opened {
+    /// `job.toml`, as it stands.
+    pub fn recipe(&self) -> Option<&RecipeText> {
+        self.recipe.as_ref()
+    }
+
+    /// Reads everything. `quarantine` is the file for the rows that can't be used, one JSON object a line; it
+    /// is begun anew, and absent afterwards when there are none.
+    ///
+    /// # Errors
+    /// Kind `Data` with file, line and cure where the drop can't be trained on; kind `Disk` where the machine
+    /// failed.
+    pub fn load(&self, choice: &DataChoice, seed: u64, quarantine: &Path, progress: &mut Progress<'_>) -> Result<Dataset, Failure> {
+        let found = match &self.place {
+            Place::Folder(root) => inventory::take(root)?,
+            Place::File(file) => {
+                let file = TableFile { path: file.path.clone(), name: file.name.clone(), format: file.format };
+                Inventory { tables: vec![file], texts: Vec::new(), archives: Vec::new(), warnings: Vec::new() }
+            }
+        };
+        let request = Request { source: &self.source, choice, seed, quarantine };
+        reading::load(found, self.warnings.clone(), &request, progress)
+    }
+}
+
+fn open_folder(drop: &Path, source: String, staging: &Path, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
+    let (root, recipe) = root_of(drop, &source)?;
+    let found = inventory::take(&root)?;
+    // A recipe beside an archive: there is no other way to give the two together.
+    if found.tables.is_empty()
+        && found.texts.is_empty()
+        && let [only] = &found.archives[..]
+    {
+        let name = only.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(archive) = archive_of(only, &name)? {
+            let folder = archive::unpack(&archive, staging, progress)?;
+            let (root, inner) = root_of(&folder, &name)?;
+            return Ok(Opened { source, place: Place::Folder(root), recipe: recipe.or(inner), warnings: found.warnings });
+        }
+    }
+    Ok(Opened { source, place: Place::Folder(root), recipe, warnings: Vec::new() })
+}
+
+/// The folder with the data: a folder that holds nothing but one other folder is entered, once. With the
+/// recipe of either, the inner one first.
+fn root_of(folder: &Path, source: &str) -> Result<(PathBuf, Option<RecipeText>), Failure> {
+    let failed = |err| refusal::reading(source, &err);
+    let outer = recipe_in(folder)?;
+    let mut only = None;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if Kind::of(&entry.file_name().to_string_lossy()) == Kind::Companion {
+            continue;
+        }
+        if only.is_some() || !entry.file_type().map_err(failed)?.is_dir() {
+            return Ok((folder.into(), outer));
+        }
+        only = Some(entry.path());
+    }
+    match only {
+        Some(inner) if holds_more_than_texts(&inner).map_err(failed)? => {
+            let recipe = recipe_in(&inner)?.or(outer);
+            Ok((inner, recipe))
+        }
+        _ => Ok((folder.into(), outer)),
+    }
+}
+
+/// A folder of nothing but .txt files is a class, and its name is needed.
+fn holds_more_than_texts(folder: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = Kind::of(&entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn recipe_in(folder: &Path) -> Result<Option<RecipeText>, Failure> {
+    let path = folder.join(RECIPE);
+    match std::fs::symlink_metadata(&path) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(err) => return Err(refusal::reading(RECIPE, &err)),
+        Ok(_) => {}
+    }
+    let source = Source::open(&path, RECIPE)?;
+    let mut bytes = Vec::new();
+    let mut file = source.file().map_err(|err| refusal::reading(RECIPE, &err))?.take(RECIPE_BYTES_MAX + 1);
+    file.read_to_end(&mut bytes).map_err(|err| refusal::reading(RECIPE, &err))?;
+    let recipe = |message: String| Failure::new(FailureKind::Recipe, message);
+    if RECIPE_BYTES_MAX < bytes.len() as u64 {
+        return Err(recipe(format!("{RECIPE} is longer than {} KiB", RECIPE_BYTES_MAX >> 10)));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(RecipeText { file: path, text: text.strip_prefix('\u{feff}').unwrap_or(&text).to_string() })),
+        Err(_) => Err(recipe(format!("{RECIPE} is not UTF-8")).with_cure("save it as UTF-8")),
+    }
+}
+
+/// By content, not by name: what can be unpacked, if it is such a thing.
+fn archive_of(path: &Path, name: &str) -> Result<Option<Archive>, Failure> {
+    let lower = name.to_ascii_lowercase();
+    if let Some((_, extension @ ("xlsx" | "xlsm" | "xls" | "ods" | "docx" | "odt"))) = lower.rsplit_once('.') {
+        return Err(refusal::data(format!("{name} is an office document (.{extension})")).with_cure("save the sheet as CSV and drop that"));
+    }
+    archive::recognise(Source::open(path, name)?)
+}
+
+/// A drop that is one table.
+fn single_file(path: &Path, name: &str) -> Result<TableFile, Failure> {
+    let format = match Kind::of(name) {
+        Kind::Table(format) => format,
+        _ => by_content(path, name)?,
+    };
+    Ok(TableFile { path: path.into(), name: name.into(), format })
+}
+
+/// For a file whose name says nothing: Parquet by its mark, everything else must have an extension.
+fn by_content(path: &Path, name: &str) -> Result<Format, Failure> {
+    let mut head = Vec::new();
+    let source = Source::open(path, name)?;
+    let file: File = source.file().map_err(|err| refusal::reading(name, &err))?;
+    file.take(4).read_to_end(&mut head).map_err(|err| refusal::reading(name, &err))?;
+    if head == b"PAR1" {
+        return Ok(Format::Parquet);
+    }
+    let what = match source.compression() {
+        Some(Compression::Gzip) => "a gzip file, but neither a .tar.gz nor a .csv.gz",
+        Some(Compression::Zstd) => "a zstd file, but neither a .tar.zst nor a .csv.zst",
+        None => "no data that finetuned reads",
+    };
+    Err(refusal::data(format!("{name} is {what}"))
+        .with_cure("it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class"))
+}

@@ -1,0 +1,135 @@
+//! Rows that can't be used: why, how many, and when they are so many that the whole drop was read in the
+//! wrong way. Every one is written down; none stops the reading by itself.
+
+use crate::refusal;
+use finetuned_job::data::{Quarantine, Quarantined};
+use finetuned_job::outcome::Failure;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Part of all rows that may be unusable. Real tables have a few broken rows in a hundred; more say that the
+/// delimiter, the quotes or the columns were misunderstood, and training on the rest would go unnoticed.
+const SHARE_MAX: f64 = 0.10;
+/// Lines of `quarantine.jsonl`; a table that is broken throughout must not fill the disk.
+const LINES_MAX: u64 = 100_000;
+/// Shown in `data.json`.
+const SHOWN_MAX: usize = 20;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reason {
+    EmptyText,
+    EmptyLabel,
+    Nul,
+    Fields { found: usize, header: usize },
+    NotJson(String),
+    NotAnObject,
+    TextIs(&'static str),
+    LabelIs(&'static str),
+    LabelIsFraction(f64),
+    NotText(&'static str),
+}
+
+impl Reason {
+    /// The reason without its particulars.
+    fn kind(&self) -> &'static str {
+        match self {
+            Reason::EmptyText => "empty text",
+            Reason::EmptyLabel => "empty label",
+            Reason::Nul => "zero bytes in the text",
+            Reason::Fields { .. } => "a wrong number of fields",
+            Reason::NotJson(_) => "invalid JSON",
+            Reason::NotAnObject => "not a JSON object",
+            Reason::TextIs(_) => "text that is not a string",
+            Reason::LabelIs(_) => "a label that is neither string nor integer",
+            Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
+            Reason::NotText(_) => "not a text file",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Fields { found, header } => write!(f, "{found} fields, but the header has {header}"),
+            Reason::NotJson(why) => write!(f, "invalid JSON: {why}"),
+            Reason::TextIs(what) => write!(f, "the text is {what}, not a string"),
+            Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
+            Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
+            Reason::NotText(what) => write!(f, "is {what}, not text"),
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+/// Count and first place of one kind of reason.
+struct Tally {
+    count: u64,
+    first: String,
+}
+
+pub(crate) struct Ward {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    pub(crate) report: Quarantine,
+    tallies: BTreeMap<&'static str, Tally>,
+}
+
+impl Ward {
+    /// `path`: `quarantine.jsonl`, begun anew; there is none when nothing is quarantined.
+    pub(crate) fn open(path: &Path) -> Result<Ward, Failure> {
+        match std::fs::remove_file(path) {
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(refusal::writing(&path.display().to_string(), &err)),
+            _ => Ok(Ward { path: path.into(), file: None, report: Quarantine::default(), tallies: BTreeMap::new() }),
+        }
+    }
+
+    pub(crate) fn admit(&mut self, file: &str, line: Option<u64>, reason: &Reason) -> Result<(), Failure> {
+        let it = Quarantined { file: file.into(), line, reason: reason.to_string() };
+        self.report.count += 1;
+        self.tallies.entry(reason.kind()).or_insert_with(|| Tally { count: 0, first: place(file, line) }).count += 1;
+        if self.report.count <= LINES_MAX {
+            self.write(&it).map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
+        }
+        if self.report.shown.len() < SHOWN_MAX {
+            self.report.shown.push(it);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, it: &Quarantined) -> std::io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(BufWriter::new(File::create(&self.path)?)),
+        };
+        serde_json::to_writer(&mut *file, it)?;
+        file.write_all(b"\n")
+    }
+
+    /// After the last row. `rows`: all of them, the quarantined ones too.
+    pub(crate) fn close(&mut self, rows: u64) -> Result<(), Failure> {
+        if let Some(mut file) = self.file.take() {
+            file.flush().map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
+        }
+        let share = self.report.count as f64 / rows.max(1) as f64;
+        if share <= SHARE_MAX {
+            return Ok(());
+        }
+        let mut tallies: Vec<_> = self.tallies.iter().collect();
+        tallies.sort_by_key(|(_, it)| std::cmp::Reverse(it.count));
+        let why: Vec<String> = tallies.iter().map(|(kind, it)| format!("{} times {kind} (first: {})", it.count, it.first)).collect();
+        let message =
+            format!("{} of {rows} rows can't be used, which is more than {:.0} %: {}", self.report.count, 100.0 * SHARE_MAX, why.join(", "));
+        Err(refusal::data(message).with_cure("mend or remove these rows, or name the right columns in the recipe"))
+    }
+}
+
+/// `tweets.csv line 17`.
+pub(crate) fn place(file: &str, line: Option<u64>) -> String {
+    match line {
+        Some(line) => format!("{file} line {line}"),
+        None => file.into(),
+    }
+}

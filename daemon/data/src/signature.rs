@@ -1,0 +1,59 @@
+//! Decides what a file is that is not what its name says: a picture called `.csv`, a page instead of a
+//! download. Only for the sentence of the refusal.
+
+/// First bytes, and what such a file is called in a sentence.
+const SIGNATURES: &[(&[u8], &str)] = &[
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "a RIFF file (sound, video or WebP)"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip file (perhaps an Excel or Word document)"),
+    (b"PK\x05\x06", "an empty zip file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word document"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x7fELF", "a program"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"version https://git-lfs", "a Git LFS pointer (to be replaced by `git lfs pull`)"),
+];
+
+/// Control characters in more than one byte of this many: not text.
+const CONTROL_SHARE_MAX: usize = 50;
+
+/// `head`: the first kilobytes, in whatever encoding but not UTF-16. Nothing for text.
+pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
+    if let Some((_, what)) = SIGNATURES.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Some(what);
+    }
+    let start = head.trim_ascii_start();
+    let page = |tag: &[u8]| start.get(..tag.len()).is_some_and(|it| it.eq_ignore_ascii_case(tag));
+    if page(b"<!doctype html") || page(b"<html") {
+        return Some("a web page");
+    }
+    let control = head.iter().filter(|it| it.is_ascii_control() && !matches!(it, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)).count();
+    (head.len() / CONTROL_SHARE_MAX < control).then_some("binary data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::foreign;
+
+    #[test]
+    fn pictures_pages_and_noise_are_named_and_texts_are_not() {
+        assert_eq!(foreign(b"\x89PNG\r\n\x1a\n...."), Some("a PNG image"));
+        assert_eq!(foreign(b"\n <!DOCTYPE HTML><html>"), Some("a web page"));
+        assert_eq!(foreign(&[0, 1, 2, 3, 200, 7]), Some("binary data"));
+        assert_eq!(foreign(b"text,label\ncaf\xe9,1\n"), None);
+        assert_eq!(foreign(&[b"text,label\n".repeat(60).as_slice(), b"a\0b,1\n"].concat()), None);
+        assert_eq!(foreign(b""), None);
+    }
+}

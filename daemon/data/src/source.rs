@@ -1,0 +1,130 @@
+//! Opens one file of a drop: never through a link, never a pipe or a device, inflated where it is compressed,
+//! with a watch on whether anybody changed it meanwhile and a bound on what a single row may take.
+
+use crate::inflate::{Compression, Count, Counted};
+use crate::refusal;
+use finetuned_job::outcome::Failure;
+use rustix::fs::{Mode, OFlags};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Longest row of a table, and longest single text. A book fits; a table read with a quote that never closes
+/// does not.
+pub(crate) const ROW_BYTES_MAX: u64 = 16 << 20;
+
+pub(crate) struct Source {
+    /// Relative to the drop, for messages.
+    pub(crate) name: String,
+    path: PathBuf,
+    file: File,
+    before: Stamp,
+    compression: Option<Compression>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(it: &Metadata) -> Stamp {
+        Stamp { bytes: it.len(), modified: (it.mtime(), it.mtime_nsec()), inode: it.ino() }
+    }
+}
+
+impl Source {
+    pub(crate) fn open(path: &Path, name: &str) -> Result<Source, Failure> {
+        let failed = |err: io::Error| refusal::reading(name, &err);
+        // NONBLOCK: opening a pipe that appeared here since the folder was listed must not wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|err| match err {
+            rustix::io::Errno::LOOP => refusal::data(format!("{name} is a symbolic link")).with_cure("drop the file itself"),
+            err => failed(err.into()),
+        })?);
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(refusal::data(format!("{name} is not an ordinary file")));
+        }
+        let mut source = Source { name: name.into(), path: path.into(), file, before: Stamp::of(&metadata), compression: None };
+        let mut head = [0; 4];
+        let n = source.raw_head(&mut head)?;
+        source.compression = Compression::of(&head[..n]);
+        Ok(source)
+    }
+
+    /// Size on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.before.bytes
+    }
+
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
+    /// The first bytes as they lie on disk.
+    fn raw_head(&self, head: &mut [u8]) -> Result<usize, Failure> {
+        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *head, 0)).map_err(|err| refusal::reading(&self.name, &err.into()))
+    }
+
+    /// The whole file from its start, inflated. `raw` counts what was read from disk.
+    pub(crate) fn stream(&self, raw: &Count) -> Result<Box<dyn Read>, Failure> {
+        let open = || {
+            let mut file = self.file.try_clone()?;
+            file.seek(SeekFrom::Start(0))?;
+            let counted = Counted { inner: file, count: raw.clone() };
+            match self.compression {
+                Some(compression) => compression.inflate(counted),
+                None => Ok(Box::new(counted) as Box<dyn Read>),
+            }
+        };
+        open().map_err(|err| refusal::reading(&self.name, &err))
+    }
+
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// To be asked after the last read: is it still the file that was opened?
+    pub(crate) fn check_unchanged(&self) -> Result<(), Failure> {
+        let changed = || {
+            refusal::data(format!("{} changed while it was read", self.name))
+                .with_cure("drop it again when it is complete; writing it elsewhere and moving it in is safe")
+        };
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(now) if Stamp::of(&now) == self.before => Ok(()),
+            Ok(_) => Err(changed()),
+            Err(err) => Err(refusal::reading(&self.name, &err)),
+        }
+    }
+}
+
+/// Ends with an error when a row takes more than [`ROW_BYTES_MAX`]; `left` is filled up between rows.
+pub(crate) struct RowBound<R> {
+    inner: R,
+    left: Count,
+}
+
+impl<R> RowBound<R> {
+    pub(crate) fn new(inner: R) -> (RowBound<R>, Count) {
+        let left = Count::default();
+        left.set(ROW_BYTES_MAX);
+        (RowBound { inner, left: left.clone() }, left)
+    }
+}
+
+impl<R: Read> Read for RowBound<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.left.get() == 0 && !buf.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("a row is longer than {} MiB", ROW_BYTES_MAX >> 20)));
+        }
+        let wanted = buf.len().min(self.left.get() as usize);
+        let n = self.inner.read(&mut buf[..wanted])?;
+        self.left.set(self.left.get() - n as u64);
+        Ok(n)
+    }
+}

@@ -1,0 +1,123 @@
+//! A folder of .txt files for each class.
+
+use crate::support::Drop;
+use expect_test::expect;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Instant;
+
+fn texts(folders: &[&str], n: usize) -> Drop {
+    let files: Vec<(String, String)> =
+        folders.iter().flat_map(|folder| (0..n).map(move |it| (format!("{folder}/{it}.txt"), format!("{folder} text {it}\n")))).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    Drop::folder(&files)
+}
+
+#[test]
+fn folders_are_classes() {
+    let drop = texts(&["neg", "pos"], 10);
+    fs::write(drop.path().join("neg/b.TXT"), b"caf\xe9").unwrap();
+    drop.check(expect![[r#"
+        neg/: text_folders utf-8, windows-1252 11 rows
+        pos/: text_folders utf-8 10 rows
+        neg: 10 1 0
+        pos: 9 1 0
+        train 19 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    let dataset = drop.load().unwrap();
+    let it = dataset.train.iter().find(|it| &*it.text == "café").or_else(|| dataset.validation.iter().find(|it| &*it.text == "café")).unwrap();
+    assert_eq!(dataset.origin(it), "neg/b.TXT");
+}
+
+#[test]
+fn folders_below_splits() {
+    texts(&["aclImdb/train/neg", "aclImdb/train/pos", "aclImdb/test/neg", "aclImdb/test/pos"], 5).check(expect![[r#"
+        train/neg/: text_folders utf-8 5 rows train
+        train/pos/: text_folders utf-8 5 rows train
+        test/neg/: text_folders utf-8 5 rows test
+        test/pos/: text_folders utf-8 5 rows test
+        neg: 4 1 5
+        pos: 4 1 5
+        train 8 (file)
+        validation 2 (stratified, seed 0)
+        test 10 (file)
+    "#]]);
+}
+
+#[test]
+fn a_class_may_be_called_train() {
+    texts(&["train", "car", "plane"], 4).check(expect![[r#"
+        car/: text_folders utf-8 4 rows
+        plane/: text_folders utf-8 4 rows
+        train/: text_folders utf-8 4 rows
+        car: 3 1 0
+        plane: 3 1 0
+        train: 3 1 0
+        train 9 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn unusable_and_foreign_files() {
+    let drop = texts(&["neg", "pos"], 12);
+    fs::write(drop.path().join("neg/empty.txt"), b" \n").unwrap();
+    fs::write(drop.path().join("neg/picture.txt"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
+    fs::write(drop.path().join("README.txt"), b"about").unwrap();
+    fs::write(drop.path().join("notes.txt"), b"to do").unwrap();
+    fs::write(drop.path().join("model.bin"), b"x").unwrap();
+    fs::write(drop.path().join(".DS_Store"), b"x").unwrap();
+    symlink("/etc/passwd", drop.path().join("pos/passwd.txt")).unwrap();
+    symlink("/etc", drop.path().join("etc")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, drop.path().join("neg/pipe.txt"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    drop.check(expect![[r#"
+        neg/: text_folders utf-8 12 rows
+        pos/: text_folders utf-8 12 rows
+        neg: 11 1 0
+        pos: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        quarantined neg/empty.txt None: empty text
+        quarantined neg/picture.txt None: is a PNG image, not text
+        warning: etc is a symbolic link and was not followed
+        warning: model.bin is no data that finetuned reads and was ignored
+        warning: neg/pipe.txt is no ordinary file and was ignored
+        warning: pos/passwd.txt is a symbolic link and was not followed
+        warning: notes.txt lies in no class folder and was ignored
+    "#]]);
+}
+
+#[test]
+fn classes_in_splits_and_beside_them() {
+    texts(&["train/neg", "train/pos", "other"], 3).check(expect![[r#"
+        Data: train/neg/ lies in a split and other/ does not (put all classes into train, validation or test, or none of them)
+    "#]]);
+    texts(&["test/neg", "test/pos"], 3).check(expect![[r#"
+        neg/: text_folders utf-8 3 rows
+        pos/: text_folders utf-8 3 rows
+        neg: 2 1 0
+        pos: 2 1 0
+        train 4 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    texts(&["."], 3).check(expect![[r#"
+        Data: the drop's .txt files lie in no class folders (put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv)
+    "#]]);
+    texts(&["only"], 3).check(expect![[r#"
+        Data: all 3 examples have the label `only` (a classifier needs two classes at least)
+    "#]]);
+}
+
+#[test]
+fn many_small_files_take_time_in_proportion() {
+    let seconds = |n| {
+        let drop = texts(&["neg", "pos"], n);
+        let start = Instant::now();
+        assert_eq!(drop.load().unwrap().train.len(), 2 * n - 2 * n / 10);
+        start.elapsed().as_secs_f64()
+    };
+    let (few, many) = (seconds(1_000), seconds(8_000));
+    // Eight times as many: quadratic behaviour would take 64 times as long.
+    assert!(many < 32.0 * few.max(0.01), "{few} s, then {many} s");
+}

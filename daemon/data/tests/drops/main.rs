@@ -1,0 +1,10 @@
+//! What becomes of drops: good ones as a summary, bad ones as the sentence that a user reads.
+
+mod archives;
+mod encodings;
+mod folders;
+mod predict;
+mod refusals;
+mod splits;
+mod support;
+mod tables;

@@ -1,0 +1,119 @@
+//! What `predict` is given.
+
+use crate::support::Drop;
+use expect_test::{Expect, expect};
+use std::fmt::Write;
+
+#[track_caller]
+fn check(args: &[&str], text_column: Option<&str>, expected: Expect) {
+    let args: Vec<String> = args.iter().map(|it| it.to_string()).collect();
+    let told = match finetuned_data::inputs(&args, text_column) {
+        Ok(inputs) => inputs.into_iter().fold(String::new(), |mut out, it| {
+            writeln!(out, "{}: {}", it.origin, it.text).unwrap();
+            out
+        }),
+        Err(failure) => format!("{failure}\n"),
+    };
+    // The temporary folder has another name each time.
+    let folder = args.iter().filter_map(|it| it.rsplit_once('/')).map(|it| format!("{}/", it.0)).next().unwrap_or("\0".into());
+    expected.assert_eq(&told.replace(&folder, ""));
+}
+
+#[test]
+fn texts_and_files_of_texts() {
+    check(
+        &["good morning", " and. night "],
+        None,
+        expect![[r#"
+        argument 1: good morning
+        argument 2: and. night
+    "#]],
+    );
+    let drop = Drop::folder(&[
+        ("a.txt", b"\xef\xbb\xbffirst\r\n\nthird caf\xe9"),
+        ("b.csv", b"id,review\n1,good\n2,\n"),
+        ("c.jsonl", b"{\"says\": \"one\"}\n{\"says\": \"two\"}\n"),
+        ("d.csv", b"only\nx\n"),
+    ]);
+    let path = |name: &str| drop.path().join(name).to_str().unwrap().to_string();
+    check(
+        &[&path("a.txt")],
+        None,
+        expect![[r#"
+        a.txt line 1: first
+        a.txt line 2: 
+        a.txt line 3: third café
+    "#]],
+    );
+    check(
+        &[&path("b.csv")],
+        Some("text"),
+        expect![[r#"
+        b.csv line 2: good
+        b.csv line 3: 
+    "#]],
+    );
+    check(
+        &[&path("c.jsonl")],
+        Some("says"),
+        expect![[r#"
+        c.jsonl line 1: one
+        c.jsonl line 2: two
+    "#]],
+    );
+    check(
+        &[&path("d.csv")],
+        Some("text"),
+        expect![[r#"
+        d.csv line 2: x
+    "#]],
+    );
+}
+
+#[test]
+fn files_that_can_not_be_predicted() {
+    let drop = Drop::folder(&[("a.csv", b"x,y\n1,2\n"), ("b.csv", b"text,y\n1,2\n1,2,3\n"), ("c.zip", b"PK\x03\x04"), ("d.txt", b"\x89PNG\r\n")]);
+    let path = |name: &str| drop.path().join(name).to_str().unwrap().to_string();
+    check(
+        &[&path("a.csv")],
+        Some("text"),
+        expect![[r#"
+        a.csv has no text column `text`; its columns are x, y (name the column as in the training data)
+    "#]],
+    );
+    check(
+        &[&path("b.csv")],
+        Some("text"),
+        expect![[r#"
+        b.csv line 3: 3 fields, but the header has 2
+    "#]],
+    );
+    check(
+        &[&path("c.zip")],
+        None,
+        expect![[r#"
+        c.zip is an archive (unpack it first)
+    "#]],
+    );
+    check(
+        &[&path("d.txt")],
+        None,
+        expect![[r#"
+        d.txt is a PNG image, not text
+    "#]],
+    );
+    check(
+        &[&path("e.csv")],
+        None,
+        expect![[r#"
+        e.csv does not exist
+    "#]],
+    );
+    check(
+        &[&path("")],
+        None,
+        expect![[r#"
+             is a folder (name its files)
+        "#]],
+    );
+}

@@ -1,0 +1,376 @@
+//! Every refusal, with the sentence that a user reads.
+
+use crate::support::{Drop, rows};
+use expect_test::{Expect, expect};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+#[track_caller]
+fn check(name: &str, content: &[u8], expected: Expect) {
+    Drop::file(name, content).check(expected);
+}
+
+#[test]
+fn nothing_to_read() {
+    check(
+        "a.csv",
+        b"",
+        expect![[r#"
+        Data: a.csv is empty
+    "#]],
+    );
+    check(
+        "a.csv",
+        b" \n\n",
+        expect![[r#"
+        Data: a.csv is empty
+    "#]],
+    );
+    check(
+        "a.json",
+        b"[]",
+        expect![[r#"
+            Data: a.json holds no JSON objects that can be read (it takes a list of objects, or one object a line)
+        "#]],
+    );
+    check(
+        "a.jsonl",
+        b"\xef\xbb\xbf",
+        expect![[r#"
+        Data: a.jsonl is empty
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"text,label\n",
+        expect![[r#"
+        Data: a.csv has columns but no rows
+    "#]],
+    );
+    Drop::folder(&[]).check(expect![[r#"
+        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+    "#]]);
+    Drop::folder(&[("README.md", b"x"), ("job.toml", b"")]).check(expect![[r#"
+        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+    "#]]);
+    Drop::folder(&[("picture.png", b"x")]).check(expect![[r#"
+        Data: the drop holds no data: picture.png is no data that finetuned reads and was ignored (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+    "#]]);
+    let gone = Drop::file("a.csv", b"x");
+    fs::remove_file(gone.path()).unwrap();
+    gone.check(expect![[r#"
+        Data: a.csv is gone: it was removed before it was read (drop it again)
+    "#]]);
+}
+
+#[test]
+fn labels_that_are_none() {
+    check(
+        "a.csv",
+        b"text,label\na,x\nb,x\nc,x\n",
+        expect![[r#"
+        Data: all 3 examples have the label `x` (a classifier needs two classes at least)
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"text,label\na,x\nb,x\nc,y\nd,x\n",
+        expect![[r#"
+        Data: the class `y` has one example only (a.csv line 4) (add examples of it or remove it; a class needs two at least)
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"text\na\nb\n",
+        expect![[r#"
+        Data: a.csv has one column only, `text`, so no label (a table needs a column of texts and a column of labels)
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"id,text,when\n1,a,x\n2,b,y\n",
+        expect![[r#"
+            Data: a.csv: which column is the label can't be told; its columns are id, text, when (drop it in a folder with a job.toml of two lines: data.text = "text" and data.label = "COLUMN")
+        "#]],
+    );
+    check(
+        "a.csv",
+        b"id,label,when\n1,a,x\n2,b,y\n",
+        expect![[r#"
+            Data: a.csv: which column is the text can't be told; its columns are id, label, when (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "label")
+        "#]],
+    );
+    check(
+        "a.csv",
+        b"one,two\na,b\nc,d\n",
+        expect![[r#"
+            Data: a.csv: which column is the text and which the label can't be told; its columns are one, two (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
+        "#]],
+    );
+    check(
+        "a.csv",
+        b"1,2,3\n4,5,6\n",
+        expect![[r#"
+        Data: a.csv has no header line, and what its 3 columns mean can't be told (add a first line with the names of the columns, for example text and label)
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"text,label,label\na,1,2\nb,2,1\n",
+        expect![[r#"
+        Data: a.csv has 2 columns called `label` (give each column its own name)
+    "#]],
+    );
+    let ids: String = (0..1200).map(|it| format!("text {it},id-{it}\n")).collect();
+    check(
+        "a.csv",
+        format!("text,label\n{ids}").as_bytes(),
+        expect![[r#"
+        Data: a.csv: the label has more than 1000 different values (id-0, id-1, id-2, …) (it looks like a number, a name or a text: name the right label column in the recipe)
+    "#]],
+    );
+    let measured: String = (0..50).map(|it| format!("{{\"text\": \"text {it}\", \"label\": {it}.5}}\n")).collect();
+    check(
+        "a.jsonl",
+        measured.as_bytes(),
+        expect![[r#"
+        Data: 50 of 50 rows can't be used, which is more than 10 %: 50 times a label that is a number with a fraction (first: a.jsonl line 1) (mend or remove these rows, or name the right columns in the recipe)
+    "#]],
+    );
+    check(
+        "a.jsonl",
+        br#"{"text": "a", "label": ["x", "y"]}"#,
+        expect![[r#"
+        Data: 1 of 1 rows can't be used, which is more than 10 %: 1 times a label that is neither string nor integer (first: a.jsonl line 1) (mend or remove these rows, or name the right columns in the recipe)
+    "#]],
+    );
+}
+
+#[test]
+fn columns_that_the_recipe_names_in_vain() {
+    let drop = Drop::file("a.csv", &rows("text,label\n", 10));
+    drop.check_as(
+        "data.label = 'lable'",
+        expect![[r#"
+        Data: a.csv has no column `lable`; its columns are text, label
+    "#]],
+    );
+    drop.check_as(
+        "data.text = 'text'\ndata.label = 'text'",
+        expect![[r#"
+        Data: a.csv: `text` can't be both text and label
+    "#]],
+    );
+    drop.check_as("data.validation = 0.0", expect![[r#"
+        Data: there is neither validation nor test to judge the model by (set data.validation in the recipe to more than 0, or add validation data; equal texts are never divided)
+    "#]]);
+}
+
+#[test]
+fn files_that_are_not_what_they_say() {
+    check(
+        "a.csv",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        expect![[r#"
+        Data: a.csv is a PNG image, not CSV
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"<!DOCTYPE html>\n<html><body>Not found</body></html>",
+        expect![[r#"
+        Data: a.csv is a web page, not CSV
+    "#]],
+    );
+    check(
+        "a.jsonl",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        expect![[r#"
+            Data: a.jsonl is a Git LFS pointer (to be replaced by `git lfs pull`), not JSON Lines
+        "#]],
+    );
+    check(
+        "a.parquet",
+        b"text,label\n",
+        expect![[r#"
+        Data: a.parquet can't be read as Parquet: Invalid Parquet file. Corrupt footer
+    "#]],
+    );
+    check(
+        "a.csv",
+        b"PAR1....PAR1",
+        expect![[r#"
+        Data: a.csv is a Parquet file, not CSV
+    "#]],
+    );
+    check(
+        "sheet.xlsx",
+        b"PK\x03\x04",
+        expect![[r#"
+        Data: sheet.xlsx is an office document (.xlsx) (save the sheet as CSV and drop that)
+    "#]],
+    );
+    check(
+        "notes.txt",
+        b"some text",
+        expect![[r#"
+        Data: notes.txt is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class)
+    "#]],
+    );
+    check(
+        "weights.bin",
+        b"\0\0",
+        expect![[r#"
+        Data: weights.bin is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class)
+    "#]],
+    );
+    check(
+        "a.csv.gz",
+        b"\x1f\x8b\x08\x00 no deflate stream here",
+        expect![[r#"
+        Data: a.csv.gz is damaged: corrupt deflate stream
+    "#]],
+    );
+    check(
+        "a.json",
+        b"{\"text\": \"a\",\n \"label\": 1}\n",
+        expect![[r#"
+            Data: a.json holds no JSON objects that can be read (it takes a list of objects, or one object a line)
+        "#]],
+    );
+    check(
+        "a.json",
+        b"[{\"text\": \"a\", \"label\": 1},\n{\"text\": \"b\", \"label\"}]",
+        expect![[r#"
+        Data: a.json line 2: invalid JSON after 1 rows: expected `:` (mend the file)
+    "#]],
+    );
+    check(
+        "a.json",
+        b"[{\"text\": \"a\", \"label\": 1},\n{\"text\": \"b\"",
+        expect![[r#"
+        Data: a.json line 2: invalid JSON after 1 rows: EOF while parsing an object (mend the file)
+    "#]],
+    );
+}
+
+#[test]
+fn tables_that_were_read_in_the_wrong_way() {
+    let mut csv = rows("text,label\n", 10);
+    csv.extend(b"one, two,neg\none, two, three,pos\n");
+    check(
+        "a.csv",
+        &csv,
+        expect![[r#"
+        Data: 2 of 12 rows can't be used, which is more than 10 %: 2 times a wrong number of fields (first: a.csv line 12) (mend or remove these rows, or name the right columns in the recipe)
+    "#]],
+    );
+    let unlabelled: String = (0..10).map(|it| format!("text {it},\n")).collect();
+    let mut csv = rows("text,label\n", 10);
+    csv.extend(unlabelled.as_bytes());
+    csv.extend(b",neg\n");
+    check(
+        "a.csv",
+        &csv,
+        expect![[r#"
+        Data: 11 of 21 rows can't be used, which is more than 10 %: 10 times empty label (first: a.csv line 12), 1 times empty text (first: a.csv line 22) (mend or remove these rows, or name the right columns in the recipe)
+    "#]],
+    );
+}
+
+#[test]
+fn a_quote_that_never_closes() {
+    let mut csv = rows("text,label\n", 4000);
+    csv.extend(b"\"a quote,neg\n");
+    csv.extend(rows("", 800_000));
+    check(
+        "a.csv",
+        &csv,
+        expect![[r#"
+            Data: a.csv line 4002: a row is longer than 16 MiB (a quote that is opened and never closed does this)
+        "#]],
+    );
+}
+
+#[test]
+fn files_that_do_not_go_together() {
+    let set = rows("text,label\n", 10);
+    let other = b"sentence,stars\na,1\nb,2\n".as_slice();
+    Drop::folder(&[("train.csv", &set), ("other.csv", &set)]).check(expect![[r#"
+        Data: train.csv names a split and other.csv does not (name all files train, validation or test, or none of them)
+    "#]]);
+    Drop::folder(&[("a.csv", &set), ("b.csv", other)]).check(expect![[r#"
+        Data: b.csv has no column `text`; its columns are sentence, stars (all files of a drop need the same columns)
+    "#]]);
+    Drop::folder(&[("test.csv", &set), ("dev.csv", &set)]).check(expect![[r#"
+        Data: dev.csv is there, but no train split (add the training data under a name with `train` in it)
+    "#]]);
+    Drop::folder(&[("train.csv", &set), ("test.csv", b"text\na\nb\n")]).check(expect![[r#"
+        Data: test.csv has no column `label`; its columns are text (all files of a drop need the same columns)
+    "#]]);
+    Drop::folder(&[("train.csv", &set), ("test.csv", b"text,label\nanother,neutral\n")]).check(expect![[r#"
+        Data: test.csv line 2: the class `neutral` occurs in test but not in train (add examples of it to train, or remove it)
+    "#]]);
+    Drop::folder(&[("a.csv", &set), ("neg/1.txt", b"x")]).check(expect![[r#"
+        Data: the drop holds tables (a.csv) and folders of texts (neg/1.txt) at once (drop each data set by itself)
+    "#]]);
+    Drop::folder(&[("train.csv", &set), ("valid.csv", &set)]).check(expect![[r#"
+        Data: train has no examples once the 10 that stand in validation or test too are left out
+    "#]]);
+    let leaky = b"text,label\ntext number 1,pos\ntext number 3,pos\ntext number 5,pos\ntext number 7,pos\n".as_slice();
+    Drop::folder(&[("train.csv", &set), ("valid.csv", leaky)]).check(expect![[r#"
+        Data: the class `pos` has one example only once the 4 that stand in validation or test too are left out (train.csv line 11) (add examples of it or remove it; a class needs two at least)
+    "#]]);
+    Drop::folder(&[("train.csv", &set), ("valid.csv", b"text,label\na,neg\n"), ("test.csv", b"text,label\na,neg\n")]).check(expect![[r#"
+        Data: every validation example stands in test too, so none is left
+    "#]]);
+}
+
+#[test]
+fn links_and_rights() {
+    let drop = Drop::folder(&[]);
+    symlink("/etc/passwd", drop.path().join("data.csv")).unwrap();
+    drop.check(expect![[r#"
+        Data: the drop holds no data: data.csv is a symbolic link and was not followed (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+    "#]]);
+    fs::remove_dir_all(drop.path()).unwrap();
+    symlink("/etc", drop.path()).unwrap();
+    drop.check(expect![[r#"
+        Data: drop is a symbolic link (drop the data themselves)
+    "#]]);
+    let drop = Drop::folder(&[("a.csv", &rows("text,label\n", 10))]);
+    symlink("/etc/passwd", drop.path().join("job.toml")).unwrap();
+    drop.check(expect![[r#"
+        Data: job.toml is a symbolic link (drop the file itself)
+    "#]]);
+    Drop::folder(&[("a.csv", b"x"), ("job.toml", b"\xff\xfe\0")]).check(expect![[r#"
+        Recipe: job.toml is not UTF-8 (save it as UTF-8)
+    "#]]);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read() {
+    let drop = Drop::file("a.csv", &rows("text,label\n", 200_000));
+    let opened = finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap();
+    let mut grown = false;
+    let choice = finetuned_job::recipe::Recipe::default().data;
+    let loaded = opened.load(&choice, 0, &drop.quarantine(), &mut |_, _, _| {
+        if !std::mem::replace(&mut grown, true) {
+            let mut file = fs::OpenOptions::new().append(true).open(drop.path()).unwrap();
+            std::io::Write::write_all(&mut file, b"one more,neg\n").unwrap();
+        }
+    });
+    assert!(grown);
+    expect![[r#"
+        Data: a.csv changed while it was read (drop it again when it is complete; writing it elsewhere and moving it in is safe)
+    "#]]
+    .assert_eq(&crate::support::told(loaded));
+    let opened = finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap();
+    let loaded = opened.load(&choice, 0, &drop.quarantine(), &mut |_, _, _| {
+        let _ = fs::remove_file(drop.path());
+    });
+    expect![[r#"
+        Data: a.csv is gone: it was removed before it was read (drop it again)
+    "#]]
+    .assert_eq(&crate::support::told(loaded));
+}

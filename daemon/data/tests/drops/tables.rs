@@ -1,0 +1,298 @@
+//! Tables of every format, and what is found out about them.
+
+use crate::support::{Drop, rows, texts};
+use expect_test::expect;
+use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+
+#[test]
+fn a_plain_csv_file() {
+    Drop::file("tweets.csv", &rows("text,label\n", 20)).check(expect![[r#"
+        tweets.csv: csv utf-8 20 rows
+        text `text` label `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn quotes_line_breaks_and_other_columns() {
+    let mut csv = String::from("id;Sentiment;TEXT\r\n");
+    for it in 0..10 {
+        write!(csv, "{it};good;\"a \"\"fine\"\" day; number {it}\r\nand night\"\r\n{it};bad;an, ugly, one {it}\r\n").unwrap();
+    }
+    let drop = Drop::file("a.csv", csv.as_bytes());
+    drop.check(expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text `TEXT` label `Sentiment`
+        bad: 9 1 0
+        good: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: columns not used: id
+    "#]]);
+    let dataset = drop.load().unwrap();
+    assert!(texts(&dataset).contains(&"a \"fine\" day; number 3\r\nand night"));
+    assert_eq!(dataset.origin(&dataset.train[0]), format!("a.csv line {}", dataset.train[0].line));
+}
+
+#[test]
+fn tsv_whose_quotes_are_only_characters() {
+    let mut tsv = String::from("sentence\tlabel\n");
+    for it in 0..12 {
+        writeln!(tsv, "\"a quote that never closes {it}\t{}", it % 2).unwrap();
+    }
+    let drop = Drop::file("sst.tsv", tsv.as_bytes());
+    drop.check(expect![[r#"
+        sst.tsv: tsv utf-8 12 rows
+        text `sentence` label `label`
+        0: 5 1 0
+        1: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    assert!(drop.load().unwrap().train[0].text.starts_with('"'));
+}
+
+#[test]
+fn two_columns_without_a_header() {
+    let mut csv = String::new();
+    for it in 0..12 {
+        writeln!(csv, "{},what was said the {it}th time", ["spam", "ham"][it % 2]).unwrap();
+    }
+    Drop::file("sms.csv", csv.as_bytes()).check(expect![[r#"
+        sms.csv: csv utf-8 12 rows
+        text `column 2` label `column 1`
+        ham: 5 1 0
+        spam: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: sms.csv has no header: its first row was read as data, `column 2` as text and `column 1` as label
+    "#]]);
+}
+
+#[test]
+fn two_columns_with_unusual_names() {
+    let mut csv = String::from("utt;kind_of\n");
+    for it in 0..12 {
+        writeln!(csv, "what was said the {it}th time;{}", ["question", "answer"][it % 2]).unwrap();
+    }
+    Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
+        a.csv: csv utf-8 12 rows
+        text `utt` label `kind_of`
+        answer: 5 1 0
+        question: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn columns_named_in_the_recipe() {
+    let mut csv = String::from("a|b|c\n");
+    for it in 0..12 {
+        writeln!(csv, "{it}|said {it}|{}", it % 3).unwrap();
+    }
+    Drop::file("a.csv", csv.as_bytes()).check_as(
+        "data.text = 'B'\ndata.label = 'c'",
+        expect![[r#"
+        a.csv: csv utf-8 12 rows
+        text `b` label `c`
+        0: 3 1 0
+        1: 3 1 0
+        2: 3 1 0
+        train 9 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+        warning: columns not used: a
+    "#]],
+    );
+}
+
+#[test]
+fn json_lines_with_every_kind_of_label() {
+    let mut lines = String::new();
+    for it in 0..30 {
+        let label = ["1", "10", "2.0"][it % 3];
+        writeln!(lines, r#"{{"text": "caf\u00e9 {it}", "label": {label}, "more": {{"a": [1]}}}}"#).unwrap();
+    }
+    // A few broken ones among many good ones.
+    lines += "{\"text\": \"x\", \"label\": 0.5}\n{\"text\": \"cut off\n\n[1]\n";
+    Drop::file("a.JSONL", lines.as_bytes()).check(expect![[r#"
+        a.JSONL: json_lines utf-8 30 rows
+        text `text` label `label`
+        1: 9 1 0
+        2: 9 1 0
+        10: 9 1 0
+        train 27 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+        quarantined a.JSONL Some(31): the label is the number 0.5, not a class
+        quarantined a.JSONL Some(32): invalid JSON: control character (\u0000-\u001F) found while parsing a string
+        quarantined a.JSONL Some(34): not a JSON object
+        warning: columns not used: more
+    "#]]);
+}
+
+#[test]
+fn a_json_array_and_json_lines_called_json() {
+    let objects: Vec<String> = (0..20).map(|it| format!(r#"{{"content": "text {it}", "class": {}}}"#, it % 2 == 0)).collect();
+    Drop::file("a.json", format!("[{}]", objects.join(",\n")).as_bytes()).check(expect![[r#"
+        a.json: json utf-8 20 rows
+        text `content` label `class`
+        false: 9 1 0
+        true: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    Drop::file("b.json", objects.join("\n").as_bytes()).check(expect![[r#"
+        b.json: json_lines utf-8 20 rows
+        text `content` label `class`
+        false: 9 1 0
+        true: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn compressed_tables() {
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(&rows("text,label\n", 20)).unwrap();
+    Drop::file("a.csv.gz", &gz.finish().unwrap()).check(expect![[r#"
+        a.csv.gz: csv utf-8 20 rows
+        text `text` label `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    let zst = zstd::encode_all(rows("text,label\n", 20).as_slice(), 0).unwrap();
+    Drop::file("a.csv.zst", &zst).check(expect![[r#"
+        a.csv.zst: csv utf-8 20 rows
+        text `text` label `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn broken_rows_are_put_aside_while_they_are_few() {
+    let mut csv = rows("text,label\n", 60);
+    csv.extend(b",pos\nno label,\ntoo,many,fields\nzero \0 byte,neg\n  ,neg\n");
+    let drop = Drop::file("a.csv", &csv);
+    drop.check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text `text` label `label`
+        neg: 27 3 0
+        pos: 27 3 0
+        train 54 (stratified, seed 0)
+        validation 6 (stratified, seed 0)
+        quarantined a.csv Some(62): empty text
+        quarantined a.csv Some(63): empty label
+        quarantined a.csv Some(64): 3 fields, but the header has 2
+        quarantined a.csv Some(65): zero bytes in the text
+        quarantined a.csv Some(66): empty text
+    "#]]);
+    let written = std::fs::read_to_string(drop.quarantine()).unwrap();
+    expect![[r#"
+        {"file":"a.csv","line":62,"reason":"empty text"}
+        {"file":"a.csv","line":63,"reason":"empty label"}
+        {"file":"a.csv","line":64,"reason":"3 fields, but the header has 2"}
+        {"file":"a.csv","line":65,"reason":"zero bytes in the text"}
+        {"file":"a.csv","line":66,"reason":"empty text"}
+    "#]]
+    .assert_eq(&written);
+    assert_eq!(drop.load().unwrap().report.empty_texts, 2);
+}
+
+/// A table of `text` and an integer `label`, whose names stand beside it as the datasets library keeps them.
+fn parquet(compression: Compression, from: usize, rows: usize, metadata: Option<&str>) -> Vec<u8> {
+    let schema = "message schema { OPTIONAL BYTE_ARRAY text (UTF8); OPTIONAL INT64 label; REPEATED INT64 tokens; }";
+    let metadata = metadata.map(|it| vec![parquet::file::metadata::KeyValue::new("huggingface".to_string(), it.to_string())]);
+    let properties = WriterProperties::builder().set_compression(compression).set_key_value_metadata(metadata).build();
+    let mut out = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut out, Arc::new(parse_message_type(schema).unwrap()), Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let texts: Vec<ByteArray> = (from..from + rows).map(|it| ByteArray::from(format!("text {it}").into_bytes())).collect();
+    let labels: Vec<i64> = (0..rows).map(|it| it as i64 % 3).collect();
+    let there = vec![1_i16; rows];
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&texts, Some(&there), None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&labels, Some(&there), None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&labels, Some(&there), Some(&vec![0; rows])).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    out
+}
+
+#[test]
+fn parquet_shards_with_class_names() {
+    let names = r#"{"info": {"features": {"label": {"names": ["World", "Sports", "Business"], "_type": "ClassLabel"}, "text": {"_type": "Value"}}}}"#;
+    let shard = |compression, from| parquet(compression, from, 30, Some(names));
+    let drop = Drop::folder(&[
+        ("README.md", b"# A set"),
+        ("data/train-00000-of-00002.parquet", &shard(Compression::SNAPPY, 0)),
+        ("data/train-00001-of-00002.parquet", &shard(Compression::ZSTD(Default::default()), 100)),
+        ("data/validation-00000-of-00001.parquet", &shard(Compression::GZIP(Default::default()), 200)),
+    ]);
+    drop.check(expect![[r#"
+        train-00000-of-00002.parquet: parquet - 30 rows train
+        train-00001-of-00002.parquet: parquet - 30 rows train
+        validation-00000-of-00001.parquet: parquet - 30 rows validation
+        text `text` label `label`
+        Business: 20 10 0
+        Sports: 20 10 0
+        World: 20 10 0
+        train 60 (file)
+        validation 30 (file)
+        warning: columns not used: tokens
+    "#]]);
+    Drop::file("a.parquet", &shard(Compression::SNAPPY, 0)).check(expect![[r#"
+        a.parquet: parquet - 30 rows
+        text `text` label `label`
+        Business: 9 1 0
+        Sports: 9 1 0
+        World: 9 1 0
+        train 27 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+        warning: columns not used: tokens
+    "#]]);
+    Drop::file("a.parquet", &parquet(Compression::UNCOMPRESSED, 0, 30, None)).check(expect![[r#"
+        a.parquet: parquet - 30 rows
+        text `text` label `label`
+        0: 9 1 0
+        1: 9 1 0
+        2: 9 1 0
+        train 27 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+        warning: columns not used: tokens
+    "#]]);
+}
+
+#[test]
+fn damaged_parquet_is_a_sentence() {
+    let whole = parquet(Compression::SNAPPY, 0, 30, None);
+    Drop::file("a.parquet", &whole[..whole.len() / 2]).check(expect![[r#"
+        Data: a.parquet can't be read as Parquet: Invalid Parquet file. Corrupt footer
+    "#]]);
+    // Any single byte changed: a sentence or a data set, never a panic.
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        let _ = Drop::file("a.parquet", &bytes).load();
+    }
+}
