@@ -38,9 +38,9 @@ test: build assets
 	$(CARGO) test --release --locked --workspace
 
 test-peers: build assets
-	@$(PYTHON) tests/peers/prepare.py .peers
+	@$(PYTHON) tests/peers/install.py .peers
 	.peers/bin/python -m pytest -q tests/peers
 
 bench: build assets
-	@$(PYTHON) tests/peers/prepare.py .peers
+	@$(PYTHON) tests/peers/install.py .peers
 	.peers/bin/python tests/bench/bench.py

@@ -66,7 +66,7 @@ impl Done {
             Some(value) => format!(" Always answering \u{201c}{}\u{201d} would score {value:.3}.", self.baseline.class),
             None => String::new(),
         };
-        let proof = if self.proof.loss_reloaded == self.proof.loss_trained {
+        let proof = if self.proof.holds() {
             "The saved files were loaded again and scored the same."
         } else {
             "The saved files were loaded again and did not score the same."
@@ -108,6 +108,16 @@ pub struct Failed {
     pub name: String,
     pub attempt: u32,
     pub failure: Failure,
+}
+
+impl Proof {
+    /// Differences of the mean loss up to this are rounding: the order of sums, not other weights.
+    pub const LOSS_TOLERANCE: f64 = 1e-6;
+
+    /// Whether the loss after loading again is the loss before saving.
+    pub fn holds(&self) -> bool {
+        (self.loss_trained - self.loss_reloaded).abs() <= Proof::LOSS_TOLERANCE
+    }
 }
 
 /// Why a job can't succeed as it is, in words that a person can act on.
@@ -191,6 +201,17 @@ mod tests {
             "This model, trained on tweets.csv, scores 0.930 loss on 12,345 held-out test examples. \
              The saved files were loaded again and scored the same."
         );
+    }
+
+    #[test]
+    fn a_proof_forgives_rounding_and_nothing_else() {
+        let mut done = done("macro_f1");
+        done.proof.loss_reloaded = 0.25 + 1e-9;
+        assert!(done.summary().ends_with("scored the same."));
+        for loss in [0.25 + 1e-5, f64::NAN] {
+            done.proof.loss_reloaded = loss;
+            assert!(done.summary().ends_with("did not score the same."));
+        }
     }
 
     #[test]

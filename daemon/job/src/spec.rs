@@ -48,7 +48,9 @@ pub enum Action {
     Check,
     /// Predicts with the finished model in `run`; results as `predictions.jsonl` lines on stdout.
     Predict { inputs: Vec<String>, csv: Option<PathBuf> },
-    /// Fetches a base model into the cache.
+    /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes, files}]`.
+    ListModels,
+    /// Fetches a base model into the cache; the folder on stdout as JSON, `{name, folder, revision}`.
     Pull { base: String },
     /// Describes a base model: architecture, tensors, load report. JSON on stdout.
     Inspect { base: String },

@@ -1,1 +1,177 @@
-fn main() {}
+//! `finetuned-worker SPEC`: one attempt at one job, or one question about a model, in a process of its own.
+//!
+//! Decides how an attempt begins (spec, lock, limits) and how it ends (exit status, `failed.json`). Everything
+//! between is in the modules, listed as the data flows.
+
+mod batches; // examples -> tensors
+mod checkpoint; // updates -> disk and back
+mod device; // CPU or GPU
+mod durable; // files that appear whole
+mod estimate; // one batch -> time and memory
+mod evaluate; // model x split -> outputs
+mod export; // tensors -> model folder
+mod freeze; // patterns -> tensors that train
+mod journal; // events out
+mod learner; // logits -> gradients -> updates
+mod network; // tensors -> logits
+mod planning; // recipe and facts -> plan
+mod predict; // the action `predict`
+mod prepare; // spec -> recipe, base model, data
+mod proof; // the action `prove`
+mod questions;
+mod schedule; // step -> learning rate
+mod stop; // the stop signal as a flag
+mod tokens; // texts -> token ids
+mod trainer; // the loop
+mod training; // the action `train` // the actions `check`, `pull`, `inspect`, `doctor`
+
+use anyhow::{Context, Result, bail};
+use finetuned_job::event::Event;
+use finetuned_job::outcome::{Failed, Failure, FailureKind, OUTCOME_VERSION};
+use finetuned_job::run_folder;
+use finetuned_job::spec::{Action, SPEC_VERSION, Spec, exit};
+use journal::Journal;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::process::ExitCode;
+use stop::{Stop, Stopped};
+
+/// Held by the worker of a run folder for its whole life.
+const LOCK: &str = ".lock";
+
+fn main() -> ExitCode {
+    let code = match begin() {
+        Ok((spec, stop)) => attempt(&spec, &stop),
+        Err(err) => {
+            eprintln!("finetuned-worker: {err:#}");
+            exit::USAGE
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+/// The spec, and limits that hold from the start.
+fn begin() -> Result<(Spec, Stop)> {
+    let mut args = std::env::args_os().skip(1);
+    let (Some(path), None) = (args.next(), args.next()) else {
+        bail!("usage: finetuned-worker SPEC.json (started by `finetuned`; a person wants `finetuned run`)");
+    };
+    let path = Path::new(&path);
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let spec: Spec = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    if spec.version != SPEC_VERSION {
+        bail!(
+            "{} has version {}, this worker reads {SPEC_VERSION}: `finetuned` and `finetuned-worker` are of different releases",
+            path.display(),
+            spec.version
+        );
+    }
+    let stop = Stop::on_signals()?;
+    if let Some(bytes) = spec.memory_bytes {
+        let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        rustix::process::setrlimit(rustix::process::Resource::Data, limit).context("setting the memory ceiling")?;
+    }
+    tch::set_num_threads(spec.threads as i32);
+    tch::set_num_interop_threads(1);
+    rayon::ThreadPoolBuilder::new().num_threads(spec.threads as usize).build_global().context("starting threads")?;
+    Ok((spec, stop))
+}
+
+/// Runs the action and tells how it ended; the exit status.
+fn attempt(spec: &Spec, stop: &Stop) -> i32 {
+    // A method of tch that panics must end as a failure with words, like all else.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(spec, stop)));
+    let result = result.unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
+        Ok(stopped) => Err((*stopped).into()),
+        Err(panic) => Err(anyhow::anyhow!("defect: {}", panic_message(panic.as_ref()))),
+    });
+    match result {
+        Ok(()) => exit::DONE,
+        Err(err) if err.is::<Stopped>() => {
+            let step = checkpoint::newest_step(&spec.run);
+            tell(spec, Event::Stopped { step });
+            exit::STOPPED
+        }
+        Err(err) => {
+            eprintln!("finetuned-worker: {err:#}");
+            let failure = failure(err);
+            leave_failure(spec, &failure);
+            tell(spec, Event::Failed { failure });
+            exit::FAILED
+        }
+    }
+}
+
+fn act(spec: &Spec, stop: &Stop) -> Result<()> {
+    match &spec.action {
+        Action::Predict { inputs, csv } => predict::predict(spec, inputs, csv.as_deref()),
+        Action::Pull { base } => questions::pull(base),
+        Action::ListModels => questions::list_models(),
+        Action::Inspect { base } => questions::inspect(base),
+        Action::Doctor => questions::doctor(),
+        Action::Train | Action::Prove | Action::Check => {
+            let _lock = lock(&spec.run)?;
+            let mut journal = Journal::open(&spec.run, spec.attempt)?;
+            match &spec.action {
+                Action::Check => questions::check(spec, &mut journal, stop),
+                Action::Prove => proof::prove(spec, &mut journal, stop),
+                _ => training::train(spec, &mut journal, stop),
+            }
+        }
+    }
+}
+
+/// Two workers in one run folder would ruin both; the kernel frees the lock with the process.
+fn lock(run: &Path) -> Result<File> {
+    let path = run.join(LOCK);
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another worker is at work in {}", run.display()),
+        Err(TryLockError::Error(err)) => Err(err).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+fn tell(spec: &Spec, event: Event) {
+    if matches!(spec.action, Action::Train | Action::Prove | Action::Check) {
+        // The exit status says the same; on a full disk it is all that is left.
+        let _ = Journal::open(&spec.run, spec.attempt).and_then(|mut it| it.tell(event));
+    }
+}
+
+fn leave_failure(spec: &Spec, failure: &Failure) {
+    if !matches!(spec.action, Action::Train | Action::Prove | Action::Check) {
+        return;
+    }
+    let name = spec.drop.as_deref().and_then(Path::file_name).map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+    let failed = Failed { version: OUTCOME_VERSION, job: spec.job, name, attempt: spec.attempt, failure: failure.clone() };
+    if let Err(err) = durable::write_json(&spec.run.join(run_folder::FAILED), &failed) {
+        eprintln!("finetuned-worker: {err:#}");
+    }
+}
+
+/// Words for a person out of whatever went wrong.
+fn failure(err: anyhow::Error) -> Failure {
+    if let Some(failure) = err.downcast_ref::<Failure>() {
+        return failure.clone();
+    }
+    let message = format!("{err:#}");
+    let io = err.chain().find_map(|it| it.downcast_ref::<std::io::Error>());
+    let retry = "then `finetuned retry JOB`: it continues from the last checkpoint";
+    if message.contains("can't allocate memory") || message.contains("not enough memory") {
+        return Failure::new(FailureKind::Memory, message)
+            .with_cure(format!("lower train.batch or data.max_tokens, or raise the memory ceiling; {retry}"));
+    }
+    match io.map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+            Failure::new(FailureKind::Disk, message).with_cure(format!("free some space, {retry}"))
+        }
+        Some(_) => Failure::new(FailureKind::Disk, message).with_cure(format!("mend what the message names, {retry}")),
+        None => Failure::new(FailureKind::Internal, message).with_cure("this is a defect of finetuned: please report it with worker.log"),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
+}

@@ -18,6 +18,8 @@ pub struct Run {
     home: tempfile::TempDir,
     recipe: String,
     attempt: u32,
+    /// One by default: workers of many tests run at once, and the model is tiny.
+    pub threads: u32,
 }
 
 /// The folder of the built binaries: the tests themselves lie below it.
@@ -58,11 +60,15 @@ pub fn sentences(rows: u32, seed: u64) -> String {
 impl Run {
     /// A run over `data.csv` with this recipe, whose base model is the tiny BERT.
     pub fn new(recipe: &str, csv: &str) -> Run {
+        Run::with_base(&tiny_bert(), recipe, csv)
+    }
+
+    pub fn with_base(base: &Path, recipe: &str, csv: &str) -> Run {
         let home = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(home.path().join("run")).expect("run folder");
         fs::write(home.path().join("data.csv"), csv).expect("data");
-        let recipe = format!("model.base = {:?}\n{recipe}", tiny_bert());
-        Run { home, recipe, attempt: 0 }
+        let recipe = format!("model.base = {base:?}\n{recipe}");
+        Run { home, recipe, attempt: 0, threads: 1 }
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -83,7 +89,7 @@ impl Run {
             drop: Some(self.home.path().join("data.csv")),
             run: self.folder(),
             recipe: Some(RecipeText { file: self.home.path().join("recipe.toml"), text: self.recipe.clone() }),
-            threads: 2,
+            threads: self.threads,
             memory_bytes: None,
             device: Device::Cpu,
             plugins: None,
@@ -92,7 +98,10 @@ impl Run {
         fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");
         let log = File::options().create(true).append(true).open(self.folder().join(run_folder::LOG)).expect("log");
         let quiet = std::process::Stdio::null();
-        Command::new(binary("finetuned-worker")).arg(&path).stdout(quiet).stderr(log).spawn().expect("the worker starts")
+        let mut worker = Command::new(binary("finetuned-worker"));
+        // As the supervisor does: threads that wait must not take the cores from other workers.
+        worker.env("OMP_WAIT_POLICY", "passive");
+        worker.arg(&path).stdout(quiet).stderr(log).spawn().expect("the worker starts")
     }
 
     pub fn finish(&mut self, action: Action) -> ExitStatus {

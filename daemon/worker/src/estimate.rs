@@ -1,0 +1,54 @@
+//! Guesses how long training takes and how much memory it needs, from one measured batch. Its gradients are
+//! thrown away: no tensor has changed when this returns.
+
+use crate::batches;
+use crate::learner::Learner;
+use crate::network::Examples;
+use crate::prepare::Data;
+use anyhow::Result;
+use finetuned_job::data::Estimate;
+use finetuned_job::plan::Plan;
+use finetuned_models::Pass;
+use std::time::Instant;
+
+pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
+    let examples = Examples { tokens: &data.train, features: None };
+    let lengths = data.train.lengths();
+    let places = |batch: &Vec<u32>| batch.len() as u64 * batch.iter().map(|&it| u64::from(lengths[it as usize])).max().unwrap_or(0);
+    let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.bucket, plan.train.seed, 0);
+    all.sort_by_key(places);
+    let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
+    let mut run = |batch: &[u32]| -> Result<()> {
+        if plan.freeze.cached {
+            let _ = tch::no_grad(|| learner.network.features(examples, batch, &Pass::evaluation()))?;
+        } else {
+            learner.backward(examples, batch, batch.len() as f64, 0, 0)?;
+            learner.forget_gradients();
+        }
+        Ok(())
+    };
+    run(&middle[..1])?; // the first call of a process sets up threads and kernels
+    let before = memory("VmRSS:");
+    let start = Instant::now();
+    run(middle)?;
+    let per_place = start.elapsed().as_secs_f64() / places(middle) as f64;
+    let activations = memory("VmHWM:").saturating_sub(before);
+
+    let epoch_places: u64 = all.iter().map(places).sum();
+    let passes = if plan.freeze.cached { 1 } else { u64::from(plan.train.epochs) };
+    let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
+    let grown = activations as f64 * places(longest) as f64 / places(middle) as f64;
+    let work = if plan.freeze.cached { "forward pass of the frozen body" } else { "forward and backward pass" };
+    Ok(Estimate {
+        seconds: per_place * (epoch_places * passes) as f64,
+        memory_bytes: before + grown as u64 + optimizer_bytes,
+        basis: format!("one measured {work} over a batch of {} examples, {} tokens with padding", middle.len(), places(middle)),
+    })
+}
+
+/// A line of /proc/self/status in bytes; 0 where there is none.
+fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

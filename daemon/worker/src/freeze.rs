@@ -1,0 +1,120 @@
+//! Decides which tensors train, and how fast: patterns of a recipe against the tensor names of a model.
+
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::recipe::Pattern;
+use finetuned_models::Parts;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The names that the patterns select. A pattern that selects nothing is refused: it is a mistake in the recipe.
+pub(crate) fn select(patterns: &[Pattern], parts: &Parts, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+    let mut selected = BTreeSet::new();
+    for pattern in patterns {
+        let found: Vec<&String> = match pattern {
+            Pattern::All => names.iter().collect(),
+            Pattern::Head => parts.head.iter().collect(),
+            Pattern::Norms => parts.norms.iter().collect(),
+            Pattern::Embeddings => parts.embeddings.iter().collect(),
+            Pattern::Last(n) if parts.layers.len() < *n as usize => {
+                let message = format!("the recipe trains last:{n}, but the model has {} layers", parts.layers.len());
+                return Err(Failure::new(FailureKind::Recipe, message).with_cure("use `all`, or a smaller number"));
+            }
+            Pattern::Last(n) => parts.layers[parts.layers.len() - *n as usize..].iter().flatten().collect(),
+            Pattern::Glob(glob) => names.iter().filter(|name| matches(glob, name)).collect(),
+        };
+        if found.is_empty() {
+            let examples: Vec<&str> = names.iter().step_by(names.len().div_ceil(4).max(1)).map(String::as_str).collect();
+            let message = format!("the pattern `{}` of the recipe matches no tensor of the model", String::from(pattern.clone()));
+            return Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("its tensors are called like {}", examples.join(", "))));
+        }
+        selected.extend(found.into_iter().cloned());
+    }
+    Ok(selected)
+}
+
+/// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer, `decay`² for the one
+/// before, and so on down to the embeddings (Howard and Ruder 2018; timm's and BEiT's layer decay).
+pub(crate) fn learning_rate_scales(parts: &Parts, decay: f64) -> BTreeMap<String, f64> {
+    let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
+    let top = parts.layers.len() as i32 + 1;
+    stages.enumerate().flat_map(|(depth, names)| names.iter().map(move |it| (it.clone(), decay.powi(top - depth as i32)))).collect()
+}
+
+/// Biases and norms are not decayed, as everywhere in the field.
+pub(crate) fn decays(name: &str, parts: &Parts) -> bool {
+    !name.ends_with(".bias") && !parts.norms.iter().any(|it| it == name)
+}
+
+/// `*` stands for any run of characters, `?` for one.
+fn matches(glob: &str, name: &str) -> bool {
+    let (glob, name) = (glob.as_bytes(), name.as_bytes());
+    let (mut g, mut n, mut retry) = (0, 0, None);
+    while n < name.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                retry = Some((g + 1, n));
+                g += 1;
+            }
+            Some(&c) if c == b'?' || c == name[n] => (g, n) = (g + 1, n + 1),
+            _ => match retry {
+                // The last star takes one character more.
+                Some((after, taken)) => {
+                    (g, n) = (after, taken + 1);
+                    retry = Some((after, taken + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> (Parts, BTreeSet<String>) {
+        let layer = |k: usize| vec![format!("bert.encoder.layer.{k}.dense.weight"), format!("bert.encoder.layer.{k}.LayerNorm.weight")];
+        let parts = Parts {
+            embeddings: vec!["bert.embeddings.word_embeddings.weight".into()],
+            layers: (0..12).map(layer).collect(),
+            head: vec!["classifier.weight".into(), "classifier.bias".into()],
+            norms: (0..12).map(|k| layer(k)[1].clone()).collect(),
+        };
+        let names = parts.embeddings.iter().chain(parts.layers.iter().flatten()).chain(&parts.head).cloned().collect();
+        (parts, names)
+    }
+
+    #[track_caller]
+    fn check(patterns: &[&str], expected: Result<usize, &str>) {
+        let (parts, names) = parts();
+        let patterns: Vec<Pattern> = patterns.iter().map(|it| Pattern::try_from(it.to_string()).unwrap()).collect();
+        let actual = select(&patterns, &parts, &names).map(|it| it.len()).map_err(|it| it.message);
+        assert_eq!(actual, expected.map_err(String::from));
+    }
+
+    #[test]
+    fn patterns_select_what_they_say() {
+        check(&["all"], Ok(27));
+        check(&["head"], Ok(2));
+        check(&["head", "last:2"], Ok(6));
+        check(&["norms"], Ok(12));
+        check(&["embeddings", "head"], Ok(3));
+        check(&["*.layer.1.*"], Ok(2));
+        check(&["*.layer.1?.*"], Ok(4));
+        check(&["bert.*.weight", "head"], Ok(27));
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_refused() {
+        check(&["head", "*.layer.99.*"], Err("the pattern `*.layer.99.*` of the recipe matches no tensor of the model"));
+        check(&["last:13"], Err("the recipe trains last:13, but the model has 12 layers"));
+    }
+
+    #[test]
+    fn lower_layers_learn_slower() {
+        let scales = learning_rate_scales(&parts().0, 0.5);
+        assert_eq!(scales["classifier.bias"], 1.0);
+        assert_eq!(scales["bert.encoder.layer.11.dense.weight"], 0.5);
+        assert_eq!(scales["bert.embeddings.word_embeddings.weight"], 0.5_f64.powi(13));
+    }
+}

@@ -1,0 +1,88 @@
+//! The actions that train nothing: `check`, `pull`, `inspect`, `doctor`. Answers are files in the run folder
+//! (`check`) or JSON on stdout.
+
+use crate::journal::Journal;
+use crate::learner::Learner;
+use crate::prepare::{self, model_failure};
+use crate::stop::Stop;
+use crate::{device, estimate};
+use anyhow::{Context, Result};
+use finetuned_job::data::DataReport;
+use finetuned_job::spec::Spec;
+use finetuned_models::BuildOptions;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// `data.json` and `plan.json`, and no training.
+pub(crate) fn check(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
+    let prepared = prepare::prepare(spec, journal, stop)?;
+    let (plan, model) = prepare::decide(spec, &prepared, journal)?;
+    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device::choose(spec.device)?, &plan);
+    learner.unfreeze(&plan, 1)?;
+    let estimate = estimate::estimate(&mut learner, &plan, &prepared.data)?;
+    prepare::write_findings(&spec.run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report })
+}
+
+/// The folder of a base model, fetched where it is not there yet.
+pub(crate) fn pull(base: &str) -> Result<()> {
+    let resolved = finetuned_hub::pull(base, Path::new("."), &mut |file, done, total| {
+        let of = total.map_or_else(String::new, |it| format!(" of {it}"));
+        eprintln!("{file}: {done}{of} bytes");
+    })?;
+    answer(&json!({ "name": resolved.name, "folder": resolved.folder, "revision": resolved.revision }))
+}
+
+/// The base models in the cache.
+pub(crate) fn list_models() -> Result<()> {
+    let models = finetuned_hub::list().into_iter();
+    answer(&models.map(|it| json!({ "name": it.name, "revision": it.revision, "bytes": it.bytes, "files": it.files })).collect())
+}
+
+fn answer(value: &Value) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value).context("printing")?;
+    out.write_all(b"\n").context("printing")
+}
+
+/// What a base model is and how its tensors meet ours.
+pub(crate) fn inspect(base: &str) -> Result<()> {
+    let resolved = finetuned_hub::resolve(base, Path::new("."), &mut |file, done, _| eprintln!("{file}: {done} bytes"))?;
+    let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
+    /// As many as any classifier has; the answer says nothing about it.
+    const CLASSES: i64 = 2;
+    let options = BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, device: tch::Device::Cpu, seed: 0, keep_head: false };
+    let model = checkpoint.build(&options).map_err(model_failure)?;
+    let head = &model.classifier.parts().head;
+    let tensors: Vec<Value> =
+        model.tensors.iter().map(|(name, it)| json!({ "name": name, "shape": it.size(), "head": head.contains(name) })).collect();
+    let parameters: usize = model.tensors.iter().filter(|(name, _)| !head.contains(name)).map(|(_, it)| it.numel()).sum();
+    answer(&json!({
+        "name": resolved.name,
+        "folder": resolved.folder,
+        "revision": resolved.revision,
+        "architecture": checkpoint.architecture(),
+        "layers": checkpoint.layers(),
+        "hidden_size": checkpoint.hidden_size(),
+        "max_tokens": checkpoint.max_positions(),
+        "body_parameters": parameters,
+        "loaded": model.report.loaded.len(),
+        "missing": model.report.missing,
+        "surplus": model.report.surplus,
+        "reinitialised": model.report.reinitialised.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        "tensors": tensors,
+    }))
+}
+
+/// What libtorch says of itself, and that it computes.
+pub(crate) fn doctor() -> Result<()> {
+    let product = tch::Tensor::f_ones([2, 3], (tch::Kind::Float, tch::Device::Cpu))?
+        .f_matmul(&tch::Tensor::f_ones([3, 2], (tch::Kind::Float, tch::Device::Cpu))?)?;
+    answer(&json!({
+        "worker": env!("CARGO_PKG_VERSION"),
+        "libtorch": finetuned_libtorch::version(),
+        "threads": tch::get_num_threads(),
+        "cuda_devices": tch::Cuda::device_count(),
+        "computes": product.f_sum(tch::Kind::Float)?.f_double_value(&[])? == 12.0,
+    }))
+}

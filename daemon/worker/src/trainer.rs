@@ -1,0 +1,248 @@
+//! The training run, top to bottom: every decision of the loop stands in [`Trainer::train`].
+//!
+//! Data order is a pure function of (seed, epoch), noise of (seed, step), and a checkpoint holds all else;
+//! so a killed run continues bit for bit.
+
+use crate::batches;
+use crate::checkpoint::{Best, Checkpoints, Position};
+use crate::evaluate::evaluate;
+use crate::journal::Journal;
+use crate::learner::Learner;
+use crate::network::Examples;
+use crate::schedule::learning_rate;
+use crate::stop::Stop;
+use anyhow::{Context, Result};
+use finetuned_job::event::{Event, Phase, Step};
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::scores::Split;
+use std::time::{Duration, Instant};
+
+/// Steps faster than this are told together: a person sees no difference, the disk does.
+const STEP_LINE_EVERY: Duration = Duration::from_millis(200);
+
+pub(crate) struct Trainer<'a> {
+    pub plan: &'a Plan,
+    pub learner: Learner,
+    pub train: Examples<'a>,
+    pub validation: Examples<'a>,
+    pub checkpoints: &'a Checkpoints,
+    pub position: Position,
+    pub journal: &'a mut Journal,
+    pub stop: &'a Stop,
+    clock: Clock,
+    since_told: Told,
+    /// The step of the newest checkpoint of this process.
+    saved: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Finished,
+    Stopped,
+}
+
+/// Time in training: what earlier attempts took, and since when this one runs.
+struct Clock {
+    before: f64,
+    start: Instant,
+    last_save: Instant,
+    last_told: Instant,
+}
+
+/// What has happened since the last step line.
+#[derive(Default)]
+struct Told {
+    losses: f64,
+    updates: u64,
+    examples: u64,
+    tokens: u64,
+    tokens_padded: u64,
+}
+
+impl<'a> Trainer<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        learner: Learner,
+        (train, validation): (Examples<'a>, Examples<'a>),
+        checkpoints: &'a Checkpoints,
+        position: Position,
+        (journal, stop): (&'a mut Journal, &'a Stop),
+    ) -> Trainer<'a> {
+        let now = Instant::now();
+        let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
+        Trainer { plan, learner, train, validation, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None }
+    }
+
+    pub(crate) fn train(&mut self) -> Result<Ended> {
+        let plan = self.plan;
+        self.journal.phase(Phase::Training, Some(plan.train.steps))?;
+        let lengths = self.train.tokens.lengths();
+        let first_epoch = self.position.step / plan.train.steps_per_epoch;
+        for epoch in first_epoch..u64::from(plan.train.epochs) {
+            if self.position.stopped_early {
+                break;
+            }
+            self.unfreeze(epoch)?;
+            let batches = batches::epoch(&lengths, plan.train.batch as usize, plan.train.bucket, plan.train.seed, epoch);
+            let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
+            for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
+                self.update(update)?;
+                if self.evaluation_due() {
+                    self.evaluate()?;
+                }
+                if self.save_due() {
+                    self.save()?;
+                }
+                if self.position.stopped_early {
+                    break;
+                }
+                if self.stop.requested() {
+                    self.save()?;
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+        self.save()?;
+        Ok(Ended::Finished)
+    }
+
+    pub(crate) fn into_parts(self) -> (Learner, Position) {
+        (self.learner, self.position)
+    }
+
+    /// Forward and backward over the batches of one update, then the optimizer; `step` counts on.
+    fn update(&mut self, update: &[Vec<u32>]) -> Result<()> {
+        let step = self.position.step;
+        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(self.train, batch)).sum();
+        let mut loss = 0.0;
+        for (micro, batch) in update.iter().enumerate() {
+            let part = self.learner.backward(self.train, batch, weight, step, micro as u64)?;
+            if !part.is_finite() {
+                return Err(self.diverged(&format!("the loss is {part}"), batch).into());
+            }
+            loss += part;
+        }
+        let norm = self.learner.clip(self.plan.train.clip)?;
+        if !norm.is_finite() {
+            return Err(self.diverged(&format!("the gradients' norm is {norm}"), &update.concat()).into());
+        }
+        let train = &self.plan.train;
+        let lr = learning_rate(train.schedule, train.lr, train.warmup_steps, train.steps, step);
+        self.learner.step(lr)?;
+        self.position.step += 1;
+        self.count(update);
+        self.report(loss, lr, norm)
+    }
+
+    fn diverged(&self, what: &str, batch: &[u32]) -> Failure {
+        let step = self.position.step + 1;
+        let examples: Vec<String> = batch.iter().take(8).map(|&it| self.train.tokens.origin(it)).collect();
+        let more = if examples.len() < batch.len() { format!(" and {} more", batch.len() - examples.len()) } else { String::new() };
+        let message = format!("{what} at step {step}, in the batch of {}{more}", examples.join(", "));
+        let cure = "look at these examples, or lower train.lr; a retry starts from the last checkpoint";
+        Failure { at_step: Some(step), ..Failure::new(FailureKind::Training, message).with_cure(cure) }
+    }
+
+    fn count(&mut self, update: &[Vec<u32>]) {
+        self.since_told.updates += 1;
+        for batch in update {
+            let lengths = batch.iter().map(|&it| self.train.tokens.tokens(it).len() as u64);
+            let padded = lengths.clone().max().unwrap_or(0) * batch.len() as u64;
+            let tokens = lengths.sum::<u64>();
+            self.since_told.examples += batch.len() as u64;
+            self.since_told.tokens += tokens;
+            self.since_told.tokens_padded += padded;
+            self.position.tokens += tokens;
+            self.position.tokens_padded += padded;
+        }
+    }
+
+    fn report(&mut self, loss: f64, lr: f64, grad_norm: f64) -> Result<()> {
+        let train = &self.plan.train;
+        self.since_told.losses += loss;
+        let seconds = self.clock.last_told.elapsed();
+        if seconds < STEP_LINE_EVERY && self.position.step < train.steps {
+            return Ok(());
+        }
+        let told = std::mem::take(&mut self.since_told);
+        self.clock.last_told = Instant::now();
+        self.journal.tell(Event::Step(Step {
+            step: self.position.step,
+            steps: train.steps,
+            epoch: self.epochs(),
+            loss: told.losses / told.updates.max(1) as f64,
+            lr,
+            grad_norm,
+            examples: told.examples,
+            tokens: told.tokens,
+            tokens_padded: told.tokens_padded,
+            seconds: seconds.as_secs_f64(),
+        }))
+    }
+
+    /// From the epochs that the recipe names, more tensors train.
+    fn unfreeze(&mut self, epoch: u64) -> Result<()> {
+        if self.learner.unfreeze(self.plan, epoch as u32 + 1)? {
+            if !self.learner.body_is_frozen() {
+                // What the body gave before it trained is worth nothing now.
+                (self.train.features, self.validation.features) = (None, None);
+            }
+            let (trainable_tensors, trainable_parameters) = self.learner.trainable_counts();
+            self.journal.tell(Event::Unfrozen { epoch: epoch as u32 + 1, trainable_tensors, trainable_parameters })?;
+        }
+        Ok(())
+    }
+
+    fn evaluation_due(&self) -> bool {
+        let step = self.position.step;
+        let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
+        step.is_multiple_of(every) || step == self.plan.train.steps
+    }
+
+    fn evaluate(&mut self) -> Result<()> {
+        let outputs =
+            evaluate(&self.learner.network, self.validation, |_| Ok(())).with_context(|| format!("evaluating step {}", self.position.step))?;
+        let best = &self.plan.eval.best;
+        let scores = outputs.scores_only(Split::Validation, self.validation.tokens, self.plan)?;
+        let score = finetuned_report::value(&scores, best).with_context(|| format!("there is no metric {best}"))?;
+        let better = match self.position.best {
+            None => true,
+            Some(best_so_far) if finetuned_report::higher_is_better(best) => best_so_far.score < score,
+            Some(best_so_far) => score < best_so_far.score,
+        };
+        if better {
+            self.position.best = Some(Best { step: self.position.step, score });
+            self.position.evaluations_without_progress = 0;
+            self.checkpoints.save_best(self.position.step, &self.learner.tensors())?;
+        } else {
+            self.position.evaluations_without_progress += 1;
+        }
+        self.position.stopped_early =
+            self.plan.train.patience.is_some_and(|it| it <= self.position.evaluations_without_progress) && self.position.step < self.plan.train.steps;
+        self.journal.tell(Event::Evaluation { step: self.position.step, epoch: self.epochs(), scores, best: better })
+    }
+
+    fn save_due(&self) -> bool {
+        let (save, step) = (&self.plan.save, self.position.step);
+        let every_epochs = save.every_epochs.map(|it| u64::from(it) * self.plan.train.steps_per_epoch);
+        let due = |every: Option<u64>| every.is_some_and(|it| step.is_multiple_of(it));
+        let minutes = self.clock.last_save.elapsed().as_secs_f64() / 60.0;
+        due(save.every_steps) || due(every_epochs) || save.every_minutes.is_some_and(|it| it <= minutes)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.saved == Some(self.position.step) {
+            return Ok(());
+        }
+        self.position.seconds = self.clock.before + self.clock.start.elapsed().as_secs_f64();
+        self.checkpoints.save(&self.position, &self.learner.tensors(), &self.learner.state()?, self.plan.save.keep)?;
+        self.saved = Some(self.position.step);
+        self.clock.last_save = Instant::now();
+        self.journal.tell(Event::Checkpoint { step: self.position.step })
+    }
+
+    fn epochs(&self) -> f64 {
+        self.position.step as f64 / self.plan.train.steps_per_epoch as f64
+    }
+}

@@ -1,0 +1,154 @@
+//! The action `train`: a drop becomes `model.unproven/` and `trained.json`, from the newest checkpoint if there
+//! is one. The steps themselves are `trainer`'s.
+
+use crate::checkpoint::{Checkpoint, Checkpoints, Position};
+use crate::evaluate::{evaluate, features};
+use crate::journal::Journal;
+use crate::learner::Learner;
+use crate::network::Examples;
+use crate::prepare::{self, Data, Prepared};
+use crate::stop::{Stop, Stopped};
+use crate::trainer::{Ended, Trainer};
+use crate::{checkpoint, durable, export};
+use anyhow::{Context, Result};
+use finetuned_job::data::DataReport;
+use finetuned_job::event::{Event, Phase};
+use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Trained};
+use finetuned_job::plan::Plan;
+use finetuned_job::run_folder;
+use finetuned_job::scores::Split;
+use finetuned_job::spec::Spec;
+use std::fs;
+use std::path::Path;
+use tch::Tensor;
+
+pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
+    let run = &spec.run;
+    if run.join(run_folder::TRAINED).exists() {
+        return Ok(()); // an earlier attempt came this far; the proof is next
+    }
+    let checkpoints = Checkpoints::open(run)?;
+    let resumed = checkpoints.newest(|passed_over| journal.warn(passed_over))?;
+    let resumed_from = resumed.as_ref().map(|it| it.position.step);
+    journal.tell(Event::Started { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), resumed_from })?;
+
+    let prepared = prepare::prepare(spec, journal, stop)?;
+    let (plan, model) = prepare::decide(spec, &prepared, journal)?;
+    if resumed.is_some() {
+        obey(run, &plan, journal)?;
+    }
+    let device = crate::device::choose(spec.device)?;
+    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device, &plan);
+    let position = restore(&mut learner, &plan, resumed)?;
+    let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
+    prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
+
+    let data = &prepared.data;
+    let kept = if plan.freeze.cached && learner.body_is_frozen() { Some(cache(&learner, data, journal, stop)?) } else { None };
+    let (train_kept, validation_kept) = kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
+    let splits = (Examples { tokens: &data.train, features: train_kept }, Examples { tokens: &data.validation, features: validation_kept });
+    let mut trainer = Trainer::new(&plan, learner, splits, &checkpoints, position, (journal, stop));
+    match trainer.train()? {
+        Ended::Stopped => Err(Stopped.into()),
+        Ended::Finished => {
+            let (learner, position) = trainer.into_parts();
+            finish(run, &plan, &prepared, learner, &checkpoints, &position, journal)
+        }
+    }
+}
+
+/// A checkpoint continues only under the plan that it was made with.
+fn obey(run: &Path, plan: &Plan, journal: &mut Journal) -> Result<()> {
+    let path = run.join(run_folder::PLAN);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let before: Plan = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    if (before.threads, &before.device, &before.libtorch) != (plan.threads, &plan.device, &plan.libtorch) {
+        journal.warn("threads, device or libtorch changed since the checkpoint: the result may differ in the last bits")?;
+    }
+    let comparable = |it: &Plan| Plan { finetuned: String::new(), libtorch: String::new(), threads: 0, device: String::new(), ..it.clone() };
+    let (before, now) = (serde_json::to_value(comparable(&before))?, serde_json::to_value(comparable(plan))?);
+    let Some(difference) = first_difference("", &before, &now) else { return Ok(()) };
+    let message = format!("the recipe, the data or the base model changed since the checkpoint: {difference}");
+    let cure = format!("put it back, or remove {} to train anew", run.join(run_folder::CHECKPOINTS).display());
+    Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into())
+}
+
+/// `train.epochs was 3 and is 4`
+fn first_difference(at: &str, before: &serde_json::Value, now: &serde_json::Value) -> Option<String> {
+    use serde_json::Value::Object;
+    match (before, now) {
+        (Object(a), Object(b)) if a.len() == b.len() => a.iter().zip(b).find_map(|((key, a), (_, b))| first_difference(&format!("{at}.{key}"), a, b)),
+        (a, b) if a == b => None,
+        (a, b) => Some(format!("{} was {a} and is {b}", at.trim_start_matches('.'))),
+    }
+}
+
+/// Puts the learner where the checkpoint stands.
+fn restore(learner: &mut Learner, plan: &Plan, resumed: Option<Checkpoint>) -> Result<Position> {
+    let Some(found) = resumed else {
+        learner.unfreeze(plan, 1)?;
+        return Ok(Position::default());
+    };
+    // The epoch of the last update done: what the next epoch unfreezes comes with the next epoch.
+    let epoch = found.position.step.saturating_sub(1) / plan.train.steps_per_epoch;
+    learner.unfreeze(plan, epoch as u32 + 1)?;
+    learner.load_tensors(&found.tensors).context("loading the checkpoint")?;
+    learner.load_state(found.state).context("loading the checkpoint")?;
+    Ok(found.position)
+}
+
+/// What the frozen body gives for the training and the validation split.
+fn cache(learner: &Learner, data: &Data, journal: &mut Journal, stop: &Stop) -> Result<(Tensor, Tensor)> {
+    let total = (data.train.len() + data.validation.len()) as u64;
+    journal.phase(Phase::Caching, Some(total))?;
+    let mut run = |tokens, before: u64| {
+        features(&learner.network, Examples { tokens, features: None }, |done| {
+            stop.check()?;
+            journal.progress(before + done, Some(total))
+        })
+    };
+    let train = run(&data.train, 0)?;
+    let validation = run(&data.validation, data.train.len() as u64)?;
+    Ok((train, validation))
+}
+
+/// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.
+fn finish(
+    run: &Path,
+    plan: &Plan,
+    prepared: &Prepared,
+    mut learner: Learner,
+    checkpoints: &Checkpoints,
+    position: &Position,
+    journal: &mut Journal,
+) -> Result<()> {
+    let best = position.best.context("training ended without an evaluation")?;
+    learner.load_tensors(&checkpoints.load_best(best.step)?).context("loading the best step")?;
+    let data = &prepared.data;
+    let (split, tokens) = data.report_split();
+    journal.phase(Phase::Evaluating, Some(tokens.len() as u64))?;
+    let outputs = evaluate(&learner.network, Examples { tokens, features: None }, |done| journal.progress(done, Some(tokens.len() as u64)))?;
+    let scores = outputs.scores(split, tokens, plan)?;
+    let validation = evaluate(&learner.network, Examples { tokens: &data.validation, features: None }, |_| Ok(()))?;
+    let validation = validation.scores(Split::Validation, &data.validation, plan)?;
+
+    journal.phase(Phase::Exporting, None)?;
+    let unproven = run.join(run_folder::UNPROVEN);
+    export::write(&unproven, &prepared.base, &plan.data.classes, &learner.all_tensors())?;
+    let train_counts: Vec<u64> = data.report.classes.iter().map(|it| it.train).collect();
+    let trained = Trained {
+        version: OUTCOME_VERSION,
+        scores,
+        validation,
+        baseline: finetuned_report::baseline(&plan.data.classes, &train_counts, tokens.labels())?,
+        steps: position.step,
+        best_step: best.step,
+        epochs: position.step as f64 / plan.train.steps_per_epoch as f64,
+        stopped_early: position.stopped_early,
+        seconds: position.seconds,
+        model_hash: checkpoint::hash(&unproven.join(export::WEIGHTS))?,
+        padding: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
+    };
+    durable::write_json(&run.join(run_folder::TRAINED), &trained)?;
+    journal.tell(Event::Trained { steps: trained.steps, best_step: trained.best_step, seconds: trained.seconds })
+}
