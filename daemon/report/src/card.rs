@@ -34,10 +34,11 @@ pub fn model_card(story: &Story) -> Result<String> {
     templates::render("card.md", context)
 }
 
-/// `OWNER/NAME` of a base on the Hub.
+/// `OWNER/NAME` of a base on the Hub; nothing where it has letters that no such name has, for it becomes a link.
 fn hub_id(base: &str) -> Option<&str> {
     let id = base.strip_prefix("hf:")?;
-    Some(id.split_once('@').map_or(id, |(id, _)| id))
+    let id = id.split_once('@').map_or(id, |(id, _)| id);
+    id.chars().all(|it| it.is_ascii_alphanumeric() || "-_./".contains(it)).then_some(id)
 }
 
 /// The base as the world may know it: of a local folder only its name.

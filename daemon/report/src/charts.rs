@@ -6,16 +6,21 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Units of the picture; it is scaled to the page.
-const WIDTH: u32 = 560;
-const HEIGHT: u32 = 260;
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 230;
 /// Columns that a long series is thinned to: two units each, finer than a screen shows.
 const COLUMNS: usize = WIDTH as usize / 2;
+
+/// Height of labels.
+const FONT: u32 = 13;
 
 const TEXT: RGBColor = RGBColor(0x6b, 0x72, 0x80);
 const GRID: RGBColor = RGBColor(0xe5, 0xe7, 0xeb);
 const AXIS: RGBColor = RGBColor(0x9c, 0xa3, 0xaf);
+/// Series that one picture can tell apart.
+pub(crate) const SERIES_MAX: usize = 3;
 /// First, second and third series, as in the style sheet.
-const SERIES: [RGBColor; 3] = [RGBColor(0x25, 0x63, 0xeb), RGBColor(0xc2, 0x41, 0x0c), RGBColor(0x04, 0x78, 0x57)];
+const SERIES: [RGBColor; SERIES_MAX] = [RGBColor(0x25, 0x63, 0xeb), RGBColor(0xc2, 0x41, 0x0c), RGBColor(0x04, 0x78, 0x57)];
 /// Behind the first series: what it was drawn from.
 const PALE: RGBColor = RGBColor(0xbf, 0xdb, 0xfe);
 
@@ -61,8 +66,8 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 fn draw_curves(svg: &mut String, chart: &Curves, x_max: f64, low: f64, high: f64) -> Drawn {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     let mut area =
-        ChartBuilder::on(&root).margin(8).margin_right(20).x_label_area_size(24).y_label_area_size(48).build_cartesian_2d(0.0..x_max, low..high)?;
-    let labels = TextStyle::from(("sans-serif", 12)).color(&TEXT);
+        ChartBuilder::on(&root).margin(8).margin_right(20).x_label_area_size(26).y_label_area_size(46).build_cartesian_2d(0.0..x_max, low..high)?;
+    let labels = TextStyle::from(("sans-serif", FONT)).color(&TEXT);
     let x_label = |x: &f64| short(*x);
     let y_label = |y: &f64| short(*y);
     area.configure_mesh()
@@ -113,7 +118,7 @@ fn draw_histogram(svg: &mut String, bars: &[(u32, u64)], x_max: f64, mark: Optio
         .x_label_area_size(24)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..x_max * 1.02, 0.0..most * 1.1)?;
-    let labels = TextStyle::from(("sans-serif", 12)).color(&TEXT);
+    let labels = TextStyle::from(("sans-serif", FONT)).color(&TEXT);
     let label = |it: &f64| short(*it);
     area.configure_mesh()
         .disable_x_mesh()

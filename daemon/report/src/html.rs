@@ -29,6 +29,7 @@ pub fn html(story: &Story) -> Result<String> {
         trained => Serde(story.trained),
         done => Serde(story.done),
         style => Value::from_safe_string(include_str!("templates/report.css").to_owned()),
+        proven => story.done.proof.holds(),
         verdict => verdict(story),
         gauge => gauge(story),
         metrics => metrics(story),
@@ -76,21 +77,25 @@ fn metric_order(story: &Story) -> Vec<String> {
     order
 }
 
-fn metrics(story: &Story) -> Vec<Value> {
+/// `chief`: what the recipe names and the loss; `others`: the rest.
+fn metrics(story: &Story) -> Value {
     let row = |metric: String| {
         let value = crate::value(&story.done.scores, &metric)?;
         let interval = story.done.scores.intervals.get(&metric).map(Serde);
         Some(context! { name => &metric, value, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
         validation => crate::value(&story.trained.validation, &metric) })
     };
-    metric_order(story).into_iter().filter_map(row).collect()
+    let named = |metric: &String| *metric == story.done.metric || story.plan.eval.metrics.contains(metric) || metric == "loss";
+    let (chief, others): (Vec<String>, Vec<String>) = metric_order(story).into_iter().partition(named);
+    let rows = |names: Vec<String>| names.into_iter().filter_map(row).collect::<Vec<_>>();
+    context! { chief => rows(chief), others => rows(others) }
 }
 
 fn all_curves(story: &Story) -> Result<Vec<Value>> {
     let of = |value: fn(&finetuned_job::event::Step) -> f64| story.steps().map(|it| (it.step as f64, value(it))).collect::<Vec<_>>();
     let mark = Some(story.trained.best_step as f64);
-    let mut shown: Vec<String> = metric_order(story).into_iter().filter(|it| it != "loss").take(story.plan.eval.metrics.len().clamp(1, 3)).collect();
-    shown.truncate(3);
+    let scores = metric_order(story).into_iter().filter(|it| it != "loss");
+    let shown: Vec<String> = scores.take(story.plan.eval.metrics.len().clamp(1, charts::SERIES_MAX)).collect();
     let dotted = |metric: &str| Series { look: Look::Dotted, points: story.validation(metric) };
     let loss = [Series { look: Look::Noisy, points: of(|it| it.loss) }, dotted("loss")];
     let names = shown.iter().map(|it| finetuned_job::outcome::spoken(it)).collect();

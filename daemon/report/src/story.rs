@@ -53,12 +53,12 @@ pub(crate) struct Throughput {
 }
 
 impl<'a> Story<'a> {
-    pub fn steps(&self) -> impl Iterator<Item = &'a Step> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &'a Step> {
         self.events.iter().filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
     }
 
     /// (step, value) of a metric at each evaluation of the validation split.
-    pub fn validation(&self, metric: &str) -> Vec<(f64, f64)> {
+    pub(crate) fn validation(&self, metric: &str) -> Vec<(f64, f64)> {
         let point = |line: &Line| match &line.event {
             Event::Evaluation { step, scores, .. } if scores.split == Split::Validation => Some((*step as f64, crate::value(scores, metric)?)),
             _ => None,
@@ -66,7 +66,7 @@ impl<'a> Story<'a> {
         self.events.iter().filter_map(point).collect()
     }
 
-    pub fn warnings(&self) -> Vec<&'a str> {
+    pub(crate) fn warnings(&self) -> Vec<&'a str> {
         let told = self.events.iter().filter_map(|line| if let Event::Warning { message } = &line.event { Some(message.as_str()) } else { None });
         let mut all: Vec<&str> = self.data.warnings.iter().map(String::as_str).collect();
         // A resumed attempt tells its warnings again.
@@ -78,7 +78,7 @@ impl<'a> Story<'a> {
         all
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let metric = &self.done.metric;
         match (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric)) {
             (Some(interval), Some(&baseline)) if baseline < interval.low => Verdict::Better,
@@ -88,7 +88,7 @@ impl<'a> Story<'a> {
     }
 
     /// The commonest first; at most `keep`.
-    pub fn confusions(&self, keep: usize) -> Vec<Confusion> {
+    pub(crate) fn confusions(&self, keep: usize) -> Vec<Confusion> {
         let rows = self.done.scores.confusion.iter().enumerate();
         let cells = rows.flat_map(|(truth, row)| row.iter().enumerate().map(move |(predicted, &count)| Confusion { truth, predicted, count }));
         let mut wrong: Vec<Confusion> = cells.filter(|it| it.truth != it.predicted && 0 < it.count).collect();
@@ -97,7 +97,7 @@ impl<'a> Story<'a> {
         wrong
     }
 
-    pub fn throughput(&self) -> Throughput {
+    pub(crate) fn throughput(&self) -> Throughput {
         self.steps().fold(Throughput::default(), |sum, step| Throughput {
             seconds: sum.seconds + step.seconds,
             examples: sum.examples + step.examples,
@@ -108,7 +108,7 @@ impl<'a> Story<'a> {
 
     /// Seconds spent in each phase over all attempts, in the order of their first beginning. A phase lasts until
     /// the next one of its attempt begins or its attempt says its last; time between attempts counts for none.
-    pub fn phases(&self) -> Vec<(Phase, f64)> {
+    pub(crate) fn phases(&self) -> Vec<(Phase, f64)> {
         let mut phases: Vec<(Phase, u64)> = Vec::new();
         let mut running: Option<(Phase, &Line)> = None;
         for line in self.events {

@@ -331,7 +331,7 @@ fn the_report_says_what_was_reached_and_why_to_believe_it() {
     let told = Told::tweets();
     let text = report("tweets", &told.story());
     let score = format!("{:.3}", told.done.score);
-    assert!(text.contains(&format!("scores <b>{score}</b> macro F1 on 400 held-out test examples")), "{text}");
+    assert!(text.contains(&format!("scores <b>{score}</b> macro\u{a0}F1 on 400 held-out test examples")), "{text}");
     for part in
         ["Always answering “neutral” would score", "scored the same", "Confusion matrix", "tweets.csv:17", "windows-1252", "classifier.weight"]
     {
@@ -405,6 +405,14 @@ fn a_run_with_nothing_to_draw_still_has_a_report() {
     assert!(text.contains("a little optimistic") && text.contains("every example of the validation split was right"));
     assert!(!text.contains("<svg"));
     crate::model_card(&told.story()).unwrap();
+}
+
+#[test]
+fn a_model_that_scored_otherwise_after_loading_is_called_so() {
+    let mut told = Told::tweets();
+    told.done.proof.loss_reloaded += 0.01;
+    let text = html(&told.story()).unwrap();
+    assert!(text.contains("Reloaded model differs") && !text.contains("Reloaded from disk, equal"));
 }
 
 #[test]
