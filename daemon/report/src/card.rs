@@ -6,7 +6,7 @@ use crate::recipe_text;
 use crate::story::{Story, Verdict};
 use crate::templates;
 use anyhow::Result;
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{ModelPlan, Plan};
 use finetuned_job::scores::ClassScores;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -16,14 +16,14 @@ use minijinja::{Value, context};
 pub fn model_card(story: &Story) -> Result<String> {
     let done = story.done;
     let base_id = hub_id(&story.plan.model.base);
-    let public = Plan { model: finetuned_job::plan::ModelPlan { base: base_name(story.plan), ..story.plan.model.clone() }, ..story.plan.clone() };
+    let public = Plan { model: ModelPlan { base: story.base_name(), ..story.plan.model.clone() }, ..story.plan.clone() };
     let context = context! {
         plan => Serde(story.plan),
         data => Serde(story.data),
         done => Serde(done),
         license => story.license,
         base_id,
-        base_name => base_name(story.plan),
+        base_name => story.base_name(),
         summary => done.summary(),
         metrics => metrics(story),
         card_metrics => hub_metrics(story),
@@ -39,15 +39,6 @@ fn hub_id(base: &str) -> Option<&str> {
     let id = base.strip_prefix("hf:")?;
     let id = id.split_once('@').map_or(id, |(id, _)| id);
     id.chars().all(|it| it.is_ascii_alphanumeric() || "-_./".contains(it)).then_some(id)
-}
-
-/// The base as the world may know it: of a local folder only its name.
-fn base_name(plan: &Plan) -> String {
-    let base = plan.model.base.as_str();
-    if base.starts_with("hf:") {
-        return base.to_owned();
-    }
-    base.trim_end_matches('/').rsplit('/').next().unwrap_or(base).to_owned()
 }
 
 /// The Hub's name of a metric: `f1` for `macro_f1`.

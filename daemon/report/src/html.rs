@@ -29,6 +29,7 @@ pub fn html(story: &Story) -> Result<String> {
         trained => Serde(story.trained),
         done => Serde(story.done),
         style => Value::from_safe_string(include_str!("templates/report.css").to_owned()),
+        base_name => story.base_name().trim_start_matches("hf:"),
         proven => story.done.proof.holds(),
         verdict => verdict(story),
         gauge => gauge(story),

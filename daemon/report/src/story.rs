@@ -53,6 +53,15 @@ pub(crate) struct Throughput {
 }
 
 impl<'a> Story<'a> {
+    /// The base as the world may know it: of a local folder only its name.
+    pub(crate) fn base_name(&self) -> String {
+        let base = self.plan.model.base.as_str();
+        if base.starts_with("hf:") {
+            return base.to_owned();
+        }
+        base.trim_end_matches('/').rsplit('/').next().unwrap_or(base).to_owned()
+    }
+
     pub(crate) fn steps(&self) -> impl Iterator<Item = &'a Step> {
         self.events.iter().filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
     }
