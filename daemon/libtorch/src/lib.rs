@@ -12,7 +12,7 @@ mod process; // generators, denormal numbers, version
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
 pub use gradients::{clip_grad_norm, zero_grad};
 pub use optimizer::{Algorithm, Optimizer};
-pub use process::{flush_denormal, generator_state, set_generator_state, version};
+pub use process::{flush_denormal, generator_state, keep_freed_memory, set_generator_state, version};
 
 /// What went wrong beyond the border or on the way to it.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,4 @@
-//! State of libtorch that belongs to the whole process: its random generators, its treatment of denormal
-//! numbers, its version.
+//! What belongs to the whole process: random generators, denormal numbers, freed memory, the version.
 
 use crate::{Error, ffi};
 use tch::Tensor;
@@ -28,6 +27,18 @@ pub fn set_generator_state(state: &Tensor) -> Result<(), Error> {
 pub fn flush_denormal(on: bool) -> bool {
     // SAFETY: no arguments in memory; the function throws nothing.
     unsafe { ffi::finetuned_flush_denormal(on) }
+}
+
+/// From now on memory that the main thread frees stays with the process and is used again, instead of being
+/// returned to the system and faulted in anew by every step. (Other threads' large blocks stay as they are:
+/// glibc's rule.) False: this allocator is not glibc's.
+///
+/// For a process that lives for one training run, and before its first large tensor. A step of MiniLM (batch
+/// 32, 150 tokens) took up to 108,000 page faults without and none with it: 5 % of its time; memory peaks
+/// 2 to 5 % higher and stays there.
+pub fn keep_freed_memory() -> bool {
+    // SAFETY: no arguments; the allocator's settings may be changed at any time.
+    unsafe { ffi::finetuned_keep_freed_memory() }
 }
 
 /// Version of the libtorch that is loaded: `2.13.0`.
