@@ -1,7 +1,7 @@
 //! Takes validation and test out of the training examples where the drop has none: stratified by class, a
 //! pure function of (seed, order of the rows, texts), equal texts always on one side.
 
-use crate::duplicates::keys;
+use crate::duplicates::Key;
 use crate::{Example, PerSplit};
 use finetuned_job::scores::Split;
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +13,14 @@ pub(crate) struct Fractions {
 }
 
 /// Every class keeps an example in train; where it has enough different texts, each wanted split gets one too.
-pub(crate) fn carve(examples: &mut PerSplit<Vec<Example>>, fractions: &Fractions, seed: u64) {
+/// `keys`: those of train.
+pub(crate) fn carve(examples: &mut PerSplit<Vec<Example>>, keys: &[Key], fractions: &Fractions, seed: u64) {
+    if fractions.validation <= 0.0 && fractions.test <= 0.0 {
+        return;
+    }
     let pool = std::mem::take(&mut examples.train);
     let mut places = vec![Split::Train; pool.len()];
-    for groups in groups_by_class(&pool).into_values() {
+    for groups in groups_by_class(&pool, keys).into_values() {
         deal(groups, fractions, seed, &mut places);
     }
     for (example, place) in pool.into_iter().zip(places) {
@@ -28,10 +32,10 @@ pub(crate) fn carve(examples: &mut PerSplit<Vec<Example>>, fractions: &Fractions
 type Group = Vec<usize>;
 
 /// Groups by the label of their first row, in the order of first rows.
-fn groups_by_class(pool: &[Example]) -> BTreeMap<u32, Vec<Group>> {
+fn groups_by_class(pool: &[Example], keys: &[Key]) -> BTreeMap<u32, Vec<Group>> {
     let mut classes: BTreeMap<u32, Vec<Group>> = BTreeMap::new();
-    let mut known: HashMap<u128, (u32, usize)> = HashMap::new();
-    for (row_idx, key) in keys(pool).into_iter().enumerate() {
+    let mut known: HashMap<Key, (u32, usize)> = HashMap::new();
+    for (row_idx, key) in keys.iter().copied().enumerate() {
         let (label, group_idx) = *known.entry(key).or_insert_with(|| {
             let label = pool[row_idx].label;
             let groups = classes.entry(label).or_default();
@@ -78,6 +82,13 @@ fn shuffled(seed: u64, row_idx: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::duplicates;
+
+    fn carved(mut it: PerSplit<Vec<Example>>, validation: f64, test: f64, seed: u64) -> PerSplit<Vec<Example>> {
+        let keys = duplicates::keys(&it.train);
+        carve(&mut it, &keys, &Fractions { validation, test }, seed);
+        it
+    }
 
     fn pool(counts: &[usize]) -> PerSplit<Vec<Example>> {
         let mut examples = PerSplit::<Vec<Example>>::default();
@@ -94,8 +105,7 @@ mod tests {
 
     #[test]
     fn every_class_is_in_every_split_where_it_can_be() {
-        let mut it = pool(&[100, 3, 2, 1]);
-        carve(&mut it, &Fractions { validation: 0.1, test: 0.2 }, 7);
+        let it = carved(pool(&[100, 3, 2, 1]), 0.1, 0.2, 7);
         assert_eq!(counts(&it.validation, 4), [10, 1, 1, 0]);
         assert_eq!(counts(&it.test, 4), [20, 1, 0, 0]);
         assert_eq!(counts(&it.train, 4), [70, 1, 1, 1]);
@@ -104,8 +114,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_split_and_another_one_another() {
         let validation = |seed| {
-            let mut it = pool(&[50, 50]);
-            carve(&mut it, &Fractions { validation: 0.2, test: 0.0 }, seed);
+            let it = carved(pool(&[50, 50]), 0.2, 0.0, seed);
             it.validation.into_iter().map(|it| it.text).collect::<Vec<_>>()
         };
         assert_eq!(validation(1), validation(1));
@@ -116,7 +125,7 @@ mod tests {
     fn equal_texts_stay_together() {
         let mut it = pool(&[40, 40]);
         it.train.extend(pool(&[40, 40]).train);
-        carve(&mut it, &Fractions { validation: 0.25, test: 0.25 }, 0);
+        let it = carved(it, 0.25, 0.25, 0);
         let texts = |examples: &[Example]| examples.iter().map(|it| it.text.clone()).collect::<std::collections::HashSet<_>>();
         assert!(texts(&it.train).is_disjoint(&texts(&it.validation)) && texts(&it.train).is_disjoint(&texts(&it.test)));
         assert_eq!(counts(&it.validation, 2), [20, 20]);

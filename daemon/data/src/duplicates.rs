@@ -11,45 +11,51 @@ use std::collections::{HashMap, HashSet};
 /// Stands for a text.
 pub(crate) type Key = u128;
 
-pub(crate) fn key(text: &str) -> Key {
-    let mut first = [0; 16];
-    first.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
-    u128::from_le_bytes(first)
-}
-
 /// One key for each example, in the same order.
 pub(crate) fn keys(examples: &[Example]) -> Vec<Key> {
-    examples.iter().map(|it| key(&it.text)).collect()
+    let key = |it: &Example| {
+        let mut first = [0; 16];
+        first.copy_from_slice(&blake3::hash(it.text.as_bytes()).as_bytes()[..16]);
+        Key::from_le_bytes(first)
+    };
+    examples.iter().map(key).collect()
 }
 
-/// Removes the leaked examples and counts everything.
-pub(crate) fn take_out(examples: &mut PerSplit<Vec<Example>>) -> Duplicates {
-    let test: HashSet<Key> = keys(&examples.test).into_iter().collect();
-    let mut labels: HashMap<Key, Option<u32>> = HashMap::new();
+/// Removes the leaked examples and counts everything; also the keys of what is left of train.
+pub(crate) fn take_out(examples: &mut PerSplit<Vec<Example>>) -> (Duplicates, Vec<Key>) {
+    let mut keys = PerSplit { train: keys(&examples.train), validation: keys(&examples.validation), test: keys(&examples.test) };
+    let conflicting_labels = conflicting_labels(examples, &keys);
+    let mut judged: HashSet<Key> = keys.test.iter().copied().collect();
+    let leaked_validation_dropped = retain_outside(&mut examples.validation, &mut keys.validation, &judged);
+    judged.extend(&keys.validation);
+    let leaked_dropped = retain_outside(&mut examples.train, &mut keys.train, &judged);
+    drop(judged);
+    let repeated = |split| (keys.of(split).len() - keys.of(split).iter().collect::<HashSet<_>>().len()) as u64;
+    let within_splits = Split::ALL.into_iter().map(repeated).sum();
+    (Duplicates { within_splits, conflicting_labels, leaked_dropped, leaked_validation_dropped }, keys.train)
+}
+
+/// Texts that stand under two labels or more.
+fn conflicting_labels(examples: &PerSplit<Vec<Example>>, keys: &PerSplit<Vec<Key>>) -> u64 {
+    let mut labels: HashMap<Key, u32> = HashMap::new();
+    let mut conflicting: HashSet<Key> = HashSet::new();
     for split in Split::ALL {
-        for example in examples.of(split) {
-            let label = labels.entry(key(&example.text)).or_insert(Some(example.label));
-            if *label != Some(example.label) {
-                *label = None;
+        for (example, key) in examples.of(split).iter().zip(keys.of(split)) {
+            if *labels.entry(*key).or_insert(example.label) != example.label {
+                conflicting.insert(*key);
             }
         }
     }
-    let conflicting_labels = labels.values().filter(|it| it.is_none()).count() as u64;
-    drop(labels);
-    let leaked_validation_dropped = retain_outside(&mut examples.validation, &test);
-    let mut judged = test;
-    judged.extend(keys(&examples.validation));
-    let leaked_dropped = if judged.is_empty() { 0 } else { retain_outside(&mut examples.train, &judged) };
-    let repeated = |split| {
-        let keys = keys(examples.of(split));
-        let n = keys.len();
-        (n - keys.into_iter().collect::<HashSet<_>>().len()) as u64
-    };
-    Duplicates { within_splits: Split::ALL.into_iter().map(repeated).sum(), conflicting_labels, leaked_dropped, leaked_validation_dropped }
+    conflicting.len() as u64
 }
 
-fn retain_outside(examples: &mut Vec<Example>, outside: &HashSet<Key>) -> u64 {
-    let before = examples.len();
-    examples.retain(|it| !outside.contains(&key(&it.text)));
-    (before - examples.len()) as u64
+fn retain_outside(examples: &mut Vec<Example>, keys: &mut Vec<Key>, outside: &HashSet<Key>) -> u64 {
+    if outside.is_empty() {
+        return 0;
+    }
+    let before = keys.len();
+    let mut of_examples = keys.iter();
+    examples.retain(|_| of_examples.next().is_some_and(|it| !outside.contains(it)));
+    keys.retain(|it| !outside.contains(it));
+    (before - keys.len()) as u64
 }

@@ -76,12 +76,13 @@ pub(crate) fn survey(raw: impl Read) -> io::Result<Survey> {
     }
     let bom = head.starts_with(b"\xef\xbb\xbf");
     let mut reader = head.as_slice().chain(reader);
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    // Made when it is needed: of fifty thousand small files most are plain ASCII.
+    let mut detector: Option<EncodingDetector> = None;
     let (mut utf8_lines, mut odd_lines) = (0, 0);
     let mut line = Vec::new();
     while 0 < reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? {
         if !line.is_ascii() {
-            detector.feed(&line, false);
+            detector.get_or_insert_with(|| EncodingDetector::new(Iso2022JpDetection::Deny)).feed(&line, false);
             match std::str::from_utf8(&line) {
                 // A character cut in two by our own limit is no error.
                 Err(err) if err.error_len().is_some() || line.len() < LINE_BYTES_MAX as usize => odd_lines += 1,
@@ -90,19 +91,23 @@ pub(crate) fn survey(raw: impl Read) -> io::Result<Survey> {
         }
         line.clear();
     }
-    let encoding = if odd_lines == 0 {
-        Encoding::Utf8 { bom }
-    } else if bom || odd_lines <= utf8_lines {
-        Encoding::Mixed { bom, lines: odd_lines }
-    } else {
-        detector.feed(b"", true);
-        match detector.guess(None, Utf8Detection::Deny) {
-            // Bytes of windows-1252 hardly ever look like UTF-8 by chance: what does is UTF-8.
-            it if it == WINDOWS_1252 && 0 < utf8_lines => Encoding::Mixed { bom, lines: odd_lines },
-            it => Encoding::Legacy(it),
-        }
+    let encoding = match detector {
+        Some(detector) if 0 < odd_lines => not_utf8(detector, bom, utf8_lines, odd_lines),
+        _ => Encoding::Utf8 { bom },
     };
     Ok(Survey { encoding, head })
+}
+
+fn not_utf8(mut detector: EncodingDetector, bom: bool, utf8_lines: u64, odd_lines: u64) -> Encoding {
+    if bom || odd_lines <= utf8_lines {
+        return Encoding::Mixed { bom, lines: odd_lines };
+    }
+    detector.feed(b"", true);
+    match detector.guess(None, Utf8Detection::Deny) {
+        // Bytes of windows-1252 hardly ever look like UTF-8 by chance: what does is UTF-8.
+        it if it == WINDOWS_1252 && 0 < utf8_lines => Encoding::Mixed { bom, lines: odd_lines },
+        it => Encoding::Legacy(it),
+    }
 }
 
 /// Byte order of UTF-16, by its mark or by where the zero bytes of Latin letters and line ends lie.

@@ -51,11 +51,12 @@ pub(crate) fn load(
     check_classes(&gather, &read)?;
     let from_file = |split| !gather.examples.of(split).is_empty();
     let (has_validation, has_test) = (from_file(Split::Validation), from_file(Split::Test));
-    let duplicates = duplicates::take_out(&mut gather.examples);
+    let (duplicates, train_keys) = duplicates::take_out(&mut gather.examples);
     check_train(&gather, &read, &duplicates)?;
     let fraction = |has, fraction| if has { 0.0 } else { fraction };
     let fractions = Fractions { validation: fraction(has_validation, request.choice.validation), test: fraction(has_test, request.choice.test) };
-    carve::carve(&mut gather.examples, &fractions, request.seed);
+    carve::carve(&mut gather.examples, &train_keys, &fractions, request.seed);
+    drop(train_keys);
     check_judged(&gather.examples, has_validation)?;
     let origin = |split| {
         let from_file = match split {

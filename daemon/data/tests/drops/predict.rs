@@ -72,7 +72,13 @@ fn texts_and_files_of_texts() {
 
 #[test]
 fn files_that_can_not_be_predicted() {
-    let drop = Drop::folder(&[("a.csv", b"x,y\n1,2\n"), ("b.csv", b"text,y\n1,2\n1,2,3\n"), ("c.zip", b"PK\x03\x04"), ("d.txt", b"\x89PNG\r\n")]);
+    let drop = Drop::folder(&[
+        ("a.csv", b"x,y\n1,2\n"),
+        ("b.csv", b"text,y\n1,2\n1,2,3\n"),
+        ("c.zip", b"PK\x03\x04"),
+        ("d.txt", b"\x89PNG\r\n"),
+        ("f/x.txt", b"x"),
+    ]);
     let path = |name: &str| drop.path().join(name).to_str().unwrap().to_string();
     check(
         &[&path("a.csv")],
@@ -110,10 +116,10 @@ fn files_that_can_not_be_predicted() {
     "#]],
     );
     check(
-        &[&path("")],
+        &[&path("f")],
         None,
         expect![[r#"
-             is a folder (name its files)
-        "#]],
+        f is a folder (name its files)
+    "#]],
     );
 }
