@@ -22,8 +22,8 @@ ROWS = 400
 MAX_TOKENS = 64
 # Texts that tokenizers stumble over: other scripts, emoji, accents, controls, mark-up, special tokens as text, and one that is cut.
 HARD = [
-    "naïve Café façade — “quotes” … €5", "这部电影很好看", "Очень плохо!!!", "🙂👍🏽 👩‍👩‍👧", "tab\there  double  spaces ", "a\u0301 e\u0301 combining",
-    "<b>bold</b> &amp; http://t.co/xyz @user #tag", "[MASK] [SEP] <s> </s> <mask>", "zero\u200bwidth \u00adsoft", "ＦＵＬＬｗｉｄｔｈ", "word " * 200, "!",
+    "naïve Café façade — “quotes” … €5", "这部电影很好看", "Очень плохо!!!", "🙂👍🏽 👩‍👩‍👧", "tab\there  double  spaces", "a\u0301 e\u0301 combining",
+    "<b>bold</b> &amp; http://t.co/xyz @user #tag", "[MASK] [SEP] <s> </s> <mask>", "zero\u200bwidth \u00adsoft", "ＦＵＬＬｗｉｄｔｈ", " ".join(["word"] * 200), "!",
 ]
 FAMILIES = {"minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
 
@@ -38,7 +38,7 @@ def tweets():
 
 @pytest.fixture(scope="session")
 def data():
-    return tweets() + [(text.strip(), "neutral") for text in HARD]
+    return tweets() + [(text, "neutral") for text in HARD]
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
@@ -128,11 +128,12 @@ def test_logits_agree_with_predict(run, data):
 
 
 def test_logits_agree_with_the_table_of_predictions(run):
-    # An apostrophe keeps a spreadsheet from taking such a text for a formula; the text itself stands in the drop.
-    rows = [row for row in predictions(run) if not re.match(r"'[=+\-@\t\r]", row["text"])]
+    rows = predictions(run)
+    # An apostrophe keeps a spreadsheet from taking a text for a formula; many tweets begin with @.
+    texts = [re.sub(r"^'(?=[=+\-@\t\r])", "", row["text"]) for row in rows]
     found = numpy.log([[float(row[f"p_{name}"]) for name in classes(run)] for row in rows])
-    assert 90 < len(rows)
-    assert numpy.abs(found - log_probabilities(run, [row["text"] for row in rows])).max() < 1e-4
+    assert len(rows) == run.done["scores"]["examples"] == round(0.25 * (ROWS + len(HARD)))
+    assert numpy.abs(found - log_probabilities(run, texts)).max() < 1e-4
 
 
 def test_scores_agree_with_scikit_learn(run):
@@ -161,7 +162,8 @@ def test_tensorboard_reads_the_curves(run):
     board = EventAccumulator(str(run.folder / "tensorboard")).Reload()
     lines = [json.loads(line)["event"] for line in (run.folder / "events.jsonl").read_text().splitlines()]
     steps = {it["step"]: it for it in lines if it["kind"] == "step"}
-    assert len(steps) == run.done["steps"] > 0
+    # Where steps are quick, not each of them is told.
+    assert steps and max(steps) <= run.done["steps"]
     for tag, key in (("train/loss", "loss"), ("train/lr", "lr")):
         curve = board.Scalars(tag)
         assert [it.step for it in curve] == sorted(steps)
