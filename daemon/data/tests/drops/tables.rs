@@ -296,3 +296,43 @@ fn damaged_parquet_is_a_sentence() {
         let _ = Drop::file("a.parquet", &bytes).load();
     }
 }
+
+// The files of tests/data are made by make.py beside them, with datasets, pandas and pyarrow.
+#[test]
+fn parquet_as_datasets_writes_it() {
+    Drop::file("a.parquet", include_bytes!("../data/datasets.parquet")).check(expect![[r#"
+        a.parquet: parquet - 12 rows
+        text `text` label `label`
+        no: 5 1 0
+        yes: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn parquet_as_pandas_writes_it() {
+    Drop::file("a.parquet", include_bytes!("../data/pandas.parquet")).check(expect![[r#"
+        a.parquet: parquet - 12 rows
+        text `review` label `category`
+        a: 3 1 0
+        b: 3 1 0
+        c: 3 1 0
+        train 9 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+        warning: a.parquet: `category` was taken as the label, though `stars` could be one too
+        warning: columns not used: stars
+    "#]]);
+}
+
+#[test]
+fn parquet_with_zstd_row_groups_and_new_pages() {
+    Drop::file("a.parquet", include_bytes!("../data/zstd.parquet")).check(expect![[r#"
+        a.parquet: parquet - 12 rows
+        text `text` label `label`
+        false: 5 1 0
+        true: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
