@@ -5,6 +5,11 @@ use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// A daemon holds its lock for hours, whoever only asks for microseconds: so many looks tell them apart.
+const LOCK_LOOKS: u32 = 5;
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
@@ -61,12 +66,16 @@ impl Home {
         let path = self.lock_file();
         let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.with_context(|| format!("opening {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                bail!("another finetuned{} serves {}: stop it, or choose another --home", self.holder(), self.root.display())
+        for look in 1.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                // A `finetuned status` that asks for the daemon holds it for a moment too.
+                Err(TryLockError::WouldBlock) if look < LOCK_LOOKS => std::thread::sleep(LOCK_LOOK_EVERY),
+                Err(TryLockError::WouldBlock) => {
+                    bail!("another finetuned{} serves {}: stop it, or choose another --home", self.holder(), self.root.display())
+                }
+                Err(TryLockError::Error(err)) => return Err(err).with_context(|| format!("locking {}", path.display())),
             }
-            Err(TryLockError::Error(err)) => return Err(err).with_context(|| format!("locking {}", path.display())),
         }
         // The number is for people only; a full disk is no reason not to serve.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));

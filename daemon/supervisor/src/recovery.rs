@@ -8,14 +8,23 @@ use crate::{run_facts, run_lock};
 use anyhow::{Context, Result};
 
 pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
-    for job in queue.left_behind().context("reading what the last daemon left")? {
-        match &job.state {
-            State::Claiming => claiming(queue, home, &job)?,
-            State::Running { .. } => running(queue, home, &job)?,
-            _ => {}
-        }
+    finish_claims(queue, home)?;
+    for job in left_behind(queue)?.iter().filter(|it| matches!(it.state, State::Running { .. })) {
+        running(queue, home, job)?;
     }
     Ok(())
+}
+
+/// Also after trouble while we live: a full disk can keep the second row of a claim from being written.
+pub(crate) fn finish_claims(queue: &mut Queue, home: &Home) -> Result<()> {
+    for job in left_behind(queue)?.iter().filter(|it| it.state == State::Claiming) {
+        claiming(queue, home, job)?;
+    }
+    Ok(())
+}
+
+fn left_behind(queue: &Queue) -> Result<Vec<Job>> {
+    queue.left_behind().context("reading what was left unfinished")
 }
 
 /// The row was written; the drop is here, there, or gone.

@@ -131,16 +131,26 @@ impl Supervisor {
         self.bell.hint_taken();
         let now = self.now();
         self.kill_overdue(now);
-        let result = self.write_ends().and_then(|()| match self.course {
-            Course::Serving => self.intake(now).and_then(|()| self.obey_wishes()).and_then(|()| self.start_due()),
-            Course::Stopping { .. } => Ok(()),
-        });
+        let result = match self.course {
+            Course::Serving => self.serve_round(now),
+            Course::Stopping { .. } => self.write_ends(),
+        };
         let trouble = result.err().map(|err| format!("{err:#}"));
         self.retry_at = trouble.is_some().then_some(now + RETRY_AFTER);
         if let Some(trouble) = trouble.as_ref().filter(|it| self.bulletin.trouble.as_ref() != Some(it)) {
             tracing::error!("{trouble}; trying again every {} s", RETRY_AFTER.as_secs());
         }
         self.publish(trouble);
+    }
+
+    fn serve_round(&mut self, now: Duration) -> Result<()> {
+        self.write_ends()?;
+        if self.bulletin.trouble.is_some() {
+            recovery::finish_claims(&mut self.queue, &self.home)?;
+        }
+        self.intake(now)?;
+        self.obey_wishes()?;
+        self.start_due()
     }
 
     fn publish(&mut self, trouble: Option<String>) {

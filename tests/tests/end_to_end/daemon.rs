@@ -15,7 +15,7 @@ fn is_checkpoint(event: &Event) -> bool {
 #[test]
 fn a_dropped_file_becomes_a_proven_model() {
     let sandbox = Sandbox::new("[train]\nepochs = 6\nlr = 3e-3\n").serving();
-    sandbox.drop_rows("tweets.csv", 300);
+    sandbox.drop_rows("tweets.csv", 400);
     sandbox.wait_for_state(1, "done");
     let job = sandbox.job(1);
     assert!(0.9 < job["outcome"]["score"].as_f64().unwrap(), "{job}");
@@ -33,8 +33,7 @@ fn a_dropped_file_becomes_a_proven_model() {
 
 #[test]
 fn a_folder_with_ready_is_taken_at_once_and_an_unfinished_name_never() {
-    let sandbox = Sandbox::with_settings(QUICK, "# a day\n").serving();
-    sandbox.configure(QUICK, "");
+    let sandbox = Sandbox::new(QUICK).serving();
     let config = fs::read_to_string(sandbox.home().join("config.toml")).unwrap().replace("settle_s = 0.3", "settle_s = 3600");
     fs::write(sandbox.home().join("config.toml"), config).unwrap();
     sandbox.reload();
@@ -59,7 +58,6 @@ fn a_broken_configuration_is_refused_and_the_old_one_stays() {
     sandbox.configure("[train]\nepochs = 0\n", "");
     sandbox.reload();
     sandbox.wait_until("its recipe is refused", |it| it.log().contains("train.epochs is 0, but must be at least 1"));
-    // Commands read the file too, and this one is broken for them as well.
     sandbox.configure(QUICK, "");
     sandbox.drop_rows("a.csv", 60);
     sandbox.wait_for_state(1, "done");

@@ -199,3 +199,13 @@ fn a_read_only_inbox_is_named_with_its_cure() {
     assert!(sandbox.status()["jobs"].as_array().unwrap().is_empty());
     assert!(sandbox.inbox().join("a.csv").exists() && sandbox.is_alive());
 }
+
+#[test]
+fn a_drop_from_another_file_system_is_copied_before_the_original_goes() {
+    let prepare = "mkdir -p \"$1/inbox\"; mount -t tmpfs -o size=8m tmpfs \"$1/inbox\"";
+    let sandbox = Sandbox::serve_on_tmpfs(QUICK, 32 << 20, prepare);
+    sandbox.drop_rows("far.csv", 100);
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(fs::read_to_string(sandbox.run(1).join("drop/far.csv")).unwrap(), sentences(100, 7));
+    assert_eq!(fs::read_dir(sandbox.inbox()).unwrap().count(), 0);
+}

@@ -37,14 +37,10 @@ pub const LONG: &str = "[train]\nepochs = 12\nlr = 3e-3\npatience = 0\n[save]\ne
 impl Sandbox {
     /// A home whose inbox has this recipe; nobody serves it yet.
     pub fn new(recipe: &str) -> Sandbox {
-        Sandbox::with_settings(recipe, "")
-    }
-
-    pub fn with_settings(recipe: &str, settings: &str) -> Sandbox {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let sandbox = Sandbox { folder, daemon: None, disk: Disk::Real };
         fs::create_dir_all(sandbox.inbox()).expect("inbox");
-        sandbox.configure(recipe, settings);
+        sandbox.configure(recipe, "");
         sandbox
     }
 
@@ -128,7 +124,18 @@ impl Sandbox {
     }
 
     pub fn finetuned(&self, args: &[&str]) -> Output {
-        Command::new(binary("finetuned")).arg("--home").arg(self.home()).args(args).output().expect("finetuned starts")
+        let mut command = match (self.disk, &self.daemon) {
+            (Disk::Tmpfs, Some(daemon)) => {
+                let mut command = Command::new("nsenter");
+                if !rustix::process::geteuid().is_root() {
+                    command.args(["--user", "--preserve-credentials"]);
+                }
+                command.arg("--mount").arg("--target").arg(daemon.id().to_string()).arg(binary("finetuned"));
+                command
+            }
+            _ => Command::new(binary("finetuned")),
+        };
+        command.arg("--home").arg(self.real_home()).args(args).output().expect("finetuned starts")
     }
 
     /// The answer of a command that must work.
@@ -153,11 +160,17 @@ impl Sandbox {
     }
 
     pub fn run(&self, job: u64) -> PathBuf {
-        PathBuf::from(self.job(job)["run"].as_str().expect("a run folder"))
+        self.run_of(&self.job(job)).expect("a run folder")
+    }
+
+    /// As this process sees it.
+    fn run_of(&self, job: &Value) -> Option<PathBuf> {
+        let run = Path::new(job["run"].as_str()?);
+        Some(self.home().join(run.strip_prefix(self.real_home()).expect("below the home")))
     }
 
     pub fn events(&self, job: u64) -> Vec<Event> {
-        let Some(run) = self.job(job)["run"].as_str().map(PathBuf::from) else { return vec![] };
+        let Some(run) = self.run_of(&self.job(job)) else { return vec![] };
         let text = fs::read_to_string(run.join(run_folder::EVENTS)).unwrap_or_default();
         text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
     }

@@ -15,10 +15,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Steps come by the thousand: one line in so much time is enough for people.
-const STEP_LINES_EVERY: Duration = Duration::from_secs(2);
+const STEP_LINES_EVERY_MS: u64 = 2000;
 /// Without events of the file system (a network's, say) the file is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes read at a time.
@@ -105,12 +105,12 @@ impl Reader {
 /// Turns events into lines for people, and leaves out most steps.
 pub(crate) struct Teller {
     as_json: bool,
-    step_told_at: Option<Instant>,
+    step_told_at_ms: Option<u64>,
 }
 
 impl Teller {
     pub fn new(as_json: bool) -> Teller {
-        Teller { as_json, step_told_at: None }
+        Teller { as_json, step_told_at_ms: None }
     }
 
     fn tell(&mut self, line: &[u8]) -> Option<String> {
@@ -118,12 +118,12 @@ impl Teller {
             return Some(String::from_utf8_lossy(line).into_owned());
         }
         let line: Line = serde_json::from_slice(line).ok()?;
-        Some(format!("{}  {}", words::moment(line.at_ms), self.words(&line.event)?))
+        Some(format!("{}  {}", words::moment(line.at_ms), self.words(&line)?))
     }
 
     /// `None`: not worth a line.
-    pub fn words(&mut self, event: &Event) -> Option<String> {
-        Some(match event {
+    pub fn words(&mut self, line: &Line) -> Option<String> {
+        Some(match &line.event {
             Event::Started { pid, version, resumed_from } => {
                 let from = resumed_from.map_or_else(String::new, |it| format!(", goes on from step {it}"));
                 format!("worker {version} starts in process {pid}{from}")
@@ -134,10 +134,10 @@ impl Teller {
             }
             Event::Progress { .. } => return None,
             Event::Step(step) => {
-                if step.step < step.steps && self.step_told_at.is_some_and(|at| at.elapsed() < STEP_LINES_EVERY) {
+                if step.step < step.steps && self.step_told_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS) {
                     return None;
                 }
-                self.step_told_at = Some(Instant::now());
+                self.step_told_at_ms = Some(line.at_ms);
                 format!("step {} of {}, epoch {:.2}, loss {:.4}, learning rate {:.2e}", step.step, step.steps, step.epoch, step.loss, step.lr)
             }
             Event::Evaluation { step, scores, best, .. } => {

@@ -56,12 +56,12 @@ impl Display {
         self.progress.tell(line.event.clone());
         match &mut self.style {
             Style::Json => report.json(line),
-            Style::Lines(teller) => match teller.words(&line.event) {
+            Style::Lines(teller) => match teller.words(line) {
                 Some(text) => report.line(&text),
                 None => Ok(()),
             },
             Style::Bar(bar) => {
-                draw(bar, &self.progress, &line.event);
+                draw(bar, &self.progress, line);
                 Ok(())
             }
             Style::Quiet => {
@@ -93,8 +93,8 @@ fn bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress, event: &Event) {
-    match event {
+fn draw(bar: &ProgressBar, progress: &Progress, line: &Line) {
+    match &line.event {
         Event::Phase { phase, total } => {
             bar.reset();
             bar.set_length(total.unwrap_or(0));
@@ -109,8 +109,8 @@ fn draw(bar: &ProgressBar, progress: &Progress, event: &Event) {
             bar.set_position(step.step);
             bar.set_message(format!("{}, epoch {:.1}, loss {:.3}", progress::stage_name(Phase::Training), step.epoch, step.loss));
         }
-        other => {
-            if let Some(text) = Teller::new(false).words(other) {
+        _ => {
+            if let Some(text) = Teller::new(false).words(line) {
                 bar.println(text);
             }
         }
