@@ -1,3 +1,5 @@
+//! The database as a caller sees it: which ways a job may go, what is kept, what an owner's wish does.
+
 use super::*;
 
 fn queue() -> (tempfile::TempDir, Queue) {
