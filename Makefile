@@ -43,4 +43,5 @@ test-peers: build assets
 
 bench: build assets
 	@$(PYTHON) tests/peers/install.py .peers
-	.peers/bin/python tests/bench/bench.py
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
+	.peers/bin/python tests/bench/bench.py $(BENCH)

@@ -60,7 +60,9 @@ impl Optimizer {
     pub fn add(&mut self, name: &str, tensor: &Tensor, lr_scale: f64, weight_decay: f64) {
         let state = self.parameters.iter().position(|it| it.name == name).map(|at| self.parameters.remove(at).state);
         let state = state.unwrap_or_default();
-        self.parameters.push(Parameter { name: name.into(), tensor: tensor.shallow_clone(), lr_scale, weight_decay, state });
+        // By name, whenever they joined: the norm of all gradients is a sum, and its last bits depend on the order.
+        let at = self.parameters.partition_point(|it| it.name.as_str() < name);
+        self.parameters.insert(at, Parameter { name: name.into(), tensor: tensor.shallow_clone(), lr_scale, weight_decay, state });
     }
 
     /// One update with the gradients that the parameters have.

@@ -117,16 +117,16 @@ fn saved_state_continues_to_the_bit() {
 }
 
 #[test]
-fn state_has_torchs_names_and_exists_from_the_first_update_on() {
+fn state_has_torchs_names_is_sorted_and_exists_from_the_first_update_on() {
     let names = |it: &Training| it.optimizer.state().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let mut adamw = Training::new(ALGORITHMS[0].1);
     assert!(names(&adamw).is_empty());
     adamw.update(0);
-    let expected = ["embed", "weight", "bias"].iter().flat_map(|it| ["step", "exp_avg", "exp_avg_sq"].map(|field| format!("{it}.{field}")));
+    let expected = ["bias", "embed", "weight"].iter().flat_map(|it| ["step", "exp_avg", "exp_avg_sq"].map(|field| format!("{it}.{field}")));
     assert_eq!(names(&adamw), expected.collect::<Vec<_>>());
     let mut momentum = Training::new(ALGORITHMS[3].1);
     momentum.update(1);
-    assert_eq!(names(&momentum), ["embed", "weight", "bias", "unused"].map(|it| format!("{it}.momentum_buffer")));
+    assert_eq!(names(&momentum), ["bias", "embed", "unused", "weight"].map(|it| format!("{it}.momentum_buffer")));
     let mut sgd = Training::new(ALGORITHMS[2].1);
     sgd.update(1);
     assert!(names(&sgd).is_empty());

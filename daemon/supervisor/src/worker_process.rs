@@ -37,8 +37,8 @@ impl WorkerProcess {
         let log = run.join(run_folder::LOG);
         let stderr = File::options().append(true).create(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
         let oom_before = machine::oom_kills();
-        let mut command = Command::new(worker);
-        command.arg(spec_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let mut command = command(worker, spec_file);
+        command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
         let opened = (open_handle(&child), child.stdout.take());
         let (Ok(handle), Some(stdout)) = opened else {
@@ -133,10 +133,20 @@ fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-/// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
-pub(crate) fn ask(worker: &Path, spec_file: &Path, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
+fn command(worker: &Path, spec_file: &Path) -> Command {
     let mut command = Command::new(worker);
     command.arg(spec_file).stdin(Stdio::null());
+    // OpenMP's waiting threads spin by default, which stalls everything as soon as two workers, or a worker and
+    // a compiler, share the cores. A user's own choice stands.
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+        command.env("OMP_WAIT_POLICY", "passive");
+    }
+    command
+}
+
+/// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
+pub(crate) fn ask(worker: &Path, spec_file: &Path, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
+    let mut command = command(worker, spec_file);
     if answer == Answer::Read {
         command.stdout(Stdio::piped());
     }

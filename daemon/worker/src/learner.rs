@@ -20,6 +20,8 @@ pub(crate) struct Learner {
     pub network: Network,
     tensors: BTreeMap<String, Tensor>,
     trainable: BTreeSet<String>,
+    /// All that trains in any epoch of the plan.
+    may_change: BTreeSet<String>,
     optimizer: Optimizer,
     /// (classes), where classes weigh differently; on the device, and to be read.
     class_weights: Option<(Tensor, Vec<f64>)>,
@@ -28,18 +30,21 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    pub(crate) fn new(model: Model, pad: u32, device: Device, plan: &Plan) -> Learner {
+    pub(crate) fn new(model: Model, pad: u32, device: Device, plan: &Plan) -> Result<Learner> {
+        let names = model.tensors.iter().map(|(name, _)| name.clone()).collect();
+        let may_change = planning::trainable(&plan.freeze, u32::MAX, model.classifier.parts(), &names)?;
         let weights = &plan.train.class_weight_values;
         let on_device = || Tensor::from_slice(weights).to_kind(Kind::Float).to(device);
-        Learner {
+        Ok(Learner {
             network: Network { classifier: model.classifier, classes: plan.data.classes.len(), pad, device },
             tensors: model.tensors.into_iter().collect(),
             trainable: BTreeSet::new(),
+            may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
             class_weights: (!weights.is_empty()).then(|| (on_device(), weights.clone())),
             label_smoothing: plan.train.label_smoothing,
             seed: plan.train.seed,
-        }
+        })
     }
 
     /// Makes train what the plan says for this epoch (counted from 1); true where that is a change.
@@ -111,9 +116,10 @@ impl Learner {
         Ok(())
     }
 
-    /// The tensors that may differ from the base model.
+    /// The tensors that may differ from the base model at any time of the run. What trains only later is among
+    /// them: going back to a step before its time must take it back too.
     pub(crate) fn tensors(&self) -> Named {
-        self.trainable.iter().filter_map(|it| Some((it.clone(), self.tensors.get(it)?.detach()))).collect()
+        self.may_change.iter().filter_map(|it| Some((it.clone(), self.tensors.get(it)?.detach()))).collect()
     }
 
     /// All tensors, for the finished model.

@@ -71,6 +71,7 @@ fn begin() -> Result<(Spec, Stop)> {
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
         rustix::process::setrlimit(rustix::process::Resource::Data, limit).context("setting the memory ceiling")?;
     }
+    finetuned_libtorch::keep_freed_memory();
     tch::set_num_threads(spec.threads as i32);
     tch::set_num_interop_threads(1);
     rayon::ThreadPoolBuilder::new().num_threads(spec.threads as usize).build_global().context("starting threads")?;

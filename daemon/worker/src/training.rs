@@ -38,7 +38,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         obey(run, &plan, journal)?;
     }
     let device = crate::device::choose(spec.device)?;
-    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device, &plan);
+    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device, &plan)?;
     let position = restore(&mut learner, &plan, resumed)?;
     let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;

@@ -19,7 +19,7 @@ pub struct Run {
     recipe: String,
     attempt: u32,
     /// One by default: workers of many tests run at once, and the model is tiny.
-    pub threads: u32,
+    threads: u32,
 }
 
 /// The folder of the built binaries: the tests themselves lie below it.
@@ -69,6 +69,10 @@ impl Run {
         fs::write(home.path().join("data.csv"), csv).expect("data");
         let recipe = format!("model.base = {base:?}\n{recipe}");
         Run { home, recipe, attempt: 0, threads: 1 }
+    }
+
+    pub fn with_threads(self, threads: u32) -> Run {
+        Run { threads, ..self }
     }
 
     pub fn folder(&self) -> PathBuf {

@@ -96,16 +96,16 @@ fn a_head_on_kept_features_learns_as_one_on_a_running_body() {
 #[test]
 fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
     let csv = sentences(800, 4);
-    let mut calm = Run { threads: 2, ..Run::new(DEMANDING, &csv) };
+    let mut calm = Run::new(DEMANDING, &csv).with_threads(2);
     let undisturbed = calm.complete();
     let steps = calm.json::<Plan>(run_folder::PLAN).train.steps;
     assert!(150 < steps, "there is something to interrupt: {steps}");
 
     // Points that differ from run to run; they are printed, so that a failure can be looked at.
     let seed = u64::from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos());
-    let points: Vec<u64> = (0..5).map(|it| (seed * (it * 2 + 1) >> 7) % (steps * 9 / 10)).collect();
+    let points: Vec<u64> = (0..5).map(|it| ((seed * (it * 2 + 1)) >> 7) % (steps * 9 / 10)).collect();
     println!("killed at steps {points:?} of {steps}, and once while it publishes");
-    let mut killed = Run { threads: 2, ..Run::new(DEMANDING, &csv) };
+    let mut killed = Run::new(DEMANDING, &csv).with_threads(2);
     for point in points {
         let mut child = killed.start(Action::Train);
         killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if point <= it.step));
