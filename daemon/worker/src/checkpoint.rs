@@ -211,7 +211,13 @@ mod tests {
         fs::write(folder.join("step-30").join(TENSORS), b"torn").unwrap();
         fs::remove_file(folder.join("step-20").join(MANIFEST)).unwrap();
         let mut told = Vec::new();
-        let found = checkpoints.newest(|it| Ok(told.push(it))).unwrap().unwrap();
+        let found = checkpoints
+            .newest(|it| {
+                told.push(it);
+                Ok(())
+            })
+            .unwrap()
+            .unwrap();
         assert_eq!(found.position.step, 10);
         assert_eq!(f64::try_from(&found.tensors[0].1).unwrap(), 10.0);
         assert_eq!(told.len(), 2);
