@@ -42,7 +42,7 @@ def drop_and_follow(assets, home, inbox, env, daemon):
     start = time.monotonic()
     print(f"$ cp tweets.csv {inbox}   # {ROWS:,} of the tweets", flush=True)
     partial = inbox / "tweets.csv.part"
-    subprocess.run([sys.executable, ROOT / "tests/assets/sample.py", assets / "data/tweets", partial, str(ROWS)], check=True)
+    subprocess.run([sys.executable, ROOT / "tests/assets/sample.py", assets / "data/tweets", str(ROWS), partial], check=True)
     partial.rename(inbox / "tweets.csv")
     while not list((home / "runs").glob("*/spec.json")):
         if daemon.poll() is not None:
