@@ -47,8 +47,13 @@ fn is_over(state: &State) -> bool {
 }
 
 fn watch(run: &Path, moved: SyncSender<()>) -> notify::Result<notify::RecommendedWatcher> {
-    // A full channel says the same already.
-    let tell = move |_| moved.try_send(()).unwrap_or_default();
+    let tell = move |event: notify::Result<notify::Event>| {
+        // Our own reading is an event too: answered, it would wake us for ever.
+        if event.is_ok_and(|it| !it.kind.is_access()) {
+            // A full channel says the same already.
+            moved.try_send(()).unwrap_or_default();
+        }
+    };
     let mut watcher = notify::recommended_watcher(tell)?;
     watcher.watch(run, RecursiveMode::NonRecursive)?;
     Ok(watcher)
