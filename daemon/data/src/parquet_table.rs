@@ -1,4 +1,4 @@
-//! Parquet, through the row interface of the parquet crate: without Arrow it compiles in a third of the time,
+//! Parquet, through the row interface of the parquet crate: without Arrow it needs far fewer crates,
 //! and a row of two cells gains nothing from columns.
 //!
 //! The crate may panic on a damaged file; that ends here, as a sentence.
