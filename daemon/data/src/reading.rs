@@ -294,6 +294,7 @@ fn dataset(
         estimate: None,
         warnings,
         content_hash: content_hash(&classes, &examples),
+        images: None,
         files: read.files,
     };
     let PerSplit { train, validation, test } = examples;

@@ -10,13 +10,14 @@ pub struct DataReport {
     pub version: u32,
     /// The drop's own name.
     pub source: String,
-    /// `csv`, `tsv`, `json_lines`, `json`, `parquet`, `text_folders`.
+    /// `csv`, `tsv`, `json_lines`, `json`, `parquet`, `text_folders`, `image_folders`, `idx`.
     pub format: String,
     pub files: Vec<FileReport>,
-    /// Columns used; absent for a folder per class.
+    /// Columns used; absent for a folder per class. Several columns of targets stand in `images`.
     pub text_column: Option<String>,
     pub label_column: Option<String>,
-    /// In the order of the model's outputs.
+    /// In the order of the model's outputs; empty where numbers are learnt. With several labels to an example,
+    /// each of them counts.
     pub classes: Vec<ClassCount>,
     pub splits: Vec<SplitReport>,
     pub empty_texts: u64,
@@ -28,6 +29,116 @@ pub struct DataReport {
     pub warnings: Vec<String>,
     /// blake3 over the usable examples in order, hex: a resumed run refuses other data.
     pub content_hash: String,
+    /// What was seen of the pictures; absent for texts.
+    pub images: Option<ImageReport>,
+}
+
+/// What is learnt; named as `problem_type` in the configs of transformers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    #[serde(rename = "single_label_classification")]
+    SingleLabel,
+    #[serde(rename = "multi_label_classification")]
+    MultiLabel,
+    #[serde(rename = "regression")]
+    Regression,
+}
+
+/// Every usable picture, decoded once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageReport {
+    pub problem: Problem,
+    /// Column of paths or of pictures; absent for a folder per class and for IDX.
+    pub image_column: Option<String>,
+    /// Columns of numbers (regression), or of zeros and ones, one for each class; else empty.
+    pub target_columns: Vec<String>,
+    /// For regression, one for each target column.
+    pub numbers: Vec<NumberReport>,
+    /// As they lie on disk, all together.
+    pub bytes: u64,
+    /// Of the upright picture, in pixels.
+    pub width: Extent,
+    pub height: Extent,
+    /// (`jpeg`, pictures), the most frequent first.
+    pub formats: Vec<(String, u64)>,
+    /// (`rgb`, pictures), the most frequent first.
+    pub colours: Vec<(String, u64)>,
+    /// Of red, green and blue over the pixels of the training pictures, each picture with the same weight;
+    /// 0 to 1.
+    pub mean: [f64; 3],
+    pub deviation: [f64; 3],
+    pub near_duplicates: NearDuplicates,
+    /// Pictures of one colour throughout.
+    pub blank: u64,
+    /// For the report, the classes first.
+    pub sheets: Vec<Sheet>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    pub min: u32,
+    pub median: u32,
+    pub max: u32,
+}
+
+/// One target over the training examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NumberReport {
+    pub column: String,
+    pub min: f64,
+    pub median: f64,
+    pub max: f64,
+    pub mean: f64,
+    /// Of the population.
+    pub deviation: f64,
+}
+
+/// Pictures that look alike and whose files differ. All of them are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearDuplicates {
+    /// Pictures that have a twin.
+    pub pictures: u64,
+    pub pairs: u64,
+    /// Pairs whose pictures stand in two splits.
+    pub across_splits: u64,
+    /// Pairs with different labels.
+    pub conflicting_labels: u64,
+    /// The first ones: across splits, then with different labels, then the closest.
+    pub shown: Vec<NearPair>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearPair {
+    /// (where it comes from, split)
+    pub a: (String, Split),
+    pub b: (String, Split),
+    /// Bits of 64 in which the perceptual hashes differ.
+    pub distance: u32,
+    pub same_label: bool,
+}
+
+/// A contact sheet: small pictures in rows, as PNG.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// Relative to the run folder; made of no name of the data.
+    pub path: String,
+    pub subject: SheetSubject,
+    pub shown: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SheetSubject {
+    Class(String),
+    /// Where there are no classes.
+    All,
+    /// Left and right, pair after pair, as in [`NearDuplicates::shown`].
+    NearDuplicates,
+    /// Same file, different labels.
+    ConflictingLabels,
+    Blank,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +149,7 @@ pub struct FileReport {
     /// `utf-8`, `utf-8 with BOM`, `utf-16le`, `windows-1252`, …; absent for binary formats.
     pub encoding: Option<String>,
     pub bytes: u64,
-    /// Rows with both text and label.
+    /// Rows that can be used.
     pub rows: u64,
     /// What the file's or folder's name says; absent: it is split by seed.
     pub split: Option<Split>,
@@ -60,12 +171,12 @@ pub struct SplitReport {
     pub origin: String,
 }
 
-/// Exact duplicates of the text (after trimming white space).
+/// Exact duplicates: of the text (after trimming white space), of the picture's bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duplicates {
     /// Repetitions within a split, kept.
     pub within_splits: u64,
-    /// Same text under two labels.
+    /// Same text or picture under two labels.
     pub conflicting_labels: u64,
     /// Training rows whose text stands in validation or test too: dropped from training.
     pub leaked_dropped: u64,

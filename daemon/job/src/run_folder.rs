@@ -6,6 +6,8 @@ pub const PLAN: &str = "plan.json";
 pub const DATA: &str = "data.json";
 /// Every quarantined row or file, one JSON object a line; `data.json` shows the first ones.
 pub const QUARANTINE: &str = "quarantine.jsonl";
+/// Contact sheets of the pictures; `data.json` names those that there are.
+pub const CONTACT: &str = "contact";
 pub const EVENTS: &str = "events.jsonl";
 /// What a worker printed on stderr, the last attempt at the end.
 pub const LOG: &str = "worker.log";

@@ -237,6 +237,7 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
         estimate: None,
         warnings: vec!["6 texts stand under two labels: the model can't be right about both".into()],
         content_hash: "41ab".repeat(16),
+        images: None,
     }
 }
 
