@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::encoder::{Embed, Encoder, Head};
 use crate::error::ModelError;
-use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear, Texts};
 use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
 use crate::zoo::{BuildOptions, Family, Pass};
 use serde::Deserialize;
@@ -120,10 +120,9 @@ impl Embeddings {
 }
 
 impl Embed for Embeddings {
-    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        let (_, seq) = ids.size2()?;
-        // One text a row: every token is of type 0. (seq, width)
-        let place = self.positions.first(seq)?.f_add(&self.token_types.first(1)?)?;
+    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+        // No text has a second part: every token is of type 0.
+        let place = self.positions.forward(texts.places())?.f_add(&self.token_types.row_zero()?)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::encoder::{Embed, Encoder, Head};
 use crate::error::ModelError;
-use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear, Texts};
 use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
 use crate::zoo::{BuildOptions, Family, Pass};
 use serde::Deserialize;
@@ -111,9 +111,8 @@ impl Embeddings {
 }
 
 impl Embed for Embeddings {
-    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        let (_, seq) = ids.size2()?;
-        let xs = self.words.forward(ids)?.f_add(&self.positions.first(seq)?)?;
+    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+        let xs = self.words.forward(ids)?.f_add(&self.positions.forward(texts.places())?)?;
         self.dropout.forward(self.norm.forward(&xs)?, pass)
     }
 }

@@ -1,15 +1,15 @@
 //! Runs embeddings, blocks and head as one classifier, and decides what freezing means for that: a frozen
 //! stage draws no noise, and what lies below everything trainable keeps no gradient graph.
 
-use crate::layers::{self, Block};
+use crate::layers::{Block, Texts};
 use crate::zoo::{Parts, Pass, TextClassifier, Tokens};
 use std::collections::BTreeSet;
 use tch::{TchError, Tensor};
 
 /// The first stage of a family.
 pub(crate) trait Embed {
-    /// (batch, seq) int64 -> (batch, seq, width)
-    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
+    /// (tokens) int64 -> (tokens, width)
+    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError>;
 }
 
 /// The last stage of a family.
@@ -41,29 +41,28 @@ impl Encoder {
         if graph { run(&pass) } else { tch::no_grad(|| run(&pass)) }
     }
 
-    /// What the last layer is given: (batch, seq, width), with the mask of its attention.
-    fn below_last(&self, input: &Tokens, pass: &Pass) -> Result<(Tensor, Option<Tensor>), TchError> {
-        let mask = layers::attention_mask(&input.mask)?;
-        let mut xs = self.stage(0, pass, |pass| self.embeddings.forward(&input.ids, pass))?;
+    /// What the last layer is given, (tokens, width), and where its texts lie.
+    fn below_last(&self, input: &Tokens, pass: &Pass) -> Result<(Tensor, Texts), TchError> {
+        let texts = Texts::new(&input.lengths, input.ids.device())?;
+        let mut xs = self.stage(0, pass, |pass| self.embeddings.forward(&input.ids, &texts, pass))?;
         for (depth, layer) in self.layers.iter().enumerate().take(self.layers.len() - 1) {
-            xs = self.stage(1 + depth, pass, |pass| layer.forward(&xs, &xs, mask.as_ref(), pass))?;
+            xs = self.stage(1 + depth, pass, |pass| layer.forward(&xs, &xs, &texts, pass))?;
         }
-        Ok((xs, mask))
+        Ok((xs, texts))
     }
 }
 
 impl TextClassifier for Encoder {
     fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError> {
-        let (xs, mask) = self.below_last(input, pass)?;
+        let (xs, texts) = self.below_last(input, pass)?;
         let last = self.layers.len() - 1;
-        let first = self.stage(1 + last, pass, |pass| self.layers[last].forward(&xs.f_narrow(1, 0, 1)?, &xs, mask.as_ref(), pass))?;
-        first.f_squeeze_dim(1)
+        self.stage(1 + last, pass, |pass| self.layers[last].forward(&texts.first_tokens(&xs)?, &xs, &texts, pass))
     }
 
     fn hidden_states(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError> {
-        let (xs, mask) = self.below_last(input, pass)?;
+        let (xs, texts) = self.below_last(input, pass)?;
         let last = self.layers.len() - 1;
-        self.stage(1 + last, pass, |pass| self.layers[last].forward(&xs, &xs, mask.as_ref(), pass))
+        self.stage(1 + last, pass, |pass| self.layers[last].forward(&xs, &xs, &texts, pass))
     }
 
     fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {

@@ -5,7 +5,7 @@ use crate::config::LAYERS_MAX;
 use crate::error::ModelError;
 use crate::load::{Fill, Names};
 use crate::zoo::Pass;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 pub(crate) struct Linear {
     weight: Tensor,
@@ -55,9 +55,9 @@ impl Embedding {
         Tensor::f_embedding(&self.weight, ids, self.padding_idx, false, false)
     }
 
-    /// The first `n` rows: (n, width).
-    pub(crate) fn first(&self, n: i64) -> Result<Tensor, TchError> {
-        self.weight.f_narrow(0, 0, n)
+    /// The row of the one type that all tokens have: (1, width).
+    pub(crate) fn row_zero(&self) -> Result<Tensor, TchError> {
+        self.weight.f_narrow(0, 0, 1)
     }
 }
 
@@ -155,16 +155,50 @@ impl Activation {
     }
 }
 
-/// What attention may look at: (batch, 1, 1, seq), 0 or minus infinity, to be added to its scores; `None`
-/// where no text is filled up. Made once for all layers, since the kernel wants floats.
-pub(crate) fn attention_mask(mask: &Tensor) -> Result<Option<Tensor>, TchError> {
-    let hidden = mask.f_eq(0)?;
-    if !bool::try_from(hidden.f_any()?)? {
-        return Ok(None);
+/// Where the texts of a batch lie, one behind the other. Everything but attention is computed token by token,
+/// for all texts at once, and sees no border.
+pub(crate) struct Texts {
+    runs: Vec<Run>,
+    /// (texts) int64: each text's first token.
+    starts: Tensor,
+    /// (texts) int64
+    lengths: Tensor,
+    /// (tokens) int64: each token's place in its text.
+    places: Tensor,
+}
+
+/// Neighbouring texts of one length, which attention takes as one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    texts: i64,
+    length: i64,
+}
+
+impl Texts {
+    pub(crate) fn new(lengths: &[i64], device: Device) -> Result<Texts, TchError> {
+        let runs = lengths.chunk_by(|a, b| a == b).map(|it| Run { texts: it.len() as i64, length: it[0] }).collect();
+        let starts: Vec<i64> = lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
+        let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
+        let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(device);
+        Ok(Texts { runs, starts: tensor(&starts)?, lengths: tensor(lengths)?, places: tensor(&places)? })
     }
-    let (batch, seq) = mask.size2()?;
-    let mask = Tensor::f_zeros([batch, seq], (Kind::Float, mask.device()))?.f_masked_fill(&hidden, f64::NEG_INFINITY)?;
-    Ok(Some(mask.f_view([batch, 1, 1, seq])?))
+
+    /// (tokens) int64: 0, 1, 2, … in each text.
+    pub(crate) fn places(&self) -> &Tensor {
+        &self.places
+    }
+
+    /// (tokens, …) -> (texts, …)
+    pub(crate) fn first_tokens(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_index_select(0, &self.starts)
+    }
+
+    /// Sums of what stands before each token in its own text, itself included: (tokens) -> (tokens).
+    pub(crate) fn cumulative(&self, counts: &Tensor) -> Result<Tensor, TchError> {
+        let sums = counts.f_cumsum(0, counts.kind())?;
+        let before = self.first_tokens(&sums.f_sub(counts)?)?;
+        sums.f_sub(&before.f_repeat_interleave_self_tensor(&self.lengths, 0, self.places.size()[0])?)
+    }
 }
 
 /// Query, key and value are three products: one over their joined weights took 4 to 6 % longer with its
@@ -180,27 +214,39 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    /// `to` (batch, queries, width) looks at `from` (batch, seq, width) -> (batch, queries, width)
-    fn forward(&self, to: &Tensor, from: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor, TchError> {
-        let (batch, queries, width) = to.size3()?;
-        // (batch, any, width) -> (batch, heads, any, head)
-        let split = |xs: Tensor| xs.f_view([batch, -1, self.heads, width / self.heads])?.f_transpose(1, 2);
-        let (query, key, value) = (split(self.query.forward(to)?)?, split(self.key.forward(from)?)?, split(self.value.forward(from)?)?);
-        let mixed = if pass.train && 0.0 < self.dropout.p {
-            self.with_dropout(&query, &key, &value, mask, pass)?
-        } else {
-            Tensor::f_scaled_dot_product_attention(&query, &key, &value, mask, 0.0, false, None, false)?
-        };
-        // (batch, heads, queries, head) -> (batch, queries, width)
-        self.output.forward(&mixed.f_transpose(1, 2)?.f_reshape([batch, queries, width])?)
+    /// The tokens `to` (each text's first ones, or all) look at all of their text, `from` (tokens, width); as
+    /// many come back as `to` has.
+    fn forward(&self, to: &Tensor, from: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+        let (tokens, width) = to.size2()?;
+        let first_only = tokens != from.size2()?.0;
+        let parts = |xs: Tensor, sizes: Vec<i64>| xs.f_split_with_sizes(sizes, 0);
+        let sizes = |first_only: bool| texts.runs.iter().map(|it| if first_only { it.texts } else { it.texts * it.length }).collect();
+        let queries = parts(self.query.forward(to)?, sizes(first_only))?;
+        let keys = parts(self.key.forward(from)?, sizes(false))?;
+        let values = parts(self.value.forward(from)?, sizes(false))?;
+        let mut mixed = Vec::with_capacity(texts.runs.len());
+        for (place, run) in texts.runs.iter().enumerate() {
+            // (texts * any, width) -> (texts, heads, any, head)
+            let split = |xs: &Tensor| xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2);
+            let (query, key, value) = (split(&queries[place])?, split(&keys[place])?, split(&values[place])?);
+            let seen = self.look(&query, &key, &value, place as u64, pass)?;
+            mixed.push(seen.f_transpose(1, 2)?.f_reshape([-1, width])?);
+        }
+        self.output.forward(&Tensor::f_cat(&mixed, 0)?)
     }
 
-    /// The formula written out: libtorch's kernels would draw the noise from a generator with a state.
-    fn with_dropout(&self, query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor, TchError> {
+    /// Scaled dot-product attention, (texts, heads, any, head), of the batch's run at `place`.
+    fn look(&self, query: &Tensor, key: &Tensor, value: &Tensor, place: u64, pass: &Pass) -> Result<Tensor, TchError> {
+        /// Each run draws noise of its own (the golden ratio's odd multiple tells seeds apart).
+        const RUN_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+        if !pass.train || self.dropout.p == 0.0 {
+            return Tensor::f_scaled_dot_product_attention::<Tensor>(query, key, value, None, 0.0, false, None, false);
+        }
+        // The formula written out: libtorch's kernels would draw the noise from a generator with a state.
+        let pass = Pass { seed: pass.seed.wrapping_add(place.wrapping_mul(RUN_SEED)), ..*pass };
         let head = query.size()[3];
         let scores = query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
-        let scores = mask.map_or_else(|| Ok(scores.shallow_clone()), |it| scores.f_add(it))?;
-        self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?, pass)?.f_matmul(value)
+        self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?, &pass)?.f_matmul(value)
     }
 }
 
@@ -217,9 +263,9 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// `to` (batch, queries, width): the hidden states that are wanted, a part of `from` (batch, seq, width).
-    pub(crate) fn forward(&self, to: &Tensor, from: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor, TchError> {
-        let mixed = self.attention.forward(to, from, mask, pass)?;
+    /// `to`: the tokens whose hidden states are wanted, all of `from` (tokens, width) or the first of each text.
+    pub(crate) fn forward(&self, to: &Tensor, from: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+        let mixed = self.attention.forward(to, from, texts, pass)?;
         let xs = self.attention_norm.forward(&self.attention_dropout.add(&mixed, to, pass)?)?;
         let ys = self.down.forward(&self.activation.forward(&self.up.forward(&xs)?)?)?;
         self.down_norm.forward(&self.down_dropout.add(&ys, &xs, pass)?)

@@ -5,7 +5,7 @@ use crate::bert::{self, BertConfig};
 use crate::config::Config;
 use crate::encoder::{Embed, Encoder, Head};
 use crate::error::ModelError;
-use crate::layers::{Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layers::{Block, Dropout, Embedding, LayerNorm, Linear, Texts};
 use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
 use crate::zoo::{BuildOptions, Family, Pass};
 use serde::Deserialize;
@@ -70,17 +70,17 @@ impl Embeddings {
         })
     }
 
-    /// (batch, seq): the first token that is no padding stands at `padding_idx + 1`, padding at `padding_idx`
-    /// (fairseq's `make_positions`).
-    fn positions(&self, ids: &Tensor) -> Result<Tensor, TchError> {
+    /// (tokens): the first token that is no padding stands at `padding_idx + 1`; a text may name the padding
+    /// token, which stands at `padding_idx` (fairseq's `make_positions`).
+    fn positions(&self, ids: &Tensor, texts: &Texts) -> Result<Tensor, TchError> {
         let counts = ids.f_ne(self.padding_idx)?.f_to_kind(Kind::Int64)?;
-        counts.f_cumsum(1, Kind::Int64)?.f_mul(&counts)?.f_add_scalar(self.padding_idx)
+        texts.cumulative(&counts)?.f_mul(&counts)?.f_add_scalar(self.padding_idx)
     }
 }
 
 impl Embed for Embeddings {
-    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        let place = self.positions.forward(&self.positions(ids)?)?.f_add(&self.token_types.first(1)?)?;
+    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+        let place = self.positions.forward(&self.positions(ids, texts)?)?.f_add(&self.token_types.row_zero()?)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }

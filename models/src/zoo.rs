@@ -50,13 +50,14 @@ pub struct Model {
     pub report: LoadReport,
 }
 
-/// A batch of texts as token numbers, rows filled up to the same length.
+/// A batch of texts as token numbers, one text behind the other: nothing is filled up, so that nothing is
+/// computed for padding. Neighbours of one length are attended to together.
 #[derive(Debug)]
 pub struct Tokens {
-    /// (batch, seq) int64
+    /// (tokens) int64
     pub ids: Tensor,
-    /// (batch, seq) int64: 1 for a token, 0 for what is filled up. Each row has a 1.
-    pub mask: Tensor,
+    /// Tokens of each text, none of which is empty; together they are all of `ids`.
+    pub lengths: Vec<i64>,
 }
 
 /// What a forward pass is for. Dropout's noise is a function of these numbers and of the place in the model.
@@ -102,7 +103,7 @@ pub trait TextClassifier {
     /// Token numbers beyond the vocabulary, texts longer than the model's positions, no memory.
     fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError>;
 
-    /// (batch, seq, width): the last hidden state of every token, as [`TextClassifier::features`] has it of
+    /// (tokens, width): the last hidden state of every token, as [`TextClassifier::features`] has it of
     /// the first, which costs less.
     ///
     /// # Errors

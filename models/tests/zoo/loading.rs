@@ -270,9 +270,9 @@ fn inputs_that_do_not_fit_are_errors() {
         model.classifier.set_trainable(&all_names(&model));
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
-        let beyond = Tokens { ids: &input.ids + 1000, mask: input.mask.shallow_clone() };
+        let beyond = Tokens { ids: &input.ids + 1000, lengths: input.lengths.clone() };
         assert!(model.classifier.features(&beyond, &pass).is_err(), "{family}");
-        let long = Tokens { ids: input.ids.repeat([1, 9]), mask: input.mask.repeat([1, 9]) };
+        let long = Tokens { ids: input.ids.repeat([9]), lengths: vec![9 * input.ids.size()[0]] };
         assert!(model.classifier.features(&long, &pass).is_err(), "{family}");
         assert!(model.classifier.head(&Tensor::zeros([2, 7], tch::kind::FLOAT_CPU), &pass).is_err(), "{family}");
         assert!(model.classifier.features(&input, &pass).is_ok(), "{family}");

@@ -52,7 +52,13 @@ fn all_names(model: &Model) -> std::collections::BTreeSet<String> {
 fn input(folder: &str) -> (Tokens, Tensor) {
     let mut stored = tensors(&data(folder).join("input.safetensors"));
     let mut take = |name: &str| stored.remove(name).unwrap();
-    (Tokens { ids: take("ids"), mask: take("mask") }, take("labels"))
+    (packed(&take("ids"), &take("mask")), take("labels"))
+}
+
+/// The texts of padded rows, (batch, seq) each, without their padding.
+fn packed(ids: &Tensor, mask: &Tensor) -> Tokens {
+    let lengths = mask.sum_dim_intlist(1, false, Kind::Int64);
+    Tokens { ids: ids.masked_select(&mask.ne(0)), lengths: Vec::try_from(lengths).unwrap() }
 }
 
 /// Largest difference of two tensors.
