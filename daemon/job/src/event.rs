@@ -108,7 +108,7 @@ pub struct Step {
     /// L2 norm over all trainable gradients, before clipping.
     pub grad_norm: f64,
     pub examples: u64,
-    /// Tokens with the padding, and without.
+    /// Tokens, and what they would be had each batch been filled up to its longest text.
     pub tokens: u64,
     pub tokens_padded: u64,
     pub seconds: f64,

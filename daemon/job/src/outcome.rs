@@ -21,8 +21,9 @@ pub struct Trained {
     pub seconds: f64,
     /// blake3 of model.safetensors, hex.
     pub model_hash: String,
-    /// Part of all token places in training batches that were padding, 0 to 1.
-    pub padding: f64,
+    /// Part of all token places that would have been padding, had each batch been filled up to its longest
+    /// text, 0 to 1.
+    pub padding_saved: f64,
 }
 
 /// `done.json`, written last: a run folder with it is complete.

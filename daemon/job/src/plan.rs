@@ -104,7 +104,6 @@ pub struct TrainPlan {
     /// One for each class where `class_weights` is not `none`.
     pub class_weight_values: Vec<f64>,
     pub patience: Option<u32>,
-    pub bucket: bool,
     pub seed: u64,
 }
 

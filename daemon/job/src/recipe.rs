@@ -152,8 +152,6 @@ pub struct TrainChoice {
     pub class_weights: ClassWeights,
     /// Evaluations without a better score before training stops; absent: never.
     pub patience: Option<u32>,
-    /// Batches of texts of similar length, in random order.
-    pub bucket: bool,
     pub seed: u64,
 }
 
@@ -380,7 +378,6 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
             None => Some(2),
             patience => patience,
         },
-        bucket: raw.bucket.unwrap_or(true),
         seed: raw.seed.unwrap_or(0),
     })
 }

@@ -46,7 +46,7 @@ mod tests {
         assert_eq!((read.train.epochs, read.train.batch, read.train.lr), (Some(train.epochs), train.batch, Some(train.lr)));
         assert_eq!((read.train.optimizer, read.train.schedule, read.train.clip), (train.optimizer, train.schedule, train.clip));
         assert_eq!((read.train.warmup * train.steps as f64).ceil() as u64, train.warmup_steps);
-        assert_eq!((read.train.patience, read.train.seed, read.train.bucket), (train.patience, train.seed, train.bucket));
+        assert_eq!((read.train.patience, read.train.seed), (train.patience, train.seed));
         assert_eq!((&read.eval.metrics, &read.eval.best), (&plan.eval.metrics, &plan.eval.best));
         assert_eq!(read.save, plan.save);
     }

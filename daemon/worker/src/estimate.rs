@@ -14,9 +14,9 @@ use std::time::Instant;
 pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
     let examples = Examples { tokens: &data.train, features: None };
     let lengths = data.train.lengths();
-    let places = |batch: &Vec<u32>| batch.len() as u64 * batch.iter().map(|&it| u64::from(lengths[it as usize])).max().unwrap_or(0);
-    let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.bucket, plan.train.seed, 0);
-    all.sort_by_key(places);
+    let tokens = |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
+    let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
+    all.sort_by_key(tokens);
     let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
     let mut run = |batch: &[u32]| -> Result<()> {
         if plan.freeze.cached {
@@ -31,18 +31,18 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let before = memory("VmRSS:");
     let start = Instant::now();
     run(middle)?;
-    let per_place = start.elapsed().as_secs_f64() / places(middle) as f64;
+    let per_token = start.elapsed().as_secs_f64() / tokens(middle) as f64;
     let activations = memory("VmHWM:").saturating_sub(before);
 
-    let epoch_places: u64 = all.iter().map(places).sum();
+    let epoch_tokens: u64 = all.iter().map(tokens).sum();
     let passes = if plan.freeze.cached { 1 } else { u64::from(plan.train.epochs) };
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
-    let grown = activations as f64 * places(longest) as f64 / places(middle) as f64;
+    let grown = activations as f64 * tokens(longest) as f64 / tokens(middle) as f64;
     let work = if plan.freeze.cached { "forward pass of the frozen body" } else { "forward and backward pass" };
     Ok(Estimate {
-        seconds: per_place * (epoch_places * passes) as f64,
+        seconds: per_token * (epoch_tokens * passes) as f64,
         memory_bytes: before + grown as u64 + optimizer_bytes,
-        basis: format!("one measured {work} over a batch of {} examples, {} tokens with padding", middle.len(), places(middle)),
+        basis: format!("one measured {work} over a batch of {} examples, {} tokens", middle.len(), tokens(middle)),
     })
 }
 

@@ -30,13 +30,13 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    pub(crate) fn new(model: Model, pad: u32, device: Device, plan: &Plan) -> Result<Learner> {
+    pub(crate) fn new(model: Model, device: Device, plan: &Plan) -> Result<Learner> {
         let names = model.tensors.iter().map(|(name, _)| name.clone()).collect();
         let may_change = planning::trainable(&plan.freeze, u32::MAX, model.classifier.parts(), &names)?;
         let weights = &plan.train.class_weight_values;
         let on_device = || Tensor::from_slice(weights).to_kind(Kind::Float).to(device);
         Ok(Learner {
-            network: Network { classifier: model.classifier, classes: plan.data.classes.len(), pad, device },
+            network: Network { classifier: model.classifier, classes: plan.data.classes.len(), device },
             tensors: model.tensors.into_iter().collect(),
             trainable: BTreeSet::new(),
             may_change,
@@ -56,9 +56,7 @@ impl Learner {
         }
         let planned: BTreeMap<&str, _> = plan.freeze.trainable.iter().chain(&plan.freeze.frozen).map(|it| (it.name.as_str(), it)).collect();
         for (name, tensor) in &self.tensors {
-            let trains = selected.contains(name);
-            let _ = tensor.set_requires_grad(trains);
-            if trains && !self.trainable.contains(name) {
+            if selected.contains(name) && !self.trainable.contains(name) {
                 let planned = planned.get(name.as_str()).with_context(|| format!("the plan does not know {name}"))?;
                 self.optimizer.add(name, tensor, planned.lr_scale, planned.weight_decay);
             }

@@ -19,7 +19,6 @@ pub(crate) struct Examples<'a> {
 pub(crate) struct Network {
     pub classifier: Box<dyn TextClassifier>,
     pub classes: usize,
-    pub pad: u32,
     pub device: Device,
 }
 
@@ -30,7 +29,7 @@ impl Network {
         let classes = class_names(&saved).with_context(|| format!("{} names no classes in id2label", folder.join("config.json").display()))?;
         let options = BuildOptions { classes: classes.len() as i64, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: true };
         let model = saved.build(&options).map_err(model_failure)?;
-        let network = Network { classifier: model.classifier, classes: classes.len(), pad: saved.pad_token_id(), device };
+        let network = Network { classifier: model.classifier, classes: classes.len(), device };
         Ok((network, classes))
     }
 
@@ -41,7 +40,7 @@ impl Network {
                 let indices: Vec<i64> = batch.iter().map(|&it| i64::from(it)).collect();
                 Ok(kept.f_index_select(0, &Tensor::f_from_slice(&indices)?.f_to(kept.device())?)?)
             }
-            None => Ok(self.classifier.features(&batches::tokens(examples.tokens, batch, self.pad, self.device)?, pass)?),
+            None => Ok(self.classifier.features(&batches::tokens(examples.tokens, batch, self.device)?, pass)?),
         }
     }
 

@@ -168,7 +168,6 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
             }
         },
         patience: asked.patience,
-        bucket: asked.bucket,
         seed: asked.seed,
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 pub(crate) fn check(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
     let prepared = prepare::prepare(spec, journal, stop)?;
     let (plan, model) = prepare::decide(spec, &prepared, journal)?;
-    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device::choose(spec.device)?, &plan)?;
+    let mut learner = Learner::new(model, device::choose(spec.device)?, &plan)?;
     learner.unfreeze(&plan, 1)?;
     let estimate = estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(&spec.run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report })

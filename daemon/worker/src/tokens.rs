@@ -1,5 +1,5 @@
 //! Decides how texts become token ids: the base model's own tokenizer, cut at `max_tokens` with its special
-//! tokens kept. Padding is left to `batches`.
+//! tokens kept.
 
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;

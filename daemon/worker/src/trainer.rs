@@ -84,7 +84,7 @@ impl<'a> Trainer<'a> {
                 break;
             }
             self.unfreeze(epoch)?;
-            let batches = batches::epoch(&lengths, plan.train.batch as usize, plan.train.bucket, plan.train.seed, epoch);
+            let batches = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
             for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
                 self.update(update)?;

@@ -38,7 +38,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         obey(run, &plan, journal)?;
     }
     let device = crate::device::choose(spec.device)?;
-    let mut learner = Learner::new(model, prepared.base.pad_token_id(), device, &plan)?;
+    let mut learner = Learner::new(model, device, &plan)?;
     let position = restore(&mut learner, &plan, resumed)?;
     let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
@@ -147,7 +147,7 @@ fn finish(
         stopped_early: position.stopped_early,
         seconds: position.seconds,
         model_hash: checkpoint::hash(&unproven.join(export::WEIGHTS))?,
-        padding: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
+        padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
     durable::write_json(&run.join(run_folder::TRAINED), &trained)?;
     journal.tell(Event::Trained { steps: trained.steps, best_step: trained.best_step, seconds: trained.seconds })

@@ -78,7 +78,7 @@ fn what_is_frozen_stays_bit_for_bit() {
 
 #[test]
 fn a_head_on_kept_features_learns_as_one_on_a_running_body() {
-    let recipe = |extra: &str| format!("model.dropout = 0.0\n[freeze]\ntrain = ['head'{extra}]\n[train]\nepochs = 3\nlr = 1e-2\nbucket = false\n");
+    let recipe = |extra: &str| format!("model.dropout = 0.0\n[freeze]\ntrain = ['head'{extra}]\n[train]\nepochs = 3\nlr = 1e-2\n");
     let csv = sentences(200, 3);
     let mut kept = Run::new(&recipe(""), &csv);
     let with_cache = kept.complete();

@@ -75,7 +75,6 @@ pub(super) struct RawTrain {
     pub label_smoothing: Option<f64>,
     pub class_weights: Option<String>,
     pub patience: Option<u32>,
-    pub bucket: Option<bool>,
     pub seed: Option<u64>,
 }
 

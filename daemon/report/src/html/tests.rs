@@ -104,7 +104,7 @@ impl Told {
             stopped_early: true,
             seconds: 143.2,
             model_hash: "9f2c".repeat(16),
-            padding: 0.083,
+            padding_saved: 0.083,
             scores: found,
         };
         let events = events(&trained.validation, trained.steps);
@@ -305,7 +305,6 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             class_weights: ClassWeights::None,
             class_weight_values: Vec::new(),
             patience: Some(2),
-            bucket: true,
             seed: 0,
         },
         eval: EvalPlan { metrics: vec!["accuracy".into(), "macro_f1".into()], best: "macro_f1".into(), every_steps: None, report_on: Split::Test },
