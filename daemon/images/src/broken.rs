@@ -1,0 +1,29 @@
+//! Why the bytes of a file give no picture, each in one sentence that says what to do where something can be done.
+
+use thiserror::Error;
+
+use crate::Format;
+use crate::decode::PIXELS_MAX;
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Broken {
+    #[error("the file is empty")]
+    Empty,
+    #[error("this is text, not a picture")]
+    Text,
+    #[error("this is not a picture: its bytes do not begin like JPEG, PNG, WebP, GIF, BMP or TIFF")]
+    NotAPicture,
+    #[error("this is {kind}, which is not read; save it as JPEG or PNG")]
+    OtherKind { kind: &'static str },
+    #[error("the {format} ends too early; copy the file again")]
+    Truncated { format: Format },
+    #[error("the picture has {width} x {height} pixels, more than the {} million that are read; make it smaller", PIXELS_MAX / 1_000_000)]
+    TooLarge { width: u32, height: u32 },
+    #[error("the picture has no pixels: it is {width} x {height}")]
+    NoPixels { width: u32, height: u32 },
+    #[error("this kind of {format} is not read ({what}); save it as PNG with 8 bits")]
+    Unsupported { format: Format, what: String },
+    #[error("the {format} is damaged: {what}")]
+    Damaged { format: Format, what: String },
+}

@@ -1,0 +1,74 @@
+//! JPEG through `zune-jpeg` itself: one look at the header, pixels straight as RGB, and a say in what counts as cut off.
+
+use image::RgbImage;
+use image::metadata::Orientation;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::{Colour, Facts, facts};
+use crate::{Broken, Format};
+
+type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
+
+pub(super) fn open(bytes: &[u8]) -> Result<(Facts, Orientation, Decoder<'_>), Broken> {
+    open_with(bytes, true)
+}
+
+fn open_with(bytes: &[u8], strict: bool) -> Result<(Facts, Orientation, Decoder<'_>), Broken> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(strict)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|err| broken(bytes, err))?;
+    let orientation = decoder.exif().and_then(|it| Orientation::from_exif_chunk(it)).unwrap_or(Orientation::NoTransforms);
+    let colour = match decoder.input_colorspace() {
+        Some(ColorSpace::Luma) => Colour::Grey,
+        Some(ColorSpace::CMYK | ColorSpace::YCCK) => Colour::Cmyk,
+        _ => Colour::Rgb,
+    };
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let facts = facts(Format::Jpeg, (width as u32, height as u32), (colour, false, 8), orientation)?;
+    Ok((facts, orientation, decoder))
+}
+
+/// Whatever breaks the rules is refused at first; but where a file goes to its end marker, libjpeg (and so Pillow)
+/// would make a picture of what there is, with a warning. So does the second, lenient way.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, RgbImage, Orientation), Broken> {
+    let first = open_with(bytes, true).and_then(|opened| pixels(bytes, opened));
+    match first {
+        Err(Broken::Damaged { .. }) if has_end_marker(bytes) => open_with(bytes, false).and_then(|opened| pixels(bytes, opened)),
+        other => other,
+    }
+}
+
+fn pixels(bytes: &[u8], (facts, orientation, mut decoder): (Facts, Orientation, Decoder)) -> Result<(Facts, RgbImage, Orientation), Broken> {
+    let data = decoder.decode().map_err(|err| broken(bytes, err))?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let picture = RgbImage::from_raw(width as u32, height as u32, data)
+        .ok_or_else(|| Broken::Unsupported { format: Format::Jpeg, what: "colours other than grey, RGB, YCbCr and CMYK".into() })?;
+    Ok((facts, picture, orientation))
+}
+
+fn broken(bytes: &[u8], err: DecodeErrors) -> Broken {
+    let format = Format::Jpeg;
+    match err {
+        DecodeErrors::Unsupported(what) => Broken::Unsupported { format, what: format!("{what:?}") },
+        DecodeErrors::ZeroError => Broken::NoPixels { width: 0, height: 0 },
+        _ if !has_end_marker(bytes) => Broken::Truncated { format },
+        other => Broken::Damaged { format, what: other.to_string() },
+    }
+}
+
+/// End of image after the last start of a scan: a thumbnail in the header has both of its own.
+fn has_end_marker(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|it| it == marker);
+    match (last([0xFF, 0xDA]), last([0xFF, 0xD9])) {
+        (Some(scan), Some(end)) => scan < end,
+        _ => false,
+    }
+}

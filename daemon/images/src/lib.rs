@@ -1,0 +1,31 @@
+//! The bytes of a picture -> the numbers that a model takes: decoding, the model's own preprocessing,
+//! augmentation, and what a person or a check for duplicates wants to see of a picture.
+//!
+//! Invariant: this crate decodes files of strangers, so all of it is safe Rust; it knows no tensor, no model,
+//! no process and no network, and reads no file but a model's preprocessing config. Threads are the caller's:
+//! every function here is pure but [`Preprocess::read`], and may run on as many of them as wanted.
+
+#![forbid(unsafe_code)]
+
+mod augment; // pixels -> other pixels of the same class
+mod broken; // why a file is no picture
+mod decode; // bytes -> pixels
+mod draws; // random numbers by place
+mod format; // bytes -> which kind of file
+mod hash; // near duplicates
+mod mixing; // mixup and CutMix
+mod pixels; // 8-bit RGB
+mod preprocess; // the model's config, pixels -> numbers
+mod resize; // Pillow's filters
+mod sheet; // thumbnails in a grid
+
+pub use augment::{Augment, Crop, Jitter, Preset, RandAugment};
+pub use broken::Broken;
+pub use decode::{Colour, Facts, PIXELS_MAX, decode, probe};
+pub use format::Format;
+pub use hash::{NEAR_DUPLICATE_BITS, hash_distance, perceptual_hash};
+pub use mixing::{Area, Mix, Mixing};
+pub use pixels::Pixels;
+pub use preprocess::{Fit, Library, Preprocess, PreprocessError};
+pub use resize::Filter;
+pub use sheet::contact_sheet;

@@ -1,0 +1,60 @@
+//! timm's config.json. Source of the defaults: `timm/data/config.py` (`resolve_data_config`), timm 1.0.
+
+use serde_json::Value;
+
+use super::{Fit, IMAGENET_MEAN, IMAGENET_STD, Library, Preprocess, Wrong, side, three};
+use crate::resize::Filter;
+
+pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
+    // Before timm 0.9 the fields stood beside `architecture`.
+    let config = match config.get("pretrained_cfg") {
+        Some(pretrained) => pretrained,
+        None if config.get("architecture").is_some() => config,
+        None => return Err(("pretrained_cfg", "timm's is expected here, or a preprocessor_config.json of transformers beside this file".into())),
+    };
+    let (height, width) = match config.get("input_size") {
+        None | Some(Value::Null) => (224, 224),
+        Some(Value::Array(size)) if size.len() == 3 && size[0] == 3 => (side(&size[1], "input_size")?, side(&size[2], "input_size")?),
+        Some(other) => return Err(("input_size", format!("[3, height, width] is expected, not {other}"))),
+    };
+    Ok(Preprocess {
+        library: Library::Timm,
+        height,
+        width,
+        fit: fit(config)?,
+        crop_pct: number(config, "crop_pct", 0.875)?,
+        filter: filter(config)?,
+        rescale: 1.0 / 255.0,
+        mean: three(config, "mean", IMAGENET_MEAN)?,
+        std: three(config, "std", IMAGENET_STD)?,
+    })
+}
+
+fn fit(config: &Value) -> Result<Fit, Wrong> {
+    match text(config, "crop_mode")?.unwrap_or("center") {
+        "squash" => Ok(Fit::Squash),
+        "border" => Ok(Fit::Border),
+        "center" => Ok(Fit::Center),
+        other => Err(("crop_mode", format!("{other:?} is not known, only \"center\", \"squash\" and \"border\""))),
+    }
+}
+
+fn filter(config: &Value) -> Result<Filter, Wrong> {
+    let name = text(config, "interpolation")?.unwrap_or("bicubic");
+    Filter::from_name(name).ok_or_else(|| ("interpolation", format!("{name:?} is not a filter of Pillow")))
+}
+
+fn text<'a>(config: &'a Value, field: &'static str) -> Result<Option<&'a str>, Wrong> {
+    match config.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err((field, format!("a name is expected, not {other}"))),
+    }
+}
+
+fn number(config: &Value, field: &'static str, default: f64) -> Result<f64, Wrong> {
+    match config.get(field) {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value.as_f64().ok_or_else(|| (field, format!("a number is expected, not {value}"))),
+    }
+}
