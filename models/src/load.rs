@@ -17,7 +17,8 @@ use tch::{Device, Kind, TchError, Tensor};
 pub struct LoadReport {
     /// Taken from the checkpoint.
     pub loaded: Vec<String>,
-    /// In the head, not in the checkpoint: initialised.
+    /// In the head, not in the checkpoint: initialised. Also batch norm's count of batches, which old checkpoints
+    /// lack and nothing is computed from.
     pub missing: Vec<String>,
     /// In the checkpoint, not in the model.
     pub surplus: Vec<String>,
@@ -69,9 +70,11 @@ impl<'a> Catalogue<'a> {
 /// The name that transformers gives today to a tensor: with the body's prefix, and `weight` and `bias` for
 /// what TensorFlow's norms called `gamma` and `beta`.
 fn modern(stored: &str, prefix: &str, body: &[&str]) -> String {
+    /// Other things are called gamma too: ConvNeXt's layer scale.
+    const OLD_NORM: &str = "LayerNorm";
     let name = match stored.rsplit_once('.') {
-        Some((start, "gamma")) => format!("{start}.weight"),
-        Some((start, "beta")) => format!("{start}.bias"),
+        Some((start, "gamma")) if start.ends_with(OLD_NORM) => format!("{start}.weight"),
+        Some((start, "beta")) if start.ends_with(OLD_NORM) => format!("{start}.bias"),
         _ => stored.to_string(),
     };
     match name.split_once('.') {
@@ -95,6 +98,7 @@ pub(crate) struct Loader<'a> {
 struct Found {
     tensors: Vec<(String, Tensor)>,
     parts: Parts,
+    buffers: Vec<(Part, String)>,
     report: LoadReport,
     /// Missing where nothing may be.
     absent: Vec<String>,
@@ -122,7 +126,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Tensors outside of the head are missing, or shapes differ where they must not.
     pub(crate) fn finish(self) -> Result<Loaded, ModelError> {
-        let Found { tensors, parts, mut report, absent, misfits } = self.found.into_inner();
+        let Found { tensors, mut parts, buffers, mut report, absent, misfits } = self.found.into_inner();
         let folder = self.catalogue.folder.to_path_buf();
         if !absent.is_empty() {
             return Err(ModelError::Missing { folder, names: absent });
@@ -130,19 +134,50 @@ impl<'a> Loader<'a> {
         if !misfits.is_empty() {
             return Err(ModelError::Shapes { folder, differences: misfits });
         }
+        parts.buffers = vec![Vec::new(); parts.layers.len() + 2];
+        for (part, name) in buffers {
+            let stage = match part {
+                Part::Embeddings => 0,
+                Part::Layer(depth) => 1 + depth,
+                Part::Head => 1 + parts.layers.len(),
+            };
+            parts.buffers[stage].push(name);
+        }
         let wanted: BTreeSet<&str> = tensors.iter().map(|it| it.0.as_str()).collect();
         report.surplus = self.catalogue.places.iter().filter(|it| !wanted.contains(it.0.as_str())).map(|it| it.1.1.clone()).collect();
         report.surplus.sort();
         Ok(Loaded { tensors, parts, report })
     }
 
-    fn take(&self, part: Part, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
-        let named = |source| ModelError::Tensor { name: name.into(), source };
+    /// A parameter, listed in its part.
+    fn parameter(&self, part: Part, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+        let tensor = self.take(&Wanted { part, name, shape, fill, kind: Kind::Float, optional: false })?;
+        let mut found = self.found.borrow_mut();
+        let parts = &mut found.parts;
+        let names = match part {
+            Part::Embeddings => &mut parts.embeddings,
+            Part::Layer(depth) => {
+                if parts.layers.len() <= depth {
+                    parts.layers.resize_with(depth + 1, Vec::new);
+                }
+                &mut parts.layers[depth]
+            }
+            Part::Head => &mut parts.head,
+        };
+        names.push(name.into());
+        Ok(tensor)
+    }
+
+    fn take(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
+        let Wanted { part, name, shape, .. } = *wanted;
         let mut found = self.found.borrow_mut();
         let in_body = name.strip_prefix(self.prefix).is_some_and(|it| it.starts_with('.'));
         // A pooler is trained with the body, so it is worth having; what stands outside is another task's.
         let fresh = part == Part::Head && !in_body && !self.keep_head;
-        let may_lack = part == Part::Head && !self.keep_head;
+        let may_lack = part == Part::Head && !self.keep_head || wanted.optional;
+        // What fits nowhere is told at the end; until then nothing of a size that the config alone decides is made.
+        let sound = found.absent.is_empty() && found.misfits.is_empty();
+        let filled = || if sound { self.filled(wanted) } else { Ok(Tensor::new()) };
         let place = self.catalogue.places.get(name);
         let difference = |(file, stored): &(&WeightsFile, String)| {
             let found = file.info(stored).map(weights::shape).unwrap_or_default();
@@ -151,15 +186,15 @@ impl<'a> Loader<'a> {
         let tensor = match place {
             None if may_lack => {
                 found.report.missing.push(name.into());
-                self.filled(name, shape, fill).map_err(named)?
+                filled()?
             }
             Some(place) if fresh => {
                 found.report.reinitialised.push(difference(place));
-                self.filled(name, shape, fill).map_err(named)?
+                filled()?
             }
             Some(place) if difference(place).found == shape => {
                 found.report.loaded.push(name.into());
-                self.stored(place.0, &place.1)?
+                self.stored(place.0, &place.1, wanted.kind)?
             }
             Some(place) => {
                 found.misfits.push(difference(place));
@@ -171,37 +206,40 @@ impl<'a> Loader<'a> {
             }
         };
         found.tensors.push((name.into(), tensor.shallow_clone()));
-        let names = match part {
-            Part::Embeddings => &mut found.parts.embeddings,
-            Part::Layer(depth) => {
-                if found.parts.layers.len() <= depth {
-                    found.parts.layers.resize_with(depth + 1, Vec::new);
-                }
-                &mut found.parts.layers[depth]
-            }
-            Part::Head => &mut found.parts.head,
-        };
-        names.push(name.into());
         Ok(tensor)
     }
 
-    fn stored(&self, file: &WeightsFile, stored: &str) -> Result<Tensor, ModelError> {
+    fn stored(&self, file: &WeightsFile, stored: &str, kind: Kind) -> Result<Tensor, ModelError> {
         let tensor = file.tensor(stored)?;
-        if !matches!(tensor.kind(), Kind::Float | Kind::Half | Kind::BFloat16) {
+        let usable: &[Kind] = if kind == Kind::Float { &[Kind::Float, Kind::Half, Kind::BFloat16] } else { &[kind] };
+        if !usable.contains(&tensor.kind()) {
             let found = file.info(stored).map_or(safetensors::Dtype::U8, |it| it.dtype);
             return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.into(), found });
         }
-        let convert = || tensor.f_to_kind(Kind::Float)?.f_to(self.device);
+        let convert = || tensor.f_to_kind(kind)?.f_to(self.device);
         convert().map_err(|source| ModelError::Tensor { name: stored.into(), source })
     }
 
-    fn filled(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, TchError> {
-        match fill {
-            Fill::Random => normal(self.seed, name, shape, self.initializer_range)?.f_to(self.device),
-            Fill::Zero => Tensor::f_zeros(shape, (Kind::Float, self.device)),
-            Fill::One => Tensor::f_ones(shape, (Kind::Float, self.device)),
-        }
+    fn filled(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
+        let Wanted { name, shape, kind, .. } = *wanted;
+        let made = match wanted.fill {
+            Fill::Random => normal(self.seed, name, shape, self.initializer_range).and_then(|it| it.f_to(self.device)),
+            Fill::Zero => Tensor::f_zeros(shape, (kind, self.device)),
+            Fill::One => Tensor::f_ones(shape, (kind, self.device)),
+        };
+        made.map_err(|source| ModelError::Tensor { name: name.into(), source })
     }
+}
+
+/// What a model asks for.
+struct Wanted<'b> {
+    part: Part,
+    name: &'b str,
+    shape: &'b [i64],
+    fill: Fill,
+    kind: Kind,
+    /// May be missing outside of the head too.
+    optional: bool,
 }
 
 /// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's generator
@@ -236,7 +274,24 @@ pub(crate) struct Names<'a> {
 
 impl Names<'_> {
     pub(crate) fn tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
-        self.loader.take(self.part, &format!("{}.{name}", self.path), shape, fill)
+        self.loader.parameter(self.part, &format!("{}.{name}", self.path), shape, fill)
+    }
+
+    /// A tensor that no gradient moves, fp32.
+    pub(crate) fn buffer(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+        self.listed_buffer(name, shape, fill, Kind::Float, false)
+    }
+
+    /// A whole number that no gradient moves; 0 where the checkpoint is from before there were such.
+    pub(crate) fn counter(&self, name: &str) -> Result<Tensor, ModelError> {
+        self.listed_buffer(name, &[], Fill::Zero, Kind::Int64, true)
+    }
+
+    fn listed_buffer(&self, name: &str, shape: &[i64], fill: Fill, kind: Kind, optional: bool) -> Result<Tensor, ModelError> {
+        let name = format!("{}.{name}", self.path);
+        let tensor = self.loader.take(&Wanted { part: self.part, name: &name, shape, fill, kind, optional })?;
+        self.loader.found.borrow_mut().buffers.push((self.part, name));
+        Ok(tensor)
     }
 
     /// As [`Names::tensor`], and listed among the norms.

@@ -2,8 +2,9 @@
 
 use crate::encoder::Encoder;
 use crate::error::ModelError;
+use crate::images::ImageFamily;
 use crate::load::{Catalogue, LoadReport};
-use crate::{bert, config::Config, distilbert, roberta};
+use crate::{bert, config::Config, distilbert, resnet, roberta};
 use std::collections::BTreeSet;
 use tch::{Device, TchError, Tensor};
 
@@ -26,6 +27,9 @@ pub(crate) type Build = fn(&Config, Catalogue, &BuildOptions) -> Result<(Encoder
 /// Every architecture. A new one is a file, and its line here.
 pub(crate) const ZOO: &[Family] = &[bert::FAMILY, roberta::FAMILY, distilbert::FAMILY];
 
+/// Those that look at images.
+pub(crate) const IMAGES: &[ImageFamily] = &[resnet::FAMILY];
+
 /// How a model is built from a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildOptions {
@@ -42,9 +46,9 @@ pub struct BuildOptions {
     pub keep_head: bool,
 }
 
-/// A model in memory. All is frozen until [`TextClassifier::set_trainable`].
-pub struct Model {
-    pub classifier: Box<dyn TextClassifier>,
+/// A model in memory. All is frozen until its `set_trainable`.
+pub struct Model<C: ?Sized = dyn TextClassifier> {
+    pub classifier: Box<C>,
     /// The model's own tensors (fp32, one storage with those it computes with), in the order of the data's way.
     pub tensors: Vec<(String, Tensor)>,
     pub report: LoadReport,
@@ -90,6 +94,9 @@ pub struct Parts {
     pub head: Vec<String>,
     /// Weights and biases of all norms; each also belongs to one of the above.
     pub norms: Vec<String>,
+    /// Statistics that no gradient moves (batch norm's), of embeddings, layers and head in turn; they belong to
+    /// none of the above. Those of a stage change only while something in it trains.
+    pub buffers: Vec<Vec<String>>,
 }
 
 /// A model that says which class a text belongs to.

@@ -79,6 +79,7 @@ mod tests {
             layers: (0..12).map(layer).collect(),
             head: vec!["classifier.weight".into(), "classifier.bias".into()],
             norms: (0..12).map(|k| layer(k)[1].clone()).collect(),
+            ..Parts::default()
         };
         let names = parts.embeddings.iter().chain(parts.layers.iter().flatten()).chain(&parts.head).cloned().collect();
         (parts, names)

@@ -20,8 +20,9 @@ fn trained(family: &str, options: &BuildOptions, names: impl Fn(&Parts) -> Vec<S
 fn parts_are_a_partition_of_the_tensors() {
     for family in FAMILIES {
         let model = build(family, &finished());
-        let Parts { embeddings, layers, head, norms } = model.classifier.parts();
+        let Parts { embeddings, layers, head, norms, buffers } = model.classifier.parts();
         assert_eq!(layers.len(), 2);
+        assert!(buffers.iter().all(Vec::is_empty));
         let stages: Vec<String> = [embeddings].into_iter().chain(layers).chain([head]).flatten().cloned().collect();
         assert_eq!(stages, model.tensors.iter().map(|it| it.0.clone()).collect::<Vec<_>>());
         assert_eq!(norms.len(), 2 + 2 * 2 * 2, "{norms:?}");

@@ -1,0 +1,194 @@
+//! What convolutional nets truly share: convolution, batch norm, both as one, and the head.
+//! Names and sizes are the families'.
+
+use crate::error::ModelError;
+use crate::images::Stage;
+use crate::layers::{Dropout, Linear};
+use crate::load::{Fill, Names};
+use crate::zoo::{BuildOptions, Pass};
+use tch::{TchError, Tensor};
+
+/// What stands around an image, so that stride 1 leaves its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// The same on all sides.
+    Even,
+    /// TensorFlow's: as little as the stride needs, more of it below and on the right.
+    Same,
+}
+
+/// A convolution in numbers; kernels are square.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub inputs: i64,
+    pub outputs: i64,
+    pub kernel: i64,
+    pub stride: i64,
+    pub groups: i64,
+    pub padding: Padding,
+}
+
+impl Shape {
+    /// Kernel 1, stride 1.
+    pub(crate) fn pointwise(inputs: i64, outputs: i64) -> Shape {
+        Shape { inputs, outputs, kernel: 1, stride: 1, groups: 1, padding: Padding::Even }
+    }
+}
+
+pub(crate) struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    shape: Shape,
+}
+
+impl Conv2d {
+    pub(crate) fn new(p: Names, shape: Shape) -> Result<Conv2d, ModelError> {
+        let Shape { inputs, outputs, kernel, groups, .. } = shape;
+        Ok(Conv2d { weight: p.tensor("weight", &[outputs, inputs / groups, kernel, kernel], Fill::Random)?, bias: None, shape })
+    }
+
+    pub(crate) fn with_bias(p: Names, shape: Shape) -> Result<Conv2d, ModelError> {
+        let bias = |p: &Names| p.tensor("bias", &[shape.outputs], Fill::Zero);
+        let conv = Conv2d::new(p.clone(), shape)?;
+        Ok(Conv2d { bias: Some(bias(&p)?), ..conv })
+    }
+
+    /// (batch, inputs, height, width) -> (batch, outputs, height / stride, width / stride)
+    pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        self.with(xs, &self.weight, self.bias.as_ref())
+    }
+
+    /// As [`Conv2d::forward`], with other numbers of the same shape.
+    fn with(&self, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let Shape { kernel, stride, groups, padding, .. } = self.shape;
+        let conv = |xs: &Tensor, padding: [i64; 2]| xs.f_conv2d(weight, bias, [stride, stride], padding, [1, 1], groups);
+        if padding == Padding::Even {
+            return conv(xs, [(kernel - 1) / 2; 2]);
+        }
+        let (_, _, height, width) = xs.size4()?;
+        let missing = |size: i64| (((size + stride - 1) / stride - 1) * stride + kernel - size).max(0);
+        let (rows, columns) = (missing(height), missing(width));
+        if rows % 2 == 0 && columns % 2 == 0 {
+            return conv(xs, [rows / 2, columns / 2]);
+        }
+        conv(&xs.f_constant_pad_nd([columns / 2, columns - columns / 2, rows / 2, rows - rows / 2])?, [0, 0])
+    }
+}
+
+/// Batch norm (Ioffe and Szegedy 2015), with statistics that move by `momentum` of what a batch has.
+pub(crate) struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    /// Counts the batches. Nothing here needs it; torch has it, so it is kept right.
+    num_batches_tracked: Tensor,
+    rule: NormRule,
+}
+
+/// What a family decides for all its batch norms.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormRule {
+    pub eps: f64,
+    pub momentum: f64,
+}
+
+impl NormRule {
+    /// torch's.
+    pub(crate) const TORCH: NormRule = NormRule { eps: 1e-5, momentum: 0.1 };
+}
+
+impl BatchNorm {
+    pub(crate) fn new(p: Names, width: i64, rule: NormRule) -> Result<BatchNorm, ModelError> {
+        Ok(BatchNorm {
+            weight: p.norm_tensor("weight", &[width], Fill::One)?,
+            bias: p.norm_tensor("bias", &[width], Fill::Zero)?,
+            running_mean: p.buffer("running_mean", &[width], Fill::Zero)?,
+            running_var: p.buffer("running_var", &[width], Fill::One)?,
+            num_batches_tracked: p.counter("num_batches_tracked")?,
+            rule,
+        })
+    }
+
+    /// With the statistics of the batch, which the running ones then move towards.
+    fn train(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().f_add_scalar_(1))?;
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        xs.f_batch_norm(weight, bias, Some(&self.running_mean), Some(&self.running_var), true, self.rule.momentum, self.rule.eps, false)
+    }
+
+    /// The norm by running statistics as `factor * x + offset`, for each channel.
+    fn affine(&self) -> Result<(Tensor, Tensor), TchError> {
+        let factor = self.running_var.f_add_scalar(self.rule.eps)?.f_rsqrt()?.f_mul(&self.weight)?;
+        let offset = self.bias.f_sub(&self.running_mean.f_mul(&factor)?)?;
+        Ok((factor, offset))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nonlinearity {
+    None,
+    Relu,
+    Relu6,
+    HardSwish,
+}
+
+impl Nonlinearity {
+    /// May write its result over what it is given.
+    pub(crate) fn apply(self, mut xs: Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Nonlinearity::None => Ok(xs),
+            Nonlinearity::Relu => xs.f_relu_(),
+            Nonlinearity::Relu6 => xs.f_relu6_(),
+            Nonlinearity::HardSwish => xs.f_hardswish(),
+        }
+    }
+}
+
+/// Convolution without bias, batch norm, nonlinearity.
+pub(crate) struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+    then: Nonlinearity,
+}
+
+impl ConvNorm {
+    pub(crate) fn new(conv: Names, norm: Names, shape: Shape, rule: NormRule, then: Nonlinearity) -> Result<ConvNorm, ModelError> {
+        Ok(ConvNorm { conv: Conv2d::new(conv, shape)?, norm: BatchNorm::new(norm, shape.outputs, rule)?, then })
+    }
+
+    pub(crate) fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        if pass.train {
+            return self.then.apply(self.norm.train(&self.conv.forward(xs)?)?);
+        }
+        // A norm that stands still is a part of the convolution: one pass over memory less.
+        let (weight, bias) = tch::no_grad(|| {
+            let (factor, offset) = self.norm.affine()?;
+            Ok::<_, TchError>((self.conv.weight.f_mul(&factor.f_view([-1, 1, 1, 1])?)?, offset))
+        })?;
+        self.then.apply(self.conv.with(xs, &weight, Some(&bias))?)
+    }
+}
+
+/// (batch, channels, height, width) -> (batch, channels): the mean over the image.
+pub(crate) fn pool(xs: &Tensor) -> Result<Tensor, TchError> {
+    xs.f_mean_dim([2i64, 3].as_slice(), false, None)
+}
+
+/// One linear map, behind dropout.
+pub(crate) struct Classifier {
+    dropout: Dropout,
+    linear: Linear,
+}
+
+impl Classifier {
+    pub(crate) fn new(p: Names, width: i64, options: &BuildOptions) -> Result<Classifier, ModelError> {
+        Ok(Classifier { dropout: Dropout::of_head(options.dropout.unwrap_or(0.0), 0), linear: Linear::new(p, width, options.classes)? })
+    }
+}
+
+impl Stage for Classifier {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        self.linear.forward(&self.dropout.forward(xs.shallow_clone(), pass)?)
+    }
+}
