@@ -8,6 +8,7 @@ mod bert; // the architectures, each along its checkpoint's own names
 mod checkpoint; // a folder -> what it says and where its tensors lie
 mod config; // config.json -> numbers that are usable; and the config of a finished model
 mod conv; // convolution, batch norm, and both as one
+mod dinov2;
 mod distilbert;
 mod encoder; // embeddings, blocks and head as one classifier; what freezing means for running it
 mod error;
@@ -17,6 +18,7 @@ mod layers; // linear, norm, dropout, attention: what several architectures trul
 mod load; // names of a checkpoint x names of a model -> tensors and a report
 mod resnet;
 mod roberta;
+mod vit; // also what dinov2 is built from
 mod weights; // safetensors files in and out
 mod zoo; // the table, and what every model can do
 

@@ -274,7 +274,7 @@ pub(crate) struct Names<'a> {
 
 impl Names<'_> {
     pub(crate) fn tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
-        self.loader.parameter(self.part, &format!("{}.{name}", self.path), shape, fill)
+        self.loader.parameter(self.part, &self.full(name), shape, fill)
     }
 
     /// A tensor that no gradient moves, fp32.
@@ -288,7 +288,7 @@ impl Names<'_> {
     }
 
     fn listed_buffer(&self, name: &str, shape: &[i64], fill: Fill, kind: Kind, optional: bool) -> Result<Tensor, ModelError> {
-        let name = format!("{}.{name}", self.path);
+        let name = self.full(name);
         let tensor = self.loader.take(&Wanted { part: self.part, name: &name, shape, fill, kind, optional })?;
         self.loader.found.borrow_mut().buffers.push((self.part, name));
         Ok(tensor)
@@ -297,8 +297,13 @@ impl Names<'_> {
     /// As [`Names::tensor`], and listed among the norms.
     pub(crate) fn norm_tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
         let tensor = self.tensor(name, shape, fill)?;
-        self.loader.found.borrow_mut().parts.norms.push(format!("{}.{name}", self.path));
+        self.loader.found.borrow_mut().parts.norms.push(self.full(name));
         Ok(tensor)
+    }
+
+    /// Of a tensor here. Those of timm's vision transformers may stand at the root.
+    fn full(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
     }
 }
 
@@ -306,9 +311,7 @@ impl<'a, T: ToString> Div<T> for &Names<'a> {
     type Output = Names<'a>;
 
     fn div(self, name: T) -> Names<'a> {
-        let name = name.to_string();
-        let path = if self.path.is_empty() { name } else { format!("{}.{name}", self.path) };
-        Names { loader: self.loader, part: self.part, path }
+        Names { loader: self.loader, part: self.part, path: self.full(&name.to_string()) }
     }
 }
 

@@ -43,8 +43,8 @@ def awake(model):
     return model.eval()  # no dropout
 
 
-def pixels(height, width):
-    return torch.randn(4, 3, height, width, generator=torch.Generator().manual_seed(height * width))
+def pixels(height, width, n=2):
+    return torch.randn(n, 3, height, width, generator=torch.Generator().manual_seed(height * width))
 
 
 def timm_names(model, folder):
@@ -70,7 +70,7 @@ def classifier(folder, model, save, logits, resized):
     """`resized` computes logits for images of another size than the config's."""
     awake(model)
     save(model, HERE / folder)
-    images, labels = pixels(SIDE, SIDE), torch.tensor([0, 2, 1, 1])
+    images, labels = pixels(SIDE, SIDE, 4), torch.tensor([0, 2, 1, 1])
     out = {"images": images, "labels": labels, "logits": logits(model, images)}
     for name, (height, width) in SIZES.items():
         out |= {f"{name}.images": pixels(height, width), f"{name}.logits": resized(model, pixels(height, width))}

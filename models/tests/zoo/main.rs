@@ -8,6 +8,7 @@ mod loading;
 mod minilm;
 mod parity;
 mod saving;
+mod vit;
 
 use finetuned_models::{BuildOptions, Checkpoint, Model, Tokens};
 use std::collections::BTreeMap;
