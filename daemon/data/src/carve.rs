@@ -1,8 +1,7 @@
-//! Takes validation and test out of the training examples where the drop has none: stratified by class, a
-//! pure function of (seed, order of the rows, texts), equal texts always on one side.
+//! Takes validation and test out of the training examples where the drop has none: stratified, a pure
+//! function of (seed, order of the rows, contents), equal contents always on one side.
 
-use crate::duplicates::Key;
-use crate::{Example, PerSplit};
+use crate::sample::{Key, PerSplit, Sample};
 use finetuned_job::scores::Split;
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,15 +11,15 @@ pub(crate) struct Fractions {
     pub(crate) test: f64,
 }
 
-/// Every class keeps an example in train; where it has enough different texts, each wanted split gets one too.
+/// Every stratum keeps an example in train; where it has enough different contents, each wanted split gets one too.
 /// `keys`: those of train.
-pub(crate) fn carve(examples: &mut PerSplit<Vec<Example>>, keys: &[Key], fractions: &Fractions, seed: u64) {
+pub(crate) fn carve<E: Sample>(examples: &mut PerSplit<Vec<E>>, keys: &[Key], fractions: &Fractions, seed: u64) {
     if fractions.validation <= 0.0 && fractions.test <= 0.0 {
         return;
     }
     let pool = std::mem::take(&mut examples.train);
     let mut places = vec![Split::Train; pool.len()];
-    for groups in groups_by_class(&pool, keys).into_values() {
+    for groups in groups_by_stratum(&pool, keys).into_values() {
         deal(groups, fractions, seed, &mut places);
     }
     for (example, place) in pool.into_iter().zip(places) {
@@ -28,26 +27,26 @@ pub(crate) fn carve(examples: &mut PerSplit<Vec<Example>>, keys: &[Key], fractio
     }
 }
 
-/// Rows of one text.
+/// Rows of one content.
 type Group = Vec<usize>;
 
-/// Groups by the label of their first row, in the order of first rows.
-fn groups_by_class(pool: &[Example], keys: &[Key]) -> BTreeMap<u32, Vec<Group>> {
-    let mut classes: BTreeMap<u32, Vec<Group>> = BTreeMap::new();
+/// Groups by the stratum of their first row, in the order of first rows.
+fn groups_by_stratum<E: Sample>(pool: &[E], keys: &[Key]) -> BTreeMap<u32, Vec<Group>> {
+    let mut strata: BTreeMap<u32, Vec<Group>> = BTreeMap::new();
     let mut known: HashMap<Key, (u32, usize)> = HashMap::new();
     for (row_idx, key) in keys.iter().copied().enumerate() {
-        let (label, group_idx) = *known.entry(key).or_insert_with(|| {
-            let label = pool[row_idx].label;
-            let groups = classes.entry(label).or_default();
+        let (stratum, group_idx) = *known.entry(key).or_insert_with(|| {
+            let stratum = pool[row_idx].stratum();
+            let groups = strata.entry(stratum).or_default();
             groups.push(Group::new());
-            (label, groups.len() - 1)
+            (stratum, groups.len() - 1)
         });
-        classes.entry(label).or_default()[group_idx].push(row_idx);
+        strata.entry(stratum).or_default()[group_idx].push(row_idx);
     }
-    classes
+    strata
 }
 
-/// Deals the groups of one class.
+/// Deals the groups of one stratum.
 fn deal(mut groups: Vec<Group>, fractions: &Fractions, seed: u64, places: &mut [Split]) {
     let rows: usize = groups.iter().map(Vec::len).sum();
     groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
@@ -82,7 +81,7 @@ fn shuffled(seed: u64, row_idx: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::duplicates;
+    use crate::{Example, duplicates};
 
     fn carved(mut it: PerSplit<Vec<Example>>, validation: f64, test: f64, seed: u64) -> PerSplit<Vec<Example>> {
         let keys = duplicates::keys(&it.train);

@@ -3,7 +3,7 @@
 //! refused with the lines that settle it.
 
 use crate::refusal;
-use crate::table::{Cell, Sample, Wanted};
+use crate::table::{Cell, Sample};
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ const TEXT_NAMES: &[&str] = &[
     "title",
 ];
 /// What people call the label, the surest first.
-const LABEL_NAMES: &[&str] = &[
+pub(crate) const LABEL_NAMES: &[&str] = &[
     "label",
     "labels",
     "class",
@@ -53,6 +53,13 @@ const LABEL_NAMES: &[&str] = &[
     "airline_sentiment",
     "coarse_label",
 ];
+/// Columns by index into [`Sample::columns`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) text: usize,
+    pub(crate) label: usize,
+}
+
 /// More classes than this are names, numbers or measurements, not classes.
 pub(crate) const CLASSES_MAX: usize = 1000;
 
@@ -90,7 +97,7 @@ pub(crate) fn choose(file: &str, sample: &Sample, text: Option<&str>, label: Opt
     if named_label.is_none() && !rivals.is_empty() {
         warnings.push(format!("{file}: `{}` was taken as the label, though `{}` could be one too", columns[label], rivals.join("`, `")));
     }
-    Ok(Wanted { text, label: Some(label) })
+    Ok(Wanted { text, label })
 }
 
 /// The texts to predict for.
@@ -114,15 +121,15 @@ fn is_label_name(name: &&str) -> bool {
     LABEL_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
-fn find(columns: &[String], name: &str) -> Option<usize> {
+pub(crate) fn find(columns: &[String], name: &str) -> Option<usize> {
     columns.iter().position(|it| it == name).or_else(|| columns.iter().position(|it| it.eq_ignore_ascii_case(name.trim())))
 }
 
-fn named(file: &str, columns: &[String], name: &str) -> Result<usize, Failure> {
+pub(crate) fn named(file: &str, columns: &[String], name: &str) -> Result<usize, Failure> {
     find(columns, name).ok_or_else(|| refusal::data(format!("{file} has no column `{name}`; its columns are {}", refusal::list(columns))))
 }
 
-fn usual(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usize> {
+pub(crate) fn usual(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usize> {
     names.iter().find_map(|name| columns.iter().enumerate().position(|(idx, it)| Some(idx) != taken && it.eq_ignore_ascii_case(name)))
 }
 
@@ -151,11 +158,11 @@ fn shown(cell: &Cell) -> Option<String> {
         Cell::Integer(it) => Some(it.to_string()),
         Cell::Bool(it) => Some(it.to_string()),
         Cell::Fraction(it) => Some(it.to_string()),
-        Cell::Missing | Cell::Other(_) => None,
+        Cell::Missing | Cell::Bytes(_) | Cell::List(_) | Cell::Picture(_) | Cell::Other(_) => None,
     }
 }
 
-fn unique(file: &str, columns: &[String], idx: usize) -> Result<(), Failure> {
+pub(crate) fn unique(file: &str, columns: &[String], idx: usize) -> Result<(), Failure> {
     match columns.iter().filter(|it| **it == columns[idx]).count() {
         1 => Ok(()),
         n => Err(refusal::data(format!("{file} has {n} columns called `{}`", columns[idx])).with_cure("give each column its own name")),

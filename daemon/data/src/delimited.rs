@@ -5,7 +5,7 @@ use crate::inflate::Count;
 use crate::quarantine::Reason;
 use crate::refusal;
 use crate::source::ROW_BYTES_MAX;
-use crate::table::{Cell, Cells, Format, Row, SAMPLE_ROWS, Sample, Wanted};
+use crate::table::{Cell, Format, Row, SAMPLE_ROWS, Sample};
 use csv::{ReaderBuilder, StringRecord};
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
@@ -93,7 +93,7 @@ pub(crate) fn rows(
     text: impl Read,
     row_left: &Count,
     dialect: &Dialect,
-    wanted: Wanted,
+    wanted: &[usize],
     each: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut reader = dialect.reader(text);
@@ -114,12 +114,12 @@ pub(crate) fn rows(
     }
 }
 
-fn cells(record: &StringRecord, dialect: &Dialect, wanted: Wanted) -> Result<Cells, Reason> {
+fn cells(record: &StringRecord, dialect: &Dialect, wanted: &[usize]) -> Result<Vec<Cell>, Reason> {
     if record.len() != dialect.fields {
         return Err(Reason::Fields { found: record.len(), header: dialect.fields });
     }
-    let cell = |idx: usize| record.get(idx).map_or(Cell::Missing, |it| Cell::Text(it.to_string()));
-    Ok(Cells { text: cell(wanted.text), label: wanted.label.map_or(Cell::Missing, cell) })
+    let cell = |idx: &usize| record.get(*idx).map_or(Cell::Missing, |it| Cell::Text(it.to_string()));
+    Ok(wanted.iter().map(cell).collect())
 }
 
 /// `line`: where the row begins.

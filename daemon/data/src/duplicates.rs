@@ -1,28 +1,18 @@
-//! Counts equal texts, and takes out of training what stands in validation or test too (out of validation,
-//! what stands in test): a model must not be judged by what it has learnt by heart.
-//!
-//! Equal means equal after trimming; texts are compared by 128 bits of blake3.
+//! Counts equal texts and equal pictures, and takes out of training what stands in validation or test too (out
+//! of validation, what stands in test): a model must not be judged by what it has learnt by heart.
 
-use crate::{Example, PerSplit};
+use crate::sample::{Key, PerSplit, Sample};
 use finetuned_job::data::Duplicates;
 use finetuned_job::scores::Split;
 use std::collections::{HashMap, HashSet};
 
-/// Stands for a text.
-pub(crate) type Key = u128;
-
 /// One key for each example, in the same order.
-pub(crate) fn keys(examples: &[Example]) -> Vec<Key> {
-    let key = |it: &Example| {
-        let mut first = [0; 16];
-        first.copy_from_slice(&blake3::hash(it.text.as_bytes()).as_bytes()[..16]);
-        Key::from_le_bytes(first)
-    };
-    examples.iter().map(key).collect()
+pub(crate) fn keys<E: Sample>(examples: &[E]) -> Vec<Key> {
+    examples.iter().map(E::key).collect()
 }
 
 /// Removes the leaked examples and counts everything; also the keys of what is left of train.
-pub(crate) fn take_out(examples: &mut PerSplit<Vec<Example>>) -> (Duplicates, Vec<Key>) {
+pub(crate) fn take_out<E: Sample>(examples: &mut PerSplit<Vec<E>>) -> (Duplicates, Vec<Key>) {
     let mut keys = PerSplit { train: keys(&examples.train), validation: keys(&examples.validation), test: keys(&examples.test) };
     let conflicting_labels = conflicting_labels(examples, &keys);
     let mut judged: HashSet<Key> = keys.test.iter().copied().collect();
@@ -35,13 +25,13 @@ pub(crate) fn take_out(examples: &mut PerSplit<Vec<Example>>) -> (Duplicates, Ve
     (Duplicates { within_splits, conflicting_labels, leaked_dropped, leaked_validation_dropped }, keys.train)
 }
 
-/// Texts that stand under two labels or more.
-fn conflicting_labels(examples: &PerSplit<Vec<Example>>, keys: &PerSplit<Vec<Key>>) -> u64 {
-    let mut labels: HashMap<Key, u32> = HashMap::new();
+/// Contents that stand under two labels or more.
+fn conflicting_labels<E: Sample>(examples: &PerSplit<Vec<E>>, keys: &PerSplit<Vec<Key>>) -> u64 {
+    let mut first: HashMap<Key, &E> = HashMap::new();
     let mut conflicting: HashSet<Key> = HashSet::new();
     for split in Split::ALL {
         for (example, key) in examples.of(split).iter().zip(keys.of(split)) {
-            if *labels.entry(*key).or_insert(example.label) != example.label {
+            if !first.entry(*key).or_insert(example).same_answer(example) {
                 conflicting.insert(*key);
             }
         }
@@ -49,7 +39,7 @@ fn conflicting_labels(examples: &PerSplit<Vec<Example>>, keys: &PerSplit<Vec<Key
     conflicting.len() as u64
 }
 
-fn retain_outside(examples: &mut Vec<Example>, keys: &mut Vec<Key>, outside: &HashSet<Key>) -> u64 {
+fn retain_outside<E>(examples: &mut Vec<E>, keys: &mut Vec<Key>, outside: &HashSet<Key>) -> u64 {
     if outside.is_empty() {
         return 0;
     }

@@ -1,14 +1,13 @@
 //! Takes rows as they are read and keeps what can be used: the text once, the label as a number, and where
 //! both stood.
 
-use crate::columns::CLASSES_MAX;
+use crate::Example;
+use crate::classes::Classes;
 use crate::quarantine::{Reason, Ward};
-use crate::refusal;
+use crate::sample::PerSplit;
 use crate::table::Cell;
-use crate::{Example, PerSplit};
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
-use std::collections::HashMap;
 
 /// Where a row stands.
 #[derive(Clone, Copy)]
@@ -27,14 +26,12 @@ pub(crate) struct Gather {
     pub(crate) rows: u64,
     pub(crate) empty_texts: u64,
     pub(crate) examples: PerSplit<Vec<Example>>,
-    /// In the order of their first appearance.
-    pub(crate) classes: Vec<String>,
-    numbers: HashMap<String, u32>,
+    pub(crate) classes: Classes,
 }
 
 impl Gather {
     pub(crate) fn new(ward: Ward) -> Gather {
-        Gather { ward, rows: 0, empty_texts: 0, examples: PerSplit::default(), classes: Vec::new(), numbers: HashMap::new() }
+        Gather { ward, rows: 0, empty_texts: 0, examples: PerSplit::default(), classes: Classes::default() }
     }
 
     /// Whether the row was kept. `nth`: what the example remembers as its line.
@@ -49,45 +46,20 @@ impl Gather {
                 return Ok(false);
             }
         };
-        let label = self.number(label, at.name)?;
+        let label = self.classes.number(label, at.name)?;
         self.examples.of_mut(at.split).push(Example { text, label, file: at.file, line: nth });
         Ok(true)
     }
 
-    fn number(&mut self, label: String, file: &str) -> Result<u32, Failure> {
-        if let Some(number) = self.numbers.get(&label) {
-            return Ok(*number);
-        }
-        if self.classes.len() == CLASSES_MAX {
-            let values: Vec<&str> = self.classes.iter().take(3).map(String::as_str).collect();
-            let message = format!("{file}: the label has more than {CLASSES_MAX} different values ({}, …)", values.join(", "));
-            return Err(refusal::data(message).with_cure("it looks like a number, a name or a text: name the right label column in the recipe"));
-        }
-        let number = self.classes.len() as u32;
-        self.classes.push(label.clone());
-        self.numbers.insert(label, number);
-        Ok(number)
-    }
-
-    /// Class names in their final order, by number if all are integers, else by their letters; the examples
-    /// are renumbered accordingly.
-    pub(crate) fn order_classes(&mut self) {
-        let mut order: Vec<u32> = (0..self.classes.len() as u32).collect();
-        let integers: Option<Vec<i128>> = self.classes.iter().map(|it| it.parse().ok()).collect();
-        match integers {
-            Some(integers) => order.sort_by_key(|it| (integers[*it as usize], *it)),
-            None => order.sort_by(|a, b| self.classes[*a as usize].cmp(&self.classes[*b as usize])),
-        }
-        let mut renumbered = vec![0; order.len()];
-        for (new, old) in order.iter().enumerate() {
-            renumbered[*old as usize] = new as u32;
-        }
-        self.classes = order.iter().map(|it| std::mem::take(&mut self.classes[*it as usize])).collect();
+    /// Class names in their final order; the examples are renumbered accordingly.
+    pub(crate) fn order_classes(&mut self) -> Vec<String> {
+        let (names, renumbered) = std::mem::take(&mut self.classes).ordered();
         for split in Split::ALL {
             for example in self.examples.of_mut(split) {
                 example.label = renumbered[example.label as usize];
             }
         }
+        names
     }
 }
 
@@ -102,6 +74,12 @@ fn text_of(cell: Cell) -> Result<Box<str>, Reason> {
         Cell::Integer(it) => Ok(it.to_string().into()),
         Cell::Bool(_) => Err(Reason::TextIs("true or false")),
         Cell::Fraction(_) => Err(Reason::TextIs("a number")),
+        Cell::Bytes(it) => match String::from_utf8(it) {
+            Ok(it) => text_of(Cell::Text(it)),
+            Err(_) => Err(Reason::TextIs("binary")),
+        },
+        Cell::List(_) => Err(Reason::TextIs("a list")),
+        Cell::Picture(_) => Err(Reason::TextIs("a picture")),
         Cell::Other(what) => Err(Reason::TextIs(what)),
     }
 }
@@ -115,7 +93,7 @@ pub(crate) fn text_or_empty(cell: Cell) -> Result<String, Reason> {
     }
 }
 
-fn label_of(cell: Cell) -> Result<String, Reason> {
+pub(crate) fn label_of(cell: Cell) -> Result<String, Reason> {
     /// Integers above this are not exact in a double.
     const EXACT_MAX: f64 = (1_u64 << 53) as f64;
     match cell {
@@ -132,6 +110,12 @@ fn label_of(cell: Cell) -> Result<String, Reason> {
         // pandas turns integers into doubles where a column has gaps.
         Cell::Fraction(it) if it.fract() == 0.0 && it.abs() < EXACT_MAX => Ok((it as i64).to_string()),
         Cell::Fraction(it) => Err(Reason::LabelIsFraction(it)),
+        Cell::Bytes(it) => match String::from_utf8(it) {
+            Ok(it) => label_of(Cell::Text(it)),
+            Err(_) => Err(Reason::LabelIs("binary")),
+        },
+        Cell::List(_) => Err(Reason::LabelIs("a list")),
+        Cell::Picture(_) => Err(Reason::LabelIs("a picture")),
         Cell::Other(what) => Err(Reason::LabelIs(what)),
     }
 }

@@ -5,7 +5,7 @@ use crate::gather;
 use crate::inflate::Count;
 use crate::inventory::Kind;
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
-use crate::table::{Format, Table, Wanted};
+use crate::table::{Cell, Format, Table};
 use crate::{columns, encoding, refusal};
 use finetuned_job::outcome::Failure;
 use std::io::{BufRead, BufReader, Read};
@@ -54,7 +54,7 @@ fn file(path: &Path, name: &str, text_column: Option<&str>, found: &mut Vec<Pred
     match Kind::of(&path.file_name().unwrap_or_default().to_string_lossy()) {
         Kind::Table(format) => table(path, name, format, text_column, found),
         Kind::Archive => Err(refusal::data(format!("{name} is an archive")).with_cure("unpack it first")),
-        Kind::Text | Kind::Companion | Kind::Unknown => text_file(path, name, found),
+        Kind::Text | Kind::Picture | Kind::Idx | Kind::Companion | Kind::Unknown => text_file(path, name, found),
     }
 }
 
@@ -89,9 +89,12 @@ fn table(path: &Path, name: &str, format: Format, text_column: Option<&str>, fou
     let named: Vec<&str> = text_column.into_iter().collect();
     let table = Table::open(path, name, format, &named)?;
     let text = columns::choose_text(name, &table.sample, text_column)?;
-    table.rows(Wanted { text, label: None }, &Count::default(), &mut |row| {
+    table.rows(&[text], &Count::default(), &mut |row| {
         let origin = format!("{name} line {}", row.line);
-        let text = row.cells.and_then(|it| gather::text_or_empty(it.text)).map_err(|why| refusal::data(format!("{origin}: {why}")))?;
+        let text = row
+            .cells
+            .and_then(|mut it| gather::text_or_empty(it.pop().unwrap_or(Cell::Missing)))
+            .map_err(|why| refusal::data(format!("{origin}: {why}")))?;
         found.push(PredictInput { text, origin });
         Ok(())
     })

@@ -1,9 +1,10 @@
-//! Lists a drop: which files are tables, which are texts, which are none of either. Follows no link, opens no
+//! Lists a drop: which files are tables, texts, pictures, which are none of these. Follows no link, opens no
 //! file, decides nothing about splits.
 
 use crate::refusal;
 use crate::table::Format;
 use finetuned_job::outcome::Failure;
+use std::collections::HashSet;
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -34,11 +35,15 @@ const COMPANIONS: &[&str] = &[
     "state",
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) tables: Vec<TableFile>,
-    pub(crate) texts: Vec<TextFile>,
+    pub(crate) texts: Vec<SingleFile>,
+    pub(crate) pictures: Vec<SingleFile>,
+    pub(crate) idx: Vec<SingleFile>,
     pub(crate) archives: Vec<PathBuf>,
+    /// Names of symbolic links, which lead nowhere.
+    pub(crate) links: HashSet<String>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -50,8 +55,9 @@ pub(crate) struct TableFile {
     pub(crate) format: Format,
 }
 
+/// A text, a picture, an IDX file.
 #[derive(Debug)]
-pub(crate) struct TextFile {
+pub(crate) struct SingleFile {
     pub(crate) path: PathBuf,
     pub(crate) name: String,
 }
@@ -61,6 +67,8 @@ pub(crate) struct TextFile {
 pub(crate) enum Kind {
     Table(Format),
     Text,
+    Picture,
+    Idx,
     Archive,
     /// A companion of data, or hidden: nobody needs to hear of it.
     Companion,
@@ -68,13 +76,22 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Of files and of folders; `name` in lower case.
+    fn is_hidden(name: &str) -> bool {
+        name.starts_with('.') || name.starts_with("__macosx") || name.ends_with('~')
+    }
+
     pub(crate) fn of(name: &str) -> Kind {
         let name = name.to_ascii_lowercase();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-        if name.starts_with('.') || name.starts_with("__macosx") || name.ends_with('~') || is_companion(stem, extension) {
+        if Kind::is_hidden(&name) || is_companion(stem, extension) {
             return Kind::Companion;
         }
+        let idx = |name: &str| name.ends_with("-ubyte") || name.ends_with(".idx");
         match extension {
+            _ if idx(&name) => Kind::Idx,
+            "gz" | "zst" if idx(stem) => Kind::Idx,
+            _ if PICTURE_EXTENSIONS.contains(&extension) => Kind::Picture,
             "txt" => Kind::Text,
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
             "gz" | "zst" => match stem.rsplit_once('.') {
@@ -91,15 +108,20 @@ impl Kind {
     }
 }
 
+/// Extensions of what is decoded, and of pictures that are not and deserve a sentence; all in lower case.
+pub(crate) const PICTURE_EXTENSIONS: &[&str] = &[
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
+];
+
 fn is_companion(stem: &str, extension: &str) -> bool {
     // A table may well be called state.csv.
-    let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet");
+    let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet") || PICTURE_EXTENSIONS.contains(&extension);
     !data && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
 }
 
 /// Everything below `root`, sorted by name.
 pub(crate) fn take(root: &Path) -> Result<Inventory, Failure> {
-    let mut found = Inventory { tables: Vec::new(), texts: Vec::new(), archives: Vec::new(), warnings: Vec::new() };
+    let mut found = Inventory::default();
     let mut walk = Walk { entries: 0, ignored: 0, found: &mut found };
     walk.folder(root, "", 0)?;
     if 0 < walk.ignored {
@@ -142,11 +164,14 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, path: PathBuf, name: String, file_type: FileType, depth: usize) -> Result<(), Failure> {
-        let kind = Kind::of(name.rsplit('/').next().unwrap_or(&name));
-        if kind == Kind::Companion {
+        let own_name = name.rsplit('/').next().unwrap_or(&name);
+        let kind = Kind::of(own_name);
+        // A folder called `license` or `desktop` may well be a class.
+        if Kind::is_hidden(&own_name.to_ascii_lowercase()) || (kind == Kind::Companion && !file_type.is_dir()) {
             return Ok(());
         }
         if file_type.is_symlink() {
+            self.found.links.insert(name.clone());
             self.ignore(format!("{name} is a symbolic link and was not followed"));
         } else if file_type.is_dir() {
             self.folder(&path, &format!("{name}/"), depth + 1)?;
@@ -155,7 +180,9 @@ impl Walk<'_> {
         } else {
             match kind {
                 Kind::Table(format) => self.found.tables.push(TableFile { path, name, format }),
-                Kind::Text => self.found.texts.push(TextFile { path, name }),
+                Kind::Text => self.found.texts.push(SingleFile { path, name }),
+                Kind::Picture => self.found.pictures.push(SingleFile { path, name }),
+                Kind::Idx => self.found.idx.push(SingleFile { path, name }),
                 Kind::Archive => self.found.archives.push(path),
                 Kind::Companion | Kind::Unknown => self.ignore(format!("{name} is no data that finetuned reads and was ignored")),
             }
@@ -196,6 +223,12 @@ mod tests {
             (".ready", Kind::Companion),
             ("Thumbs.db", Kind::Companion),
             ("model.bin", Kind::Unknown),
+            ("IMG_1.JPG", Kind::Picture),
+            ("license_plate.jpeg", Kind::Picture),
+            ("readme.png", Kind::Picture),
+            ("._IMG_1.jpg", Kind::Companion),
+            ("train-images-idx3-ubyte.gz", Kind::Idx),
+            ("t10k-labels.idx1-ubyte", Kind::Idx),
         ];
         for (name, kind) in cases {
             assert_eq!(Kind::of(name), kind, "{name}");

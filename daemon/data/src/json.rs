@@ -4,7 +4,7 @@ use crate::inflate::Count;
 use crate::quarantine::Reason;
 use crate::refusal;
 use crate::source::ROW_BYTES_MAX;
-use crate::table::{Cell, Cells, Row, SAMPLE_ROWS, Sample, Wanted};
+use crate::table::{Cell, Row, SAMPLE_ROWS, Sample};
 use finetuned_job::outcome::Failure;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -36,24 +36,29 @@ pub(crate) fn sample(text: &str, array: bool) -> Sample {
 }
 
 fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
-    match object.remove(name) {
-        None | Some(Value::Null) => Cell::Missing,
-        Some(Value::String(it)) => Cell::Text(it),
-        Some(Value::Bool(it)) => Cell::Bool(it),
-        Some(Value::Number(it)) => match it.as_i128() {
+    object.remove(name).map_or(Cell::Missing, cell)
+}
+
+/// Nesting is bounded by the parser.
+fn cell(value: Value) -> Cell {
+    match value {
+        Value::Null => Cell::Missing,
+        Value::String(it) => Cell::Text(it),
+        Value::Bool(it) => Cell::Bool(it),
+        Value::Number(it) => match it.as_i128() {
             Some(it) => Cell::Integer(it),
             None => Cell::Fraction(it.as_f64().unwrap_or(f64::NAN)),
         },
-        Some(Value::Array(_)) => Cell::Other("a list"),
-        Some(Value::Object(_)) => Cell::Other("an object"),
+        Value::Array(it) => Cell::List(it.into_iter().map(cell).collect()),
+        Value::Object(_) => Cell::Other("an object"),
     }
 }
 
-fn cells(value: Result<Value, serde_json::Error>, columns: &[String], wanted: Wanted) -> Result<Cells, Reason> {
+fn cells(value: Result<Value, serde_json::Error>, columns: &[String], wanted: &[usize]) -> Result<Vec<Cell>, Reason> {
     match value {
         Ok(Value::Object(mut object)) => {
-            let mut cell = |idx: usize| columns.get(idx).map_or(Cell::Missing, |name| take(&mut object, name));
-            Ok(Cells { text: cell(wanted.text), label: wanted.label.map_or(Cell::Missing, cell) })
+            let cell = |idx: &usize| columns.get(*idx).map_or(Cell::Missing, |name| take(&mut object, name));
+            Ok(wanted.iter().map(cell).collect())
         }
         Ok(_) => Err(Reason::NotAnObject),
         Err(err) => {
@@ -69,7 +74,7 @@ pub(crate) fn line_rows(
     text: impl Read,
     row_left: &Count,
     columns: &[String],
-    wanted: Wanted,
+    wanted: &[usize],
     each: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut reader = BufReader::with_capacity(1 << 16, text);
@@ -93,7 +98,7 @@ pub(crate) fn array_rows(
     text: impl Read,
     row_left: &Count,
     columns: &[String],
-    wanted: Wanted,
+    wanted: &[usize],
     each: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut reader = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 16, text));

@@ -3,11 +3,13 @@
 //!
 //! The words for splits are those of the Hugging Face datasets library.
 
-use crate::inventory::{Inventory, TableFile, TextFile};
+use crate::inventory::{Inventory, SingleFile, TableFile};
 use crate::refusal;
+use crate::table::Format;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 const WORDS: &[(&str, Split)] = &[
     ("train", Split::Train),
@@ -28,30 +30,25 @@ pub(crate) enum Layout {
     Folders(Vec<ClassFolder>),
 }
 
-/// All texts of one class in one split.
+/// All texts or pictures of one class in one split.
 #[derive(Debug)]
 pub(crate) struct ClassFolder {
     pub(crate) class: String,
     pub(crate) split: Option<Split>,
     /// Relative to the drop.
     pub(crate) name: String,
-    pub(crate) files: Vec<TextFile>,
+    pub(crate) files: Vec<SingleFile>,
 }
 
 pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result<Layout, Failure> {
-    let Inventory { mut tables, texts, archives, warnings: mut found } = inventory;
+    let Inventory { mut tables, texts, pictures, archives, warnings: mut found, .. } = inventory;
     warnings.append(&mut found);
-    for archive in archives {
-        let name = archive.file_name().unwrap_or_default().to_string_lossy();
-        warnings.push(format!("{name} is an archive inside the drop and was not unpacked"));
+    warn_of_archives(&archives, warnings);
+    if let Some(first) = pictures.first() {
+        warnings.push(format!("pictures ignored beside texts: {} (first: {})", pictures.len(), first.name));
     }
-    // A .json beside other tables is nearly always a description of them.
-    if tables.iter().any(|it| it.format != crate::table::Format::Json) {
-        let (json, rest): (Vec<_>, Vec<_>) = tables.into_iter().partition(|it| it.format == crate::table::Format::Json);
-        warnings.extend(json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)));
-        tables = rest;
-    }
-    let in_folders: Vec<&TextFile> = texts.iter().filter(|it| !class_parts(&it.name).is_empty()).collect();
+    tables = without_descriptions(tables, warnings);
+    let in_folders: Vec<&SingleFile> = texts.iter().filter(|it| !class_parts(&it.name).is_empty()).collect();
     match (tables.is_empty(), in_folders.first()) {
         (false, Some(text)) => Err(refusal::data(format!("the drop holds tables ({}) and folders of texts ({}) at once", tables[0].name, text.name))
             .with_cure("drop each data set by itself")),
@@ -59,9 +56,26 @@ pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result
             warnings.extend(texts.iter().map(|it| format!("{} is no table and in no class folder, and was ignored", it.name)));
             split_tables(tables).map(Layout::Tables)
         }
-        (true, _) if !texts.is_empty() => class_folders(texts, warnings).map(Layout::Folders),
+        (true, _) if !texts.is_empty() => class_folders(texts, &TEXTS, warnings).map(Layout::Folders),
         (true, _) => Err(nothing(warnings)),
     }
+}
+
+pub(crate) fn warn_of_archives(archives: &[PathBuf], warnings: &mut Vec<String>) {
+    for archive in archives {
+        let name = archive.file_name().unwrap_or_default().to_string_lossy();
+        warnings.push(format!("{name} is an archive inside the drop and was not unpacked"));
+    }
+}
+
+/// A .json beside other tables is nearly always a description of them.
+pub(crate) fn without_descriptions(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
+    if tables.iter().all(|it| it.format == Format::Json) {
+        return tables;
+    }
+    let (json, rest): (Vec<_>, Vec<_>) = tables.into_iter().partition(|it| it.format == Format::Json);
+    warnings.extend(json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)));
+    rest
 }
 
 fn nothing(warnings: &[String]) -> Failure {
@@ -73,7 +87,7 @@ fn nothing(warnings: &[String]) -> Failure {
 }
 
 /// The split that one part of a path names, when it names exactly one.
-fn split_of(part: &str) -> Option<Split> {
+pub(crate) fn split_of(part: &str) -> Option<Split> {
     let part = part.to_ascii_lowercase();
     let words = part.split(|c: char| !c.is_ascii_alphabetic());
     let mut named: Vec<Split> = words.filter_map(|word| WORDS.iter().find(|it| it.0 == word).map(|it| it.1)).collect();
@@ -90,7 +104,7 @@ fn split_of_path(name: &str) -> Option<Split> {
     name.rsplit('/').find_map(split_of)
 }
 
-fn split_tables(tables: Vec<TableFile>) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
+pub(crate) fn split_tables(tables: Vec<TableFile>) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
     let mut tables: Vec<_> = tables.into_iter().map(|it| (split_of_path(&it.name), it)).map(|(split, it)| (it, split)).collect();
     // One table is the whole data set, whatever it is called.
     if let [(_, split)] = &mut tables[..] {
@@ -109,11 +123,11 @@ fn split_tables(tables: Vec<TableFile>) -> Result<Vec<(TableFile, Option<Split>)
     Ok(tables)
 }
 
-fn no_train(named: &str) -> Failure {
+pub(crate) fn no_train(named: &str) -> Failure {
     refusal::data(format!("{named} is there, but no train split")).with_cure("add the training data under a name with `train` in it")
 }
 
-/// Parts of a text's path that can name a class: its folders, without a leading split.
+/// Parts of a file's path that can name a class: its folders, without a leading split.
 fn class_parts(name: &str) -> Vec<&str> {
     let mut folders: Vec<&str> = name.split('/').collect();
     folders.pop();
@@ -124,32 +138,52 @@ fn class_parts(name: &str) -> Vec<&str> {
 }
 
 /// A folder is a split only when it is called nothing else.
-fn is_split_folder(name: &str) -> bool {
+pub(crate) fn is_split_folder(name: &str) -> bool {
     WORDS.iter().any(|it| it.0.eq_ignore_ascii_case(name))
 }
 
-fn class_folders(texts: Vec<TextFile>, warnings: &mut Vec<String>) -> Result<Vec<ClassFolder>, Failure> {
-    // `train/` beside `car/` and `plane/`, with texts directly in it, is a class.
-    let first = |it: &TextFile| it.name.split('/').next().map(str::to_string).unwrap_or_default();
+/// How folders name classes.
+pub(crate) struct FolderRule {
+    /// Of a file's folders, without the split, the one that names the class.
+    pub(crate) class: fn(&[&str]) -> usize,
+    /// Where the files lie in no class folders.
+    pub(crate) none: (&'static str, &'static str),
+}
+
+/// The outermost folder, and whatever lies in folders below it belongs to it.
+const TEXTS: FolderRule = FolderRule {
+    class: |_| 0,
+    none: (
+        "the drop's .txt files lie in no class folders",
+        "put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv",
+    ),
+};
+
+pub(crate) fn class_folders(texts: Vec<SingleFile>, rule: &FolderRule, warnings: &mut Vec<String>) -> Result<Vec<ClassFolder>, Failure> {
+    // `train/` beside `car/` and `plane/`, with files directly in it, is a class.
+    let first = |it: &SingleFile| it.name.split('/').next().map(str::to_string).unwrap_or_default();
     let splits_hold_classes = texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty());
-    let mut folders: BTreeMap<(Option<Split>, String), ClassFolder> = BTreeMap::new();
+    let mut folders: BTreeMap<(Option<Split>, String, String), ClassFolder> = BTreeMap::new();
+    let mut homeless = Vec::new();
     for text in texts {
         let parts: Vec<&str> = text.name.split('/').collect();
         let split = if splits_hold_classes && is_split_folder(parts[0]) { split_of(parts[0]) } else { None };
-        let class_idx = usize::from(split.is_some());
-        if parts.len() < class_idx + 2 {
-            warnings.push(format!("{} lies in no class folder and was ignored", text.name));
+        let first_idx = usize::from(split.is_some());
+        let folders_of_it = &parts[first_idx..parts.len() - 1];
+        if folders_of_it.is_empty() {
+            homeless.push(text.name);
             continue;
         }
+        let class_idx = first_idx + (rule.class)(folders_of_it);
         let class = parts[class_idx].trim().to_string();
         let name = format!("{}/", parts[..=class_idx].join("/"));
-        let folder = folders.entry((split, class.clone())).or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
+        let folder = folders.entry((split, class.clone(), name.clone())).or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
         folder.files.push(text);
     }
     if folders.is_empty() {
-        return Err(refusal::data("the drop's .txt files lie in no class folders")
-            .with_cure("put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv"));
+        return Err(refusal::data(rule.none.0).with_cure(rule.none.1));
     }
+    warn_of_homeless(&homeless, warnings);
     let split_folder = folders.values().find(|it| it.split.is_some());
     let plain_folder = folders.values().find(|it| it.split.is_none());
     if let (Some(split), Some(plain)) = (split_folder, plain_folder) {
@@ -160,6 +194,17 @@ fn class_folders(texts: Vec<TextFile>, warnings: &mut Vec<String>) -> Result<Vec
         return Err(no_train(&split.name));
     }
     Ok(folders.into_values().collect())
+}
+
+fn warn_of_homeless(names: &[String], warnings: &mut Vec<String>) {
+    /// More of them are one sentence.
+    const NAMED_MAX: usize = 10;
+    match names {
+        [first, ..] if NAMED_MAX < names.len() => {
+            warnings.push(format!("files that lie in no class folder and were ignored: {} (first: {first})", names.len()));
+        }
+        _ => warnings.extend(names.iter().map(|it| format!("{it} lies in no class folder and was ignored"))),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A drop -> examples: unpacks archives, finds the recipe, reads tables and folders of texts, and reports
+//! A drop -> examples: unpacks archives, finds the recipe, reads tables and folders of texts or pictures, and reports
 //! what a person should know before anything is trained on them.
 //!
 //! Invariant: this crate decodes files of strangers, so all of it is safe Rust, and it knows no tensor, no
@@ -8,6 +8,7 @@
 
 mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
 mod carve; // train -> train, validation, test
+mod classes; // labels -> numbers
 mod columns; // which column is text, which label
 mod delimited; // CSV, TSV
 mod duplicates;
@@ -17,12 +18,15 @@ mod inflate; // .gz and .zst
 mod inputs; // what `predict` is given
 mod inventory; // a folder -> its files
 mod json; // JSON Lines, JSON
+mod judging; // what can be learnt, and judged
 mod layout; // files -> splits and classes
 mod opened; // a drop -> a folder and its recipe
 mod parquet_table;
+mod pictures; // the same way for pictures
 mod quarantine; // rows that can't be used
 mod reading; // all of it in order
 mod refusal;
+mod sample; // what both kinds of examples have in common
 mod signature; // what a file is that is no text
 mod source; // one file, watched while it is read
 mod table; // one file of rows
@@ -30,15 +34,19 @@ mod text_folder; // how to say no
 
 pub use inputs::{PredictInput, inputs};
 pub use opened::{Opened, open};
+pub use pictures::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, ImageRequest, Pictures, Target};
 
 use finetuned_job::data::DataReport;
 use finetuned_job::event::Phase;
-use finetuned_job::scores::Split;
+use sample::{Key, Sample};
 
 /// Told how far a stage is, in bytes: done, and total where it is known.
 pub type Progress<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
 
-/// The usable examples of a drop. Train is not empty, and has two examples of every class at least before
+/// Bytes between two words of progress.
+const TOLD_BYTES: u64 = 1 << 20;
+
+/// The usable texts of a drop. Train is not empty, and has two examples of every class at least before
 /// validation and test are carved from it, one after; validation or test is not empty.
 #[derive(Debug)]
 pub struct Dataset {
@@ -65,27 +73,22 @@ pub struct Example {
     pub line: u64,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct PerSplit<T> {
-    pub(crate) train: T,
-    pub(crate) validation: T,
-    pub(crate) test: T,
-}
+impl Sample for Example {
+    const NOUN: &'static str = "texts";
 
-impl<T> PerSplit<T> {
-    pub(crate) fn of(&self, split: Split) -> &T {
-        match split {
-            Split::Train => &self.train,
-            Split::Validation => &self.validation,
-            Split::Test => &self.test,
-        }
+    fn key(&self) -> Key {
+        sample::key_of(self.text.as_bytes())
     }
 
-    pub(crate) fn of_mut(&mut self, split: Split) -> &mut T {
-        match split {
-            Split::Train => &mut self.train,
-            Split::Validation => &mut self.validation,
-            Split::Test => &mut self.test,
-        }
+    fn classes(&self) -> &[u32] {
+        std::slice::from_ref(&self.label)
+    }
+
+    fn stratum(&self) -> u32 {
+        self.label
+    }
+
+    fn same_answer(&self, other: &Example) -> bool {
+        self.label == other.label
     }
 }

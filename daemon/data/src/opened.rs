@@ -7,7 +7,7 @@ use crate::inventory::{self, Inventory, Kind, TableFile};
 use crate::reading::{self, Request};
 use crate::source::Source;
 use crate::table::Format;
-use crate::{Dataset, Progress, refusal};
+use crate::{Dataset, ImageDataset, ImageForm, ImageRequest, Progress, pictures, refusal};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::spec::RecipeText;
@@ -76,15 +76,38 @@ impl Opened {
     /// Kind `Data` with file, line and cure where the drop can't be trained on; kind `Disk` where the machine
     /// failed.
     pub fn load(&self, choice: &DataChoice, seed: u64, quarantine: &Path, progress: &mut Progress<'_>) -> Result<Dataset, Failure> {
-        let found = match &self.place {
-            Place::Folder(root) => inventory::take(root)?,
-            Place::File(file) => {
-                let file = TableFile { path: file.path.clone(), name: file.name.clone(), format: file.format };
-                Inventory { tables: vec![file], texts: Vec::new(), archives: Vec::new(), warnings: Vec::new() }
-            }
-        };
         let request = Request { source: &self.source, choice, seed, quarantine };
-        reading::load(found, self.warnings.clone(), &request, progress)
+        reading::load(self.inventory()?.1, self.warnings.clone(), &request, progress)
+    }
+
+    /// How the drop's pictures lie in it; nothing where it holds texts, or no data at all.
+    ///
+    /// # Errors
+    /// Kind `Data` or `Disk`: the drop can't be listed.
+    pub fn image_form(&self) -> Result<Option<ImageForm>, Failure> {
+        Ok(pictures::recognise(&self.inventory()?.1))
+    }
+
+    /// Reads everything and decodes every picture once. See [`ImageRequest`] for what is written.
+    ///
+    /// # Errors
+    /// As [`Opened::load`], with the file instead of file and line where a picture is one.
+    pub fn load_images(&self, request: &ImageRequest<'_>, progress: &mut Progress<'_>) -> Result<ImageDataset, Failure> {
+        let (root, mut found) = self.inventory()?;
+        found.warnings.splice(0..0, self.warnings.iter().cloned());
+        pictures::load(&self.source, &root, found, request, progress)
+    }
+
+    /// The folder of the data, and what lies in it.
+    fn inventory(&self) -> Result<(PathBuf, Inventory), Failure> {
+        match &self.place {
+            Place::Folder(root) => Ok((root.clone(), inventory::take(root)?)),
+            Place::File(file) => {
+                let root = file.path.parent().unwrap_or(Path::new("")).to_path_buf();
+                let file = TableFile { path: file.path.clone(), name: file.name.clone(), format: file.format };
+                Ok((root, Inventory { tables: vec![file], ..Inventory::default() }))
+            }
+        }
     }
 }
 
@@ -92,10 +115,8 @@ fn open_folder(drop: &Path, source: String, staging: &Path, progress: &mut Progr
     let (root, recipe) = root_of(drop, &source)?;
     let found = inventory::take(&root)?;
     // A recipe beside an archive: there is no other way to give the two together.
-    if found.tables.is_empty()
-        && found.texts.is_empty()
-        && let [only] = &found.archives[..]
-    {
+    let is_alone = found.tables.is_empty() && found.texts.is_empty() && found.pictures.is_empty() && found.idx.is_empty();
+    if is_alone && let [only] = &found.archives[..] {
         let name = only.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(archive) = archive_of(only, &name)? {
             let folder = archive::unpack(&archive, staging, progress)?;
@@ -136,7 +157,7 @@ fn holds_more_than_texts(folder: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = Kind::of(&entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive) {
+        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive | Kind::Idx) {
             return Ok(true);
         }
     }

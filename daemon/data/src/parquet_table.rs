@@ -1,12 +1,12 @@
 //! Parquet, through the row interface of the parquet crate: without Arrow it needs far fewer crates,
-//! and a row of two cells gains nothing from columns.
+//! and a row of few cells gains nothing from columns.
 //!
 //! The crate may panic on a damaged file; that ends here, as a sentence.
 
 use crate::inflate::Count;
 use crate::refusal;
 use crate::source::Source;
-use crate::table::{Cell, Cells, Row, SAMPLE_ROWS, Sample, Wanted};
+use crate::table::{Cell, Embedded, Row, SAMPLE_ROWS, Sample};
 use finetuned_job::outcome::Failure;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -14,6 +14,9 @@ use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Rows with pictures in them are large, and a few of them say what they are.
+const SAMPLE_BYTES: usize = 16 << 20;
 
 pub(crate) struct Opened {
     pub(crate) sample: Sample,
@@ -28,42 +31,44 @@ pub(crate) fn open(source: &Source) -> Result<Opened, Failure> {
         let columns: Vec<String> = fields.iter().map(|it| it.name().to_string()).collect();
         let huggingface = metadata.key_value_metadata().into_iter().flatten().find(|it| it.key == "huggingface");
         let label_names = huggingface.and_then(|it| it.value.as_deref()).map(class_labels).unwrap_or_default();
-        let plain: Vec<usize> = (0..fields.len()).filter(|idx| fields[*idx].is_primitive()).collect();
-        let mut rows = Vec::new();
-        scan(source, &reader, &plain, &mut |_, row| {
-            let mut all: Vec<Cell> = fields.iter().map(|_| Cell::Other("a list or a structure")).collect();
-            for (idx, cell) in plain.iter().zip(row) {
-                all[*idx] = cell;
-            }
-            rows.push(all);
-            Ok(rows.len() < SAMPLE_ROWS)
+        let all: Vec<usize> = (0..fields.len()).collect();
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        scan(source, &reader, &all, &mut |_, mut row| {
+            bytes += row.iter_mut().map(shorten).sum::<usize>();
+            rows.push(row);
+            Ok(rows.len() < SAMPLE_ROWS && bytes < SAMPLE_BYTES)
         })?;
         Ok(Opened { sample: Sample { columns, rows, headerless: false }, label_names })
     })
 }
 
-pub(crate) fn rows(
-    source: &Source,
-    columns: &[String],
-    wanted: Wanted,
-    raw: &Count,
-    each: &mut dyn FnMut(Row) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+/// Leaves the start of long bytes, which tells what they are; gives how long they were.
+fn shorten(cell: &mut Cell) -> usize {
+    const HEAD_BYTES: usize = 64;
+    match cell {
+        Cell::Bytes(bytes) | Cell::Picture(Embedded { bytes: Some(bytes), .. }) => {
+            let n = bytes.len();
+            bytes.truncate(HEAD_BYTES);
+            bytes.shrink_to_fit();
+            n
+        }
+        _ => 0,
+    }
+}
+
+pub(crate) fn rows(source: &Source, wanted: &[usize], raw: &Count, each: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Result<(), Failure> {
     guarded(source, || {
         let reader = SerializedFileReader::new(file(source)?).map_err(|err| damaged(source, &err))?;
         let total = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-        let mut projection = vec![wanted.text];
-        projection.extend(wanted.label.filter(|it| *it != wanted.text));
-        projection.retain(|it| *it < columns.len());
         // A projection keeps the order of the file.
+        let mut projection = wanted.to_vec();
         projection.sort_unstable();
-        let place = |idx: usize| projection.iter().position(|it| *it == idx);
-        let (text, label) = (place(wanted.text), wanted.label.and_then(place));
+        let places: Vec<usize> = wanted.iter().filter_map(|idx| projection.binary_search(idx).ok()).collect();
         scan(source, &reader, &projection, &mut |line, mut row| {
             // Bytes can't be counted through the crate's own file access: rows stand for them.
             raw.set((source.bytes() as f64 * (line as f64 / total as f64).min(1.0)) as u64);
-            let mut cell = |idx: Option<usize>| idx.and_then(|it| row.get_mut(it)).map_or(Cell::Missing, |it| std::mem::replace(it, Cell::Missing));
-            each(Row { line, cells: Ok(Cells { text: cell(text), label: cell(label) }) }).map(|()| true)
+            let cell = |place: &usize| row.get_mut(*place).map_or(Cell::Missing, |it| std::mem::replace(it, Cell::Missing));
+            each(Row { line, cells: Ok(places.iter().map(cell).collect()) }).map(|()| true)
         })
     })
 }
@@ -96,7 +101,7 @@ fn cell(field: Field) -> Cell {
     match field {
         Field::Null => Cell::Missing,
         Field::Str(it) => Cell::Text(it),
-        Field::Bytes(it) => std::str::from_utf8(it.data()).map_or(Cell::Other("binary"), |it| Cell::Text(it.to_string())),
+        Field::Bytes(it) => Cell::Bytes(it.data().to_vec()),
         Field::Bool(it) => Cell::Bool(it),
         Field::Byte(it) => Cell::Integer(it.into()),
         Field::Short(it) => Cell::Integer(it.into()),
@@ -113,16 +118,33 @@ fn cell(field: Field) -> Cell {
         Field::Date(_) | Field::TimeMillis(_) | Field::TimeMicros(_) | Field::TimestampMillis(_) | Field::TimestampMicros(_) => {
             Cell::Other("a date or a time")
         }
-        Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_) => Cell::Other("a list or a structure"),
+        Field::ListInternal(it) => Cell::List(it.elements().iter().cloned().map(cell).collect()),
+        Field::Group(it) => structure(it),
+        Field::MapInternal(_) => Cell::Other("a map"),
     }
 }
 
+/// `{bytes, path}` is a picture, whichever of the two there is.
+fn structure(row: parquet::record::Row) -> Cell {
+    let (mut picture, mut known) = (Embedded::default(), false);
+    for (name, field) in row.into_columns() {
+        known |= name == "bytes";
+        match (name.as_str(), field) {
+            ("bytes", Field::Bytes(it)) => picture.bytes = Some(it.data().to_vec()),
+            ("path", Field::Str(it)) => picture.path = Some(it),
+            _ => {}
+        }
+    }
+    if known { Cell::Picture(picture) } else { Cell::Other("a structure") }
+}
+
 /// `{"info": {"features": {COLUMN: {"_type": "ClassLabel", "names": [...]}}}}`, as the datasets library writes
-/// it; nothing where it says something else.
+/// it, for lists one level deeper in `feature`; nothing where it says something else.
 fn class_labels(json: &str) -> BTreeMap<String, Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let features = value["info"]["features"].as_object().into_iter().flatten();
     let names = |feature: &serde_json::Value| -> Option<Vec<String>> {
+        let feature = feature.get("feature").unwrap_or(feature);
         (feature["_type"] == "ClassLabel").then_some(())?;
         feature["names"].as_array()?.iter().map(|it| it.as_str().map(str::to_string)).collect()
     };

@@ -1,4 +1,4 @@
-//! Rows that can't be used: why, how many, and when they are so many that the whole drop was read in the
+//! Rows and pictures that can't be used: why, how many, and when they are so many that the whole drop was read in the
 //! wrong way. Every one is written down; none stops the reading by itself.
 
 use crate::refusal;
@@ -23,13 +23,31 @@ pub(crate) enum Reason {
     EmptyText,
     EmptyLabel,
     Nul,
-    Fields { found: usize, header: usize },
+    Fields {
+        found: usize,
+        header: usize,
+    },
     NotJson(String),
     NotAnObject,
     TextIs(&'static str),
     LabelIs(&'static str),
     LabelIsFraction(f64),
     NotText(&'static str),
+    NoPicture,
+    /// A path in a table.
+    PathLeaves(String),
+    PathAbsolute(String),
+    PathIsAddress(String),
+    PathIsLink(String),
+    PathNamesNothing(String),
+    PathNamesSeveral(String),
+    NoNumber(String),
+    NotANumber(String, String),
+    NotZeroOrOne(String, String),
+    PictureTooLong(u64),
+    PictureBroken(finetuned_images::Broken),
+    /// The decoder gave up in a way that it does not know itself.
+    PicturePanicked,
 }
 
 impl Reason {
@@ -46,6 +64,18 @@ impl Reason {
             Reason::LabelIs(_) => "a label that is neither string nor integer",
             Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
             Reason::NotText(_) => "not a text file",
+            Reason::NoPicture => "no picture",
+            Reason::PathLeaves(_) => "a path that leaves the drop",
+            Reason::PathAbsolute(_) => "an absolute path",
+            Reason::PathIsAddress(_) => "an address on the network",
+            Reason::PathIsLink(_) => "a symbolic link",
+            Reason::PathNamesNothing(_) => "a path to no picture",
+            Reason::PathNamesSeveral(_) => "a name of several pictures",
+            Reason::NoNumber(_) => "no number",
+            Reason::NotANumber(..) => "not a number",
+            Reason::NotZeroOrOne(..) => "neither 0 nor 1",
+            Reason::PictureTooLong(_) => "a file that is too long",
+            Reason::PictureBroken(_) | Reason::PicturePanicked => "not a usable picture",
         }
     }
 }
@@ -59,6 +89,18 @@ impl fmt::Display for Reason {
             Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
             Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
             Reason::NotText(what) => write!(f, "is {what}, not text"),
+            Reason::PathLeaves(path) => write!(f, "the path {path} leaves the drop"),
+            Reason::PathAbsolute(path) => write!(f, "{path} is an absolute path; paths begin at the table's folder"),
+            Reason::PathIsAddress(path) => write!(f, "{path} is an address; pictures must lie in the drop"),
+            Reason::PathIsLink(path) => write!(f, "{path} is a symbolic link and was not followed"),
+            Reason::PathNamesNothing(path) => write!(f, "the drop has no picture {path}"),
+            Reason::PathNamesSeveral(path) => write!(f, "the drop has several pictures called {path}"),
+            Reason::NoNumber(column) => write!(f, "`{column}` has no number"),
+            Reason::NotANumber(column, value) => write!(f, "`{column}` is {value}, which is no number"),
+            Reason::NotZeroOrOne(column, value) => write!(f, "`{column}` is {value}, neither 0 nor 1"),
+            Reason::PictureTooLong(bytes) => write!(f, "the file has {} MiB, more than is read as one picture", bytes >> 20),
+            Reason::PictureBroken(why) => write!(f, "{why}"),
+            Reason::PicturePanicked => f.write_str("the picture is damaged in a way that its decoder can't name"),
             other => f.write_str(other.kind()),
         }
     }
@@ -108,8 +150,8 @@ impl Ward {
         file.write_all(b"\n")
     }
 
-    /// After the last row. `rows`: all of them, the quarantined ones too.
-    pub(crate) fn close(&mut self, rows: u64) -> Result<(), Failure> {
+    /// After the last row. `rows`: all of them, the quarantined ones too. `noun`: what they are.
+    pub(crate) fn close(&mut self, rows: u64, noun: &str, cure: &str) -> Result<(), Failure> {
         if let Some(mut file) = self.file.take() {
             file.flush().map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
         }
@@ -121,8 +163,8 @@ impl Ward {
         tallies.sort_by_key(|(_, it)| std::cmp::Reverse(it.count));
         let why: Vec<String> = tallies.iter().map(|(kind, it)| format!("{} times {kind} (first: {})", it.count, it.first)).collect();
         let message =
-            format!("{} of {rows} rows can't be used, which is more than {:.0} %: {}", self.report.count, 100.0 * SHARE_MAX, why.join(", "));
-        Err(refusal::data(message).with_cure("mend or remove these rows, or name the right columns in the recipe"))
+            format!("{} of {rows} {noun} can't be used, which is more than {:.0} %: {}", self.report.count, 100.0 * SHARE_MAX, why.join(", "));
+        Err(refusal::data(message).with_cure(cure))
     }
 }
 

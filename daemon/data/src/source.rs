@@ -85,6 +85,12 @@ impl Source {
         open().map_err(|err| refusal::reading(&self.name, &err))
     }
 
+    /// The whole file as it lies on disk, from its start; to be read once.
+    pub(crate) fn stored(&self) -> Result<&File, Failure> {
+        (&self.file).seek(SeekFrom::Start(0)).map_err(|err| refusal::reading(&self.name, &err))?;
+        Ok(&self.file)
+    }
+
     pub(crate) fn file(&self) -> io::Result<File> {
         self.file.try_clone()
     }

@@ -1,5 +1,5 @@
-//! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row with the
-//! two cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
+//! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row with
+//! the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
 //! `parquet_table`; which columns matter, to `columns`.
 
 use crate::delimited::{self, Dialect};
@@ -58,27 +58,27 @@ pub(crate) enum Cell {
     Integer(i128),
     Bool(bool),
     Fraction(f64),
-    /// A list, an object, bytes that are no text: what it is called in a sentence.
+    /// Of a column that does not say whether it holds text.
+    Bytes(Vec<u8>),
+    List(Vec<Cell>),
+    /// As Hugging Face's Image keeps it in Parquet.
+    Picture(Embedded),
+    /// An object, a date: what it is called in a sentence.
     Other(&'static str),
+}
+
+/// Fields that a structure has, as they stand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Embedded {
+    pub(crate) bytes: Option<Vec<u8>>,
+    pub(crate) path: Option<String>,
 }
 
 pub(crate) struct Row {
     /// Line, or number of the row for formats without lines; counts from 1.
     pub(crate) line: u64,
-    pub(crate) cells: Result<Cells, Reason>,
-}
-
-pub(crate) struct Cells {
-    pub(crate) text: Cell,
-    /// `Missing` where no label column was asked for.
-    pub(crate) label: Cell,
-}
-
-/// Columns by index into [`Table::columns`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) text: usize,
-    pub(crate) label: Option<usize>,
+    /// One for each wanted column, in the order in which they were asked for.
+    pub(crate) cells: Result<Vec<Cell>, Reason>,
 }
 
 /// The start of a table.
@@ -95,7 +95,7 @@ pub(crate) struct Table {
     pub(crate) format: Format,
     pub(crate) encoding: Option<Encoding>,
     pub(crate) sample: Sample,
-    /// Names for integer labels, as Hugging Face's ClassLabel keeps them beside a column.
+    /// Names for integer labels, as Hugging Face's ClassLabel keeps them beside a column (or a list of them).
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
     body: Body,
 }
@@ -172,11 +172,11 @@ impl Table {
         Ok(RowBound::new(Decoded::new(self.source.stream(raw)?, encoding)))
     }
 
-    /// Every row in order. `raw` counts the bytes read of the file meanwhile.
-    pub(crate) fn rows(&self, wanted: Wanted, raw: &Count, each: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Every row in order. `wanted`: columns, each once, by index into the sample's. `raw` counts the bytes read of the file meanwhile.
+    pub(crate) fn rows(&self, wanted: &[usize], raw: &Count, each: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Result<(), Failure> {
         let name = &self.source.name;
         if let Body::Parquet = self.body {
-            parquet_table::rows(&self.source, &self.sample.columns, wanted, raw, each)?;
+            parquet_table::rows(&self.source, wanted, raw, each)?;
             return self.source.check_unchanged();
         }
         let (text, row_left) = self.text(raw)?;

@@ -1,0 +1,94 @@
+//! A path in a table -> a picture of the drop. Paths are looked up among the files that were listed, never opened:
+//! so none leads out of the drop or through a link.
+
+use crate::inventory::{Inventory, PICTURE_EXTENSIONS, SingleFile};
+use crate::quarantine::Reason;
+use std::collections::{HashMap, HashSet};
+
+pub(super) struct Files<'a> {
+    pictures: &'a [SingleFile],
+    by_path: HashMap<&'a str, usize>,
+    /// By a file's own name, with and without its extension; `None` where several have it.
+    by_name: HashMap<&'a str, Option<usize>>,
+    links: &'a HashSet<String>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn of(found: &'a Inventory) -> Files<'a> {
+        let pictures = &found.pictures[..];
+        let mut files = Files { pictures, by_path: HashMap::new(), by_name: HashMap::new(), links: &found.links };
+        for (idx, picture) in pictures.iter().enumerate() {
+            files.by_path.insert(&picture.name, idx);
+            let own = picture.name.rsplit('/').next().unwrap_or(&picture.name);
+            let stem = own.rsplit_once('.').map_or(own, |it| it.0);
+            for name in [own, stem] {
+                files.by_name.entry(name).and_modify(|it| *it = None).or_insert(Some(idx));
+            }
+        }
+        files
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    pub(super) fn get(&self, idx: usize) -> &'a SingleFile {
+        &self.pictures[idx]
+    }
+
+    /// `value`: a path from the table's folder or from the drop's, or a name that only one picture of the drop has,
+    /// with or without its extension. `table`: the table's name.
+    pub(super) fn find(&self, table: &str, value: &str) -> Result<usize, Reason> {
+        let value = value.trim();
+        if value.is_empty() {
+            return Err(Reason::NoPicture);
+        }
+        let shown = || value.escape_debug().to_string();
+        if value.contains("://") {
+            return Err(Reason::PathIsAddress(shown()));
+        }
+        let path = value.replace('\\', "/");
+        if path.starts_with('/') || matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic()) {
+            return Err(Reason::PathAbsolute(shown()));
+        }
+        let folder = table.rsplit_once('/').map_or("", |it| it.0);
+        let (from_table, from_root) = (joined(folder, &path), joined("", &path));
+        for path in [&from_table, &from_root].into_iter().flatten() {
+            if let Some(idx) = self.by_path.get(path.as_str()) {
+                return Ok(*idx);
+            }
+            if self.links.contains(path) {
+                return Err(Reason::PathIsLink(shown()));
+            }
+        }
+        if from_table.is_none() {
+            return Err(Reason::PathLeaves(shown()));
+        }
+        match self.by_name.get(path.as_str()) {
+            Some(Some(idx)) => Ok(*idx),
+            Some(None) => Err(Reason::PathNamesSeveral(shown())),
+            None => Err(Reason::PathNamesNothing(shown())),
+        }
+    }
+}
+
+/// Whether a value of a table looks like the path of a picture.
+pub(super) fn is_picture_name(value: &str) -> bool {
+    let extension = value.trim().rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
+    extension.is_some_and(|it| PICTURE_EXTENSIONS.contains(&it.as_str()))
+}
+
+/// Without `.` and `..`; nothing where it leaves the drop.
+fn joined(folder: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|it| !it.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
