@@ -14,6 +14,7 @@ mod wanted; // which files of a repository or folder count // what went wrong, i
 
 pub use cache::CachedModel;
 pub use environment::{Environment, Patience};
+pub use wanted::TOKENIZER_FILES;
 
 use base::{Base, HubName};
 use cache::{Repo, Snapshot};

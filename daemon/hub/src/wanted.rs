@@ -11,7 +11,7 @@ const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// What a tokenizer may be made of, for the families of models that exist.
-const TOKENIZER_PARTS: &[&str] = &[
+pub const TOKENIZER_FILES: &[&str] = &[
     TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -22,8 +22,9 @@ const TOKENIZER_PARTS: &[&str] = &[
     "sentencepiece.bpe.model",
     "spiece.model",
     "tokenizer.model",
-    "preprocessor_config.json",
 ];
+/// How pictures must look for a model that sees.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
@@ -48,7 +49,7 @@ pub(crate) fn of_listing(names: &[String]) -> Result<Vec<String>, Lack> {
         return Err(Lack::Config);
     }
     let weights = weights_file(&has)?;
-    let parts = TOKENIZER_PARTS.iter().copied().filter(|it| has(it));
+    let parts = TOKENIZER_FILES.iter().chain([&PREPROCESSOR]).copied().filter(|it| has(it));
     Ok([CONFIG].into_iter().chain(parts).chain([weights]).map(Into::into).collect())
 }
 

@@ -10,25 +10,13 @@ use std::path::Path;
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// Files of the base model that a tokenizer may need; those that exist are copied as they are.
-const TOKENIZER_FILES: &[&str] = &[
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-];
-
 pub(crate) fn write(target: &Path, base: &Checkpoint, classes: &[String], tensors: &Named) -> Result<()> {
     let partial = Partial::new(target)?;
     let folder = partial.path();
     finetuned_models::save(tensors, &folder.join(WEIGHTS)).with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
     durable::write_json(&folder.join("config.json"), &base.export_config(classes))?;
-    for name in TOKENIZER_FILES {
+    // Those that exist, as they are: they fit the embeddings.
+    for name in finetuned_hub::TOKENIZER_FILES {
         let source = base.folder().join(name);
         if source.exists() {
             fs::copy(&source, folder.join(name)).with_context(|| format!("copying {}", source.display()))?;

@@ -1,10 +1,8 @@
 //! Base models fetched from a small local hub, with everything that goes wrong between two machines.
 
-mod server;
-
 use finetuned_hub::{Environment, Patience, Resolved, list_in, pull_in, resolve_in};
 use finetuned_job::outcome::{Failure, FailureKind};
-use server::{COMMIT, Server};
+use finetuned_tests::hub_server::{COMMIT, Server};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

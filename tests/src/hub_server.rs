@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub of_cdn: bool,
@@ -22,6 +23,7 @@ pub struct Asked {
     pub token: Option<String>,
 }
 
+/// What is served, and the faults.
 #[derive(Default)]
 pub struct State {
     pub commit: String,
@@ -45,6 +47,7 @@ pub struct State {
     pub asked: Vec<Asked>,
 }
 
+/// Serves the one model `ada/tiny` until the test's process ends.
 pub struct Server {
     pub endpoint: String,
     pub state: Arc<Mutex<State>>,
