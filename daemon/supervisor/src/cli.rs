@@ -13,7 +13,7 @@ Exit status:
   1    an error: the message says what to do
   2    the command line can't be understood
   3    the job failed: failed.json in the run folder says why
-  4    stopped by SIGTERM; the same command continues
+  4    stopped by SIGTERM, or because nobody reads what it prints; the same command continues
   130  interrupted by Ctrl-C; the same command continues";
 
 /// How a command ends, when it ends without an error.
@@ -98,13 +98,13 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Stop a job for good; its run folder and its drop stay
-    Cancel(JobArg),
+    Cancel(WishArgs),
     /// Try a failed, quarantined or cancelled job again, from its last checkpoint
-    Retry(JobArg),
+    Retry(WishArgs),
     /// Let a job write a checkpoint and wait
-    Pause(JobArg),
+    Pause(WishArgs),
     /// Let a paused job go on
-    Resume(JobArg),
+    Resume(WishArgs),
     /// Ask a finished model about texts, or about files of texts
     Predict(PredictArgs),
     /// Base models in the cache that the Hugging Face libraries share
@@ -127,6 +127,15 @@ pub(crate) enum Command {
 pub(crate) struct JobArg {
     /// A job's number, its run folder's name, or the beginning of it
     pub job: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WishArgs {
+    #[command(flatten)]
+    pub job: JobArg,
+    /// {"id": the job's number, "answer": a sentence, "served": whether a daemon runs} on one line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ pub(crate) use logs::Teller;
 pub(crate) use show::outcome;
 
 use crate::assignment::Assignment;
-use crate::cli::{Cli, Command, Exit, JobArg};
+use crate::cli::{Cli, Command, Exit, WishArgs};
 use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::{Job, Queue, Wish};
@@ -22,6 +22,7 @@ use crate::{foreground, logging, lookup, poke, run_facts, supervisor};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::spec::Action;
+use serde_json::json;
 use std::path::Path;
 use std::process::ExitStatus;
 
@@ -33,18 +34,24 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
             let home = home()?;
             let config = Config::load(&home.root)?;
             logging::start(log.unwrap_or(config.log))?;
-            supervisor::serve(home, config)?;
-            Ok(Exit::Done)
+            match supervisor::serve(home, config) {
+                Ok(()) => Ok(Exit::Done),
+                // From here on whoever reads our stderr reads a log.
+                Err(err) => {
+                    tracing::error!("{err:#}");
+                    Ok(Exit::Error)
+                }
+            }
         }
         Command::Run(args) => foreground::run(&home()?, &args, &mut report),
         Command::Check { drop, recipe, json } => foreground::check(&home()?, &drop, recipe.as_deref(), json, &mut report),
         Command::Status { all, json } => status::status(&home()?, all, json, &mut report),
         Command::Show { job, json } => show::show(&home()?, &job.job, json, &mut report),
         Command::Logs { job, follow, json } => logs::logs(&home()?, &job.job, follow, json, &mut report),
-        Command::Cancel(job) => wish(&home()?, &job, Wish::Cancel, &mut report),
-        Command::Retry(job) => wish(&home()?, &job, Wish::Retry, &mut report),
-        Command::Pause(job) => wish(&home()?, &job, Wish::Pause, &mut report),
-        Command::Resume(job) => wish(&home()?, &job, Wish::Resume, &mut report),
+        Command::Cancel(args) => wish(&home()?, &args, Wish::Cancel, &mut report),
+        Command::Retry(args) => wish(&home()?, &args, Wish::Retry, &mut report),
+        Command::Pause(args) => wish(&home()?, &args, Wish::Pause, &mut report),
+        Command::Resume(args) => wish(&home()?, &args, Wish::Resume, &mut report),
         Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
         Command::Model(command) => models::models(&home()?, &command, &mut report),
         Command::Doctor { json } => doctor::doctor(&home()?, json, &mut report),
@@ -63,10 +70,14 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
     }
 }
 
-fn wish(home: &Home, job: &JobArg, wish: Wish, report: &mut Report) -> Result<Exit> {
-    let id = find(home, &job.job)?.1.id;
+fn wish(home: &Home, args: &WishArgs, wish: Wish, report: &mut Report) -> Result<Exit> {
+    let id = find(home, &args.job.job)?.1.id;
     let answer = Queue::open(&home.database())?.wish(id, wish)?;
     poke::poke(home);
+    if args.json {
+        report.json(&json!({ "id": id.0, "answer": answer, "served": home.is_served() }))?;
+        return Ok(Exit::Done);
+    }
     report.line(&answer)?;
     if !home.is_served() {
         report.line("no daemon serves this home now: start one with `finetuned serve`")?;
@@ -76,7 +87,7 @@ fn wish(home: &Home, job: &JobArg, wish: Wish, report: &mut Report) -> Result<Ex
 
 fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
     let Some(queue) = Queue::open_to_read(&home.database())? else {
-        bail!("there are no jobs in {} yet", home.root.display());
+        bail!("there are no jobs in {} yet: drop a data set into an inbox, or name another --home", home.root.display());
     };
     let job = lookup::find(queue.all()?, wanted)?;
     Ok((queue, job))

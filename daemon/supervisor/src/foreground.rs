@@ -11,7 +11,7 @@ use crate::commands::outcome;
 use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::Phase;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::worker_process::{Heard, WorkerProcess};
 use crate::{run_facts, words};
 use anyhow::{Context, Result};
@@ -59,10 +59,14 @@ pub(crate) fn run(home: &Home, args: &RunArgs, report: &mut Report) -> Result<Ex
     let (sender, news) = sync_channel(WAITING_MAX);
     hear_signals(sender.clone())?;
     let mut display = Display::new(args.json);
-    display.begin(&out.run, report)?;
     let mut foreground = Foreground { config: &config, out: &out, news, sender, signal: None };
-    let next = foreground.train_and_prove(&mut display, report)?;
+    let next = display.begin(&out.run, report).map_err(Into::into).and_then(|()| foreground.train_and_prove(&mut display, report));
     display.end();
+    let next = match next {
+        // Nothing is proven: to end as quietly as other commands do must not look like success.
+        Err(err) if report::is_reader_gone(&err) => return Ok(Exit::Stopped),
+        next => next?,
+    };
     match next {
         Next::Done => done(&out, args.json, report),
         Next::Failed(failure) | Next::Quarantine(failure) => failed(&out, &failure, args.json, report),
@@ -117,12 +121,27 @@ impl Foreground<'_> {
                     process.stop();
                 }
                 News::Heard(Heard::Line(line)) => {
-                    display.show(&line, report)?;
+                    if let Err(err) = display.show(&line, report) {
+                        self.see_off(&process);
+                        return Err(err.into());
+                    }
                     if let Event::Failed { failure } = line.event {
                         told = Some(failure);
                     }
                 }
                 News::Heard(Heard::Ended(ending)) => return Ok((ending, told)),
+            }
+        }
+    }
+
+    /// Until the worker has written its checkpoint and left, so that the same command may follow at once.
+    fn see_off(&self, process: &WorkerProcess) {
+        process.stop();
+        while let Ok(news) = self.news.recv() {
+            match news {
+                News::Signal(_) => process.kill(),
+                News::Heard(Heard::Ended(_)) => return,
+                News::Heard(Heard::Line(_)) => {}
             }
         }
     }
@@ -159,10 +178,11 @@ fn failed(out: &Out, failure: &Failure, as_json: bool, report: &mut Report) -> R
         let name = out.drop.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
         run_facts::write_failed(&out.run, 0, &name, out.attempt, failure)?;
     }
-    if as_json {
-        report.json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?)?;
-    }
     eprintln!("finetuned: {failure}");
+    if as_json {
+        let told = report.json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?).map_err(Into::into);
+        told.or_else(|err| if report::is_reader_gone(&err) { Ok(()) } else { Err(err) })?;
+    }
     Ok(Exit::JobFailed)
 }
 
@@ -170,7 +190,7 @@ fn failed(out: &Out, failure: &Failure, as_json: bool, report: &mut Report) -> R
 pub(crate) fn check(home: &Home, drop: &Path, recipe: Option<&Path>, as_json: bool, report: &mut Report) -> Result<Exit> {
     let config = Config::load(&home.root)?;
     let recipe: Option<RecipeText> = recipe.map(config::recipe_text).transpose()?;
-    let drop = fs::canonicalize(drop).with_context(|| format!("looking for the drop {}", drop.display()))?;
+    let drop = out::drop_at(drop)?;
     // Beside the runs where there are any: an unpacked archive may be too big for /tmp.
     let builder = |parent: PathBuf| tempfile::Builder::new().prefix(".check-").tempdir_in(parent);
     let folder = builder(home.runs()).or_else(|_| builder(std::env::temp_dir())).context("making a temporary folder")?;
@@ -202,11 +222,8 @@ pub(crate) fn check(home: &Home, drop: &Path, recipe: Option<&Path>, as_json: bo
             Ok(Exit::JobFailed)
         }
         died => {
-            eprintln!(
-                "finetuned: the worker died {}: {}",
-                attempt::describe(&died),
-                fs::read_to_string(out.run.join(run_folder::LOG)).unwrap_or_default()
-            );
+            let log = fs::read_to_string(out.run.join(run_folder::LOG)).unwrap_or_default();
+            eprintln!("finetuned: the worker died {}: {}", attempt::describe(&died), log.trim_end());
             Ok(Exit::Error)
         }
     }

@@ -156,6 +156,9 @@ impl Inbox {
         if self.folder != Some((meta.dev(), meta.ino())) {
             watches.remove(&path);
             self.watch = watches.add(&path);
+            if let Watch::Polled { why } = &self.watch {
+                tracing::warn!("inbox {} is looked at every few seconds: {why}", path.display());
+            }
             self.folder = Some((meta.dev(), meta.ino()));
         }
         let mut entries = BTreeMap::new();

@@ -11,7 +11,7 @@ mod config; // config.toml, environment -> settings
 mod foreground; // run and check, without a daemon
 mod home; // names in the home folder, its lock
 mod inbox; // one inbox: what lies, waits, has settled
-mod logging;
+mod logging; // tracing
 mod lookup; // what a person types -> a job
 mod machine; // cores, memory, cgroup -> defaults
 mod observe; // a tree on disk -> what is seen
@@ -27,7 +27,7 @@ mod supervisor; // the daemon's loop
 mod wake; // everything that can wake the supervisor
 mod watch; // file events -> hints
 mod words; // numbers and times for people
-mod worker_process; // spec -> process -> lines and its end // tracing
+mod worker_process; // spec -> process -> lines and its end
 
 use clap::Parser;
 use cli::Exit;

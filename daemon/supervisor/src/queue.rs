@@ -83,17 +83,21 @@ impl Queue {
         Ok(Queue { db: open().with_context(|| format!("opening the database {}", path.display()))? })
     }
 
-    /// Opens an existing database for questions only. `None` where there is none yet.
+    /// Opens an existing database for questions only. `None` where there is none yet, or one whose maker was
+    /// killed before its first table.
     pub fn open_to_read(path: &Path) -> Result<Option<Queue>> {
-        if !path.exists() {
+        // Not `exists`: what may not be looked at is not absent.
+        if !path.try_exists().with_context(|| format!("looking for the database {}", path.display()))? {
             return Ok(None);
         }
-        let open = || -> Result<Connection> {
+        let open = || -> Result<(Connection, u32)> {
             let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
             settings(&db)?;
-            Ok(db)
+            let version = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            Ok((db, version))
         };
-        Ok(Some(Queue { db: open().with_context(|| format!("opening the database {}", path.display()))? }))
+        let (db, version) = open().with_context(|| format!("opening the database {}", path.display()))?;
+        Ok((0 < version).then_some(Queue { db }))
     }
 
     /// Of SQLite.

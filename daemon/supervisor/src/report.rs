@@ -15,10 +15,7 @@ impl Report {
     }
 
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        let mut out = self.out.lock();
-        out.write_all(text.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()
+        self.print(&[text.as_bytes(), b"\n"])
     }
 
     /// One value on one line.
@@ -28,9 +25,13 @@ impl Report {
 
     /// Bytes that bring their own line ends.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.print(&[bytes])
+    }
+
+    fn print(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let mut out = self.out.lock();
-        out.write_all(bytes)?;
-        out.flush()
+        let printed = parts.iter().try_for_each(|it| out.write_all(it)).and_then(|()| out.flush());
+        printed.map_err(|err| io::Error::new(err.kind(), format!("writing the answer to stdout: {err}")))
     }
 }
 

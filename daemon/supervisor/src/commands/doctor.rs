@@ -30,9 +30,13 @@ struct Check {
 pub(super) fn doctor(home: &Home, as_json: bool, report: &mut Report) -> Result<Exit> {
     let config = Config::load(&home.root);
     let mut checks = vec![Check { name: "configuration", found: config.as_ref().map(configuration).map_err(|err| anyhow::anyhow!("{err:#}")) }];
-    checks.push(Check { name: "home", found: writable(home) });
-    checks.push(Check { name: "disk", found: space(&home.root) });
-    checks.push(Check { name: "database", found: database(home) });
+    let writable = writable(home);
+    // In a home that can't be used the rest would only say so again.
+    if writable.is_ok() {
+        checks.push(Check { name: "disk", found: space(&home.root) });
+        checks.push(Check { name: "database", found: database(home) });
+    }
+    checks.insert(1, Check { name: "home", found: writable.context("give --home a folder of your own, or mend this one") });
     checks.push(Check { name: "file events", found: watches() });
     checks.push(Check { name: "machine", found: Ok(machine_words()) });
     if let Ok(config) = &config {

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::report::Report;
 use crate::words;
 use crate::worker_process::Answer;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use serde_json::Value;
@@ -38,6 +38,9 @@ fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
     let path = Path::new(wanted);
     if path.join(run_folder::PLAN).exists() {
         return std::path::absolute(path).context("finding the current folder");
+    }
+    if path.is_dir() {
+        bail!("{} is not the folder of a run: it has no {}", path.display(), run_folder::PLAN);
     }
     Ok(home.runs().join(find(home, wanted)?.1.run))
 }

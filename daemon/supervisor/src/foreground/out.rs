@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{RecipeText, Spec};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Unfinished runs of one drop in a home: more were not made by a person.
@@ -24,10 +25,7 @@ impl Out {
     /// With `--out` that folder, new or of the same drop and recipe; else the first below the home's runs that is
     /// new, or unfinished and of the same.
     pub fn choose(home: &Home, drop: &Path, recipe: Option<RecipeText>, out: Option<&Path>) -> Result<Out> {
-        let drop = fs::canonicalize(drop).with_context(|| format!("looking for the drop {}", drop.display()))?;
-        if drop.to_str().is_none() {
-            bail!("the drop {} must have a name in UTF-8", drop.display());
-        }
+        let drop = drop_at(drop)?;
         if let Some(out) = out {
             fs::create_dir_all(out).with_context(|| format!("making the run folder {}", out.display()))?;
             let run = fs::canonicalize(out).with_context(|| format!("looking for the run folder {}", out.display()))?;
@@ -51,6 +49,21 @@ impl Out {
         }
         bail!("{} is full of unfinished runs of {}: give --out DIR", home.runs().display(), drop.display());
     }
+}
+
+/// The drop's full path, which a spec can hold.
+pub(super) fn drop_at(path: &Path) -> Result<PathBuf> {
+    let drop = match fs::canonicalize(path) {
+        Ok(drop) => drop,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            bail!("there is no drop {}: name a folder, an archive or one file", path.display())
+        }
+        Err(err) => return Err(err).with_context(|| format!("looking for the drop {}", path.display())),
+    };
+    if drop.to_str().is_none() {
+        bail!("the drop {} must have a name in UTF-8: rename it", drop.display());
+    }
+    Ok(drop)
 }
 
 /// The number of the next attempt.
@@ -137,6 +150,6 @@ mod tests {
         assert!(refused("b.csv", None, "out").contains("belongs to the drop"));
         assert!(refused("a.csv", Some("x"), "out").contains("another recipe"));
         assert!(refused("a.csv", None, ".").contains("neither empty nor a run"));
-        assert!(refused("none.csv", None, "out").contains("looking for the drop"));
+        assert!(refused("none.csv", None, "out").contains("there is no drop"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use crate::claim::claim;
-use crate::inbox::{Inbox, Pace, Settled};
+use crate::inbox::{Inbox, Pace, Settled, Standing};
 use anyhow::Result;
 use std::fs;
 use std::time::Duration;
@@ -36,7 +36,11 @@ impl Supervisor {
             let before = inbox.standing.clone();
             let settled = inbox.scan(&mut self.watches, now, pace);
             if before != inbox.standing {
-                tracing::info!("inbox {}: {:?}", inbox.config.path.display(), inbox.standing);
+                let path = inbox.config.path.display();
+                match &inbox.standing {
+                    Standing::Open => tracing::info!("inbox {path}: drops are taken again"),
+                    Standing::Unclaimable(why) => tracing::warn!("inbox {path}: no drop can be taken: {why}"),
+                }
             }
             if !settled.is_empty() {
                 self.take_settled(inbox_idx, &settled)?;
