@@ -57,6 +57,12 @@ pub fn sentences(rows: u32, seed: u64) -> String {
     text
 }
 
+/// What the attempts in a run folder have said so far.
+pub fn events(run: &Path) -> Vec<Event> {
+    let text = fs::read_to_string(run.join(run_folder::EVENTS)).unwrap_or_default();
+    text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
+}
+
 impl Run {
     /// A run over `data.csv` with this recipe, whose base model is the tiny BERT.
     pub fn new(recipe: &str, csv: &str) -> Run {
@@ -138,8 +144,7 @@ impl Run {
     }
 
     pub fn events(&self) -> Vec<Event> {
-        let text = fs::read_to_string(self.folder().join(run_folder::EVENTS)).unwrap_or_default();
-        text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
+        events(&self.folder())
     }
 
     pub fn weights(&self) -> Vec<u8> {

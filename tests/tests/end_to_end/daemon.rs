@@ -1,16 +1,15 @@
 //! Stories of a daemon that nothing disturbs: drops, wishes, signals, configuration.
 
 use crate::attempt::{binary, sentences, tiny_bert};
-use crate::sandbox::{LONG, QUICK, Sandbox};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, mounts_of_its_own, ok, skipped};
 use finetuned_job::event::Event;
 use finetuned_job::run_folder;
-use std::fs;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-fn is_checkpoint(event: &Event) -> bool {
-    matches!(event, Event::Checkpoint { .. })
-}
 
 #[test]
 fn a_dropped_file_becomes_a_proven_model() {
@@ -27,7 +26,7 @@ fn a_dropped_file_becomes_a_proven_model() {
     }
     assert_eq!(fs::read_dir(sandbox.inbox()).unwrap().count(), 0);
     let answer = sandbox.ok(&["predict", "tweets", "the movie was good", "the movie was awful", "--json"]);
-    let labels: Vec<String> = answer.lines().map(|it| serde_json::from_str::<serde_json::Value>(it).unwrap()["label"].to_string()).collect();
+    let labels: Vec<String> = answer.lines().map(|it| serde_json::from_str::<Value>(it).unwrap()["label"].to_string()).collect();
     assert_eq!(labels, ["\"positive\"", "\"negative\""]);
 }
 
@@ -139,8 +138,8 @@ fn a_run_in_the_foreground_is_interrupted_and_continued() {
     fs::write(&drop, sentences(400, 3)).unwrap();
     fs::write(&recipe, format!("model.base = {:?}\n{LONG}", tiny_bert())).unwrap();
     let command = || {
-        let mut command = Command::new(binary("finetuned"));
-        command.arg("--home").arg(sandbox.home()).arg("run").arg(&drop).arg("--recipe").arg(&recipe).arg("--out").arg(&out).arg("--json");
+        let mut command = sandbox.command();
+        command.arg("run").arg(&drop).arg("--recipe").arg(&recipe).arg("--out").arg(&out).arg("--json");
         command
     };
     let child = command().stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
@@ -168,7 +167,7 @@ fn check_tells_data_and_plan_and_leaves_nothing() {
     fs::write(&recipe, format!("model.base = {:?}\n", tiny_bert())).unwrap();
     let args = ["check", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap()];
     assert!(sandbox.ok(&args).contains("text `text`, label `label`"));
-    let answer: serde_json::Value = serde_json::from_str(&sandbox.ok(&[&args[..], &["--json"]].concat())).unwrap();
+    let answer: Value = serde_json::from_str(&sandbox.ok(&[&args[..], &["--json"]].concat())).unwrap();
     assert_eq!(answer["data"]["classes"].as_array().unwrap().len(), 2);
     assert!(0 < answer["plan"]["train"]["steps"].as_u64().unwrap());
     assert!(!sandbox.home().join("runs").exists());
@@ -177,12 +176,105 @@ fn check_tells_data_and_plan_and_leaves_nothing() {
 #[test]
 fn a_healthy_home_is_called_healthy_and_a_missing_worker_named() {
     let sandbox = Sandbox::new(QUICK);
-    let answer: serde_json::Value = serde_json::from_str(&sandbox.ok(&["doctor", "--json"])).unwrap();
+    let answer: Value = serde_json::from_str(&sandbox.ok(&["doctor", "--json"])).unwrap();
     assert_eq!(answer["healthy"], true, "{answer}");
     sandbox.configure(QUICK, "worker = \"/nowhere/finetuned-worker\"");
     let output = sandbox.finetuned(&["doctor"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("/nowhere/finetuned-worker is missing"), "{output:?}");
+}
+
+const GIB: u64 = 1 << 30;
+
+/// The default ceiling is four fifths of the limit (`MEMORY_PERCENT`), in the words of `doctor`.
+#[track_caller]
+fn follows_the_limit_of_one_gib(doctor: &mut Command) {
+    let answer: Value = serde_json::from_str(&ok(doctor)).unwrap();
+    assert_eq!(answer["checks"][0]["check"], "configuration");
+    let told = answer["checks"][0]["text"].as_str().unwrap();
+    assert!(told.ends_with(&format!("{:.1} MB of memory each", (GIB / 100 * 80) as f64 / 1e6)), "{told}");
+}
+
+#[test]
+fn the_default_memory_ceiling_follows_the_cgroup() {
+    let sandbox = Sandbox::new(QUICK);
+    // Whatever hierarchy this machine has, a mount namespace has this one: its root holds for every group.
+    let hierarchy = sandbox.home().join("cgroup");
+    fs::create_dir(&hierarchy).unwrap();
+    fs::write(hierarchy.join("memory.max"), format!("{GIB}\n")).unwrap();
+    let script = r#"mount --bind "$1" /sys/fs/cgroup; exec "$2" --home "$3" doctor --json"#;
+    let mut doctor = Command::new("unshare");
+    doctor.args(mounts_of_its_own()).args(["--", "sh", "-ec", script, "sh"]).arg(&hierarchy);
+    follows_the_limit_of_one_gib(doctor.arg(binary("finetuned")).arg(sandbox.home()));
+}
+
+/// A cgroup v2 below our own whose memory is limited to a GiB; it goes when the value does.
+struct LimitedGroup(PathBuf);
+
+impl LimitedGroup {
+    fn new() -> std::io::Result<LimitedGroup> {
+        let ours = fs::read_to_string("/proc/self/cgroup")?;
+        let ours = ours.lines().find_map(|it| it.strip_prefix("0::/")).unwrap_or_default();
+        let group = LimitedGroup(Path::new("/sys/fs/cgroup").join(ours).join(format!("finetuned-test-{}", std::process::id())));
+        fs::create_dir(&group.0)?;
+        // The kernel makes this file, where groups may be made and memory is shared out; elsewhere it is absent.
+        File::options().write(true).open(group.0.join("memory.max"))?.write_all(format!("{GIB}\n").as_bytes())?;
+        Ok(group)
+    }
+}
+
+impl Drop for LimitedGroup {
+    fn drop(&mut self) {
+        // Absent where it could not be made.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn the_default_memory_ceiling_follows_a_live_cgroup() {
+    let group = match LimitedGroup::new() {
+        Ok(group) => group,
+        Err(err) => return skipped(&format!("no cgroup v2 with memory can be made below our own here: {err}")),
+    };
+    let sandbox = Sandbox::new(QUICK);
+    let script = r#"echo $$ >"$1/cgroup.procs"; exec "$2" --home "$3" doctor --json"#;
+    let mut doctor = Command::new("sh");
+    doctor.args(["-ec", script, "sh"]).arg(&group.0);
+    follows_the_limit_of_one_gib(doctor.arg(binary("finetuned")).arg(sandbox.home()));
+}
+
+#[test]
+fn a_log_in_json_is_json_in_every_line() {
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve_with(&["--log", "json"]);
+    sandbox.drop_rows("good.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    fs::write(sandbox.inbox().join("bad.csv"), "text,label\ngood,a\n").unwrap();
+    sandbox.wait_for_state(2, "failed");
+    let second = sandbox.finetuned(&["serve", "--log", "json"]);
+    assert_eq!(second.status.code(), Some(1));
+    fs::write(sandbox.home().join("config.toml"), "setle_s = 1\n").unwrap();
+    sandbox.reload();
+    sandbox.wait_until("the configuration is refused", |it| it.log().contains("stays in force"));
+    sandbox.stop_daemon();
+    let log = sandbox.log() + &String::from_utf8(second.stderr).unwrap();
+    let lines: Vec<Value> = log.lines().map(|it| serde_json::from_str(it).unwrap_or_else(|err| panic!("{err}: {it}"))).collect();
+    for line in &lines {
+        assert!(line["timestamp"].as_str().is_some_and(|it| it.starts_with("20") && it.ends_with('Z')), "{line}");
+        assert!(["ERROR", "WARN", "INFO"].contains(&line["level"].as_str().unwrap()), "{line}");
+        assert!(line["message"].as_str().is_some_and(|it| !it.is_empty()), "{line}");
+    }
+    for (level, what) in [
+        ("INFO", "serving /"),
+        ("INFO", "job 1: took good.csv"),
+        ("INFO", "job 1: done"),
+        ("WARN", "job 2: failed"),
+        ("ERROR", "did you mean `settle_s`"),
+        ("ERROR", "another finetuned (process"),
+        ("INFO", "stopped"),
+    ] {
+        assert!(lines.iter().any(|it| it["level"] == level && it["message"].as_str().unwrap().contains(what)), "{level} {what}: {log}");
+    }
 }
 
 #[test]

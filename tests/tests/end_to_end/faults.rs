@@ -2,18 +2,15 @@
 //! each: no drop lost, no half result visible, a clear state, the daemon alive.
 
 use crate::attempt::sentences;
-use crate::sandbox::{LONG, QUICK, Sandbox};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::run_folder;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-
-fn is_checkpoint(event: &Event) -> bool {
-    matches!(event, Event::Checkpoint { .. })
-}
 
 fn weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("model/model.safetensors")).expect("a finished model")
@@ -198,6 +195,28 @@ fn a_read_only_inbox_is_named_with_its_cure() {
     sleep(Duration::from_secs(2));
     assert!(sandbox.status()["jobs"].as_array().unwrap().is_empty());
     assert!(sandbox.inbox().join("a.csv").exists() && sandbox.is_alive());
+}
+
+/// A user namespace has limits of its own for file events: none of them is taken from anybody.
+#[test]
+fn without_file_events_an_inbox_is_looked_at_and_that_is_told() {
+    for limit in ["max_inotify_instances", "max_inotify_watches"] {
+        let used_up = format!("echo 0 >/proc/sys/user/{limit}");
+        let namespaces = ["--user", "--map-root-user"];
+        let tried = Command::new("unshare").args(namespaces).args(["--", "sh", "-c", &used_up]).output();
+        if !tried.is_ok_and(|it| it.status.success()) {
+            return skipped("no user namespace with limits of its own can be made here");
+        }
+        let mut sandbox = Sandbox::new(QUICK);
+        sandbox.serve_in(&namespaces, &used_up);
+        sandbox.wait_until("it is told", |it| {
+            it.status()["daemon"]["inboxes"][0]["polled"].as_str().is_some_and(|why| why.contains("fs.inotify.max_user_"))
+        });
+        assert!(sandbox.ok(&["status"]).contains("looked at every few seconds: no events"));
+        assert!(sandbox.log().contains("no events"), "{}", sandbox.log());
+        sandbox.drop_rows("a.csv", 60);
+        sandbox.wait_for_state(1, "done");
+    }
 }
 
 #[test]

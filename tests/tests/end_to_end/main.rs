@@ -1,7 +1,10 @@
 //! What a user sees, with the real binaries on real folders and real signals.
 
 mod attempt; // one worker process, started with a spec as the supervisor would
+mod base_models; // stories of models from a hub
 mod daemon; // stories of a daemon that nothing disturbs
-mod faults;
+mod faults; // stories of kills, full disks and restless owners
+mod mistakes; // what a person gets wrong at the command line
+mod publishing; // stories of kills between the last steps of a run
 mod sandbox; // a home with a daemon, started as a user would
-mod training; // stories of one run: proof, freezing, exact resume, stops // stories of kills, full disks and restless owners
+mod training; // stories of one run: proof, freezing, exact resume, stops

@@ -1,12 +1,12 @@
 //! A home with a real daemon, and what a person does with it: drops, commands, signals. It all goes when the
 //! sandbox does.
 
-use crate::attempt::{binary, sentences, tiny_bert};
-use finetuned_job::event::{Event, Line};
-use finetuned_job::run_folder;
+use crate::attempt::{binary, events, sentences, tiny_bert};
+use finetuned_job::event::Event;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
@@ -33,6 +33,30 @@ enum Disk {
 pub const QUICK: &str = "[train]\nepochs = 2\nlr = 3e-3\n";
 /// Some hundred steps with a checkpoint at every fifth: time enough to be killed.
 pub const LONG: &str = "[train]\nepochs = 12\nlr = 3e-3\npatience = 0\n[save]\nevery_steps = 5\n";
+
+pub fn is_checkpoint(event: &Event) -> bool {
+    matches!(event, Event::Checkpoint { .. })
+}
+
+/// The answer of a command that must work.
+#[track_caller]
+pub fn ok(command: &mut Command) -> String {
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Says so even where the output of tests that pass is not shown.
+pub fn skipped(why: &str) {
+    // Past the test's own capture, which only takes what `eprintln` writes.
+    let test = std::thread::current().name().unwrap_or("a test").to_string();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// For unshare(1): where mounts meet nobody else.
+pub fn mounts_of_its_own() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() { &["--mount"] } else { &["--mount", "--user", "--map-root-user"] }
+}
 
 impl Sandbox {
     /// A home whose inbox has this recipe; nobody serves it yet.
@@ -78,34 +102,41 @@ impl Sandbox {
     }
 
     pub fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    pub fn serve_with(&mut self, flags: &[&str]) {
         let mut command = Command::new(binary("finetuned"));
-        command.arg("--home").arg(self.real_home()).arg("serve");
+        command.arg("--home").arg(self.real_home()).arg("serve").args(flags);
+        self.start(command);
+    }
+
+    /// In namespaces of its own (see unshare(1)), which the line of shell in `prepare` furnishes.
+    pub fn serve_in(&mut self, namespaces: &[&str], prepare: &str) {
+        let mut command = Command::new("unshare");
+        let script = format!("set -e; {prepare}; exec \"$2\" --home \"$1\" serve");
+        command.args(namespaces).args(["--", "sh", "-c", &script, "sh"]).arg(self.real_home()).arg(binary("finetuned"));
         self.start(command);
     }
 
     /// On a file system of so many bytes, and without a home before: `prepare` is a line of shell.
     pub fn serve_on_tmpfs(recipe: &str, size: u64, prepare: &str) -> Sandbox {
         let mut sandbox = Sandbox::new(recipe);
-        let mut command = Command::new("unshare");
-        if !rustix::process::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
         // The configuration is copied over the mount.
-        let script = format!(
-            "set -e; cp -r \"$1\" \"$1.kept\"; mount -t tmpfs -o size={size} tmpfs \"$1\"; cp -r \"$1.kept\"/. \"$1\"; {prepare}; exec \"$2\" --home \"$1\" serve"
-        );
-        command.args(["--mount", "sh", "-c", &script, "sh"]).arg(sandbox.real_home()).arg(binary("finetuned"));
+        let mount = format!("cp -r \"$1\" \"$1.kept\"; mount -t tmpfs -o size={size} tmpfs \"$1\"; cp -r \"$1.kept\"/. \"$1\"; {prepare}");
         sandbox.disk = Disk::Tmpfs;
-        sandbox.start(command);
+        sandbox.serve_in(mounts_of_its_own(), &mount);
         sandbox
     }
 
     fn start(&mut self, mut command: Command) {
         let log = File::options().create(true).append(true).open(self.log_file()).expect("log");
-        let before = self.log().matches(" serving ").count();
+        // As people and as JSON have it.
+        const SERVING: &str = "serving /";
+        let before = self.log().matches(SERVING).count();
         self.daemon =
             Some(command.stdin(std::process::Stdio::null()).stdout(log.try_clone().expect("log")).stderr(log).spawn().expect("the daemon starts"));
-        self.wait_until("the daemon serves", |it| before < it.log().matches(" serving ").count());
+        self.wait_until("the daemon serves", |it| before < it.log().matches(SERVING).count());
     }
 
     fn log_file(&self) -> PathBuf {
@@ -124,6 +155,11 @@ impl Sandbox {
     }
 
     pub fn finetuned(&self, args: &[&str]) -> Output {
+        self.command().args(args).output().expect("finetuned starts")
+    }
+
+    /// `finetuned` for this home; what it shall do is still to say.
+    pub fn command(&self) -> Command {
         let mut command = match (self.disk, &self.daemon) {
             (Disk::Tmpfs, Some(daemon)) => {
                 let mut command = Command::new("nsenter");
@@ -135,14 +171,13 @@ impl Sandbox {
             }
             _ => Command::new(binary("finetuned")),
         };
-        command.arg("--home").arg(self.real_home()).args(args).output().expect("finetuned starts")
+        command.arg("--home").arg(self.real_home());
+        command
     }
 
     /// The answer of a command that must work.
     pub fn ok(&self, args: &[&str]) -> String {
-        let output = self.finetuned(args);
-        assert!(output.status.success(), "{args:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
+        ok(self.command().args(args))
     }
 
     pub fn status(&self) -> Value {
@@ -170,9 +205,7 @@ impl Sandbox {
     }
 
     pub fn events(&self, job: u64) -> Vec<Event> {
-        let Some(run) = self.run_of(&self.job(job)) else { return vec![] };
-        let text = fs::read_to_string(run.join(run_folder::EVENTS)).unwrap_or_default();
-        text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
+        self.run_of(&self.job(job)).map_or_else(Vec::new, |run| events(&run))
     }
 
     #[track_caller]
