@@ -17,8 +17,7 @@ use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::{Job, Queue, Wish};
 use crate::report::Report;
-use crate::worker_process::{self, Answer};
-use crate::{foreground, logging, lookup, poke, run_facts, supervisor};
+use crate::{foreground, logging, lookup, poke, run_facts, supervisor, worker_process};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::spec::Action;
@@ -94,11 +93,11 @@ fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
 }
 
 /// One question to a worker; `run` is a finished run where the question is about one.
-fn ask(config: &Config, action: Action, run: Option<&Path>, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
+fn ask(config: &Config, action: Action, run: Option<&Path>) -> Result<(ExitStatus, Vec<u8>)> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let spec_file = folder.path().join("spec.json");
     let run = run.unwrap_or(folder.path());
     let spec = Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
     run_facts::write_spec(&spec, &spec_file)?;
-    worker_process::ask(&config.worker, &spec_file, answer)
+    worker_process::ask(&config.worker, &spec_file)
 }

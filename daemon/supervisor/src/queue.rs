@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use finetuned_job::run_folder;
 use finetuned_job::spec::RecipeText;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,7 +80,7 @@ impl Queue {
             migrations().to_latest(&mut db)?;
             Ok(db)
         };
-        Ok(Queue { db: open().with_context(|| format!("opening the database {}", path.display()))? })
+        Ok(Queue { db: open().map_err(|why| unopened(path, &why))? })
     }
 
     /// Opens an existing database for questions only. `None` where there is none yet, or one whose maker was
@@ -96,7 +96,7 @@ impl Queue {
             let version = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             Ok((db, version))
         };
-        let (db, version) = open().with_context(|| format!("opening the database {}", path.display()))?;
+        let (db, version) = open().map_err(|why| unopened(path, &why))?;
         Ok((0 < version).then_some(Queue { db }))
     }
 
@@ -367,6 +367,15 @@ impl FromSql for JobId {
 fn end_attempt(tx: &Transaction, id: JobId, outcome: &str, detail: &str, now_ms: u64) -> rusqlite::Result<()> {
     let sql = "UPDATE attempts SET ended_ms = ?2, outcome = ?3, detail = ?4 WHERE job = ?1 AND ended_ms IS NULL";
     tx.execute(sql, params![id, now_ms, outcome, detail]).map(drop)
+}
+
+/// Without SQLite's own chain of causes, which says the same three times.
+fn unopened(path: &Path, why: &anyhow::Error) -> anyhow::Error {
+    let cure = match why.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => " (move it away to begin with an empty queue: run folders stay)",
+        _ => "",
+    };
+    anyhow::anyhow!("opening the database {}: {why}{cure}", path.display())
 }
 
 fn settings(db: &Connection) -> Result<()> {

@@ -145,22 +145,10 @@ fn command(worker: &Path, spec_file: &Path) -> Command {
 }
 
 /// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
-pub(crate) fn ask(worker: &Path, spec_file: &Path, answer: Answer) -> Result<(ExitStatus, Vec<u8>)> {
-    let mut command = command(worker, spec_file);
-    if answer == Answer::Read {
-        command.stdout(Stdio::piped());
-    }
-    let child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8>)> {
+    let child = command(worker, spec_file).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
     Ok((output.status, output.stdout))
-}
-
-/// Where a worker's answer goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// To our own stdout, as it comes.
-    Passed,
-    Read,
 }
 
 #[cfg(test)]

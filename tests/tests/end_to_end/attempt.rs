@@ -34,6 +34,11 @@ pub fn tiny_bert() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny-bert")
 }
 
+/// This recipe, for the tiny BERT.
+pub fn on_tiny_bert(recipe: &str) -> String {
+    format!("model.base = {:?}\n{recipe}", tiny_bert())
+}
+
 /// `text,label` rows that can be learned: the label says which kind of word stands in the text. A pure function
 /// of its arguments.
 pub fn sentences(rows: u32, seed: u64) -> String {
@@ -86,7 +91,7 @@ impl Run {
     }
 
     pub fn set_recipe(&mut self, recipe: &str) {
-        self.recipe = format!("model.base = {:?}\n{recipe}", tiny_bert());
+        self.recipe = on_tiny_bert(recipe);
     }
 
     pub fn start(&mut self, action: Action) -> Child {

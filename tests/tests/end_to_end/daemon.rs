@@ -1,6 +1,6 @@
 //! Stories of a daemon that nothing disturbs: drops, wishes, signals, configuration.
 
-use crate::attempt::{binary, sentences, tiny_bert};
+use crate::attempt::{binary, sentences};
 use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, mounts_of_its_own, ok, skipped};
 use finetuned_job::event::Event;
 use finetuned_job::run_folder;
@@ -134,9 +134,7 @@ fn a_hopeless_drop_fails_with_a_sentence_and_the_next_one_is_served() {
 #[test]
 fn a_run_in_the_foreground_is_interrupted_and_continued() {
     let sandbox = Sandbox::new("");
-    let (drop, recipe, out) = (sandbox.home().join("a.csv"), sandbox.home().join("r.toml"), sandbox.home().join("out"));
-    fs::write(&drop, sentences(400, 3)).unwrap();
-    fs::write(&recipe, format!("model.base = {:?}\n{LONG}", tiny_bert())).unwrap();
+    let ((drop, recipe), out) = (sandbox.drop_and_recipe(400, LONG), sandbox.home().join("out"));
     let command = || {
         let mut command = sandbox.command();
         command.arg("run").arg(&drop).arg("--recipe").arg(&recipe).arg("--out").arg(&out).arg("--json");
@@ -162,9 +160,7 @@ fn a_run_in_the_foreground_is_interrupted_and_continued() {
 #[test]
 fn check_tells_data_and_plan_and_leaves_nothing() {
     let sandbox = Sandbox::new("");
-    let (drop, recipe) = (sandbox.home().join("a.csv"), sandbox.home().join("r.toml"));
-    fs::write(&drop, sentences(100, 3)).unwrap();
-    fs::write(&recipe, format!("model.base = {:?}\n", tiny_bert())).unwrap();
+    let (drop, recipe) = sandbox.drop_and_recipe(100, "");
     let args = ["check", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap()];
     assert!(sandbox.ok(&args).contains("text `text`, label `label`"));
     let answer: Value = serde_json::from_str(&sandbox.ok(&[&args[..], &["--json"]].concat())).unwrap();
@@ -193,6 +189,7 @@ fn follows_the_limit_of_one_gib(doctor: &mut Command) {
     assert_eq!(answer["checks"][0]["check"], "configuration");
     let told = answer["checks"][0]["text"].as_str().unwrap();
     assert!(told.ends_with(&format!("{:.1} MB of memory each", (GIB / 100 * 80) as f64 / 1e6)), "{told}");
+    assert!(answer["checks"].as_array().unwrap().iter().any(|it| it["text"].as_str().unwrap().contains(" cores, 1.1 GB")), "{answer}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a person gets wrong: each is answered with one sentence that says what to do, and the exit status that
 //! `finetuned --help` promises.
 
-use crate::attempt::{binary, sentences, tiny_bert};
+use crate::attempt::binary;
 use crate::sandbox::{LONG, QUICK, Sandbox};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -64,6 +64,8 @@ fn a_home_that_is_none_is_not_called_empty() {
     // A daemon that was killed before its first table leaves this.
     fs::write(sandbox.home().join("finetuned.db"), "").unwrap();
     assert!(sandbox.ok(&["status"]).contains("none yet"));
+    fs::write(sandbox.home().join("finetuned.db"), "something else").unwrap();
+    check(sandbox.command().arg("status"), 1, "finetuned.db: file is not a database (move it away to begin with an empty queue");
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn unread(command: &mut Command) -> Output {
 #[test]
 fn nobody_reads_on() {
     let sandbox = Sandbox::new(QUICK);
-    for args in [&["status"][..], &["doctor", "--json"], &["model", "list"], &["completions", "bash"]] {
+    for args in [&["status"][..], &["doctor", "--json"], &["model", "list"], &["model", "list", "--json"], &["completions", "bash"]] {
         let output = unread(sandbox.command().args(args));
         assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
     }
@@ -97,9 +99,7 @@ fn nobody_reads_on() {
 #[test]
 fn a_run_that_nobody_reads_is_no_success_and_continues() {
     let sandbox = Sandbox::new("");
-    let (drop, recipe, out) = (sandbox.home().join("a.csv"), sandbox.home().join("r.toml"), sandbox.home().join("out"));
-    fs::write(&drop, sentences(200, 3)).unwrap();
-    fs::write(&recipe, format!("model.base = {:?}\n{LONG}", tiny_bert())).unwrap();
+    let ((drop, recipe), out) = (sandbox.drop_and_recipe(200, LONG), sandbox.home().join("out"));
     let run = |flags: &[&str]| {
         let mut command = sandbox.command();
         command.arg("run").arg(&drop).arg("--recipe").arg(&recipe).arg("--out").arg(&out).args(flags);

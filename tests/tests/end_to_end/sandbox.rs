@@ -1,7 +1,7 @@
 //! A home with a real daemon, and what a person does with it: drops, commands, signals. It all goes when the
 //! sandbox does.
 
-use crate::attempt::{binary, events, sentences, tiny_bert};
+use crate::attempt::{binary, events, on_tiny_bert, sentences};
 use finetuned_job::event::Event;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -70,7 +70,7 @@ impl Sandbox {
 
     pub fn configure(&self, recipe: &str, settings: &str) {
         let recipe_file = self.folder.path().join("recipe.toml");
-        fs::write(&recipe_file, format!("model.base = {:?}\n{recipe}", tiny_bert())).expect("recipe");
+        fs::write(&recipe_file, on_tiny_bert(recipe)).expect("recipe");
         let config = format!(
             "settle_s = 0.3\nrescan_s = 1\nthreads = 1\nstop_timeout_s = 30\n{settings}\n[[inbox]]\npath = \"inbox\"\nrecipe = {recipe_file:?}\n"
         );
@@ -152,6 +152,14 @@ impl Sandbox {
         let partial = self.inbox().join(format!("{name}.part"));
         fs::write(&partial, sentences(rows, 7)).expect("a drop");
         fs::rename(partial, self.inbox().join(name)).expect("a drop");
+    }
+
+    /// A table of so many rows and a recipe for it, for commands that need no daemon.
+    pub fn drop_and_recipe(&self, rows: u32, recipe: &str) -> (PathBuf, PathBuf) {
+        let (drop, file) = (self.home().join("a.csv"), self.home().join("r.toml"));
+        fs::write(&drop, sentences(rows, 3)).expect("a drop");
+        fs::write(&file, on_tiny_bert(recipe)).expect("a recipe");
+        (drop, file)
     }
 
     pub fn finetuned(&self, args: &[&str]) -> Output {

@@ -10,7 +10,6 @@ use crate::machine::{self, Machine};
 use crate::queue::Queue;
 use crate::report::Report;
 use crate::words;
-use crate::worker_process::Answer;
 use anyhow::{Context, Result, bail};
 use finetuned_job::spec::Action;
 use serde_json::{Value, json};
@@ -112,8 +111,9 @@ fn machine_words() -> String {
     let machine = Machine::read();
     let memory = machine.memory_bytes.map_or_else(|| "unknown memory".into(), words::bytes);
     let group = machine::own_cgroup();
-    let group = if group.is_empty() { "no cgroup limits".into() } else { format!("cgroup {group}") };
-    format!("{} cores, {memory}, {group}", machine.cores)
+    // A container sees its own group as the root: no name, and limits all the same.
+    let group = if group.is_empty() { group } else { format!(", cgroup {group}") };
+    format!("{} cores, {memory}{group}", machine.cores)
 }
 
 fn worker(config: &Config) -> Result<String> {
@@ -121,7 +121,7 @@ fn worker(config: &Config) -> Result<String> {
     if !config.worker.exists() {
         bail!("{path} is missing: it belongs beside `finetuned`, or set `worker` in config.toml");
     }
-    let (status, text) = ask(config, Action::Doctor, None, Answer::Read)?;
+    let (status, text) = ask(config, Action::Doctor, None)?;
     if !status.success() {
         bail!("{path} does not work ({status}): is libtorch where it was when it was built?");
     }

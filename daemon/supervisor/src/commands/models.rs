@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::report::Report;
 use crate::words;
-use crate::worker_process::Answer;
 use anyhow::{Context, Result};
 use finetuned_job::spec::Action;
 use serde_json::Value;
@@ -18,12 +17,13 @@ pub(super) fn models(home: &Home, command: &ModelCommand, report: &mut Report) -
         ModelCommand::Pull { base, json } => (Action::Pull { base: base.clone() }, json),
         ModelCommand::Inspect { base, json } => (Action::Inspect { base: base.clone() }, json),
     };
-    let answer = if *as_json { Answer::Passed } else { Answer::Read };
-    let (status, text) = ask(&config, action, None, answer)?;
+    let (status, text) = ask(&config, action, None)?;
     if !status.success() {
         return Ok(Exit::Error);
     }
-    if !as_json {
+    if *as_json {
+        report.raw(&text)?;
+    } else {
         let value: Value = serde_json::from_slice(&text).context("reading the worker's answer")?;
         report.line(&match command {
             ModelCommand::List { .. } => list(&value),

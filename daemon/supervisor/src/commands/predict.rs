@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::report::Report;
 use crate::words;
-use crate::worker_process::Answer;
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
@@ -21,12 +20,13 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     let run = run_folder_of(home, &args.run)?;
     let csv = args.csv.as_ref().map(std::path::absolute).transpose()?;
     let action = Action::Predict { inputs: args.inputs.clone(), csv };
-    let answer = if args.json { Answer::Passed } else { Answer::Read };
-    let (status, lines) = ask(&config, action, Some(&run), answer)?;
+    let (status, lines) = ask(&config, action, Some(&run))?;
     if !status.success() {
         return Ok(Exit::Error);
     }
-    if !args.json {
+    if args.json {
+        report.raw(&lines)?;
+    } else {
         let rows = lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()).map(row).collect::<Result<Vec<_>>>()?;
         report.line(&words::table(&rows))?;
     }
