@@ -11,6 +11,8 @@ use tch::{TchError, Tensor};
 /// What stands around an image, so that stride 1 leaves its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Padding {
+    /// None at all: patches that do not overlap.
+    Valid,
     /// The same on all sides.
     Even,
     /// TensorFlow's: as little as the stride needs, more of it below and on the right.
@@ -62,8 +64,10 @@ impl Conv2d {
     fn with(&self, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
         let Shape { kernel, stride, groups, padding, .. } = self.shape;
         let conv = |xs: &Tensor, padding: [i64; 2]| xs.f_conv2d(weight, bias, [stride, stride], padding, [1, 1], groups);
-        if padding == Padding::Even {
-            return conv(xs, [(kernel - 1) / 2; 2]);
+        match padding {
+            Padding::Valid => return conv(xs, [0, 0]),
+            Padding::Even => return conv(xs, [(kernel - 1) / 2; 2]),
+            Padding::Same => {}
         }
         let (_, _, height, width) = xs.size4()?;
         let missing = |size: i64| (((size + stride - 1) / stride - 1) * stride + kernel - size).max(0);
@@ -125,6 +129,23 @@ impl BatchNorm {
     }
 }
 
+/// A linear map that timm writes as a convolution of kernel 1.
+pub(crate) struct Pointwise {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Pointwise {
+    pub(crate) fn new(p: Names, inputs: i64, outputs: i64) -> Result<Pointwise, ModelError> {
+        Ok(Pointwise { weight: p.tensor("weight", &[outputs, inputs, 1, 1], Fill::Random)?, bias: p.tensor("bias", &[outputs], Fill::Zero)? })
+    }
+
+    /// (any, inputs) -> (any, outputs)
+    pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_linear(&self.weight.f_flatten(1, 3)?, Some(&self.bias))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nonlinearity {
     None,
@@ -170,9 +191,19 @@ impl ConvNorm {
     }
 }
 
+impl Stage for ConvNorm {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        self.forward(xs, pass)
+    }
+}
+
 /// (batch, channels, height, width) -> (batch, channels): the mean over the image.
-pub(crate) fn pool(xs: &Tensor) -> Result<Tensor, TchError> {
-    xs.f_mean_dim([2i64, 3].as_slice(), false, None)
+pub(crate) struct Pool;
+
+impl Stage for Pool {
+    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+        xs.f_mean_dim([2i64, 3].as_slice(), false, None)
+    }
 }
 
 /// One linear map, behind dropout.

@@ -114,21 +114,26 @@ impl ImageConfig {
 }
 
 /// As timm's `save_for_hf` has it, so that `local-dir:` and `hf-hub:` names open the folder. What says where the
-/// base's weights came from goes: timm would fetch those instead.
+/// base's weights came from goes: timm would fetch those instead. Where there is no `pretrained_cfg`, as in old
+/// folders, all of it stands at the top.
 fn timm(base: &Value, classes: &[String]) -> Value {
+    const STALE: &[&str] =
+        &["url", "file", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_names", "label_descriptions", "labels"];
     let mut config = base.clone();
-    if !config["pretrained_cfg"].is_object() {
-        config["pretrained_cfg"] = json!({});
-    }
-    for stale in ["url", "file", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_names", "label_descriptions", "labels"] {
-        config["pretrained_cfg"].as_object_mut().map(|it| it.remove(stale));
-    }
-    for stale in ["label_descriptions", "labels"] {
-        config.as_object_mut().map(|it| it.remove(stale));
-    }
-    config["model_args"].as_object_mut().map(|it| it.remove("num_classes"));
+    let without = |object: &mut Value, stale: &[&str]| {
+        if let Some(object) = object.as_object_mut() {
+            object.retain(|key, _| !stale.contains(&key.as_str()));
+        }
+    };
+    without(&mut config, STALE);
     config["num_classes"] = json!(classes.len());
     config["label_names"] = json!(classes);
-    config["pretrained_cfg"]["num_classes"] = json!(classes.len());
+    if let Some(pretrained) = config.get_mut("pretrained_cfg").filter(|it| it.is_object()) {
+        without(pretrained, STALE);
+        pretrained["num_classes"] = json!(classes.len());
+    }
+    if let Some(args) = config.get_mut("model_args") {
+        without(args, &["num_classes"]);
+    }
     config
 }

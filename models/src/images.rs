@@ -45,6 +45,15 @@ pub(crate) trait Stage {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
 }
 
+/// One after the other, frozen or trained as one.
+pub(crate) struct Chain(pub Vec<Box<dyn Stage>>);
+
+impl Stage for Chain {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+        self.0.iter().try_fold(xs.shallow_clone(), |xs, stage| stage.forward(&xs, pass))
+    }
+}
+
 /// A model from the bottom up, cut where it may be frozen.
 pub(crate) struct Stages {
     /// (batch, 3, height, width) -> what the first layer takes
@@ -103,6 +112,15 @@ pub trait ImageClassifier {
 
     /// From now on exactly the parameters of these names train: they, and no others, require gradients.
     fn set_trainable(&mut self, names: &BTreeSet<String>);
+}
+
+impl Stages {
+    /// `tail` follows the last of the layers and belongs to it.
+    pub(crate) fn new(stem: Box<dyn Stage>, mut layers: Vec<Box<dyn Stage>>, tail: Vec<Box<dyn Stage>>, head: Box<dyn Stage>) -> Stages {
+        let last: Vec<Box<dyn Stage>> = layers.pop().into_iter().chain(tail).collect();
+        layers.push(Box::new(Chain(last)));
+        Stages { stem, layers, head }
+    }
 }
 
 pub(crate) struct Network {

@@ -8,14 +8,18 @@ mod bert; // the architectures, each along its checkpoint's own names
 mod checkpoint; // a folder -> what it says and where its tensors lie
 mod config; // config.json -> numbers that are usable; and the config of a finished model
 mod conv; // convolution, batch norm, and both as one
+mod convnext;
 mod dinov2;
 mod distilbert;
+mod efficientnet;
 mod encoder; // embeddings, blocks and head as one classifier; what freezing means for running it
 mod error;
 mod image_config; // config.json of an image model, timm's or transformers', both ways
 mod images; // stem, blocks and head as one image classifier; what freezing means for running it
+mod inverted; // the blocks that EfficientNet and MobileNet are rows of
 mod layers; // linear, norm, dropout, attention: what several architectures truly share
 mod load; // names of a checkpoint x names of a model -> tensors and a report
+mod mobilenetv3;
 mod resnet;
 mod roberta;
 mod vit; // also what dinov2 is built from

@@ -192,9 +192,9 @@ impl<'a> Loader<'a> {
                 found.report.reinitialised.push(difference(place));
                 filled()?
             }
-            Some(place) if difference(place).found == shape => {
+            Some(place) if fits(&difference(place).found, shape) => {
                 found.report.loaded.push(name.into());
-                self.stored(place.0, &place.1, wanted.kind)?
+                self.stored(place, wanted)?
             }
             Some(place) => {
                 found.misfits.push(difference(place));
@@ -209,15 +209,16 @@ impl<'a> Loader<'a> {
         Ok(tensor)
     }
 
-    fn stored(&self, file: &WeightsFile, stored: &str, kind: Kind) -> Result<Tensor, ModelError> {
+    fn stored(&self, (file, stored): &(&WeightsFile, String), wanted: &Wanted) -> Result<Tensor, ModelError> {
+        let Wanted { shape, kind, .. } = *wanted;
         let tensor = file.tensor(stored)?;
         let usable: &[Kind] = if kind == Kind::Float { &[Kind::Float, Kind::Half, Kind::BFloat16] } else { &[kind] };
         if !usable.contains(&tensor.kind()) {
             let found = file.info(stored).map_or(safetensors::Dtype::U8, |it| it.dtype);
-            return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.into(), found });
+            return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.clone(), found });
         }
-        let convert = || tensor.f_to_kind(kind)?.f_to(self.device);
-        convert().map_err(|source| ModelError::Tensor { name: stored.into(), source })
+        let convert = || tensor.f_view(shape)?.f_to_kind(kind)?.f_to(self.device);
+        convert().map_err(|source| ModelError::Tensor { name: stored.clone(), source })
     }
 
     fn filled(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
@@ -240,6 +241,11 @@ struct Wanted<'b> {
     kind: Kind,
     /// May be missing outside of the head too.
     optional: bool,
+}
+
+/// A single number may be stored as a row of one, as in torch.
+fn fits(found: &[i64], wanted: &[i64]) -> bool {
+    found == wanted || wanted.is_empty() && found == [1]
 }
 
 /// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's generator
@@ -299,6 +305,12 @@ impl Names<'_> {
         let tensor = self.tensor(name, shape, fill)?;
         self.loader.found.borrow_mut().parts.norms.push(self.full(name));
         Ok(tensor)
+    }
+
+    /// The shape that a tensor here has in the checkpoint.
+    pub(crate) fn stored_shape(&self, name: &str) -> Option<Vec<i64>> {
+        let (file, stored) = self.loader.catalogue.places.get(&self.full(name))?;
+        file.info(stored).map(weights::shape)
     }
 
     /// Of a tensor here. Those of timm's vision transformers may stand at the root.

@@ -1,7 +1,7 @@
 //! ResNet (He et al. 2015), with the stride of a bottleneck in its 3x3 convolution ("v1.5"): as timm and
 //! torchvision have it, which share their names, and as `ResNetForImageClassification`.
 
-use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Shape, pool};
+use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
 use crate::error::ModelError;
 use crate::image_config::{ImageConfig, Origin};
 use crate::images::{Architecture, ImageFamily, Stage, Stages};
@@ -159,7 +159,7 @@ impl Architecture for ResNet {
         let layers = self.blocks(loader)?;
         let head = loader.part(Part::Head);
         let head = if self.transformers { head / "classifier" / 1 } else { head / "fc" };
-        Ok(Stages { stem, layers, head: Box::new(Classifier::new(head, self.width(), options)?) })
+        Ok(Stages::new(stem, layers, vec![Box::new(Pool)], Box::new(Classifier::new(head, self.width(), options)?)))
     }
 }
 
@@ -176,15 +176,14 @@ impl ResNet {
                     root / format!("layer{}", level + 1) / nth
                 };
                 let halves = nth == 0 && (0 < level || self.first_halves);
-                let last = layers.len() + 1 == self.layers();
-                layers.push(Box::new(self.block(p, inputs, outputs, if halves { 2 } else { 1 }, last)?));
+                layers.push(Box::new(self.block(p, inputs, outputs, if halves { 2 } else { 1 })?));
                 inputs = outputs;
             }
         }
         Ok(layers)
     }
 
-    fn block(&self, p: Names, inputs: i64, outputs: i64, stride: i64, last: bool) -> Result<Block, ModelError> {
+    fn block(&self, p: Names, inputs: i64, outputs: i64, stride: i64) -> Result<Block, ModelError> {
         let inner = if self.bottleneck { outputs / EXPANSION } else { outputs };
         // Kernel, stride, outputs of each convolution.
         let (early, late) = if self.early_stride { (stride, 1) } else { (1, stride) };
@@ -215,7 +214,7 @@ impl ResNet {
             let shape = Shape { stride, ..Shape::pointwise(inputs, outputs) };
             Some(ConvNorm::new(conv, norm, shape, NormRule::TORCH, Nonlinearity::None)?)
         };
-        Ok(Block { path, shortcut, last })
+        Ok(Block { path, shortcut })
     }
 }
 
@@ -231,8 +230,6 @@ struct Block {
     path: Vec<ConvNorm>,
     /// None: what comes in is added as it is.
     shortcut: Option<ConvNorm>,
-    /// Pools.
-    last: bool,
 }
 
 impl Stage for Block {
@@ -245,7 +242,6 @@ impl Stage for Block {
             Some(unit) => unit.forward(xs, pass)?,
             None => xs.shallow_clone(),
         };
-        let ys = Nonlinearity::Relu.apply(ys.f_add_(&shortcut)?)?;
-        if self.last { pool(&ys) } else { Ok(ys) }
+        Nonlinearity::Relu.apply(ys.f_add_(&shortcut)?)
     }
 }

@@ -4,7 +4,7 @@ use crate::encoder::Encoder;
 use crate::error::ModelError;
 use crate::images::ImageFamily;
 use crate::load::{Catalogue, LoadReport};
-use crate::{bert, config::Config, dinov2, distilbert, resnet, roberta, vit};
+use crate::{bert, config::Config, convnext, dinov2, distilbert, efficientnet, mobilenetv3, resnet, roberta, vit};
 use std::collections::BTreeSet;
 use tch::{Device, TchError, Tensor};
 
@@ -28,7 +28,7 @@ pub(crate) type Build = fn(&Config, Catalogue, &BuildOptions) -> Result<(Encoder
 pub(crate) const ZOO: &[Family] = &[bert::FAMILY, roberta::FAMILY, distilbert::FAMILY];
 
 /// Those that look at images.
-pub(crate) const IMAGES: &[ImageFamily] = &[resnet::FAMILY, vit::FAMILY, dinov2::FAMILY];
+pub(crate) const IMAGES: &[ImageFamily] = &[resnet::FAMILY, efficientnet::FAMILY, mobilenetv3::FAMILY, convnext::FAMILY, vit::FAMILY, dinov2::FAMILY];
 
 /// How a model is built from a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
