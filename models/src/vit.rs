@@ -81,8 +81,8 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
 /// What a vision transformer is made of, whatever its library calls it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Shape {
-    /// The grid of patches that positions are stored for is side x side.
-    pub side: i64,
+    /// The grid of patches that positions are stored for is side x side; none: as large as the file has it.
+    pub side: Option<i64>,
     /// Side of a patch, pixels.
     pub patch: i64,
     pub width: i64,
@@ -126,7 +126,7 @@ impl VisionTransformer {
     /// # Errors
     /// Numbers that no model can have.
     pub(crate) fn checked(shape: Shape, names: &'static Scheme, config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
-        config.check_sizes("the image's side in patches", [&shape.side])?;
+        config.check_sizes("the image's side in patches", &shape.side)?;
         config.check_sizes("the width, or the number of layers or heads", [&shape.width, &shape.layers, &shape.heads])?;
         config.check_sizes("the width of the network in a layer", [&shape.inner])?;
         if LAYERS_MAX < shape.layers {

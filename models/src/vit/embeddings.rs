@@ -3,6 +3,7 @@
 use crate::error::ModelError;
 use crate::images::Stage;
 use crate::load::{Fill, Names};
+use crate::vit::names::Resampling;
 use crate::vit::{Scheme, Shape};
 use crate::zoo::Pass;
 use tch::{TchError, Tensor};
@@ -19,7 +20,7 @@ pub(crate) struct Embeddings {
     placed: i64,
     /// The grid of patches that positions are stored for is side x side.
     side: i64,
-    antialias: bool,
+    resampling: Resampling,
 }
 
 impl Embeddings {
@@ -39,8 +40,9 @@ impl Embeddings {
         let patches = p / names.patches;
         let weight = patches.tensor("weight", &[c.width, 3, c.patch, c.patch], Fill::Random)?;
         let bias = patches.tensor("bias", &[c.width], Fill::Zero)?;
-        let positions = token(names.positions, c.placed + c.side * c.side)?;
-        Ok(Embeddings { patches: (weight, bias), patch: c.patch, tokens, positions, placed: c.placed, side: c.side, antialias: names.antialias })
+        let side = c.side.unwrap_or_else(|| stored_side(p.stored_shape(names.positions), c.placed));
+        let positions = token(names.positions, c.placed + side * side)?;
+        Ok(Embeddings { patches: (weight, bias), patch: c.patch, tokens, positions, placed: c.placed, side, resampling: names.resampling })
     }
 
     /// (1, rows * columns, width): as stored, or resampled for another grid (`resample_abs_pos_embed` of timm,
@@ -52,13 +54,19 @@ impl Embeddings {
             return Ok(stored);
         }
         let plane = stored.f_view([1, side, side, width])?.f_permute([0, 3, 1, 2])?;
-        let plane = if self.antialias {
-            plane.f_internal_upsample_bicubic2d_aa([rows, columns], false, None, None)?
-        } else {
-            plane.f_upsample_bicubic2d([rows, columns], false, None, None)?
+        let plane = match self.resampling {
+            Resampling::Timm => plane.f_internal_upsample_bicubic2d_aa([rows, columns], false, None, None)?,
+            Resampling::Transformers => plane.f_upsample_bicubic2d([rows, columns], false, None, None)?,
         };
         plane.f_permute([0, 2, 3, 1])?.f_reshape([1, rows * columns, width])
     }
+}
+
+/// Of the grid that positions of this shape are for, where `placed` are other tokens'; a shape that fits no square
+/// is told as a difference to the nearest that does.
+fn stored_side(shape: Option<Vec<i64>>, placed: i64) -> i64 {
+    let rows = shape.and_then(|it| it.get(1).copied()).unwrap_or(0);
+    (rows - placed).max(1).isqrt()
 }
 
 impl Stage for Embeddings {

@@ -1,5 +1,5 @@
 //! What timm and transformers call the tensors of a vision transformer. The model is the same; only names, and
-//! how positions are resampled for images of another size, tell the libraries apart.
+//! how positions are resampled, tell the libraries apart.
 
 /// The names of one library. Those of a layer stand below `layers.N`, and what is below `body` all begins so.
 pub(crate) struct Scheme {
@@ -23,8 +23,16 @@ pub(crate) struct Scheme {
     pub norm: &'static str,
     /// Outside of the body; one for each token that the logits are the mean of.
     pub heads: &'static [&'static str],
-    /// Whether the bicubic filter that resamples positions widens where it shrinks.
-    pub antialias: bool,
+    pub resampling: Resampling,
+}
+
+/// How positions are resampled for another grid of patches: bicubic, and …
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resampling {
+    /// … with a filter that widens where it shrinks.
+    Timm,
+    /// … with a filter that does not.
+    Transformers,
 }
 
 /// How query, key and value are stored.
@@ -54,7 +62,7 @@ pub(crate) const TIMM: Scheme = Scheme {
     network_scale: "ls2.gamma",
     norm: "norm",
     heads: &["head"],
-    antialias: true,
+    resampling: Resampling::Timm,
 };
 
 /// The same where the head is given the mean of all patches (`global_pool="avg"`).
@@ -83,7 +91,7 @@ pub(crate) const VIT: Scheme = Scheme {
     network_scale: "layer_scale2.lambda1",
     norm: "layernorm",
     heads: &["classifier"],
-    antialias: false,
+    resampling: Resampling::Transformers,
 };
 
 /// `DeiTForImageClassification`.

@@ -6,6 +6,7 @@ use crate::layers::Activation;
 use crate::vit::names::{Scheme, TIMM, TIMM_DISTILLED, TIMM_MEAN};
 use crate::vit::{Pool, Shape, Side};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Size in a name -> width, layers, heads.
 const SIZES: &[(&str, [i64; 3])] = &[
@@ -23,16 +24,14 @@ const MLP_RATIO: f64 = 4.0;
 const MLP_RATIO_GATED: f64 = 2.66667 * 2.0;
 /// Of `timm.layers.LayerNorm`.
 const NORM_EPS: f64 = 1e-6;
-/// Registers, and side of an image, where a name speaks of DINOv2.
-const DINOV2_REGISTERS: i64 = 4;
-const DINOV2_PIXELS: i64 = 518;
+/// Where a name says `reg4`.
+const REGISTERS: i64 = 4;
 
 /// What `create_model` may be told about a vision transformer and is built. A key that is not here would change
 /// what is computed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    img_size: Option<Side>,
     patch_size: Option<Side>,
     in_chans: Option<i64>,
     embed_dim: Option<i64>,
@@ -44,21 +43,11 @@ struct Args {
     global_pool: Option<String>,
     no_embed_class: Option<bool>,
     reg_tokens: Option<i64>,
-    /// Images of any size are taken anyway.
+    /// Images of any size are taken anyway; timm too resamples stored positions for the size that it is told.
+    #[serde(rename = "img_size")]
+    _size: Option<Value>,
     #[serde(rename = "dynamic_img_size")]
     _any_size: Option<bool>,
-}
-
-/// The size that the weights are for.
-#[derive(Deserialize)]
-struct Sized {
-    pretrained_cfg: Option<Pretrained>,
-}
-
-#[derive(Deserialize)]
-struct Pretrained {
-    /// Channels, height, width.
-    input_size: Option<[i64; 3]>,
 }
 
 /// # Errors
@@ -77,8 +66,6 @@ pub(crate) fn read(config: &ImageConfig, architecture: &str) -> Result<(Shape, &
         Some("avg") if !named.distilled => (Pool::Mean, &TIMM_MEAN),
         Some(other) => return Err(config.wrong("global_pool", other, "token, or without a distillation token avg")),
     };
-    let stored = config.whole::<Sized>()?.pretrained_cfg.and_then(|it| it.input_size);
-    let pixels = args.img_size.map_or(stored.map_or(named.pixels, |it| it[1]), |it| it.0);
     let patch = args.patch_size.map_or(named.patch, |it| it.0);
     config.check_sizes("the side of a patch", [&patch])?;
     let width = args.embed_dim.unwrap_or(named.width);
@@ -86,7 +73,7 @@ pub(crate) fn read(config: &ImageConfig, architecture: &str) -> Result<(Shape, &
     let placed = if args.no_embed_class.unwrap_or(named.only_patches_placed) { 0 } else { 1 + i64::from(named.distilled) };
     let registers = args.reg_tokens.unwrap_or(named.registers);
     let shape = Shape {
-        side: pixels / patch,
+        side: None,
         patch,
         width,
         layers: args.depth.unwrap_or(named.layers),
@@ -108,13 +95,12 @@ pub(crate) fn read(config: &ImageConfig, architecture: &str) -> Result<(Shape, &
 
 /// What the name of an architecture says.
 #[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Deserialize))]
 struct Named {
     width: i64,
     layers: i64,
     heads: i64,
     patch: i64,
-    /// Side of an image.
-    pixels: i64,
     distilled: bool,
     registers: i64,
     /// `no_embed_class`.
@@ -132,19 +118,36 @@ impl Named {
         let (patch, variant) = rest.split_once('_')?;
         let (size, distilled) = size.strip_suffix("_distilled").map_or((size, false), |it| (it, true));
         let (_, [width, layers, heads]) = *SIZES.iter().find(|it| it.0 == size)?;
-        let (dinov2, registers) = (variant.ends_with("dinov2"), variant.starts_with("reg4"));
+        let (dinov2, registers) = (variant.ends_with("dinov2"), variant.starts_with("reg4_"));
         let deit3 = family == "deit3";
         Some(Named {
             width,
             layers,
             heads,
             patch: patch.parse().ok()?,
-            pixels: if dinov2 { DINOV2_PIXELS } else { variant.parse().ok()? },
             distilled,
-            registers: if registers { DINOV2_REGISTERS } else { 0 },
+            registers: if registers { REGISTERS } else { 0 },
             only_patches_placed: deit3 || registers,
             layer_scale: deit3 || dinov2,
             gated: size == "giant",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Named;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn names_say_what_timm_builds() {
+        // Made by tests/data/make_vit.py with timm 1.0.31.
+        let text = include_str!("../../tests/data/vit/architectures.json");
+        let built: BTreeMap<String, Named> = serde_json::from_str(text).expect("written by make_vit.py");
+        let names = crate::vit::FAMILY.timm.iter().chain(crate::dinov2::FAMILY.timm);
+        assert_eq!(names.clone().count(), built.len());
+        for name in names {
+            assert_eq!(Named::of(name).as_ref(), built.get(*name), "{name}");
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Config {
         let activation = Activation::named(&self.hidden_act);
         let activation = activation.ok_or_else(|| config.wrong("hidden_act", &self.hidden_act, format!("one of {}", Activation::names())))?;
         Ok(Shape {
-            side: self.image_size.0 / self.patch_size.0,
+            side: Some(self.image_size.0 / self.patch_size.0),
             patch: self.patch_size.0,
             width: self.hidden_size,
             layers: self.num_hidden_layers,

@@ -6,7 +6,9 @@ Made with torch 2.13.0 (CPU), timm 1.0.31, transformers 5.23.0, safetensors 0.8.
 """
 
 import copy
+import json
 import pathlib
+import re
 import tempfile
 
 import timm
@@ -124,7 +126,32 @@ def sides(**more):
     )
 
 
+def architectures(names):
+    """What timm builds at each name."""
+    seen = {}
+    for name in names:
+        model = timm.create_model(name, device="meta")
+        seen[name] = dict(
+            width=model.embed_dim,
+            layers=len(model.blocks),
+            heads=model.blocks[0].attn.num_heads,
+            patch=model.patch_embed.patch_size[0],
+            distilled=hasattr(model, "dist_token"),
+            registers=model.num_reg_tokens,
+            only_patches_placed=model.no_embed_class,
+            layer_scale=hasattr(model.blocks[0].ls1, "gamma"),
+            gated=type(model.blocks[0].mlp).__name__ != "Mlp",
+        )
+    (HERE / "architectures.json").write_text(json.dumps(seen, indent=1) + "\n")
+
+
+def named(source):
+    """The names in a family's table."""
+    return re.findall(r'"((?:vit|deit3?)_\w+_patch\w+)",', (HERE.parents[2] / "src" / source).read_text())
+
+
 def main():
+    architectures(named("vit.rs") + named("dinov2.rs"))
     torch.set_default_dtype(torch.float32)
     torch.manual_seed(0)
     of_timm("timm_vit", "vit_tiny_patch16_224")

@@ -194,6 +194,21 @@ fn a_body_alone_gets_a_head() {
     assert_eq!(logits(&model, images, &Pass::evaluation()).size(), [4, 3]);
 }
 
+#[test]
+fn timms_positions_may_be_stored_for_another_size_than_the_config_speaks_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = open(&at("timm_dinov2")).config_json().clone();
+    config["model_args"]["img_size"] = serde_json::json!([16, 20]);
+    config["pretrained_cfg"]["input_size"] = serde_json::json!([3, 16, 20]);
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    fs::copy(at("timm_dinov2").join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let (model, expected) = (open(folder.path()).build_image(&finished()).unwrap(), expected("timm_dinov2"));
+    for size in ["", "wide."] {
+        let logits = logits(&model, &expected[&format!("{size}images")], &Pass::evaluation());
+        assert!(distance(&logits, &expected[&format!("{size}logits")]) < EXACT, "{size}");
+    }
+}
+
 /// As a finished job leaves it.
 fn leave(folder: &Path, base: &str) -> ImageModel {
     let checkpoint = open(&at(base));
@@ -238,12 +253,12 @@ fn what_is_not_built_is_refused() {
     check("timm_vit", "model_args/in_chans", 1.into(), "in_chans is 1, but must be 3");
     check("timm_vit", "model_args/num_heads", 5.into(), "a divisor of the width 12");
     check("timm_vit", "model_args/patch_size", 0.into(), "the side of a patch is 0");
-    check("timm_vit", "model_args/img_size", serde_json::json!([12, 16]), "[12,16] is not the side of a square");
-    check("timm_vit", "model_args/img_size", 16.into(), "pos_embed: checkpoint has [1, 10, 12], model wants [1, 17, 12]");
+    check("timm_vit", "model_args/no_embed_class", true.into(), "pos_embed: checkpoint has [1, 10, 12], model wants [1, 9, 12]");
     check("timm_vit", "architecture", "vit_base_patch16_clip_224".into(), "architecture is `vit_base_patch16_clip_224`");
     check("hf_vit", "num_hidden_layers", 600.into(), "the number of layers is 600, but must be at most 512");
     check("hf_vit", "num_hidden_layers", 3.into(), "vit.encoder.layer.2.");
     check("hf_vit", "hidden_act", "swish2".into(), "hidden_act is swish2, but must be one of gelu");
+    check("hf_vit", "image_size", 16.into(), "position_embeddings: checkpoint has [1, 10, 12], model wants [1, 17, 12]");
     check("hf_vit", "image_size", 3.into(), "the image's side in patches is 0");
     check("hf_dinov2", "num_channels", 4.into(), "num_channels is 4, but must be 3");
     check("hf_dinov2", "mlp_ratio", 1e30.into(), "the width of the network in a layer");
