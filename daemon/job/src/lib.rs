@@ -9,6 +9,8 @@ pub mod data; // data.json
 pub mod event; // events.jsonl
 pub mod outcome;
 pub mod plan; // plan.json
+pub mod plugin_call; // which plugin was at work when a worker died
+pub mod plugin_check; // what trying a plugin showed
 pub mod recipe; // TOML text -> what the user asked, checked
 pub mod run_folder; // names of the files of a run
 pub mod scores; // what an evaluation says

@@ -64,7 +64,7 @@ impl Done {
             (n, split) => format!("{} held-out {} examples", thousands(n), split.name()),
         };
         let baseline = match self.baseline.metrics.get(&self.metric) {
-            Some(value) => format!(" Always answering \u{201c}{}\u{201d} would score {value:.3}.", self.baseline.class),
+            Some(value) => format!(" Always answering \u{201c}{}\u{201d} would score {value:.3}.", self.baseline.answer),
             None => String::new(),
         };
         let proof = if self.proof.holds() {
@@ -180,10 +180,10 @@ mod tests {
 
     fn done(metric: &str) -> Done {
         let text = r#"{"version":1,"job":7,"name":"tweets.csv","task":"text-classification","base":"hf:a/b","model":"model",
-            "report":"report.html","split":"test","metric":"macro_f1","score":0.93,"baseline":{"class":"neutral",
+            "report":"report.html","split":"test","metric":"macro_f1","score":0.93,"baseline":{"answer":"neutral",
             "metrics":{"macro_f1":0.1925}},"proof":{"model_hash":"00","examples":12345,"loss_trained":0.25,"loss_reloaded":0.25},
             "scores":{"split":"test","examples":12345,"loss":0.25,"metrics":{"macro_f1":0.93},"intervals":{"macro_f1":
-            {"low":0.92,"high":0.9404,"level":0.95,"resamples":1000}},"per_class":[],"confusion":[]},
+            {"low":0.92,"high":0.9404,"level":0.95,"resamples":1000}},"per_class":[],"confusion":[],"per_number":[]},
             "steps":10,"best_step":5,"epochs":1.0,"seconds":2.5,"attempts":1}"#;
         let done: Done = serde_json::from_str(text).unwrap();
         Done { metric: metric.into(), ..done }

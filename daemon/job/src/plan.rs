@@ -1,6 +1,7 @@
 //! `plan.json`: the recipe with every default decided, the tensors that train, and the facts of data and
 //! model that the decisions rest on. A resumed attempt obeys the plan that it finds; it decides nothing anew.
 
+use crate::data::Problem;
 use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task, Unfreeze};
 use crate::scores::Split;
 use serde::{Deserialize, Serialize};
@@ -16,9 +17,12 @@ pub struct Plan {
     pub model: ModelPlan,
     pub freeze: FreezePlan,
     pub data: DataPlan,
+    /// How training pictures are changed, in the words of finetuned-images; absent for texts.
+    pub augment: Option<serde_json::Value>,
     pub train: TrainPlan,
     pub eval: EvalPlan,
     pub save: SaveChoice,
+    pub plugins: Vec<PluginPlan>,
     pub threads: u32,
     /// `cpu` or `cuda:0`.
     pub device: String,
@@ -30,14 +34,27 @@ pub struct ModelPlan {
     pub base: String,
     /// Where it was found.
     pub folder: String,
-    /// `bert`, `roberta`, `distilbert`.
+    /// `bert`, `resnet50`, …
     pub architecture: String,
     /// blake3 of the base's weights file, hex.
     pub weights_hash: String,
     pub head: Head,
     pub dropout: f64,
     pub attention_dropout: f64,
+    /// How pictures are brought to numbers, in the words of finetuned-images; absent for texts.
+    pub preprocess: Option<serde_json::Value>,
     pub load: LoadSummary,
+}
+
+/// A plugin that was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginPlan {
+    pub name: String,
+    pub version: String,
+    /// blake3 of the file, hex.
+    pub hash: String,
+    /// `head cosine`, with its settings as JSON.
+    pub uses: Vec<(String, String)>,
 }
 
 /// How the checkpoint's tensors met the model's.
@@ -75,14 +92,27 @@ pub struct TensorPlan {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataPlan {
+    pub problem: Problem,
+    /// Empty where numbers are learnt.
     pub classes: Vec<String>,
+    /// Names of the numbers that are learnt; else empty.
+    pub numbers: Vec<String>,
     pub text_column: Option<String>,
     pub label_column: Option<String>,
+    pub image_column: Option<String>,
     pub train: u64,
     pub validation: u64,
     pub test: u64,
+    /// 0 for pictures.
     pub max_tokens: u32,
     pub content_hash: String,
+}
+
+impl DataPlan {
+    /// Names of the model's outputs, in their order.
+    pub fn outputs(&self) -> &[String] {
+        if self.numbers.is_empty() { &self.classes } else { &self.numbers }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +134,9 @@ pub struct TrainPlan {
     /// One for each class where `class_weights` is not `none`.
     pub class_weight_values: Vec<f64>,
     pub patience: Option<u32>,
+    /// A plugin's, by name.
+    pub loss: Option<String>,
+    pub hooks: Vec<String>,
     pub seed: u64,
 }
 

@@ -6,8 +6,10 @@
 
 mod raw;
 
-use raw::{Raw, RawEval, RawFreeze, RawSave, RawTrain};
+use crate::data::Problem;
+use raw::{Raw, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave, RawTrain};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -15,22 +17,54 @@ pub struct Recipe {
     pub model: ModelChoice,
     pub freeze: Freeze,
     pub data: DataChoice,
+    pub augment: AugmentChoice,
     pub train: TrainChoice,
     pub eval: EvalChoice,
     pub save: SaveChoice,
+    pub plugins: PluginChoice,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     TextClassification,
+    ImageClassification,
+    /// Any number of classes to a picture.
+    ImageMultiLabelClassification,
+    /// One or more numbers to a picture.
+    ImageRegression,
 }
 
 impl Task {
+    pub const ALL: [Task; 4] = [Task::TextClassification, Task::ImageClassification, Task::ImageMultiLabelClassification, Task::ImageRegression];
+
     pub fn name(self) -> &'static str {
         match self {
             Task::TextClassification => "text-classification",
+            Task::ImageClassification => "image-classification",
+            Task::ImageMultiLabelClassification => "image-multi-label-classification",
+            Task::ImageRegression => "image-regression",
         }
+    }
+
+    pub fn problem(self) -> Problem {
+        match self {
+            Task::TextClassification | Task::ImageClassification => Problem::SingleLabel,
+            Task::ImageMultiLabelClassification => Problem::MultiLabel,
+            Task::ImageRegression => Problem::Regression,
+        }
+    }
+
+    pub fn of_images(problem: Problem) -> Task {
+        match problem {
+            Problem::SingleLabel => Task::ImageClassification,
+            Problem::MultiLabel => Task::ImageMultiLabelClassification,
+            Problem::Regression => Task::ImageRegression,
+        }
+    }
+
+    fn named(name: &str) -> Option<Task> {
+        Task::ALL.into_iter().find(|it| it.name() == name)
     }
 }
 
@@ -38,18 +72,77 @@ impl Task {
 pub struct ModelChoice {
     /// A folder, or `hf:OWNER/NAME`, with `@REVISION` where one is pinned.
     pub base: Option<String>,
-    /// `linear`: the family's own classification head.
     pub head: Head,
+    /// Side of the square that pictures are brought to, in pixels; absent: as the model's config says.
+    pub image_size: Option<u32>,
     /// Probability for hidden states and the head; absent: what the model's config says.
     pub dropout: Option<f64>,
     /// Probability for attention weights; 0 by default, because it costs more time than all else.
     pub attention_dropout: f64,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Head {
+    /// The family's own classification head.
+    Linear,
+    /// A plugin's, by name.
+    Plugin(String),
+}
+
+impl From<String> for Head {
+    fn from(name: String) -> Head {
+        if name == "linear" { Head::Linear } else { Head::Plugin(name) }
+    }
+}
+
+impl From<Head> for String {
+    fn from(head: Head) -> String {
+        match head {
+            Head::Linear => "linear".into(),
+            Head::Plugin(name) => name,
+        }
+    }
+}
+
+/// How training pictures are changed. Absent values are the preset's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AugmentChoice {
+    /// Absent: decided by what trains.
+    pub preset: Option<Preset>,
+    /// Range of the random crop's share of the area.
+    pub crop: Option<[f64; 2]>,
+    /// Probabilities.
+    pub horizontal_flip: Option<f64>,
+    pub vertical_flip: Option<f64>,
+    pub erasing: Option<f64>,
+    /// Factors are drawn from 1 - x to 1 + x.
+    pub brightness: Option<f64>,
+    pub contrast: Option<f64>,
+    pub saturation: Option<f64>,
+    /// In turns, at most 0.5.
+    pub hue: Option<f64>,
+    /// Of the Beta distribution; 0: off.
+    pub mixup: Option<f64>,
+    pub cutmix: Option<f64>,
+    /// A plugin's augmentation, by name, after all of these.
+    pub plugin: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Head {
-    Linear,
+pub enum Preset {
+    None,
+    Light,
+    Strong,
+}
+
+/// Which plugins are loaded, and what their parts are told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginChoice {
+    pub load: Vec<String>,
+    /// Name of a head, loss, metric, … -> its settings as typed.
+    pub settings: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +220,12 @@ pub struct DataChoice {
     /// Column names; absent: found by the usual names.
     pub text: Option<String>,
     pub label: Option<String>,
+    /// Column of paths or pictures.
+    pub image: Option<String>,
+    /// Columns of numbers to learn, or of zeros and ones, one for each class.
+    pub labels: Vec<String>,
+    /// A plugin's reader, by name.
+    pub reader: Option<String>,
     /// Parts of the data, unless the drop has its own splits.
     pub validation: f64,
     pub test: f64,
@@ -152,6 +251,10 @@ pub struct TrainChoice {
     pub class_weights: ClassWeights,
     /// Evaluations without a better score before training stops; absent: never.
     pub patience: Option<u32>,
+    /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the mean square.
+    pub loss: Option<String>,
+    /// Plugins' hooks, by name.
+    pub hooks: Vec<String>,
     pub seed: u64,
 }
 
@@ -192,10 +295,10 @@ pub enum ClassWeights {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvalChoice {
-    /// Shown first in reports; every metric is computed anyway.
+    /// Shown first in reports; every metric is computed anyway. Empty: those that suit the task.
     pub metrics: Vec<String>,
-    /// Chooses the best step; higher is better, except `loss`.
-    pub best: String,
+    /// Chooses the best step; absent: the one that suits the task.
+    pub best: Option<String>,
     /// Steps between evaluations; absent: at the end of each epoch.
     pub every_steps: Option<u64>,
 }
@@ -210,8 +313,26 @@ pub struct SaveChoice {
     pub keep: u32,
 }
 
-/// Metric names that a recipe may select.
+/// Metric names that a recipe may select where an example has one label.
 pub const METRICS: &[&str] = &[
+    "accuracy",
+    "top5_accuracy",
+    "macro_average_precision",
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "macro_precision",
+    "micro_precision",
+    "weighted_precision",
+    "macro_recall",
+    "micro_recall",
+    "weighted_recall",
+    "loss",
+];
+
+/// The same where it may have several; `accuracy` is that of whole sets.
+pub const METRICS_MULTI_LABEL: &[&str] = &[
+    "macro_average_precision",
     "accuracy",
     "macro_f1",
     "micro_f1",
@@ -224,6 +345,18 @@ pub const METRICS: &[&str] = &[
     "weighted_recall",
     "loss",
 ];
+
+/// The same where numbers are learnt; means over the numbers.
+pub const METRICS_REGRESSION: &[&str] = &["r2", "mae", "rmse", "loss"];
+
+/// What may be selected for a problem; those shown first and the one that chooses the best step by default.
+pub fn metrics(problem: Problem) -> (&'static [&'static str], &'static [&'static str], &'static str) {
+    match problem {
+        Problem::SingleLabel => (METRICS, &["accuracy", "macro_f1"], "macro_f1"),
+        Problem::MultiLabel => (METRICS_MULTI_LABEL, &["macro_average_precision", "micro_f1"], "macro_average_precision"),
+        Problem::Regression => (METRICS_REGRESSION, &["r2", "mae", "rmse"], "r2"),
+    }
+}
 
 /// What is wrong with a recipe, and where.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -270,26 +403,82 @@ fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Wrong>
 }
 
 fn checked(raw: Raw) -> Result<Recipe, Wrong> {
-    let task = match raw.task.as_deref() {
+    let task = match raw.task {
         None => None,
-        Some("text-classification") => Some(Task::TextClassification),
-        Some(other) => return wrong("task", format!("`{other}` is not a task of this version; it knows text-classification")),
+        Some(name) => match Task::named(&name) {
+            Some(task) => Some(task),
+            None => {
+                let known = Task::ALL.map(Task::name);
+                return wrong("task", format!("`{name}` is no task{}; there are {}", raw::suggestion(&name, &known), known.join(", ")));
+            }
+        },
     };
-    let model = raw.model.unwrap_or_default();
-    let head = match model.head.as_deref() {
-        None | Some("linear") => Head::Linear,
-        Some(other) => return wrong("model.head", format!("`{other}` is not known; `linear` is the model's own head")),
+    let plugins = plugins(raw.plugins.unwrap_or_default())?;
+    let with_plugins = !plugins.load.is_empty();
+    let recipe = Recipe {
+        task,
+        model: model(raw.model.unwrap_or_default())?,
+        freeze: freeze(raw.freeze.unwrap_or_default())?,
+        data: data(raw.data.unwrap_or_default())?,
+        augment: augment(raw.augment.unwrap_or_default())?,
+        train: train(raw.train.unwrap_or_default())?,
+        eval: eval(raw.eval.unwrap_or_default(), with_plugins)?,
+        save: save(raw.save.unwrap_or_default())?,
+        plugins,
     };
-    if let Some(name) = raw.plugins.unwrap_or_default().load.unwrap_or_default().first() {
-        return wrong("plugins.load", format!("names `{name}`, but this version loads no plugins"));
+    without_plugins(&recipe)?;
+    Ok(recipe)
+}
+
+/// What only a plugin can give is asked for, and none is loaded: refused before anything is read.
+fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
+    if !recipe.plugins.load.is_empty() {
+        return Ok(());
     }
-    let data = raw.data.unwrap_or_default();
+    let none = |field, name: &str, ours: &str| wrong(field, format!("`{name}` is not known; {ours}, and a plugin's wants `plugins.load`"));
+    if let Head::Plugin(name) = &recipe.model.head {
+        return none("model.head", name, "`linear` is the model's own head");
+    }
+    if let Some(name) = &recipe.train.loss {
+        return none("train.loss", name, "without this key the loss suits the task");
+    }
+    if let Some(name) = recipe.train.hooks.first() {
+        return none("train.hooks", name, "all hooks are plugins'");
+    }
+    if let Some(name) = &recipe.data.reader {
+        return none("data.reader", name, "without this key the format is recognised");
+    }
+    match &recipe.augment.plugin {
+        Some(name) => none("augment.plugin", name, "all of these are plugins'"),
+        None => Ok(()),
+    }
+}
+
+fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
+    /// Below, no model of the zoo has a pixel left before its head.
+    const IMAGE_SIZE_MIN: u32 = 16;
+    Ok(ModelChoice {
+        base: raw.base,
+        head: raw.head.unwrap_or_else(|| "linear".into()).into(),
+        image_size: raw.image_size.map(|it| at_least("model.image_size", it, IMAGE_SIZE_MIN)).transpose()?,
+        dropout: raw.dropout.map(|p| within("model.dropout", p, 0.0..0.95)).transpose()?,
+        attention_dropout: within("model.attention_dropout", raw.attention_dropout.unwrap_or(0.0), 0.0..0.95)?,
+    })
+}
+
+fn data(raw: RawData) -> Result<DataChoice, Wrong> {
+    if raw.label.is_some() && raw.labels.is_some() {
+        return wrong("data.labels", "and data.label say the same thing: give one of them");
+    }
     let data = DataChoice {
-        text: data.text,
-        label: data.label,
-        validation: within("data.validation", data.validation.unwrap_or(0.1), 0.0..0.9)?,
-        test: within("data.test", data.test.unwrap_or(0.0), 0.0..0.9)?,
-        max_tokens: match data.max_tokens {
+        text: raw.text,
+        label: raw.label,
+        image: raw.image,
+        labels: raw.labels.unwrap_or_default(),
+        reader: raw.reader,
+        validation: within("data.validation", raw.validation.unwrap_or(0.1), 0.0..0.9)?,
+        test: within("data.test", raw.test.unwrap_or(0.0), 0.0..0.9)?,
+        max_tokens: match raw.max_tokens {
             Some(n) if n < 4 => return wrong("data.max_tokens", "must be at least 4"),
             n => n,
         },
@@ -297,20 +486,49 @@ fn checked(raw: Raw) -> Result<Recipe, Wrong> {
     if 0.95 < data.validation + data.test {
         return wrong("data.validation", "and data.test leave too little to train on");
     }
-    Ok(Recipe {
-        task,
-        model: ModelChoice {
-            base: model.base,
-            head,
-            dropout: model.dropout.map(|p| within("model.dropout", p, 0.0..0.95)).transpose()?,
-            attention_dropout: within("model.attention_dropout", model.attention_dropout.unwrap_or(0.0), 0.0..0.95)?,
+    Ok(data)
+}
+
+fn augment(raw: RawAugment) -> Result<AugmentChoice, Wrong> {
+    let part = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..1.0 + f64::EPSILON)).transpose();
+    let alpha = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..100.0)).transpose();
+    let crop = match raw.crop {
+        Some([low, high]) if !(0.0 < low && low <= high && high <= 1.0) => {
+            return wrong("augment.crop", format!("is [{low}, {high}], but must be a range above 0 and at most 1"));
+        }
+        crop => crop,
+    };
+    Ok(AugmentChoice {
+        preset: match raw.preset.as_deref() {
+            None => None,
+            Some("none") => Some(Preset::None),
+            Some("light") => Some(Preset::Light),
+            Some("strong") => Some(Preset::Strong),
+            Some(other) => return wrong("augment.preset", format!("is `{other}`, but must be none, light or strong")),
         },
-        freeze: freeze(raw.freeze.unwrap_or_default())?,
-        data,
-        train: train(raw.train.unwrap_or_default())?,
-        eval: eval(raw.eval.unwrap_or_default())?,
-        save: save(raw.save.unwrap_or_default())?,
+        crop,
+        horizontal_flip: part("augment.horizontal_flip", raw.horizontal_flip)?,
+        vertical_flip: part("augment.vertical_flip", raw.vertical_flip)?,
+        erasing: part("augment.erasing", raw.erasing)?,
+        brightness: part("augment.brightness", raw.brightness)?,
+        contrast: part("augment.contrast", raw.contrast)?,
+        saturation: part("augment.saturation", raw.saturation)?,
+        hue: raw.hue.map(|it| within("augment.hue", it, 0.0..0.5 + f64::EPSILON)).transpose()?,
+        mixup: alpha("augment.mixup", raw.mixup)?,
+        cutmix: alpha("augment.cutmix", raw.cutmix)?,
+        plugin: raw.plugin,
     })
+}
+
+fn plugins(raw: RawPlugins) -> Result<PluginChoice, Wrong> {
+    let mut settings = BTreeMap::new();
+    for (name, table) in raw.settings.unwrap_or_default() {
+        let Ok(json) = serde_json::to_value(&table) else {
+            return wrong("plugins.settings", format!("of {name} can't be passed on: a plugin is given JSON, which has no dates"));
+        };
+        settings.insert(name, json);
+    }
+    Ok(PluginChoice { load: raw.load.unwrap_or_default(), settings })
 }
 
 fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Result<f64, Wrong> {
@@ -378,6 +596,8 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
             None => Some(2),
             patience => patience,
         },
+        loss: raw.loss,
+        hooks: raw.hooks.unwrap_or_default(),
         seed: raw.seed.unwrap_or(0),
     })
 }
@@ -410,19 +630,22 @@ fn optimizer(raw: &RawTrain) -> Result<Optimizer, Wrong> {
     }
 }
 
-fn eval(raw: RawEval) -> Result<EvalChoice, Wrong> {
+fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
+    let all = [METRICS, METRICS_MULTI_LABEL, METRICS_REGRESSION].concat();
     let known = |field, name: &String| {
-        if METRICS.contains(&name.as_str()) {
+        if with_plugins || all.contains(&name.as_str()) {
             return Ok(());
         }
-        wrong(field, format!("names `{name}`, which is no metric{}; there are {}", raw::suggestion(name, METRICS), METRICS.join(", ")))
+        let mut names = all.clone();
+        names.sort_unstable();
+        names.dedup();
+        wrong(field, format!("names `{name}`, which is no metric{}; there are {}", raw::suggestion(name, &names), names.join(", ")))
     };
-    let metrics = raw.metrics.unwrap_or_else(|| vec!["accuracy".into(), "macro_f1".into()]);
+    let metrics = raw.metrics.unwrap_or_default();
     metrics.iter().try_for_each(|it| known("eval.metrics", it))?;
-    let best = raw.best.unwrap_or_else(|| "macro_f1".into());
-    known("eval.best", &best)?;
+    raw.best.iter().try_for_each(|it| known("eval.best", it))?;
     let every_steps = raw.every_steps.map(|it| at_least("eval.every_steps", it, 1)).transpose()?;
-    Ok(EvalChoice { metrics, best, every_steps })
+    Ok(EvalChoice { metrics, best: raw.best, every_steps })
 }
 
 fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {

@@ -11,6 +11,9 @@ pub const CONTACT: &str = "contact";
 pub const EVENTS: &str = "events.jsonl";
 /// What a worker printed on stderr, the last attempt at the end.
 pub const LOG: &str = "worker.log";
+/// Which plugin's function runs now; what stands there when a worker died says who was at work. See
+/// [`crate::plugin_call`].
+pub const PLUGIN_CALL: &str = "plugin.call";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Unpacked archives and other things that may be made again; gone when the job is done.
 pub const STAGING: &str = "staging";

@@ -1,4 +1,4 @@
-//! What an evaluation of a classifier says. Metric names are scikit-learn's habits: `accuracy`,
+//! What an evaluation says. Metric names are scikit-learn's habits: `accuracy`,
 //! `macro_f1`, `weighted_precision`, …
 
 use serde::{Deserialize, Serialize};
@@ -28,15 +28,18 @@ impl Split {
 pub struct Scores {
     pub split: Split,
     pub examples: u64,
-    /// Mean cross-entropy, natural logarithm, without label smoothing and class weights.
+    /// One label: mean cross-entropy, natural logarithm, without label smoothing and class weights. Several: the
+    /// mean of the binary ones over examples and classes. Numbers: the mean square error.
     pub loss: f64,
     /// Every scalar metric by name.
     pub metrics: BTreeMap<String, f64>,
     /// 95 % intervals of `accuracy`, `macro_f1` and the metric that the recipe selects.
     pub intervals: BTreeMap<String, Interval>,
     pub per_class: Vec<ClassScores>,
-    /// `confusion[true][predicted]`, in the order of the classes.
+    /// `confusion[true][predicted]`, in the order of the classes; empty unless an example has one label.
     pub confusion: Vec<Vec<u64>>,
+    /// For each number that is learnt.
+    pub per_number: Vec<NumberScores>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,12 +58,24 @@ pub struct ClassScores {
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
+    /// Area under precision over recall, as scikit-learn's `average_precision_score`.
+    pub average_precision: f64,
     pub support: u64,
 }
 
-/// What a model scores that always says the most frequent class of the training split.
+/// How far predictions of one number are from the truth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NumberScores {
+    pub name: String,
+    pub mae: f64,
+    pub rmse: f64,
+    pub r2: f64,
+}
+
+/// What a model scores that gives the same answer to everything, learnt from the training split alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    pub class: String,
+    /// The most frequent class; where there may be several, those that most examples have; the means.
+    pub answer: String,
     pub metrics: BTreeMap<String, f64>,
 }

@@ -2,9 +2,10 @@
 //! the run folder stands here; a worker reads no configuration and no database.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub const SPEC_VERSION: u32 = 1;
+pub const SPEC_VERSION: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +25,20 @@ pub struct Spec {
     /// Most memory that the worker may take for its data; beyond, allocation fails and the job says so.
     pub memory_bytes: Option<u64>,
     pub device: Device,
-    /// Where plugins may be loaded from.
-    pub plugins: Option<PathBuf>,
+    /// Absent: no plugin may be loaded.
+    pub plugins: Option<PluginRules>,
+}
+
+/// Which plugins may be loaded, and how long each of their functions may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginRules {
+    /// The only folder that plugins are loaded from.
+    pub folder: PathBuf,
+    /// Plugin name -> blake3 of its file, hex. A pinned plugin loads with this hash only.
+    pub pinned: BTreeMap<String, String>,
+    /// A call into a plugin that takes longer ends the worker, in seconds.
+    pub call_s: u32,
 }
 
 /// Recipe text with the file that it came from, for messages.
@@ -56,6 +69,9 @@ pub enum Action {
     Inspect { base: String },
     /// libtorch, devices, threads: JSON on stdout.
     Doctor,
+    /// Opens a plugin, wherever it lies, and tries what it exports: one line of [`crate::plugin_check`] on stdout
+    /// for each thing tried.
+    CheckPlugin { file: PathBuf },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 
 use crate::tokens::TokenSet;
 use finetuned_models::Tokens;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 /// The batches of an epoch as example indices: a random order, cut.
 ///
@@ -38,11 +38,6 @@ pub(crate) fn tokens(set: &TokenSet, indices: &[u32], device: Device) -> Result<
     let ids: Vec<i64> = indices.iter().flat_map(|&it| set.tokens(it)).map(|&it| i64::from(it)).collect();
     let lengths = indices.iter().map(|&it| set.tokens(it).len() as i64).collect();
     Ok(Tokens { ids: Tensor::f_from_slice(&ids)?.f_to(device)?, lengths })
-}
-
-pub(crate) fn labels(set: &TokenSet, indices: &[u32], device: Device) -> Result<Tensor, TchError> {
-    let labels: Vec<i64> = indices.iter().map(|&it| i64::from(set.label(it))).collect();
-    Tensor::f_from_slice(&labels)?.f_to(device)?.f_to_kind(Kind::Int64)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! thrown away: no tensor has changed when this returns.
 
 use crate::batches;
+use crate::feed::{Examples, Feed};
 use crate::learner::Learner;
-use crate::network::Examples;
 use crate::prepare::Data;
 use anyhow::Result;
 use finetuned_job::data::Estimate;
@@ -12,18 +12,22 @@ use finetuned_models::Pass;
 use std::time::Instant;
 
 pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
-    let examples = Examples { tokens: &data.train, features: None };
-    let lengths = data.train.lengths();
+    let examples = Examples { set: &data.train, kept: None };
+    let (lengths, stages) = (data.train.lengths(), learner.frozen_stages());
+    let cached = plan.freeze.cached && 0 < stages;
     let tokens = |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
     all.sort_by_key(tokens);
     let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
     let mut run = |batch: &[u32]| -> Result<()> {
-        if plan.freeze.cached {
-            let _ = tch::no_grad(|| learner.network.features(examples, batch, &Pass::evaluation()))?;
-        } else {
-            learner.backward(examples, batch, batch.len() as f64, 0, 0)?;
-            learner.forget_gradients();
+        for batch in Feed::plain(examples, vec![batch.to_vec()], learner.network.device) {
+            let batch = batch?;
+            if cached {
+                let _ = tch::no_grad(|| learner.network.run(&batch.input, stages, &Pass::evaluation()))?;
+            } else {
+                let weight = learner.loss_weight(&data.train.targets, &batch.indices);
+                learner.try_backward(&data.train.targets, &batch, weight)?;
+            }
         }
         Ok(())
     };
@@ -35,14 +39,14 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let activations = memory("VmHWM:").saturating_sub(before);
 
     let epoch_tokens: u64 = all.iter().map(tokens).sum();
-    let passes = if plan.freeze.cached { 1 } else { u64::from(plan.train.epochs) };
+    let passes = if cached { 1 } else { u64::from(plan.train.epochs) };
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
     let grown = activations as f64 * tokens(longest) as f64 / tokens(middle) as f64;
-    let work = if plan.freeze.cached { "forward pass of the frozen body" } else { "forward and backward pass" };
+    let work = if cached { "forward pass of the frozen body" } else { "forward and backward pass" };
     Ok(Estimate {
         seconds: per_token * (epoch_tokens * passes) as f64,
         memory_bytes: before + grown as u64 + optimizer_bytes,
-        basis: format!("one measured {work} over a batch of {} examples, {} tokens", middle.len(), tokens(middle)),
+        basis: format!("one measured {work} over a batch of {} examples, {} {}", middle.len(), tokens(middle), data.train.unit()),
     })
 }
 

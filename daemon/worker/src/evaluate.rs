@@ -2,85 +2,67 @@
 //! of the examples. What the numbers mean is left to finetuned-report.
 
 use crate::batches;
-use crate::network::{Examples, Network};
-use crate::tokens::TokenSet;
+use crate::examples::ExampleSet;
+use crate::feed::{Examples, Feed};
+use crate::network::Network;
+use crate::objective::judged;
 use anyhow::{Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::{Scores, Split};
-use finetuned_models::Pass;
-use tch::{Kind, Tensor};
 
 /// Examples in one forward pass; without gradients memory is no concern, and larger ones are not faster.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
-/// Class probabilities (examples x classes, row by row) and the mean cross-entropy.
+/// What a model says of a split.
 pub(crate) struct Outputs {
-    pub probabilities: Vec<f32>,
+    /// Probabilities, or numbers as people say them: examples x outputs, row by row.
+    pub values: Vec<f32>,
+    /// The mean over the examples.
     pub loss: f64,
 }
 
 pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl FnMut(u64) -> Result<()>) -> Result<Outputs> {
-    let n = examples.tokens.len();
-    let classes = network.classes;
-    let mut probabilities = vec![0_f32; n * classes];
+    let (n, width) = (examples.set.len(), network.outputs);
+    let mut values = vec![0_f32; n * width];
     let mut losses = vec![0_f64; n];
     let mut done = 0;
-    for batch in batches::by_length(&examples.tokens.lengths(), BATCH) {
-        let logits = tch::no_grad(|| network.logits(examples, &batch, &Pass::evaluation()))?;
-        // In f64, so that the mean over many examples does not depend on rounding.
-        let log_p = logits.f_to_kind(Kind::Double)?.f_log_softmax(-1, Kind::Double)?.f_to(tch::Device::Cpu)?;
-        let rows: Vec<f64> = Vec::try_from(log_p.f_contiguous()?.f_view(-1)?)?;
-        for (row, &index) in rows.chunks(classes).zip(&batch) {
+    for batch in Feed::plain(examples, batches::by_length(&examples.set.lengths(), BATCH), network.device) {
+        let batch = batch?;
+        let targets = examples.set.targets.tensor(&batch.indices, network.device)?;
+        let (said, loss) = judged(network.problem, &network.answers(&batch.input)?, &targets)?;
+        let said: Vec<f64> = Vec::try_from(said.f_to(tch::Device::Cpu)?.f_contiguous()?.f_view(-1)?)?;
+        let loss: Vec<f64> = Vec::try_from(loss.f_to(tch::Device::Cpu)?)?;
+        for ((row, loss), &index) in said.chunks(width).zip(loss).zip(&batch.indices) {
             let index = index as usize;
-            for (class, log_p) in row.iter().enumerate() {
-                probabilities[index * classes + class] = log_p.exp() as f32;
-            }
-            losses[index] = -row[examples.tokens.label(index as u32) as usize];
+            values[index * width..][..width].iter_mut().zip(row).for_each(|(to, from)| *to = *from as f32);
+            losses[index] = loss;
         }
-        done += batch.len() as u64;
+        done += batch.indices.len() as u64;
         progress(done)?;
     }
     let loss = losses.iter().sum::<f64>() / n.max(1) as f64;
     if !loss.is_finite() {
         bail!("the model gives NaN or infinite outputs");
     }
-    Ok(Outputs { probabilities, loss })
+    Ok(Outputs { values, loss })
 }
 
 impl Outputs {
-    /// Scores of these outputs, with intervals for accuracy, macro F1 and the metric that chooses the best step.
-    pub(crate) fn scores(&self, split: Split, tokens: &TokenSet, plan: &Plan) -> Result<Scores> {
-        self.scored(split, tokens, plan, &["accuracy", "macro_f1", &plan.eval.best])
+    /// Scores of these outputs, with intervals for the metrics that are shown and the one that chooses the best step.
+    pub(crate) fn scores(&self, split: Split, set: &ExampleSet, plan: &Plan) -> Result<Scores> {
+        let mut shown: Vec<&str> = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        self.scored(split, set, plan, &shown)
     }
 
     /// The same without intervals, which cost more than they say while training goes on.
-    pub(crate) fn scores_only(&self, split: Split, tokens: &TokenSet, plan: &Plan) -> Result<Scores> {
-        self.scored(split, tokens, plan, &[])
+    pub(crate) fn scores_only(&self, split: Split, set: &ExampleSet, plan: &Plan) -> Result<Scores> {
+        self.scored(split, set, plan, &[])
     }
 
-    fn scored(&self, split: Split, tokens: &TokenSet, plan: &Plan, intervals_for: &[&str]) -> Result<Scores> {
-        let labels = tokens.labels();
-        Ok(finetuned_report::scores(split, &plan.data.classes, &self.probabilities, labels, self.loss, intervals_for, plan.train.seed)?)
+    fn scored(&self, split: Split, set: &ExampleSet, plan: &Plan, intervals_for: &[&str]) -> Result<Scores> {
+        let names = plan.data.outputs();
+        Ok(finetuned_report::scores(split, names, &self.values, set.targets.truth(), self.loss, intervals_for, plan.train.seed)?)
     }
-}
-
-/// What the frozen body gives for every example, (examples, width), in their order.
-pub(crate) fn features(network: &Network, examples: Examples, mut progress: impl FnMut(u64) -> Result<()>) -> Result<Tensor> {
-    let n = examples.tokens.len();
-    let order = batches::by_length(&examples.tokens.lengths(), BATCH);
-    let mut rows = Vec::with_capacity(order.len());
-    let mut done = 0;
-    for batch in &order {
-        rows.push(tch::no_grad(|| network.features(examples, batch, &Pass::evaluation()))?);
-        done += batch.len() as u64;
-        progress(done)?;
-    }
-    let places: Vec<i64> = order.concat().iter().map(|&it| i64::from(it)).collect();
-    let found = Tensor::f_cat(&rows, 0)?;
-    drop(rows);
-    let mut kept = found.f_empty_like()?;
-    let places = Tensor::f_from_slice(&places)?.f_to(found.device())?;
-    let _ = kept.f_index_copy_(0, &places, &found)?;
-    debug_assert_eq!(kept.size()[0], n as i64);
-    Ok(kept)
 }

@@ -1,17 +1,19 @@
 //! A model in training: loss, backward, optimizer. It knows what trains now; when that changes, and what comes
 //! after what, is left to `trainer`.
 
-use crate::batches;
 use crate::checkpoint::Named;
-use crate::network::{Examples, Network};
+use crate::examples::Targets;
+use crate::feed::Batch;
+use crate::network::{Built, Network};
+use crate::objective::{Objective, Scale};
 use crate::planning;
 use anyhow::{Context, Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe;
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::{Model, Pass};
+use finetuned_models::Pass;
 use std::collections::{BTreeMap, BTreeSet};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Tensor};
 
 /// Name of libtorch's generator state among the optimizer's tensors.
 const GENERATOR: &str = "generator";
@@ -23,34 +25,37 @@ pub(crate) struct Learner {
     /// All that trains in any epoch of the plan.
     may_change: BTreeSet<String>,
     optimizer: Optimizer,
-    /// (classes), where classes weigh differently; on the device, and to be read.
-    class_weights: Option<(Tensor, Vec<f64>)>,
-    label_smoothing: f64,
+    objective: Objective,
     seed: u64,
 }
 
 impl Learner {
-    pub(crate) fn new(model: Model, device: Device, plan: &Plan) -> Result<Learner> {
-        let names = model.tensors.iter().map(|(name, _)| name.clone()).collect();
-        let may_change = planning::trainable(&plan.freeze, u32::MAX, model.classifier.parts(), &names)?;
-        let weights = &plan.train.class_weight_values;
-        let on_device = || Tensor::from_slice(weights).to_kind(Kind::Float).to(device);
+    /// `scale`: of the numbers that are learnt.
+    pub(crate) fn new(model: Built, device: Device, plan: &Plan, scale: Option<Scale>) -> Result<Learner> {
+        let tensors: BTreeMap<String, Tensor> = model.tensors.into_iter().collect();
+        let parts = model.body.parts();
+        let names = planning::parameters(tensors.keys(), parts);
+        let mut may_change = planning::trainable(&plan.freeze, u32::MAX, parts, &names)?;
+        // The running statistics of a stage move while anything in it trains.
+        let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
+        let moving = stages.zip(&parts.buffers).filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
+        let moving: Vec<String> = moving.flat_map(|(_, buffers)| buffers).cloned().collect();
+        may_change.extend(moving);
         Ok(Learner {
-            network: Network { classifier: model.classifier, classes: plan.data.classes.len(), device },
-            tensors: model.tensors.into_iter().collect(),
+            network: Network { body: model.body, problem: plan.data.problem, outputs: plan.data.outputs().len(), device, scale },
+            tensors,
             trainable: BTreeSet::new(),
             may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
-            class_weights: (!weights.is_empty()).then(|| (on_device(), weights.clone())),
-            label_smoothing: plan.train.label_smoothing,
+            objective: Objective::new(plan, device),
             seed: plan.train.seed,
         })
     }
 
     /// Makes train what the plan says for this epoch (counted from 1); true where that is a change.
     pub(crate) fn unfreeze(&mut self, plan: &Plan, epoch: u32) -> Result<bool> {
-        let names: BTreeSet<String> = self.tensors.keys().cloned().collect();
-        let selected = planning::trainable(&plan.freeze, epoch, self.network.classifier.parts(), &names)?;
+        let parts = self.network.body.parts();
+        let selected = planning::trainable(&plan.freeze, epoch, parts, &planning::parameters(self.tensors.keys(), parts))?;
         if selected == self.trainable {
             return Ok(false);
         }
@@ -61,7 +66,7 @@ impl Learner {
                 self.optimizer.add(name, tensor, planned.lr_scale, planned.weight_decay);
             }
         }
-        self.network.classifier.set_trainable(&selected);
+        self.network.body.set_trainable(&selected);
         self.trainable = selected;
         Ok(true)
     }
@@ -72,31 +77,43 @@ impl Learner {
         (self.trainable.len() as u64, parameters as u64)
     }
 
-    /// Only the head trains: the body gives the same for an example every time.
-    pub(crate) fn body_is_frozen(&self) -> bool {
-        let head = &self.network.classifier.parts().head;
-        self.trainable.iter().all(|it| head.contains(it))
+    /// Stages below everything that trains now: they give for an example the same every time.
+    pub(crate) fn frozen_stages(&self) -> usize {
+        self.network.body.stages_below(&self.trainable)
     }
 
-    /// What a batch weighs in the mean: its examples, or the sum of their class weights.
-    pub(crate) fn loss_weight(&self, examples: Examples, batch: &[u32]) -> f64 {
-        match &self.class_weights {
-            None => batch.len() as f64,
-            Some((_, weights)) => batch.iter().map(|&it| weights[examples.tokens.label(it) as usize]).sum(),
-        }
+    /// What a batch weighs in the mean.
+    pub(crate) fn loss_weight(&self, targets: &Targets, batch: &[u32]) -> f64 {
+        self.objective.weight(targets, batch)
     }
 
     /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the loss.
-    pub(crate) fn backward(&self, examples: Examples, batch: &[u32], weight: f64, step: u64, micro: u64) -> Result<f64> {
-        /// torch's default for a label that does not count; ours all do.
-        const IGNORE_INDEX: i64 = -100;
-        let logits = self.network.logits(examples, batch, &Pass::training(self.seed, step, micro))?;
-        let labels = batches::labels(examples.tokens, batch, self.network.device)?;
-        let weights = self.class_weights.as_ref().map(|(it, _)| it);
-        let sum = logits.f_cross_entropy_loss(&labels, weights, Reduction::Sum, IGNORE_INDEX, self.label_smoothing)?;
-        let loss = sum.f_div_scalar(weight)?;
+    pub(crate) fn backward(&self, targets: &Targets, batch: &Batch, weight: f64, step: u64, micro: u64) -> Result<f64> {
+        let outputs = self.network.outputs(&batch.input, &Pass::training(self.seed, step, micro))?;
+        let loss = self.objective.loss(&outputs, targets, batch, self.network.scale.as_ref())?.f_div_scalar(weight)?;
         loss.f_backward()?;
         Ok(loss.f_double_value(&[])?)
+    }
+
+    /// Makes a model that learnt numbers in units of its own speak plainly.
+    pub(crate) fn speak_plainly(&mut self) -> Result<()> {
+        let Some(scale) = self.network.scale.take() else { return Ok(()) };
+        let head = &self.network.body.parts().head;
+        let last = |end: &str| head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it));
+        let (Some(weight), Some(bias)) = (last("weight"), last("bias")) else { bail!("the head ends with no linear map") };
+        scale.fold(weight, bias)
+    }
+
+    /// As [`Learner::backward`], to see what it costs: afterwards everything is as it was.
+    pub(crate) fn try_backward(&mut self, targets: &Targets, batch: &Batch, weight: f64) -> Result<()> {
+        let statistics: Vec<&Tensor> = self.network.body.parts().buffers.iter().flatten().filter_map(|it| self.tensors.get(it)).collect();
+        let before: Vec<Tensor> = statistics.iter().map(|it| it.copy()).collect();
+        self.backward(targets, batch, weight, 0, 0)?;
+        for (tensor, before) in statistics.into_iter().zip(&before) {
+            tensor.shallow_clone().f_copy_(before)?;
+        }
+        self.forget_gradients();
+        Ok(())
     }
 
     pub(crate) fn forget_gradients(&mut self) {

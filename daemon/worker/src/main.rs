@@ -9,12 +9,17 @@ mod device; // CPU or GPU
 mod durable; // files that appear whole
 mod estimate; // one batch -> time and memory
 mod evaluate; // model x split -> outputs
+mod examples; // inputs and targets of a split
 mod export; // tensors -> model folder
+mod feed; // batches on their way
 mod freeze; // patterns -> tensors that train
 mod journal; // events out
 mod learner; // logits -> gradients -> updates
 mod network; // tensors -> logits
+mod objective; // outputs x targets -> loss
+mod pictures; // files -> pixels
 mod planning; // recipe and facts -> plan
+mod plugins; // libraries that users bring: the only foreign code
 mod predict; // the action `predict`
 mod prepare; // spec -> recipe, base model, data
 mod proof; // the action `prove`
@@ -110,6 +115,7 @@ fn act(spec: &Spec, stop: &Stop) -> Result<()> {
         Action::ListModels => questions::list_models(),
         Action::Inspect { base } => questions::inspect(base),
         Action::Doctor => questions::doctor(),
+        Action::CheckPlugin { file } => plugins::check(spec, file),
         Action::Train | Action::Prove | Action::Check => {
             let _lock = lock(&spec.run)?;
             let mut journal = Journal::open(&spec.run, spec.attempt)?;

@@ -1,57 +1,175 @@
-//! A model in use: batches of examples in, features and logits out. Whether it trains is `learner`'s business.
+//! A model in use: batches in, outputs out. Whether it trains is `learner`'s business.
 
-use crate::batches;
+use crate::feed::{Examples, Feed, Input, Kept};
+use crate::objective::Scale;
 use crate::prepare::model_failure;
-use crate::tokens::TokenSet;
-use anyhow::{Context, Result};
-use finetuned_models::{BuildOptions, Checkpoint, Pass, TextClassifier};
+use anyhow::{Context, Result, bail};
+use finetuned_job::data::Problem;
+use finetuned_models::{BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tch::{Device, Tensor};
 
-/// A split as a network takes it: token ids, or what the frozen body gave for them.
-#[derive(Clone, Copy)]
-pub(crate) struct Examples<'a> {
-    pub tokens: &'a TokenSet,
-    /// (examples, width)
-    pub features: Option<&'a Tensor>,
+/// A model without regard to what it looks at: a row of stages, then a head.
+pub(crate) enum Body {
+    /// One stage: nobody keeps what half of it gives.
+    Text(Box<dyn TextClassifier>),
+    Image(Box<dyn ImageClassifier>),
 }
 
-pub(crate) struct Network {
-    pub classifier: Box<dyn TextClassifier>,
-    pub classes: usize,
-    pub device: Device,
+/// A model that was just read, with its own tensors.
+pub(crate) struct Built {
+    pub body: Body,
+    pub tensors: Vec<(String, Tensor)>,
+    pub report: finetuned_models::LoadReport,
 }
 
-impl Network {
-    /// Opens a finished model folder; the names of its classes come from its config.
-    pub(crate) fn open(folder: &Path, device: Device) -> Result<(Network, Vec<String>)> {
-        let saved = finetuned_models::open(folder).map_err(model_failure)?;
-        let classes = class_names(&saved).with_context(|| format!("{} names no classes in id2label", folder.join("config.json").display()))?;
-        let options = BuildOptions { classes: classes.len() as i64, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: true };
-        let model = saved.build(&options).map_err(model_failure)?;
-        let network = Network { classifier: model.classifier, classes: classes.len(), device };
-        Ok((network, classes))
-    }
+pub(crate) fn build(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Built> {
+    Ok(match checkpoint.kind() {
+        Kind::Text => {
+            let model = checkpoint.build(options).map_err(model_failure)?;
+            Built { body: Body::Text(model.classifier), tensors: model.tensors, report: model.report }
+        }
+        Kind::Image => {
+            let model = checkpoint.build_image(options).map_err(model_failure)?;
+            Built { body: Body::Image(model.classifier), tensors: model.tensors, report: model.report }
+        }
+    })
+}
 
-    /// (batch, width): what the head takes.
-    pub(crate) fn features(&self, examples: Examples, batch: &[u32], pass: &Pass) -> Result<Tensor> {
-        match examples.features {
-            Some(kept) => {
-                let indices: Vec<i64> = batch.iter().map(|&it| i64::from(it)).collect();
-                Ok(kept.f_index_select(0, &Tensor::f_from_slice(&indices)?.f_to(kept.device())?)?)
-            }
-            None => Ok(self.classifier.features(&batches::tokens(examples.tokens, batch, self.device)?, pass)?),
+impl Body {
+    pub(crate) fn parts(&self) -> &Parts {
+        match self {
+            Body::Text(it) => it.parts(),
+            Body::Image(it) => it.parts(),
         }
     }
 
-    /// (batch, classes)
-    pub(crate) fn logits(&self, examples: Examples, batch: &[u32], pass: &Pass) -> Result<Tensor> {
-        Ok(self.classifier.head(&self.features(examples, batch, pass)?, pass)?)
+    pub(crate) fn set_trainable(&mut self, names: &BTreeSet<String>) {
+        match self {
+            Body::Text(it) => it.set_trainable(names),
+            Body::Image(it) => it.set_trainable(names),
+        }
+    }
+
+    fn stages(&self) -> usize {
+        match self {
+            Body::Text(_) => 1,
+            Body::Image(it) => it.stages(),
+        }
+    }
+
+    /// Stages below everything of these names, which need run only once for an example.
+    pub(crate) fn stages_below(&self, names: &BTreeSet<String>) -> usize {
+        let parts = self.parts();
+        let trains = |stage: &[String]| stage.iter().any(|it| names.contains(it));
+        let mut body = [&parts.embeddings].into_iter().chain(&parts.layers);
+        match self {
+            Body::Text(_) => usize::from(!body.any(|it| trains(it))),
+            Body::Image(_) => body.take_while(|it| !trains(it)).count(),
+        }
+    }
+
+    /// (batch, …): what the first `stages` give; all of them: (batch, width), the features.
+    fn run(&self, input: &Input, stages: usize, pass: &Pass) -> Result<Tensor> {
+        Ok(match (self, input) {
+            (_, Input::After { stages: done, xs }) if *done == stages => xs.shallow_clone(),
+            (Body::Text(it), Input::Tokens(tokens)) => it.features(tokens, pass)?,
+            (Body::Image(it), Input::Pixels(pixels)) => it.run(pixels, 0..stages, pass)?,
+            (Body::Image(it), Input::After { stages: done, xs }) => it.run(xs, *done..stages, pass)?,
+            _ => bail!("the model of {} was given something else", if matches!(self, Body::Text(_)) { "texts" } else { "pictures" }),
+        })
+    }
+
+    fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
+        Ok(match self {
+            Body::Text(it) => it.head(features, pass)?,
+            Body::Image(it) => it.head(features, pass)?,
+        })
+    }
+
+    /// Numbers that the first `stages` give for one picture of this size.
+    pub(crate) fn numbers_after(&self, stages: usize, width: i64, (height_in, width_in): (u32, u32), device: Device) -> Result<u64> {
+        let Body::Image(it) = self else { return Ok(width as u64) };
+        if stages == 0 {
+            return Ok(0);
+        }
+        let blank = Tensor::f_zeros([1, 3, i64::from(height_in), i64::from(width_in)], (tch::Kind::Float, device))?;
+        Ok(tch::no_grad(|| it.run(&blank, 0..stages, &Pass::evaluation()))?.numel() as u64)
     }
 }
 
-/// `id2label` of a config, in the order of its numbers.
-fn class_names(saved: &Checkpoint) -> Option<Vec<String>> {
-    let labels = saved.config_json().get("id2label")?.as_object()?;
-    (0..labels.len()).map(|it| Some(labels.get(&it.to_string())?.as_str()?.to_string())).collect()
+pub(crate) struct Network {
+    pub body: Body,
+    pub problem: Problem,
+    pub outputs: usize,
+    pub device: Device,
+    /// While numbers are learnt: what the model's units are.
+    pub scale: Option<Scale>,
+}
+
+impl Network {
+    /// Opens a finished model folder; the names of its outputs come from its config.
+    pub(crate) fn open(folder: &Path, problem: Problem, device: Device) -> Result<(Network, Vec<String>)> {
+        let saved = finetuned_models::open(folder).map_err(model_failure)?;
+        let names = output_names(saved.config_json()).with_context(|| format!("{} names no outputs", folder.join("config.json").display()))?;
+        let options = BuildOptions { classes: names.len() as i64, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: true };
+        let body = build(&saved, &options)?.body;
+        Ok((Network { body, problem, outputs: names.len(), device, scale: None }, names))
+    }
+
+    /// (batch, …): what the first `stages` give.
+    pub(crate) fn run(&self, input: &Input, stages: usize, pass: &Pass) -> Result<Tensor> {
+        self.body.run(input, stages, pass)
+    }
+
+    /// (batch, outputs): logits, or numbers in the model's own units.
+    pub(crate) fn outputs(&self, input: &Input, pass: &Pass) -> Result<Tensor> {
+        self.body.head(&self.run(input, self.body.stages(), pass)?, pass)
+    }
+
+    /// (batch, outputs): logits, or numbers as people say them.
+    pub(crate) fn answers(&self, input: &Input) -> Result<Tensor> {
+        let outputs = tch::no_grad(|| self.outputs(input, &Pass::evaluation()))?;
+        self.scale.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
+    }
+
+    /// What the first `stages` give for every example, in their order. `batches` cover each example once.
+    pub(crate) fn keep(
+        &self,
+        examples: Examples,
+        batches: Vec<Vec<u32>>,
+        stages: usize,
+        mut progress: impl FnMut(u64) -> Result<()>,
+    ) -> Result<Kept> {
+        let mut kept: Option<Tensor> = None;
+        let mut done = 0;
+        for batch in Feed::plain(examples, batches, self.device) {
+            let batch = batch?;
+            let rows = tch::no_grad(|| self.run(&batch.input, stages, &Pass::evaluation()))?;
+            let places: Vec<i64> = batch.indices.iter().map(|&it| i64::from(it)).collect();
+            let all = match kept {
+                Some(all) => all,
+                None => {
+                    let shape = [&[examples.set.len() as i64], &rows.size()[1..]].concat();
+                    Tensor::f_empty(shape, (rows.kind(), rows.device()))?
+                }
+            };
+            kept = Some(all.shallow_clone());
+            let _ = all.shallow_clone().f_index_copy_(0, &Tensor::f_from_slice(&places)?.f_to(rows.device())?, &rows)?;
+            done += batch.indices.len() as u64;
+            progress(done)?;
+        }
+        Ok(Kept { stages, rows: kept.context("there is nothing to keep")? })
+    }
+}
+
+/// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.
+fn output_names(config: &serde_json::Value) -> Option<Vec<String>> {
+    let name = |it: &serde_json::Value| it.as_str().map(String::from);
+    if let Some(names) = config.get("label_names") {
+        return names.as_array()?.iter().map(name).collect();
+    }
+    let labels = config.get("id2label")?.as_object()?;
+    (0..labels.len()).map(|it| name(labels.get(&it.to_string())?)).collect()
 }

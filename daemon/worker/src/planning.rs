@@ -1,18 +1,22 @@
 //! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The only place
 //! where a default depends on what was found.
 
-use crate::freeze;
-use anyhow::Result;
-use finetuned_job::data::DataReport;
+use crate::network::Body;
+use crate::{device, freeze};
+use anyhow::{Context, Result};
+use finetuned_images::{Augment, Crop, Preprocess, Preset};
+use finetuned_job::data::{DataReport, Problem};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan, TrainPlan};
-use finetuned_job::recipe::{ClassWeights, Freeze, Pattern, Recipe, Task};
+use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Pattern, Recipe, Task};
 use finetuned_job::scores::Split;
 use finetuned_models::Parts;
 use std::collections::{BTreeMap, BTreeSet};
+use tch::Device;
 
 /// Where a recipe names no base model.
-pub(crate) const BASE_DEFAULT: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
+const BASE_OF_TEXTS: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
+const BASE_OF_PICTURES: &str = "hf:timm/tf_efficientnet_lite0.in1k";
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
 /// Passes over the data when the body trains, and when only the head does, whose passes cost nothing.
@@ -22,6 +26,8 @@ const EPOCHS_HEAD_DEFAULT: u32 = 30;
 /// less, so it is scaled by the width.
 const LR_DEFAULT: f64 = 5e-5;
 const LR_WIDTH: f64 = 768.0;
+/// Of a pretrained model of pictures that trains whole, with AdamW.
+const LR_PICTURES_DEFAULT: f64 = 2e-4;
 /// A new head on frozen features.
 const LR_HEAD_DEFAULT: f64 = 1e-3;
 /// Most memory that kept features may take.
@@ -29,12 +35,16 @@ const CACHE_BYTES_MAX: u64 = 1 << 30;
 
 /// Facts that the plan rests on.
 pub(crate) struct Facts<'a> {
+    pub task: Task,
     pub data: &'a DataReport,
+    /// Of pictures.
+    pub preprocess: Option<&'a Preprocess>,
     pub model: ModelFacts,
-    pub parts: &'a Parts,
+    pub body: &'a Body,
+    /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
     pub threads: u32,
-    pub device: String,
+    pub device: Device,
 }
 
 pub(crate) struct ModelFacts {
@@ -46,6 +56,10 @@ pub(crate) struct ModelFacts {
     /// What the config says.
     pub dropout: f64,
     pub load: LoadSummary,
+}
+
+pub(crate) fn base_default(pictures: bool) -> &'static str {
+    if pictures { BASE_OF_PICTURES } else { BASE_OF_TEXTS }
 }
 
 /// Tokens kept of each text, before anything is tokenised.
@@ -60,44 +74,109 @@ pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure
     }
 }
 
-pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Plan, Failure> {
+pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Plan> {
     let counts = |split: Split| facts.data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum();
+    let images = facts.data.images.as_ref();
     let data = DataPlan {
+        problem: facts.task.problem(),
         classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
+        numbers: images.map_or_else(Vec::new, |it| it.numbers.iter().map(|it| it.column.clone()).collect()),
         text_column: facts.data.text_column.clone(),
         label_column: facts.data.label_column.clone(),
+        image_column: images.and_then(|it| it.image_column.clone()),
         train: counts(Split::Train),
         validation: counts(Split::Validation),
         test: counts(Split::Test),
         max_tokens,
         content_hash: facts.data.content_hash.clone(),
     };
-    let freeze = freeze_plan(recipe, &facts, data.train + data.validation)?;
-    let train = train_plan(recipe, &facts, &freeze, &data);
-    let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
+    let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;
+    let freeze = freeze_plan(recipe, &facts, data.train + data.validation, augment.as_ref())?;
+    let train = train_plan(recipe, &facts, &freeze, &data)?;
+    let eval = eval_plan(recipe, &data)?;
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
         libtorch: finetuned_libtorch::version(),
-        task: recipe.task.unwrap_or(Task::TextClassification),
+        task: facts.task,
         model: ModelPlan {
             base: facts.model.base,
             folder: facts.model.folder,
             architecture: facts.model.architecture,
             weights_hash: facts.model.weights_hash,
-            head: recipe.model.head,
+            head: recipe.model.head.clone(),
             dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
+            preprocess: facts.preprocess.map(serde_json::to_value).transpose().context("writing the preprocessing down")?,
             load: facts.model.load,
         },
         freeze,
         data,
+        augment: augment.map(serde_json::to_value).transpose().context("writing the augmentation down")?,
         train,
-        eval: EvalPlan { metrics: recipe.eval.metrics.clone(), best: recipe.eval.best.clone(), every_steps: recipe.eval.every_steps, report_on },
+        eval,
         save: recipe.save.clone(),
+        plugins: Vec::new(),
         threads: facts.threads,
-        device: facts.device,
+        device: device::name(facts.device),
     })
+}
+
+fn eval_plan(recipe: &Recipe, data: &DataPlan) -> Result<EvalPlan, Failure> {
+    let (known, shown, best) = recipe::metrics(data.problem);
+    let asked = &recipe.eval;
+    let metrics = if asked.metrics.is_empty() { shown.iter().map(|it| it.to_string()).collect() } else { asked.metrics.clone() };
+    let best = asked.best.clone().unwrap_or_else(|| best.into());
+    if let Some(stranger) = metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str())) {
+        let message = format!("the recipe asks for the metric {stranger}, which this task does not have");
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("it has {}", known.join(", "))));
+    }
+    let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
+    Ok(EvalPlan { metrics, best, every_steps: asked.every_steps, report_on })
+}
+
+/// The preset, and what the recipe says otherwise. Where only a head trains, pictures are left alone unless the
+/// recipe says otherwise: what the body gives for them need then be computed only once.
+fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
+    let asked = &recipe.augment;
+    let preset = match asked.preset {
+        Some(recipe::Preset::None) => Preset::None,
+        Some(recipe::Preset::Light) => Preset::Light,
+        Some(recipe::Preset::Strong) => Preset::Strong,
+        None if only_head(recipe, facts)? => Preset::None,
+        None => Preset::Light,
+    };
+    let AugmentChoice { crop, horizontal_flip, vertical_flip, erasing, brightness, contrast, saturation, hue, mixup, cutmix, .. } = asked;
+    let mut augment = Augment::preset(preset);
+    if let Some(area) = *crop {
+        let ratio = Augment::preset(Preset::Light).crop.map_or([0.75, 4.0 / 3.0], |it| it.ratio);
+        augment.crop = Some(Crop { area, ratio });
+    }
+    let set = |to: &mut f64, from: &Option<f64>| *to = from.unwrap_or(*to);
+    set(&mut augment.horizontal_flip, horizontal_flip);
+    set(&mut augment.vertical_flip, vertical_flip);
+    set(&mut augment.erasing, erasing);
+    set(&mut augment.jitter.brightness, brightness);
+    set(&mut augment.jitter.contrast, contrast);
+    set(&mut augment.jitter.saturation, saturation);
+    set(&mut augment.jitter.hue, hue);
+    set(&mut augment.mixing.mixup_alpha, mixup);
+    set(&mut augment.mixing.cutmix_alpha, cutmix);
+    Ok(augment)
+}
+
+/// Nothing but the head trains, in any epoch.
+fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
+    let parts = facts.body.parts();
+    let all = patterns(&recipe.freeze.train, recipe.freeze.unfreeze.iter().map(|it| &it.train));
+    let selected = freeze::select(&all, parts, &parameters(facts.tensors.keys(), parts))?;
+    Ok(selected.iter().all(|it| parts.head.contains(it)))
+}
+
+/// The names that may train: all but those of buffers.
+pub(crate) fn parameters<'a>(names: impl Iterator<Item = &'a String>, parts: &Parts) -> BTreeSet<String> {
+    let buffers: BTreeSet<&String> = parts.buffers.iter().flatten().collect();
+    names.filter(|it| !buffers.contains(it)).cloned().collect()
 }
 
 /// What trains in an epoch, counted from 1.
@@ -109,43 +188,57 @@ fn patterns<'a>(first: &'a [Pattern], later: impl Iterator<Item = &'a Vec<Patter
     first.iter().chain(later.flatten()).cloned().collect()
 }
 
-fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64) -> Result<FreezePlan, Failure> {
+fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&Augment>) -> Result<FreezePlan> {
+    let parts = facts.body.parts();
     let Freeze { train, unfreeze, layer_decay } = &recipe.freeze;
-    let names: BTreeSet<String> = facts.tensors.keys().cloned().collect();
-    let selected = freeze::select(train, facts.parts, &names)?;
+    let names = parameters(facts.tensors.keys(), parts);
+    let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
-    freeze::select(&patterns(train, unfreeze.iter().map(|it| &it.train)), facts.parts, &names)?;
-    let scales = freeze::learning_rate_scales(facts.parts, *layer_decay);
+    freeze::select(&patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
+    let scales = freeze::learning_rate_scales(parts, *layer_decay);
     let tensor = |(name, shape): (&String, &Vec<i64>)| TensorPlan {
         name: name.clone(),
         shape: shape.clone(),
         lr_scale: scales.get(name).copied().unwrap_or(1.0),
-        weight_decay: if freeze::decays(name, facts.parts) { recipe.train.weight_decay } else { 0.0 },
+        weight_decay: if freeze::decays(name, parts) { recipe.train.weight_decay } else { 0.0 },
     };
-    let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) = facts.tensors.iter().map(tensor).partition(|it| selected.contains(&it.name));
+    let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) =
+        facts.tensors.iter().filter(|it| names.contains(it.0)).map(tensor).partition(|it| selected.contains(&it.name));
     let parameters = |tensors: &[TensorPlan]| tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum();
-    let body_frozen = trainable.iter().all(|it| facts.parts.head.contains(&it.name));
-    let cache_bytes = examples * facts.model.width as u64 * 4;
+    let stages = facts.body.stages_below(&selected);
+    let same_each_time = augment.is_none_or(|it| *it == Augment::preset(Preset::None));
+    let size = facts.preprocess.map_or((0, 0), |it| (it.height, it.width));
+    let kept_bytes = 4 * examples * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: body_frozen && cache_bytes <= CACHE_BYTES_MAX,
+        cached: 0 < stages && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
         trainable,
         frozen,
     })
 }
 
-fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPlan) -> TrainPlan {
+fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPlan) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
-    let body_frozen = freeze.trainable.iter().all(|it| facts.parts.head.contains(&it.name)) && freeze.unfreeze.is_empty();
+    let parts = facts.body.parts();
+    let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name)) && freeze.unfreeze.is_empty();
+    if data.problem != Problem::SingleLabel && asked.class_weights != ClassWeights::None {
+        let message = "train.class_weights weighs the classes of examples that have one label each";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
+    }
+    if data.problem == Problem::Regression && asked.label_smoothing != 0.0 {
+        let message = "train.label_smoothing is for classes, but numbers are learnt";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
+    }
     let epochs = asked.epochs.unwrap_or(if body_frozen { EPOCHS_HEAD_DEFAULT } else { EPOCHS_DEFAULT });
-    let lr = asked.lr.unwrap_or(if body_frozen { LR_HEAD_DEFAULT } else { LR_DEFAULT * LR_WIDTH / facts.model.width as f64 });
+    let lr_whole = if facts.preprocess.is_some() { LR_PICTURES_DEFAULT } else { LR_DEFAULT * LR_WIDTH / facts.model.width as f64 };
+    let lr = asked.lr.unwrap_or(if body_frozen { LR_HEAD_DEFAULT } else { lr_whole });
     let steps_per_epoch = data.train.div_ceil(u64::from(asked.batch)).div_ceil(u64::from(asked.accumulate));
     let steps = steps_per_epoch * u64::from(epochs);
-    TrainPlan {
+    Ok(TrainPlan {
         epochs,
         batch: asked.batch,
         accumulate: asked.accumulate,
@@ -168,6 +261,8 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
             }
         },
         patience: asked.patience,
+        loss: asked.loss.clone(),
+        hooks: asked.hooks.clone(),
         seed: asked.seed,
-    }
+    })
 }

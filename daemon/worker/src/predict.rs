@@ -1,11 +1,16 @@
-//! The action `predict`: texts through a finished model; one JSON object a line on stdout, and a CSV if asked.
+//! The action `predict`: texts or pictures through a finished model; one JSON object a line on stdout, and a CSV
+//! if asked.
 
 use crate::evaluate::evaluate;
-use crate::network::{Examples, Network};
+use crate::examples::{ExampleSet, Inputs, Targets};
+use crate::feed::Examples;
+use crate::network::Network;
+use crate::pictures::{PictureSet, Source};
 use crate::proof::read_json;
 use crate::tokens::{Encoder, Row};
 use crate::{device, durable};
 use anyhow::{Context, Result, bail};
+use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
@@ -14,14 +19,31 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+
+/// A class counts as said from here, where an example may have several.
+const SAID: f32 = 0.5;
 
 #[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Label { label: &'a str, probability: f32, probabilities: BTreeMap<&'a str, f32> },
+    Labels { labels: Vec<&'a str>, probabilities: BTreeMap<&'a str, f32> },
+    Numbers { numbers: BTreeMap<&'a str, f32> },
+}
+
 struct Prediction<'a> {
-    text: &'a str,
+    /// The text, or the name of the picture.
+    input: &'a str,
     origin: &'a str,
-    label: &'a str,
-    probability: f32,
-    probabilities: BTreeMap<&'a str, f32>,
+    answer: Answer<'a>,
+}
+
+/// What a person wants to know of, with the names for it.
+struct Question {
+    inputs: Inputs,
+    /// (what it is, where it comes from)
+    named: Vec<(String, String)>,
 }
 
 pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Result<()> {
@@ -31,54 +53,88 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         return Err(Failure::new(FailureKind::Model, message).with_cure("`finetuned status` lists the runs that are done").into());
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
-    let (network, classes) = Network::open(&folder, device::choose(spec.device)?)?;
-    let encoder = Encoder::open(&folder, plan.data.max_tokens)?;
-    let inputs = finetuned_data::inputs(inputs, plan.data.text_column.as_deref())?;
-    if inputs.is_empty() {
-        bail!("there is nothing to predict: the inputs hold no text");
-    }
-    let rows = inputs.iter().map(|it| Row { text: &it.text, label: 0, file: 0, line: 0 });
-    let tokens = encoder.encode(rows, Vec::new(), |_| Ok(()))?;
-    let outputs = evaluate(&network, Examples { tokens: &tokens, features: None }, |_| Ok(()))?;
-    let predictions: Vec<Prediction> = inputs
+    let problem = plan.data.problem;
+    let (network, names) = Network::open(&folder, problem, device::choose(spec.device)?)?;
+    let Question { inputs, named } = question(&plan, &folder, inputs)?;
+    let set = ExampleSet { targets: Targets::unknown(problem, named.len(), names.len()), inputs };
+    let outputs = evaluate(&network, Examples { set: &set, kept: None }, |_| Ok(()))?;
+    let predictions: Vec<Prediction> = named
         .iter()
-        .zip(outputs.probabilities.chunks(classes.len()))
-        .map(|(input, row)| prediction(&input.text, &input.origin, &classes, row))
+        .zip(outputs.values.chunks(names.len()))
+        .map(|((input, origin), row)| Prediction { input, origin, answer: answer(problem, &names, row) })
         .collect();
-    print(&predictions)?;
+    let what = if plan.model.preprocess.is_some() { "image" } else { "text" };
+    print(what, &predictions)?;
     match csv {
-        Some(path) => write_csv(path, &classes, &predictions),
+        Some(path) => write_csv(path, what, &names, &predictions, &outputs.values),
         None => Ok(()),
     }
 }
 
-fn prediction<'a>(text: &'a str, origin: &'a str, classes: &'a [String], row: &[f32]) -> Prediction<'a> {
-    let (mut label, mut probability) = ("", f32::NEG_INFINITY);
-    for (class, &p) in classes.iter().zip(row) {
-        if probability < p {
-            (label, probability) = (class, p);
-        }
+fn question(plan: &Plan, folder: &Path, inputs: &[String]) -> Result<Question> {
+    if let Some(preprocess) = plan.model.preprocess.clone() {
+        let inputs = finetuned_data::picture_inputs(inputs)?;
+        let named = inputs.iter().map(|it| (it.origin.clone(), it.origin.clone())).collect();
+        let preprocess = serde_json::from_value(preprocess).context("reading the preprocessing of the plan")?;
+        return Ok(Question { inputs: Inputs::Pictures(Arc::new(PictureSet { source: Source::Named(inputs), preprocess })), named });
     }
-    Prediction { text, origin, label, probability, probabilities: classes.iter().map(String::as_str).zip(row.iter().copied()).collect() }
+    let inputs = finetuned_data::inputs(inputs, plan.data.text_column.as_deref())?;
+    if inputs.is_empty() {
+        bail!("there is nothing to predict: the inputs hold no text");
+    }
+    let rows = inputs.iter().map(|it| Row { text: &it.text, file: 0, line: 0 });
+    let tokens = Encoder::open(folder, plan.data.max_tokens)?.encode(rows, Vec::new(), |_| Ok(()))?;
+    Ok(Question { inputs: Inputs::Texts(tokens), named: inputs.into_iter().map(|it| (it.text, it.origin)).collect() })
 }
 
-fn print(predictions: &[Prediction]) -> Result<()> {
+fn answer<'a>(problem: Problem, names: &'a [String], row: &[f32]) -> Answer<'a> {
+    let each = names.iter().map(String::as_str).zip(row.iter().copied());
+    match problem {
+        Problem::SingleLabel => {
+            let class = finetuned_report::predicted(row) as usize;
+            Answer::Label { label: &names[class], probability: row[class], probabilities: each.collect() }
+        }
+        Problem::MultiLabel => {
+            let labels = each.clone().filter(|it| SAID <= it.1).map(|it| it.0).collect();
+            Answer::Labels { labels, probabilities: each.collect() }
+        }
+        Problem::Regression => Answer::Numbers { numbers: each.collect() },
+    }
+}
+
+fn print(what: &str, predictions: &[Prediction]) -> Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for it in predictions {
-        serde_json::to_writer(&mut out, it).context("printing")?;
+        let mut line = serde_json::to_value(&it.answer).context("printing")?;
+        let fields = line.as_object_mut().context("printing")?;
+        fields.insert(what.into(), it.input.into());
+        fields.insert("origin".into(), it.origin.into());
+        serde_json::to_writer(&mut out, &line).context("printing")?;
         out.write_all(b"\n").context("printing")?;
     }
     out.flush().context("printing")
 }
 
-fn write_csv(path: &Path, classes: &[String], predictions: &[Prediction]) -> Result<()> {
+/// origin, text or image, what is said, then `p_CLASS` for each class; of numbers each under its name.
+fn write_csv(path: &Path, what: &str, names: &[String], predictions: &[Prediction], values: &[f32]) -> Result<()> {
+    let numbers = predictions.iter().any(|it| matches!(it.answer, Answer::Numbers { .. }));
     let mut out = csv::Writer::from_writer(Vec::new());
-    let header = ["origin", "text", "label", "probability"].into_iter().map(String::from);
-    out.write_record(header.chain(classes.iter().map(|it| format!("p_{it}"))))?;
-    for it in predictions {
-        let fixed = [it.origin.to_string(), it.text.to_string(), it.label.to_string(), it.probability.to_string()];
-        let each = classes.iter().map(|class| it.probabilities.get(class.as_str()).copied().unwrap_or(f32::NAN).to_string());
-        out.write_record(fixed.into_iter().chain(each))?;
+    let mut header = vec!["origin".to_string(), what.into()];
+    if numbers {
+        header.extend_from_slice(names);
+    } else {
+        header.push("label".into());
+        header.extend(names.iter().map(|it| format!("p_{it}")));
+    }
+    out.write_record(header)?;
+    for (it, row) in predictions.iter().zip(values.chunks(names.len())) {
+        let label = match &it.answer {
+            Answer::Label { label, .. } => Some(label.to_string()),
+            Answer::Labels { labels, .. } => Some(labels.join("|")),
+            Answer::Numbers { .. } => None,
+        };
+        let fixed = [it.origin.to_string(), it.input.to_string()].into_iter().chain(label);
+        out.write_record(fixed.chain(row.iter().map(f32::to_string)))?;
     }
     durable::write(path, &out.into_inner().context("writing the CSV")?)
 }

@@ -1,28 +1,36 @@
 //! The way from a spec to a model ready to train: drop, recipe, base model, examples, tokens, plan. Training,
 //! checking and proving all begin with it, so that they see the same data.
 
+use crate::examples::{ExampleSet, Inputs, Targets};
 use crate::journal::Journal;
+use crate::network::{self, Built};
+use crate::objective::Scale;
+use crate::pictures::{PictureSet, Source};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::stop::Stop;
 use crate::tokens::{self, Encoder, Row, TokenSet};
 use crate::{checkpoint, device, durable};
 use anyhow::{Context, Result};
-use finetuned_data::{Dataset, Example, Opened};
+use finetuned_data::{Dataset, Example, ImageChoice, ImageDataset, ImageExample, ImageRequest, Opened};
+use finetuned_images::{Augment, Preprocess};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{LoadSummary, Plan};
-use finetuned_job::recipe::Recipe;
+use finetuned_job::recipe::{Recipe, Task};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
-use finetuned_models::{BuildOptions, Checkpoint, Model};
+use finetuned_models::{BuildOptions, Checkpoint, Kind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tch::Device;
 
 /// What a spec is about, read and judged.
 pub(crate) struct Prepared {
     pub recipe: Recipe,
+    pub task: Task,
     pub base: Checkpoint,
     pub base_name: String,
     pub data: Data,
@@ -30,16 +38,42 @@ pub(crate) struct Prepared {
 
 pub(crate) struct Data {
     pub report: DataReport,
-    pub train: TokenSet,
-    pub validation: TokenSet,
-    pub test: TokenSet,
-    /// Texts of the split that the report is about, for `predictions.csv`.
-    pub report_texts: Vec<Example>,
+    pub train: ExampleSet,
+    pub validation: ExampleSet,
+    pub test: ExampleSet,
+    /// What the examples of the split that the report is about are called, for `predictions.csv`.
+    pub shown: Vec<Shown>,
+}
+
+pub(crate) struct Shown {
+    /// The text, or where the picture lies.
+    pub what: Box<str>,
+    /// Index into the files of the report.
+    pub file: u32,
+    pub line: u64,
 }
 
 impl Data {
-    pub(crate) fn report_split(&self) -> (Split, &TokenSet) {
+    pub(crate) fn report_split(&self) -> (Split, &ExampleSet) {
         if 0 < self.test.len() { (Split::Test, &self.test) } else { (Split::Validation, &self.validation) }
+    }
+
+    /// The units in which numbers are learnt.
+    pub(crate) fn scale(&self, device: Device) -> Result<Option<Scale>> {
+        let numbers = self.report.images.as_ref().map_or(&[][..], |it| &it.numbers);
+        if numbers.is_empty() {
+            return Ok(None);
+        }
+        let (mean, deviation): (Vec<f64>, Vec<f64>) = numbers.iter().map(|it| (it.mean, it.deviation)).unzip();
+        Scale::new(&mean, &deviation, device).map(Some)
+    }
+
+    /// How pictures are brought to numbers.
+    pub(crate) fn preprocess(&self) -> Option<&Preprocess> {
+        match &self.train.inputs {
+            Inputs::Texts(_) => None,
+            Inputs::Pictures(it) => Some(&it.preprocess),
+        }
     }
 }
 
@@ -47,36 +81,84 @@ pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result
     let drop = spec.drop.as_deref().context("the spec names no drop")?;
     let opened = finetuned_data::open(drop, &spec.run.join(run_folder::STAGING), &mut telling(journal, stop))?;
     let (recipe, near) = recipe(spec, &opened)?;
-    let base_name = recipe.model.base.clone().unwrap_or_else(|| planning::BASE_DEFAULT.into());
+    let pictures = match recipe.task {
+        Some(task) => task != Task::TextClassification,
+        None => opened.image_form()?.is_some(),
+    };
+    let base_name = recipe.model.base.clone().unwrap_or_else(|| planning::base_default(pictures).into());
     let resolved = finetuned_hub::resolve(&base_name, &near, &mut pulling(journal, stop))?;
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
-    let max_tokens = planning::max_tokens(&recipe, base.max_positions())?;
-    let encoder = Encoder::open(&resolved.folder, max_tokens)?;
+    if (base.kind() == Kind::Image) != pictures {
+        return Err(mismatch(&base_name, &base, pictures).into());
+    }
+    let data = if pictures { images(spec, &recipe, &opened, &base, journal, stop)? } else { texts(spec, &recipe, &opened, &base, journal, stop)? };
+    let problem = data.report.images.as_ref().map(|it| it.problem);
+    let task = problem.map_or(Task::TextClassification, Task::of_images);
+    Ok(Prepared { recipe, task, base, base_name, data })
+}
 
+fn mismatch(name: &str, base: &Checkpoint, pictures: bool) -> Failure {
+    let (data, model) = if pictures { ("pictures", "texts") } else { ("texts", "pictures") };
+    let message = format!("the data are {data}, but {name} ({}) is a model of {model}", base.architecture());
+    Failure::new(FailureKind::Recipe, message).with_cure("set model.base, or task, in the recipe")
+}
+
+fn texts(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, journal: &mut Journal, stop: &Stop) -> Result<Data> {
+    let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
+    let encoder = Encoder::open(base.folder(), max_tokens)?;
     let quarantine = spec.run.join(run_folder::QUARANTINE);
     let dataset = opened.load(&recipe.data, recipe.train.seed, &quarantine, &mut telling(journal, stop))?;
-    let data = tokenized(dataset, &encoder, max_tokens, journal, stop)?;
-    Ok(Prepared { recipe, base, base_name, data })
+    tokenized(dataset, &encoder, max_tokens, journal, stop)
+}
+
+fn images(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, journal: &mut Journal, stop: &Stop) -> Result<Data> {
+    let wrong = |err: finetuned_images::PreprocessError| Failure::new(FailureKind::Model, err.to_string());
+    let preprocess = Preprocess::read(base.folder()).map_err(wrong)?;
+    let preprocess = recipe.model.image_size.map_or(preprocess.clone(), |side| preprocess.at_size(side, side));
+    let labels = recipe.data.label.iter().chain(&recipe.data.labels).cloned().collect();
+    let choice = ImageChoice {
+        problem: recipe.task.map(Task::problem),
+        image: recipe.data.image.clone(),
+        labels,
+        validation: recipe.data.validation,
+        test: recipe.data.test,
+    };
+    let request = ImageRequest { choice: &choice, seed: recipe.train.seed, run: &spec.run, threads: spec.threads as usize };
+    let ImageDataset { problem, classes, train, validation, test, report, pictures } = opened.load_images(&request, &mut telling(journal, stop))?;
+    let files = Arc::new(report.files.clone());
+    let shown = if test.is_empty() { &validation } else { &test };
+    let shown = shown.iter().map(|it| Shown { what: it.origin(&files).into(), file: it.file, line: it.line }).collect();
+    let numbers = report.images.as_ref().map_or(0, |it| it.numbers.len());
+    let set = |examples: Vec<ImageExample>| ExampleSet {
+        targets: Targets::of_pictures(&examples, problem, classes.len(), numbers),
+        inputs: Inputs::Pictures(Arc::new(PictureSet {
+            source: Source::Split { pictures: pictures.clone(), examples, files: Arc::clone(&files) },
+            preprocess: preprocess.clone(),
+        })),
+    };
+    Ok(Data { train: set(train), validation: set(validation), test: set(test), shown, report })
 }
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
-pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) -> Result<(Plan, Model)> {
+pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) -> Result<(Plan, Built)> {
     journal.phase(Phase::Loading, None)?;
-    let Prepared { recipe, base, base_name, data } = prepared;
+    let Prepared { recipe, task, base, base_name, data } = prepared;
     let device = device::choose(spec.device)?;
-    let model = base
-        .build(&BuildOptions {
-            classes: data.report.classes.len() as i64,
-            dropout: recipe.model.dropout,
-            attention_dropout: recipe.model.attention_dropout,
-            device,
-            seed: recipe.train.seed,
-            keep_head: false,
-        })
-        .map_err(model_failure)?;
+    let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
+    let options = BuildOptions {
+        classes: if numbers == 0 { data.report.classes.len() } else { numbers } as i64,
+        dropout: recipe.model.dropout,
+        attention_dropout: recipe.model.attention_dropout,
+        device,
+        seed: recipe.train.seed,
+        keep_head: false,
+    };
+    let model = network::build(base, &options)?;
     let tensors: BTreeMap<String, Vec<i64>> = model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
     let facts = Facts {
+        task: *task,
         data: &data.report,
+        preprocess: data.preprocess(),
         model: ModelFacts {
             base: base_name.clone(),
             folder: base.folder().display().to_string(),
@@ -90,10 +172,10 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
                 surplus: model.report.surplus.clone(),
             },
         },
-        parts: model.classifier.parts(),
+        body: &model.body,
         tensors: &tensors,
         threads: spec.threads,
-        device: device::name(device),
+        device,
     };
     let max_tokens = data.report.tokens.as_ref().map_or(0, |it| it.max_tokens);
     let plan = planning::plan(recipe, max_tokens, facts)?;
@@ -124,7 +206,7 @@ fn tokenized(dataset: Dataset, encoder: &Encoder, max_tokens: u32, journal: &mut
     journal.phase(Phase::Tokenizing, Some(total))?;
     let mut before = 0;
     let mut encode = |examples: &[Example]| -> Result<TokenSet> {
-        let rows = examples.iter().map(|it| Row { text: &it.text, label: it.label, file: it.file, line: it.line });
+        let rows = examples.iter().map(|it| Row { text: &it.text, file: it.file, line: it.line });
         let set = encoder.encode(rows, files.clone(), |done| {
             stop.check()?;
             journal.progress(before + done, Some(total))
@@ -132,12 +214,26 @@ fn tokenized(dataset: Dataset, encoder: &Encoder, max_tokens: u32, journal: &mut
         before += set.len() as u64;
         Ok(set)
     };
-    let train_tokens = encode(&train)?;
+    let labels = |examples: &[Example]| Targets::Classes(examples.iter().map(|it| it.label).collect());
+    let (train_targets, train_tokens) = (labels(&train), encode(&train)?);
     drop(train);
     let (validation_tokens, test_tokens) = (encode(&validation)?, encode(&test)?);
     report.tokens = Some(tokens::report([&train_tokens, &validation_tokens, &test_tokens], max_tokens));
-    let report_texts = if test.is_empty() { validation } else { test };
-    Ok(Data { report, train: train_tokens, validation: validation_tokens, test: test_tokens, report_texts })
+    let set = |targets, tokens| ExampleSet { targets, inputs: Inputs::Texts(tokens) };
+    let (validation_targets, test_targets) = (labels(&validation), labels(&test));
+    let shown = if test.is_empty() { validation } else { test };
+    Ok(Data {
+        report,
+        train: set(train_targets, train_tokens),
+        validation: set(validation_targets, validation_tokens),
+        test: set(test_targets, test_tokens),
+        shown: shown.into_iter().map(|it| Shown { what: it.text, file: it.file, line: it.line }).collect(),
+    })
+}
+
+/// How the plan changes training pictures.
+pub(crate) fn augment(plan: &Plan) -> Result<Option<Augment>> {
+    plan.augment.clone().map(|it| serde_json::from_value(it).context("reading the augmentation of the plan")).transpose()
 }
 
 fn weights_hash(files: &[PathBuf]) -> Result<String> {

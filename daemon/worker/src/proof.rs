@@ -5,8 +5,11 @@
 
 use crate::durable::Partial;
 use crate::evaluate::{Outputs, evaluate};
+use crate::examples::Inputs;
+use crate::feed::Examples;
 use crate::journal::Journal;
-use crate::network::{Examples, Network};
+use crate::network::Network;
+use crate::pictures::Changes;
 use crate::prepare::Data;
 use crate::stop::Stop;
 use crate::{checkpoint, device, durable, export, prepare};
@@ -18,7 +21,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
-use finetuned_report::{Prediction, Story};
+use finetuned_report::{Mistake, Pictures, Prediction, Story};
 use std::fs;
 use std::path::Path;
 
@@ -41,9 +44,16 @@ pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let (outputs, proof, again) = reloaded(&folder, spec, &plan, &trained, &data, journal, stop)?;
     compare(&trained, &again, &proof)?;
     let done = done(spec, &plan, &trained, proof);
-    let story = Story { plan: &plan, data: &report, trained: &trained, done: &done, events: &[], mistakes: &[], license: None };
-    publish(run, &folder, story, &data, &outputs)?;
+    publish(run, &folder, Facts { plan: &plan, report: &report, trained: &trained, done: &done }, &data, &outputs)?;
     journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
+}
+
+/// What stands in the files of the run.
+struct Facts<'a> {
+    plan: &'a Plan,
+    report: &'a DataReport,
+    trained: &'a Trained,
+    done: &'a Done,
 }
 
 /// Evaluates what lies on the disk.
@@ -56,18 +66,18 @@ fn reloaded(
     journal: &mut Journal,
     stop: &Stop,
 ) -> Result<(Outputs, Proof, Scores)> {
-    let (split, tokens) = data.report_split();
-    let total = Some(tokens.len() as u64);
+    let (split, set) = data.report_split();
+    let total = Some(set.len() as u64);
     journal.phase(Phase::Proving, total)?;
-    let (network, _) = Network::open(folder, device::choose(spec.device)?)?;
-    let outputs = evaluate(&network, Examples { tokens, features: None }, |done| {
+    let (network, _) = Network::open(folder, plan.data.problem, device::choose(spec.device)?)?;
+    let outputs = evaluate(&network, Examples { set, kept: None }, |done| {
         stop.check()?;
         journal.progress(done, total)
     })?;
-    let scores = outputs.scores(split, tokens, plan)?;
+    let scores = outputs.scores(split, set, plan)?;
     let proof = Proof {
         model_hash: checkpoint::hash(&folder.join(export::WEIGHTS))?,
-        examples: tokens.len() as u64,
+        examples: set.len() as u64,
         loss_trained: trained.scores.loss,
         loss_reloaded: scores.loss,
     };
@@ -75,7 +85,7 @@ fn reloaded(
 }
 
 fn compare(trained: &Trained, again: &Scores, proof: &Proof) -> Result<(), Failure> {
-    let same_scores = trained.scores.confusion == again.confusion;
+    let same_scores = trained.scores.confusion == again.confusion && same(&trained.scores, again);
     if same_scores && proof.holds() && proof.model_hash == trained.model_hash {
         return Ok(());
     }
@@ -84,6 +94,11 @@ fn compare(trained: &Trained, again: &Scores, proof: &Proof) -> Result<(), Failu
         proof.loss_trained, proof.loss_reloaded
     );
     Err(Failure::new(FailureKind::Proof, message).with_cure("retry the job; if it stays, the disk or the memory of this machine is at fault"))
+}
+
+/// Numbers that follow from the outputs; those of a model of numbers stand here alone.
+fn same(before: &Scores, after: &Scores) -> bool {
+    before.metrics.iter().all(|(name, a)| after.metrics.get(name).is_some_and(|b| (a - b).abs() <= Proof::LOSS_TOLERANCE * a.abs().max(1.0)))
 }
 
 fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
@@ -111,15 +126,27 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
 }
 
 /// Everything that people read, the model's final name, and `done.json` when all is there.
-fn publish(run: &Path, folder: &Path, story: Story, data: &Data, outputs: &Outputs) -> Result<()> {
-    let classes = &story.plan.data.classes;
+fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outputs) -> Result<()> {
+    let Facts { plan, report, trained, done } = facts;
     let events = finetuned_report::read_events(&run.join(run_folder::EVENTS))?;
-    let mistakes = finetuned_report::worst_mistakes(classes, predictions(data, outputs, classes.len()), finetuned_report::MISTAKES_SHOWN);
-    let license = license(Path::new(&story.plan.model.folder));
-    let story = Story { events: &events, mistakes: &mistakes, license: license.as_deref(), ..story };
-
-    let rows = predictions(data, outputs, classes.len());
-    durable::write_with(&run.join(run_folder::PREDICTIONS), |path| finetuned_report::predictions_csv(path, classes, rows))?;
+    let rows = || predictions(data, outputs, plan.data.outputs().len());
+    let mistakes = with_thumbnails(finetuned_report::worst_mistakes(plan.data.outputs(), rows(), finetuned_report::MISTAKES_SHOWN), data);
+    let sheets = finetuned_report::read_sheets(run, report)?;
+    let augmented = augmented(plan, data)?;
+    let license = license(Path::new(&plan.model.folder));
+    let story = Story {
+        plan,
+        data: report,
+        trained,
+        done,
+        events: &events,
+        mistakes: &mistakes,
+        truth: data.report_split().1.targets.truth(),
+        outputs: &outputs.values,
+        pictures: Pictures { sheets: &sheets, augmented: augmented.as_deref() },
+        license: license.as_deref(),
+    };
+    durable::write_with(&run.join(run_folder::PREDICTIONS), |path| finetuned_report::predictions_csv(path, plan, rows()))?;
     durable::write(&run.join(run_folder::REPORT), finetuned_report::html(&story)?.as_bytes())?;
     let board = Partial::new(&run.join(run_folder::TENSORBOARD))?;
     finetuned_report::tensorboard(&events, board.path())?;
@@ -130,17 +157,44 @@ fn publish(run: &Path, folder: &Path, story: Story, data: &Data, outputs: &Outpu
         durable::rename(folder, &model)?;
     }
     durable::remove_tree(&run.join(run_folder::STAGING))?;
-    durable::write_json(&run.join(run_folder::DONE), story.done)
+    durable::write_json(&run.join(run_folder::DONE), done)
 }
 
-fn predictions<'a>(data: &'a Data, outputs: &'a Outputs, classes: usize) -> impl Iterator<Item = Prediction<'a>> {
-    data.report_texts.iter().zip(outputs.probabilities.chunks(classes)).map(|(example, probabilities)| Prediction {
-        text: &example.text,
-        label: example.label,
-        probabilities,
-        file: data.report.files.get(example.file as usize).map_or("?", |it| &it.path),
-        line: Some(example.line),
+fn predictions<'a>(data: &'a Data, outputs: &'a Outputs, width: usize) -> impl Iterator<Item = Prediction<'a>> {
+    let truth = data.report_split().1.targets.truth().answers(width);
+    data.shown.iter().zip(outputs.values.chunks(width)).zip(truth).map(|((shown, outputs), truth)| Prediction {
+        input: &shown.what,
+        truth,
+        outputs,
+        file: data.report.files.get(shown.file as usize).map_or("?", |it| &it.path),
+        line: Some(shown.line),
     })
+}
+
+/// A small picture beside each mistake, where the examples are pictures.
+fn with_thumbnails(mut mistakes: Vec<Mistake>, data: &Data) -> Vec<Mistake> {
+    /// Pixels of its longer side.
+    const SIDE: u32 = 96;
+    if let Inputs::Pictures(set) = &data.report_split().1.inputs {
+        for mistake in &mut mistakes {
+            // A picture that is gone since it was judged is no reason to fail.
+            mistake.thumbnail = set.thumbnail(mistake.index as u32, SIDE).ok();
+        }
+    }
+    mistakes
+}
+
+/// The first training pictures as the first epoch saw them, where they were changed.
+fn augmented(plan: &Plan, data: &Data) -> Result<Option<Vec<u8>>> {
+    /// Pictures, and the side of each in pixels.
+    const SHOWN: u32 = 8;
+    const SIDE: u32 = 112;
+    let (Some(augment), Inputs::Pictures(set)) = (prepare::augment(plan)?, &data.train.inputs) else { return Ok(None) };
+    if augment.leaves_pictures_alone() {
+        return Ok(None);
+    }
+    let changes = Changes { augment, seed: plan.train.seed, epoch: 0 };
+    set.strip(SHOWN.min(set.len() as u32), SIDE, &changes).map(Some)
 }
 
 /// What the base model's own card says, where it has one: a line `license: …` in its front matter.

@@ -16,7 +16,6 @@ pub(crate) struct TokenSet {
     ids: Vec<u32>,
     /// `starts[i]..starts[i + 1]` are the places of example i.
     starts: Vec<usize>,
-    labels: Vec<u32>,
     /// (file, line) of each example.
     origins: Vec<(u32, u64)>,
     files: Vec<String>,
@@ -27,7 +26,6 @@ pub(crate) struct TokenSet {
 /// A text on its way into a [`TokenSet`].
 pub(crate) struct Row<'a> {
     pub text: &'a str,
-    pub label: u32,
     /// Index into the files of the set.
     pub file: u32,
     pub line: u64,
@@ -35,20 +33,12 @@ pub(crate) struct Row<'a> {
 
 impl TokenSet {
     pub(crate) fn len(&self) -> usize {
-        self.labels.len()
+        self.starts.len().saturating_sub(1)
     }
 
     pub(crate) fn tokens(&self, index: u32) -> &[u32] {
         let at = index as usize;
         &self.ids[self.starts[at]..self.starts[at + 1]]
-    }
-
-    pub(crate) fn label(&self, index: u32) -> u32 {
-        self.labels[index as usize]
-    }
-
-    pub(crate) fn labels(&self) -> &[u32] {
-        &self.labels
     }
 
     /// `tweets.csv:17`, for messages.
@@ -103,7 +93,6 @@ impl Encoder {
                 let encoding = self.tokenizer.post_process(encoding, None, true).map_err(|err| anyhow::anyhow!("{err}")).context("tokenizing")?;
                 set.ids.extend_from_slice(encoding.get_ids());
                 set.starts.push(set.ids.len());
-                set.labels.push(row.label);
                 set.origins.push((row.file, row.line));
             }
             progress(set.len() as u64)?;

@@ -6,12 +6,15 @@
 use crate::batches;
 use crate::checkpoint::{Best, Checkpoints, Position};
 use crate::evaluate::evaluate;
+use crate::examples::Inputs;
+use crate::feed::{Batch, Examples, Feed};
 use crate::journal::Journal;
 use crate::learner::Learner;
-use crate::network::Examples;
+use crate::pictures::Changes;
 use crate::schedule::learning_rate;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
+use finetuned_images::Augment;
 use finetuned_job::event::{Event, Phase, Step};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
@@ -26,6 +29,8 @@ pub(crate) struct Trainer<'a> {
     pub learner: Learner,
     pub train: Examples<'a>,
     pub validation: Examples<'a>,
+    /// Of training pictures.
+    pub augment: Option<Augment>,
     pub checkpoints: &'a Checkpoints,
     pub position: Position,
     pub journal: &'a mut Journal,
@@ -65,19 +70,20 @@ impl<'a> Trainer<'a> {
         plan: &'a Plan,
         learner: Learner,
         (train, validation): (Examples<'a>, Examples<'a>),
+        augment: Option<Augment>,
         checkpoints: &'a Checkpoints,
         position: Position,
         (journal, stop): (&'a mut Journal, &'a Stop),
     ) -> Trainer<'a> {
         let now = Instant::now();
         let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
-        Trainer { plan, learner, train, validation, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None }
+        Trainer { plan, learner, train, validation, augment, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None }
     }
 
     pub(crate) fn train(&mut self) -> Result<Ended> {
         let plan = self.plan;
         self.journal.phase(Phase::Training, Some(plan.train.steps))?;
-        let lengths = self.train.tokens.lengths();
+        let lengths = self.train.set.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
             if self.position.stopped_early {
@@ -86,8 +92,9 @@ impl<'a> Trainer<'a> {
             self.unfreeze(epoch)?;
             let batches = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
+            let mut feed = self.feed(epoch, &batches, done);
             for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
-                self.update(update)?;
+                self.update(update, &mut feed)?;
                 if self.evaluation_due() {
                     self.evaluate()?;
                 }
@@ -111,15 +118,25 @@ impl<'a> Trainer<'a> {
         (self.learner, self.position)
     }
 
+    /// The epoch's batches from update `done` on.
+    fn feed(&self, epoch: u64, batches: &[Vec<u32>], done: usize) -> Feed<'a> {
+        let numbered = batches.iter().cloned().zip(0..).map(|(batch, number)| (number, batch));
+        let changes = self.augment.clone().map(|augment| Changes { augment, seed: self.plan.train.seed, epoch });
+        let left = numbered.skip(done * self.plan.train.accumulate as usize).collect();
+        Feed::new(self.train, left, changes, self.learner.network.device)
+    }
+
     /// Forward and backward over the batches of one update, then the optimizer; `step` counts on.
-    fn update(&mut self, update: &[Vec<u32>]) -> Result<()> {
+    fn update(&mut self, update: &[Vec<u32>], feed: &mut Feed) -> Result<()> {
         let step = self.position.step;
-        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(self.train, batch)).sum();
+        let targets = &self.train.set.targets;
+        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(targets, batch)).sum();
         let mut loss = 0.0;
-        for (micro, batch) in update.iter().enumerate() {
-            let part = self.learner.backward(self.train, batch, weight, step, micro as u64)?;
+        for micro in 0..update.len() {
+            let batch: Batch = feed.next().context("there are fewer batches than were planned")??;
+            let part = self.learner.backward(targets, &batch, weight, step, micro as u64)?;
             if !part.is_finite() {
-                return Err(self.diverged(&format!("the loss is {part}"), batch).into());
+                return Err(self.diverged(&format!("the loss is {part}"), &batch.indices).into());
             }
             loss += part;
         }
@@ -137,7 +154,7 @@ impl<'a> Trainer<'a> {
 
     fn diverged(&self, what: &str, batch: &[u32]) -> Failure {
         let step = self.position.step + 1;
-        let examples: Vec<String> = batch.iter().take(8).map(|&it| self.train.tokens.origin(it)).collect();
+        let examples: Vec<String> = batch.iter().take(8).map(|&it| self.train.set.origin(it)).collect();
         let more = if examples.len() < batch.len() { format!(" and {} more", batch.len() - examples.len()) } else { String::new() };
         let message = format!("{what} at step {step}, in the batch of {}{more}", examples.join(", "));
         let cure = "look at these examples, or lower train.lr; a retry starts from the last checkpoint";
@@ -147,10 +164,11 @@ impl<'a> Trainer<'a> {
     fn count(&mut self, update: &[Vec<u32>]) {
         self.since_told.updates += 1;
         for batch in update {
-            let lengths = batch.iter().map(|&it| self.train.tokens.tokens(it).len() as u64);
+            self.since_told.examples += batch.len() as u64;
+            let Inputs::Texts(set) = &self.train.set.inputs else { continue };
+            let lengths = batch.iter().map(|&it| set.tokens(it).len() as u64);
             let padded = lengths.clone().max().unwrap_or(0) * batch.len() as u64;
             let tokens = lengths.sum::<u64>();
-            self.since_told.examples += batch.len() as u64;
             self.since_told.tokens += tokens;
             self.since_told.tokens_padded += padded;
             self.position.tokens += tokens;
@@ -184,9 +202,10 @@ impl<'a> Trainer<'a> {
     /// From the epochs that the recipe names, more tensors train.
     fn unfreeze(&mut self, epoch: u64) -> Result<()> {
         if self.learner.unfreeze(self.plan, epoch as u32 + 1)? {
-            if !self.learner.body_is_frozen() {
-                // What the body gave before it trained is worth nothing now.
-                (self.train.features, self.validation.features) = (None, None);
+            let still_frozen = self.learner.frozen_stages();
+            for examples in [&mut self.train, &mut self.validation] {
+                // What a stage gave before it trained is worth nothing now.
+                examples.kept = examples.kept.filter(|it| it.stages <= still_frozen);
             }
             let (trainable_tensors, trainable_parameters) = self.learner.trainable_counts();
             self.journal.tell(Event::Unfrozen { epoch: epoch as u32 + 1, trainable_tensors, trainable_parameters })?;
@@ -204,7 +223,7 @@ impl<'a> Trainer<'a> {
         let outputs =
             evaluate(&self.learner.network, self.validation, |_| Ok(())).with_context(|| format!("evaluating step {}", self.position.step))?;
         let best = &self.plan.eval.best;
-        let scores = outputs.scores_only(Split::Validation, self.validation.tokens, self.plan)?;
+        let scores = outputs.scores_only(Split::Validation, self.validation.set, self.plan)?;
         let score = finetuned_report::value(&scores, best).with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
             None => true,

@@ -2,14 +2,15 @@
 //! is one. The steps themselves are `trainer`'s.
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::evaluate::{evaluate, features};
+use crate::evaluate::{BATCH, evaluate};
+use crate::examples::ExampleSet;
+use crate::feed::{Examples, Kept};
 use crate::journal::Journal;
 use crate::learner::Learner;
-use crate::network::Examples;
 use crate::prepare::{self, Data, Prepared};
 use crate::stop::{Stop, Stopped};
 use crate::trainer::{Ended, Trainer};
-use crate::{checkpoint, durable, export};
+use crate::{batches, checkpoint, durable, export};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
@@ -20,7 +21,6 @@ use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
 use std::fs;
 use std::path::Path;
-use tch::Tensor;
 
 pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
     let run = &spec.run;
@@ -38,16 +38,17 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         obey(run, &plan, journal)?;
     }
     let device = crate::device::choose(spec.device)?;
-    let mut learner = Learner::new(model, device, &plan)?;
+    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?)?;
     let position = restore(&mut learner, &plan, resumed)?;
     let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
 
     let data = &prepared.data;
-    let kept = if plan.freeze.cached && learner.body_is_frozen() { Some(cache(&learner, data, journal, stop)?) } else { None };
+    let kept = if plan.freeze.cached { keep(&learner, data, journal, stop)? } else { None };
     let (train_kept, validation_kept) = kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
-    let splits = (Examples { tokens: &data.train, features: train_kept }, Examples { tokens: &data.validation, features: validation_kept });
-    let mut trainer = Trainer::new(&plan, learner, splits, &checkpoints, position, (journal, stop));
+    let splits = (Examples { set: &data.train, kept: train_kept }, Examples { set: &data.validation, kept: validation_kept });
+    let augment = prepare::augment(&plan)?;
+    let mut trainer = Trainer::new(&plan, learner, splits, augment, &checkpoints, position, (journal, stop));
     match trainer.train()? {
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => {
@@ -97,19 +98,24 @@ fn restore(learner: &mut Learner, plan: &Plan, resumed: Option<Checkpoint>) -> R
     Ok(found.position)
 }
 
-/// What the frozen body gives for the training and the validation split.
-fn cache(learner: &Learner, data: &Data, journal: &mut Journal, stop: &Stop) -> Result<(Tensor, Tensor)> {
+/// What the frozen stages give for the training and the validation split.
+fn keep(learner: &Learner, data: &Data, journal: &mut Journal, stop: &Stop) -> Result<Option<(Kept, Kept)>> {
+    let stages = learner.frozen_stages();
+    if stages == 0 {
+        return Ok(None); // a resumed run may be past the epoch in which they were frozen
+    }
     let total = (data.train.len() + data.validation.len()) as u64;
     journal.phase(Phase::Caching, Some(total))?;
-    let mut run = |tokens, before: u64| {
-        features(&learner.network, Examples { tokens, features: None }, |done| {
+    let mut run = |set: &ExampleSet, before: u64| {
+        let batches = batches::by_length(&set.lengths(), BATCH);
+        learner.network.keep(Examples { set, kept: None }, batches, stages, |done| {
             stop.check()?;
             journal.progress(before + done, Some(total))
         })
     };
     let train = run(&data.train, 0)?;
     let validation = run(&data.validation, data.train.len() as u64)?;
-    Ok((train, validation))
+    Ok(Some((train, validation)))
 }
 
 /// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.
@@ -124,23 +130,23 @@ fn finish(
 ) -> Result<()> {
     let best = position.best.context("training ended without an evaluation")?;
     learner.load_tensors(&checkpoints.load_best(best.step)?).context("loading the best step")?;
+    learner.speak_plainly()?;
     let data = &prepared.data;
-    let (split, tokens) = data.report_split();
-    journal.phase(Phase::Evaluating, Some(tokens.len() as u64))?;
-    let outputs = evaluate(&learner.network, Examples { tokens, features: None }, |done| journal.progress(done, Some(tokens.len() as u64)))?;
-    let scores = outputs.scores(split, tokens, plan)?;
-    let validation = evaluate(&learner.network, Examples { tokens: &data.validation, features: None }, |_| Ok(()))?;
+    let (split, set) = data.report_split();
+    journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
+    let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| journal.progress(done, Some(set.len() as u64)))?;
+    let scores = outputs.scores(split, set, plan)?;
+    let validation = evaluate(&learner.network, Examples { set: &data.validation, kept: None }, |_| Ok(()))?;
     let validation = validation.scores(Split::Validation, &data.validation, plan)?;
 
     journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);
-    export::write(&unproven, &prepared.base, &plan.data.classes, &learner.all_tensors())?;
-    let train_counts: Vec<u64> = data.report.classes.iter().map(|it| it.train).collect();
+    export::write(&unproven, &prepared.base, plan, &learner.all_tensors())?;
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
         validation,
-        baseline: finetuned_report::baseline(&plan.data.classes, &train_counts, tokens.labels())?,
+        baseline: finetuned_report::baseline(plan.data.outputs(), data.train.targets.truth(), set.targets.truth())?,
         steps: position.step,
         best_step: best.step,
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,

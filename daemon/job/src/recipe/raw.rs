@@ -3,6 +3,7 @@
 use super::RecipeError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// A recipe is a page of text; more was not written by a person.
 const BYTES_MAX: usize = 64 * 1024;
@@ -16,6 +17,7 @@ pub(super) struct Raw {
     pub model: Option<RawModel>,
     pub freeze: Option<RawFreeze>,
     pub data: Option<RawData>,
+    pub augment: Option<RawAugment>,
     pub train: Option<RawTrain>,
     pub eval: Option<RawEval>,
     pub save: Option<RawSave>,
@@ -27,6 +29,7 @@ pub(super) struct Raw {
 pub(super) struct RawModel {
     pub base: Option<String>,
     pub head: Option<String>,
+    pub image_size: Option<u32>,
     pub dropout: Option<f64>,
     pub attention_dropout: Option<f64>,
 }
@@ -51,9 +54,29 @@ pub(super) struct RawUnfreeze {
 pub(super) struct RawData {
     pub text: Option<String>,
     pub label: Option<String>,
+    pub image: Option<String>,
+    pub labels: Option<Vec<String>>,
+    pub reader: Option<String>,
     pub validation: Option<f64>,
     pub test: Option<f64>,
     pub max_tokens: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAugment {
+    pub preset: Option<String>,
+    pub crop: Option<[f64; 2]>,
+    pub horizontal_flip: Option<f64>,
+    pub vertical_flip: Option<f64>,
+    pub erasing: Option<f64>,
+    pub brightness: Option<f64>,
+    pub contrast: Option<f64>,
+    pub saturation: Option<f64>,
+    pub hue: Option<f64>,
+    pub mixup: Option<f64>,
+    pub cutmix: Option<f64>,
+    pub plugin: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +98,8 @@ pub(super) struct RawTrain {
     pub label_smoothing: Option<f64>,
     pub class_weights: Option<String>,
     pub patience: Option<u32>,
+    pub loss: Option<String>,
+    pub hooks: Option<Vec<String>>,
     pub seed: Option<u64>,
 }
 
@@ -99,6 +124,7 @@ pub(super) struct RawSave {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPlugins {
     pub load: Option<Vec<String>>,
+    pub settings: Option<BTreeMap<String, toml::Table>>,
 }
 
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecipeError> {

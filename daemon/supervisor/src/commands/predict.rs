@@ -47,10 +47,23 @@ fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
 
 fn row(line: &[u8]) -> Result<Vec<String>> {
     let value: Value = serde_json::from_slice(line).context("reading the worker's answer")?;
-    let text = value["text"].as_str().unwrap_or("").replace(['\n', '\r', '\t'], " ");
+    let input = value["text"].as_str().or(value["image"].as_str());
+    let text = input.unwrap_or("").replace(['\n', '\r', '\t'], " ");
     let mut shown: String = text.chars().take(TEXT_CHARS_SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    Ok(vec![value["label"].as_str().unwrap_or("").into(), format!("{:.3}", value["probability"].as_f64().unwrap_or(f64::NAN)), shown])
+    Ok([said(&value), vec![shown]].concat())
+}
+
+/// One label with its probability, several labels, or numbers with their names.
+fn said(answer: &Value) -> Vec<String> {
+    if let Some(label) = answer["label"].as_str() {
+        return vec![label.into(), format!("{:.3}", answer["probability"].as_f64().unwrap_or(f64::NAN))];
+    }
+    if let Some(labels) = answer["labels"].as_array() {
+        return vec![labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")];
+    }
+    let numbers = answer["numbers"].as_object().into_iter().flatten();
+    numbers.map(|(name, it)| format!("{name} {:.4}", it.as_f64().unwrap_or(f64::NAN))).collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
 
 /// What a person wants to know of a proven model; `finetuned run` ends with it too.
 pub(crate) fn outcome(done: &Done, run: &Path) -> Vec<Vec<String>> {
-    let baseline = done.baseline.metrics.get(&done.metric).map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.class));
+    let baseline = done.baseline.metrics.get(&done.metric).map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
     let mut rows = vec![row(
         "score",
         format!(

@@ -1,0 +1,125 @@
+//! Decides what is minimised, and what an output means: cross-entropy and probabilities of classes, binary
+//! cross-entropy for each of several labels, the mean square error of numbers. As transformers' `problem_type` has it.
+
+use crate::examples::Targets;
+use crate::feed::{self, Batch};
+use anyhow::Result;
+use finetuned_job::data::Problem;
+use finetuned_job::plan::Plan;
+use tch::{Device, Kind, Reduction, Tensor};
+
+pub(crate) struct Objective {
+    problem: Problem,
+    /// (classes), where classes weigh differently; on the device, and to be read.
+    class_weights: Option<(Tensor, Vec<f64>)>,
+    label_smoothing: f64,
+}
+
+impl Objective {
+    pub(crate) fn new(plan: &Plan, device: Device) -> Objective {
+        let weights = &plan.train.class_weight_values;
+        let on_device = || Tensor::from_slice(weights).to_kind(Kind::Float).to(device);
+        Objective {
+            problem: plan.data.problem,
+            class_weights: (!weights.is_empty()).then(|| (on_device(), weights.clone())),
+            label_smoothing: plan.train.label_smoothing,
+        }
+    }
+
+    /// What a batch weighs in the mean: its examples or the sum of their class weights; the outputs that are
+    /// judged, where each is judged alone. Mixing changes nothing: partners are a permutation of the batch.
+    pub(crate) fn weight(&self, targets: &Targets, batch: &[u32]) -> f64 {
+        match (targets, &self.class_weights) {
+            (Targets::Classes(classes), Some((_, weights))) => batch.iter().map(|&it| weights[classes[it as usize] as usize]).sum(),
+            (Targets::Classes(_), None) => batch.len() as f64,
+            (Targets::Sets { width, .. } | Targets::Numbers { width, .. }, _) => (batch.len() * width) as f64,
+        }
+    }
+
+    /// The sum of a batch's losses, to be divided by the weight of the whole update. `outputs` (batch, outputs);
+    /// where numbers are learnt, in units of `scale`.
+    pub(crate) fn loss(&self, outputs: &Tensor, targets: &Targets, batch: &Batch, scale: Option<&Scale>) -> Result<Tensor> {
+        let truth = targets.tensor(&batch.indices, outputs.device())?;
+        let truth = scale.map_or_else(|| Ok(truth.shallow_clone()), |it| it.down(&truth))?;
+        let Some(mix) = &batch.mix else { return self.plain(outputs, &truth) };
+        // Cross-entropy is linear in its target: the mean of two losses is the loss of the mean.
+        let partners = truth.f_index_select(0, &feed::partners(mix)?.f_to(truth.device())?)?;
+        if self.problem == Problem::Regression {
+            return self.plain(outputs, &truth.f_mul_scalar(mix.lambda)?.f_add(&partners.f_mul_scalar(1.0 - mix.lambda)?)?);
+        }
+        let (own, other) = (self.plain(outputs, &truth)?, self.plain(outputs, &partners)?);
+        Ok(own.f_mul_scalar(mix.lambda)?.f_add(&other.f_mul_scalar(1.0 - mix.lambda)?)?)
+    }
+
+    fn plain(&self, outputs: &Tensor, truth: &Tensor) -> Result<Tensor> {
+        /// torch's default for a label that does not count; ours all do.
+        const IGNORE_INDEX: i64 = -100;
+        Ok(match self.problem {
+            Problem::SingleLabel => {
+                let weights = self.class_weights.as_ref().map(|(it, _)| it);
+                outputs.f_cross_entropy_loss(truth, weights, Reduction::Sum, IGNORE_INDEX, self.label_smoothing)?
+            }
+            Problem::MultiLabel => {
+                let smoothed = truth.f_mul_scalar(1.0 - self.label_smoothing)?.f_add_scalar(self.label_smoothing / 2.0)?;
+                outputs.f_binary_cross_entropy_with_logits::<Tensor>(&smoothed, None, None, Reduction::Sum)?
+            }
+            Problem::Regression => outputs.f_mse_loss(truth, Reduction::Sum)?,
+        })
+    }
+}
+
+/// What a model says of each example, in f64: (batch, outputs) probabilities or numbers, and (batch) the loss.
+pub(crate) fn judged(problem: Problem, outputs: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
+    // In f64, so that the mean over many examples does not depend on rounding.
+    let outputs = outputs.f_to_kind(Kind::Double)?;
+    Ok(match problem {
+        Problem::SingleLabel => {
+            let log_p = outputs.f_log_softmax(-1, Kind::Double)?;
+            let losses = log_p.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?.f_neg()?;
+            (log_p.f_exp()?, losses)
+        }
+        Problem::MultiLabel => {
+            let losses = outputs.f_binary_cross_entropy_with_logits::<Tensor>(&targets.f_to_kind(Kind::Double)?, None, None, Reduction::None)?;
+            (outputs.f_sigmoid()?, losses.f_mean_dim(1, false, Kind::Double)?)
+        }
+        Problem::Regression => {
+            let losses = outputs.f_mse_loss(&targets.f_to_kind(Kind::Double)?, Reduction::None)?;
+            (outputs, losses.f_mean_dim(1, false, Kind::Double)?)
+        }
+    })
+}
+
+/// Mean and deviation of the numbers that are learnt. A model learns in these units, so that the learning rate does
+/// not depend on whether something is told in grams or in tons; the finished one speaks plainly.
+pub(crate) struct Scale {
+    /// (numbers)
+    mean: Tensor,
+    deviation: Tensor,
+}
+
+impl Scale {
+    pub(crate) fn new(mean: &[f64], deviation: &[f64], device: Device) -> Result<Scale> {
+        // A number that is always the same has no unit.
+        let deviation: Vec<f64> = deviation.iter().map(|&it| if 0.0 < it { it } else { 1.0 }).collect();
+        let tensor = |it: &[f64]| Tensor::f_from_slice(it)?.f_to_kind(Kind::Float)?.f_to(device);
+        Ok(Scale { mean: tensor(mean)?, deviation: tensor(&deviation)? })
+    }
+
+    fn down(&self, numbers: &Tensor) -> Result<Tensor> {
+        Ok(numbers.f_sub(&self.mean)?.f_div(&self.deviation)?)
+    }
+
+    pub(crate) fn up(&self, outputs: &Tensor) -> Result<Tensor> {
+        Ok(outputs.f_mul(&self.deviation)?.f_add(&self.mean)?)
+    }
+
+    /// Makes the last linear map of a model, (numbers, width) and (numbers), speak plainly.
+    pub(crate) fn fold(&self, weight: &Tensor, bias: &Tensor) -> Result<()> {
+        tch::no_grad(|| {
+            let plain = self.up(bias)?;
+            let _ = weight.shallow_clone().f_mul_(&self.deviation.f_unsqueeze(1)?)?;
+            bias.shallow_clone().f_copy_(&plain)?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Decides how pictures become numbers: their bytes, decoded and prepared as the model wants them, changed by
+//! chance where they are trained on. On all threads; what comes when is `feed`'s business.
+
+use anyhow::Result;
+use finetuned_data::{ImageExample, PictureInput, Pictures};
+use finetuned_images::{Augment, Pixels, Preprocess, contact_sheet, decode};
+use finetuned_job::data::FileReport;
+use finetuned_job::outcome::{Failure, FailureKind};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+pub(crate) struct PictureSet {
+    pub source: Source,
+    pub preprocess: Preprocess,
+}
+
+pub(crate) enum Source {
+    /// A split of a data set.
+    Split { pictures: Pictures, examples: Vec<ImageExample>, files: Arc<Vec<FileReport>> },
+    /// What a person names.
+    Named(Vec<PictureInput>),
+}
+
+/// How the pictures of an epoch are changed.
+#[derive(Clone)]
+pub(crate) struct Changes {
+    pub augment: Augment,
+    pub seed: u64,
+    /// Counts from 0.
+    pub epoch: u64,
+}
+
+impl PictureSet {
+    pub(crate) fn len(&self) -> usize {
+        match &self.source {
+            Source::Split { examples, .. } => examples.len(),
+            Source::Named(inputs) => inputs.len(),
+        }
+    }
+
+    pub(crate) fn origin(&self, index: u32) -> String {
+        match &self.source {
+            Source::Split { examples, files, .. } => examples[index as usize].origin(files),
+            Source::Named(inputs) => inputs[index as usize].origin.clone(),
+        }
+    }
+
+    fn pixels(&self, index: u32) -> Result<Pixels> {
+        let bytes = match &self.source {
+            Source::Split { pictures, examples, .. } => pictures.bytes(&examples[index as usize])?,
+            Source::Named(inputs) => inputs[index as usize].bytes()?,
+        };
+        let (_, pixels) = decode(&bytes).map_err(|broken| Failure::new(FailureKind::Data, format!("{}: {broken}", self.origin(index))))?;
+        Ok(pixels)
+    }
+
+    /// (batch, 3, height, width), row by row.
+    pub(crate) fn numbers(&self, batch: &[u32], changes: Option<&Changes>) -> Result<Vec<f32>> {
+        let mut out = vec![0.0; batch.len() * self.preprocess.numbers()];
+        out.par_chunks_mut(self.preprocess.numbers()).zip(batch).try_for_each(|(out, &index)| self.one(index, changes, out))?;
+        Ok(out)
+    }
+
+    fn one(&self, index: u32, changes: Option<&Changes>, out: &mut [f32]) -> Result<()> {
+        let pixels = self.pixels(index)?;
+        match changes {
+            Some(it) => it.augment.apply_into(&self.preprocess, &pixels, (it.seed, it.epoch, u64::from(index)), out),
+            None => self.preprocess.prepare_into(&pixels, out),
+        }
+        Ok(())
+    }
+
+    /// PNG of one picture, `side` pixels at most.
+    pub(crate) fn thumbnail(&self, index: u32, side: u32) -> Result<Vec<u8>> {
+        Ok(contact_sheet(&[self.pixels(index)?], 1, side))
+    }
+
+    /// PNG of the first pictures side by side, changed as they are for training.
+    pub(crate) fn strip(&self, shown: u32, side: u32, changes: &Changes) -> Result<Vec<u8>> {
+        let batch: Vec<u32> = (0..shown).collect();
+        let numbers = self.numbers(&batch, Some(changes))?;
+        let changed: Vec<Pixels> = numbers.chunks(self.preprocess.numbers()).map(|it| self.preprocess.restore(it)).collect();
+        Ok(contact_sheet(&changed, shown, side))
+    }
+}
