@@ -24,11 +24,13 @@ fn the_supervisor_has_no_libtorch_and_the_worker_no_tokio() {
     assert!(!depends("finetuned-worker", "rusqlite"));
     assert!(depends("finetuned-worker", "tch"), "and the name is spelt right");
     assert!(depends("finetuned", "rusqlite"), "and the name is spelt right");
+    assert!(!depends("finetuned", "libloading"), "the supervisor opens no library");
+    assert!(depends("finetuned-worker", "libloading"), "and the name is spelt right");
 }
 
 #[test]
 fn what_needs_no_tensor_has_none() {
-    for package in ["finetuned-job", "finetuned-data", "finetuned-hub", "finetuned-report"] {
+    for package in ["finetuned-job", "finetuned-plugins", "finetuned-data", "finetuned-hub", "finetuned-report"] {
         assert!(!depends(package, "tch"), "{package}");
         assert!(!depends(package, "finetuned-libtorch"), "{package}");
     }

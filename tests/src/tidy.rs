@@ -103,6 +103,7 @@ fn each_power_stands_in_one_place() {
     only("process::exit(", &["main.rs"]);
     only("Command::new(", &["supervisor/src/worker_process.rs"]);
     only("rusqlite::", &["supervisor/src/queue.rs"]);
+    only("libloading::", &["worker/src/plugins/library.rs"]);
     only("#[allow(", &[]);
     only("#[ignore", &[]);
     only("todo!(", &[]);

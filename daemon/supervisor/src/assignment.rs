@@ -28,7 +28,7 @@ impl Assignment<'_> {
             threads: config.threads,
             memory_bytes: config.memory_bytes,
             device: config.device,
-            plugins: config.plugins.clone(),
+            plugins: Some(config.plugins.clone()),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::queue::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plugin_call::PluginCall;
 use finetuned_job::spec::exit;
 
 /// A worker that has died so often would die again: a person should look at it.
@@ -27,6 +28,8 @@ pub(crate) struct RunFacts {
     pub done: bool,
     /// From `failed.json`.
     pub failed: Option<Failure>,
+    /// The plugin's function that the worker was in when it left.
+    pub plugin: Option<PluginCall>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,13 @@ pub(crate) enum Next {
 pub(crate) fn next(phase: Phase, ending: &Ending, facts: RunFacts, told: Option<Failure>, asked: bool, crashes: u32) -> Next {
     if facts.done {
         return Next::Done;
+    }
+    if let Some(call) = &facts.plugin
+        && !asked
+        && facts.failed.is_none()
+        && is_plugins_doing(call, ending)
+    {
+        return Next::Failed(died_in_plugin(call, ending));
     }
     match ending {
         Ending::Exited(exit::DONE) if phase == Phase::Train && facts.trained => Next::Prove,
@@ -74,6 +84,26 @@ fn promised(phase: Phase) -> &'static str {
 
 fn internal(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Internal, message)
+}
+
+/// SIGKILL comes from outside (a person, the killer for memory), unless the worker says that it killed itself.
+fn is_plugins_doing(call: &PluginCall, ending: &Ending) -> bool {
+    call.overdue_s.is_some() || !matches!(ending, Ending::Signaled { signal, .. } if *signal == rustix::process::Signal::KILL.as_raw())
+}
+
+/// A plugin that ends the process does so again: trying it three times would only cost time.
+fn died_in_plugin(call: &PluginCall, ending: &Ending) -> Failure {
+    let message = plugin_death(call, ending);
+    Failure::new(FailureKind::Plugin, message).with_cure("`finetuned plugin check FILE` tries a plugin by itself; worker.log has its last words")
+}
+
+/// `the worker was ended by SIGSEGV in the head arcface of the plugin margins, in forward`
+pub(crate) fn plugin_death(call: &PluginCall, ending: &Ending) -> String {
+    match (call.overdue_s, ending) {
+        (Some(limit), _) => format!("no end after {limit} s, so the worker was killed, in {}", call.what),
+        (None, Ending::Exited(status)) => format!("the process was ended with exit status {status} in {}", call.what),
+        (None, died) => format!("the worker died {} in {}", describe(died), call.what),
+    }
 }
 
 fn crash(died: &Ending, times: u32) -> Failure {
@@ -132,6 +162,24 @@ mod tests {
         assert_eq!(failure.message, "its worker died 3 times, at last by SIGKILL");
         let panicked = next(Phase::Train, &Ending::Exited(101), RunFacts::default(), None, false, 2);
         assert!(matches!(panicked, Next::Quarantine(why) if why.message.ends_with("with exit status 101")));
+    }
+
+    #[test]
+    fn a_death_in_a_plugin_is_laid_at_its_door() {
+        let died = |ending, overdue_s| {
+            let call = PluginCall { what: "the head arcface of the plugin margins, in forward".into(), overdue_s };
+            let facts = RunFacts { plugin: Some(call), ..RunFacts::default() };
+            let Next::Failed(failure) = next(Phase::Train, &ending, facts, None, false, 0) else { panic!("no second try") };
+            assert_eq!(failure.kind, FailureKind::Plugin);
+            failure.message
+        };
+        let segfault = Ending::Signaled { signal: 11, out_of_memory: false };
+        assert_eq!(died(segfault, None), "the worker died by SIGSEGV in the head arcface of the plugin margins, in forward");
+        let call = PluginCall { what: "a plugin".into(), overdue_s: None };
+        let killed_from_outside = after(KILLED, RunFacts { plugin: Some(call), ..RunFacts::default() });
+        assert_eq!(killed_from_outside, Next::Again { crash: Some("by SIGKILL".into()) });
+        assert_eq!(died(KILLED, Some(300)), "no end after 300 s, so the worker was killed, in the head arcface of the plugin margins, in forward");
+        assert_eq!(died(Ending::Exited(0), None), "the process was ended with exit status 0 in the head arcface of the plugin margins, in forward");
     }
 
     #[test]

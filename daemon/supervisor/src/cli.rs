@@ -110,6 +110,9 @@ pub(crate) enum Command {
     /// Base models in the cache that the Hugging Face libraries share
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Heads, losses, metrics, readers and hooks that were brought as libraries
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Check that everything is there that the daemon needs
     Doctor {
         #[arg(long)]
@@ -191,6 +194,45 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// What lies in the plugin folder, and why a file is refused
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a crate that builds a plugin as it is
+    New {
+        /// Of the crate and of the plugin: small letters, digits, - and _
+        name: String,
+        #[arg(long, value_name = "KIND")]
+        kind: PluginKind,
+        /// The folder of the SDK that the crate depends on [default: the SDK of this release, by version]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        sdk: Option<PathBuf>,
+        /// The folder that the crate's folder is made in [default: the current one]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        path: Option<PathBuf>,
+    },
+    /// Try a plugin in a process of its own: shapes, gradients, determinism, memory, cost
+    Check {
+        /// A built library; it need not lie in the plugin folder
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PluginKind {
+    Head,
+    Loss,
+    Metric,
+    Reader,
+    Hook,
 }
 
 #[cfg(test)]

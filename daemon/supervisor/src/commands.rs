@@ -4,6 +4,7 @@
 mod doctor;
 mod logs;
 mod models;
+mod plugin;
 mod predict;
 mod show;
 mod status;
@@ -22,8 +23,9 @@ use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::spec::Action;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use tempfile::TempDir;
 
 pub(crate) fn execute(cli: Cli) -> Result<Exit> {
     let home = || config::home(cli.home.clone()).map(Home::new);
@@ -53,6 +55,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
         Command::Resume(args) => wish(&home()?, &args, Wish::Resume, &mut report),
         Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
         Command::Model(command) => models::models(&home()?, &command, &mut report),
+        Command::Plugin(command) => plugin::plugin(&home()?, &command, &mut report),
         Command::Doctor { json } => doctor::doctor(&home()?, json, &mut report),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -94,10 +97,16 @@ fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
 
 /// One question to a worker; `run` is a finished run where the question is about one.
 fn ask(config: &Config, action: Action, run: Option<&Path>) -> Result<(ExitStatus, Vec<u8>)> {
+    let (_folder, spec_file) = ask_folder(config, action, run)?;
+    worker_process::ask(&config.worker, &spec_file)
+}
+
+/// A folder with the spec of a question, which is the run folder where the question is about no other.
+fn ask_folder(config: &Config, action: Action, run: Option<&Path>) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let spec_file = folder.path().join("spec.json");
     let run = run.unwrap_or(folder.path());
     let spec = Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
     run_facts::write_spec(&spec, &spec_file)?;
-    worker_process::ask(&config.worker, &spec_file)
+    Ok((folder, spec_file))
 }

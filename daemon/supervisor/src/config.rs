@@ -7,8 +7,8 @@ mod raw;
 use crate::machine::Machine;
 use anyhow::{Context, Result, bail};
 use finetuned_job::recipe::{self, Recipe};
-use finetuned_job::spec::{Device, RecipeText};
-use raw::{Raw, RawInbox};
+use finetuned_job::spec::{Device, PluginRules, RecipeText};
+use raw::{Raw, RawInbox, RawPlugins};
 use std::env;
 use std::fs;
 use std::io;
@@ -25,6 +25,10 @@ const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const WORKERS_MAX: u32 = 64;
 /// Part of the memory that all workers together may take by default, in percent; the rest is for the system.
 const MEMORY_PERCENT: u64 = 80;
+/// A call into a plugin sees one batch at most: what takes longer than this hangs.
+const PLUGIN_CALL_S_DEFAULT: u32 = 300;
+/// blake3 as `b3sum` and `finetuned plugin list` print it.
+const HASH_HEX_CHARS: usize = 64;
 /// The system's configuration, for a home without one.
 const SYSTEM_FILE: &str = "/etc/finetuned/config.toml";
 
@@ -44,7 +48,7 @@ pub(crate) struct Config {
     /// For each worker.
     pub memory_bytes: Option<u64>,
     pub device: Device,
-    pub plugins: Option<PathBuf>,
+    pub plugins: PluginRules,
     pub worker: PathBuf,
     pub log: LogStyle,
 }
@@ -119,7 +123,7 @@ impl Config {
                 Some("cuda") => Device::Cuda,
                 Some(other) => return wrong("device", format!("device is `{other}`, but must be auto, cpu or cuda")),
             },
-            plugins: raw.plugins.map(|it| base.join(it)),
+            plugins: plugins(raw.plugins.unwrap_or_default(), base, home)?,
             worker: worker_binary(raw.worker.map(|it| base.join(it))),
             log: match raw.log.as_deref() {
                 None | Some("human") => LogStyle::Human,
@@ -182,6 +186,23 @@ fn inboxes(raw: Option<Vec<RawInbox>>, base: &Path, home: &Path) -> Result<Vec<I
         checked.push(InboxConfig { path, recipe });
     }
     Ok(checked)
+}
+
+fn plugins(raw: RawPlugins, base: &Path, home: &Path) -> Result<PluginRules, Wrong> {
+    let call_s = raw.call_s.unwrap_or(PLUGIN_CALL_S_DEFAULT);
+    if call_s == 0 {
+        return wrong("plugins.call_s", "plugins.call_s is 0, but must be at least 1");
+    }
+    let mut pinned = raw.pin.unwrap_or_default();
+    for (name, hash) in &mut pinned {
+        if hash.len() != HASH_HEX_CHARS || !hash.bytes().all(|it| it.is_ascii_hexdigit()) {
+            let message = format!("plugins.pin.{name} is `{hash}`, but must be the {HASH_HEX_CHARS} hex digits that `finetuned plugin list` shows");
+            return wrong("plugins.pin", message);
+        }
+        hash.make_ascii_lowercase();
+    }
+    let folder = raw.folder.map_or_else(|| home.join("plugins"), |it| base.join(it));
+    Ok(PluginRules { folder, pinned, call_s })
 }
 
 fn seconds(field: &'static str, value: Option<f64>, least: f64, default: Duration) -> Result<Duration, Wrong> {
@@ -267,6 +288,22 @@ mod tests {
         refused("memory = 'much'", "line 1: memory is `much`, but must be a size such as `8 GiB`");
         refused("settle_s = -1", "line 1: settle_s is -1, but must be from 0 to 86400");
         refused("device = 'tpu'", "line 1: device is `tpu`, but must be auto, cpu or cuda");
+    }
+
+    #[test]
+    fn plugins_come_from_one_folder_with_the_hashes_that_are_pinned() {
+        let rules = parse("").unwrap().plugins;
+        assert_eq!((rules.folder, rules.pinned.len()), ("/srv/ft/plugins".into(), 0));
+        let hash = "AB".repeat(32);
+        let rules = parse(&format!("[plugins]\nfolder = '/opt/p'\ncall_s = 9\npin.focal = '{hash}'")).unwrap().plugins;
+        assert_eq!((rules.folder, rules.call_s), ("/opt/p".into(), 9));
+        assert_eq!(rules.pinned["focal"], hash.to_lowercase());
+        refused(
+            "[plugins.pin]\nfocal = 'ab12'",
+            "plugins.pin.focal is `ab12`, but must be the 64 hex digits that `finetuned plugin list` shows",
+        );
+        refused("[plugins]\ncall_s = 0", "line 2: plugins.call_s is 0, but must be at least 1");
+        refused("[plugins]\nfoldr = 'x'", "line 2: unknown key `foldr` in [plugins]: did you mean `folder`?");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::attempt::RunFacts;
 use anyhow::{Context, Result};
 use finetuned_job::outcome::{Done, Failed, Failure, OUTCOME_VERSION};
+use finetuned_job::plugin_call::PluginCall;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,13 @@ pub(crate) fn read(run: &Path) -> RunFacts {
         trained: run.join(run_folder::TRAINED).exists(),
         done: run.join(run_folder::DONE).exists(),
         failed: json::<Failed>(&run.join(run_folder::FAILED)).ok().map(|it| it.failure),
+        plugin: plugin_call(run),
     }
+}
+
+/// The plugin's function that a worker is in, or was in when it died.
+pub(crate) fn plugin_call(run: &Path) -> Option<PluginCall> {
+    PluginCall::read(&fs::read(run.join(run_folder::PLUGIN_CALL)).ok()?)
 }
 
 pub(crate) fn done(run: &Path) -> Result<Done> {
@@ -45,7 +52,7 @@ pub(crate) fn write_failed(run: &Path, job: u64, name: &str, attempt: u32, failu
 
 /// What the last attempt said about its end no longer holds when a new one begins.
 pub(crate) fn forget_failure(run: &Path) -> io::Result<()> {
-    gone(fs::remove_file(run.join(run_folder::FAILED)))
+    [run_folder::FAILED, run_folder::PLUGIN_CALL].iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))
 }
 
 /// The drop is another one now: what was computed from it is worth nothing. The log and the events stay.
@@ -82,7 +89,7 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let failure = Failure::new(FailureKind::Crash, "it died");
         write_failed(run.path(), 7, "tweets.csv", 3, &failure).unwrap();
-        assert_eq!(read(run.path()), RunFacts { trained: false, done: false, failed: Some(failure) });
+        assert_eq!(read(run.path()), RunFacts { failed: Some(failure), ..RunFacts::default() });
         forget_failure(run.path()).unwrap();
         forget_failure(run.path()).unwrap();
         assert_eq!(read(run.path()), RunFacts::default());

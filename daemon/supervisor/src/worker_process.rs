@@ -16,7 +16,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
+
+/// Lines that a reader is ahead of whoever shows them.
+const LINES_WAITING_MAX: usize = 64;
 
 /// A live worker, or one that has left a moment ago.
 pub(crate) struct WorkerProcess {
@@ -149,6 +154,42 @@ pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8
     let child = command(worker, spec_file).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
     Ok((output.status, output.stdout))
+}
+
+/// Runs a worker that says one thing after the other, in the foreground; one that is silent for longer than
+/// `silence_max` is killed.
+pub(crate) fn converse(worker: &Path, spec_file: &Path, silence_max: Duration, mut hear: impl FnMut(&[u8]) -> Result<()>) -> Result<Ending> {
+    let oom_before = machine::oom_kills();
+    let mut child = command(worker, spec_file).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let stdout = child.stdout.take().context("the worker has no stdout")?;
+    let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
+    let read = move || {
+        let mut from = BufReader::new(stdout);
+        while let Some(line) = read_line(&mut from) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("worker-lines".into()).spawn(read).context("starting a thread for the worker")?;
+    let heard = loop {
+        match lines.recv_timeout(silence_max) {
+            Ok(line) => match hear(&line) {
+                Ok(()) => {}
+                Err(err) => break Err(err),
+            },
+            Err(RecvTimeoutError::Disconnected) => break Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill().context("killing the worker")?;
+                break Ok(());
+            }
+        }
+    };
+    if heard.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().context("waiting for the worker")?;
+    heard.map(|()| ending(status, oom_before))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `config.toml` as typed: every key optional, unknown keys refused, values not yet judged.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,7 +14,7 @@ pub(super) struct Raw {
     pub threads: Option<u32>,
     pub memory: Option<String>,
     pub device: Option<String>,
-    pub plugins: Option<String>,
+    pub plugins: Option<RawPlugins>,
     pub worker: Option<String>,
     pub log: Option<String>,
 }
@@ -23,4 +24,12 @@ pub(super) struct Raw {
 pub(super) struct RawInbox {
     pub path: String,
     pub recipe: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlugins {
+    pub folder: Option<String>,
+    pub pin: Option<BTreeMap<String, String>>,
+    pub call_s: Option<u32>,
 }
