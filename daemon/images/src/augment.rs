@@ -13,6 +13,8 @@ mod colour; // values change, places don't
 mod erasing;
 mod geometry; // places change, values don't
 mod rand_augment;
+#[cfg(test)]
+mod tests;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

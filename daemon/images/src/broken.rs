@@ -22,8 +22,9 @@ pub enum Broken {
     TooLarge { width: u32, height: u32 },
     #[error("the picture has no pixels: it is {width} x {height}")]
     NoPixels { width: u32, height: u32 },
-    #[error("this kind of {format} is not read ({what}); save it as PNG with 8 bits")]
-    Unsupported { format: Format, what: String },
-    #[error("the {format} is damaged: {what}")]
-    Damaged { format: Format, what: String },
+    /// A rare kind of its format.
+    #[error("this kind of {format} is not read; save it as PNG with 8 bits")]
+    Unsupported { format: Format },
+    #[error("the {format} is damaged; copy the file again or leave it out")]
+    Damaged { format: Format },
 }

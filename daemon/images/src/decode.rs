@@ -5,11 +5,11 @@
 //! Sizes are checked before pixels are allocated. JPEGs are decoded in full: no well-kept crate decodes a smaller
 //! picture straight from the coefficients (`zune-jpeg` and `image` can't, `jpeg-decoder` is retired).
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, RgbImage};
 
 use crate::{Broken, Format, Pixels};
 
@@ -53,18 +53,24 @@ pub fn probe(bytes: &[u8]) -> Result<Facts, Broken> {
 
 pub fn decode(bytes: &[u8]) -> Result<(Facts, Pixels), Broken> {
     let format = Format::recognise(bytes)?;
-    let (facts, picture, orientation) = if format == Format::Jpeg {
+    let (facts, data, orientation) = if format == Format::Jpeg {
         jpeg::decode(bytes)?
     } else {
         let opened = open(format, bytes)?;
-        let facts = opened.facts()?;
-        let orientation = opened.orientation;
+        let (facts, orientation) = (opened.facts()?, opened.orientation);
         (facts, opened.decode()?, orientation)
     };
-    let mut picture = DynamicImage::ImageRgb8(picture);
+    Ok((facts, turn(facts, data, orientation)?))
+}
+
+/// `facts` have the sides after turning.
+fn turn(facts: Facts, data: Vec<u8>, orientation: Orientation) -> Result<Pixels, Broken> {
+    let (width, height) = if swaps_sides(orientation) { (facts.height, facts.width) } else { (facts.width, facts.height) };
+    let exact = data.len() as u64 == u64::from(width) * u64::from(height) * 3;
+    let picture = exact.then(|| RgbImage::from_raw(width, height, data)).flatten();
+    let mut picture = DynamicImage::ImageRgb8(picture.ok_or(Broken::Damaged { format: facts.format })?);
     picture.apply_orientation(orientation);
-    let picture = picture.into_rgb8();
-    Ok((facts, Pixels::new(picture.width(), picture.height(), picture.into_raw())))
+    Ok(Pixels::new(facts.width, facts.height, picture.into_rgb8().into_raw()))
 }
 
 /// A file of any kind but JPEG, its header read.
@@ -85,7 +91,7 @@ fn open(format: Format, bytes: &[u8]) -> Result<Opened<'_>, Broken> {
         Format::Bmp => BmpDecoder::new(data).map(|it| Box::new(it) as _),
         Format::Tiff => TiffDecoder::new(data).map(|it| Box::new(it) as _),
     };
-    let mut decoder = decoder.map_err(|err| broken(format, err))?;
+    let mut decoder = decoder.map_err(|err| broken(format, bytes, err))?;
     // A damaged note about the picture is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(Opened { format, bytes, decoder, orientation })
@@ -99,9 +105,9 @@ impl Opened<'_> {
         facts(self.format, (width, height), (colour, self.decoder.color_type().has_alpha(), bits), self.orientation)
     }
 
-    fn decode(self) -> Result<image::RgbImage, Broken> {
-        let picture = DynamicImage::from_decoder(self.decoder).map_err(|err| broken(self.format, err))?;
-        Ok(to_rgb(picture))
+    /// As stored, not yet turned.
+    fn decode(self) -> Result<Vec<u8>, Broken> {
+        DynamicImage::from_decoder(self.decoder).map(to_rgb).map_err(|err| broken(self.format, self.bytes, err))
     }
 }
 
@@ -141,49 +147,37 @@ fn colour_of(kind: ExtendedColorType, format: Format, bytes: &[u8]) -> (Colour, 
     (colour, u8::try_from(kind.bits_per_pixel() / channels).unwrap_or(u8::MAX))
 }
 
-/// 16 bits -> 8 as Pillow: the lower byte is cut off. Everything else is `image`'s own way, which agrees.
-fn to_rgb(picture: DynamicImage) -> image::RgbImage {
-    let cut = |it: u16| (it >> 8) as u8;
-    match picture {
-        DynamicImage::ImageLuma16(it) => image::RgbImage::from_fn(it.width(), it.height(), |x, y| image::Rgb([cut(it.get_pixel(x, y).0[0]); 3])),
-        DynamicImage::ImageLumaA16(it) => image::RgbImage::from_fn(it.width(), it.height(), |x, y| image::Rgb([cut(it.get_pixel(x, y).0[0]); 3])),
-        DynamicImage::ImageRgb16(it) => image::RgbImage::from_fn(it.width(), it.height(), |x, y| image::Rgb(it.get_pixel(x, y).0.map(cut))),
-        DynamicImage::ImageRgba16(it) => image::RgbImage::from_fn(it.width(), it.height(), |x, y| {
-            let [r, g, b, _] = it.get_pixel(x, y).0;
-            image::Rgb([r, g, b].map(cut))
-        }),
-        other => other.into_rgb8(),
-    }
+/// 16 bits -> 8 by leaving the lower byte away, as Pillow does for colour. (Grey with 16 bits it cuts at 255, which
+/// leaves nearly all of it white: nobody can want that.)
+fn to_rgb(picture: DynamicImage) -> Vec<u8> {
+    let (values, channels): (&[u16], usize) = match &picture {
+        DynamicImage::ImageLuma16(it) => (it.as_raw(), 1),
+        DynamicImage::ImageLumaA16(it) => (it.as_raw(), 2),
+        DynamicImage::ImageRgb16(it) => (it.as_raw(), 3),
+        DynamicImage::ImageRgba16(it) => (it.as_raw(), 4),
+        _ => return picture.into_rgb8().into_raw(),
+    };
+    let rgb = |pixel: &[u16]| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
+    values.chunks_exact(channels).flat_map(|pixel| rgb(pixel).map(|it| (it >> 8) as u8)).collect()
 }
 
-fn broken(format: Format, err: ImageError) -> Broken {
-    if ends_early(&err) {
-        return Broken::Truncated { format };
-    }
+/// What the decoders say is for their authors, and changes with them.
+fn broken(format: Format, bytes: &[u8], err: ImageError) -> Broken {
     match err {
-        ImageError::Unsupported(err) => Broken::Unsupported { format, what: err.to_string() },
-        other => Broken::Damaged { format, what: innermost(&other) },
+        ImageError::Unsupported(_) => Broken::Unsupported { format },
+        ImageError::IoError(err) if err.kind() == ErrorKind::UnexpectedEof => Broken::Truncated { format },
+        _ if ends_early(format, bytes) => Broken::Truncated { format },
+        _ => Broken::Damaged { format },
     }
 }
 
-fn ends_early(err: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(err);
-    while let Some(err) = cause {
-        if err.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == std::io::ErrorKind::UnexpectedEof) {
-            return true;
-        }
-        cause = err.source();
+/// The end that each format has, asked for once decoding has failed.
+fn ends_early(format: Format, bytes: &[u8]) -> bool {
+    match format {
+        Format::Png => !bytes.windows(4).rev().any(|it| it == b"IEND"),
+        Format::Gif => bytes.last() != Some(&b';'),
+        // Its length stands after RIFF.
+        Format::WebP => bytes.get(4..8).is_none_or(|it| (bytes.len() as u64) < 8 + u64::from(u32::from_le_bytes([it[0], it[1], it[2], it[3]]))),
+        Format::Jpeg | Format::Bmp | Format::Tiff => false,
     }
-    false
-}
-
-/// The last cause says what is wrong, those before it only repeat the format.
-fn innermost(err: &dyn std::error::Error) -> String {
-    let mut last = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        last = err.to_string();
-        cause = err.source();
-    }
-    last
 }

@@ -100,12 +100,14 @@ impl Preprocess {
         if [self.height, self.width].iter().any(|it| !(1..=SIDE_MAX).contains(it)) {
             return Err(("size", format!("{} x {} is not between 1 and {SIDE_MAX}", self.width, self.height)));
         }
-        // Above one the picture would be padded on all sides; timm has a few such, none below a tenth.
+        // Above one, all sides are padded, as timm does. Beyond these limits it is a typing error.
         if !(0.1..=2.0).contains(&self.crop_pct) {
             return Err(("crop_pct", format!("{} is not between 0.1 and 2", self.crop_pct)));
         }
-        if !self.std.iter().all(|it| it.is_finite() && *it != 0.0) || !self.mean.iter().all(|it| it.is_finite()) || !self.rescale.is_finite() {
-            return Err(("std", "mean, deviation and scale must be numbers, and the deviation not zero".into()));
+        let mut numbers = self.mean.iter().chain(&self.std).chain(std::slice::from_ref(&self.rescale));
+        let usable = numbers.all(|it| it.is_finite()) && self.std.iter().all(|it| *it != 0.0) && 0.0 < self.rescale;
+        if !usable {
+            return Err(("std", "mean, deviation and scale must be finite, and the last two not zero".into()));
         }
         Ok(self)
     }

@@ -14,9 +14,10 @@ pub(super) fn erase(draws: &mut Draws, numbers: &mut [f32], height: u32, width: 
         let (h, w) = ((area * aspect).sqrt().round_ties_even() as u32, (area / aspect).sqrt().round_ties_even() as u32);
         if h < height && w < width {
             let (top, left) = (draws.below(height - h + 1) as usize, draws.below(width - w + 1) as usize);
-            for row in numbers.chunks_exact_mut(width as usize).enumerate().filter(|(y, _)| (top..top + h as usize).contains(&(y % height as usize)))
-            {
-                row.1[left..left + w as usize].fill(0.0);
+            for plane in numbers.chunks_exact_mut(height as usize * width as usize) {
+                for row in plane.chunks_exact_mut(width as usize).skip(top).take(h as usize) {
+                    row[left..left + w as usize].fill(0.0);
+                }
             }
             return;
         }

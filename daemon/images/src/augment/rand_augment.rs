@@ -65,29 +65,24 @@ impl Op {
     fn apply(self, mut picture: Pixels, strength: f64, sign: f64, fill: [u8; 3]) -> Pixels {
         let factor = (1.0 + sign * strength * 0.9).max(0.1) as f32;
         let (width, height) = (picture.width(), picture.height());
-        let affine = match self {
-            Op::Rotate => geometry::rotate(sign * strength * 30.0, width, height),
-            Op::ShearX => geometry::shear_x(sign * strength * 0.3),
-            Op::ShearY => geometry::shear_y(sign * strength * 0.3),
-            Op::TranslateX => geometry::translate(sign * strength * 0.45 * f64::from(width), 0.0),
-            Op::TranslateY => geometry::translate(0.0, sign * strength * 0.45 * f64::from(height)),
-            _ => {
-                match self {
-                    Op::AutoContrast => colour::auto_contrast(&mut picture),
-                    Op::Equalize => colour::equalize(&mut picture),
-                    Op::Invert => colour::invert(&mut picture),
-                    Op::Posterize => colour::posterize(&mut picture, 4 - (strength * 4.0) as u32),
-                    Op::Solarize => colour::solarize(&mut picture, 256 - (strength * 256.0) as u32),
-                    Op::SolarizeAdd => colour::solarize_add(&mut picture, (strength * 110.0) as u8),
-                    Op::Saturation => colour::saturation(&mut picture, factor),
-                    Op::Contrast => colour::contrast(&mut picture, factor),
-                    Op::Brightness => colour::brightness(&mut picture, factor),
-                    Op::Sharpness => colour::sharpness(&mut picture, factor),
-                    Op::Rotate | Op::ShearX | Op::ShearY | Op::TranslateX | Op::TranslateY => {}
-                }
-                return picture;
-            }
-        };
-        geometry::transform(&picture, affine, fill)
+        let moved = |affine| geometry::transform(&picture, affine, fill);
+        match self {
+            Op::Rotate => return moved(geometry::rotate(sign * strength * 30.0, width, height)),
+            Op::ShearX => return moved(geometry::shear_x(sign * strength * 0.3)),
+            Op::ShearY => return moved(geometry::shear_y(sign * strength * 0.3)),
+            Op::TranslateX => return moved(geometry::translate(sign * strength * 0.45 * f64::from(width), 0.0)),
+            Op::TranslateY => return moved(geometry::translate(0.0, sign * strength * 0.45 * f64::from(height))),
+            Op::AutoContrast => colour::auto_contrast(&mut picture),
+            Op::Equalize => colour::equalize(&mut picture),
+            Op::Invert => colour::invert(&mut picture),
+            Op::Posterize => colour::posterize(&mut picture, 4 - (strength * 4.0) as u32),
+            Op::Solarize => colour::solarize(&mut picture, 256 - (strength * 256.0) as u32),
+            Op::SolarizeAdd => colour::solarize_add(&mut picture, (strength * 110.0) as u8),
+            Op::Saturation => colour::saturation(&mut picture, factor),
+            Op::Contrast => colour::contrast(&mut picture, factor),
+            Op::Brightness => colour::brightness(&mut picture, factor),
+            Op::Sharpness => colour::sharpness(&mut picture, factor),
+        }
+        picture
     }
 }

@@ -1,6 +1,5 @@
 //! JPEG through `zune-jpeg` itself: one look at the header, pixels straight as RGB, and a say in what counts as cut off.
 
-use image::RgbImage;
 use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -38,7 +37,7 @@ fn open_with(bytes: &[u8], strict: bool) -> Result<(Facts, Orientation, Decoder<
 
 /// Whatever breaks the rules is refused at first; but where a file goes to its end marker, libjpeg (and so Pillow)
 /// would make a picture of what there is, with a warning. So does the second, lenient way.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, RgbImage, Orientation), Broken> {
+pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
     let first = open_with(bytes, true).and_then(|opened| pixels(bytes, opened));
     match first {
         Err(Broken::Damaged { .. }) if has_end_marker(bytes) => open_with(bytes, false).and_then(|opened| pixels(bytes, opened)),
@@ -46,21 +45,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, RgbImage, Orientation), Bro
     }
 }
 
-fn pixels(bytes: &[u8], (facts, orientation, mut decoder): (Facts, Orientation, Decoder)) -> Result<(Facts, RgbImage, Orientation), Broken> {
+fn pixels(bytes: &[u8], (facts, orientation, mut decoder): (Facts, Orientation, Decoder)) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
     let data = decoder.decode().map_err(|err| broken(bytes, err))?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let picture = RgbImage::from_raw(width as u32, height as u32, data)
-        .ok_or_else(|| Broken::Unsupported { format: Format::Jpeg, what: "colours other than grey, RGB, YCbCr and CMYK".into() })?;
-    Ok((facts, picture, orientation))
+    Ok((facts, data, orientation))
 }
 
 fn broken(bytes: &[u8], err: DecodeErrors) -> Broken {
     let format = Format::Jpeg;
     match err {
-        DecodeErrors::Unsupported(what) => Broken::Unsupported { format, what: format!("{what:?}") },
+        DecodeErrors::Unsupported(_) => Broken::Unsupported { format },
         DecodeErrors::ZeroError => Broken::NoPixels { width: 0, height: 0 },
         _ if !has_end_marker(bytes) => Broken::Truncated { format },
-        other => Broken::Damaged { format, what: other.to_string() },
+        _ => Broken::Damaged { format },
     }
 }
 
