@@ -1,48 +1,49 @@
 //! Decides how far a score could lie off by the luck of the held-out examples: a percentile bootstrap, as
 //! `scipy.stats.bootstrap(method="percentile")` does it (Efron and Tibshirani, An Introduction to the
-//! Bootstrap, 1993, chapter 13).
-//!
-//! Examples are drawn one by one. Counts by class are all that is kept of a draw, so a resample costs about ten
-//! nanoseconds an example, where the model took milliseconds.
+//! Bootstrap, 1993, chapter 13). What is measured on a resample is left to [`Sampled`].
 
-use crate::scores::{ScoresError, Tally};
+use crate::scores::ScoresError;
 use finetuned_job::scores::Interval;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeMap;
 
 /// Enough that two seeds differ by about a twentieth of the interval's width.
-pub(crate) const RESAMPLES: u32 = 1_000;
+const RESAMPLES: usize = 1_000;
+/// With fewer, a 2.5 % point would be one of the five outermost draws.
+const RESAMPLES_MIN: usize = 200;
+/// Numbers looked at over all resamples, some seconds: many classes times many examples get fewer resamples.
+const EFFORT_MAX: usize = 4_000_000_000;
 /// Part of repeated experiments whose interval holds the true value.
-pub(crate) const LEVEL: f64 = 0.95;
+const LEVEL: f64 = 0.95;
 
-/// Intervals of the named metrics. `pairs` are (true, predicted), `losses` the cross-entropy of each example.
-/// Only integers decide what is drawn, so every machine draws the same.
-pub(crate) fn intervals(
-    pairs: &[(u32, u32)],
-    losses: &[f64],
-    n_classes: usize,
-    metrics: &[&str],
-    seed: u64,
-) -> Result<BTreeMap<String, Interval>, ScoresError> {
+/// Examples with what a model says of them, of which each may count any number of times.
+pub(crate) trait Sampled {
+    fn examples(&self) -> usize;
+
+    /// Numbers looked at to measure once.
+    fn effort(&self) -> usize;
+
+    /// The metrics where example i counts `times[i]` times.
+    fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError>;
+}
+
+/// Intervals of the named metrics. Only integers decide what is drawn, so every machine draws the same.
+pub(crate) fn intervals(of: &impl Sampled, metrics: &[&str], seed: u64) -> Result<BTreeMap<String, Interval>, ScoresError> {
     if metrics.is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut tally = Tally::new(n_classes);
-    let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(RESAMPLES as usize); metrics.len()];
-    for _ in 0..RESAMPLES {
-        tally.clear();
-        let mut loss = 0.0;
-        for _ in 0..pairs.len() {
-            let index = below(&mut rng, pairs.len() as u64);
-            let (truth, predicted) = pairs[index];
-            tally.add(truth as usize, predicted as usize);
-            loss += losses[index];
+    let resamples = (EFFORT_MAX / of.effort().max(1)).clamp(RESAMPLES_MIN, RESAMPLES);
+    let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(resamples); metrics.len()];
+    let mut times = vec![0; of.examples()];
+    for _ in 0..resamples {
+        times.fill(0);
+        for _ in 0..times.len() {
+            times[below(&mut rng, of.examples() as u64)] += 1;
         }
-        for (values, &metric) in drawn.iter_mut().zip(metrics) {
-            let value = if metric == "loss" { Some(loss / pairs.len() as f64) } else { tally.metric(metric) };
-            values.push(value.ok_or_else(|| ScoresError::Metric(metric.to_owned()))?);
+        for (values, value) in drawn.iter_mut().zip(of.measure(&times, metrics)?) {
+            values.push(value);
         }
     }
     Ok(metrics.iter().zip(drawn).map(|(&metric, values)| (metric.to_owned(), interval(values))).collect())
@@ -56,7 +57,7 @@ fn below(rng: &mut ChaCha8Rng, n: u64) -> usize {
 fn interval(mut values: Vec<f64>) -> Interval {
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - LEVEL) / 2.0;
-    Interval { low: percentile(&values, tail), high: percentile(&values, 1.0 - tail), level: LEVEL, resamples: RESAMPLES }
+    Interval { low: percentile(&values, tail), high: percentile(&values, 1.0 - tail), level: LEVEL, resamples: values.len() as u32 }
 }
 
 /// Between neighbours in proportion, as numpy's default. `sorted` is not empty.
@@ -71,6 +72,24 @@ fn percentile(sorted: &[f64], part: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Whether each example was right.
+    struct Right(Vec<bool>);
+
+    impl Sampled for Right {
+        fn examples(&self) -> usize {
+            self.0.len()
+        }
+
+        fn effort(&self) -> usize {
+            self.0.len()
+        }
+
+        fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError> {
+            let right: u32 = times.iter().zip(&self.0).filter(|it| *it.1).map(|it| it.0).sum();
+            Ok(vec![f64::from(right) / self.0.len() as f64; metrics.len()])
+        }
+    }
+
     /// Coverage over many small experiments whose true accuracy is known.
     #[test]
     fn the_interval_holds_the_truth_about_95_times_in_100() {
@@ -80,9 +99,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut held = 0;
         for experiment in 0..EXPERIMENTS {
-            let pair = |_| (0, u32::from(truth <= below(&mut rng, 1_000) as f64 / 1_000.0));
-            let pairs: Vec<(u32, u32)> = (0..EXAMPLES).map(pair).collect();
-            let found = &intervals(&pairs, &[0.0; EXAMPLES], 2, &["accuracy"], experiment).unwrap()["accuracy"];
+            let right = (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < truth * 1_000.0).collect();
+            let found = &intervals(&Right(right), &["accuracy"], experiment).unwrap()["accuracy"];
             held += u64::from(found.low <= truth && truth <= found.high);
         }
         // The standard error over 400 experiments is 1.1 points; a percentile bootstrap of 200 examples
@@ -92,18 +110,22 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
-        let pairs: Vec<(u32, u32)> = (0..50).map(|it| (it % 3, it % 2)).collect();
-        let losses: Vec<f64> = (0..50).map(f64::from).collect();
-        let of = |seed| intervals(&pairs, &losses, 3, &["macro_f1", "loss"], seed).unwrap();
-        assert_eq!(of(7), of(7));
-        assert_ne!(of(7), of(8));
-        // Written down so that a change of generator, or of how it is used, does not pass unseen.
-        expect_test::expect!["0.18475474719743765 0.38019014813132457"].assert_eq(&format!("{} {}", of(7)["macro_f1"].low, of(7)["macro_f1"].high));
-    }
+    fn much_to_look_at_gets_fewer_resamples_and_never_too_few() {
+        struct Huge(usize);
+        impl Sampled for Huge {
+            fn examples(&self) -> usize {
+                1
+            }
 
-    #[test]
-    fn a_metric_that_nobody_knows_is_an_error() {
-        assert_eq!(intervals(&[(0, 0)], &[0.0], 1, &["bleu"], 0), Err(ScoresError::Metric("bleu".into())));
+            fn effort(&self) -> usize {
+                self.0
+            }
+
+            fn measure(&self, _: &[u32], _: &[&str]) -> Result<Vec<f64>, ScoresError> {
+                Ok(vec![0.5])
+            }
+        }
+        let resamples = |effort| intervals(&Huge(effort), &["accuracy"], 0).unwrap()["accuracy"].resamples;
+        assert_eq!([1_000, 10_000_000, usize::MAX].map(resamples), [1_000, 400, 200]);
     }
 }

@@ -6,7 +6,9 @@ use crate::recipe_text;
 use crate::story::{Story, Verdict};
 use crate::templates;
 use anyhow::Result;
+use finetuned_job::data::Problem;
 use finetuned_job::plan::{ModelPlan, Plan};
+use finetuned_job::recipe;
 use finetuned_job::scores::ClassScores;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -30,6 +32,11 @@ pub fn model_card(story: &Story) -> Result<String> {
         recipe => recipe_text::recipe(&public, story.data)?,
         verdict => if story.verdict() == Verdict::NotBetter { "not_better" } else { "" },
         weakest => weakest(&done.scores.per_class).map(Serde),
+        noun => story.noun(),
+        baseline_name => story.baseline_name(),
+        library => story.library(),
+        usage => story.usage("path/to/this/folder")?,
+        plugin_head => plugin_head(story),
     };
     templates::render("card.md", context)
 }
@@ -41,16 +48,29 @@ fn hub_id(base: &str) -> Option<&str> {
     id.chars().all(|it| it.is_ascii_alphanumeric() || "-_./".contains(it)).then_some(id)
 }
 
+fn plugin_head(story: &Story) -> Option<Value> {
+    let (name, plugin) = story.plugin_head()?;
+    Some(context! { name, plugin => plugin.map(Serde) })
+}
+
 /// The Hub's name of a metric: `f1` for `macro_f1`.
 fn hub_metric(name: &str) -> &str {
-    name.rsplit('_').next().unwrap_or(name)
+    match name {
+        "macro_average_precision" => "average_precision",
+        "r2" => "r_squared",
+        _ => name.rsplit('_').next().unwrap_or(name),
+    }
 }
 
 fn metric_names(story: &Story) -> Vec<String> {
     let mut names = vec![story.done.metric.clone()];
-    for name in ["accuracy", "macro_f1", "weighted_f1"].map(str::to_owned).into_iter().chain(story.plan.eval.metrics.iter().cloned()) {
-        if !names.contains(&name) {
-            names.push(name);
+    let usual: &[&str] = match story.plan.data.problem {
+        Problem::SingleLabel => &["accuracy", "macro_f1", "weighted_f1"],
+        problem => recipe::metrics(problem).1,
+    };
+    for name in usual.iter().copied().chain(story.plan.eval.metrics.iter().map(String::as_str)) {
+        if !names.iter().any(|it| it == name) {
+            names.push(name.to_owned());
         }
     }
     names
@@ -94,7 +114,7 @@ mod tests {
         told.plan.model.base = "/home/someone/models/secret-bert/".into();
         let card = model_card(&told.story()).unwrap();
         assert!(!card.contains("/home/someone"), "{card}");
-        assert!(!card.contains(&told.mistakes[0].text));
+        assert!(!card.contains(&told.mistakes[0].input));
         assert!(card.contains("fine-tuned from secret-bert"));
         assert!(!card.contains("base_model:"));
     }
@@ -149,5 +169,35 @@ mod tests {
         let metadata = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
         assert!(metadata.contains(r#"- name: "a\"\n---\nevil: true""#), "{metadata}");
         assert!(card.contains(r"| x \| y \# z &lt;script\> |"), "{card}");
+    }
+
+    /// Front matter without what every card has.
+    fn family(told: &Told) -> String {
+        let card = model_card(&told.story()).unwrap();
+        let kept = ["library_name", "pipeline_tag", "- image", "- timm", "- type", "type: image", "  name: Image"];
+        card.split("\n---\n").next().unwrap().lines().filter(|it| kept.iter().any(|part| it.contains(part))).map(|it| format!("{it}\n")).collect()
+    }
+
+    #[test]
+    fn the_metadata_says_what_the_model_does_and_which_library_opens_it() {
+        expect_test::expect![[r#""#]].assert_eq(&family(&Told::pets()));
+        expect_test::expect![[r#""#]].assert_eq(&family(&Told::scenes()));
+        expect_test::expect![[r#""#]].assert_eq(&family(&Told::ages()));
+    }
+
+    #[test]
+    fn the_snippet_is_of_the_library_that_opens_the_model() {
+        let mut told = Told::scenes();
+        let card = model_card(&told.story()).unwrap();
+        assert!(card.contains(r#"timm.create_model("local-dir:path/to/this/folder", pretrained=True)"#) && card.contains(".sigmoid()[0]"), "{card}");
+        told.plan.model.preprocess.as_mut().unwrap()["library"] = "transformers".into();
+        let card = model_card(&told.story()).unwrap();
+        let snippet = card.split("```").nth(1).unwrap();
+        expect_test::expect![[r#""#]].assert_eq(snippet);
+        let card = model_card(&Told::ages().story()).unwrap();
+        assert!(
+            !card.contains("sigmoid") && !card.contains("softmax") && card.contains("reads 2 numbers from a picture (age, height\\_cm)"),
+            "{card}"
+        );
     }
 }

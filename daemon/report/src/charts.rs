@@ -147,6 +147,50 @@ fn draw_histogram(svg: &mut String, bars: &[(u32, u64)], x_max: f64, mark: Optio
     Ok(())
 }
 
+/// Points that a picture shows; of more, every n-th.
+const POINTS_MAX: usize = 1_500;
+
+/// What is said (y) over what is true (x), with the line where both are equal; nothing where there is no point.
+pub(crate) fn scatter(alt: &str, points: &[(f64, f64)]) -> Result<Option<String>> {
+    let shown: Vec<(f64, f64)> = points.iter().copied().step_by(points.len().div_ceil(POINTS_MAX).max(1)).collect();
+    let ends = |pick: fn(&(f64, f64)) -> f64| {
+        let low = shown.iter().map(pick).fold(f64::INFINITY, f64::min);
+        let high = shown.iter().map(pick).fold(f64::NEG_INFINITY, f64::max);
+        axis(low, high)
+    };
+    if shown.is_empty() {
+        return Ok(None);
+    }
+    let (x, y) = (ends(|it| it.0), ends(|it| it.1));
+    let mut svg = String::new();
+    draw_scatter(&mut svg, &shown, x, y).map_err(|it| anyhow!("drawing a chart: {it}"))?;
+    Ok(Some(inline(&svg, alt)))
+}
+
+fn draw_scatter(svg: &mut String, points: &[(f64, f64)], x: (f64, f64), y: (f64, f64)) -> Drawn {
+    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+    let mut area =
+        ChartBuilder::on(&root).margin(8).margin_right(20).x_label_area_size(26).y_label_area_size(46).build_cartesian_2d(x.0..x.1, y.0..y.1)?;
+    let label = |it: &f64| short(*it);
+    area.configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(AXIS)
+        .x_labels(7)
+        .y_labels(6)
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .label_style(TextStyle::from(("sans-serif", FONT)).color(&TEXT))
+        .draw()?;
+    let (low, high) = (x.0.max(y.0), x.1.min(y.1));
+    if low < high {
+        area.draw_series(DashedLineSeries::new([(low, low), (high, high)], 4, 4, AXIS.into()))?;
+    }
+    area.draw_series(points.iter().map(|&it| Circle::new(it, 2, SERIES[0].mix(0.6).filled())))?;
+    root.present()?;
+    Ok(())
+}
+
 /// Room above and below; a flat line gets an axis too.
 fn axis(low: f64, high: f64) -> (f64, f64) {
     let span = (high - low).max(high.abs() * 1e-3).max(1e-9);
@@ -242,6 +286,16 @@ mod tests {
         }
         assert_eq!(histogram("Tokens", &[], None).unwrap(), None);
         assert!(histogram("Tokens", &[(8, 0)], Some(256)).unwrap().is_some());
+    }
+
+    #[test]
+    fn fifty_thousand_points_become_a_small_picture() {
+        let points: Vec<(f64, f64)> = (0..50_000).map(|it| (f64::from(it), f64::from(it) * 0.9)).collect();
+        let svg = scatter("Said over true", &points).unwrap().unwrap();
+        assert!((1_000..=POINTS_MAX).contains(&svg.matches("<circle").count()));
+        assert!(svg.len() < 200_000, "{}", svg.len());
+        assert_eq!(scatter("Said over true", &[]).unwrap(), None);
+        assert!(!scatter("Said over true", &[(1.0, 1.0)]).unwrap().unwrap().contains("NaN"));
     }
 
     #[test]

@@ -4,22 +4,18 @@
 //! that says so. Text from users is escaped by the engine; only the pictures of `charts` and our own style sheet
 //! are passed as they are.
 
+mod gallery; // pictures of the data set
+mod said; // what the model said, right and wrong
+
 use crate::charts::{self, Curves, Look, Series};
 use crate::recipe_text;
+use crate::scores::higher_is_better;
 use crate::story::{Story, Verdict, phase_name};
 use crate::templates;
 use anyhow::Result;
-use finetuned_job::recipe::METRICS;
+use finetuned_job::recipe;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
-
-/// A larger confusion matrix is unreadable; the commonest confusions stand beside it anyway.
-const MATRIX_CLASSES_MAX: usize = 60;
-/// Up to here a cell has room for its share below its count, and a column for its name.
-const WIDE_CELLS_CLASSES_MAX: usize = 12;
-const CONFUSIONS_SHOWN: usize = 15;
-/// Characters of a text among the mistakes; the rest stands in predictions.csv.
-const MISTAKE_CHARS_MAX: usize = 400;
 
 /// The report as one HTML file.
 pub fn html(story: &Story) -> Result<String> {
@@ -35,15 +31,22 @@ pub fn html(story: &Story) -> Result<String> {
         gauge => gauge(story),
         metrics => metrics(story),
         curves => all_curves(story)?,
-        matrix => matrix(story),
-        confusions => confusions(story),
-        mistakes => mistakes(story),
+        matrix => said::matrix(story),
+        confusions => said::confusions(story),
+        mistakes => said::mistakes(story),
+        scatters => said::scatters(story)?,
+        gallery => gallery::gallery(story),
         tokens => tokens(story)?,
+        noun => story.noun(),
+        library => story.library(),
+        augmentation => gallery::augmentation(story.plan.augment.as_ref()),
+        baseline_name => story.baseline_name(),
         class_most => story.data.classes.iter().map(|it| it.train.max(it.validation).max(it.test)).max().unwrap_or(1).max(1),
         warnings => story.warnings().into_iter().map(str::to_owned).collect::<Vec<_>>(),
         phases => story.phases().into_iter().map(|(phase, seconds)| context! { name => phase_name(phase), seconds }).collect::<Vec<_>>(),
         throughput => throughput(story),
         recipe => recipe_text::recipe(story.plan, story.data)?,
+        usage => story.usage(&story.done.model)?,
     };
     templates::render("report.html", context)
 }
@@ -56,9 +59,13 @@ fn verdict(story: &Story) -> &'static str {
     }
 }
 
-/// Places on a line from 0 to 1, in percent; nothing for the loss, which has no such scale.
+/// Places on a line from 0 to 1, in percent; nothing for metrics that have no such scale.
 fn gauge(story: &Story) -> Option<Value> {
     let metric = &story.done.metric;
+    let (known, ..) = recipe::metrics(story.plan.data.problem);
+    if !higher_is_better(metric) || !known.contains(&metric.as_str()) {
+        return None;
+    }
     let interval = story.done.scores.intervals.get(metric)?;
     let baseline = story.done.baseline.metrics.get(metric)?;
     let place = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
@@ -70,7 +77,9 @@ fn gauge(story: &Story) -> Option<Value> {
 fn metric_order(story: &Story) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
     let named = [story.done.metric.as_str()].into_iter().chain(story.plan.eval.metrics.iter().map(String::as_str));
-    for metric in named.chain(METRICS.iter().copied()) {
+    let (known, ..) = recipe::metrics(story.plan.data.problem);
+    // A plugin's metrics stand among the scores only.
+    for metric in named.chain(known.iter().copied()).chain(story.done.scores.metrics.keys().map(String::as_str)) {
         if !order.iter().any(|it| it == metric) {
             order.push(metric.to_owned());
         }
@@ -96,7 +105,10 @@ fn all_curves(story: &Story) -> Result<Vec<Value>> {
     let of = |value: fn(&finetuned_job::event::Step) -> f64| story.steps().map(|it| (it.step as f64, value(it))).collect::<Vec<_>>();
     let mark = Some(story.trained.best_step as f64);
     let scores = metric_order(story).into_iter().filter(|it| it != "loss");
-    let shown: Vec<String> = scores.take(story.plan.eval.metrics.len().clamp(1, charts::SERIES_MAX)).collect();
+    let mut shown: Vec<String> = scores.take(story.plan.eval.metrics.len().clamp(1, charts::SERIES_MAX)).collect();
+    // Errors and shares have no axis in common.
+    let upwards = shown.first().is_none_or(|it| higher_is_better(it));
+    shown.retain(|it| higher_is_better(it) == upwards);
     let dotted = |metric: &str| Series { look: Look::Dotted, points: story.validation(metric) };
     let loss = [Series { look: Look::Noisy, points: of(|it| it.loss) }, dotted("loss")];
     let names = shown.iter().map(|it| finetuned_job::outcome::spoken(it)).collect();
@@ -119,43 +131,6 @@ fn figure(title: &str, series: Vec<Series>, names: Vec<String>, mark: Option<f64
     Ok(picture.map(|svg| context! { title, legend, svg => Value::from_safe_string(svg) }))
 }
 
-fn matrix(story: &Story) -> Option<Value> {
-    let scores = &story.done.scores;
-    if MATRIX_CLASSES_MAX < scores.confusion.len() {
-        return None;
-    }
-    let row = |(truth, counts): (usize, &Vec<u64>)| {
-        let total: u64 = counts.iter().sum();
-        let cell = |(predicted, &n): (usize, &u64)| {
-            let share = if total == 0 { 0.0 } else { n as f64 / total as f64 };
-            context! { n, share, right => truth == predicted }
-        };
-        context! { class => &scores.per_class[truth].class, total, cells => counts.iter().enumerate().map(cell).collect::<Vec<_>>() }
-    };
-    let rows: Vec<Value> = scores.confusion.iter().enumerate().map(row).collect();
-    Some(context! { rows, wide => scores.confusion.len() <= WIDE_CELLS_CLASSES_MAX })
-}
-
-fn confusions(story: &Story) -> Vec<Value> {
-    let classes = &story.done.scores.per_class;
-    let shown = |it: crate::story::Confusion| {
-        let support = classes[it.truth].support.max(1);
-        context! { truth => &classes[it.truth].class, predicted => &classes[it.predicted].class, count => it.count, share => it.count as f64 / support as f64 }
-    };
-    story.confusions(CONFUSIONS_SHOWN).into_iter().map(shown).collect()
-}
-
-fn mistakes(story: &Story) -> Vec<Value> {
-    let shown = |it: &crate::Mistake| {
-        let mut text: String = it.text.chars().take(MISTAKE_CHARS_MAX).collect();
-        if text.len() < it.text.len() {
-            text.push('…');
-        }
-        context! { text, truth => &it.truth, predicted => &it.predicted, probability => it.probability, file => &it.file, line => it.line }
-    };
-    story.mistakes.iter().map(shown).collect()
-}
-
 fn tokens(story: &Story) -> Result<Option<Value>> {
     let Some(tokens) = &story.data.tokens else { return Ok(None) };
     let alt = format!("Examples by their number of tokens: median {}, longest {}", tokens.median, tokens.longest);
@@ -168,7 +143,7 @@ fn throughput(story: &Story) -> Option<Value> {
     let sum = story.throughput();
     (0.0 < sum.seconds).then(|| {
         context! { seconds => sum.seconds, examples => sum.examples, examples_rate => (sum.examples as f64 / sum.seconds).round() as u64,
-        tokens => sum.tokens, tokens_rate => (sum.tokens as f64 / sum.seconds).round() as u64 }
+        tokens_rate => (sum.tokens as f64 / sum.seconds).round() as u64 }
     })
 }
 

@@ -11,9 +11,10 @@ mod card; // story -> README.md of the model
 mod charts; // series -> inline SVG
 mod events; // events.jsonl -> lines
 mod html; // story -> report.html
+mod pictures; // PNG files -> what a page without network can show
 mod predictions; // rows -> predictions.csv, the worst mistakes
 mod recipe_text; // plan -> the recipe that gives it again
-mod scores; // probabilities and labels -> what an evaluation says
+mod scores; // outputs and truth -> what an evaluation says
 mod story; // what report and card tell alike
 mod templates; // the engine and its filters
 mod tensorboard; // lines -> event files
@@ -21,8 +22,9 @@ mod tensorboard; // lines -> event files
 pub use card::model_card;
 pub use events::read_events;
 pub use html::html;
+pub use pictures::{Pictures, read_sheets};
 pub use predictions::{MISTAKES_SHOWN, Mistake, Prediction, predictions_csv, worst_mistakes};
 pub use recipe_text::recipe;
-pub use scores::{ScoresError, baseline, higher_is_better, predicted, scores, value};
+pub use scores::{Answer, ScoresError, Truth, baseline, higher_is_better, predicted, scores, value};
 pub use story::Story;
 pub use tensorboard::tensorboard;

@@ -5,23 +5,26 @@
 //! formula can send the sheet's content away (OWASP, CSV Injection). Whoever needs the untouched text finds it
 //! by file and line in the drop.
 
-use crate::scores::predicted;
-use anyhow::{Context, Result};
+use crate::scores::{Answer, is_said, predicted, short};
+use anyhow::{Context, Result, ensure};
+use finetuned_job::data::Problem;
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Task;
 use std::borrow::Cow;
-use std::collections::BinaryHeap;
+use std::io::Write;
 use std::path::Path;
 
 /// Mistakes that the report shows.
 pub const MISTAKES_SHOWN: usize = 20;
 
 /// One example and what the model says of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Prediction<'a> {
-    pub text: &'a str,
-    /// Index of the true class.
-    pub label: u32,
-    /// One for each class, in their order.
-    pub probabilities: &'a [f32],
+    /// The text, or the path of the picture.
+    pub input: &'a str,
+    pub truth: Answer<'a>,
+    /// What the model gives: probabilities of the classes, or the numbers.
+    pub outputs: &'a [f32],
     /// Relative to the drop.
     pub file: &'a str,
     /// Counts from 1; absent for a file that is one example.
@@ -31,41 +34,79 @@ pub struct Prediction<'a> {
 /// A wrong prediction, as the report shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
-    pub text: String,
+    /// Which of the predictions it is.
+    pub index: usize,
+    pub input: String,
     pub truth: String,
     pub predicted: String,
-    /// Of the predicted class.
-    pub probability: f64,
+    /// How sure the model was of what is wrong, 0 to 1; of numbers the largest error, in standard deviations.
+    pub degree: f64,
     pub file: String,
     pub line: Option<u64>,
+    /// A small picture of the example as PNG, where the caller has one.
+    pub thumbnail: Option<Vec<u8>>,
 }
 
-/// Writes one row for each prediction: file, line, text, label, predicted, correct, then `p_CLASS` for each
-/// class. UTF-8, RFC 4180.
-pub fn predictions_csv<'a>(path: &Path, classes: &[String], rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<()> {
-    write_csv(path, classes, rows).with_context(|| format!("writing {}", path.display()))
+/// Writes one row for each prediction: file, line, then `text` or `image`. For classes follow label, predicted,
+/// correct and `p_CLASS` for each class; several labels of one example are joined with `|`. For numbers follow
+/// NAME and `predicted_NAME` for each. UTF-8, RFC 4180.
+///
+/// # Errors
+/// The file can't be written; a row is not of the plan's classes or numbers.
+pub fn predictions_csv<'a>(path: &Path, plan: &Plan, rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<()> {
+    write_csv(path, plan, rows).with_context(|| format!("writing {}", path.display()))
 }
 
-fn write_csv<'a>(path: &Path, classes: &[String], rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<()> {
+fn write_csv<'a>(path: &Path, plan: &Plan, rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<()> {
+    let names = plan.data.outputs();
     let mut csv = csv::Writer::from_path(path)?;
-    let head = ["file", "line", "text", "label", "predicted", "correct"];
-    csv.write_record(head.iter().map(|&it| it.to_owned()).chain(classes.iter().map(|it| format!("p_{it}"))))?;
-    let name = |class: u32| classes.get(class as usize).with_context(|| format!("class {class} of {} classes", classes.len()));
+    csv.write_record(head(plan, names))?;
     for row in rows {
-        let said = predicted(row.probabilities);
+        ensure!(row.outputs.len() == names.len(), "{} outputs for {}", row.outputs.len(), names.len());
         csv.write_field(harmless(row.file).as_bytes())?;
         csv.write_field(row.line.map(|it| it.to_string()).unwrap_or_default())?;
-        csv.write_field(harmless(row.text).as_bytes())?;
-        csv.write_field(harmless(name(row.label)?).as_bytes())?;
-        csv.write_field(harmless(name(said)?).as_bytes())?;
-        csv.write_field(if said == row.label { "true" } else { "false" })?;
-        for probability in row.probabilities {
-            csv.write_field(probability.to_string())?;
+        csv.write_field(harmless(row.input).as_bytes())?;
+        match row.truth {
+            Answer::Class(label) => {
+                let name = |class: u32| names.get(class as usize).with_context(|| format!("class {class} of {} classes", names.len()));
+                classes(&mut csv, [name(label)?, name(predicted(row.outputs))?], &row)?;
+            }
+            Answer::Set(truth) => classes(&mut csv, [&labels(names, truth, "|"), &labels(names, row.outputs, "|")], &row)?,
+            Answer::Numbers(truth) => {
+                for number in truth.iter().zip(row.outputs).flat_map(|(truth, said)| [truth, said]) {
+                    csv.write_field(number.to_string())?;
+                }
+            }
         }
         csv.write_record(None::<&[u8]>)?;
     }
     csv.into_inner()?.sync_all()?;
     Ok(())
+}
+
+fn head(plan: &Plan, names: &[String]) -> Vec<String> {
+    let input = if plan.task == Task::TextClassification { "text" } else { "image" };
+    let mut head = vec!["file".into(), "line".into(), input.into()];
+    if plan.data.problem == Problem::Regression {
+        head.extend(names.iter().flat_map(|it| [harmless(it).into_owned(), format!("predicted_{it}")]));
+    } else {
+        head.extend(["label", "predicted", "correct"].map(str::to_owned));
+        head.extend(names.iter().map(|it| format!("p_{it}")));
+    }
+    head
+}
+
+fn classes(csv: &mut csv::Writer<impl Write>, [truth, said]: [&str; 2], row: &Prediction) -> csv::Result<()> {
+    csv.write_field(harmless(truth).as_bytes())?;
+    csv.write_field(harmless(said).as_bytes())?;
+    csv.write_field(if degree(row, &[]).is_none() { "true" } else { "false" })?;
+    row.outputs.iter().try_for_each(|it| csv.write_field(it.to_string()))
+}
+
+/// The classes that are said, or true.
+fn labels(names: &[String], values: &[f32], between: &str) -> String {
+    let there = names.iter().zip(values).filter(|it| is_said(*it.1)).map(|it| it.0.as_str());
+    there.collect::<Vec<_>>().join(between)
 }
 
 fn harmless(cell: &str) -> Cow<'_, str> {
@@ -75,82 +116,107 @@ fn harmless(cell: &str) -> Cow<'_, str> {
     Cow::Borrowed(cell)
 }
 
-/// The mistakes that the model was surest of, the surest first, at most `keep`; equal ones as they come.
-pub fn worst_mistakes<'a>(classes: &[String], rows: impl IntoIterator<Item = Prediction<'a>>, keep: usize) -> Vec<Mistake> {
-    let mut worst = BinaryHeap::with_capacity(keep + 1);
-    for (index, row) in rows.into_iter().enumerate() {
-        let said = predicted(row.probabilities);
-        if said == row.label {
-            continue;
-        }
-        // The heap's greatest is the one to drop: least sure, then latest. Of floats that are at least 0,
-        // the bits are in order too.
-        let rank = (std::cmp::Reverse(row.probabilities[said as usize].to_bits()), index);
-        worst.push(Ranked { rank, row, said });
-        if keep < worst.len() {
-            worst.pop();
-        }
-    }
-    let name = |class: u32| classes.get(class as usize).cloned().unwrap_or_else(|| class.to_string());
-    let shown = |Ranked { row, said, .. }: Ranked| Mistake {
-        text: row.text.to_owned(),
-        truth: name(row.label),
-        predicted: name(said),
-        probability: f64::from(row.probabilities[said as usize]),
-        file: row.file.to_owned(),
-        line: row.line,
+/// The mistakes that the model was surest of, of numbers the largest errors, the worst first, at most `keep`;
+/// equal ones as they come. `names`: of the outputs.
+pub fn worst_mistakes<'a>(names: &[String], rows: impl IntoIterator<Item = Prediction<'a>>, keep: usize) -> Vec<Mistake> {
+    let rows: Vec<Prediction> = rows.into_iter().collect();
+    let deviations = deviations(&rows, names.len());
+    let mut wrong: Vec<(usize, f64)> = rows.iter().enumerate().filter_map(|(index, row)| Some((index, degree(row, &deviations)?))).collect();
+    wrong.sort_by(|a, b| b.1.total_cmp(&a.1));
+    wrong.truncate(keep);
+    let shown = |(index, degree): (usize, f64)| {
+        let row = &rows[index];
+        let [truth, predicted] = words(names, row);
+        Mistake { index, input: row.input.into(), truth, predicted, degree, file: row.file.into(), line: row.line, thumbnail: None }
     };
-    worst.into_sorted_vec().into_iter().map(shown).collect()
+    wrong.into_iter().map(shown).collect()
 }
 
-struct Ranked<'a> {
-    rank: (std::cmp::Reverse<u32>, usize),
-    row: Prediction<'a>,
-    said: u32,
+/// Standard deviation of each true number; 1 where it does not vary.
+fn deviations(rows: &[Prediction], width: usize) -> Vec<f64> {
+    let of = |number: usize| {
+        let values =
+            || rows.iter().filter_map(|it| if let Answer::Numbers(row) = it.truth { row.get(number).map(|it| f64::from(*it)) } else { None });
+        let n = values().count().max(1) as f64;
+        let mean = values().sum::<f64>() / n;
+        let deviation = (values().map(|it| (it - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if deviation == 0.0 { 1.0 } else { deviation }
+    };
+    (0..width).map(of).collect()
 }
 
-impl Ord for Ranked<'_> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank.cmp(&other.rank)
+/// How bad a mistake is, see [`Mistake::degree`]; nothing where all is right.
+fn degree(row: &Prediction, deviations: &[f64]) -> Option<f64> {
+    match row.truth {
+        Answer::Class(label) => {
+            let said = predicted(row.outputs);
+            (said != label).then(|| f64::from(row.outputs[said as usize]))
+        }
+        Answer::Set(truth) => {
+            let wrong = truth.iter().zip(row.outputs).filter(|(truth, p)| is_said(**truth) != is_said(**p));
+            wrong.map(|(_, &p)| f64::from(if is_said(p) { p } else { 1.0 - p })).reduce(f64::max)
+        }
+        Answer::Numbers(truth) => {
+            let errors = truth.iter().zip(row.outputs).zip(deviations).map(|((truth, said), deviation)| f64::from((said - truth).abs()) / deviation);
+            errors.reduce(f64::max).filter(|it| *it != 0.0)
+        }
     }
 }
 
-impl PartialOrd for Ranked<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+/// What is true and what was said.
+fn words(names: &[String], row: &Prediction) -> [String; 2] {
+    let name = |class: u32| names.get(class as usize).cloned().unwrap_or_else(|| class.to_string());
+    let set = |values: &[f32]| match labels(names, values, " | ") {
+        none if none.is_empty() => "no label".into(),
+        some => some,
+    };
+    let numbers = |values: &[f32]| match values {
+        [only] => short(*only),
+        _ => names.iter().zip(values).map(|(name, it)| format!("{name} {}", short(*it))).collect::<Vec<_>>().join(", "),
+    };
+    match row.truth {
+        Answer::Class(label) => [name(label), name(predicted(row.outputs))],
+        Answer::Set(truth) => [set(truth), set(row.outputs)],
+        Answer::Numbers(truth) => [numbers(truth), numbers(row.outputs)],
     }
 }
-
-impl PartialEq for Ranked<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank == other.rank
-    }
-}
-
-impl Eq for Ranked<'_> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::html::tests::Told;
 
     fn classes() -> Vec<String> {
         vec!["-1".into(), "=good".into()]
     }
 
+    fn written<'a>(plan: &Plan, rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        predictions_csv(&path, plan, rows)?;
+        Ok(std::fs::read_to_string(&path).unwrap())
+    }
+
+    fn plan(task: Task, names: Vec<String>) -> Plan {
+        let mut plan = Told::tweets().plan;
+        plan.task = task;
+        plan.data.problem = task.problem();
+        plan.data.classes = Vec::new();
+        *if task == Task::ImageRegression { &mut plan.data.numbers } else { &mut plan.data.classes } = names;
+        plan
+    }
+
     fn row<'a>(text: &'a str, label: u32, probabilities: &'a [f32], line: u64) -> Prediction<'a> {
-        Prediction { text, label, probabilities, file: "a.csv", line: Some(line) }
+        Prediction { input: text, truth: Answer::Class(label), outputs: probabilities, file: "a.csv", line: Some(line) }
     }
 
     #[test]
     fn formulas_are_made_harmless_and_numbers_are_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("predictions.csv");
         let rows = [
             row("=HYPERLINK(\"http://x\")", 0, &[0.75, 0.25], 2),
             row("fine, \"quoted\"\nand two lines", 1, &[0.5, 0.5], 3),
             Prediction { line: None, ..row("@you", 1, &[0.0, 1.0], 0) },
         ];
-        predictions_csv(&path, &classes(), rows).unwrap();
         expect_test::expect![[r#"
             file,line,text,label,predicted,correct,p_-1,p_=good
             a.csv,2,"'=HYPERLINK(""http://x"")",-1,-1,true,0.75,0.25
@@ -158,14 +224,32 @@ mod tests {
             and two lines",'=good,-1,false,0.5,0.5
             a.csv,,'@you,'=good,'=good,true,0,1
         "#]]
-        .assert_eq(&std::fs::read_to_string(&path).unwrap());
+        .assert_eq(&written(&plan(Task::TextClassification, classes()), rows).unwrap());
+    }
+
+    #[test]
+    fn labels_are_joined_and_numbers_stand_beside_what_is_said() {
+        let of = |truth, outputs| Prediction { input: "=1/a.png", truth, outputs, file: "train.parquet", line: Some(7) };
+        let (several, none) = ([0.5, 0.9], [0.1, 0.25]);
+        let rows = [of(Answer::Set(&[1.0, 1.0]), &several[..]), of(Answer::Set(&[0.0, 1.0]), &none)];
+        expect_test::expect![[r#"
+            file,line,image,label,predicted,correct,p_-1,p_=good
+            train.parquet,7,'=1/a.png,'-1|=good,'-1|=good,true,0.5,0.9
+            train.parquet,7,'=1/a.png,'=good,,false,0.1,0.25
+        "#]]
+        .assert_eq(&written(&plan(Task::ImageMultiLabelClassification, classes()), rows).unwrap());
+        expect_test::expect![[r#"
+            file,line,image,-1,predicted_-1,'=good,predicted_=good
+            train.parquet,7,'=1/a.png,-2.5,-2.25,1000000,999999.5
+        "#]]
+        .assert_eq(&written(&plan(Task::ImageRegression, classes()), [of(Answer::Numbers(&[-2.5, 1e6]), &[-2.25, 999_999.5])]).unwrap());
     }
 
     #[test]
     fn the_surest_mistakes_come_first() {
         let (sure, unsure, tie, right) = ([0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]);
         let rows = [row("unsure", 1, &unsure, 1), row("right", 1, &right, 2), row("sure", 1, &sure, 3), row("tie", 1, &tie, 4)];
-        let texts = |keep| worst_mistakes(&classes(), rows.clone(), keep).into_iter().map(|it| it.text).collect::<Vec<_>>();
+        let texts = |keep| worst_mistakes(&classes(), rows.clone(), keep).into_iter().map(|it| it.input).collect::<Vec<_>>();
         assert_eq!(texts(9), ["sure", "unsure", "tie"]);
         assert_eq!(texts(2), ["sure", "unsure"]);
         assert_eq!(texts(0), Vec::<String>::new());
@@ -173,9 +257,29 @@ mod tests {
 
     #[test]
     fn a_label_beyond_the_classes_is_an_error_that_names_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("predictions.csv");
-        let error = predictions_csv(&path, &classes(), [row("x", 5, &[1.0, 0.0], 1)]).unwrap_err();
+        let error = written(&plan(Task::TextClassification, classes()), [row("x", 5, &[1.0, 0.0], 1)]).unwrap_err();
         assert!(format!("{error:#}").ends_with("predictions.csv: class 5 of 2 classes"), "{error:#}");
+    }
+
+    #[test]
+    fn the_surest_wrong_label_and_the_largest_error_for_its_kind_come_first() {
+        let set = |truth, outputs, line| Prediction { input: "", truth: Answer::Set(truth), outputs, file: "", line: Some(line) };
+        let (missed, unsure, right) = ([0.02, 0.6], [0.6, 0.4], [0.2, 0.9]);
+        let rows = [set(&[0.0, 0.0], &unsure, 1), set(&[1.0, 1.0], &missed, 2), set(&[0.0, 1.0], &right, 3)];
+        let found = worst_mistakes(&classes(), rows, 9);
+        let seen: Vec<_> = found.iter().map(|it| (it.index, it.truth.as_str(), it.predicted.as_str(), (it.degree * 100.0).round())).collect();
+        assert_eq!(seen, [(1, "-1 | =good", "=good", 98.0), (0, "no label", "-1", 60.0)]);
+
+        // An error of 3 is large for the first number, whose deviation is 1, and small for the second, of 100.
+        let numbers = |truth, outputs| Prediction { input: "", truth: Answer::Numbers(truth), outputs, file: "", line: None };
+        let rows = [
+            numbers(&[1.0, 100.0], &[1.0, 100.0]),
+            numbers(&[3.0, 300.0], &[3.0, 303.0]),
+            numbers(&[1.0, 100.0], &[4.0, 100.0]),
+            numbers(&[3.0, 300.0], &[3.0, 300.0]),
+        ];
+        let found = worst_mistakes(&classes(), rows, 9);
+        assert_eq!(found.iter().map(|it| (it.index, it.degree)).collect::<Vec<_>>(), [(2, 3.0), (1, 0.03)]);
+        assert_eq!((found[0].truth.as_str(), found[0].predicted.as_str()), ("-1 1, =good 100", "-1 4, =good 100"));
     }
 }

@@ -2,36 +2,105 @@
 //! with other defaults trains as this one did.
 
 use crate::templates;
-use anyhow::Result;
-use finetuned_job::data::DataReport;
+use anyhow::{Context, Result};
+use finetuned_job::data::{ClassCount, DataReport, Problem};
 use finetuned_job::plan::Plan;
-use minijinja::context;
+use finetuned_job::scores::Split;
 use minijinja::value::Serde;
+use minijinja::{Value, context};
+use serde_json::Value as Json;
 
-/// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. The parts that were split off by seed are counted
-/// from the data report; where the drop brought its own splits there are none.
+/// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. Parts that were split off by seed are counted back from
+/// the data report; where the drop brought its own splits there are none.
 pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
-    let all = (plan.data.train + plan.data.validation + plan.data.test + data.duplicates.leaked_dropped).max(1) as f64;
-    let part = |split: &str, rows: u64| {
-        let by_seed = data.splits.iter().any(|it| it.split.name() == split && it.origin != "file");
-        by_seed.then(|| (rows as f64 / all * 1000.0).round() / 1000.0)
-    };
     // Half a step less, because planning rounds up.
     let warmup = (plan.train.warmup_steps as f64 - 0.5).max(0.0) / plan.train.steps.max(1) as f64;
+    let targets = data.images.as_ref().map_or(&[][..], |it| &it.target_columns);
     let context = context! {
         warmup,
         plan => Serde(plan),
-        validation => part("validation", plan.data.validation),
-        test => part("test", plan.data.test),
+        targets => targets.to_vec(),
+        image_size => image_size(plan),
+        reader => plugin_use(plan, "reader"),
+        augment_plugin => plugin_use(plan, "augmentation"),
+        settings => settings(plan)?,
+        validation => part(data, Split::Validation),
+        test => part(data, Split::Test),
     };
     templates::render("recipe.toml", context)
+}
+
+/// The part of the rows that a split was given by seed.
+fn part(data: &DataReport, split: Split) -> Option<f64> {
+    let by_seed = |split: Split| data.splits.iter().find(|it| it.split == split && it.origin != "file").map_or(0, |it| it.rows);
+    if by_seed(split) == 0 {
+        return None;
+    }
+    let strata: Vec<(u64, u64)> = if data.images.as_ref().is_none_or(|it| it.problem == Problem::SingleLabel) {
+        let pool = |it: &ClassCount| {
+            let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
+            let taken = |wanted: Split| counts.iter().filter(|(of, _)| *of == wanted && by_seed(*of) != 0).map(|it| it.1).sum::<u64>();
+            (taken(split), it.train + taken(Split::Validation) + taken(Split::Test))
+        };
+        data.classes.iter().map(pool).collect()
+    } else {
+        let train: u64 = data.splits.iter().filter(|it| it.split == Split::Train).map(|it| it.rows).sum();
+        vec![(by_seed(split), train + by_seed(Split::Validation) + by_seed(Split::Test))]
+    };
+    Some(shortest(&strata))
+}
+
+/// The shortest decimal f that takes as many of each stratum, (taken, all), as were taken: round(f * all), at least
+/// 1. Equal contents stay together and may make one stratum larger than its share; then the part of all rows.
+fn shortest(strata: &[(u64, u64)]) -> f64 {
+    let strata = strata.iter().filter(|it| it.1 != 0);
+    let fits = |f: f64| strata.clone().all(|&(taken, all)| (f * all as f64).round().max(1.0) == taken as f64);
+    let low = strata.clone().filter(|it| 1 < it.0).map(|&(taken, all)| (taken as f64 - 0.5) / all as f64).fold(0.0, f64::max);
+    for digits in 1..=9 {
+        let scale = 10_f64.powi(digits);
+        let first = (low * scale).ceil().max(1.0);
+        if let Some(found) = [first, first + 1.0].into_iter().map(|it| it / scale).find(|it| fits(*it)) {
+            return found;
+        }
+    }
+    let (taken, all) = strata.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    (taken as f64 / all.max(1) as f64 * 1000.0).round() / 1000.0
+}
+
+/// Side of the square that pictures are brought to, where it is one.
+fn image_size(plan: &Plan) -> Option<u64> {
+    let side = |name: &str| plan.model.preprocess.as_ref()?.get(name)?.as_u64();
+    side("height").filter(|height| side("width") == Some(*height))
+}
+
+/// Name of the plugins' part of a kind that was used.
+fn plugin_use<'a>(plan: &'a Plan, kind: &str) -> Option<&'a str> {
+    let uses = plan.plugins.iter().flat_map(|it| &it.uses);
+    uses.filter_map(|it| it.0.split_once(' ')).find(|it| it.0 == kind).map(|it| it.1)
+}
+
+/// (name, settings as a table of TOML on one line) of each plugins' part that was told something.
+fn settings(plan: &Plan) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for (what, settings) in plan.plugins.iter().flat_map(|it| &it.uses) {
+        let json: Json = serde_json::from_str(settings).with_context(|| format!("the settings of the {what}"))?;
+        if json.as_object().is_some_and(|it| !it.is_empty()) {
+            let toml = toml::Value::try_from(&json).with_context(|| format!("the settings of the {what} as TOML"))?;
+            let name = what.split_once(' ').map_or(what.as_str(), |it| it.1);
+            all.push(context! { name, toml => toml.to_string() });
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::html::tests::Told;
-    use finetuned_job::recipe::{Optimizer, Pattern, Recipe, Unfreeze};
+    use finetuned_images::{Augment, Crop, Jitter, Preset};
+    use finetuned_job::data::SplitReport;
+    use finetuned_job::plan::PluginPlan;
+    use finetuned_job::recipe::{self as choices, Head, Optimizer, Pattern, Recipe, Unfreeze};
 
     #[test]
     fn the_recipe_of_a_plan_decides_what_the_plan_says() {
@@ -47,7 +116,7 @@ mod tests {
         assert_eq!((read.train.optimizer, read.train.schedule, read.train.clip), (train.optimizer, train.schedule, train.clip));
         assert_eq!((read.train.warmup * train.steps as f64).ceil() as u64, train.warmup_steps);
         assert_eq!((read.train.patience, read.train.seed), (train.patience, train.seed));
-        assert_eq!((&read.eval.metrics, &read.eval.best), (&plan.eval.metrics, &plan.eval.best));
+        assert_eq!((&read.eval.metrics, read.eval.best.as_ref()), (&plan.eval.metrics, Some(&plan.eval.best)));
         assert_eq!(read.save, plan.save);
     }
 
@@ -69,5 +138,78 @@ mod tests {
             assert_eq!((read.train.clip, read.train.patience, read.save.every_minutes), (None, None, None));
             assert_eq!(read.freeze.unfreeze, told.plan.freeze.unfreeze);
         }
+    }
+
+    #[test]
+    fn the_recipe_of_a_run_with_pictures_and_plugins_decides_what_the_plan_says() {
+        let mut told = Told::scenes();
+        told.plan.model.head = Head::Plugin("cosine".into());
+        told.plan.train.loss = Some("focal \"2\"".into());
+        told.plan.train.hooks = vec!["stop_at".into()];
+        let uses = [("head cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#), ("loss focal \"2\"", "{}"), ("hook stop_at", "null")];
+        let more = [("reader dicom", "{}"), ("augmentation rain", "{}")];
+        let plugin = |name: &str, uses: &[(&str, &str)]| PluginPlan {
+            name: name.into(),
+            version: "1.0.0".into(),
+            hash: "ab".repeat(32),
+            uses: uses.iter().map(|(what, settings)| ((*what).into(), (*settings).into())).collect(),
+        };
+        told.plan.plugins = vec![plugin("margins", &uses), plugin("medical", &more)];
+        let text = recipe(&told.plan, &told.data).unwrap();
+        let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
+        assert_eq!(read.task, Some(told.plan.task));
+        assert_eq!((read.model.head, read.model.image_size), (told.plan.model.head.clone(), Some(224)));
+        assert_eq!((read.data.image.as_deref(), read.data.label, read.data.max_tokens), (Some("path"), None, None));
+        assert_eq!((read.data.labels, read.data.reader.as_deref()), (told.plan.data.classes.clone(), Some("dicom")));
+        assert_eq!((read.train.loss, read.train.hooks), (told.plan.train.loss.clone(), told.plan.train.hooks.clone()));
+        assert_eq!(read.plugins.load, ["margins", "medical"]);
+        assert_eq!(read.plugins.settings.len(), 1);
+        assert_eq!(read.plugins.settings["cosine"], serde_json::from_str::<Json>(uses[0].1).unwrap());
+        assert_eq!(read.augment.plugin.as_deref(), Some("rain"));
+    }
+
+    #[test]
+    fn every_augmentation_that_a_preset_makes_comes_back() {
+        for preset in [Preset::None, Preset::Light, Preset::Strong] {
+            let mut told = Told::pets();
+            let wanted = Augment::preset(preset);
+            told.plan.augment = Some(serde_json::to_value(&wanted).unwrap());
+            let text = recipe(&told.plan, &told.data).unwrap();
+            let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}")).augment;
+            // As planning puts them together: the preset, then what is set beside it.
+            let mut found = Augment::preset(if read.preset == Some(choices::Preset::Strong) { Preset::Strong } else { Preset::None });
+            found.crop = read.crop.map(|area| Crop { area, ratio: [3.0 / 4.0, 4.0 / 3.0] });
+            found.horizontal_flip = read.horizontal_flip.unwrap();
+            found.vertical_flip = read.vertical_flip.unwrap();
+            found.erasing = read.erasing.unwrap();
+            let [brightness, contrast, saturation, hue] = [read.brightness, read.contrast, read.saturation, read.hue].map(Option::unwrap);
+            found.jitter = Jitter { brightness, contrast, saturation, hue };
+            (found.mixing.mixup_alpha, found.mixing.cutmix_alpha) = (read.mixup.unwrap(), read.cutmix.unwrap());
+            assert_eq!(found, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_parts_that_were_split_off_are_the_shortest_that_take_the_same_rows() {
+        let pools = [640_u64, 915, 732, 7, 3];
+        for (validation, test) in [(0.1, 0.0), (0.1, 0.15), (0.2, 0.05), (0.123, 0.3), (0.001, 0.0)] {
+            let taken = |f: f64, pool: u64| if f == 0.0 { 0 } else { ((f * pool as f64).round() as u64).max(1) };
+            let mut data = Told::tweets().data;
+            let class = |&pool: &u64| {
+                let (validation, test) = (taken(validation, pool), taken(test, pool));
+                ClassCount { class: String::new(), train: pool - validation - test, validation, test }
+            };
+            data.classes = pools.iter().map(class).collect();
+            let rows = |of: fn(&ClassCount) -> u64| data.classes.iter().map(of).sum::<u64>();
+            let split = |split, rows| SplitReport { split, rows, origin: "stratified, seed 0".into() };
+            data.splits = vec![split(Split::Validation, rows(|it| it.validation)), split(Split::Test, rows(|it| it.test))];
+            for (split, wanted) in [(Split::Validation, validation), (Split::Test, test)] {
+                let found = part(&data, split).unwrap_or(0.0);
+                assert!(pools.iter().all(|pool| taken(found, *pool) == taken(wanted, *pool)), "{found}, wanted {wanted}");
+                assert!(found.to_string().len() <= wanted.to_string().len(), "{found}, wanted {wanted}");
+            }
+        }
+        // Equal contents that stay together make a class larger than its share.
+        assert_eq!(shortest(&[(30, 100), (10, 100)]), 0.2);
     }
 }

@@ -1,14 +1,24 @@
 //! Decides what each number of an evaluation means. The definitions are scikit-learn's with
-//! `zero_division=0` and its default `labels=None`: a class that is neither true nor predicted anywhere does
-//! not count in macro averages. Intervals are `bootstrap`'s.
+//! `zero_division=0`. Where an example has one label, also its default `labels=None`: a class that is neither
+//! true nor predicted anywhere does not count in macro averages, one that is never true not in that of average
+//! precision. Where it may have several, all classes count. Intervals are `bootstrap`'s.
+
+mod classified; // probabilities of classes, one or several true
+mod numbers; // predictions of numbers
+mod ranking; // average precision, top k
+mod tally; // counts -> precision, recall, F1
 
 use crate::bootstrap;
-use finetuned_job::recipe::METRICS;
-use finetuned_job::scores::{Baseline, ClassScores, Scores, Split};
+use classified::Classified;
+use finetuned_job::data::Problem;
+use finetuned_job::scores::{Baseline, Scores, Split};
+use numbers::Numbers;
 use std::collections::BTreeMap;
 
 /// Room for rounding in a probability that should be at most 1.
 const PROBABILITY_MAX: f32 = 1.001;
+/// From here on a class that is one of several is said to be there.
+const THRESHOLD: f32 = 0.5;
 
 /// Why no score can be given: never a number instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -16,163 +26,157 @@ const PROBABILITY_MAX: f32 = 1.001;
 pub enum ScoresError {
     #[error("nothing to score: the {} split has no examples", .split.name())]
     Empty { split: Split },
-    #[error("{probabilities} probabilities do not make {examples} examples of {classes} classes")]
-    Shape { probabilities: usize, examples: usize, classes: usize },
+    #[error("{outputs} outputs and {truth} true values do not make examples of {width}")]
+    Shape { outputs: usize, truth: usize, width: usize },
     #[error("example {example} has the label {label}, but there are {classes} classes")]
     Label { example: usize, label: u32, classes: usize },
     #[error("example {example}: {value} is no probability; the model's outputs are unusable")]
     Probability { example: usize, value: f32 },
+    #[error("example {example}: the model says {value}; its outputs are unusable")]
+    Output { example: usize, value: f32 },
+    #[error("example {example}: {value} can't be true of it")]
+    Truth { example: usize, value: f32 },
     #[error("the loss is {0}; the model's outputs are unusable")]
     Loss(f64),
+    #[error("the baseline is learnt from other answers than it is scored on")]
+    Kinds,
     #[error("there is no metric {0}")]
     Metric(String),
 }
 
-/// How often each class is true, is predicted, and is both. All metrics but the loss follow from these.
-#[derive(Debug, Clone)]
-pub(crate) struct Tally {
-    pub support: Vec<u64>,
-    pub predicted: Vec<u64>,
-    pub hits: Vec<u64>,
+/// What is true of examples, in their order.
+#[derive(Debug, Clone, Copy)]
+pub enum Truth<'a> {
+    /// The class of each.
+    Classes(&'a [u32]),
+    /// Examples x classes, row by row: 1 where the class is true of the example, else 0.
+    Sets(&'a [f32]),
+    /// Examples x numbers, row by row.
+    Numbers(&'a [f32]),
 }
 
-impl Tally {
-    pub fn new(classes: usize) -> Tally {
-        Tally { support: vec![0; classes], predicted: vec![0; classes], hits: vec![0; classes] }
-    }
+/// What is true of one example.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Answer<'a> {
+    Class(u32),
+    /// A 0 or 1 for each class.
+    Set(&'a [f32]),
+    Numbers(&'a [f32]),
+}
 
-    pub fn clear(&mut self) {
-        for counts in [&mut self.support, &mut self.predicted, &mut self.hits] {
-            counts.fill(0);
+impl<'a> Truth<'a> {
+    /// `width`: outputs of the model to an example.
+    pub fn examples(&self, width: usize) -> usize {
+        match self {
+            Truth::Classes(labels) => labels.len(),
+            Truth::Sets(values) | Truth::Numbers(values) => values.len() / width.max(1),
         }
     }
 
-    pub fn add(&mut self, truth: usize, predicted: usize) {
-        self.support[truth] += 1;
-        self.predicted[predicted] += 1;
-        self.hits[truth] += u64::from(truth == predicted);
+    /// Each example's, as the model with `width` outputs should have it.
+    pub fn answers(self, width: usize) -> impl Iterator<Item = Answer<'a>> {
+        (0..self.examples(width)).map(move |example| {
+            let row = |values: &'a [f32]| &values[example * width..][..width];
+            match self {
+                Truth::Classes(labels) => Answer::Class(labels[example]),
+                Truth::Sets(values) => Answer::Set(row(values)),
+                Truth::Numbers(values) => Answer::Numbers(row(values)),
+            }
+        })
     }
 
-    fn of(classes: usize, pairs: &[(u32, u32)]) -> Tally {
-        let mut tally = Tally::new(classes);
-        pairs.iter().for_each(|&(truth, predicted)| tally.add(truth as usize, predicted as usize));
-        tally
-    }
-
-    fn precision(&self, class: usize) -> f64 {
-        ratio(self.hits[class], self.predicted[class])
-    }
-
-    fn recall(&self, class: usize) -> f64 {
-        ratio(self.hits[class], self.support[class])
-    }
-
-    fn f1(&self, class: usize) -> f64 {
-        ratio(2 * self.hits[class], self.support[class] + self.predicted[class])
-    }
-
-    fn average(&self, average: Average, of: impl Fn(usize) -> f64) -> f64 {
-        let (mut sum, mut weights) = (0.0, 0_u64);
-        for class in 0..self.support.len() {
-            let weight = match average {
-                Average::Macro => u64::from(0 < self.support[class] + self.predicted[class]),
-                Average::Weighted => self.support[class],
-            };
-            sum += weight as f64 * of(class);
-            weights += weight;
+    pub fn problem(&self) -> Problem {
+        match self {
+            Truth::Classes(_) => Problem::SingleLabel,
+            Truth::Sets(_) => Problem::MultiLabel,
+            Truth::Numbers(_) => Problem::Regression,
         }
-        if weights == 0 { 0.0 } else { sum / weights as f64 }
     }
 
-    /// A metric of [`METRICS`] other than `loss`.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        let value = match name {
-            // With one label an example, the micro averages are all the accuracy.
-            "accuracy" | "micro_f1" | "micro_precision" | "micro_recall" => ratio(self.hits.iter().sum(), self.support.iter().sum()),
-            "macro_f1" => self.average(Average::Macro, |it| self.f1(it)),
-            "macro_precision" => self.average(Average::Macro, |it| self.precision(it)),
-            "macro_recall" => self.average(Average::Macro, |it| self.recall(it)),
-            "weighted_f1" => self.average(Average::Weighted, |it| self.f1(it)),
-            "weighted_precision" => self.average(Average::Weighted, |it| self.precision(it)),
-            "weighted_recall" => self.average(Average::Weighted, |it| self.recall(it)),
-            _ => return None,
+    /// Refuses what would give a score that means nothing.
+    fn check(&self, split: Split, outputs: &[f32], width: usize) -> Result<(), ScoresError> {
+        let (truth, wanted) = match self {
+            Truth::Classes(labels) => (labels.len(), labels.len().checked_mul(width)),
+            Truth::Sets(values) | Truth::Numbers(values) => (values.len(), Some(values.len())),
         };
-        Some(value)
-    }
-
-    fn metrics(&self) -> BTreeMap<String, f64> {
-        METRICS.iter().filter_map(|&name| Some((name.to_owned(), self.metric(name)?))).collect()
-    }
-
-    fn per_class(&self, classes: &[String]) -> Vec<ClassScores> {
-        let scores = |(class, name): (usize, &String)| ClassScores {
-            class: name.clone(),
-            precision: self.precision(class),
-            recall: self.recall(class),
-            f1: self.f1(class),
-            support: self.support[class],
+        if truth == 0 || width == 0 {
+            return Err(ScoresError::Empty { split });
+        }
+        if wanted != Some(outputs.len()) || !outputs.len().is_multiple_of(width) {
+            return Err(ScoresError::Shape { outputs: outputs.len(), truth, width });
+        }
+        self.check_truth(width)?;
+        let usable = |value: f32| match self {
+            Truth::Numbers(_) => value.is_finite(),
+            _ => (0.0..=PROBABILITY_MAX).contains(&value),
         };
-        classes.iter().enumerate().map(scores).collect()
+        match outputs.iter().position(|it| !usable(*it)) {
+            None => Ok(()),
+            Some(at) if self.problem() == Problem::Regression => Err(ScoresError::Output { example: at / width, value: outputs[at] }),
+            Some(at) => Err(ScoresError::Probability { example: at / width, value: outputs[at] }),
+        }
+    }
+
+    fn check_truth(&self, width: usize) -> Result<(), ScoresError> {
+        let unusable = match self {
+            Truth::Classes(labels) => {
+                return match labels.iter().position(|it| width <= *it as usize) {
+                    Some(example) => Err(ScoresError::Label { example, label: labels[example], classes: width }),
+                    None => Ok(()),
+                };
+            }
+            Truth::Sets(values) => values.iter().position(|it| *it != 0.0 && *it != 1.0).map(|at| (at, values[at])),
+            Truth::Numbers(values) => values.iter().position(|it| !it.is_finite()).map(|at| (at, values[at])),
+        };
+        unusable.map_or(Ok(()), |(at, value)| Err(ScoresError::Truth { example: at / width, value }))
     }
 }
 
-#[derive(Clone, Copy)]
-enum Average {
-    Macro,
-    Weighted,
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// Scores from class probabilities (examples x classes, row by row), the true classes (one index an example)
-/// and the mean cross-entropy `loss`. Of equal probabilities the first class is predicted, as numpy's argmax
-/// does. `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input gives the
-/// same scores on every machine.
+/// Scores of `outputs`, examples x `names`, row by row: for one label its probabilities (softmax), of which the
+/// largest is said, and of equal ones the first, as numpy's argmax does; for several the probability of each
+/// (sigmoid), said from 0.5 on; for numbers the numbers. `loss` is the mean over the examples.
+///
+/// `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input gives the same
+/// scores on every machine. `top5_accuracy` exists only where there are more than five classes.
+///
+/// # Errors
+/// Shapes that do not fit, labels that are no class, outputs that are no numbers, metrics that nobody knows.
 pub fn scores(
     split: Split,
-    classes: &[String],
-    probabilities: &[f32],
-    labels: &[u32],
+    names: &[String],
+    outputs: &[f32],
+    truth: Truth,
     loss: f64,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
-    let n_classes = classes.len();
-    if labels.is_empty() || n_classes == 0 {
-        return Err(ScoresError::Empty { split });
-    }
-    if Some(probabilities.len()) != labels.len().checked_mul(n_classes) {
-        return Err(ScoresError::Shape { probabilities: probabilities.len(), examples: labels.len(), classes: n_classes });
-    }
+    truth.check(split, outputs, names.len())?;
     if !loss.is_finite() {
         return Err(ScoresError::Loss(loss));
     }
-    let mut confusion = vec![vec![0; n_classes]; n_classes];
-    let mut pairs = Vec::with_capacity(labels.len());
-    for (example, (row, &label)) in probabilities.chunks_exact(n_classes).zip(labels).enumerate() {
-        if n_classes <= label as usize {
-            return Err(ScoresError::Label { example, label, classes: n_classes });
-        }
-        if let Some(&value) = row.iter().find(|&it| !(0.0..=PROBABILITY_MAX).contains(it)) {
-            return Err(ScoresError::Probability { example, value });
-        }
-        let predicted = predicted(row);
-        confusion[label as usize][predicted as usize] += 1;
-        pairs.push((label, predicted));
-    }
-    let losses = losses(probabilities, labels, n_classes);
-    let tally = Tally::of(n_classes, &pairs);
-    Ok(Scores {
+    let mut scores = Scores {
         split,
-        examples: labels.len() as u64,
+        examples: truth.examples(names.len()) as u64,
         loss,
-        metrics: tally.metrics(),
-        intervals: bootstrap::intervals(&pairs, &losses, n_classes, intervals_for, seed)?,
-        per_class: tally.per_class(classes),
-        confusion,
-    })
+        metrics: BTreeMap::new(),
+        intervals: BTreeMap::new(),
+        per_class: Vec::new(),
+        confusion: Vec::new(),
+        per_number: Vec::new(),
+    };
+    if let Truth::Numbers(values) = truth {
+        let numbers = Numbers::new(names.len(), outputs, values);
+        scores.metrics = numbers.metrics();
+        scores.per_number = numbers.per_number(names);
+        scores.intervals = bootstrap::intervals(&numbers, intervals_for, seed)?;
+    } else {
+        let classified = Classified::new(names.len(), outputs, truth);
+        scores.per_class = classified.per_class(names);
+        scores.metrics = classified.metrics(&scores.per_class);
+        scores.confusion = classified.confusion();
+        scores.intervals = bootstrap::intervals(&classified.sampled(intervals_for), intervals_for, seed)?;
+    }
+    Ok(scores)
 }
 
 /// The index of the largest probability; of equal ones the first.
@@ -186,39 +190,66 @@ pub fn predicted(row: &[f32]) -> u32 {
     best as u32
 }
 
-/// Cross-entropy of each example. A probability that rounds to 0 in f32 counts as the smallest one there is.
-fn losses(probabilities: &[f32], labels: &[u32], n_classes: usize) -> Vec<f64> {
-    let loss = |(row, &label): (&[f32], &u32)| -f64::from(row[label as usize].max(f32::from_bits(1))).ln();
-    probabilities.chunks_exact(n_classes).zip(labels).map(loss).collect()
+/// Whether a class that is one of several is said to be there.
+pub(crate) fn is_said(probability: f32) -> bool {
+    THRESHOLD <= probability
 }
 
-/// What a model scores on `labels` that always says the most frequent class of the training split; of equally
-/// frequent ones the first. There is no `loss`: a model that is always sure has an infinite one.
-pub fn baseline(classes: &[String], train_counts: &[u64], labels: &[u32]) -> Result<Baseline, ScoresError> {
-    if classes.is_empty() || labels.is_empty() {
+/// What a model scores on `truth` that says the same of everything, learnt from the training split alone: the
+/// share of each class there as its probability, so that the most frequent class is said (of equally frequent
+/// ones the first), or those that half of the examples have; of numbers the mean. There is no `loss`.
+///
+/// # Errors
+/// As [`scores`]; `train` of another kind than `truth`.
+pub fn baseline(names: &[String], train: Truth, truth: Truth) -> Result<Baseline, ScoresError> {
+    if train.problem() != truth.problem() {
+        return Err(ScoresError::Kinds);
+    }
+    let row = means(train, names.len())?;
+    let said = match train {
+        Truth::Classes(_) => names[predicted(&row) as usize].clone(),
+        Truth::Sets(_) => {
+            let said: Vec<&str> = names.iter().zip(&row).filter(|it| is_said(*it.1)).map(|it| it.0.as_str()).collect();
+            if said.is_empty() { "no label".into() } else { said.join(", ") }
+        }
+        Truth::Numbers(_) if names.len() == 1 => short(row[0]),
+        Truth::Numbers(_) => names.iter().zip(&row).map(|(name, mean)| format!("{name} {}", short(*mean))).collect::<Vec<_>>().join(", "),
+    };
+    let outputs = row.repeat(truth.examples(names.len()));
+    let scores = scores(Split::Train, names, &outputs, truth, 0.0, &[], 0)?;
+    Ok(Baseline { answer: said, metrics: scores.metrics })
+}
+
+/// Of each output over the examples; of a class its share.
+fn means(truth: Truth, width: usize) -> Result<Vec<f32>, ScoresError> {
+    if width == 0 || truth.examples(width) == 0 {
         return Err(ScoresError::Empty { split: Split::Train });
     }
-    if train_counts.len() != classes.len() {
-        return Err(ScoresError::Shape { probabilities: train_counts.len(), examples: 1, classes: classes.len() });
-    }
-    let most = *train_counts.iter().max().expect("there is a class");
-    let majority = train_counts.iter().position(|&it| it == most).expect("the maximum is one of them");
-    let mut tally = Tally::new(classes.len());
-    for (example, &label) in labels.iter().enumerate() {
-        if classes.len() <= label as usize {
-            return Err(ScoresError::Label { example, label, classes: classes.len() });
+    truth.check_truth(width)?;
+    let mut sums = vec![0.0_f64; width];
+    for answer in truth.answers(width) {
+        match answer {
+            Answer::Class(class) => sums[class as usize] += 1.0,
+            Answer::Set(row) | Answer::Numbers(row) => sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value)),
         }
-        tally.add(label as usize, majority);
     }
-    Ok(Baseline { class: classes[majority].clone(), metrics: tally.metrics() })
+    let n = truth.examples(width) as f64;
+    Ok(sums.into_iter().map(|it| (it / n) as f32).collect())
 }
 
-/// Whether a greater value of the metric is a better one: all but `loss`.
+/// Four digits that count: `3.142`, `0.00052`, `12750`.
+pub(crate) fn short(value: f32) -> String {
+    let digits = (3 - value.abs().max(f32::MIN_POSITIVE).log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Whether a greater value of the metric is a better one: all but `loss`, `mae` and `rmse`.
 pub fn higher_is_better(metric: &str) -> bool {
-    metric != "loss"
+    !["loss", "mae", "rmse"].contains(&metric)
 }
 
-/// A metric by its name in [`METRICS`], `loss` included.
+/// A metric by its name, `loss` included.
 pub fn value(scores: &Scores, metric: &str) -> Option<f64> {
     if metric == "loss" { Some(scores.loss) } else { scores.metrics.get(metric).copied() }
 }

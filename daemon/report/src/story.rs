@@ -1,12 +1,19 @@
 //! What report and model card tell alike, and the few conclusions that are drawn from the numbers: whether
 //! the score is better than the baseline, what was confused most, where the time went.
 
+use crate::pictures::Pictures;
 use crate::predictions::Mistake;
-use finetuned_job::data::DataReport;
+use crate::scores::{Truth, higher_is_better};
+use crate::templates;
+use anyhow::Result;
+use finetuned_job::data::{DataReport, Problem};
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, Trained};
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{Plan, PluginPlan};
+use finetuned_job::recipe::{Head, Task};
 use finetuned_job::scores::Split;
+use minijinja::context;
+use minijinja::value::Serde;
 
 /// Everything that is known at the end of a run.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +27,11 @@ pub struct Story<'a> {
     /// As [`crate::worst_mistakes`] gives them. They stand in the report, never in the model card, which may
     /// be published.
     pub mistakes: &'a [Mistake],
+    /// Of the examples that the report is about.
+    pub truth: Truth<'a>,
+    /// What the model gives for them, as [`crate::scores`] takes it.
+    pub outputs: &'a [f32],
+    pub pictures: Pictures<'a>,
     /// Licence of the base model as its own card names it (`apache-2.0`), where it does.
     pub license: Option<&'a str>,
 }
@@ -62,6 +74,42 @@ impl<'a> Story<'a> {
         base.trim_end_matches('/').rsplit('/').next().unwrap_or(base).to_owned()
     }
 
+    /// What an example is called.
+    pub(crate) fn noun(&self) -> &'static str {
+        if self.plan.task == Task::TextClassification { "text" } else { "picture" }
+    }
+
+    /// What answers the same to everything.
+    pub(crate) fn baseline_name(&self) -> &'static str {
+        match self.plan.data.problem {
+            Problem::SingleLabel => "majority class",
+            Problem::MultiLabel => "commonest labels",
+            Problem::Regression => "mean",
+        }
+    }
+
+    /// The Python library that the model's files are for.
+    pub(crate) fn library(&self) -> &'static str {
+        let whose = self.plan.model.preprocess.as_ref().and_then(|it| it.get("library")).and_then(|it| it.as_str());
+        if whose == Some("timm") { "timm" } else { "transformers" }
+    }
+
+    /// The plugin's head by its name, with the plugin; nothing for the model's own.
+    pub(crate) fn plugin_head(&self) -> Option<(&'a str, Option<&'a PluginPlan>)> {
+        let Head::Plugin(name) = &self.plan.model.head else { return None };
+        let uses = |it: &&PluginPlan| it.uses.iter().any(|(what, _)| what.strip_prefix("head ") == Some(name));
+        Some((name, self.plan.plugins.iter().find(uses)))
+    }
+
+    /// Python that opens the model in `folder` and asks it something; nothing where its head is a plugin's.
+    pub(crate) fn usage(&self, folder: &str) -> Result<Option<String>> {
+        if self.plugin_head().is_some() {
+            return Ok(None);
+        }
+        let context = context! { plan => Serde(self.plan), library => self.library(), folder };
+        Ok(Some(templates::render("usage.py", context)?))
+    }
+
     pub(crate) fn steps(&self) -> impl Iterator<Item = &'a Step> {
         self.events.iter().filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
     }
@@ -89,11 +137,11 @@ impl<'a> Story<'a> {
 
     pub(crate) fn verdict(&self) -> Verdict {
         let metric = &self.done.metric;
-        match (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric)) {
-            (Some(interval), Some(&baseline)) if baseline < interval.low => Verdict::Better,
-            (Some(_), Some(_)) => Verdict::NotBetter,
-            _ => Verdict::Unknown,
-        }
+        let (Some(interval), Some(&baseline)) = (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric)) else {
+            return Verdict::Unknown;
+        };
+        let better = if higher_is_better(metric) { baseline < interval.low } else { interval.high < baseline };
+        if better { Verdict::Better } else { Verdict::NotBetter }
     }
 
     /// The commonest first; at most `keep`.

@@ -8,10 +8,13 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 
 const TEMPLATES: &[(&str, &str)] = &[
     ("report.html", include_str!("templates/report.html")),
+    ("report/pictures.html", include_str!("templates/pictures.html")),
+    ("report/plan.html", include_str!("templates/plan.html")),
     ("report/data.html", include_str!("templates/data.html")),
     ("report/scores.html", include_str!("templates/scores.html")),
     ("report/training.html", include_str!("templates/training.html")),
     ("card.md", include_str!("templates/card.md")),
+    ("usage.py", include_str!("templates/usage.py")),
     ("recipe.toml", include_str!("templates/recipe.toml")),
 ];
 
@@ -31,14 +34,16 @@ pub(crate) fn render(template: &str, context: Value) -> Result<String> {
     engine.add_filter("bytes", bytes);
     engine.add_filter("small", small);
     engine.add_filter("setting", setting);
+    engine.add_filter("number", |value: f64| crate::scores::short(value as f32));
     engine.add_filter("quoted", quoted);
     engine.add_filter("md", markdown);
     engine.add_filter("metric", |name: &str| finetuned_job::outcome::spoken(name));
     engine.get_template(template).and_then(|it| it.render(context)).with_context(|| format!("template {template}"))
 }
 
+/// Three decimals, or as many digits where those would say nothing: errors have a unit.
 fn score(value: f64) -> String {
-    format!("{value:.3}")
+    if value == 0.0 || (1e-3..1e3).contains(&value.abs()) { format!("{value:.3}") } else { crate::scores::short(value as f32) }
 }
 
 /// A part from 0 to 1 as `12.5 %`; a no-break space keeps them together.
@@ -120,6 +125,7 @@ mod tests {
     fn numbers_are_written_for_people() {
         assert_eq!([0.04, 59.7, 61.0, 7_265.0].map(duration), ["0.0\u{a0}s", "1\u{a0}min 0\u{a0}s", "1\u{a0}min 1\u{a0}s", "2\u{a0}h 1\u{a0}min"]);
         assert_eq!([512, 2_048, 5_000_000].map(bytes), ["512\u{a0}B", "2.0\u{a0}KiB", "4.8\u{a0}MiB"]);
+        assert_eq!([0.0, 0.88251, -0.4, 0.00012345, 5_127.25].map(score), ["0.000", "0.883", "-0.400", "0.0001235", "5127"]);
         assert_eq!([0.00005, 0.9, 0.0].map(small), ["5e-5", "0.9", "0"]);
     }
 

@@ -4,7 +4,6 @@
 
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Line, Step};
-use finetuned_job::recipe::METRICS;
 use finetuned_job::scores::Scores;
 use prost::Message;
 use std::fs::{self, File};
@@ -94,8 +93,8 @@ fn scalars(event: &Event) -> Vec<(u64, String, f64)> {
 }
 
 fn metrics(step: u64, scores: &Scores) -> Vec<(u64, String, f64)> {
-    let named = |&metric: &&str| Some((step, format!("{}/{metric}", scores.split.name()), crate::value(scores, metric)?));
-    METRICS.iter().filter_map(named).collect()
+    let all = scores.metrics.iter().map(|(metric, value)| (metric.as_str(), *value)).chain([("loss", scores.loss)]);
+    all.map(|(metric, value)| (step, format!("{}/{metric}", scores.split.name()), value)).collect()
 }
 
 /// A TFRecord: length, its checksum, the data, its checksum; all little-endian.

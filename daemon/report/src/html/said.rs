@@ -1,0 +1,70 @@
+//! What the model said of the held-out examples: the matrix, what was confused, mistakes, numbers over numbers.
+
+use crate::charts;
+use crate::pictures::data_uri;
+use crate::scores::Truth;
+use crate::story::Story;
+use anyhow::Result;
+use minijinja::{Value, context};
+
+/// A larger confusion matrix is unreadable; the commonest confusions stand beside it anyway.
+const MATRIX_CLASSES_MAX: usize = 60;
+/// Up to here a cell has room for its share below its count, and a column for its name.
+const WIDE_CELLS_CLASSES_MAX: usize = 12;
+const CONFUSIONS_SHOWN: usize = 15;
+/// Characters of a text among the mistakes; the rest stands in predictions.csv.
+const MISTAKE_CHARS_MAX: usize = 400;
+/// Of more numbers, the first ones have a picture.
+const SCATTERS_MAX: usize = 8;
+
+pub(super) fn matrix(story: &Story) -> Option<Value> {
+    let scores = &story.done.scores;
+    if scores.confusion.is_empty() || MATRIX_CLASSES_MAX < scores.confusion.len() {
+        return None;
+    }
+    let row = |(truth, counts): (usize, &Vec<u64>)| {
+        let total: u64 = counts.iter().sum();
+        let cell = |(predicted, &n): (usize, &u64)| {
+            let share = if total == 0 { 0.0 } else { n as f64 / total as f64 };
+            context! { n, share, right => truth == predicted }
+        };
+        context! { class => &scores.per_class[truth].class, total, cells => counts.iter().enumerate().map(cell).collect::<Vec<_>>() }
+    };
+    let rows: Vec<Value> = scores.confusion.iter().enumerate().map(row).collect();
+    Some(context! { rows, wide => scores.confusion.len() <= WIDE_CELLS_CLASSES_MAX })
+}
+
+pub(super) fn confusions(story: &Story) -> Vec<Value> {
+    let classes = &story.done.scores.per_class;
+    let shown = |it: crate::story::Confusion| {
+        let support = classes[it.truth].support.max(1);
+        context! { truth => &classes[it.truth].class, predicted => &classes[it.predicted].class, count => it.count, share => it.count as f64 / support as f64 }
+    };
+    story.confusions(CONFUSIONS_SHOWN).into_iter().map(shown).collect()
+}
+
+pub(super) fn mistakes(story: &Story) -> Vec<Value> {
+    let shown = |it: &crate::Mistake| {
+        let mut input: String = it.input.chars().take(MISTAKE_CHARS_MAX).collect();
+        if input.len() < it.input.len() {
+            input.push('…');
+        }
+        let file = (it.file != it.input).then_some(&it.file);
+        context! { input, truth => &it.truth, predicted => &it.predicted, degree => it.degree, file, line => it.line,
+        thumbnail => it.thumbnail.as_deref().map(data_uri) }
+    };
+    story.mistakes.iter().map(shown).collect()
+}
+
+/// For each number what was said over what is true; nothing for classes.
+pub(super) fn scatters(story: &Story) -> Result<Vec<Value>> {
+    let (Truth::Numbers(truth), names) = (story.truth, &story.plan.data.numbers) else { return Ok(Vec::new()) };
+    let column = |values: &[f32], number: usize| values.iter().skip(number).step_by(names.len().max(1)).map(|it| f64::from(*it)).collect::<Vec<_>>();
+    let mut figures = Vec::new();
+    for (number, name) in names.iter().enumerate().take(SCATTERS_MAX) {
+        let points: Vec<(f64, f64)> = column(truth, number).into_iter().zip(column(story.outputs, number)).collect();
+        let picture = charts::scatter("What the model says over what is true; on the line both are equal", &points)?;
+        figures.extend(picture.map(|svg| context! { name, svg => Value::from_safe_string(svg) }));
+    }
+    Ok(figures)
+}

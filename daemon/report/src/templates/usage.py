@@ -1,0 +1,27 @@
+{% if plan.task == "text-classification" %}
+from transformers import pipeline
+
+classify = pipeline("text-classification", model={{ folder|quoted }}, truncation=True, max_length={{ plan.data.max_tokens }})
+print(classify("A text of yours"))
+{% else %}
+{% set activation = {"single_label_classification": ".softmax(-1)", "multi_label_classification": ".sigmoid()", "regression": ""}[plan.data.problem] %}
+{% if library == "timm" %}
+import timm
+from PIL import Image
+
+model = timm.create_model({{ ("local-dir:" ~ folder)|quoted }}, pretrained=True).eval()
+prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+picture = Image.open("picture.jpg").convert("RGB")
+outputs = model(prepare(picture).unsqueeze(0)){{ activation }}[0].tolist()
+print(dict(zip(model.pretrained_cfg["label_names"], outputs)))
+{% else %}
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+prepare = AutoImageProcessor.from_pretrained({{ folder|quoted }})
+model = AutoModelForImageClassification.from_pretrained({{ folder|quoted }}).eval()
+picture = Image.open("picture.jpg").convert("RGB")
+outputs = model(**prepare(picture, return_tensors="pt")).logits{{ activation }}[0].tolist()
+print(dict(zip(model.config.id2label.values(), outputs)))
+{% endif %}
+{% endif %}
