@@ -209,7 +209,7 @@ pub(crate) enum PluginCommand {
         name: String,
         #[arg(long, value_name = "KIND")]
         kind: PluginKind,
-        /// The folder of the SDK that the crate depends on [default: the SDK of this release, by version]
+        /// The folder of the SDK that the crate depends on [default: the one that came with this finetuned]
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         sdk: Option<PathBuf>,
         /// The folder that the crate's folder is made in [default: the current one]
