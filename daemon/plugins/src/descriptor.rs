@@ -86,7 +86,11 @@ impl Descriptor {
         }
         let size = fields.number(offset_of!(abi::Descriptor, size))? as usize;
         if size < size_of::<abi::Descriptor>() || bytes.len() < size {
-            return damaged(format!("it says that it has {size} bytes, the section has {}, ABI {found} has {}", bytes.len(), size_of::<abi::Descriptor>()));
+            return damaged(format!(
+                "it says that it has {size} bytes, the section has {}, ABI {found} has {}",
+                bytes.len(),
+                size_of::<abi::Descriptor>()
+            ));
         }
         if fields.number(offset_of!(abi::Descriptor, flags))? & abi::FLAG_PANIC_ABORTS != 0 {
             return Err(Refusal::PanicAborts);

@@ -32,7 +32,8 @@ impl Workshop {
     fn make(&self, file: &str, flags: &[&str]) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bad_plugins/plugin.c");
         let out = self.folder().join(file);
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(&out).args(flags).arg(source).output().expect("cc starts");
+        let compiled =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(&out).args(flags).arg(source).output().expect("cc starts");
         assert!(compiled.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&compiled.stderr));
         out
     }
@@ -111,10 +112,16 @@ fn what_a_bad_plugin_does_ends_in_one_precise_sentence() {
         (&["-DEXPORT_NAME=\"other\""], "where the descriptor has the metric bad, it has another thing or none"),
         (&["-DMERGE_FUNCTION=0"], "metric bad: the function merge is missing"),
         (&["-DGLOBAL=void missing_symbol(void);", "-DUPDATE=missing_symbol();"], "can't be opened: undefined symbol: missing_symbol"),
-        (&["-DGLOBAL=__attribute__((constructor)) static void at_once(void) { abort(); }"], "the worker died by SIGABRT in the plugin bad, while it was opened"),
+        (
+            &["-DGLOBAL=__attribute__((constructor)) static void at_once(void) { abort(); }"],
+            "the worker died by SIGABRT in the plugin bad, while it was opened",
+        ),
         (&["-DCREATE=return say(error, 1, \"no such key: colour\");"], &format!("{metric} can't go on in create: no such key: colour")),
         (&["-DCREATE=*it = 0; return 0;"], &format!("{metric} gave no instance in create")),
-        (&["-DUPDATE=return say(error, 3, \"index out of bounds, src/lib.rs:12\");"], &format!("{metric} panicked in update: index out of bounds, src/lib.rs:12")),
+        (
+            &["-DUPDATE=return say(error, 3, \"index out of bounds, src/lib.rs:12\");"],
+            &format!("{metric} panicked in update: index out of bounds, src/lib.rs:12"),
+        ),
         (&["-DUPDATE=return 2;"], &format!("{metric} failed in update: it does not say why")),
         (&["-DUPDATE=return 99;"], &format!("{metric} gave an answer that the ABI does not know in update: 99")),
         (&["-DUPDATE=abort();"], &format!("the worker died by SIGABRT in {metric}, in update")),
@@ -129,7 +136,10 @@ fn what_a_bad_plugin_does_ends_in_one_precise_sentence() {
         (&["-DUPDATE=char *volatile leak = malloc(4096); memset(leak, 1, 4096);"], "memory grew by"),
         (&["-DUPDATE=puts(\"hello\"); fflush(stdout);"], "it prints on stdout, which belongs to the worker: \"hello\\nhello"),
         (&["-DENTRY=start_a_thread();"], "1 of its threads still run after every instance was ended"),
-        (&["-DKIND=1", "-DFORWARD=*logits = at_shallow_clone(in->features); return 0;"], &format!("{head} gave a tensor of shape [5, 8] instead of [5, 3] in forward")),
+        (
+            &["-DKIND=1", "-DFORWARD=*logits = at_shallow_clone(in->features); return 0;"],
+            &format!("{head} gave a tensor of shape [5, 8] instead of [5, 3] in forward"),
+        ),
         (&["-DKIND=1", "-DFORWARD=*logits = at_new_tensor(); return 0;"], &format!("{head} gave an undefined tensor in forward")),
         (&["-DKIND=1", "-DFORWARD=*logits = 0; return 0;"], &format!("{head} gave no tensor in forward")),
         (
@@ -141,9 +151,15 @@ fn what_a_bad_plugin_does_ends_in_one_precise_sentence() {
             &format!("{head} gave {{n}} of 15 numbers that are NaN or infinite in forward"),
         ),
         (&["-DKIND=1", "-DPARAMETERS=out->put(out->context, (bytes){ 0, 0 }, it->weight, 1);"], "a name that is not made of letters"),
-        (&["-DKIND=1", "-DPARAMETERS=out->put(out->context, (bytes){ (const uint8_t *)\"weight\", 6 }, it->weight, 1);"], "the parameter `weight`: the name of another one"),
+        (
+            &["-DKIND=1", "-DPARAMETERS=out->put(out->context, (bytes){ (const uint8_t *)\"weight\", 6 }, it->weight, 1);"],
+            "the parameter `weight`: the name of another one",
+        ),
         (&["-DKIND=1", "-DPARAMETERS=return 0;"], "it remembers something that it does not name as a parameter"),
-        (&["-DKIND=2", "-DFORWARD=*losses = at_shallow_clone(in->logits); return 0;"], "the loss bad of the plugin bad gave a tensor of shape [6, 3] instead of [6] in forward"),
+        (
+            &["-DKIND=2", "-DFORWARD=*losses = at_shallow_clone(in->logits); return 0;"],
+            "the loss bad of the plugin bad gave a tensor of shape [6, 3] instead of [6] in forward",
+        ),
     ];
     let workshop = Workshop::new();
     for (flags, says) in cases {
@@ -252,7 +268,10 @@ fn a_file_that_is_no_plugin_of_this_release_is_refused_with_its_reason() {
         (&["-DABI=0"], "it was made for plugin ABI 0, this finetuned has 1: build it again with the SDK of this release"),
         (&["-DABI=2"], "it was made for plugin ABI 2, this finetuned has 1: update finetuned, or build it with the SDK of this release"),
         (&["-DKIND=1", "-DTCH=\"0.25.0\""], "it was made with tch 0.25.0, this finetuned has 0.26.0: build it again with the SDK of this release"),
-        (&["-DKIND=1", "-DLIBTORCH=\"2.12.1\""], "it was made with libtorch 2.12.1, this finetuned has 2.13.0: build it again with the SDK of this release"),
+        (
+            &["-DKIND=1", "-DLIBTORCH=\"2.12.1\""],
+            "it was made with libtorch 2.12.1, this finetuned has 2.13.0: build it again with the SDK of this release",
+        ),
         (&["-DFLAGS=1"], "it was built with panic = \"abort\", so that a panic would end the worker: take that line out of its Cargo.toml"),
         (&["-DNAME=\"Bad Name\""], "its descriptor is damaged: its name is `Bad Name`, but must be of small letters, digits, - and _"),
     ] {
