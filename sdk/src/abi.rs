@@ -34,4 +34,9 @@
 
 pub mod v1;
 
-pub use v1::*;
+/// Version of the tch that this SDK is made for, and which the worker must be made with.
+pub const TCH_VERSION: &str = "0.26.0";
+/// Version of the libtorch that this tch is for.
+pub const LIBTORCH_VERSION: &str = "2.13.0";
+
+pub use v1::*; // the newest

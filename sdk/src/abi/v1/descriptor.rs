@@ -44,7 +44,7 @@ pub struct Item {
     /// `KIND_...`; 0 where there is no item.
     pub kind: u32,
     /// What recipes call it: lower-case letters, digits, `-` and `_`, 1 to [`NAME_BYTES_MAX`] of them, then zeros.
-    pub name: [u8; NAME_BYTES_MAX + 1],
+    pub name: [u8; 60],
 }
 
 /// All that can be known of a plugin without opening it. Texts are UTF-8, filled up with zeros, at least one.
@@ -64,21 +64,22 @@ pub struct Descriptor {
     /// `FLAG_...`, or-ed.
     pub flags: u32,
     /// What it was made with: "finetuned-sdk 0.1.0"; free text, for people.
-    pub made_with: [u8; NAME_BYTES_MAX + 1],
+    pub made_with: [u8; 60],
     /// Items in use, from the first.
     pub n_items: u32,
     /// Version of the tch crate whose functions are called ("0.26.0"); all zeros in the plain tier.
-    pub tch: [u8; VERSION_BYTES_MAX + 1],
+    pub tch: [u8; 32],
     /// Version of libtorch that this tch is for ("2.13.0"); all zeros in the plain tier.
-    pub libtorch: [u8; VERSION_BYTES_MAX + 1],
+    pub libtorch: [u8; 32],
     /// The plugin's name, as an item's; what `[plugins] load` in a recipe names.
-    pub name: [u8; NAME_BYTES_MAX + 1],
+    pub name: [u8; 60],
     /// 0
     pub reserved: u32,
     /// The plugin's own version.
-    pub version: [u8; VERSION_BYTES_MAX + 1],
+    pub version: [u8; 32],
     /// In the order of [`Table::exports`](super::Table::exports).
     pub items: [Item; ITEMS_MAX],
 }
 
-const _: () = assert!(size_of::<Descriptor>() == 16 + 5 * 4 + 60 + 2 * 32 + 60 + 4 + 32 + ITEMS_MAX * 64, "no byte of padding");
+const _: () = assert!(size_of::<Item>() == 4 + NAME_BYTES_MAX + 1, "a zero ends the longest name");
+const _: () = assert!(size_of::<Descriptor>() == 16 + 6 * 4 + 2 * (NAME_BYTES_MAX + 1) + 3 * (VERSION_BYTES_MAX + 1) + ITEMS_MAX * 64, "no byte of padding");

@@ -1,0 +1,158 @@
+//! For the tests in an author's crate: drives what was written as the host does, and checks what must hold of all.
+//! What is wrong comes back as an error, or panics with a sentence where it is a bug and no bad input.
+
+use crate::error::Result;
+use crate::reader::Receiver;
+use crate::settings::parse;
+use crate::{Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Progress, Random, Reader, Split, Wish};
+use std::fs;
+use std::path::Path;
+
+#[cfg(feature = "tensor")]
+mod tensor;
+
+#[cfg(feature = "doc-only")]
+pub use tensor::with_libtorch;
+#[cfg(feature = "tensor")]
+pub use tensor::{head, loss};
+
+/// Scores examples (probabilities, true class), and checks that it is the same however they are divided.
+///
+/// # Errors
+/// Those of the metric.
+///
+/// # Panics
+/// Parts that are merged, or taken in one after the other, have another score than the whole.
+pub fn metric<M: Metric>(settings: &str, classes: &[&str], examples: &[(Vec<f32>, u32)]) -> Result<f64> {
+    let seen = |examples: &[(Vec<f32>, u32)]| {
+        let mut metric = M::new(parse(settings)?, classes)?;
+        let probabilities: Vec<f32> = examples.iter().flat_map(|it| it.0.iter().copied()).collect();
+        let labels: Vec<u32> = examples.iter().map(|it| it.1).collect();
+        metric.update(&Predictions::new(&probabilities, &labels, classes.len())?)?;
+        Result::Ok(metric)
+    };
+    let whole = seen(examples)?.compute()?;
+    for cut in 0..=examples.len() {
+        let mut merged = seen(&examples[..cut])?;
+        merged.merge(&seen(&examples[cut..])?)?;
+        same(M::NAME, "merged", cut, merged.compute()?, whole);
+    }
+    let mut one_by_one = seen(&[])?;
+    for (row, label) in examples {
+        one_by_one.update(&Predictions::new(row, &[*label], classes.len())?)?;
+    }
+    same(M::NAME, "one by one", examples.len(), one_by_one.compute()?, whole);
+    Ok(whole)
+}
+
+/// Sums in another order differ by rounding, and by nothing else.
+#[track_caller]
+fn same(name: &str, how: &str, cut: usize, part: f64, whole: f64) {
+    let tolerance = 1e-9 * whole.abs().max(1.0);
+    assert!((part - whole).abs() <= tolerance, "{name}: {part} if {how} (at {cut}), {whole} in one");
+}
+
+/// What a reader found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    pub examples: Vec<FoundExample>,
+    /// File, line, reason.
+    pub bad: Vec<(String, u64, String)>,
+}
+
+/// An [`Example`] that stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundExample {
+    /// Text, or path of the image.
+    pub content: String,
+    pub label: String,
+    pub split: Split,
+    pub file: String,
+    pub line: u64,
+}
+
+struct Collector<'a> {
+    files: &'a [String],
+    findings: Findings,
+}
+
+impl Receiver for Collector<'_> {
+    fn example(&mut self, it: &Example) -> Result<()> {
+        let (Content::Text(content) | Content::Image(content)) = it.content;
+        let (content, label, file) = (content.into(), it.label.into(), self.files[it.file].clone());
+        self.findings.examples.push(FoundExample { content, label, split: it.split, file, line: it.line });
+        Ok(())
+    }
+
+    fn bad(&mut self, file: usize, line: u64, reason: &str) -> Result<()> {
+        self.findings.bad.push((self.files[file].clone(), line, reason.into()));
+        Ok(())
+    }
+}
+
+/// Reads a folder if the reader recognises it; `None` if it does not.
+///
+/// # Errors
+/// Those of the reader; a folder that cannot be listed.
+pub fn read<R: Reader>(settings: &str, folder: &Path) -> Result<Option<Findings>> {
+    let mut files = Vec::new();
+    list(folder, "", &mut files)?;
+    files.sort();
+    let drop = DropFolder::new(folder, files.iter().map(String::as_str).collect());
+    let mut reader = R::new(parse(settings)?)?;
+    if !reader.recognise(&drop)? {
+        return Ok(None);
+    }
+    let mut collector = Collector { files: &files, findings: Findings::default() };
+    reader.read(&drop, &mut Found::new(&mut collector))?;
+    Ok(Some(collector.findings))
+}
+
+fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() { list(&entry.path(), &format!("{name}/"), files)? } else { files.push(name) }
+    }
+    Ok(())
+}
+
+/// What a hook wishes at each point of a run, and checks that a run which was killed at any of them and went on has
+/// the same wishes.
+///
+/// # Errors
+/// Those of the hook.
+///
+/// # Panics
+/// A hook that forgets something when the run is killed.
+pub fn hook<H: Hook>(settings: &str, run: &[Progress]) -> Result<Vec<Wish>> {
+    let mut hook = H::new(parse(settings)?)?;
+    let wishes = run.iter().map(|it| hook.progress(it)).collect::<Result<Vec<_>>>()?;
+    let mut hook = H::new(parse(settings)?)?;
+    for (progress, &wish) in run.iter().zip(&wishes) {
+        let saved = serde_json::to_string(&hook.state())?;
+        hook = H::new(parse(settings)?)?;
+        hook.resume(serde_json::from_str(&saved)?);
+        assert_eq!(hook.progress(progress)?, wish, "{}: another wish at step {} if the run is killed before it", H::NAME, progress.step);
+    }
+    Ok(wishes)
+}
+
+/// Applies an augmentation to a picture with rows of `width`, and checks that the same seed does the same again.
+///
+/// # Errors
+/// Those of the augmentation.
+///
+/// # Panics
+/// An augmentation that depends on more than settings, pixels and seed.
+pub fn augmentation<A: Augmentation>(settings: &str, width: usize, rgb: &[[u8; 3]], seed: u64) -> Result<Vec<[u8; 3]>> {
+    let augmentation = A::new(parse(settings)?)?;
+    let apply = || {
+        let mut changed = rgb.to_vec();
+        augmentation.apply(&mut Pixels::new(width, &mut changed)?, &mut Random::new(seed))?;
+        Result::Ok(changed)
+    };
+    let changed = apply()?;
+    assert!(changed == apply()?, "{}: another picture from the same seed", A::NAME);
+    Ok(changed)
+}
