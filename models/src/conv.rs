@@ -116,6 +116,11 @@ impl BatchNorm {
 
     /// With the statistics of the batch, which the running ones then move towards.
     fn train(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        if xs.numel() as i64 == self.weight.size1()? {
+            // One pixel of one image has no variance: what a batch would have is unknown.
+            let (factor, offset) = self.affine()?;
+            return xs.f_mul(&factor.f_view([-1, 1, 1])?)?.f_add(&offset.f_view([-1, 1, 1])?);
+        }
         let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().f_add_scalar_(1))?;
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         xs.f_batch_norm(weight, bias, Some(&self.running_mean), Some(&self.running_var), true, self.rule.momentum, self.rule.eps, false)

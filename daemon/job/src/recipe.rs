@@ -152,6 +152,8 @@ pub struct Freeze {
     pub unfreeze: Vec<Unfreeze>,
     /// Each layer below the head learns this factor slower than the one above; 1: all alike.
     pub layer_decay: f64,
+    /// What frozen parts give for an example is kept, where that is possible.
+    pub cache: bool,
 }
 
 /// A set of tensors, as a recipe names it.
@@ -557,7 +559,7 @@ fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
     if !(0.0 < layer_decay && layer_decay <= 1.0) {
         return wrong("freeze.layer_decay", format!("is {layer_decay}, but must be above 0 and at most 1"));
     }
-    Ok(Freeze { train, unfreeze, layer_decay })
+    Ok(Freeze { train, unfreeze, layer_decay, cache: raw.cache.unwrap_or(true) })
 }
 
 fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {

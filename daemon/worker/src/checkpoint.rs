@@ -40,6 +40,8 @@ pub(crate) struct Position {
 pub(crate) struct Best {
     pub step: u64,
     pub score: f64,
+    /// Of the same evaluation.
+    pub loss: f64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     fn position(step: u64, best: u64) -> Position {
-        Position { step, best: Some(Best { step: best, score: 0.5 }), ..Position::default() }
+        Position { step, best: Some(Best { step: best, score: 0.5, loss: 1.0 }), ..Position::default() }
     }
 
     fn tensors(value: f64) -> Named {

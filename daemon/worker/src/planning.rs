@@ -190,7 +190,7 @@ fn patterns<'a>(first: &'a [Pattern], later: impl Iterator<Item = &'a Vec<Patter
 
 fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&Augment>) -> Result<FreezePlan> {
     let parts = facts.body.parts();
-    let Freeze { train, unfreeze, layer_decay } = &recipe.freeze;
+    let Freeze { train, unfreeze, layer_decay, cache } = &recipe.freeze;
     let names = parameters(facts.tensors.keys(), parts);
     let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
@@ -215,7 +215,7 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: 0 < stages && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
+        cached: *cache && 0 < stages && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
         trainable,
         frozen,
     })

@@ -227,11 +227,12 @@ impl<'a> Trainer<'a> {
         let score = finetuned_report::value(&scores, best).with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
             None => true,
-            Some(best_so_far) if finetuned_report::higher_is_better(best) => best_so_far.score < score,
-            Some(best_so_far) => score < best_so_far.score,
+            // At the same score the surer model is the better one: a small set's score stands still for long.
+            Some(so_far) if so_far.score == score => scores.loss < so_far.loss,
+            Some(so_far) => (so_far.score < score) == finetuned_report::higher_is_better(best),
         };
         if better {
-            self.position.best = Some(Best { step: self.position.step, score });
+            self.position.best = Some(Best { step: self.position.step, score, loss: scores.loss });
             self.position.evaluations_without_progress = 0;
             self.checkpoints.save_best(self.position.step, &self.learner.tensors())?;
         } else {

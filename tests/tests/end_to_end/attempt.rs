@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Run {
     home: tempfile::TempDir,
+    drop: PathBuf,
     recipe: String,
     attempt: u32,
     /// One by default: workers of many tests run at once, and the model is tiny.
@@ -75,11 +76,17 @@ impl Run {
     }
 
     pub fn with_base(base: &Path, recipe: &str, csv: &str) -> Run {
+        Run::with_drop(base, recipe, "data.csv", |path| fs::write(path, csv).expect("data"))
+    }
+
+    /// `write` makes the drop of this name.
+    pub fn with_drop(base: &Path, recipe: &str, name: &str, write: impl FnOnce(&Path)) -> Run {
         let home = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(home.path().join("run")).expect("run folder");
-        fs::write(home.path().join("data.csv"), csv).expect("data");
+        let drop = home.path().join(name);
+        write(&drop);
         let recipe = format!("model.base = {base:?}\n{recipe}");
-        Run { home, recipe, attempt: 0, threads: 1 }
+        Run { home, drop, recipe, attempt: 0, threads: 1 }
     }
 
     pub fn with_threads(self, threads: u32) -> Run {
@@ -101,7 +108,7 @@ impl Run {
             job: 1,
             attempt: self.attempt,
             action,
-            drop: Some(self.home.path().join("data.csv")),
+            drop: Some(self.drop.clone()),
             run: self.folder(),
             recipe: Some(RecipeText { file: self.home.path().join("recipe.toml"), text: self.recipe.clone() }),
             threads: self.threads,

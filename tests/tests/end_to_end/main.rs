@@ -5,7 +5,8 @@ mod base_models; // stories of models from a hub
 mod daemon; // stories of a daemon that nothing disturbs
 mod faults; // stories of kills, full disks and restless owners
 mod mistakes; // what a person gets wrong at the command line
-mod plugins; // stories of plugins, good and bad
+mod pictures; // stories of runs on pictures
 mod publishing; // stories of kills between the last steps of a run
+mod plugins; // stories of plugins, good and bad
 mod sandbox; // a home with a daemon, started as a user would
 mod training; // stories of one run: proof, freezing, exact resume, stops

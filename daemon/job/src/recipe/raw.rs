@@ -40,6 +40,7 @@ pub(super) struct RawFreeze {
     pub train: Option<Vec<String>>,
     pub unfreeze: Option<Vec<RawUnfreeze>>,
     pub layer_decay: Option<f64>,
+    pub cache: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
