@@ -1,4 +1,5 @@
-//! What `predict` is given: texts as they stand, files of texts, or lines of standard input.
+//! What `predict` is given: texts as they stand, files of texts, or lines of standard input; or pictures and folders
+//! of them.
 
 use crate::encoding::Decoded;
 use crate::gather;
@@ -6,10 +7,10 @@ use crate::inflate::Count;
 use crate::inventory::Kind;
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::table::{Cell, Format, Table};
-use crate::{columns, encoding, refusal};
+use crate::{columns, encoding, inventory, pictures, refusal};
 use finetuned_job::outcome::Failure;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PredictInput {
@@ -41,6 +42,49 @@ pub fn inputs(args: &[String], text_column: Option<&str>) -> Result<Vec<PredictI
         } else {
             found.push(PredictInput { text: arg.trim().into(), origin: format!("argument {}", idx + 1) });
         }
+    }
+    Ok(found)
+}
+
+/// A picture to predict for. Whether it can be decoded is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureInput {
+    path: PathBuf,
+    /// As the argument says it; for a folder with what lies below it: `new/a.jpg`.
+    pub origin: String,
+}
+
+impl PictureInput {
+    /// # Errors
+    /// The file is gone, can't be read or is too long for a picture.
+    pub fn bytes(&self) -> Result<Vec<u8>, Failure> {
+        pictures::whole(&self.path, &self.origin)?.map_err(|why| refusal::data(format!("{}: {why}", self.origin)))
+    }
+}
+
+/// Every argument is a picture, whatever it is called, or a folder with pictures anywhere below it, which come by
+/// name. Links in a folder are not followed.
+///
+/// # Errors
+/// An argument that does not exist, or a folder without pictures.
+pub fn picture_inputs(args: &[String]) -> Result<Vec<PictureInput>, Failure> {
+    let mut found = Vec::new();
+    for arg in args {
+        // A person names this file or folder: a link is as good as what it points to.
+        let path = Path::new(arg).canonicalize().map_err(|err| match err.kind() {
+            std::io::ErrorKind::NotFound => refusal::data(format!("{arg} does not exist")),
+            _ => refusal::reading(arg, &err),
+        })?;
+        if !path.is_dir() {
+            found.push(PictureInput { path, origin: arg.clone() });
+            continue;
+        }
+        let pictures = inventory::take(&path)?.pictures;
+        if pictures.is_empty() {
+            return Err(refusal::data(format!("{arg} is a folder without pictures")));
+        }
+        let folder = arg.trim_end_matches('/');
+        found.extend(pictures.into_iter().map(|it| PictureInput { path: it.path, origin: format!("{folder}/{}", it.name) }));
     }
     Ok(found)
 }

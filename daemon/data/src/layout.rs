@@ -45,6 +45,10 @@ pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result
     warnings.append(&mut found);
     warn_of_archives(&archives, warnings);
     if let Some(first) = pictures.first() {
+        if tables.is_empty() && texts.is_empty() {
+            return Err(refusal::data(format!("the drop holds pictures ({}) and no texts", first.name))
+                .with_cure("for pictures the recipe's task is image-classification"));
+        }
         warnings.push(format!("pictures ignored beside texts: {} (first: {})", pictures.len(), first.name));
     }
     tables = without_descriptions(tables, warnings);

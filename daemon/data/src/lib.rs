@@ -32,7 +32,7 @@ mod source; // one file, watched while it is read
 mod table; // one file of rows
 mod text_folder; // how to say no
 
-pub use inputs::{PredictInput, inputs};
+pub use inputs::{PictureInput, PredictInput, inputs, picture_inputs};
 pub use opened::{Opened, open};
 pub use pictures::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, ImageRequest, Pictures, Target};
 

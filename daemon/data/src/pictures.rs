@@ -14,6 +14,7 @@ mod tables; // tables of paths, tables of pictures
 mod targets; // cells -> what is learnt
 mod twins; // pictures that look alike
 
+pub(crate) use store::whole;
 pub use store::{At, Pictures};
 
 use crate::inventory::Inventory;

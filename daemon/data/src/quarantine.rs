@@ -18,6 +18,9 @@ const LINES_MAX: u64 = 100_000;
 /// Shown in `data.json`.
 const SHOWN_MAX: usize = 20;
 
+/// What a row or a picture gives, or why it can't be used; or why nothing can.
+pub(crate) type Usable<T> = Result<Result<T, Reason>, Failure>;
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reason {
     EmptyText,

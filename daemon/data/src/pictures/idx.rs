@@ -78,8 +78,10 @@ fn labels_of<'a>(pictures: &SingleFile, alone: bool, labels: &'a [Opened]) -> Re
     })
 }
 
+type Stream = BufReader<Box<dyn io::Read>>;
+
 /// Sizes, and the stream behind the header. `raw` counts the bytes read of the file.
-fn open(source: &Source, raw: &Count) -> Result<(Vec<u32>, BufReader<Box<dyn io::Read>>), Failure> {
+fn open(source: &Source, raw: &Count) -> Result<(Vec<u32>, Stream), Failure> {
     let name = &source.name;
     let failed = |err| refusal::reading(name, &err);
     let mut stream = BufReader::with_capacity(1 << 16, source.stream(raw)?);

@@ -3,7 +3,7 @@
 
 use super::ImageExample;
 use super::store::{At, Pictures};
-use crate::quarantine::{Reason, Ward};
+use crate::quarantine::{Reason, Usable, Ward};
 use crate::sample::{Key, key_of};
 use crate::{Progress, TOLD_BYTES};
 use finetuned_images::{Colour, Facts, Format, Pixels};
@@ -37,7 +37,7 @@ pub(super) struct Seen {
     pub(super) blank: bool,
 }
 
-type Verdict = Result<Result<(Key, Seen), Reason>, Failure>;
+type Verdict = Usable<(Key, Seen)>;
 
 /// In the order of `examples`, whatever order they were finished in. Bytes and rows of `files` are filled in.
 pub(super) fn decode(

@@ -84,7 +84,7 @@ pub(super) fn report(
 
 fn warn_about(twins: &Twins, blank: u64, warnings: &mut Vec<String>) {
     if 0 < twins.across_splits {
-        warnings.push(format!("pairs of pictures in two splits that look alike: {}; scores may be too good", twins.across_splits));
+        warnings.push(format!("pairs of pictures in two splits that look alike: {}; if they are copies, scores are too good", twins.across_splits));
     }
     if 0 < twins.conflicting_labels {
         warnings.push(format!("pairs of pictures that look alike under different labels: {}", twins.conflicting_labels));

@@ -1,7 +1,7 @@
 //! Where the bytes of pictures lie: in files of the drop, or one behind the other in a file of ours, into which
 //! what a table or an IDX file holds is written once.
 
-use crate::quarantine::Reason;
+use crate::quarantine::{Reason, Usable};
 use crate::sample::key_of;
 use crate::source::Source;
 use crate::{ImageExample, refusal};
@@ -50,7 +50,7 @@ impl Pictures {
     }
 
     /// Whatever lies there now.
-    pub(super) fn read(&self, at: &At) -> Result<Result<Vec<u8>, Reason>, Failure> {
+    pub(super) fn read(&self, at: &At) -> Usable<Vec<u8>> {
         match (at, &self.spill) {
             (At::File(path), _) => whole(&self.root.join(path), &path.to_string_lossy()),
             (At::Part { offset, bytes }, Some(spill)) => {
@@ -72,7 +72,7 @@ impl Pictures {
 }
 
 /// A whole file, as it lies on disk.
-pub(crate) fn whole(path: &Path, name: &str) -> Result<Result<Vec<u8>, Reason>, Failure> {
+pub(crate) fn whole(path: &Path, name: &str) -> Usable<Vec<u8>> {
     let source = Source::open(path, name)?;
     if PICTURE_BYTES_MAX < source.bytes() {
         return Ok(Err(Reason::PictureTooLong(source.bytes())));
@@ -103,7 +103,7 @@ impl Writer {
         At::File(path.strip_prefix(&self.root).unwrap_or(path).into())
     }
 
-    pub(super) fn add(&mut self, picture: &[u8]) -> Result<Result<At, Reason>, Failure> {
+    pub(super) fn add(&mut self, picture: &[u8]) -> Usable<At> {
         let bytes = picture.len() as u64;
         if PICTURE_BYTES_MAX < bytes {
             return Ok(Err(Reason::PictureTooLong(bytes)));

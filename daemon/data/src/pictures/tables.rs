@@ -4,11 +4,11 @@ use super::columns::{self, Wanted};
 use super::files::Files;
 use super::gather::Gather;
 use super::targets::{Kind, Reader};
-use super::{At, ImageChoice, ImageForm, Read};
+use super::{At, ImageChoice, ImageForm, Read, Target};
 use crate::inflate::Count;
 use crate::inventory::{Inventory, TableFile};
 use crate::layout;
-use crate::quarantine::Reason;
+use crate::quarantine::{Reason, Usable};
 use crate::refusal;
 use crate::table::{Cell, Table};
 use crate::{Progress, TOLD_BYTES};
@@ -159,14 +159,7 @@ impl Reading<'_, '_> {
     }
 
     /// `cells`: picture, split where there is such a column, targets.
-    #[expect(clippy::type_complexity, reason = "what a row gives, or why it gives nothing")]
-    fn row(
-        &mut self,
-        name: &str,
-        cells: Vec<Cell>,
-        has_split: bool,
-        reader: &Reader<'_>,
-    ) -> Result<Result<(At, super::Target, Option<Split>), Reason>, Failure> {
+    fn row(&mut self, name: &str, cells: Vec<Cell>, has_split: bool, reader: &Reader<'_>) -> Usable<(At, Target, Option<Split>)> {
         let mut cells = cells.into_iter();
         let mut next = || cells.next().unwrap_or(Cell::Missing);
         let (picture, split) = (next(), has_split.then(&mut next));
@@ -186,8 +179,7 @@ impl Reading<'_, '_> {
     }
 
     /// With the split whose folder it lies in.
-    #[expect(clippy::type_complexity, reason = "where a picture lies, or why there is none")]
-    fn picture(&mut self, table: &str, cell: Cell) -> Result<Result<(At, Option<Split>), Reason>, Failure> {
+    fn picture(&mut self, table: &str, cell: Cell) -> Usable<(At, Option<Split>)> {
         let path = match cell {
             Cell::Picture(it) => match (it.bytes, it.path) {
                 (Some(bytes), _) => return self.embedded(&bytes),
@@ -211,8 +203,7 @@ impl Reading<'_, '_> {
         }))
     }
 
-    #[expect(clippy::type_complexity, reason = "where a picture lies, or why there is none")]
-    fn embedded(&mut self, picture: &[u8]) -> Result<Result<(At, Option<Split>), Reason>, Failure> {
+    fn embedded(&mut self, picture: &[u8]) -> Usable<(At, Option<Split>)> {
         Ok(self.gather.store.add(picture)?.map(|it| (it, None)))
     }
 }

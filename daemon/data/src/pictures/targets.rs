@@ -5,11 +5,10 @@ use super::Target;
 use crate::classes::Classes;
 use crate::gather::label_of;
 use crate::layout;
-use crate::quarantine::Reason;
+use crate::quarantine::{Reason, Usable};
 use crate::reading::named_label;
 use crate::table::{Cell, Sample};
 use finetuned_job::data::Problem;
-use finetuned_job::outcome::Failure;
 
 /// How target columns are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +154,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// `cells`: one for each target column.
-    pub(super) fn read(&self, mut cells: Vec<Cell>, classes: &mut Classes) -> Result<Result<Target, Reason>, Failure> {
+    pub(super) fn read(&self, mut cells: Vec<Cell>, classes: &mut Classes) -> Usable<Target> {
         let labels = match self.kind {
             Kind::Label => match label_of(named_label(cells.pop().unwrap_or(Cell::Missing), self.names)) {
                 Ok(label) => return Ok(Ok(Target::Class(classes.number(label, self.file)?))),

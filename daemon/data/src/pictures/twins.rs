@@ -42,6 +42,9 @@ struct Alike {
     has_twin: bool,
 }
 
+/// All pictures of one hash.
+type Group = Vec<((Split, Answer), Alike)>;
+
 /// Stands for what is to be learnt.
 type Answer = Vec<u64>;
 
@@ -62,8 +65,7 @@ pub(super) fn find(examples: &PerSplit<Vec<Judged>>, shown_max: usize) -> Twins 
             }
         }
     }
-    let (hashes, mut groups): (Vec<u64>, Vec<Vec<((Split, Answer), Alike)>>) =
-        groups.into_iter().map(|(hash, it)| (hash, it.into_iter().collect())).unzip();
+    let (hashes, mut groups): (Vec<u64>, Vec<Group>) = groups.into_iter().map(|(hash, it)| (hash, it.into_iter().collect())).unzip();
     let mut twins = Twins::default();
     for group in &mut groups {
         within(group, &mut twins);
@@ -120,7 +122,8 @@ fn between(a: &mut ((Split, Answer), Alike), b: &mut ((Split, Answer), Alike), d
     twins.across_splits += if a.0.0 == b.0.0 { 0 } else { pairs };
     twins.conflicting_labels += if same_label { 0 } else { pairs };
     (a.1.has_twin, b.1.has_twin) = (true, true);
-    twins.shown.push(Pair { a: a.1.shown[0], b: b.1.shown[0], distance, same_label });
+    let (one, other) = (a.1.shown[0], b.1.shown[0]);
+    twins.shown.push(Pair { a: one.min(other), b: one.max(other), distance, same_label });
 }
 
 impl Twins {

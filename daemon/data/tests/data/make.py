@@ -1,11 +1,12 @@
-"""Makes the Parquet files beside it: python3 make.py (pandas, pyarrow, datasets).
+"""Makes the Parquet files beside it: python3 make.py (pandas, pyarrow, datasets, pillow).
 
 Written by the libraries that users write them with, because each has its own ways: dictionaries, large
 strings, several row groups, class names as metadata.
 """
+import io
 from pathlib import Path
-import pandas, pyarrow, pyarrow.parquet
-from datasets import ClassLabel, Dataset, Features, Value
+import pandas, PIL.Image, pyarrow, pyarrow.parquet
+from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
 
 here = Path(__file__).parent
 texts = [f"text {i}" for i in range(12)]
@@ -15,3 +16,22 @@ frame = pandas.DataFrame({"review": texts, "category": pandas.Categorical(["a", 
 frame.to_parquet(here / "pandas.parquet")
 table = pyarrow.table({"text": texts, "label": pyarrow.array([True, False] * 6)})
 pyarrow.parquet.write_table(table, here / "zstd.parquet", compression="zstd", row_group_size=5, data_page_version="2.0")
+
+# Pictures: as Hugging Face's Image (a structure of bytes and path), as plain binary, and with lists of labels.
+def png(i):
+    # Eight by eight, each another.
+    image = PIL.Image.frombytes("L", (8, 8), bytes((i * 40 + x * x * (i + 1)) % 256 for x in range(64)))
+    out = io.BytesIO()
+    image.save(out, "png")
+    return out.getvalue()
+
+
+pngs = [png(i) for i in range(12)]
+features = Features({"image": Image(), "label": ClassLabel(names=["cat", "dog"])})
+Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "label": [i % 2 for i in range(12)]}, features=features).to_parquet(
+    here / "images.parquet"
+)
+pandas.DataFrame({"picture": pngs, "age": [i * 1.5 for i in range(12)]}).to_parquet(here / "binary.parquet")
+features = Features({"image": Image(), "labels": Sequence(ClassLabel(names=["sea", "sky", "town"]))})
+tags = [[i % 3] if i % 2 else [0, 2] for i in range(11)] + [[]]
+Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "labels": tags}, features=features).to_parquet(here / "tags.parquet")
