@@ -180,9 +180,41 @@ mod tests {
 
     #[test]
     fn the_metadata_says_what_the_model_does_and_which_library_opens_it() {
-        expect_test::expect![[r#""#]].assert_eq(&family(&Told::pets()));
-        expect_test::expect![[r#""#]].assert_eq(&family(&Told::scenes()));
-        expect_test::expect![[r#""#]].assert_eq(&family(&Told::ages()));
+        expect_test::expect![[r#"
+            library_name: timm
+            pipeline_tag: image-classification
+            - timm
+            - image-classification
+                  type: image-classification
+                  name: Image classification
+                - type: "f1"
+                - type: "accuracy"
+                - type: "f1"
+        "#]]
+        .assert_eq(&family(&Told::pets()));
+        expect_test::expect![[r#"
+            library_name: timm
+            pipeline_tag: image-classification
+            - timm
+            - image-classification
+            - image-multi-label-classification
+                  type: image-classification
+                  name: Image multi-label classification
+                - type: "average_precision"
+                - type: "f1"
+        "#]]
+        .assert_eq(&family(&Told::scenes()));
+        expect_test::expect![[r#"
+            library_name: timm
+            - timm
+            - image-regression
+                  type: image-regression
+                  name: Image regression
+                - type: "r_squared"
+                - type: "mae"
+                - type: "rmse"
+        "#]]
+        .assert_eq(&family(&Told::ages()));
     }
 
     #[test]
@@ -193,7 +225,18 @@ mod tests {
         told.plan.model.preprocess.as_mut().unwrap()["library"] = "transformers".into();
         let card = model_card(&told.story()).unwrap();
         let snippet = card.split("```").nth(1).unwrap();
-        expect_test::expect![[r#""#]].assert_eq(snippet);
+        expect_test::expect![[r#"
+            python
+            from PIL import Image
+            from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+            prepare = AutoImageProcessor.from_pretrained("path/to/this/folder")
+            model = AutoModelForImageClassification.from_pretrained("path/to/this/folder").eval()
+            picture = Image.open("picture.jpg").convert("RGB")
+            outputs = model(**prepare(picture, return_tensors="pt")).logits.sigmoid()[0].tolist()
+            print(dict(zip(model.config.id2label.values(), outputs)))
+        "#]]
+        .assert_eq(snippet);
         let card = model_card(&Told::ages().story()).unwrap();
         assert!(
             !card.contains("sigmoid") && !card.contains("softmax") && card.contains("reads 2 numbers from a picture (age, height\\_cm)"),

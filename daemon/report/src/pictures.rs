@@ -69,7 +69,7 @@ mod tests {
     fn a_sheet_that_is_gone_is_named() {
         let run = tempfile::tempdir().unwrap();
         let error = read_sheets(run.path(), &Told::pets().data).unwrap_err();
-        assert!(format!("{error:#}").contains("contact/000.png"), "{error:#}");
+        assert!(format!("{error:#}").contains("contact/near.png"), "{error:#}");
     }
 
     #[test]

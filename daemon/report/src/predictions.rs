@@ -249,7 +249,7 @@ mod tests {
     fn the_surest_mistakes_come_first() {
         let (sure, unsure, tie, right) = ([0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]);
         let rows = [row("unsure", 1, &unsure, 1), row("right", 1, &right, 2), row("sure", 1, &sure, 3), row("tie", 1, &tie, 4)];
-        let texts = |keep| worst_mistakes(&classes(), rows.clone(), keep).into_iter().map(|it| it.input).collect::<Vec<_>>();
+        let texts = |keep| worst_mistakes(&classes(), rows, keep).into_iter().map(|it| it.input).collect::<Vec<_>>();
         assert_eq!(texts(9), ["sure", "unsure", "tie"]);
         assert_eq!(texts(2), ["sure", "unsure"]);
         assert_eq!(texts(0), Vec::<String>::new());

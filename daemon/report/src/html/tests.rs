@@ -105,7 +105,7 @@ fn several_labels_have_average_precisions_and_no_matrix() {
 fn numbers_have_a_table_and_a_picture_each() {
     let told = Told::ages();
     let text = report("ages", &told.story());
-    for part in ["By number", "Said over true", "height_cm", "Over the training pictures.", "Off by", "ages.csv:", "2 numbers"] {
+    for part in ["By number", "Said over true", "height_cm", "Over the training pictures.", "off by", "in ages.csv:", "2 numbers"] {
         assert!(text.contains(part), "{part}");
     }
     assert!(!text.contains("Confusion matrix") && !text.contains("By class") && !text.contains("<h3>Classes</h3>"));
