@@ -131,6 +131,27 @@ pub(crate) fn take(root: &Path) -> Result<Inventory, Failure> {
     Ok(found)
 }
 
+/// Every regular file below `root` that is not hidden, by its path with `/`, sorted by bytes.
+pub(crate) fn files(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    let mut folders = vec![(root.to_path_buf(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        let failed = |err| refusal::reading(if prefix.is_empty() { "the drop" } else { &prefix }, &err);
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().filter(|it| !it.starts_with('.')).map(|it| format!("{prefix}{it}")) else { continue };
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_file() {
+                found.push(name);
+            } else if kind.is_dir() && depth < DEPTH_MAX {
+                folders.push((entry.path(), format!("{name}/"), depth + 1));
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 struct Walk<'a> {
     entries: usize,
     /// Beyond those named in a warning.

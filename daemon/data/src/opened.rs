@@ -98,6 +98,20 @@ impl Opened {
         pictures::load(&self.source, &root, found, request, progress)
     }
 
+    /// The folder of the data and the files in it, below it with `/` and sorted by bytes: what a reader of a plugin is
+    /// shown. Links, hidden files and names that are no UTF-8 are left out.
+    ///
+    /// # Errors
+    /// Kind `Disk`: the drop can't be listed. Kind `Data`: the folder's own path is no UTF-8.
+    pub fn files(&self) -> Result<(String, Vec<String>), Failure> {
+        let (root, only) = match &self.place {
+            Place::Folder(root) => (root.as_path(), None),
+            Place::File(file) => (file.path.parent().unwrap_or(Path::new("")), Some(file.name.clone())),
+        };
+        let spoken = root.to_str().ok_or_else(|| refusal::data(format!("{} is no UTF-8", root.display())))?;
+        Ok((spoken.into(), only.map_or_else(|| inventory::files(root), |it| Ok(vec![it]))?))
+    }
+
     /// The folder of the data, and what lies in it.
     fn inventory(&self) -> Result<(PathBuf, Inventory), Failure> {
         match &self.place {

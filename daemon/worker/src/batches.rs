@@ -27,7 +27,7 @@ pub(crate) fn by_length(lengths: &[u32], batch: usize) -> Vec<Vec<u32>> {
 }
 
 /// One step of splitmix64 (Steele, Lea and Flood 2014) over two numbers.
-fn mix(a: u64, b: u64) -> u64 {
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
     let mut z = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -3,6 +3,7 @@
 
 use crate::batches;
 use crate::examples::ExampleSet;
+use crate::extensions::Extensions;
 use crate::feed::{Examples, Feed};
 use crate::network::Network;
 use crate::objective::judged;
@@ -49,20 +50,26 @@ pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl
 
 impl Outputs {
     /// Scores of these outputs, with intervals for the metrics that are shown and the one that chooses the best step.
-    pub(crate) fn scores(&self, split: Split, set: &ExampleSet, plan: &Plan) -> Result<Scores> {
-        let mut shown: Vec<&str> = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str).collect();
+    pub(crate) fn scores(&self, split: Split, set: &ExampleSet, plan: &Plan, extensions: &Extensions) -> Result<Scores> {
+        // A plugin's metric has none: it would have to be asked a thousand times.
+        let (known, _, _) = finetuned_job::recipe::metrics(plan.data.problem);
+        let shown = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str);
+        let mut shown: Vec<&str> = shown.filter(|it| known.contains(it)).collect();
         shown.sort_unstable();
         shown.dedup();
-        self.scored(split, set, plan, &shown)
+        self.scored(split, set, plan, &shown, extensions)
     }
 
     /// The same without intervals, which cost more than they say while training goes on.
-    pub(crate) fn scores_only(&self, split: Split, set: &ExampleSet, plan: &Plan) -> Result<Scores> {
-        self.scored(split, set, plan, &[])
+    pub(crate) fn scores_only(&self, split: Split, set: &ExampleSet, plan: &Plan, extensions: &Extensions) -> Result<Scores> {
+        self.scored(split, set, plan, &[], extensions)
     }
 
-    fn scored(&self, split: Split, set: &ExampleSet, plan: &Plan, intervals_for: &[&str]) -> Result<Scores> {
+    fn scored(&self, split: Split, set: &ExampleSet, plan: &Plan, intervals_for: &[&str], extensions: &Extensions) -> Result<Scores> {
         let names = plan.data.outputs();
-        Ok(finetuned_report::scores(split, names, &self.values, set.targets.truth(), self.loss, intervals_for, plan.train.seed)?)
+        let truth = set.targets.truth();
+        let mut scores = finetuned_report::scores(split, names, &self.values, truth, self.loss, intervals_for, plan.train.seed)?;
+        extensions.judge(&mut scores, plan, &self.values, truth)?;
+        Ok(scores)
     }
 }

@@ -3,10 +3,12 @@
 
 use crate::checkpoint::Named;
 use crate::examples::Targets;
+use crate::extensions::Extensions;
 use crate::feed::Batch;
 use crate::network::{Built, Network};
 use crate::objective::{Objective, Scale};
 use crate::planning;
+use crate::plugins::PassNumbers;
 use anyhow::{Context, Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe;
@@ -31,30 +33,30 @@ pub(crate) struct Learner {
 
 impl Learner {
     /// `scale`: of the numbers that are learnt.
-    pub(crate) fn new(model: Built, device: Device, plan: &Plan, scale: Option<Scale>) -> Result<Learner> {
-        let tensors: BTreeMap<String, Tensor> = model.tensors.into_iter().collect();
-        let parts = model.body.parts();
-        let names = planning::parameters(tensors.keys(), parts);
-        let mut may_change = planning::trainable(&plan.freeze, u32::MAX, parts, &names)?;
+    pub(crate) fn new(model: Built, device: Device, plan: &Plan, scale: Option<Scale>, extensions: &Extensions) -> Result<Learner> {
+        let Built { body, head, tensors, parts, .. } = model;
+        let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
+        let names = planning::parameters(tensors.keys(), &parts);
+        let mut may_change = planning::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
         // The running statistics of a stage move while anything in it trains.
         let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
         let moving = stages.zip(&parts.buffers).filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
         let moving: Vec<String> = moving.flat_map(|(_, buffers)| buffers).cloned().collect();
         may_change.extend(moving);
         Ok(Learner {
-            network: Network { body: model.body, problem: plan.data.problem, outputs: plan.data.outputs().len(), device, scale },
+            network: Network { body, head, parts, problem: plan.data.problem, outputs: plan.data.outputs().len(), device, scale },
             tensors,
             trainable: BTreeSet::new(),
             may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
-            objective: Objective::new(plan, device),
+            objective: Objective::new(plan, extensions.loss(plan, device)?, device),
             seed: plan.train.seed,
         })
     }
 
     /// Makes train what the plan says for this epoch (counted from 1); true where that is a change.
     pub(crate) fn unfreeze(&mut self, plan: &Plan, epoch: u32) -> Result<bool> {
-        let parts = self.network.body.parts();
+        let parts = &self.network.parts;
         let selected = planning::trainable(&plan.freeze, epoch, parts, &planning::parameters(self.tensors.keys(), parts))?;
         if selected == self.trainable {
             return Ok(false);
@@ -66,7 +68,7 @@ impl Learner {
                 self.optimizer.add(name, tensor, planned.lr_scale, planned.weight_decay);
             }
         }
-        self.network.body.set_trainable(&selected);
+        self.network.set_trainable(&selected, &self.tensors);
         self.trainable = selected;
         Ok(true)
     }
@@ -89,8 +91,13 @@ impl Learner {
 
     /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the loss.
     pub(crate) fn backward(&self, targets: &Targets, batch: &Batch, weight: f64, step: u64, micro: u64) -> Result<f64> {
-        let outputs = self.network.outputs(&batch.input, &Pass::training(self.seed, step, micro))?;
-        let loss = self.objective.loss(&outputs, targets, batch, self.network.scale.as_ref())?.f_div_scalar(weight)?;
+        let labels = match (&self.network.head, targets) {
+            (Some(_), Targets::Classes(_)) => Some(targets.tensor(&batch.indices, self.network.device)?),
+            _ => None,
+        };
+        let said = self.network.forward(&batch.input, labels.as_ref(), &Pass::training(self.seed, step, micro))?;
+        let pass = PassNumbers { train: true, seed: self.seed, step, micro };
+        let loss = self.objective.loss(&said, targets, batch, self.network.scale.as_ref(), pass)?.f_div_scalar(weight)?;
         loss.f_backward()?;
         Ok(loss.f_double_value(&[])?)
     }
@@ -98,7 +105,7 @@ impl Learner {
     /// Makes a model that learnt numbers in units of its own speak plainly.
     pub(crate) fn speak_plainly(&mut self) -> Result<()> {
         let Some(scale) = self.network.scale.take() else { return Ok(()) };
-        let head = &self.network.body.parts().head;
+        let head = &self.network.parts.head;
         let last = |end: &str| head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it));
         let (Some(weight), Some(bias)) = (last("weight"), last("bias")) else { bail!("the head ends with no linear map") };
         scale.fold(weight, bias)
@@ -106,7 +113,7 @@ impl Learner {
 
     /// As [`Learner::backward`], to see what it costs: afterwards everything is as it was.
     pub(crate) fn try_backward(&mut self, targets: &Targets, batch: &Batch, weight: f64) -> Result<()> {
-        let statistics: Vec<&Tensor> = self.network.body.parts().buffers.iter().flatten().filter_map(|it| self.tensors.get(it)).collect();
+        let statistics: Vec<&Tensor> = self.network.parts.buffers.iter().flatten().filter_map(|it| self.tensors.get(it)).collect();
         let before: Vec<Tensor> = statistics.iter().map(|it| it.copy()).collect();
         self.backward(targets, batch, weight, 0, 0)?;
         for (tensor, before) in statistics.into_iter().zip(&before) {

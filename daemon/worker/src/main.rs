@@ -11,6 +11,7 @@ mod estimate; // one batch -> time and memory
 mod evaluate; // model x split -> outputs
 mod examples; // inputs and targets of a split
 mod export; // tensors -> model folder
+mod extensions; // what a recipe takes from plugins
 mod feed; // batches on their way
 mod freeze; // patterns -> tensors that train
 mod journal; // events out

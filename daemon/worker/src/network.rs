@@ -1,14 +1,26 @@
 //! A model in use: batches in, outputs out. Whether it trains is `learner`'s business.
 
+use crate::export::WEIGHTS;
+use crate::extensions::{Extensions, PluginHead};
 use crate::feed::{Examples, Feed, Input, Kept};
 use crate::objective::Scale;
+use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
 use crate::prepare::model_failure;
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::Problem;
+use finetuned_job::plan::Plan;
 use finetuned_models::{BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::{Device, Tensor};
+
+/// What a forward pass gives.
+pub(crate) struct Forward {
+    /// (batch, outputs): logits, or numbers in the model's own units.
+    pub outputs: Tensor,
+    /// (batch, width); absent where the head took a vector for each token.
+    pub features: Option<Tensor>,
+}
 
 /// A model without regard to what it looks at: a row of stages, then a head.
 pub(crate) enum Body {
@@ -20,25 +32,39 @@ pub(crate) enum Body {
 /// A model that was just read, with its own tensors.
 pub(crate) struct Built {
     pub body: Body,
+    /// A plugin's, in the place of the model's own.
+    pub head: Option<HeadInstance>,
     pub tensors: Vec<(String, Tensor)>,
+    pub parts: Parts,
     pub report: finetuned_models::LoadReport,
 }
 
-pub(crate) fn build(checkpoint: &Checkpoint, options: &BuildOptions) -> Result<Built> {
-    Ok(match checkpoint.kind() {
+pub(crate) fn build(checkpoint: &Checkpoint, options: &BuildOptions, head: Option<PluginHead>) -> Result<Built> {
+    let (body, mut tensors, report) = match checkpoint.kind() {
         Kind::Text => {
             let model = checkpoint.build(options).map_err(model_failure)?;
-            Built { body: Body::Text(model.classifier), tensors: model.tensors, report: model.report }
+            (Body::Text(model.classifier), model.tensors, model.report)
         }
         Kind::Image => {
             let model = checkpoint.build_image(options).map_err(model_failure)?;
-            Built { body: Body::Image(model.classifier), tensors: model.tensors, report: model.report }
+            (Body::Image(model.classifier), model.tensors, model.report)
         }
-    })
+    };
+    let mut parts = body.parts().clone();
+    let head = head.map(|head| {
+        let own = std::mem::take(&mut parts.head);
+        parts.norms.retain(|it| !own.contains(it));
+        tensors.retain(|it| !own.contains(&it.0));
+        parts.head = head.tensors.iter().filter(|it| it.2).map(|it| it.0.clone()).collect();
+        parts.buffers.push(head.tensors.iter().filter(|it| !it.2).map(|it| it.0.clone()).collect());
+        tensors.extend(head.tensors.into_iter().map(|(name, tensor, _)| (name, tensor)));
+        head.instance
+    });
+    Ok(Built { body, head, tensors, parts, report })
 }
 
 impl Body {
-    pub(crate) fn parts(&self) -> &Parts {
+    fn parts(&self) -> &Parts {
         match self {
             Body::Text(it) => it.parts(),
             Body::Image(it) => it.parts(),
@@ -88,6 +114,18 @@ impl Body {
         })
     }
 
+    /// (batch, seq, width), and which of them are tokens: (batch, seq) int64.
+    fn sequence(&self, input: &Input, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        let (Body::Text(it), Input::Tokens(tokens)) = (self, input) else {
+            bail!("the head wants a vector for each token, which models of pictures do not give here");
+        };
+        let lengths = &tokens.lengths;
+        let texts = it.hidden_states(tokens, pass)?.f_split_with_sizes(lengths, 0)?;
+        let mask: Vec<Tensor> = lengths.iter().map(|it| Tensor::f_ones([*it], tch::kind::INT64_CPU)).collect::<Result<_, _>>()?;
+        let mask = Tensor::f_pad_sequence(&mask, true, 0.0, "right")?.f_to(tokens.ids.device())?;
+        Ok((Tensor::f_pad_sequence(&texts, true, 0.0, "right")?, mask))
+    }
+
     /// Numbers that the first `stages` give for one picture of this size.
     pub(crate) fn numbers_after(&self, stages: usize, width: i64, (height_in, width_in): (u32, u32), device: Device) -> Result<u64> {
         let Body::Image(it) = self else { return Ok(width as u64) };
@@ -101,6 +139,9 @@ impl Body {
 
 pub(crate) struct Network {
     pub body: Body,
+    pub head: Option<HeadInstance>,
+    /// With the plugin's head, where there is one.
+    pub parts: Parts,
     pub problem: Problem,
     pub outputs: usize,
     pub device: Device,
@@ -110,12 +151,27 @@ pub(crate) struct Network {
 
 impl Network {
     /// Opens a finished model folder; the names of its outputs come from its config.
-    pub(crate) fn open(folder: &Path, problem: Problem, device: Device) -> Result<(Network, Vec<String>)> {
+    pub(crate) fn open(folder: &Path, plan: &Plan, extensions: &Extensions, device: Device) -> Result<(Network, Vec<String>)> {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
         let names = output_names(saved.config_json()).with_context(|| format!("{} names no outputs", folder.join("config.json").display()))?;
-        let options = BuildOptions { classes: names.len() as i64, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: true };
-        let body = build(&saved, &options)?.body;
-        Ok((Network { body, problem, outputs: names.len(), device, scale: None }, names))
+        let outputs = names.len() as i64;
+        let head = extensions.head(&plan.model.head, HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed })?;
+        if let Some(head) = &head {
+            restore(folder, head)?;
+        }
+        let options = BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: head.is_none() };
+        let Built { body, head, parts, .. } = build(&saved, &options, head)?;
+        Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale: None }, names))
+    }
+
+    /// What trains from now on.
+    pub(crate) fn set_trainable(&mut self, names: &BTreeSet<String>, tensors: &BTreeMap<String, Tensor>) {
+        self.body.set_trainable(names);
+        if self.head.is_some() {
+            for name in &self.parts.head {
+                let _ = tensors.get(name).map(|it| it.set_requires_grad(names.contains(name)));
+            }
+        }
     }
 
     /// (batch, …): what the first `stages` give.
@@ -123,14 +179,28 @@ impl Network {
         self.body.run(input, stages, pass)
     }
 
-    /// (batch, outputs): logits, or numbers in the model's own units.
-    pub(crate) fn outputs(&self, input: &Input, pass: &Pass) -> Result<Tensor> {
-        self.body.head(&self.run(input, self.body.stages(), pass)?, pass)
+    /// `labels`: for a plugin's head, while it trains.
+    pub(crate) fn forward(&self, input: &Input, labels: Option<&Tensor>, pass: &Pass) -> Result<Forward> {
+        let numbers = PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro };
+        match &self.head {
+            Some(head) if head.features() == HeadFeatures::Sequence => {
+                let (features, mask) = self.body.sequence(input, pass)?;
+                Ok(Forward { outputs: head.forward(&features, Some(&mask), labels, numbers)?, features: None })
+            }
+            head => {
+                let features = self.run(input, self.body.stages(), pass)?;
+                let outputs = match head {
+                    Some(head) => head.forward(&features, None, labels, numbers)?,
+                    None => self.body.head(&features, pass)?,
+                };
+                Ok(Forward { outputs, features: Some(features) })
+            }
+        }
     }
 
     /// (batch, outputs): logits, or numbers as people say them.
     pub(crate) fn answers(&self, input: &Input) -> Result<Tensor> {
-        let outputs = tch::no_grad(|| self.outputs(input, &Pass::evaluation()))?;
+        let outputs = tch::no_grad(|| self.forward(input, None, &Pass::evaluation()))?.outputs;
         self.scale.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
     }
 
@@ -162,6 +232,17 @@ impl Network {
         }
         Ok(Kept { stages, rows: kept.context("there is nothing to keep")? })
     }
+}
+
+/// Gives a plugin's head the numbers that were saved.
+fn restore(folder: &Path, head: &PluginHead) -> Result<()> {
+    let path = folder.join(WEIGHTS);
+    let mut saved: BTreeMap<String, Tensor> = finetuned_models::read(&path).map_err(model_failure)?.into_iter().collect();
+    for (name, tensor, _) in &head.tensors {
+        let value = saved.remove(name).with_context(|| format!("{} has no {name}: the plugin has changed since", path.display()))?;
+        tch::no_grad(|| tensor.shallow_clone().f_copy_(&value)).with_context(|| format!("loading {name}"))?;
+    }
+    Ok(())
 }
 
 /// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.

@@ -3,7 +3,9 @@
 
 use crate::examples::Targets;
 use crate::feed::{self, Batch};
-use anyhow::Result;
+use crate::network::Forward;
+use crate::plugins::{LossInstance, PassNumbers};
+use anyhow::{Result, bail};
 use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -13,16 +15,19 @@ pub(crate) struct Objective {
     /// (classes), where classes weigh differently; on the device, and to be read.
     class_weights: Option<(Tensor, Vec<f64>)>,
     label_smoothing: f64,
+    /// In the place of cross-entropy.
+    plugin: Option<LossInstance>,
 }
 
 impl Objective {
-    pub(crate) fn new(plan: &Plan, device: Device) -> Objective {
+    pub(crate) fn new(plan: &Plan, plugin: Option<LossInstance>, device: Device) -> Objective {
         let weights = &plan.train.class_weight_values;
         let on_device = || Tensor::from_slice(weights).to_kind(Kind::Float).to(device);
         Objective {
             problem: plan.data.problem,
             class_weights: (!weights.is_empty()).then(|| (on_device(), weights.clone())),
             label_smoothing: plan.train.label_smoothing,
+            plugin,
         }
     }
 
@@ -36,10 +41,14 @@ impl Objective {
         }
     }
 
-    /// The sum of a batch's losses, to be divided by the weight of the whole update. `outputs` (batch, outputs);
-    /// where numbers are learnt, in units of `scale`.
-    pub(crate) fn loss(&self, outputs: &Tensor, targets: &Targets, batch: &Batch, scale: Option<&Scale>) -> Result<Tensor> {
+    /// The sum of a batch's losses, to be divided by the weight of the whole update. Where numbers are learnt,
+    /// outputs are in units of `scale`.
+    pub(crate) fn loss(&self, said: &Forward, targets: &Targets, batch: &Batch, scale: Option<&Scale>, pass: PassNumbers) -> Result<Tensor> {
+        let outputs = &said.outputs;
         let truth = targets.tensor(&batch.indices, outputs.device())?;
+        if let Some(plugin) = &self.plugin {
+            return self.by_plugin(plugin, said, &truth, batch, pass);
+        }
         let truth = scale.map_or_else(|| Ok(truth.shallow_clone()), |it| it.down(&truth))?;
         let Some(mix) = &batch.mix else { return self.plain(outputs, &truth) };
         // Cross-entropy is linear in its target: the mean of two losses is the loss of the mean.
@@ -49,6 +58,18 @@ impl Objective {
         }
         let (own, other) = (self.plain(outputs, &truth)?, self.plain(outputs, &partners)?);
         Ok(own.f_mul_scalar(mix.lambda)?.f_add(&other.f_mul_scalar(1.0 - mix.lambda)?)?)
+    }
+
+    fn by_plugin(&self, plugin: &LossInstance, said: &Forward, labels: &Tensor, batch: &Batch, pass: PassNumbers) -> Result<Tensor> {
+        if batch.mix.is_some() {
+            bail!("a plugin's loss was given examples that are mixed with each other");
+        }
+        let losses = plugin.forward(&said.outputs, labels, said.features.as_ref(), pass)?;
+        let weighted = match &self.class_weights {
+            Some((weights, _)) => losses.f_mul(&weights.f_index_select(0, labels)?)?,
+            None => losses,
+        };
+        Ok(weighted.f_sum(Kind::Float)?)
     }
 
     fn plain(&self, outputs: &Tensor, truth: &Tensor) -> Result<Tensor> {

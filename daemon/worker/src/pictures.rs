@@ -1,13 +1,15 @@
 //! Decides how pictures become numbers: their bytes, decoded and prepared as the model wants them, changed by
 //! chance where they are trained on. On all threads; what comes when is `feed`'s business.
 
+use crate::batches;
+use crate::plugins::AugmentationInstance;
 use anyhow::Result;
 use finetuned_data::{ImageExample, PictureInput, Pictures};
 use finetuned_images::{Augment, Pixels, Preprocess, contact_sheet, decode};
 use finetuned_job::data::FileReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) struct PictureSet {
     pub source: Source,
@@ -25,6 +27,8 @@ pub(crate) enum Source {
 #[derive(Clone)]
 pub(crate) struct Changes {
     pub augment: Augment,
+    /// A plugin's, before all else.
+    pub plugin: Option<Arc<Mutex<AugmentationInstance>>>,
     pub seed: u64,
     /// Counts from 0.
     pub epoch: u64,
@@ -62,7 +66,14 @@ impl PictureSet {
     }
 
     fn one(&self, index: u32, changes: Option<&Changes>, out: &mut [f32]) -> Result<()> {
-        let pixels = self.pixels(index)?;
+        let mut pixels = self.pixels(index)?;
+        if let Some(Changes { plugin: Some(plugin), seed, epoch, .. }) = changes {
+            let mut data = pixels.data().to_vec();
+            let (width, height) = (pixels.width(), pixels.height());
+            let plugin = plugin.lock().unwrap_or_else(PoisonError::into_inner);
+            plugin.apply(&mut data, (width, height), batches::mix(batches::mix(*seed, *epoch), u64::from(index)))?;
+            pixels = Pixels::new(width, height, data);
+        }
         match changes {
             Some(it) => it.augment.apply_into(&self.preprocess, &pixels, (it.seed, it.epoch, u64::from(index)), out),
             None => self.preprocess.prepare_into(&pixels, out),

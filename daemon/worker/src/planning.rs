@@ -2,13 +2,13 @@
 //! where a default depends on what was found.
 
 use crate::network::Body;
-use crate::{device, freeze};
+use crate::{device, extensions, freeze};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::{DataReport, Problem};
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan, TrainPlan};
-use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Pattern, Recipe, Task};
+use finetuned_job::plan::{DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, TensorPlan, TrainPlan};
+use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe, Task};
 use finetuned_job::scores::Split;
 use finetuned_models::Parts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,11 @@ pub(crate) struct Facts<'a> {
     pub preprocess: Option<&'a Preprocess>,
     pub model: ModelFacts,
     pub body: &'a Body,
+    /// With the plugin's head, where there is one.
+    pub parts: &'a Parts,
+    /// Of the head: a vector for each token.
+    pub wants_sequence: bool,
+    pub plugins: Vec<PluginPlan>,
     /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
     pub threads: u32,
@@ -93,7 +98,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;
     let freeze = freeze_plan(recipe, &facts, data.train + data.validation, augment.as_ref())?;
     let train = train_plan(recipe, &facts, &freeze, &data)?;
-    let eval = eval_plan(recipe, &data)?;
+    let eval = eval_plan(recipe, &data, &facts.plugins)?;
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
@@ -116,19 +121,20 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         train,
         eval,
         save: recipe.save.clone(),
-        plugins: Vec::new(),
+        plugins: facts.plugins,
         threads: facts.threads,
         device: device::name(facts.device),
     })
 }
 
-fn eval_plan(recipe: &Recipe, data: &DataPlan) -> Result<EvalPlan, Failure> {
+fn eval_plan(recipe: &Recipe, data: &DataPlan, plugins: &[PluginPlan]) -> Result<EvalPlan, Failure> {
     let (known, shown, best) = recipe::metrics(data.problem);
     let asked = &recipe.eval;
     let metrics = if asked.metrics.is_empty() { shown.iter().map(|it| it.to_string()).collect() } else { asked.metrics.clone() };
     let best = asked.best.clone().unwrap_or_else(|| best.into());
-    if let Some(stranger) = metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str())) {
-        let message = format!("the recipe asks for the metric {stranger}, which this task does not have");
+    let of_plugin = |name: &str| plugins.iter().flat_map(|it| &it.uses).any(|it| it.0 == format!("metric {name}"));
+    if let Some(stranger) = metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it)) {
+        let message = format!("the recipe asks for the metric {stranger}, which neither this task nor a plugin that is loaded has");
         return Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("it has {}", known.join(", "))));
     }
     let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
@@ -162,12 +168,17 @@ fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
     set(&mut augment.jitter.hue, hue);
     set(&mut augment.mixing.mixup_alpha, mixup);
     set(&mut augment.mixing.cutmix_alpha, cutmix);
+    let mixes = 0.0 < augment.mixing.mixup_alpha || 0.0 < augment.mixing.cutmix_alpha;
+    if mixes && (recipe.model.head != Head::Linear || recipe.train.loss.is_some()) {
+        let message = "mixup and CutMix mix the labels of examples, which a plugin's head or loss is given one of each";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure("set augment.mixup and augment.cutmix to 0"));
+    }
     Ok(augment)
 }
 
 /// Nothing but the head trains, in any epoch.
 fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
-    let parts = facts.body.parts();
+    let parts = facts.parts;
     let all = patterns(&recipe.freeze.train, recipe.freeze.unfreeze.iter().map(|it| &it.train));
     let selected = freeze::select(&all, parts, &parameters(facts.tensors.keys(), parts))?;
     Ok(selected.iter().all(|it| parts.head.contains(it)))
@@ -189,7 +200,7 @@ fn patterns<'a>(first: &'a [Pattern], later: impl Iterator<Item = &'a Vec<Patter
 }
 
 fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&Augment>) -> Result<FreezePlan> {
-    let parts = facts.body.parts();
+    let parts = facts.parts;
     let Freeze { train, unfreeze, layer_decay, cache } = &recipe.freeze;
     let names = parameters(facts.tensors.keys(), parts);
     let selected = freeze::select(train, parts, &names)?;
@@ -206,7 +217,7 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
         facts.tensors.iter().filter(|it| names.contains(it.0)).map(tensor).partition(|it| selected.contains(&it.name));
     let parameters = |tensors: &[TensorPlan]| tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum();
     let stages = facts.body.stages_below(&selected);
-    let same_each_time = augment.is_none_or(|it| *it == Augment::preset(Preset::None));
+    let same_each_time = recipe.augment.plugin.is_none() && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
     let size = facts.preprocess.map_or((0, 0), |it| (it.height, it.width));
     let kept_bytes = 4 * examples * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
     Ok(FreezePlan {
@@ -215,7 +226,7 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: *cache && 0 < stages && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
+        cached: *cache && 0 < stages && !facts.wants_sequence && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
         trainable,
         frozen,
     })
@@ -223,11 +234,18 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
 
 fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPlan) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
-    let parts = facts.body.parts();
+    let parts = facts.parts;
     let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name)) && freeze.unfreeze.is_empty();
     if data.problem != Problem::SingleLabel && asked.class_weights != ClassWeights::None {
         let message = "train.class_weights weighs the classes of examples that have one label each";
         return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
+    }
+    if asked.loss.is_some() && data.problem != Problem::SingleLabel {
+        return Err(extensions::not_for("the loss", data.problem));
+    }
+    if asked.loss.is_some() && asked.label_smoothing != 0.0 {
+        let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave one of them out of the recipe"));
     }
     if data.problem == Problem::Regression && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing is for classes, but numbers are learnt";

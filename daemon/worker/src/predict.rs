@@ -3,6 +3,7 @@
 
 use crate::evaluate::evaluate;
 use crate::examples::{ExampleSet, Inputs, Targets};
+use crate::extensions::Extensions;
 use crate::feed::Examples;
 use crate::network::Network;
 use crate::pictures::{PictureSet, Source};
@@ -17,6 +18,7 @@ use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +56,9 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
     let problem = plan.data.problem;
-    let (network, names) = Network::open(&folder, problem, device::choose(spec.device)?)?;
+    let answers = Answers::apart()?;
+    let extensions = Extensions::of_plan(spec, &plan)?;
+    let (network, names) = Network::open(&folder, &plan, &extensions, device::choose(spec.device)?)?;
     let Question { inputs, named } = question(&plan, &folder, inputs)?;
     let set = ExampleSet { targets: Targets::unknown(problem, named.len(), names.len()), inputs };
     let outputs = evaluate(&network, Examples { set: &set, kept: None }, |_| Ok(()))?;
@@ -64,7 +68,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         .map(|((input, origin), row)| Prediction { input, origin, answer: answer(problem, &names, row) })
         .collect();
     let what = if plan.model.preprocess.is_some() { "image" } else { "text" };
-    print(what, &predictions)?;
+    answers.print(what, &predictions)?;
     match csv {
         Some(path) => write_csv(path, what, &names, &predictions, &outputs.values),
         None => Ok(()),
@@ -102,8 +106,23 @@ fn answer<'a>(problem: Problem, names: &'a [String], row: &[f32]) -> Answer<'a> 
     }
 }
 
-fn print(what: &str, predictions: &[Prediction]) -> Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+/// The worker's stdout, out of reach of what a plugin prints: that goes to stderr.
+struct Answers(File);
+
+impl Answers {
+    fn apart() -> Result<Answers> {
+        let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).context("setting stdout aside")?;
+        rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
+        Ok(Answers(File::from(out)))
+    }
+
+    fn print(self, what: &str, predictions: &[Prediction]) -> Result<()> {
+        print(self.0, what, predictions)
+    }
+}
+
+fn print(out: File, what: &str, predictions: &[Prediction]) -> Result<()> {
+    let mut out = std::io::BufWriter::new(out);
     for it in predictions {
         let mut line = serde_json::to_value(&it.answer).context("printing")?;
         let fields = line.as_object_mut().context("printing")?;

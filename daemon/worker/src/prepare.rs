@@ -2,11 +2,13 @@
 //! checking and proving all begin with it, so that they see the same data.
 
 use crate::examples::{ExampleSet, Inputs, Targets};
+use crate::extensions::{self, Extensions};
 use crate::journal::Journal;
 use crate::network::{self, Built};
 use crate::objective::Scale;
-use crate::pictures::{PictureSet, Source};
+use crate::pictures::{Changes, PictureSet, Source};
 use crate::planning::{self, Facts, ModelFacts};
+use crate::plugins::{Content, Files, HeadFeatures, HeadShape, Read, ReaderInstance};
 use crate::stop::Stop;
 use crate::tokens::{self, Encoder, Row, TokenSet};
 use crate::{checkpoint, device, durable};
@@ -34,6 +36,7 @@ pub(crate) struct Prepared {
     pub base: Checkpoint,
     pub base_name: String,
     pub data: Data,
+    pub extensions: Extensions,
 }
 
 pub(crate) struct Data {
@@ -81,6 +84,11 @@ pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result
     let drop = spec.drop.as_deref().context("the spec names no drop")?;
     let opened = finetuned_data::open(drop, &spec.run.join(run_folder::STAGING), &mut telling(journal, stop))?;
     let (recipe, near) = recipe(spec, &opened)?;
+    let extensions = Extensions::of_recipe(spec, &recipe)?;
+    let opened = match read_by_plugin(spec, &recipe, &opened, &extensions, journal)? {
+        Some(folder) => finetuned_data::open(&folder, &spec.run.join(run_folder::STAGING), &mut telling(journal, stop))?,
+        None => opened,
+    };
     let pictures = match recipe.task {
         Some(task) => task != Task::TextClassification,
         None => opened.image_form()?.is_some(),
@@ -94,7 +102,7 @@ pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result
     let data = if pictures { images(spec, &recipe, &opened, &base, journal, stop)? } else { texts(spec, &recipe, &opened, &base, journal, stop)? };
     let problem = data.report.images.as_ref().map(|it| it.problem);
     let task = problem.map_or(Task::TextClassification, Task::of_images);
-    Ok(Prepared { recipe, task, base, base_name, data })
+    Ok(Prepared { recipe, task, base, base_name, data, extensions })
 }
 
 fn mismatch(name: &str, base: &Checkpoint, pictures: bool) -> Failure {
@@ -142,7 +150,7 @@ fn images(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, jour
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
 pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) -> Result<(Plan, Built)> {
     journal.phase(Phase::Loading, None)?;
-    let Prepared { recipe, task, base, base_name, data } = prepared;
+    let Prepared { recipe, task, base, base_name, data, extensions } = prepared;
     let device = device::choose(spec.device)?;
     let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
     let options = BuildOptions {
@@ -153,7 +161,12 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
         seed: recipe.train.seed,
         keep_head: false,
     };
-    let model = network::build(base, &options)?;
+    let shape = HeadShape { device, width: base.hidden_size(), outputs: options.classes, seed: recipe.train.seed };
+    let head = extensions.head(&recipe.model.head, shape)?;
+    if head.is_some() && *task != Task::TextClassification && *task != Task::ImageClassification {
+        return Err(extensions::not_for("the head", task.problem()).into());
+    }
+    let model = network::build(base, &options, head)?;
     let tensors: BTreeMap<String, Vec<i64>> = model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
     let facts = Facts {
         task: *task,
@@ -173,6 +186,9 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
             },
         },
         body: &model.body,
+        parts: &model.parts,
+        wants_sequence: model.head.as_ref().is_some_and(|it| it.features() == HeadFeatures::Sequence),
+        plugins: extensions.plan(),
         tensors: &tensors,
         threads: spec.threads,
         device,
@@ -185,6 +201,56 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
 pub(crate) fn write_findings(run: &Path, plan: &Plan, data: &DataReport) -> Result<()> {
     durable::write_json(&run.join(run_folder::DATA), data)?;
     durable::write_json(&run.join(run_folder::PLAN), plan)
+}
+
+/// What a plugin's reader finds in the drop, as JSON Lines in a folder of the staging area; nothing where none
+/// of those loaded reads it.
+fn read_by_plugin(spec: &Spec, recipe: &Recipe, opened: &Opened, extensions: &Extensions, journal: &mut Journal) -> Result<Option<PathBuf>> {
+    if recipe.plugins.load.is_empty() {
+        return Ok(None);
+    }
+    let (root, files) = opened.files()?;
+    let files = Files { folder: &root, files: &files };
+    let Some(reader) = extensions.reader(recipe, files)? else { return Ok(None) };
+    journal.phase(Phase::Reading, None)?;
+    let folder = spec.run.join(run_folder::STAGING).join("read");
+    durable::remove_tree(&folder)?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let bad = write_read(&reader, files, &folder)?;
+    if 0 < bad {
+        journal.warn(format!("the reader passed over {bad} examples; worker.log says which"))?;
+    }
+    Ok(Some(folder))
+}
+
+/// One file for each split that the reader names; how many it could not read.
+fn write_read(reader: &ReaderInstance, files: Files, folder: &Path) -> Result<u64> {
+    let mut written: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let (mut bad, mut pictures) = (0, false);
+    let place = |it: crate::plugins::Place| format!("{}{}", files.files[it.file], it.line.map_or_else(String::new, |it| format!(":{it}")));
+    reader.read(files, &mut |found| {
+        match found {
+            Read::Example { content: Content::Text(text), label, split, .. } => {
+                let name = split.map_or("data", Split::name);
+                let line = serde_json::json!({ "text": text, "label": label }).to_string();
+                written.entry(format!("{name}.jsonl")).or_default().extend(format!("{line}\n").bytes());
+            }
+            Read::Example { content: Content::Image(_), .. } => pictures = true,
+            Read::Bad { place: at, reason } => {
+                bad += 1;
+                eprintln!("{}: {reason}", place(at));
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    })?;
+    if pictures {
+        let message = "the reader gives pictures, but only texts are taken from a plugin's reader";
+        return Err(Failure::new(FailureKind::Plugin, message).with_cure("drop the pictures in folders, or with a metadata.csv").into());
+    }
+    for (name, bytes) in written {
+        durable::write(&folder.join(name), &bytes)?;
+    }
+    Ok(bad)
 }
 
 /// The recipe in the drop wins over the one bound to the inbox; paths in it are relative to its folder.
@@ -229,6 +295,12 @@ fn tokenized(dataset: Dataset, encoder: &Encoder, max_tokens: u32, journal: &mut
         test: set(test_targets, test_tokens),
         shown: shown.into_iter().map(|it| Shown { what: it.text, file: it.file, line: it.line }).collect(),
     })
+}
+
+/// How training pictures are changed, from the first epoch on.
+pub(crate) fn changes(plan: &Plan, prepared: &Prepared) -> Result<Option<Changes>> {
+    let plugin = prepared.extensions.augmentation(&prepared.recipe)?;
+    Ok(augment(plan)?.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
 }
 
 /// How the plan changes training pictures.

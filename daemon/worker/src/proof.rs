@@ -10,7 +10,7 @@ use crate::feed::Examples;
 use crate::journal::Journal;
 use crate::network::Network;
 use crate::pictures::Changes;
-use crate::prepare::Data;
+use crate::prepare::{Data, Prepared};
 use crate::stop::Stop;
 use crate::{checkpoint, device, durable, export, prepare};
 use anyhow::{Context, Result};
@@ -33,7 +33,8 @@ pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let plan: Plan = read_json(&run.join(run_folder::PLAN))?;
     let report: DataReport = read_json(&run.join(run_folder::DATA))?;
     let trained: Trained = read_json(&run.join(run_folder::TRAINED))?;
-    let data = prepare::prepare(spec, journal, stop)?.data;
+    let prepared = prepare::prepare(spec, journal, stop)?;
+    let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
         return Err(Failure::new(FailureKind::Data, "the data changed between training and proof").with_cure("retry the job").into());
     }
@@ -41,10 +42,10 @@ pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let unproven = run.join(run_folder::UNPROVEN);
     let folder = if unproven.exists() { unproven.clone() } else { run.join(run_folder::MODEL) };
 
-    let (outputs, proof, again) = reloaded(&folder, spec, &plan, &trained, &data, journal, stop)?;
+    let (outputs, proof, again) = reloaded(&folder, spec, &plan, &trained, &prepared, journal, stop)?;
     compare(&trained, &again, &proof)?;
     let done = done(spec, &plan, &trained, proof);
-    publish(run, &folder, Facts { plan: &plan, report: &report, trained: &trained, done: &done }, &data, &outputs)?;
+    publish(run, &folder, Facts { plan: &plan, report: &report, trained: &trained, done: &done }, data, &outputs)?;
     journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
 }
 
@@ -62,19 +63,19 @@ fn reloaded(
     spec: &Spec,
     plan: &Plan,
     trained: &Trained,
-    data: &Data,
+    prepared: &Prepared,
     journal: &mut Journal,
     stop: &Stop,
 ) -> Result<(Outputs, Proof, Scores)> {
-    let (split, set) = data.report_split();
+    let (split, set) = prepared.data.report_split();
     let total = Some(set.len() as u64);
     journal.phase(Phase::Proving, total)?;
-    let (network, _) = Network::open(folder, plan.data.problem, device::choose(spec.device)?)?;
+    let (network, _) = Network::open(folder, plan, &prepared.extensions, device::choose(spec.device)?)?;
     let outputs = evaluate(&network, Examples { set, kept: None }, |done| {
         stop.check()?;
         journal.progress(done, total)
     })?;
-    let scores = outputs.scores(split, set, plan)?;
+    let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
     let proof = Proof {
         model_hash: checkpoint::hash(&folder.join(export::WEIGHTS))?,
         examples: set.len() as u64,
@@ -193,7 +194,7 @@ fn augmented(plan: &Plan, data: &Data) -> Result<Option<Vec<u8>>> {
     if augment.leaves_pictures_alone() {
         return Ok(None);
     }
-    let changes = Changes { augment, seed: plan.train.seed, epoch: 0 };
+    let changes = Changes { augment, plugin: None, seed: plan.train.seed, epoch: 0 };
     set.strip(SHOWN.min(set.len() as u32), SIDE, &changes).map(Some)
 }
 

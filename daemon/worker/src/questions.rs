@@ -19,7 +19,7 @@ pub(crate) fn check(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let prepared = prepare::prepare(spec, journal, stop)?;
     let (plan, model) = prepare::decide(spec, &prepared, journal)?;
     let device = device::choose(spec.device)?;
-    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?)?;
+    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
     learner.unfreeze(&plan, 1)?;
     let estimate = estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(&spec.run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report })
@@ -54,8 +54,8 @@ pub(crate) fn inspect(base: &str) -> Result<()> {
     /// As many as any classifier has; the answer says nothing about it.
     const CLASSES: i64 = 2;
     let options = BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, device: tch::Device::Cpu, seed: 0, keep_head: false };
-    let model = network::build(&checkpoint, &options)?;
-    let head = &model.body.parts().head;
+    let model = network::build(&checkpoint, &options, None)?;
+    let head = &model.parts.head;
     let tensors: Vec<Value> =
         model.tensors.iter().map(|(name, it)| json!({ "name": name, "shape": it.size(), "head": head.contains(name) })).collect();
     let parameters: usize = model.tensors.iter().filter(|(name, _)| !head.contains(name)).map(|(_, it)| it.numel()).sum();

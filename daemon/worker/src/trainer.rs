@@ -7,14 +7,15 @@ use crate::batches;
 use crate::checkpoint::{Best, Checkpoints, Position};
 use crate::evaluate::evaluate;
 use crate::examples::Inputs;
+use crate::extensions::{Extensions, Hooks};
 use crate::feed::{Batch, Examples, Feed};
 use crate::journal::Journal;
 use crate::learner::Learner;
 use crate::pictures::Changes;
+use crate::plugins::{HookProgress, Moment};
 use crate::schedule::learning_rate;
 use crate::stop::Stop;
 use anyhow::{Context, Result};
-use finetuned_images::Augment;
 use finetuned_job::event::{Event, Phase, Step};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
@@ -29,8 +30,7 @@ pub(crate) struct Trainer<'a> {
     pub learner: Learner,
     pub train: Examples<'a>,
     pub validation: Examples<'a>,
-    /// Of training pictures.
-    pub augment: Option<Augment>,
+    extras: Extras<'a>,
     pub checkpoints: &'a Checkpoints,
     pub position: Position,
     pub journal: &'a mut Journal,
@@ -39,12 +39,31 @@ pub(crate) struct Trainer<'a> {
     since_told: Told,
     /// The step of the newest checkpoint of this process.
     saved: Option<u64>,
+    /// By a hook.
+    save_wished: bool,
+    latest: Latest,
+}
+
+/// What a run may have besides model and data.
+pub(crate) struct Extras<'a> {
+    /// Of training pictures.
+    pub augment: Option<Changes>,
+    pub extensions: &'a Extensions,
+    pub hooks: Hooks,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Finished,
     Stopped,
+}
+
+/// Of the last update.
+#[derive(Default, Clone, Copy)]
+struct Latest {
+    loss: f64,
+    lr: f64,
+    grad_norm: f64,
 }
 
 /// Time in training: what earlier attempts took, and since when this one runs.
@@ -70,14 +89,14 @@ impl<'a> Trainer<'a> {
         plan: &'a Plan,
         learner: Learner,
         (train, validation): (Examples<'a>, Examples<'a>),
-        augment: Option<Augment>,
+        extras: Extras<'a>,
         checkpoints: &'a Checkpoints,
         position: Position,
         (journal, stop): (&'a mut Journal, &'a Stop),
     ) -> Trainer<'a> {
         let now = Instant::now();
         let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
-        Trainer { plan, learner, train, validation, augment, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None }
+        Trainer { plan, learner, train, validation, extras, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None, save_wished: false, latest: Latest::default() }
     }
 
     pub(crate) fn train(&mut self) -> Result<Ended> {
@@ -121,7 +140,7 @@ impl<'a> Trainer<'a> {
     /// The epoch's batches from update `done` on.
     fn feed(&self, epoch: u64, batches: &[Vec<u32>], done: usize) -> Feed<'a> {
         let numbered = batches.iter().cloned().zip(0..).map(|(batch, number)| (number, batch));
-        let changes = self.augment.clone().map(|augment| Changes { augment, seed: self.plan.train.seed, epoch });
+        let changes = self.extras.augment.clone().map(|it| Changes { epoch, ..it });
         let left = numbered.skip(done * self.plan.train.accumulate as usize).collect();
         Feed::new(self.train, left, changes, self.learner.network.device)
     }
@@ -149,7 +168,9 @@ impl<'a> Trainer<'a> {
         self.learner.step(lr)?;
         self.position.step += 1;
         self.count(update);
-        self.report(loss, lr, norm)
+        self.latest = Latest { loss, lr, grad_norm: norm };
+        self.report(loss, lr, norm)?;
+        self.ask_hooks(Moment::Step, &[])
     }
 
     fn diverged(&self, what: &str, batch: &[u32]) -> Failure {
@@ -223,13 +244,14 @@ impl<'a> Trainer<'a> {
         let outputs =
             evaluate(&self.learner.network, self.validation, |_| Ok(())).with_context(|| format!("evaluating step {}", self.position.step))?;
         let best = &self.plan.eval.best;
-        let scores = outputs.scores_only(Split::Validation, self.validation.set, self.plan)?;
+        let extensions = self.extras.extensions;
+        let scores = outputs.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
         let score = finetuned_report::value(&scores, best).with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
             None => true,
             // At the same score the surer model is the better one: a small set's score stands still for long.
             Some(so_far) if so_far.score == score => scores.loss < so_far.loss,
-            Some(so_far) => (so_far.score < score) == finetuned_report::higher_is_better(best),
+            Some(so_far) => (so_far.score < score) == extensions.higher_is_better(best, self.plan)?,
         };
         if better {
             self.position.best = Some(Best { step: self.position.step, score, loss: scores.loss });
@@ -238,9 +260,26 @@ impl<'a> Trainer<'a> {
         } else {
             self.position.evaluations_without_progress += 1;
         }
-        self.position.stopped_early =
+        self.position.stopped_early |=
             self.plan.train.patience.is_some_and(|it| it <= self.position.evaluations_without_progress) && self.position.step < self.plan.train.steps;
+        let told: Vec<(&str, f64, bool)> = scores
+            .metrics
+            .iter()
+            .map(|(name, value)| Ok((name.as_str(), *value, extensions.higher_is_better(name, self.plan)?)))
+            .chain([Ok(("loss", scores.loss, false))])
+            .collect::<Result<_>>()?;
+        self.ask_hooks(Moment::Evaluated, &told)?;
         self.journal.tell(Event::Evaluation { step: self.position.step, epoch: self.epochs(), scores, best: better })
+    }
+
+    /// Hooks may wish to end the run, or a checkpoint.
+    fn ask_hooks(&mut self, moment: Moment, scores: &[(&str, f64, bool)]) -> Result<()> {
+        let Latest { loss, lr, grad_norm } = self.latest;
+        let (step, steps, epoch) = (self.position.step, self.plan.train.steps, self.epochs());
+        let wishes = self.extras.hooks.tell(&HookProgress { moment, step, steps, epoch, loss, lr, grad_norm, scores })?;
+        self.position.stopped_early |= wishes.stop && step < steps;
+        self.save_wished |= wishes.save;
+        Ok(())
     }
 
     fn save_due(&self) -> bool {
@@ -248,7 +287,7 @@ impl<'a> Trainer<'a> {
         let every_epochs = save.every_epochs.map(|it| u64::from(it) * self.plan.train.steps_per_epoch);
         let due = |every: Option<u64>| every.is_some_and(|it| step.is_multiple_of(it));
         let minutes = self.clock.last_save.elapsed().as_secs_f64() / 60.0;
-        due(save.every_steps) || due(every_epochs) || save.every_minutes.is_some_and(|it| it <= minutes)
+        self.save_wished || due(save.every_steps) || due(every_epochs) || save.every_minutes.is_some_and(|it| it <= minutes)
     }
 
     fn save(&mut self) -> Result<()> {
@@ -256,8 +295,11 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         self.position.seconds = self.clock.before + self.clock.start.elapsed().as_secs_f64();
-        self.checkpoints.save(&self.position, &self.learner.tensors(), &self.learner.state()?, self.plan.save.keep)?;
+        let mut state = self.learner.state()?;
+        state.extend(self.extras.hooks.state()?);
+        self.checkpoints.save(&self.position, &self.learner.tensors(), &state, self.plan.save.keep)?;
         self.saved = Some(self.position.step);
+        self.save_wished = false;
         self.clock.last_save = Instant::now();
         self.journal.tell(Event::Checkpoint { step: self.position.step })
     }

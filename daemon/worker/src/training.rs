@@ -4,12 +4,13 @@
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
 use crate::evaluate::{BATCH, evaluate};
 use crate::examples::ExampleSet;
+use crate::extensions::Hooks;
 use crate::feed::{Examples, Kept};
 use crate::journal::Journal;
 use crate::learner::Learner;
 use crate::prepare::{self, Data, Prepared};
 use crate::stop::{Stop, Stopped};
-use crate::trainer::{Ended, Trainer};
+use crate::trainer::{Ended, Extras, Trainer};
 use crate::{batches, checkpoint, durable, export};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
@@ -38,8 +39,9 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         obey(run, &plan, journal)?;
     }
     let device = crate::device::choose(spec.device)?;
-    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?)?;
-    let position = restore(&mut learner, &plan, resumed)?;
+    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
+    let hooks = prepared.extensions.hooks(&plan)?;
+    let position = restore(&mut learner, &plan, &hooks, resumed)?;
     let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
 
@@ -47,8 +49,9 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let kept = if plan.freeze.cached { keep(&learner, data, journal, stop)? } else { None };
     let (train_kept, validation_kept) = kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
     let splits = (Examples { set: &data.train, kept: train_kept }, Examples { set: &data.validation, kept: validation_kept });
-    let augment = prepare::augment(&plan)?;
-    let mut trainer = Trainer::new(&plan, learner, splits, augment, &checkpoints, position, (journal, stop));
+    let augment = prepare::changes(&plan, &prepared)?;
+    let extras = Extras { augment, extensions: &prepared.extensions, hooks };
+    let mut trainer = Trainer::new(&plan, learner, splits, extras, &checkpoints, position, (journal, stop));
     match trainer.train()? {
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => {
@@ -85,8 +88,8 @@ fn first_difference(at: &str, before: &serde_json::Value, now: &serde_json::Valu
 }
 
 /// Puts the learner where the checkpoint stands.
-fn restore(learner: &mut Learner, plan: &Plan, resumed: Option<Checkpoint>) -> Result<Position> {
-    let Some(found) = resumed else {
+fn restore(learner: &mut Learner, plan: &Plan, hooks: &Hooks, resumed: Option<Checkpoint>) -> Result<Position> {
+    let Some(mut found) = resumed else {
         learner.unfreeze(plan, 1)?;
         return Ok(Position::default());
     };
@@ -94,6 +97,7 @@ fn restore(learner: &mut Learner, plan: &Plan, resumed: Option<Checkpoint>) -> R
     let epoch = found.position.step.saturating_sub(1) / plan.train.steps_per_epoch;
     learner.unfreeze(plan, epoch as u32 + 1)?;
     learner.load_tensors(&found.tensors).context("loading the checkpoint")?;
+    hooks.load(&mut found.state)?;
     learner.load_state(found.state).context("loading the checkpoint")?;
     Ok(found.position)
 }
@@ -135,9 +139,9 @@ fn finish(
     let (split, set) = data.report_split();
     journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
     let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| journal.progress(done, Some(set.len() as u64)))?;
-    let scores = outputs.scores(split, set, plan)?;
+    let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
     let validation = evaluate(&learner.network, Examples { set: &data.validation, kept: None }, |_| Ok(()))?;
-    let validation = validation.scores(Split::Validation, &data.validation, plan)?;
+    let validation = validation.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?;
 
     journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);

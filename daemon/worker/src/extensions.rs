@@ -1,0 +1,224 @@
+//! What a recipe takes from plugins: a head, a loss, metrics, hooks, an augmentation, a reader, each with its
+//! settings. How a plugin is opened and called is left to `plugins`.
+
+use crate::plugins::{AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, MetricInstance, Plugins, Wishes};
+use crate::checkpoint::Named;
+use anyhow::{Context, Result};
+use finetuned_job::data::Problem;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::{Plan, PluginPlan};
+use finetuned_job::recipe::{self, Head, Recipe};
+use finetuned_job::scores::Scores;
+use finetuned_job::spec::Spec;
+use finetuned_plugins::Kind;
+use finetuned_report::Truth;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tch::{Device, Tensor};
+
+/// What stands before the names of a plugin's tensors in a model.
+const PREFIX: &str = "plugin";
+/// And before that of a hook's state in a checkpoint.
+const HOOK_STATE: &str = "hook.";
+
+pub(crate) struct Extensions {
+    plugins: Plugins,
+    settings: BTreeMap<String, Value>,
+    /// (kind, name) of what is used.
+    uses: Vec<(Kind, String)>,
+}
+
+impl Extensions {
+    /// Opens what a recipe loads.
+    pub(crate) fn of_recipe(spec: &Spec, recipe: &Recipe) -> Result<Extensions> {
+        let mut uses = Vec::new();
+        if let Head::Plugin(name) = &recipe.model.head {
+            uses.push((Kind::Head, name.clone()));
+        }
+        uses.extend(recipe.train.loss.iter().map(|it| (Kind::Loss, it.clone())));
+        uses.extend(recipe.train.hooks.iter().map(|it| (Kind::Hook, it.clone())));
+        uses.extend(recipe.augment.plugin.iter().map(|it| (Kind::Augmentation, it.clone())));
+        uses.extend(recipe.data.reader.iter().map(|it| (Kind::Reader, it.clone())));
+        let metrics = recipe.eval.metrics.iter().chain(&recipe.eval.best).filter(|it| !is_ours(it));
+        uses.extend(metrics.map(|it| (Kind::Metric, it.clone())));
+        uses.sort_by(|a, b| (a.0.name(), &a.1).cmp(&(b.0.name(), &b.1)));
+        uses.dedup();
+        let extensions = Extensions { plugins: load(spec, &recipe.plugins.load)?, settings: recipe.plugins.settings.clone(), uses };
+        extensions.check_settings()?;
+        Ok(extensions)
+    }
+
+    /// Opens what a finished model needs to be asked: its head's plugin.
+    pub(crate) fn of_plan(spec: &Spec, plan: &Plan) -> Result<Extensions> {
+        let Head::Plugin(head) = &plan.model.head else {
+            return Ok(Extensions { plugins: load(spec, &[])?, settings: BTreeMap::new(), uses: Vec::new() });
+        };
+        let wanted = format!("head {head}");
+        let used = plan.plugins.iter().find_map(|it| Some((it, it.uses.iter().find(|it| it.0 == wanted)?)));
+        let (plugin, (_, settings)) = used.with_context(|| format!("the plan does not say which plugin the head {head} is of"))?;
+        let settings = BTreeMap::from([(head.clone(), serde_json::from_str(settings).context("reading the plan")?)]);
+        Ok(Extensions { plugins: load(spec, std::slice::from_ref(&plugin.name))?, settings, uses: vec![(Kind::Head, head.clone())] })
+    }
+
+    /// Settings of something that nobody uses are a typing error.
+    fn check_settings(&self) -> Result<(), Failure> {
+        match self.settings.keys().find(|name| !self.uses.iter().any(|it| it.1 == **name)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("plugins.settings.{name} is for a {name} that the recipe does not use");
+                Err(Failure::new(FailureKind::Recipe, message).with_cure("name it as head, loss, metric, hook, reader or augmentation, or leave it out"))
+            }
+        }
+    }
+
+    fn settings(&self, name: &str) -> String {
+        self.settings.get(name).map_or_else(|| "{}".into(), Value::to_string)
+    }
+
+    /// For plan.json and the report.
+    pub(crate) fn plan(&self) -> Vec<PluginPlan> {
+        let of = |plugin: &str| {
+            let exports = self.plugins.exports().filter(|it| it.1 == plugin);
+            let used = exports.filter(|(it, _)| self.uses.iter().any(|(kind, name)| (*kind, name) == (it.kind, &it.name)));
+            used.map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name))).collect()
+        };
+        let loaded = self.plugins.loaded();
+        loaded.map(|(name, version, hash)| PluginPlan { name: name.into(), version: version.into(), hash: hash.into(), uses: of(name) }).collect()
+    }
+
+    /// The head that takes the place of the model's own; nothing where that stays.
+    pub(crate) fn head(&self, head: &Head, shape: HeadShape) -> Result<Option<PluginHead>> {
+        let Head::Plugin(name) = head else { return Ok(None) };
+        let instance = self.plugins.head(name, &self.settings(name), shape)?;
+        let parameters = instance.parameters()?;
+        let tensors = parameters.into_iter().map(|it| (format!("{PREFIX}.{name}.{}", it.name), it.tensor, it.trainable)).collect();
+        Ok(Some(PluginHead { instance, tensors }))
+    }
+
+    pub(crate) fn loss(&self, plan: &Plan, device: Device) -> Result<Option<LossInstance>> {
+        let make = |name: &String| self.plugins.loss(name, &self.settings(name), device, plan.data.classes.len() as i64);
+        Ok(plan.train.loss.as_ref().map(make).transpose()?)
+    }
+
+    /// One instance, which any thread may use when no other does.
+    pub(crate) fn augmentation(&self, recipe: &Recipe) -> Result<Option<Arc<Mutex<AugmentationInstance>>>> {
+        let make = |name: &String| self.plugins.augmentation(name, &self.settings(name));
+        Ok(recipe.augment.plugin.as_ref().map(make).transpose()?.map(|it| Arc::new(Mutex::new(it))))
+    }
+
+    fn metric(&self, name: &str, plan: &Plan) -> Result<MetricInstance, Failure> {
+        self.plugins.metric(name, &self.settings(name), &plan.data.classes)
+    }
+
+    fn metrics(&self) -> impl Iterator<Item = &str> {
+        self.uses.iter().filter(|it| it.0 == Kind::Metric).map(|it| it.1.as_str())
+    }
+
+    /// Adds the plugins' metrics to the scores of these outputs.
+    pub(crate) fn judge(&self, scores: &mut Scores, plan: &Plan, probabilities: &[f32], truth: Truth) -> Result<()> {
+        for name in self.metrics() {
+            let Truth::Classes(labels) = truth else { return Err(not_for(&format!("the metric {name}"), plan.data.problem).into()) };
+            let metric = self.metric(name, plan)?;
+            metric.update(probabilities, labels)?;
+            scores.metrics.insert(name.into(), metric.compute()?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn higher_is_better(&self, metric: &str, plan: &Plan) -> Result<bool> {
+        if self.metrics().any(|it| it == metric) {
+            return Ok(self.metric(metric, plan)?.higher_is_better());
+        }
+        Ok(finetuned_report::higher_is_better(metric))
+    }
+
+    pub(crate) fn hooks(&self, plan: &Plan) -> Result<Hooks> {
+        let make = |name: &String| Ok((name.clone(), self.plugins.hook(name, &self.settings(name))?));
+        Ok(Hooks { all: plan.train.hooks.iter().map(make).collect::<Result<_>>()? })
+    }
+
+    /// The reader that the recipe names, or the first one loaded that knows the drop's files.
+    pub(crate) fn reader(&self, recipe: &Recipe, files: crate::plugins::Files) -> Result<Option<crate::plugins::ReaderInstance>> {
+        if let Some(name) = &recipe.data.reader {
+            return Ok(Some(self.plugins.reader(name, &self.settings(name))?));
+        }
+        for (export, _) in self.plugins.exports().filter(|it| it.0.kind == Kind::Reader) {
+            let reader = self.plugins.reader(&export.name, &self.settings(&export.name))?;
+            if reader.recognise(files)? {
+                return Ok(Some(reader));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What plugins do with classes, they can't do with sets or numbers.
+pub(crate) fn not_for(what: &str, problem: Problem) -> Failure {
+    let found = match problem {
+        Problem::SingleLabel => "one label",
+        Problem::MultiLabel => "several labels",
+        Problem::Regression => "numbers",
+    };
+    Failure::new(FailureKind::Recipe, format!("{what} is a plugin's, which is made for one label to an example; here are {found}"))
+}
+
+fn is_ours(metric: &str) -> bool {
+    [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION].iter().any(|it| it.contains(&metric))
+}
+
+fn load(spec: &Spec, names: &[String]) -> Result<Plugins> {
+    let ours = [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION].concat();
+    let taken: Vec<(Kind, &str)> = ours.into_iter().map(|it| (Kind::Metric, it)).chain([(Kind::Head, "linear")]).collect();
+    // What stands on stderr is the job's log.
+    let log = Arc::new(|plugin: &str, level: u32, line: &str| eprintln!("{plugin}: {}{line}", level_name(level)));
+    Ok(Plugins::load(spec.plugins.as_ref(), names, &spec.run, &taken, log)?)
+}
+
+fn level_name(level: u32) -> &'static str {
+    match level {
+        finetuned_sdk::abi::LOG_ERROR => "error: ",
+        finetuned_sdk::abi::LOG_WARN => "warning: ",
+        _ => "",
+    }
+}
+
+/// A head of a plugin, with the tensors that it computes with by their names in the model: whether each trains.
+pub(crate) struct PluginHead {
+    pub instance: HeadInstance,
+    pub tensors: Vec<(String, Tensor, bool)>,
+}
+
+/// The hooks of a run, and what they remember.
+pub(crate) struct Hooks {
+    all: Vec<(String, HookInstance)>,
+}
+
+impl Hooks {
+    /// What any of them wishes.
+    pub(crate) fn tell(&self, at: &HookProgress) -> Result<Wishes> {
+        let mut wishes = Wishes::default();
+        for (_, hook) in &self.all {
+            let its = hook.progress(at)?;
+            wishes = Wishes { stop: wishes.stop || its.stop, save: wishes.save || its.save };
+        }
+        Ok(wishes)
+    }
+
+    /// For a checkpoint.
+    pub(crate) fn state(&self) -> Result<Named> {
+        let one = |(name, hook): &(String, HookInstance)| Ok((format!("{HOOK_STATE}{name}"), Tensor::f_from_slice(hook.save()?.as_bytes())?));
+        self.all.iter().map(one).collect()
+    }
+
+    /// Takes its part out of the state of a checkpoint.
+    pub(crate) fn load(&self, state: &mut Named) -> Result<()> {
+        for (name, hook) in &self.all {
+            let key = format!("{HOOK_STATE}{name}");
+            let at = state.iter().position(|it| it.0 == key).with_context(|| format!("the checkpoint knows nothing of the hook {name}"))?;
+            let bytes: Vec<u8> = Vec::try_from(state.swap_remove(at).1)?;
+            hook.load(std::str::from_utf8(&bytes).context("reading a hook's state")?)?;
+        }
+        Ok(())
+    }
+}
