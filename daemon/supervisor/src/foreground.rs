@@ -153,7 +153,7 @@ fn start(config: &Config, out: &Out, action: Action, attempt: u32, sender: SyncS
     run_facts::forget_failure(&out.run)?;
     run_facts::write_spec(&spec, &spec_file)?;
     let hear = move |heard| drop(sender.send(News::Heard(heard)));
-    WorkerProcess::start(&config.worker, &spec_file, &out.run, hear)
+    WorkerProcess::start(&config.worker, &spec_file, &out.run, true, hear)
 }
 
 fn hear_signals(sender: SyncSender<News>) -> Result<()> {

@@ -22,6 +22,12 @@ impl Machine {
     }
 }
 
+/// Nobody but us is running at this moment.
+pub(crate) fn is_idle() -> bool {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    field(&stat, "procs_running").is_some_and(|it| it <= 1)
+}
+
 /// Kills by the kernel's out-of-memory killer so far, in our cgroup and on the whole machine. Only a
 /// difference between two readings says something.
 pub(crate) fn oom_kills() -> u64 {

@@ -188,7 +188,7 @@ impl Supervisor {
                 bell.ring(Wake::Worker(id, news));
             }
         };
-        WorkerProcess::start(&self.config.worker, &spec_file, &run, hear)
+        WorkerProcess::start(&self.config.worker, &spec_file, &run, self.config.workers == 1, hear)
     }
 
     pub(super) fn heard(&mut self, id: JobId, news: WorkerNews) {
