@@ -133,7 +133,7 @@ mod tests {
     fn more_functions_than_records_are_no_harm() {
         let folder = tempfile::tempdir().unwrap();
         let page = CallPage::open(&folder.path().join("plugin.call"), 60).unwrap();
-        let last = (0..RECORDS_MAX + 10).map(|it| page.record(&format!("function {it}"))).last().unwrap();
+        let last = (0..RECORDS_MAX + 10).fold(None, |_, it| Some(page.record(&format!("function {it}")))).unwrap();
         page.during(last, || {
             let bytes = std::fs::read(folder.path().join("plugin.call")).unwrap();
             assert_eq!(PluginCall::read(&bytes).unwrap().what, format!("function {}", RECORDS_MAX - 1));
