@@ -9,9 +9,7 @@ use std::ffi::c_void;
 /// Exports a plugin: lists of types by what they are (`heads`, `losses`, `metrics`, `readers`, `hooks`,
 /// `augmentations`). Once in a crate, whose name and version are the plugin's.
 ///
-/// ```ignore
-/// finetuned_sdk::export! { heads: [ArcFace], metrics: [Kappa, Ece] }
-/// ```
+/// `finetuned_sdk::export! { heads: [ArcFace], metrics: [Kappa, Ece] }`
 #[macro_export]
 macro_rules! export {
     ($($kind:ident: [$($item:ty),* $(,)?]),* $(,)?) => {

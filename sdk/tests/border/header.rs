@@ -30,7 +30,17 @@ fn the_header_is_made_from_the_rust_definitions() {
     for file in FILES {
         builder = builder.with_src(root().join(format!("src/abi/v1/{file}.rs")));
     }
-    for item in ["Entry", "Descriptor", "Table", "HeadFunctions", "LossFunctions", "MetricFunctions", "ReaderFunctions", "HookFunctions", "AugmentationFunctions"] {
+    for item in [
+        "Entry",
+        "Descriptor",
+        "Table",
+        "HeadFunctions",
+        "LossFunctions",
+        "MetricFunctions",
+        "ReaderFunctions",
+        "HookFunctions",
+        "AugmentationFunctions",
+    ] {
         builder = builder.include_item(item);
     }
     let mut made = Vec::new();

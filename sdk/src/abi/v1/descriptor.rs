@@ -82,4 +82,5 @@ pub struct Descriptor {
 }
 
 const _: () = assert!(size_of::<Item>() == 4 + NAME_BYTES_MAX + 1, "a zero ends the longest name");
-const _: () = assert!(size_of::<Descriptor>() == 16 + 6 * 4 + 2 * (NAME_BYTES_MAX + 1) + 3 * (VERSION_BYTES_MAX + 1) + ITEMS_MAX * 64, "no byte of padding");
+const _: () =
+    assert!(size_of::<Descriptor>() == 16 + 6 * 4 + 2 * (NAME_BYTES_MAX + 1) + 3 * (VERSION_BYTES_MAX + 1) + ITEMS_MAX * 64, "no byte of padding");
