@@ -221,7 +221,8 @@ mod tests {
         // A later SDK of this ABI appends.
         let mut longer = good();
         longer.extend([7; 100]);
-        number(&mut longer, offset_of!(abi::Descriptor, size), longer.len() as u32 - 40);
+        let wrong = longer.len() as u32 - 40;
+        number(&mut longer, offset_of!(abi::Descriptor, size), wrong);
         assert_eq!(Descriptor::read(&longer).unwrap(), it);
     }
 
