@@ -90,6 +90,8 @@ impl Extensions {
     /// The head that takes the place of the model's own; nothing where that stays.
     pub(crate) fn head(&self, head: &Head, shape: HeadShape) -> Result<Option<PluginHead>> {
         let Head::Plugin(name) = head else { return Ok(None) };
+        // A head fills its parameters from torch's generator.
+        tch::manual_seed(shape.seed as i64);
         let instance = self.plugins.head(name, &self.settings(name), shape)?;
         let parameters = instance.parameters()?;
         let tensors = parameters.into_iter().map(|it| (format!("{PREFIX}.{name}.{}", it.name), it.tensor, it.trainable)).collect();

@@ -4,8 +4,9 @@
 use finetuned_job::event::{Event, Line};
 use finetuned_job::outcome::{Done, Failed};
 use finetuned_job::run_folder;
-use finetuned_job::spec::{Action, Device, RecipeText, SPEC_VERSION, Spec};
+use finetuned_job::spec::{Action, Device, PluginRules, RecipeText, SPEC_VERSION, Spec};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -21,6 +22,7 @@ pub struct Run {
     attempt: u32,
     /// One by default: workers of many tests run at once, and the model is tiny.
     threads: u32,
+    plugins: Option<PluginRules>,
 }
 
 /// The folder of the built binaries: the tests themselves lie below it.
@@ -86,11 +88,16 @@ impl Run {
         let drop = home.path().join(name);
         write(&drop);
         let recipe = format!("model.base = {base:?}\n{recipe}");
-        Run { home, drop, recipe, attempt: 0, threads: 1 }
+        Run { home, drop, recipe, attempt: 0, threads: 1, plugins: None }
     }
 
     pub fn with_threads(self, threads: u32) -> Run {
         Run { threads, ..self }
+    }
+
+    pub fn with_plugins(self, folder: &Path) -> Run {
+        let rules = PluginRules { folder: folder.into(), pinned: BTreeMap::new(), call_s: 60 };
+        Run { plugins: Some(rules), ..self }
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -114,7 +121,7 @@ impl Run {
             threads: self.threads,
             memory_bytes: None,
             device: Device::Cpu,
-            plugins: None,
+            plugins: self.plugins.clone(),
         };
         let path = self.folder().join(run_folder::SPEC);
         fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");

@@ -6,7 +6,8 @@ mod daemon; // stories of a daemon that nothing disturbs
 mod faults; // stories of kills, full disks and restless owners
 mod mistakes; // what a person gets wrong at the command line
 mod pictures; // stories of runs on pictures
-mod publishing; // stories of kills between the last steps of a run
+mod plugin_jobs; // stories of jobs with plugins, good and bad
 mod plugins; // stories of plugins, good and bad
+mod publishing; // stories of kills between the last steps of a run
 mod sandbox; // a home with a daemon, started as a user would
 mod training; // stories of one run: proof, freezing, exact resume, stops

@@ -77,7 +77,8 @@ fn statistics_of_frozen_parts_stand_still_and_those_of_others_move() {
     let frozen = names(&plan.freeze.frozen);
     let mut seen = [0, 0];
     for (name, tensor) in tuned.iter() {
-        let Some(norm) = name.strip_suffix(".running_mean").or(name.strip_suffix(".running_var")).or(name.strip_suffix(".num_batches_tracked")) else {
+        let Some(norm) = name.strip_suffix(".running_mean").or(name.strip_suffix(".running_var")).or(name.strip_suffix(".num_batches_tracked"))
+        else {
             continue;
         };
         let stands = frozen.contains(&format!("{norm}.weight"));
@@ -91,7 +92,8 @@ fn statistics_of_frozen_parts_stand_still_and_those_of_others_move() {
 fn what_frozen_stages_give_may_be_kept() {
     for train in ["['head']", "['head', 'last:1']"] {
         let [kept, running] = [true, false].map(|cache| {
-            let recipe = format!("augment.preset = 'none'\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n");
+            let recipe =
+                format!("augment.preset = 'none'\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n");
             let mut run = on_folders(&recipe, 20);
             run.complete();
             assert_eq!(run.json::<Plan>(run_folder::PLAN).freeze.cached, cache);
@@ -160,7 +162,11 @@ fn a_picture_may_have_several_labels() {
 #[test]
 fn numbers_are_learnt_in_their_own_units_and_told_in_ours() {
     let numbers = |hue: usize, n: u32| format!("{:.2},{}.5", 10_000.0 + 500.0 * hue as f64 + f64::from(n % 7), n % 3);
-    let mut run = on_table("task = 'image-regression'\ndata.labels = ['price', 'noise']\ndata.test = 0.25\n[train]\nepochs = 20\nbatch = 16\nlr = 5e-3\npatience = 0\n", "price,noise", numbers);
+    let mut run = on_table(
+        "task = 'image-regression'\ndata.labels = ['price', 'noise']\ndata.test = 0.25\n[train]\nepochs = 20\nbatch = 16\nlr = 5e-3\npatience = 0\n",
+        "price,noise",
+        numbers,
+    );
     let done = run.complete();
     let price = done.scores.per_number.iter().find(|it| it.name == "price").unwrap();
     assert!(0.8 < price.r2 && price.mae < 200.0, "{price:?}");

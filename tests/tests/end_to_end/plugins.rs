@@ -8,6 +8,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Cuts a plugin from the corpus' C file.
+#[track_caller]
+pub fn compile(out: &Path, flags: &[&str]) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bad_plugins/plugin.c");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(out).args(flags).arg(source).output().expect("cc starts");
+    assert!(compiled.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&compiled.stderr));
+}
+
 /// A home with a plugin folder, without a daemon.
 struct Workshop {
     home: tempfile::TempDir,
@@ -30,11 +38,8 @@ impl Workshop {
 
     /// Compiles the corpus' C file into the plugin folder.
     fn make(&self, file: &str, flags: &[&str]) -> PathBuf {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bad_plugins/plugin.c");
         let out = self.folder().join(file);
-        let compiled =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(&out).args(flags).arg(source).output().expect("cc starts");
-        assert!(compiled.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&compiled.stderr));
+        compile(&out, flags);
         out
     }
 

@@ -9,6 +9,7 @@ use rustix::fs::inotify;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 const RECIPE: &str = "[train]\nepochs = 2\nlr = 3e-3\n[save]\nevery_steps = 4\n";
@@ -41,8 +42,10 @@ fn finished() -> Run {
     run
 }
 
+type TakeBack = fn(&Path);
+
 /// Steps of a proof, the last one first, taken back so that the folder is as a kill before that step leaves it.
-const TAKEN_BACK: &[(&str, fn(&Path))] = &[
+const TAKEN_BACK: &[(&str, TakeBack)] = &[
     ("done.json written beside", |run| fs::rename(run.join(DONE), run.join(format!(".{DONE}.partial"))).unwrap()),
     ("done.json half written", |run| fs::write(run.join(format!(".{DONE}.partial")), "{\"version\":").unwrap()),
     ("the model's last name", |run| fs::rename(run.join(MODEL), run.join(UNPROVEN)).unwrap()),
@@ -84,18 +87,21 @@ fn a_training_killed_before_it_says_so_ends_alike() {
     assert_eq!(published(&run), undisturbed);
 }
 
-/// Starts a worker, and is back as soon as one of these names has appeared in the folder by renaming.
-fn until_renamed(folder: &Path, wanted: &[&str], start: impl FnOnce() -> std::process::Child) -> std::process::Child {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
-    inotify::add_watch(&watch, folder, inotify::WatchFlags::MOVED_TO).unwrap();
-    let child = start();
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut events = inotify::Reader::new(&watch, &mut buffer);
-    loop {
-        let event = events.next().unwrap();
-        if event.file_name().is_some_and(|it| wanted.iter().any(|wanted| it.to_bytes() == wanted.as_bytes())) {
-            return child;
-        }
+/// Hears which names appear in a folder by renaming.
+struct Renames(OwnedFd);
+
+impl Renames {
+    fn of(folder: &Path) -> Renames {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, folder, inotify::WatchFlags::MOVED_TO).unwrap();
+        Renames(watch)
+    }
+
+    /// Until one of these has appeared.
+    fn wait_for(self, wanted: &[&str]) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(self.0, &mut buffer);
+        while !events.next().unwrap().file_name().is_some_and(|it| wanted.iter().any(|wanted| it.to_bytes() == wanted.as_bytes())) {}
     }
 }
 
@@ -109,7 +115,9 @@ fn killed_just_after_the_models_last_rename() {
     let hit = (0..TRIES).any(|_| {
         fs::remove_file(folder.join(DONE)).unwrap();
         fs::rename(folder.join(MODEL), folder.join(UNPROVEN)).unwrap();
-        let mut worker = until_renamed(&folder, &[MODEL, FAILED], || run.start(Action::Prove));
+        let renames = Renames::of(&folder);
+        let mut worker = run.start(Action::Prove);
+        renames.wait_for(&[MODEL, FAILED]);
         worker.kill().unwrap();
         worker.wait().unwrap();
         assert!(folder.join(MODEL).exists(), "{}", run.log());

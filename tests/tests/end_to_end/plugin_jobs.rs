@@ -1,0 +1,173 @@
+//! Stories of jobs with plugins: what a good one gives, what a bad one costs. The good ones are the samples in plugins/,
+//! which `make plugins` builds; the bad ones are cut from tests/bad_plugins/plugin.c.
+
+use crate::attempt::{Run, on_tiny_bert, sentences};
+use crate::plugins::compile;
+use crate::sandbox::Sandbox;
+use crate::training::signal_if_alive;
+use finetuned_job::event::Event;
+use finetuned_job::outcome::{Failed, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::run_folder;
+use finetuned_job::spec::Action;
+use rustix::process::Signal;
+use safetensors::SafeTensors;
+use std::fs;
+use std::path::Path;
+
+/// A plugin folder with these samples.
+fn samples(names: &[&str]) -> tempfile::TempDir {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/target/release");
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        let library = built.join(format!("lib{}.so", name.replace('-', "_")));
+        fs::copy(&library, folder.path().join(format!("{name}.so")))
+            .unwrap_or_else(|err| panic!("{}: {err}: `make plugins` builds it", library.display()));
+    }
+    folder
+}
+
+const WITH_SAMPLES: &str = r#"
+[model]
+head = "arcface"
+[data]
+test = 0.2
+[train]
+epochs = 8
+batch = 16
+lr = 2e-3
+seed = 1
+loss = "focal"
+hooks = ["progress_quotient"]
+patience = 0
+[eval]
+metrics = ["accuracy", "ece"]
+every_steps = 9
+[save]
+every_steps = 7
+[plugins]
+load = ["arcface", "focal", "calibration", "prechelt"]
+[plugins.settings.focal]
+gamma = 1.5
+"#;
+
+fn with_samples(folder: &Path) -> Run {
+    let recipe = WITH_SAMPLES.replacen("[model]\n", "", 1).replacen("head =", "model.head =", 1);
+    Run::new(&recipe, &sentences(300, 4)).with_plugins(folder)
+}
+
+#[test]
+fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
+    let folder = samples(&["arcface", "focal", "calibration", "prechelt"]);
+    let mut calm = with_samples(folder.path());
+    let undisturbed = calm.complete();
+    assert!(0.9 < undisturbed.scores.metrics["accuracy"] && undisturbed.scores.metrics["ece"] < 0.2, "{:?}", undisturbed.scores.metrics);
+    let plan: Plan = calm.json(run_folder::PLAN);
+    let named: Vec<&str> = plan.plugins.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(named, ["arcface", "focal", "calibration", "prechelt"]);
+    let library = fs::read(folder.path().join("focal.so")).unwrap();
+    assert_eq!((plan.plugins[1].hash.as_str(), plan.plugins[1].uses[0].1.as_str()), (blake3::hash(&library).to_hex().as_str(), r#"{"gamma":1.5}"#));
+    let weights = calm.weights();
+    let tensors = SafeTensors::deserialize(&weights).unwrap();
+    assert!(tensors.names().iter().any(|it| it.starts_with("plugin.arcface.")), "{:?}", tensors.names());
+    assert!(fs::read_to_string(calm.folder().join("report.html")).unwrap().contains("arcface"));
+
+    let mut killed = with_samples(folder.path());
+    for point in [5, 20, 31] {
+        let mut child = killed.start(Action::Train);
+        killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if point <= it.step));
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+    let done = killed.complete();
+    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert_eq!(done.scores, undisturbed.scores);
+    assert_eq!(killed.weights(), weights);
+
+    let ask = |run: &mut Run| run.finish(Action::Predict { inputs: vec!["the movie was lovely".into()], csv: None });
+    assert!(ask(&mut killed).success(), "{}", killed.log());
+    fs::remove_file(folder.path().join("arcface.so")).unwrap();
+    assert!(!ask(&mut killed).success());
+    assert!(killed.log().contains("no plugin `arcface` is in"), "{}", killed.log());
+}
+
+#[test]
+fn a_head_may_want_every_token() {
+    let folder = samples(&["attention-pool"]);
+    let recipe =
+        "model.head = 'attention_pool'\ndata.test = 0.2\n[train]\nepochs = 8\nlr = 3e-3\npatience = 0\n[plugins]\nload = ['attention-pool']\n";
+    let done = Run::new(recipe, &sentences(300, 4)).with_plugins(folder.path()).complete();
+    assert!(0.9 < done.scores.metrics["accuracy"], "{:?}", done.scores.metrics);
+}
+
+#[test]
+fn a_reader_brings_a_format_of_its_own() {
+    let folder = samples(&["conllu"]);
+    let base = crate::attempt::tiny_bert();
+    let recipe = "[train]\nepochs = 1\n[plugins]\nload = ['conllu']\n";
+    let mut run = Run::with_drop(&base, recipe, "corpus", |root| {
+        fs::create_dir(root).unwrap();
+        let sentence = |n: u32| {
+            let (word, label) = [("good", "positive"), ("bad", "negative")][n as usize % 2];
+            format!("# sent_id = {n}\n# label = {label}\n# text = the film {n} was {word}\n1\tfilm\tfilm\tNOUN\t_\t_\t0\troot\t_\t_\n\n")
+        };
+        fs::write(root.join("all.conllu"), (0..60).map(sentence).collect::<String>()).unwrap();
+    })
+    .with_plugins(folder.path());
+    let done = run.complete();
+    assert_eq!(done.scores.per_class.iter().map(|it| it.class.as_str()).collect::<Vec<_>>(), ["negative", "positive"]);
+}
+
+/// Drops a folder of a table and this recipe.
+fn drop_with(sandbox: &Sandbox, name: &str, recipe: &str) {
+    let folder = sandbox.home().join(format!("{name}.tmp"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("data.csv"), sentences(120, 7)).unwrap();
+    fs::write(folder.join("job.toml"), on_tiny_bert(recipe)).unwrap();
+    fs::rename(folder, sandbox.inbox().join(name)).unwrap();
+}
+
+#[test]
+fn a_bad_plugin_costs_its_own_job_one_sentence_and_nobody_else_anything() {
+    let mut sandbox = Sandbox::new("[train]\nepochs = 1\n");
+    sandbox.configure("[train]\nepochs = 1\n", "[plugins]\ncall_s = 2\n");
+    let folder = sandbox.home().join("plugins");
+    fs::create_dir_all(&folder).unwrap();
+    sandbox.serve();
+    let metric = "metrics = ['accuracy', 'bad']";
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&["-DUPDATE=abort();"], metric, "died by SIGABRT in the metric bad of the plugin bad, in update"),
+        (&["-DUPDATE=*(volatile int *)0 = 1;"], metric, "died by SIGSEGV in the metric bad of the plugin bad, in update"),
+        (&["-DUPDATE=exit(0);"], metric, "in the metric bad of the plugin bad, in update"),
+        (&["-DMERGE=for (;;);", "-DCOMPUTE=for (;;);"], metric, "in the metric bad of the plugin bad, in compute"),
+        (&["-DCOMPUTE=*score = 0.0 / 0.0; return 0;"], metric, "the metric bad of the plugin bad gave the score NaN in compute"),
+        (
+            &["-DUPDATE=return say(error, 3, \"boom, src/lib.rs:1\");"],
+            metric,
+            "the metric bad of the plugin bad panicked in update: boom, src/lib.rs:1",
+        ),
+        (&["-DKIND=1", "-DFORWARD=*logits = at_shallow_clone(in->features); return 0;"], "", "the head bad of the plugin bad gave a tensor of shape"),
+        (
+            &["-DCREATE=return say(error, 1, \"no such key: colour\");"],
+            metric,
+            "the metric bad of the plugin bad can't go on in create: no such key: colour",
+        ),
+    ];
+    for (job, (flags, eval, says)) in (1..).zip(cases) {
+        // A new build under the same name, and the daemon runs on.
+        fs::remove_file(folder.join("bad.so")).ok();
+        compile(&folder.join("bad.so"), flags);
+        let head = if eval.is_empty() { "model.head = 'bad'\n" } else { "" };
+        drop_with(&sandbox, &format!("bad{job}"), &format!("{head}[train]\nepochs = 1\n[eval]\n{eval}\n[plugins]\nload = ['bad']\n"));
+        sandbox.wait_for_state(job, "failed");
+        let failed: Failed = serde_json::from_slice(&fs::read(sandbox.run(job).join(run_folder::FAILED)).unwrap()).unwrap();
+        assert!(failed.failure.message.contains(says), "{flags:?}: {}", failed.failure);
+        assert_eq!(failed.failure.kind, FailureKind::Plugin, "{flags:?}: {}", failed.failure);
+        assert!(sandbox.is_alive());
+    }
+    compile(&folder.join("good.tmp"), &[]);
+    fs::rename(folder.join("good.tmp"), folder.join("bad.so")).unwrap();
+    drop_with(&sandbox, "mended", "[train]\nepochs = 1\n[eval]\nmetrics = ['accuracy', 'bad']\n[plugins]\nload = ['bad']\n");
+    drop_with(&sandbox, "plain", "[train]\nepochs = 1\n");
+    let jobs = cases.len() as u64;
+    [jobs + 1, jobs + 2].into_iter().for_each(|it| sandbox.wait_for_state(it, "done"));
+}
