@@ -3,6 +3,7 @@
 #   make demo        from nothing to a proven model, on real data
 #   make test        format, lints, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
+#   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions)
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
@@ -12,7 +13,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo test test-peers bench libtorch build assets tools clean-demo
+.PHONY: demo test test-peers plugins bench libtorch build assets tools clean-demo
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -32,10 +33,17 @@ build: libtorch
 demo: build assets
 	@$(PYTHON) tests/demo.py $(ASSETS)
 
-test: build assets
+plugins: libtorch
+	cd plugins && $(CARGO) build --release --locked
+
+test: build assets plugins
 	$(CARGO) fmt --all --check
+	cd plugins && $(CARGO) fmt --all --check
+	cd plugins && $(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --release --locked --workspace
+	@# With the root's target folder, where the torch-sys that computes is compiled already.
+	cd plugins && CARGO_TARGET_DIR=$(abspath target) LD_LIBRARY_PATH=$${LIBTORCH:-$(abspath .libtorch)}/lib $(CARGO) test --release --locked --no-default-features
 
 test-peers: build assets
 	@$(PYTHON) tests/peers/install.py .peers

@@ -298,10 +298,7 @@ mod tests {
         let rules = parse(&format!("[plugins]\nfolder = '/opt/p'\ncall_s = 9\npin.focal = '{hash}'")).unwrap().plugins;
         assert_eq!((rules.folder, rules.call_s), ("/opt/p".into(), 9));
         assert_eq!(rules.pinned["focal"], hash.to_lowercase());
-        refused(
-            "[plugins.pin]\nfocal = 'ab12'",
-            "plugins.pin.focal is `ab12`, but must be the 64 hex digits that `finetuned plugin list` shows",
-        );
+        refused("[plugins.pin]\nfocal = 'ab12'", "plugins.pin.focal is `ab12`, but must be the 64 hex digits that `finetuned plugin list` shows");
         refused("[plugins]\ncall_s = 0", "line 2: plugins.call_s is 0, but must be at least 1");
         refused("[plugins]\nfoldr = 'x'", "line 2: unknown key `foldr` in [plugins]: did you mean `folder`?");
     }

@@ -160,7 +160,8 @@ fn command(worker: &Path, spec_file: &Path, alone: bool) -> Command {
 
 /// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
 pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8>)> {
-    let child = command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let child =
+        command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
     Ok((output.status, output.stdout))
 }
@@ -169,7 +170,8 @@ pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8
 /// `silence_max` is killed.
 pub(crate) fn converse(worker: &Path, spec_file: &Path, silence_max: Duration, mut hear: impl FnMut(&[u8]) -> Result<()>) -> Result<Ending> {
     let oom_before = machine::oom_kills();
-    let mut child = command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let mut child =
+        command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
     let stdout = child.stdout.take().context("the worker has no stdout")?;
     let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
     let read = move || {
