@@ -1,8 +1,8 @@
 //! What a recipe takes from plugins: a head, a loss, metrics, hooks, an augmentation, a reader, each with its
 //! settings. How a plugin is opened and called is left to `plugins`.
 
-use crate::plugins::{AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, MetricInstance, Plugins, Wishes};
 use crate::checkpoint::Named;
+use crate::plugins::{AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, MetricInstance, Plugins, Wishes};
 use anyhow::{Context, Result};
 use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -67,7 +67,8 @@ impl Extensions {
             None => Ok(()),
             Some(name) => {
                 let message = format!("plugins.settings.{name} is for a {name} that the recipe does not use");
-                Err(Failure::new(FailureKind::Recipe, message).with_cure("name it as head, loss, metric, hook, reader or augmentation, or leave it out"))
+                Err(Failure::new(FailureKind::Recipe, message)
+                    .with_cure("name it as head, loss, metric, hook, reader or augmentation, or leave it out"))
             }
         }
     }

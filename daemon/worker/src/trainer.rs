@@ -96,7 +96,22 @@ impl<'a> Trainer<'a> {
     ) -> Trainer<'a> {
         let now = Instant::now();
         let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
-        Trainer { plan, learner, train, validation, extras, checkpoints, position, journal, stop, clock, since_told: Told::default(), saved: None, save_wished: false, latest: Latest::default() }
+        Trainer {
+            plan,
+            learner,
+            train,
+            validation,
+            extras,
+            checkpoints,
+            position,
+            journal,
+            stop,
+            clock,
+            since_told: Told::default(),
+            saved: None,
+            save_wished: false,
+            latest: Latest::default(),
+        }
     }
 
     pub(crate) fn train(&mut self) -> Result<Ended> {
