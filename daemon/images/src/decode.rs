@@ -2,8 +2,9 @@
 //! alpha is dropped, not blended, 16 bits lose their lower eight, of moving pictures the first frame is taken.
 //! Colour profiles are not applied, as Pillow does not apply them either.
 //!
-//! Sizes are checked before pixels are allocated. JPEGs are decoded in full: no well-kept crate decodes a smaller
-//! picture straight from the coefficients (`zune-jpeg` and `image` can't, `jpeg-decoder` is retired).
+//! Sizes are checked before pixels are allocated. JPEGs are decoded in full: `zune-jpeg` and `image` can't decode a
+//! smaller picture straight from the coefficients. `jpeg-decoder` can, but is in maintenance mode, and takes as long for
+//! an eighth of 4000 x 2672 pixels (44 ms) as `zune-jpeg` for all of them (42 ms), so there is nothing to win.
 
 use std::io::{Cursor, ErrorKind};
 

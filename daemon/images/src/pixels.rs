@@ -59,8 +59,11 @@ impl Pixels {
 
     /// The part must lie within the picture.
     pub(crate) fn cut(&self, left: u32, top: u32, width: u32, height: u32) -> Pixels {
-        let rows = (top..top + height).flat_map(|y| &self.row(y)[left as usize * 3..][..width as usize * 3]);
-        Pixels::new(width, height, rows.copied().collect())
+        let mut data = Vec::with_capacity(width as usize * height as usize * 3);
+        for y in top..top + height {
+            data.extend_from_slice(&self.row(y)[left as usize * 3..][..width as usize * 3]);
+        }
+        Pixels::new(width, height, data)
     }
 
     pub(crate) fn flipped_horizontally(mut self) -> Pixels {
@@ -70,10 +73,12 @@ impl Pixels {
         self
     }
 
-    pub(crate) fn flipped_vertically(mut self) -> Pixels {
-        let stride = self.width as usize * 3;
-        self.data = self.data.chunks_exact(stride).rev().flatten().copied().collect();
-        self
+    pub(crate) fn flipped_vertically(&self) -> Pixels {
+        let mut data = Vec::with_capacity(self.data.len());
+        for row in self.data.rchunks_exact(self.width as usize * 3) {
+            data.extend_from_slice(row);
+        }
+        Pixels::new(self.width, self.height, data)
     }
 
     /// One number for each pixel, as Pillow's `convert("L")`: ITU-R 601-2 luma in fixed point, rounded.

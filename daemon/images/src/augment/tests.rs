@@ -69,7 +69,9 @@ fn operations_are_those_of_pillow_and_torchvision() {
     for (name, expected) in fixture.iter().filter(|(name, _)| !matches!(name.as_str(), "source" | "dull")) {
         let picture = made(name, source, dull);
         let most = picture.data().iter().zip(expected.data()).map(|(one, other)| one.abs_diff(*other)).max();
-        if (picture.width(), picture.height(), most) != (expected.width(), expected.height(), Some(0)) {
+        // The weights of filters have fewer bits than Pillow's.
+        let allowed = u8::from(name.starts_with("resized"));
+        if (picture.width(), picture.height()) != (expected.width(), expected.height()) || Some(allowed) < most {
             let differing = picture.data().iter().zip(expected.data()).filter(|(one, other)| one != other).count();
             wrong.push(format!("{name}: {differing} values, {most:?} at most"));
         }

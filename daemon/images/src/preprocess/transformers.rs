@@ -1,6 +1,6 @@
 //! transformers' preprocessor_config.json. Source of the defaults: `image_processing_*.py` of each model,
 //! transformers 5, base class in `image_processing_backends.py`. Numbers are those of its Pillow backend. Its torchvision
-//! backend resizes with other kernels: 0.0002 to 0.12 steps of 1/255 away on average where compared, 1.2 at most.
+//! backend resizes with other kernels: 0.12 steps of 1/255 away on average at most where compared, no value more than 1.2.
 
 use serde_json::Value;
 
