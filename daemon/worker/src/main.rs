@@ -135,7 +135,12 @@ fn lock(run: &Path) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("another worker is at work in {}", run.display()),
+        // One that a killed daemon had just started, say. Whichever was first goes on; the other has failed at
+        // nothing, and must leave no word of failure in a folder that is not its own.
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("finetuned-worker: another worker is at work in {}", run.display());
+            Err(Stopped.into())
+        }
         Err(TryLockError::Error(err)) => Err(err).with_context(|| format!("locking {}", path.display())),
     }
 }

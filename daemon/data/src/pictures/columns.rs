@@ -142,5 +142,5 @@ fn unnamed(table: &Table, image: usize, split: Option<usize>, problem: Option<Pr
     }
     let rest: Vec<&str> = rest.iter().map(|it| &*columns[*it]).collect();
     Err(refusal::data(format!("{file}: what is to be learnt can't be told; besides the pictures it has {}", refusal::list(&rest)))
-        .with_cure(format!("name it in a job.toml: data.label = {:?}", rest[0])))
+        .with_cure(format!("name it in a job.toml: data.label = {:?}, or several as data.labels", rest[0])))
 }

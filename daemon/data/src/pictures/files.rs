@@ -43,7 +43,7 @@ impl<'a> Files<'a> {
         if value.is_empty() {
             return Err(Reason::NoPicture);
         }
-        let shown = || value.escape_debug().to_string();
+        let shown = || value.replace(char::is_control, " ");
         if value.contains("://") {
             return Err(Reason::PathIsAddress(shown()));
         }

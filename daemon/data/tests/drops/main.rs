@@ -3,7 +3,10 @@
 mod archives;
 mod encodings;
 mod folders;
+mod picture_refusals;
+mod pictures;
 mod predict;
+mod preflight;
 mod refusals;
 mod splits;
 mod support;

@@ -123,3 +123,36 @@ fn files_that_can_not_be_predicted() {
     "#]],
     );
 }
+
+#[test]
+fn pictures_and_folders_of_pictures() {
+    let drop = crate::support::gallery(&["new", "new/more"], 2, &[("new/notes.txt", b"x"), ("none/notes.txt", b"x"), ("odd", b"x")]);
+    std::os::unix::fs::symlink("/etc/passwd", drop.path().join("new/link.png")).unwrap();
+    let told = |names: &[&str]| {
+        let args: Vec<String> = names.iter().map(|it| drop.path().join(it).to_str().unwrap().to_string()).collect();
+        let told = match finetuned_data::picture_inputs(&args) {
+            Ok(inputs) => inputs.iter().map(|it| format!("{}: {} bytes\n", it.origin, it.bytes().unwrap().len())).collect(),
+            Err(failure) => format!("{failure}\n"),
+        };
+        told.replace(drop.path().to_str().unwrap(), "drop")
+    };
+    expect![[r#"
+        drop/odd: 1 bytes
+        drop/new/0.png: 254 bytes
+        drop/new/1.png: 254 bytes
+        drop/new/more/0.png: 249 bytes
+        drop/new/more/1.png: 247 bytes
+    "#]]
+    .assert_eq(&told(&["odd", "new/"]));
+    expect![[r#"
+        drop/absent.png does not exist
+    "#]]
+    .assert_eq(&told(&["absent.png"]));
+    expect![[r#"
+        drop/none is a folder without pictures
+    "#]]
+    .assert_eq(&told(&["none"]));
+    let gone = finetuned_data::picture_inputs(&[drop.path().join("odd").to_str().unwrap().into()]).unwrap();
+    std::fs::remove_file(drop.path().join("odd")).unwrap();
+    assert!(gone[0].bytes().unwrap_err().message.ends_with("odd is gone: it was removed before it was read"));
+}

@@ -54,7 +54,7 @@ fn nothing_to_read() {
         Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
     "#]]);
     Drop::folder(&[("picture.png", b"x")]).check(expect![[r#"
-        Data: the drop holds no data: picture.png is no data that finetuned reads and was ignored (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+        Data: the drop holds pictures (picture.png) and no texts (for pictures the recipe's task is image-classification)
     "#]]);
     let gone = Drop::file("a.csv", b"x");
     fs::remove_file(gone.path()).unwrap();

@@ -1,7 +1,9 @@
 //! A drop in a temporary folder, and what became of it as text.
 
 use expect_test::Expect;
-use finetuned_data::{Dataset, open};
+use finetuned_data::{Dataset, ImageChoice, ImageDataset, ImageRequest, Opened, open};
+use finetuned_images::{Pixels, contact_sheet};
+use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::{DataChoice, Recipe};
 use std::fmt::Write;
@@ -46,8 +48,26 @@ impl Drop {
         self.home.path().join("quarantine.jsonl")
     }
 
+    /// What lies beside the drop is the run folder.
+    pub fn run(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn open(&self) -> Result<Opened, Failure> {
+        open(&self.path(), &self.staging(), &mut |_, _, _| {})
+    }
+
     pub fn load_as(&self, choice: &DataChoice, seed: u64) -> Result<Dataset, Failure> {
-        open(&self.path(), &self.staging(), &mut |_, _, _| {})?.load(choice, seed, &self.quarantine(), &mut |_, _, _| {})
+        self.open()?.load(choice, seed, &self.quarantine(), &mut |_, _, _| {})
+    }
+
+    pub fn load_images(&self, choice: &ImageChoice) -> Result<ImageDataset, Failure> {
+        self.open()?.load_images(&ImageRequest { choice, seed: 0, run: self.run(), threads: 2 }, &mut |_, _, _| {})
+    }
+
+    #[track_caller]
+    pub fn check_images(&self, choice: &ImageChoice, expected: Expect) {
+        expected.assert_eq(&told_of_images(self.load_images(choice)));
     }
 
     pub fn load(&self) -> Result<Dataset, Failure> {
@@ -67,12 +87,21 @@ impl Drop {
 
 /// As a user sees it: the report's facts, or the sentence.
 pub fn told(loaded: Result<Dataset, Failure>) -> String {
-    let it = match loaded {
-        Ok(it) => it,
-        Err(failure) => return format!("{:?}: {failure}\n", failure.kind),
-    };
+    match loaded {
+        Ok(it) => facts(&it.report),
+        Err(failure) => format!("{:?}: {failure}\n", failure.kind),
+    }
+}
+
+pub fn told_of_images(loaded: Result<ImageDataset, Failure>) -> String {
+    match loaded {
+        Ok(it) => facts(&it.report),
+        Err(failure) => format!("{:?}: {failure}\n", failure.kind),
+    }
+}
+
+fn facts(report: &DataReport) -> String {
     let mut out = String::new();
-    let report = &it.report;
     for file in &report.files {
         let split = file.split.map(|it| format!(" {}", it.name())).unwrap_or_default();
         let encoding = file.encoding.as_deref().unwrap_or("-");
@@ -80,6 +109,11 @@ pub fn told(loaded: Result<Dataset, Failure>) -> String {
     }
     if let (Some(text), Some(label)) = (&report.text_column, &report.label_column) {
         writeln!(out, "text `{text}` label `{label}`").unwrap();
+    }
+    if let Some(images) = &report.images {
+        let columns = [images.image_column.clone(), report.label_column.clone(), Some(images.target_columns.join(", "))];
+        let columns: Vec<String> = columns.into_iter().flatten().filter(|it| !it.is_empty()).collect();
+        writeln!(out, "{:?} from {columns:?}", images.problem).unwrap();
     }
     for class in &report.classes {
         writeln!(out, "{}: {} {} {}", class.class, class.train, class.validation, class.test).unwrap();
@@ -94,6 +128,37 @@ pub fn told(loaded: Result<Dataset, Failure>) -> String {
         writeln!(out, "warning: {warning}").unwrap();
     }
     out
+}
+
+/// Of validation and test as the recipe has them when it says nothing.
+pub fn choice() -> ImageChoice {
+    ImageChoice { validation: 0.1, ..ImageChoice::default() }
+}
+
+/// A picture of 4 x 4 fields, each seed another one, as PNG.
+pub fn picture(seed: u64) -> Vec<u8> {
+    fields(|field| {
+        let x = (seed << 8 | field).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let x = (x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        [(x >> 40) as u8, (x >> 48) as u8, (x >> 56) as u8]
+    })
+}
+
+pub fn fields(colour: impl Fn(u64) -> [u8; 3]) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..32 * 32).flat_map(|it| colour(it / 32 / 8 * 4 + it % 32 / 8)).collect();
+    contact_sheet(&[Pixels::new(32, 32, pixels)], 1, 32)
+}
+
+/// A folder drop of `n` pictures in each of these folders, and these files beside them.
+pub fn gallery(folders: &[&str], n: usize, files: &[(&str, &[u8])]) -> Drop {
+    let drop = Drop::folder(files);
+    for (folder_idx, folder) in folders.iter().enumerate() {
+        fs::create_dir_all(drop.path().join(folder)).unwrap();
+        for it in 0..n {
+            fs::write(drop.path().join(format!("{folder}/{it}.png")), picture((1000 * folder_idx + it) as u64)).unwrap();
+        }
+    }
+    drop
 }
 
 /// `n` rows of two classes as CSV, after `before`.
