@@ -4,6 +4,9 @@
 //! The data beside it was made by `data/make_fixtures.py` with torch 2.13.0 and transformers 5.23.0, seed 0.
 
 mod freezing;
+mod image_parity;
+mod images;
+mod lite0;
 mod loading;
 mod minilm;
 mod parity;
