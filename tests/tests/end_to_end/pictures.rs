@@ -51,7 +51,7 @@ fn on_folders(recipe: &str, n: u32) -> Run {
 
 #[test]
 fn a_folder_of_pictures_becomes_a_proven_model() {
-    let mut run = on_folders("data.test = 0.25\n[train]\nepochs = 12\nbatch = 16\nlr = 5e-3\npatience = 0\n", 40);
+    let mut run = on_folders("data.test = 0.25\n[train]\nepochs = 40\nbatch = 16\nlr = 5e-3\npatience = 0\n", 40);
     let done = run.complete();
     assert!(0.9 < done.scores.metrics["accuracy"], "{:?}", done.scores.metrics);
     assert_eq!(done.task, "image-classification");
