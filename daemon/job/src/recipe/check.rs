@@ -1,0 +1,279 @@
+//! The second stage of a recipe: every value judged, strings become enums, and what only a plugin can give is asked
+//! for only where plugins are loaded.
+
+use super::raw::{self, Raw, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave, RawTrain};
+use super::*;
+
+/// A value that can't be used, with the dotted name of its field.
+#[derive(Debug, thiserror::Error)]
+#[error("{field} {message}")]
+pub(super) struct Wrong {
+    pub field: &'static str,
+    message: String,
+}
+
+fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { field, message: message.into() })
+}
+
+pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
+    let task = match raw.task {
+        None => None,
+        Some(name) => match Task::named(&name) {
+            Some(task) => Some(task),
+            None => {
+                let known = Task::ALL.map(Task::name);
+                return wrong("task", format!("`{name}` is no task{}; there are {}", raw::suggestion(&name, &known), known.join(", ")));
+            }
+        },
+    };
+    let plugins = plugins(raw.plugins.unwrap_or_default())?;
+    let with_plugins = !plugins.load.is_empty();
+    let recipe = Recipe {
+        task,
+        model: model(raw.model.unwrap_or_default())?,
+        freeze: freeze(raw.freeze.unwrap_or_default())?,
+        data: data(raw.data.unwrap_or_default())?,
+        augment: augment(raw.augment.unwrap_or_default())?,
+        train: train(raw.train.unwrap_or_default())?,
+        eval: eval(raw.eval.unwrap_or_default(), with_plugins)?,
+        save: save(raw.save.unwrap_or_default())?,
+        plugins,
+    };
+    without_plugins(&recipe)?;
+    Ok(recipe)
+}
+
+/// What only a plugin can give is asked for, and none is loaded: refused before anything is read.
+fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
+    if !recipe.plugins.load.is_empty() {
+        return Ok(());
+    }
+    let none = |field, name: &str, ours: &str| wrong(field, format!("`{name}` is not known; {ours}, and a plugin's wants `plugins.load`"));
+    if let Head::Plugin(name) = &recipe.model.head {
+        return none("model.head", name, "`linear` is the model's own head");
+    }
+    if let Some(name) = &recipe.train.loss {
+        return none("train.loss", name, "without this key the loss suits the task");
+    }
+    if let Some(name) = recipe.train.hooks.first() {
+        return none("train.hooks", name, "all hooks are plugins'");
+    }
+    if let Some(name) = &recipe.data.reader {
+        return none("data.reader", name, "without this key the format is recognised");
+    }
+    match &recipe.augment.plugin {
+        Some(name) => none("augment.plugin", name, "all of these are plugins'"),
+        None => Ok(()),
+    }
+}
+
+fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
+    /// Below, no model of the zoo has a pixel left before its head.
+    const IMAGE_SIZE_MIN: u32 = 16;
+    Ok(ModelChoice {
+        base: raw.base,
+        head: raw.head.unwrap_or_else(|| "linear".into()).into(),
+        image_size: raw.image_size.map(|it| at_least("model.image_size", it, IMAGE_SIZE_MIN)).transpose()?,
+        dropout: raw.dropout.map(|p| within("model.dropout", p, 0.0..0.95)).transpose()?,
+        attention_dropout: within("model.attention_dropout", raw.attention_dropout.unwrap_or(0.0), 0.0..0.95)?,
+    })
+}
+
+fn data(raw: RawData) -> Result<DataChoice, Wrong> {
+    if raw.label.is_some() && raw.labels.is_some() {
+        return wrong("data.labels", "and data.label say the same thing: give one of them");
+    }
+    let data = DataChoice {
+        text: raw.text,
+        label: raw.label,
+        image: raw.image,
+        labels: raw.labels.unwrap_or_default(),
+        reader: raw.reader,
+        validation: within("data.validation", raw.validation.unwrap_or(0.1), 0.0..0.9)?,
+        test: within("data.test", raw.test.unwrap_or(0.0), 0.0..0.9)?,
+        max_tokens: match raw.max_tokens {
+            Some(n) if n < 4 => return wrong("data.max_tokens", "must be at least 4"),
+            n => n,
+        },
+    };
+    if 0.95 < data.validation + data.test {
+        return wrong("data.validation", "and data.test leave too little to train on");
+    }
+    Ok(data)
+}
+
+fn augment(raw: RawAugment) -> Result<AugmentChoice, Wrong> {
+    let part = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..1.0 + f64::EPSILON)).transpose();
+    let alpha = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..100.0)).transpose();
+    let crop = match raw.crop {
+        Some([low, high]) if !(0.0 < low && low <= high && high <= 1.0) => {
+            return wrong("augment.crop", format!("is [{low}, {high}], but must be a range above 0 and at most 1"));
+        }
+        crop => crop,
+    };
+    Ok(AugmentChoice {
+        preset: match raw.preset.as_deref() {
+            None => None,
+            Some("none") => Some(Preset::None),
+            Some("light") => Some(Preset::Light),
+            Some("strong") => Some(Preset::Strong),
+            Some(other) => return wrong("augment.preset", format!("is `{other}`, but must be none, light or strong")),
+        },
+        crop,
+        horizontal_flip: part("augment.horizontal_flip", raw.horizontal_flip)?,
+        vertical_flip: part("augment.vertical_flip", raw.vertical_flip)?,
+        erasing: part("augment.erasing", raw.erasing)?,
+        brightness: part("augment.brightness", raw.brightness)?,
+        contrast: part("augment.contrast", raw.contrast)?,
+        saturation: part("augment.saturation", raw.saturation)?,
+        hue: raw.hue.map(|it| within("augment.hue", it, 0.0..0.5 + f64::EPSILON)).transpose()?,
+        mixup: alpha("augment.mixup", raw.mixup)?,
+        cutmix: alpha("augment.cutmix", raw.cutmix)?,
+        plugin: raw.plugin,
+    })
+}
+
+fn plugins(raw: RawPlugins) -> Result<PluginChoice, Wrong> {
+    let mut settings = BTreeMap::new();
+    for (name, table) in raw.settings.unwrap_or_default() {
+        let Ok(json) = serde_json::to_value(&table) else {
+            return wrong("plugins.settings", format!("of {name} can't be passed on: a plugin is given JSON, which has no dates"));
+        };
+        settings.insert(name, json);
+    }
+    Ok(PluginChoice { load: raw.load.unwrap_or_default(), settings })
+}
+
+fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Result<f64, Wrong> {
+    if range.contains(&value) { Ok(value) } else { wrong(field, format!("is {value}, but must be at least {} and below {}", range.start, range.end)) }
+}
+
+fn at_least<T: PartialOrd + std::fmt::Display>(field: &'static str, value: T, least: T) -> Result<T, Wrong> {
+    if value < least { wrong(field, format!("is {value}, but must be at least {least}")) } else { Ok(value) }
+}
+
+fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
+    let patterns = |field, list: Vec<String>| {
+        list.into_iter().map(|it| Pattern::try_from(it).or_else(|why| wrong(field, format!("has {why}")))).collect::<Result<Vec<_>, _>>()
+    };
+    let train = patterns("freeze.train", raw.train.unwrap_or_else(|| vec!["all".into()]))?;
+    if train.is_empty() {
+        return wrong("freeze.train", "names nothing, so nothing would be trained");
+    }
+    let mut unfreeze = Vec::new();
+    for it in raw.unfreeze.unwrap_or_default() {
+        let epoch = at_least("freeze.unfreeze", it.epoch, 2)?;
+        unfreeze.push(Unfreeze { epoch, train: patterns("freeze.unfreeze", it.train)? });
+    }
+    unfreeze.sort_by_key(|it| it.epoch);
+    let layer_decay = raw.layer_decay.unwrap_or(1.0);
+    if !(0.0 < layer_decay && layer_decay <= 1.0) {
+        return wrong("freeze.layer_decay", format!("is {layer_decay}, but must be above 0 and at most 1"));
+    }
+    Ok(Freeze { train, unfreeze, layer_decay, cache: raw.cache.unwrap_or(true) })
+}
+
+fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
+    let lr = match raw.lr {
+        Some(lr) if !(lr.is_finite() && 0.0 < lr && lr <= 10.0) => return wrong("train.lr", format!("is {lr}, but must be above 0 and at most 10")),
+        lr => lr,
+    };
+    let clip = match raw.clip.unwrap_or(1.0) {
+        0.0 => None,
+        clip if clip.is_finite() && 0.0 < clip => Some(clip),
+        clip => return wrong("train.clip", format!("is {clip}, but must be above 0 (or 0: no clipping)")),
+    };
+    Ok(TrainChoice {
+        epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
+        batch: at_least("train.batch", raw.batch.unwrap_or(32), 1)?,
+        accumulate: at_least("train.accumulate", raw.accumulate.unwrap_or(1), 1)?,
+        lr,
+        optimizer: optimizer(&raw)?,
+        weight_decay: within("train.weight_decay", raw.weight_decay.unwrap_or(0.01), 0.0..1.0)?,
+        schedule: match raw.schedule.as_deref() {
+            None | Some("linear") => Schedule::Linear,
+            Some("cosine") => Schedule::Cosine,
+            Some("constant") => Schedule::Constant,
+            Some(other) => return wrong("train.schedule", format!("is `{other}`, but must be linear, cosine or constant")),
+        },
+        warmup: within("train.warmup", raw.warmup.unwrap_or(0.06), 0.0..1.0)?,
+        clip,
+        label_smoothing: within("train.label_smoothing", raw.label_smoothing.unwrap_or(0.0), 0.0..0.95)?,
+        class_weights: match raw.class_weights.as_deref() {
+            None | Some("none") => ClassWeights::None,
+            Some("auto") => ClassWeights::Auto,
+            Some(other) => return wrong("train.class_weights", format!("is `{other}`, but must be none or auto")),
+        },
+        patience: match raw.patience {
+            Some(0) => None,
+            None => Some(2),
+            patience => patience,
+        },
+        loss: raw.loss,
+        hooks: raw.hooks.unwrap_or_default(),
+        seed: raw.seed.unwrap_or(0),
+    })
+}
+
+fn optimizer(raw: &RawTrain) -> Result<Optimizer, Wrong> {
+    let beta = |it: f64| within("train.betas", it, 0.0..1.0);
+    let (b1, b2) = raw.betas.unwrap_or((0.9, 0.999));
+    let betas = (beta(b1)?, beta(b2)?);
+    let eps = raw.eps.unwrap_or(1e-8);
+    if !(eps.is_finite() && 0.0 < eps) {
+        return wrong("train.eps", format!("is {eps}, but must be above 0"));
+    }
+    let name = raw.optimizer.as_deref().unwrap_or("adamw");
+    if name != "sgd" && (raw.momentum.is_some() || raw.nesterov.is_some()) {
+        return wrong("train.momentum", format!("and train.nesterov belong to sgd, not to {name}"));
+    }
+    if name == "sgd" && (raw.betas.is_some() || raw.eps.is_some()) {
+        return wrong("train.betas", "and train.eps belong to adamw and adam, not to sgd");
+    }
+    let momentum = within("train.momentum", raw.momentum.unwrap_or(0.9), 0.0..1.0)?;
+    let nesterov = raw.nesterov.unwrap_or(false);
+    if nesterov && momentum == 0.0 {
+        return wrong("train.nesterov", "wants a momentum above 0");
+    }
+    match name {
+        "adamw" => Ok(Optimizer::AdamW { betas, eps }),
+        "adam" => Ok(Optimizer::Adam { betas, eps }),
+        "sgd" => Ok(Optimizer::Sgd { momentum, nesterov }),
+        other => wrong("train.optimizer", format!("is `{other}`, but must be adamw, adam or sgd")),
+    }
+}
+
+fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
+    let all = [METRICS, METRICS_MULTI_LABEL, METRICS_REGRESSION].concat();
+    let known = |field, name: &String| {
+        if with_plugins || all.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let mut names = all.clone();
+        names.sort_unstable();
+        names.dedup();
+        wrong(field, format!("names `{name}`, which is no metric{}; there are {}", raw::suggestion(name, &names), names.join(", ")))
+    };
+    let metrics = raw.metrics.unwrap_or_default();
+    metrics.iter().try_for_each(|it| known("eval.metrics", it))?;
+    raw.best.iter().try_for_each(|it| known("eval.best", it))?;
+    let every_steps = raw.every_steps.map(|it| at_least("eval.every_steps", it, 1)).transpose()?;
+    Ok(EvalChoice { metrics, best: raw.best, every_steps })
+}
+
+fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {
+    /// Work that a crash may cost when the recipe is silent.
+    const MINUTES_DEFAULT: f64 = 5.0;
+    let minutes = match raw.every_minutes.unwrap_or(MINUTES_DEFAULT) {
+        0.0 => None,
+        it if it.is_finite() && 0.0 < it => Some(it),
+        it => return wrong("save.every_minutes", format!("is {it}, but must be above 0 (or 0: never)")),
+    };
+    Ok(SaveChoice {
+        every_steps: raw.every_steps.map(|it| at_least("save.every_steps", it, 1)).transpose()?,
+        every_epochs: Some(at_least("save.every_epochs", raw.every_epochs.unwrap_or(1), 1)?),
+        every_minutes: minutes,
+        keep: at_least("save.keep", raw.keep.unwrap_or(2), 1)?,
+    })
+}
