@@ -1,10 +1,12 @@
 # Everything that a person types. Each target does all that it needs, and may be repeated.
 #
 #   make demo        from nothing to a proven model, on real data
+#   make demo-images the same on pictures
 #   make test        format, lints, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions)
+#   make bench-images beside timm in a plain PyTorch loop
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
 SHELL := /bin/bash
@@ -13,7 +15,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo test test-peers plugins bench libtorch build assets tools clean-demo
+.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -31,7 +33,11 @@ build: libtorch
 	$(CARGO) build --release --locked -p finetuned -p finetuned-worker
 
 demo: build assets
-	@$(PYTHON) tests/demo.py $(ASSETS)
+	@$(PYTHON) tests/demo.py texts $(ASSETS)
+
+demo-images: build
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+	@$(PYTHON) tests/demo.py images $(ASSETS)
 
 plugins: libtorch
 	cd plugins && $(CARGO) build --release --locked
@@ -53,3 +59,8 @@ bench: build assets
 	@$(PYTHON) tests/peers/install.py .peers
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
+
+bench-images: build
+	@$(PYTHON) tests/peers/install.py .peers
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+	.peers/bin/python tests/bench/images.py $(BENCH)

@@ -1,49 +1,63 @@
 #!/usr/bin/env python3
-"""From nothing to a proven model, as a user would see it: `demo.py ASSETS` (after `make build assets`).
+"""From nothing to a proven model, as a user would see it: `demo.py texts|images ASSETS` (after `make build assets`).
 
-Starts the real daemon on a temporary home, drops a sample of real tweets into its inbox, follows the job and
-prints what came of it. The home is left, since the model lies in it.
+Starts the real daemon on a temporary home, drops a data set into its inbox, follows the job and prints what came
+of it. The home is left, since the model lies in it.
 """
-import json, os, signal, subprocess, sys, tempfile, time
+import json, os, shutil, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FINETUNED = ROOT / "target/release/finetuned"
 ROWS = 3000
-RECIPE = """# What `make demo` trains: everything else is decided by finetuned and stands in plan.json.
-model.base = {base}
-data.text = "text"
-data.label = "sentiment"
-data.test = 0.2
-train.epochs = 3
-"""
+
+
+def tweets(assets, partial):
+    subprocess.run([sys.executable, ROOT / "tests/assets/sample.py", assets / "data/tweets", str(ROWS), partial], check=True)
+
+
+def fashion(assets, partial):
+    shutil.copytree(assets / "data/fashion-mnist-small", partial)
+
+
+# What `make demo` and `make demo-images` train: name in the inbox, what is said of it, what puts it there, recipe.
+# Everything else is decided by finetuned and stands in plan.json.
+DEMOS = {
+    "texts": ("tweets.csv", f"{ROWS:,} of the tweets", tweets, 'model.base = "minilm"\ndata.text = "text"\ndata.label = "sentiment"\ndata.test = 0.2\ntrain.epochs = 3\n'),
+    "images": ("fashion", "2,000 + 500 pictures of clothes", fashion, 'model.base = "efficientnet-lite0"\nmodel.image_size = 96\nfreeze.train = ["head"]\n'),
+}
 
 
 def main():
-    assets = Path(sys.argv[1]).resolve()
+    if len(sys.argv) != 3 or sys.argv[1] not in DEMOS:
+        sys.exit(__doc__)
+    demo, assets = DEMOS[sys.argv[1]], Path(sys.argv[2]).resolve()
     home = Path(tempfile.mkdtemp(prefix="finetuned-demo-"))
     inbox = home / "inbox"
     inbox.mkdir()
-    (home / "demo.toml").write_text(RECIPE.format(base=json.dumps(str(assets / "models/minilm"))))
+    # Paths in a recipe are relative to its own folder.
+    recipe = demo[3].replace('base = "', f'base = "{assets}/models/')
+    (home / "demo.toml").write_text(recipe)
     (home / "config.toml").write_text(f'[[inbox]]\npath = {json.dumps(str(inbox))}\nrecipe = {json.dumps(str(home / "demo.toml"))}\n')
     env = dict(os.environ, FINETUNED_HOME=str(home))
     print(f"home: {home}\n$ finetuned serve &", flush=True)
     with open(home / "daemon.log", "w") as log:
         daemon = subprocess.Popen([FINETUNED, "serve"], env=env, stdout=log, stderr=log)
     try:
-        code = drop_and_follow(assets, home, inbox, env, daemon)
+        code = drop_and_follow(demo, assets, home, env, daemon)
     finally:
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(timeout=60)
     sys.exit(code)
 
 
-def drop_and_follow(assets, home, inbox, env, daemon):
+def drop_and_follow(demo, assets, home, env, daemon):
+    name, said, put, _ = demo
     start = time.monotonic()
-    print(f"$ cp tweets.csv {inbox}   # {ROWS:,} of the tweets", flush=True)
-    partial = inbox / "tweets.csv.part"
-    subprocess.run([sys.executable, ROOT / "tests/assets/sample.py", assets / "data/tweets", str(ROWS), partial], check=True)
-    partial.rename(inbox / "tweets.csv")
+    print(f"$ cp -r {name} {home / 'inbox'}   # {said}", flush=True)
+    partial = home / "inbox" / f"{name}.part"
+    put(assets, partial)
+    partial.rename(home / "inbox" / name)
     while not list((home / "runs").glob("*/spec.json")):
         if daemon.poll() is not None:
             sys.exit(f"the daemon ended:\n{(home / 'daemon.log').read_text()}")

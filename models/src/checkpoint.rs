@@ -170,11 +170,11 @@ impl Checkpoint {
     }
 
     /// `config.json` of a classifier made from this checkpoint, for the library that the checkpoint is of:
-    /// transformers (5 and 4) or timm.
-    pub fn export_config(&self, classes: &[String]) -> Value {
+    /// transformers (5 and 4) or timm; built for images of `image_size`, see [`BuildOptions::image_size`].
+    pub fn export_config(&self, classes: &[String], image_size: Option<[i64; 2]>) -> Value {
         match &self.described {
             Described::Text(family, _) => config::export(&self.config_json, family.class, classes),
-            Described::Image(config, _) => config.export(classes),
+            Described::Image(config, architecture) => config.export(classes, image_size.filter(|_| architecture.names_size())),
         }
     }
 

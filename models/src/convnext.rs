@@ -159,7 +159,7 @@ fn timm(config: &ImageConfig, architecture: &str) -> Result<(ConvNext, Vec<usize
     let Some(&(_, depths, dims, pointwise)) = VARIANTS.iter().find(|it| it.0 == architecture) else {
         return Err(config.wrong("architecture", architecture, "a ConvNeXt"));
     };
-    let args: Args = config.model_args()?;
+    let args: Args = config.conv_args()?;
     let pointwise = args.conv_mlp.unwrap_or(pointwise);
     let model = ConvNext { names: &TIMM, patch: 4, levels: Vec::new(), pointwise, scale: true, last_eps: EPS };
     Ok((model, args.depths.unwrap_or(depths.to_vec()), args.dims.unwrap_or(dims.to_vec())))

@@ -65,7 +65,7 @@ struct EfficientNet {
 struct Args {}
 
 fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
-    let Args {} = config.model_args()?;
+    let Args {} = config.conv_args()?;
     let name = match config.origin {
         Origin::Timm { architecture } => architecture,
         Origin::Transformers { model_type, .. } => model_type,

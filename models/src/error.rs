@@ -41,6 +41,11 @@ pub enum ModelError {
     Missing { folder: PathBuf, names: Vec<String> },
     #[error("{}: the weights do not fit the config: {}", folder.display(), first_few(differences))]
     Shapes { folder: PathBuf, differences: Vec<ShapeDifference> },
+    #[error(
+        "{} takes images as squares of patches, {patch} x {patch} pixels each, which {width} x {height} pixels are not: set model.image_size to a multiple of {patch}",
+        folder.display()
+    )]
+    ImageSize { folder: PathBuf, height: i64, width: i64, patch: i64 },
     #[error("{name}: {source}")]
     Tensor { name: String, source: TchError },
 }

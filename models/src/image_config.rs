@@ -63,9 +63,27 @@ impl ImageConfig {
     /// # Errors
     /// Arguments that `T` does not know, or of another type.
     pub(crate) fn model_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
+        self.parse(&Value::Object(self.args()))
+    }
+
+    /// The same of a convolutional net, where timm also writes down what is always so.
+    ///
+    /// # Errors
+    /// As [`ImageConfig::model_args`]; other inputs than RGB, another pooling than the mean.
+    pub(crate) fn conv_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
+        let mut args = self.args();
+        for (key, built, wanted) in [("in_chans", json!(3), "3, for red, green and blue"), ("global_pool", json!("avg"), "avg")] {
+            if let Some(other) = args.remove(key).filter(|it| *it != built) {
+                return Err(self.wrong(key, other, wanted));
+            }
+        }
+        self.parse(&Value::Object(args))
+    }
+
+    fn args(&self) -> serde_json::Map<String, Value> {
         let mut args = self.json.get("model_args").and_then(Value::as_object).cloned().unwrap_or_default();
         args.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()));
-        self.parse(&Value::Object(args))
+        args
     }
 
     /// The whole config, as transformers has it.
@@ -104,11 +122,24 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// `config.json` of a model with these classes.
-    pub(crate) fn export(&self, classes: &[String]) -> Value {
+    /// `config.json` of a model with these classes, for images of this height and width where the library has to
+    /// be told.
+    pub(crate) fn export(&self, classes: &[String], image_size: Option<[i64; 2]>) -> Value {
         match self.origin {
-            Origin::Timm { .. } => timm(&self.json, classes),
-            Origin::Transformers { class, .. } => config::export(&self.json, class, classes),
+            Origin::Timm { .. } => {
+                let mut config = timm(&self.json, classes);
+                if let Some(size) = image_size {
+                    config["model_args"]["img_size"] = json!(size);
+                }
+                config
+            }
+            Origin::Transformers { class, .. } => {
+                let mut config = config::export(&self.json, class, classes);
+                if let Some([height, width]) = image_size {
+                    config["image_size"] = if height == width { json!(height) } else { json!([height, width]) };
+                }
+                config
+            }
         }
     }
 }
@@ -117,8 +148,19 @@ impl ImageConfig {
 /// base's weights came from goes: timm would fetch those instead. Where there is no `pretrained_cfg`, as in old
 /// folders, all of it stands at the top.
 fn timm(base: &Value, classes: &[String]) -> Value {
-    const STALE: &[&str] =
-        &["url", "file", "hf_hub_id", "hf_hub_filename", "source", "tag", "custom_load", "label_names", "label_descriptions", "labels"];
+    const STALE: &[&str] = &[
+        "url",
+        "file",
+        "hf_hub_id",
+        "hf_hub_filename",
+        "source",
+        "tag",
+        "custom_load",
+        "label_names",
+        "label_descriptions",
+        "labels",
+        "label_offset",
+    ];
     let mut config = base.clone();
     let without = |object: &mut Value, stale: &[&str]| {
         if let Some(object) = object.as_object_mut() {

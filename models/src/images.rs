@@ -36,6 +36,11 @@ pub(crate) trait Architecture {
         ("", &[])
     }
 
+    /// Whether the library wants to read in the config what size images have.
+    fn names_size(&self) -> bool {
+        false
+    }
+
     fn build(&self, loader: &Loader, options: &BuildOptions) -> Result<Stages, ModelError>;
 }
 

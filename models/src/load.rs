@@ -150,8 +150,9 @@ impl<'a> Loader<'a> {
     }
 
     /// A parameter, listed in its part.
-    fn parameter(&self, part: Part, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
-        let tensor = self.take(&Wanted { part, name, shape, fill, kind: Kind::Float, optional: false })?;
+    fn parameter(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
+        let Wanted { part, name, .. } = *wanted;
+        let tensor = self.take(wanted)?;
         let mut found = self.found.borrow_mut();
         let parts = &mut found.parts;
         let names = match part {
@@ -218,7 +219,8 @@ impl<'a> Loader<'a> {
             return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.clone(), found });
         }
         let convert = || tensor.f_view(shape)?.f_to_kind(kind)?.f_to(self.device);
-        convert().map_err(|source| ModelError::Tensor { name: stored.clone(), source })
+        let adapted = convert().and_then(|it| wanted.adapt.map_or_else(|| Ok(it.shallow_clone()), |adapt| adapt(it.shallow_clone())));
+        adapted.map_err(|source| ModelError::Tensor { name: stored.clone(), source })
     }
 
     fn filled(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
@@ -241,6 +243,16 @@ struct Wanted<'b> {
     kind: Kind,
     /// May be missing outside of the head too.
     optional: bool,
+    /// From what is stored to what the model has.
+    adapt: Option<&'b Adapt<'b>>,
+}
+
+type Adapt<'b> = dyn Fn(Tensor) -> Result<Tensor, TchError> + 'b;
+
+impl<'b> Wanted<'b> {
+    fn parameter(part: Part, name: &'b str, shape: &'b [i64], fill: Fill) -> Wanted<'b> {
+        Wanted { part, name, shape, fill, kind: Kind::Float, optional: false, adapt: None }
+    }
 }
 
 /// A single number may be stored as a row of one, as in torch.
@@ -280,7 +292,18 @@ pub(crate) struct Names<'a> {
 
 impl Names<'_> {
     pub(crate) fn tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
-        self.loader.parameter(self.part, &self.full(name), shape, fill)
+        self.loader.parameter(&Wanted::parameter(self.part, &self.full(name), shape, fill))
+    }
+
+    /// A tensor of this shape in the checkpoint, made by `adapt` to the model's.
+    pub(crate) fn adapted_tensor(&self, name: &str, stored: &[i64], adapt: &Adapt) -> Result<Tensor, ModelError> {
+        let name = self.full(name);
+        self.loader.parameter(&Wanted { adapt: Some(adapt), ..Wanted::parameter(self.part, &name, stored, Fill::Zero) })
+    }
+
+    /// The checkpoint's, for a message.
+    pub(crate) fn folder(&self) -> &Path {
+        self.loader.catalogue.folder
     }
 
     /// A tensor that no gradient moves, fp32.
@@ -295,7 +318,7 @@ impl Names<'_> {
 
     fn listed_buffer(&self, name: &str, shape: &[i64], fill: Fill, kind: Kind, optional: bool) -> Result<Tensor, ModelError> {
         let name = self.full(name);
-        let tensor = self.loader.take(&Wanted { part: self.part, name: &name, shape, fill, kind, optional })?;
+        let tensor = self.loader.take(&Wanted { kind, optional, ..Wanted::parameter(self.part, &name, shape, fill) })?;
         self.loader.found.borrow_mut().buffers.push((self.part, name));
         Ok(tensor)
     }

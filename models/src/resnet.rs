@@ -97,7 +97,7 @@ fn timm(config: &ImageConfig, architecture: &str) -> Result<ResNet, ModelError> 
     let Some((_, blocks, bottleneck)) = VARIANTS.iter().find(|it| it.0 == architecture) else {
         return Err(config.wrong("architecture", architecture, "a ResNet"));
     };
-    let args: Args = config.model_args()?;
+    let args: Args = config.conv_args()?;
     let blocks = args.layers.unwrap_or(blocks.to_vec());
     let channels = args.channels.unwrap_or(vec![64, 128, 256, 512]);
     if blocks.len() != channels.len() || 4 < blocks.len() {

@@ -152,10 +152,14 @@ impl Architecture for VisionTransformer {
         (self.names.body, if self.names.body.is_empty() { &[] } else { &["embeddings", "encoder", "layernorm", "pooler"] })
     }
 
+    fn names_size(&self) -> bool {
+        !self.names.any_size
+    }
+
     fn build(&self, loader: &Loader, options: &BuildOptions) -> Result<Stages, ModelError> {
         let (names, c) = (self.names, &self.shape);
         let body = |part| loader.part(part) / names.body;
-        let stem = Embeddings::new(&body(Part::Embeddings), names, c)?;
+        let stem = Embeddings::new(&body(Part::Embeddings), names, c, options.image_size)?;
         let dropout = |depth| (0.0 < options.attention_dropout).then(|| Dropout::of_layer(options.attention_dropout, depth, 0));
         let block = |depth| Block::new(&(body(Part::Layer(depth)) / names.layers / depth), names, c, dropout(depth));
         let below = self.layers() - 1;

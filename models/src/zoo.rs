@@ -39,6 +39,9 @@ pub struct BuildOptions {
     pub dropout: Option<f64>,
     /// Probability for attention weights. Above 0 it costs the fast attention kernel while training.
     pub attention_dropout: f64,
+    /// Height and width that images will have, where that is known: positions are then stored for it. `None`: as
+    /// the checkpoint has them, and other sizes cost a resampling in each pass.
+    pub image_size: Option<[i64; 2]>,
     pub device: Device,
     /// Decides, alone, what a new head is filled with.
     pub seed: u64,

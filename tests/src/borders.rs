@@ -30,7 +30,8 @@ fn the_supervisor_has_no_libtorch_and_the_worker_no_tokio() {
 
 #[test]
 fn what_needs_no_tensor_has_none() {
-    for package in ["finetuned-job", "finetuned-plugins", "finetuned-data", "finetuned-hub", "finetuned-report"] {
+    for package in ["finetuned-job", "finetuned-plugins", "finetuned-data", "finetuned-images", "finetuned-hub", "finetuned-report", "finetuned-sdk"]
+    {
         assert!(!depends(package, "tch"), "{package}");
         assert!(!depends(package, "finetuned-libtorch"), "{package}");
     }

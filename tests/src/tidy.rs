@@ -17,7 +17,7 @@ fn root() -> &'static Path {
 /// Every Rust file of ours: path below the root, and text.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for top in ["daemon", "models", "tests"] {
+    for top in ["daemon", "models", "plugins", "sdk", "tests"] {
         walk(&root().join(top), &mut found);
     }
     assert!(20 < found.len(), "the walk finds the sources");

@@ -14,6 +14,9 @@ use crate::resize::{Filter, Window, resize};
 mod timm;
 mod transformers;
 
+/// transformers' own; timm has it in `config.json`.
+const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
+
 /// Longest side of an input, in pixels: no image classifier is trained on more, and a config is a stranger's file.
 const SIDE_MAX: u32 = 4096;
 
@@ -80,20 +83,40 @@ impl Preprocess {
     /// From a model folder: `preprocessor_config.json` as transformers writes it, else `config.json` as timm does.
     /// What they leave open is as in timm 1.0 and transformers 5.
     pub fn read(folder: &Path) -> Result<Preprocess, PreprocessError> {
-        let theirs = folder.join("preprocessor_config.json");
+        Preprocess::read_at_size(folder, None)
+    }
+
+    /// The same for inputs of another height and width, where there are some.
+    pub fn read_at_size(folder: &Path, size: Option<[u32; 2]>) -> Result<Preprocess, PreprocessError> {
+        let theirs = folder.join(PREPROCESSOR_CONFIG);
         let is_theirs = theirs.is_file();
         let path = if is_theirs { theirs } else { folder.join("config.json") };
         if !path.is_file() {
             return Err(PreprocessError::Missing { folder: folder.into() });
         }
-        let length = fs::metadata(&path).map_err(|source| PreprocessError::Read { path: path.clone(), source })?.len();
-        if CONFIG_BYTES_MAX < length {
-            return Err(PreprocessError::TooLong { path });
+        let mut config = config(&path)?;
+        let mut read = || {
+            size.map_or(Ok(()), |it| set_size(&mut config, it))?;
+            let read = if is_theirs { transformers::read(&config) } else { timm::read(&config) };
+            read.and_then(Preprocess::checked)
+        };
+        read().map_err(|(field, why)| PreprocessError::Field { path, field, why })
+    }
+
+    /// What `preprocessor_config.json` of a folder should say for these inputs; none where there is no such file.
+    pub fn preprocessor_config(&self, folder: &Path) -> Result<Option<Value>, PreprocessError> {
+        let path = folder.join(PREPROCESSOR_CONFIG);
+        if !path.is_file() {
+            return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|source| PreprocessError::Read { path: path.clone(), source })?;
-        let config = serde_json::from_slice(&bytes).map_err(|source| PreprocessError::Json { path: path.clone(), source })?;
-        let read = if is_theirs { transformers::read(&config) } else { timm::read(&config) };
-        read.and_then(Preprocess::checked).map_err(|(field, why)| PreprocessError::Field { path, field, why })
+        let mut config = config(&path)?;
+        set_size(&mut config, [self.height, self.width]).map_err(|(field, why)| PreprocessError::Field { path, field, why })?;
+        Ok(Some(config))
+    }
+
+    /// Has timm's `config.json` of a model speak of these inputs; every other is left as it is.
+    pub fn enter_in_config(&self, config: &mut Value) {
+        timm::set_size(config, [self.height, self.width]);
     }
 
     fn checked(self) -> Result<Preprocess, Wrong> {
@@ -110,12 +133,6 @@ impl Preprocess {
             return Err(("std", "mean, deviation and scale must be finite, and the last two not zero".into()));
         }
         Ok(self)
-    }
-
-    /// The same for inputs of another size.
-    #[must_use]
-    pub fn at_size(&self, height: u32, width: u32) -> Preprocess {
-        Preprocess { height, width, ..self.clone() }
     }
 
     /// How many numbers [`Preprocess::prepare`] gives: `3 * height * width`.
@@ -226,6 +243,20 @@ impl Preprocess {
         let data = (0..plane).flat_map(|at| std::array::from_fn::<u8, 3, _>(|channel| value(at, channel))).collect();
         Pixels::new(self.width, self.height, data)
     }
+}
+
+fn config(path: &Path) -> Result<Value, PreprocessError> {
+    let length = fs::metadata(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?.len();
+    if CONFIG_BYTES_MAX < length {
+        return Err(PreprocessError::TooLong { path: path.into() });
+    }
+    let bytes = fs::read(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| PreprocessError::Json { path: path.into(), source })
+}
+
+/// Has a config of either library speak of inputs of this height and width.
+fn set_size(config: &mut Value, size: [u32; 2]) -> Result<(), Wrong> {
+    if timm::set_size(config, size) { Ok(()) } else { transformers::set_size(config, size) }
 }
 
 /// One side of a picture: which part of the source is seen, how many pixels it becomes, and what is padded before them.

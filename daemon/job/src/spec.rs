@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub const SPEC_VERSION: u32 = 2;
+pub const SPEC_VERSION: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,17 @@ pub struct Spec {
     pub device: Device,
     /// Absent: no plugin may be loaded.
     pub plugins: Option<PluginRules>,
+    /// Where what frozen layers give is kept for later attempts and other jobs. Absent: it is not.
+    pub features: Option<FeatureCache>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureCache {
+    /// Made when it is wanted.
+    pub folder: PathBuf,
+    /// Of all files together; what was used longest ago goes first.
+    pub bytes_max: u64,
 }
 
 /// Which plugins may be loaded, and how long each of their functions may take.

@@ -29,6 +29,7 @@ impl Assignment<'_> {
             memory_bytes: config.memory_bytes,
             device: config.device,
             plugins: Some(config.plugins.clone()),
+            features: config.features.clone(),
         }
     }
 }

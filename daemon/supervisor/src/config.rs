@@ -7,7 +7,7 @@ mod raw;
 use crate::machine::Machine;
 use anyhow::{Context, Result, bail};
 use finetuned_job::recipe::{self, Recipe};
-use finetuned_job::spec::{Device, PluginRules, RecipeText};
+use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText};
 use raw::{Raw, RawInbox, RawPlugins};
 use std::env;
 use std::fs;
@@ -27,6 +27,8 @@ const WORKERS_MAX: u32 = 64;
 const MEMORY_PERCENT: u64 = 80;
 /// A call into a plugin sees one batch at most: what takes longer than this hangs.
 const PLUGIN_CALL_S_DEFAULT: u32 = 300;
+/// Of features kept on disk: 5,000 pictures before the last stage of a ResNet are 2 GB, before the head 40 MB.
+const FEATURE_CACHE_DEFAULT: u64 = 10_000_000_000;
 /// blake3 as `b3sum` and `finetuned plugin list` print it.
 const HASH_HEX_CHARS: usize = 64;
 /// The system's configuration, for a home without one.
@@ -49,6 +51,7 @@ pub(crate) struct Config {
     pub memory_bytes: Option<u64>,
     pub device: Device,
     pub plugins: PluginRules,
+    pub features: Option<FeatureCache>,
     pub worker: PathBuf,
     pub log: LogStyle,
 }
@@ -124,6 +127,7 @@ impl Config {
                 Some(other) => return wrong("device", format!("device is `{other}`, but must be auto, cpu or cuda")),
             },
             plugins: plugins(raw.plugins.unwrap_or_default(), base, home)?,
+            features: features(raw.feature_cache.as_deref(), home)?,
             worker: worker_binary(raw.worker.map(|it| base.join(it))),
             log: match raw.log.as_deref() {
                 None | Some("human") => LogStyle::Human,
@@ -203,6 +207,16 @@ fn plugins(raw: RawPlugins, base: &Path, home: &Path) -> Result<PluginRules, Wro
     }
     let folder = raw.folder.map_or_else(|| home.join("plugins"), |it| base.join(it));
     Ok(PluginRules { folder, pinned, call_s })
+}
+
+fn features(limit: Option<&str>, home: &Path) -> Result<Option<FeatureCache>, Wrong> {
+    let bytes_max = match limit {
+        None => FEATURE_CACHE_DEFAULT,
+        Some("0" | "none") => return Ok(None),
+        Some(text) => bytes(text)
+            .ok_or_else(|| Wrong::new("feature_cache", format!("feature_cache is `{text}`, but must be a size such as `10 GB`, or `none`")))?,
+    };
+    Ok(Some(FeatureCache { folder: home.join("cache/features"), bytes_max }))
 }
 
 fn seconds(field: &'static str, value: Option<f64>, least: f64, default: Duration) -> Result<Duration, Wrong> {
@@ -288,6 +302,28 @@ mod tests {
         refused("memory = 'much'", "line 1: memory is `much`, but must be a size such as `8 GiB`");
         refused("settle_s = -1", "line 1: settle_s is -1, but must be from 0 to 86400");
         refused("device = 'tpu'", "line 1: device is `tpu`, but must be auto, cpu or cuda");
+    }
+
+    #[test]
+    fn the_documented_example_can_be_used() {
+        let document = include_str!("../../../docs/config.md");
+        let example = document.split("```toml\n").nth(1).and_then(|it| it.split("```").next()).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("reviews.toml"), "").unwrap();
+        let config = Config::parse(example, &home.path().join("config.toml"), home.path(), MACHINE).unwrap();
+        let defaults = parse("").unwrap();
+        assert_eq!((config.settle, config.rescan, config.stop_timeout), (defaults.settle, defaults.rescan, defaults.stop_timeout));
+        assert_eq!((config.workers, config.plugins.call_s, config.log), (defaults.workers, defaults.plugins.call_s, defaults.log));
+        assert_eq!(config.features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
+    }
+
+    #[test]
+    fn features_have_their_folder_and_limit() {
+        let kept = parse("feature_cache = '2 GB'").unwrap().features.unwrap();
+        assert_eq!((kept.folder, kept.bytes_max), ("/srv/ft/cache/features".into(), 2_000_000_000));
+        assert_eq!(parse("").unwrap().features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
+        assert_eq!(parse("feature_cache = 'none'").unwrap().features, None);
+        refused("feature_cache = 'big'", "line 1: feature_cache is `big`, but must be a size such as `10 GB`, or `none`");
     }
 
     #[test]

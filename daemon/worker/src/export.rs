@@ -4,35 +4,55 @@
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
 use anyhow::{Context, Result};
+use finetuned_images::Preprocess;
 use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
-use finetuned_models::{Checkpoint, Kind};
+use finetuned_models::Checkpoint;
 use std::fs;
 use std::path::Path;
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// timm has it in its config.
-const PREPROCESSING_FILES: &[&str] = &["preprocessor_config.json"];
 
 pub(crate) fn write(target: &Path, base: &Checkpoint, plan: &Plan, tensors: &Named) -> Result<()> {
     let partial = Partial::new(target)?;
     let folder = partial.path();
     finetuned_models::save(tensors, &folder.join(WEIGHTS)).with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
     durable::write_json(&folder.join("config.json"), &config(base, plan)?)?;
-    // Those that exist, as they are: they fit the embeddings.
-    let companions = if base.kind() == Kind::Text { finetuned_hub::TOKENIZER_FILES } else { PREPROCESSING_FILES };
-    for name in companions {
-        let source = base.folder().join(name);
-        if source.exists() {
-            fs::copy(&source, folder.join(name)).with_context(|| format!("copying {}", source.display()))?;
+    match preprocess(plan)? {
+        Some(preprocess) => {
+            if let Some(config) = preprocess.preprocessor_config(base.folder())? {
+                durable::write_json(&folder.join("preprocessor_config.json"), &config)?;
+            }
         }
+        None => copy_tokenizer(base.folder(), folder)?,
     }
     partial.finish()
 }
 
+/// Those files that exist, as they are: they fit the embeddings.
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    for name in finetuned_hub::TOKENIZER_FILES {
+        let source = from.join(name);
+        if source.exists() {
+            fs::copy(&source, to.join(name)).with_context(|| format!("copying {}", source.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// How pictures are prepared for the model.
+fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
+    plan.model.preprocess.clone().map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan")).transpose()
+}
+
 /// The base's own config with the names of the outputs, and what it otherwise leaves to the reader to guess.
 fn config(base: &Checkpoint, plan: &Plan) -> Result<serde_json::Value> {
-    let mut config = base.export_config(plan.data.outputs());
+    let preprocess = preprocess(plan)?;
+    let size = preprocess.as_ref().map(|it| [it.height.into(), it.width.into()]);
+    let mut config = base.export_config(plan.data.outputs(), size);
+    if let Some(preprocess) = preprocess {
+        preprocess.enter_in_config(&mut config);
+    }
     let fields = config.as_object_mut().context("the base's config is no JSON object")?;
     if plan.data.problem != Problem::SingleLabel {
         fields.insert("problem_type".into(), serde_json::to_value(plan.data.problem)?);

@@ -3,6 +3,7 @@
 
 use crate::batches;
 use crate::examples::{ExampleSet, Inputs};
+use crate::kept::Kept;
 use crate::pictures::{Changes, PictureSet};
 use anyhow::{Context, Result};
 use finetuned_images::{Mix, Preprocess};
@@ -19,14 +20,6 @@ const READY: usize = 2;
 pub(crate) struct Examples<'a> {
     pub set: &'a ExampleSet,
     pub kept: Option<&'a Kept>,
-}
-
-/// What the first stages of a model give for every example, in their order.
-pub(crate) struct Kept {
-    /// How many stages.
-    pub stages: usize,
-    /// (examples, …)
-    pub rows: Tensor,
 }
 
 pub(crate) enum Input {
@@ -74,11 +67,7 @@ impl<'a> Feed<'a> {
     fn batch(&mut self, number: u64, indices: Vec<u32>) -> Result<Batch> {
         let mut mix = None;
         let input = match (&self.examples.set.inputs, self.examples.kept) {
-            (_, Some(kept)) => {
-                let rows: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
-                let rows = Tensor::f_from_slice(&rows)?.f_to(kept.rows.device())?;
-                Input::After { stages: kept.stages, xs: kept.rows.f_index_select(0, &rows)?.f_to(self.device)? }
-            }
+            (_, Some(kept)) => Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)? },
             (Inputs::Texts(set), None) => Input::Tokens(batches::tokens(set, &indices, self.device)?),
             (Inputs::Pictures(set), None) => {
                 let numbers = self.ahead.as_ref().and_then(|it| it.recv().ok()).context("the thread that decodes pictures is gone")??;

@@ -12,9 +12,11 @@ mod evaluate; // model x split -> outputs
 mod examples; // inputs and targets of a split
 mod export; // tensors -> model folder
 mod extensions; // what a recipe takes from plugins
+mod feature_store; // what is kept, on disk
 mod feed; // batches on their way
 mod freeze; // patterns -> tensors that train
 mod journal; // events out
+mod kept; // what frozen stages give
 mod learner; // logits -> gradients -> updates
 mod network; // tensors -> logits
 mod objective; // outputs x targets -> loss

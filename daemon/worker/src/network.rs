@@ -2,7 +2,7 @@
 
 use crate::export::WEIGHTS;
 use crate::extensions::{Extensions, PluginHead};
-use crate::feed::{Examples, Feed, Input, Kept};
+use crate::feed::Input;
 use crate::objective::Scale;
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
 use crate::prepare::model_failure;
@@ -159,7 +159,8 @@ impl Network {
         if let Some(head) = &head {
             restore(folder, head)?;
         }
-        let options = BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, device, seed: 0, keep_head: head.is_none() };
+        let options =
+            BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, image_size: None, device, seed: 0, keep_head: head.is_none() };
         let Built { body, head, parts, .. } = build(&saved, &options, head)?;
         Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale: None }, names))
     }
@@ -202,35 +203,6 @@ impl Network {
     pub(crate) fn answers(&self, input: &Input) -> Result<Tensor> {
         let outputs = tch::no_grad(|| self.forward(input, None, &Pass::evaluation()))?.outputs;
         self.scale.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
-    }
-
-    /// What the first `stages` give for every example, in their order. `batches` cover each example once.
-    pub(crate) fn keep(
-        &self,
-        examples: Examples,
-        batches: Vec<Vec<u32>>,
-        stages: usize,
-        mut progress: impl FnMut(u64) -> Result<()>,
-    ) -> Result<Kept> {
-        let mut kept: Option<Tensor> = None;
-        let mut done = 0;
-        for batch in Feed::plain(examples, batches, self.device) {
-            let batch = batch?;
-            let rows = tch::no_grad(|| self.run(&batch.input, stages, &Pass::evaluation()))?;
-            let places: Vec<i64> = batch.indices.iter().map(|&it| i64::from(it)).collect();
-            let all = match kept {
-                Some(all) => all,
-                None => {
-                    let shape = [&[examples.set.len() as i64], &rows.size()[1..]].concat();
-                    Tensor::f_empty(shape, (rows.kind(), rows.device()))?
-                }
-            };
-            kept = Some(all.shallow_clone());
-            let _ = all.shallow_clone().f_index_copy_(0, &Tensor::f_from_slice(&places)?.f_to(rows.device())?, &rows)?;
-            done += batch.indices.len() as u64;
-            progress(done)?;
-        }
-        Ok(Kept { stages, rows: kept.context("there is nothing to keep")? })
     }
 }
 

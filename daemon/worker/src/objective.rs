@@ -89,6 +89,12 @@ impl Objective {
     }
 }
 
+/// Weights of classes by how many examples each has: n / (classes * count), scikit-learn's "balanced".
+pub(crate) fn balanced(counts: &[u64]) -> Vec<f64> {
+    let (examples, classes) = (counts.iter().sum::<u64>() as f64, counts.len() as f64);
+    counts.iter().map(|&it| examples / (classes * it as f64)).collect()
+}
+
 /// What a model says of each example, in f64: (batch, outputs) probabilities or numbers, and (batch) the loss.
 pub(crate) fn judged(problem: Problem, outputs: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
     // In f64, so that the mean over many examples does not depend on rounding.
@@ -142,5 +148,89 @@ impl Scale {
             bias.shallow_clone().f_copy_(&plain)?;
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Input;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Fixture {
+        labels: Vec<u32>,
+        sets: Vec<f32>,
+        numbers: Vec<f32>,
+        class_weights: Vec<f64>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        problem: Problem,
+        label_smoothing: f64,
+        weighted: bool,
+        outputs: Vec<f32>,
+        loss: f64,
+        gradient: Vec<f64>,
+    }
+
+    const WIDTH: usize = 3;
+    /// Roundings of fp32 at the size of these numbers.
+    const EXACT: f64 = 1e-6;
+
+    /// Made by tests/data/make_objective.py with torch 2.13.0 and scikit-learn 1.9.1.
+    fn fixture() -> Fixture {
+        serde_json::from_str(include_str!("../tests/data/objective.json")).expect("written by make_objective.py")
+    }
+
+    /// Mean loss and gradient of an update whose forward passes see these examples.
+    fn update(objective: &Objective, case: &Case, targets: &Targets, micro_batches: &[&[u32]]) -> (f64, Vec<f64>) {
+        let outputs = Tensor::from_slice(&case.outputs).view([-1, WIDTH as i64]).set_requires_grad(true);
+        let whole: f64 = micro_batches.iter().map(|it| objective.weight(targets, it)).sum();
+        let mut loss = 0.0;
+        for batch in micro_batches {
+            let rows: Vec<i64> = batch.iter().map(|&it| i64::from(it)).collect();
+            let said = Forward { outputs: outputs.index_select(0, &Tensor::from_slice(&rows)), features: None };
+            let batch = Batch { indices: batch.to_vec(), input: Input::Pixels(Tensor::new()), mix: None };
+            let pass = PassNumbers { train: true, seed: 0, step: 1, micro: 0 };
+            let part = objective.loss(&said, targets, &batch, None, pass).unwrap() / whole;
+            part.backward();
+            loss += part.double_value(&[]);
+        }
+        (loss, Vec::try_from(outputs.grad().view([-1]).to_kind(Kind::Double)).unwrap())
+    }
+
+    #[test]
+    fn a_batch_has_torchs_loss_however_it_is_cut() {
+        let fixture = fixture();
+        for case in &fixture.cases {
+            let targets = match case.problem {
+                Problem::SingleLabel => Targets::Classes(fixture.labels.clone()),
+                Problem::MultiLabel => Targets::Sets { rows: fixture.sets.clone(), width: WIDTH },
+                Problem::Regression => Targets::Numbers { rows: fixture.numbers.clone(), width: WIDTH },
+            };
+            let weights = Tensor::from_slice(&fixture.class_weights).to_kind(Kind::Float);
+            let class_weights = case.weighted.then(|| (weights, fixture.class_weights.clone()));
+            let objective = Objective { problem: case.problem, class_weights, label_smoothing: case.label_smoothing, plugin: None };
+            // The mean over all examples of an update, not of the means of its parts, which are unlike in size.
+            let cuts: [&[&[u32]]; 3] =
+                [&[&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]], &[&[9, 0, 5, 2], &[4, 3, 1, 8, 7], &[6]], &[&[0, 1, 2, 3, 4, 5], &[6, 7, 8, 9]]];
+            for cut in cuts {
+                let (loss, gradient) = update(&objective, case, &targets, cut);
+                let name = format!("{:?}, smoothing {}, weighted {}, {cut:?}", case.problem, case.label_smoothing, case.weighted);
+                assert!((loss - case.loss).abs() < EXACT, "{name}: {loss}, torch {}", case.loss);
+                assert!(gradient.iter().zip(&case.gradient).all(|(a, b)| (a - b).abs() < EXACT), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn balanced_weights_are_scikit_learns() {
+        let fixture = fixture();
+        let counts = [0, 1, 2].map(|class| fixture.labels.iter().filter(|&&it| it == class).count() as u64);
+        let found = balanced(&counts);
+        assert!(found.iter().zip(&fixture.class_weights).all(|(a, b)| (a - b).abs() < EXACT), "{found:?}");
     }
 }

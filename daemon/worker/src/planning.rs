@@ -2,7 +2,7 @@
 //! where a default depends on what was found.
 
 use crate::network::Body;
-use crate::{device, extensions, freeze};
+use crate::{device, extensions, freeze, objective};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::{DataReport, Problem};
@@ -30,8 +30,6 @@ const LR_WIDTH: f64 = 768.0;
 const LR_PICTURES_DEFAULT: f64 = 2e-4;
 /// A new head on frozen features.
 const LR_HEAD_DEFAULT: f64 = 1e-3;
-/// Most memory that kept features may take.
-const CACHE_BYTES_MAX: u64 = 1 << 30;
 
 /// Facts that the plan rests on.
 pub(crate) struct Facts<'a> {
@@ -48,6 +46,8 @@ pub(crate) struct Facts<'a> {
     pub plugins: Vec<PluginPlan>,
     /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
+    /// Most that may be kept of what frozen stages give.
+    pub kept_bytes_max: u64,
     pub threads: u32,
     pub device: Device,
 }
@@ -226,7 +226,7 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: *cache && 0 < stages && !facts.wants_sequence && same_each_time && kept_bytes <= CACHE_BYTES_MAX,
+        cached: *cache && 0 < stages && !facts.wants_sequence && same_each_time && kept_bytes <= facts.kept_bytes_max,
         trainable,
         frozen,
     })
@@ -273,10 +273,7 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
         class_weights: asked.class_weights,
         class_weight_values: match asked.class_weights {
             ClassWeights::None => Vec::new(),
-            ClassWeights::Auto => {
-                let classes = facts.data.classes.len() as f64;
-                facts.data.classes.iter().map(|it| data.train as f64 / (classes * it.train as f64)).collect()
-            }
+            ClassWeights::Auto => objective::balanced(&facts.data.classes.iter().map(|it| it.train).collect::<Vec<u64>>()),
         },
         patience: asked.patience,
         loss: asked.loss.clone(),

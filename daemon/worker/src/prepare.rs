@@ -11,7 +11,7 @@ use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Content, Files, HeadFeatures, HeadShape, Read, ReaderInstance};
 use crate::stop::Stop;
 use crate::tokens::{self, Encoder, Row, TokenSet};
-use crate::{checkpoint, device, durable};
+use crate::{checkpoint, device, durable, kept};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, ImageChoice, ImageDataset, ImageExample, ImageRequest, Opened};
 use finetuned_images::{Augment, Preprocess};
@@ -121,8 +121,7 @@ fn texts(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, journ
 
 fn images(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, journal: &mut Journal, stop: &Stop) -> Result<Data> {
     let wrong = |err: finetuned_images::PreprocessError| Failure::new(FailureKind::Model, err.to_string());
-    let preprocess = Preprocess::read(base.folder()).map_err(wrong)?;
-    let preprocess = recipe.model.image_size.map_or(preprocess.clone(), |side| preprocess.at_size(side, side));
+    let preprocess = Preprocess::read_at_size(base.folder(), recipe.model.image_size.map(|side| [side; 2])).map_err(wrong)?;
     let labels = recipe.data.label.iter().chain(&recipe.data.labels).cloned().collect();
     let choice = ImageChoice {
         problem: recipe.task.map(Task::problem),
@@ -157,6 +156,7 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
         classes: if numbers == 0 { data.report.classes.len() } else { numbers } as i64,
         dropout: recipe.model.dropout,
         attention_dropout: recipe.model.attention_dropout,
+        image_size: data.preprocess().map(|it| [it.height.into(), it.width.into()]),
         device,
         seed: recipe.train.seed,
         keep_head: false,
@@ -190,6 +190,7 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
         wants_sequence: model.head.as_ref().is_some_and(|it| it.features() == HeadFeatures::Sequence),
         plugins: extensions.plan(),
         tensors: &tensors,
+        kept_bytes_max: kept::bytes_max(spec.features.as_ref()),
         threads: spec.threads,
         device,
     };

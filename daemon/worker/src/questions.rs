@@ -53,7 +53,15 @@ pub(crate) fn inspect(base: &str) -> Result<()> {
     let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     /// As many as any classifier has; the answer says nothing about it.
     const CLASSES: i64 = 2;
-    let options = BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, device: tch::Device::Cpu, seed: 0, keep_head: false };
+    let options = BuildOptions {
+        classes: CLASSES,
+        dropout: None,
+        attention_dropout: 0.0,
+        image_size: None,
+        device: tch::Device::Cpu,
+        seed: 0,
+        keep_head: false,
+    };
     let model = network::build(&checkpoint, &options, None)?;
     let head = &model.parts.head;
     let tensors: Vec<Value> =

@@ -2,21 +2,21 @@
 //! is one. The steps themselves are `trainer`'s.
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::evaluate::{BATCH, evaluate};
-use crate::examples::ExampleSet;
+use crate::evaluate::evaluate;
 use crate::extensions::Hooks;
-use crate::feed::{Examples, Kept};
+use crate::feed::Examples;
 use crate::journal::Journal;
+use crate::kept::{Keeper, Kept};
 use crate::learner::Learner;
-use crate::prepare::{self, Data, Prepared};
+use crate::prepare::{self, Prepared};
 use crate::stop::{Stop, Stopped};
 use crate::trainer::{Ended, Extras, Trainer};
-use crate::{batches, checkpoint, durable, export};
+use crate::{checkpoint, durable, export};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Trained};
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{FreezePlan, Plan};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
@@ -46,7 +46,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
 
     let data = &prepared.data;
-    let kept = if plan.freeze.cached { keep(&learner, data, journal, stop)? } else { None };
+    let kept = keep(&learner, &plan, spec, &prepared, journal, stop)?;
     let (train_kept, validation_kept) = kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
     let splits = (Examples { set: &data.train, kept: train_kept }, Examples { set: &data.validation, kept: validation_kept });
     let augment = prepare::changes(&plan, &prepared)?;
@@ -56,7 +56,8 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => {
             let (learner, position) = trainer.into_parts();
-            finish(run, &plan, &prepared, learner, &checkpoints, &position, journal)
+            let kept = kept.map(|it| it.1).filter(|it| it.stages <= learner.frozen_stages());
+            finish(run, (&plan, &prepared), learner, kept.as_ref(), (&checkpoints, &position), journal)
         }
     }
 }
@@ -66,10 +67,14 @@ fn obey(run: &Path, plan: &Plan, journal: &mut Journal) -> Result<()> {
     let path = run.join(run_folder::PLAN);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let before: Plan = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-    if (before.threads, &before.device, &before.libtorch) != (plan.threads, &plan.device, &plan.libtorch) {
-        journal.warn("threads, device or libtorch changed since the checkpoint: the result may differ in the last bits")?;
+    let last_bits = |it: &Plan| (it.threads, it.device.clone(), it.libtorch.clone(), it.freeze.cached);
+    if last_bits(&before) != last_bits(plan) {
+        journal.warn("threads, device, libtorch or the room for features changed since the checkpoint: the result may differ in the last bits")?;
     }
-    let comparable = |it: &Plan| Plan { finetuned: String::new(), libtorch: String::new(), threads: 0, device: String::new(), ..it.clone() };
+    // Kept or not: the same numbers, to the last bits but a few.
+    let freeze = |it: &Plan| FreezePlan { cached: false, ..it.freeze.clone() };
+    let comparable =
+        |it: &Plan| Plan { finetuned: String::new(), libtorch: String::new(), threads: 0, device: String::new(), freeze: freeze(it), ..it.clone() };
     let (before, now) = (serde_json::to_value(comparable(&before))?, serde_json::to_value(comparable(plan))?);
     let Some(difference) = first_difference("", &before, &now) else { return Ok(()) };
     let message = format!("the recipe, the data or the base model changed since the checkpoint: {difference}");
@@ -103,33 +108,22 @@ fn restore(learner: &mut Learner, plan: &Plan, hooks: &Hooks, resumed: Option<Ch
 }
 
 /// What the frozen stages give for the training and the validation split.
-fn keep(learner: &Learner, data: &Data, journal: &mut Journal, stop: &Stop) -> Result<Option<(Kept, Kept)>> {
+fn keep(learner: &Learner, plan: &Plan, spec: &Spec, prepared: &Prepared, journal: &mut Journal, stop: &Stop) -> Result<Option<(Kept, Kept)>> {
     let stages = learner.frozen_stages();
-    if stages == 0 {
+    if !plan.freeze.cached || stages == 0 {
         return Ok(None); // a resumed run may be past the epoch in which they were frozen
     }
-    let total = (data.train.len() + data.validation.len()) as u64;
-    journal.phase(Phase::Caching, Some(total))?;
-    let mut run = |set: &ExampleSet, before: u64| {
-        let batches = batches::by_length(&set.lengths(), BATCH);
-        learner.network.keep(Examples { set, kept: None }, batches, stages, |done| {
-            stop.check()?;
-            journal.progress(before + done, Some(total))
-        })
-    };
-    let train = run(&data.train, 0)?;
-    let validation = run(&data.validation, data.train.len() as u64)?;
-    Ok(Some((train, validation)))
+    let keeper = Keeper { network: &learner.network, stages, plan, config: prepared.base.config_json() };
+    keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal, stop)
 }
 
 /// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.
 fn finish(
     run: &Path,
-    plan: &Plan,
-    prepared: &Prepared,
+    (plan, prepared): (&Plan, &Prepared),
     mut learner: Learner,
-    checkpoints: &Checkpoints,
-    position: &Position,
+    validation_kept: Option<&Kept>,
+    (checkpoints, position): (&Checkpoints, &Position),
     journal: &mut Journal,
 ) -> Result<()> {
     let best = position.best.context("training ended without an evaluation")?;
@@ -140,8 +134,12 @@ fn finish(
     journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
     let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| journal.progress(done, Some(set.len() as u64)))?;
     let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
-    let validation = evaluate(&learner.network, Examples { set: &data.validation, kept: None }, |_| Ok(()))?;
-    let validation = validation.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?;
+    let validation = if split == Split::Validation {
+        scores.clone()
+    } else {
+        let outputs = evaluate(&learner.network, Examples { set: &data.validation, kept: validation_kept }, |_| Ok(()))?;
+        outputs.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?
+    };
 
     journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);

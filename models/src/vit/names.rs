@@ -24,6 +24,8 @@ pub(crate) struct Scheme {
     /// Outside of the body; one for each token that the logits are the mean of.
     pub heads: &'static [&'static str],
     pub resampling: Resampling,
+    /// The library resamples positions in each pass; else its config has to name the size that they are stored for.
+    pub any_size: bool,
 }
 
 /// How positions are resampled for another grid of patches: bicubic, and …
@@ -63,6 +65,7 @@ pub(crate) const TIMM: Scheme = Scheme {
     norm: "norm",
     heads: &["head"],
     resampling: Resampling::Timm,
+    any_size: false,
 };
 
 /// The same where the head is given the mean of all patches (`global_pool="avg"`).
@@ -92,13 +95,15 @@ pub(crate) const VIT: Scheme = Scheme {
     norm: "layernorm",
     heads: &["classifier"],
     resampling: Resampling::Transformers,
+    any_size: false,
 };
 
 /// `DeiTForImageClassification`.
 pub(crate) const DEIT: Scheme = Scheme { body: "deit", ..VIT };
 
 /// `Dinov2ForImageClassification`.
-pub(crate) const DINOV2: Scheme = Scheme { body: "dinov2", attention_norm: "norm1", network_norm: "norm2", up: "mlp.fc1", down: "mlp.fc2", ..VIT };
+pub(crate) const DINOV2: Scheme =
+    Scheme { body: "dinov2", attention_norm: "norm1", network_norm: "norm2", up: "mlp.fc1", down: "mlp.fc2", any_size: true, ..VIT };
 
 /// The same with a gated network (`use_swiglu_ffn`).
 pub(crate) const DINOV2_GATED: Scheme = Scheme { up: "mlp.weights_in", down: "mlp.weights_out", ..DINOV2 };

@@ -107,7 +107,7 @@ fn folder(model: &str) -> TempDir {
 }
 
 fn options(keep_head: bool) -> BuildOptions {
-    BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, device: tch::Device::Cpu, seed: 0, keep_head }
+    BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, image_size: None, device: tch::Device::Cpu, seed: 0, keep_head }
 }
 
 pub(crate) fn build(model: &str) -> ImageModel {
@@ -271,7 +271,7 @@ fn a_saved_model_comes_back_bit_for_bit_with_its_statistics() {
         let (pixels, _) = batch();
         let _ = logits(&model, &pixels, &Pass::training(0, 1, 0));
         save(&model.tensors, &saved.path().join("model.safetensors")).unwrap();
-        fs::write(saved.path().join("config.json"), base.export_config(&names()).to_string()).unwrap();
+        fs::write(saved.path().join("config.json"), base.export_config(&names(), None).to_string()).unwrap();
         let again = open(saved.path()).build_image(&BuildOptions { keep_head: true, ..options }).unwrap();
         assert_eq!(again.report.loaded.len(), model.tensors.len());
         assert!(model.tensors.iter().zip(&again.tensors).all(|(a, b)| a.0 == b.0 && a.1.equal(&b.1)), "{name}");
@@ -283,7 +283,7 @@ fn a_saved_model_comes_back_bit_for_bit_with_its_statistics() {
 fn the_config_of_a_finished_model_is_its_librarys() {
     let timm = open(folder("tf_efficientnet_lite0").path());
     assert_eq!((timm.kind(), timm.architecture(), timm.hidden_size(), timm.layers()), (Sort::Image, "tf_efficientnet_lite0", 1280, 16));
-    let config = timm.export_config(&names());
+    let config = timm.export_config(&names(), None);
     assert_eq!((&config["num_classes"], &config["label_names"][2]), (&json!(4), &json!("élan")));
     assert_eq!(config["architecture"], "tf_efficientnet_lite0");
     assert_eq!(config["pretrained_cfg"]["num_classes"], 4);
@@ -291,7 +291,7 @@ fn the_config_of_a_finished_model_is_its_librarys() {
     assert!(config.get("model_args").is_none(), "timm wants a table or nothing");
     let hf = open(folder("convnext_hf").path());
     assert_eq!((hf.kind(), hf.architecture(), hf.hidden_size(), hf.layers()), (Sort::Image, "convnext", 24, 5));
-    let config = hf.export_config(&names());
+    let config = hf.export_config(&names(), None);
     assert_eq!((&config["architectures"][0], &config["id2label"]["3"]), (&json!("ConvNextForImageClassification"), &json!("yak")));
 }
 
@@ -305,7 +305,7 @@ fn a_config_from_the_hub_loses_what_leads_back_to_it() {
         it["model_args"]["num_classes"] = json!(1000);
         it["architecture"] = json!("resnet18.a1_in1k");
     });
-    let exported = open(folder.path()).export_config(&names());
+    let exported = open(folder.path()).export_config(&names(), None);
     fs::write(folder.path().join(config), exported.to_string()).unwrap();
     let open = open(folder.path());
     assert_eq!(open.architecture(), "resnet18");

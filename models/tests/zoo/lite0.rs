@@ -38,7 +38,8 @@ fn efficientnet_lite0_has_the_logits_of_timm() {
         return;
     };
     let stored: Stored = serde_json::from_slice(&std::fs::read(data("images/lite0.json")).unwrap()).unwrap();
-    let options = BuildOptions { classes: 1000, dropout: None, attention_dropout: 0.0, device: Device::Cpu, seed: 0, keep_head: true };
+    let options =
+        BuildOptions { classes: 1000, dropout: None, attention_dropout: 0.0, image_size: None, device: Device::Cpu, seed: 0, keep_head: true };
     let model = open(&folder).build_image(&options).unwrap();
     assert!(model.report.surplus.is_empty());
     // Noise in squares of 16 pixels.

@@ -37,7 +37,7 @@ fn open(folder: &Path) -> Checkpoint {
 
 /// No dropout, and the checkpoint's own head.
 fn finished() -> BuildOptions {
-    BuildOptions { classes: CLASSES, dropout: Some(0.0), attention_dropout: 0.0, device: Device::Cpu, seed: 0, keep_head: true }
+    BuildOptions { classes: CLASSES, dropout: Some(0.0), attention_dropout: 0.0, image_size: None, device: Device::Cpu, seed: 0, keep_head: true }
 }
 
 /// A head of its own, made from the seed.

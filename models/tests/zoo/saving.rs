@@ -16,7 +16,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
         let base = open(&data(family));
         let model = base.build(&fresh()).unwrap();
         save(&model.tensors, &folder.path().join("model.safetensors")).unwrap();
-        fs::write(folder.path().join("config.json"), base.export_config(&names()).to_string()).unwrap();
+        fs::write(folder.path().join("config.json"), base.export_config(&names(), None).to_string()).unwrap();
 
         let again = open(folder.path()).build(&finished()).unwrap();
         assert_eq!(again.report.loaded.len(), model.tensors.len());
@@ -80,7 +80,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
-        let config = base.export_config(&names());
+        let config = base.export_config(&names(), None);
         assert_eq!(config["architectures"][0], class);
         assert_eq!(config["id2label"]["2"], "good");
         assert_eq!(config["label2id"]["so-so"], 1);

@@ -11,7 +11,7 @@ use finetuned_models::{BuildOptions, ImageModel, ModelError, Parts, Pass, save};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 const FOLDERS: [&str; 10] =
     ["timm_vit", "timm_vit_avg", "timm_deit", "timm_deit3", "timm_dinov2", "timm_dinov2_giant", "hf_vit", "hf_deit", "hf_dinov2", "hf_dinov2_giant"];
@@ -209,12 +209,43 @@ fn timms_positions_may_be_stored_for_another_size_than_the_config_speaks_of() {
     }
 }
 
+#[test]
+fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
+    let images = Tensor::arange(2 * 3 * 24 * 24, (Kind::Float, Device::Cpu)).sin().view([2, 3, 24, 24]);
+    for folder in FOLDERS {
+        let checkpoint = open(&at(folder));
+        let in_each_pass = logits(&build(folder, &finished()), &images, &Pass::evaluation());
+        let size = Some([24, 24]);
+        let model = checkpoint.build_image(&BuildOptions { image_size: size, ..finished() }).unwrap();
+        assert!(distance(&logits(&model, &images, &Pass::evaluation()), &in_each_pass) < EXACT, "{folder}");
+        let left = tempfile::tempdir().unwrap();
+        save(&model.tensors, &left.path().join("model.safetensors")).unwrap();
+        let names: Vec<String> = (0..in_each_pass.size()[1]).map(|it| it.to_string()).collect();
+        let config = checkpoint.export_config(&names, size);
+        let said = if folder.starts_with("timm") { &config["model_args"]["img_size"] } else { &config["image_size"] };
+        let any_size = folder.starts_with("hf_dinov2");
+        assert_eq!(*said == serde_json::json!(24) || *said == serde_json::json!([24, 24]), !any_size, "{folder}: {said}");
+        fs::write(left.path().join("config.json"), config.to_string()).unwrap();
+        let again = open(left.path()).build_image(&finished()).unwrap();
+        assert!(distance(&logits(&again, &images, &Pass::evaluation()), &in_each_pass) < EXACT, "{folder}");
+    }
+}
+
+#[test]
+fn images_that_are_no_squares_of_patches_are_refused() {
+    for (folder, size) in [("hf_vit", [16, 20]), ("hf_vit", [18, 18]), ("timm_vit", [18, 18])] {
+        let refused = open(&at(folder)).build_image(&BuildOptions { image_size: Some(size), ..finished() });
+        let said = refused.err().map(|it| it.to_string()).unwrap_or_default();
+        assert!(said.contains("set model.image_size to a multiple of 4"), "{folder}: {said}");
+    }
+}
+
 /// As a finished job leaves it.
 fn leave(folder: &Path, base: &str) -> ImageModel {
     let checkpoint = open(&at(base));
     let model = checkpoint.build_image(&BuildOptions { classes: 2, ..fresh() }).unwrap();
     save(&model.tensors, &folder.join("model.safetensors")).unwrap();
-    let config = checkpoint.export_config(&["cat".to_string(), "dog".to_string()]);
+    let config = checkpoint.export_config(&["cat".to_string(), "dog".to_string()], None);
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     model
 }

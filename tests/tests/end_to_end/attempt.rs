@@ -4,7 +4,7 @@
 use finetuned_job::event::{Event, Line};
 use finetuned_job::outcome::{Done, Failed};
 use finetuned_job::run_folder;
-use finetuned_job::spec::{Action, Device, PluginRules, RecipeText, SPEC_VERSION, Spec};
+use finetuned_job::spec::{Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Spec};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,6 +23,7 @@ pub struct Run {
     /// One by default: workers of many tests run at once, and the model is tiny.
     threads: u32,
     plugins: Option<PluginRules>,
+    features: Option<FeatureCache>,
 }
 
 /// The folder of the built binaries: the tests themselves lie below it.
@@ -88,7 +89,7 @@ impl Run {
         let drop = home.path().join(name);
         write(&drop);
         let recipe = format!("model.base = {base:?}\n{recipe}");
-        Run { home, drop, recipe, attempt: 0, threads: 1, plugins: None }
+        Run { home, drop, recipe, attempt: 0, threads: 1, plugins: None, features: None }
     }
 
     pub fn with_threads(self, threads: u32) -> Run {
@@ -98,6 +99,10 @@ impl Run {
     pub fn with_plugins(self, folder: &Path) -> Run {
         let rules = PluginRules { folder: folder.into(), pinned: BTreeMap::new(), call_s: 60 };
         Run { plugins: Some(rules), ..self }
+    }
+
+    pub fn with_features(self, folder: &Path) -> Run {
+        Run { features: Some(FeatureCache { folder: folder.into(), bytes_max: 1 << 30 }), ..self }
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -122,6 +127,7 @@ impl Run {
             memory_bytes: None,
             device: Device::Cpu,
             plugins: self.plugins.clone(),
+            features: self.features.clone(),
         };
         let path = self.folder().join(run_folder::SPEC);
         fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");

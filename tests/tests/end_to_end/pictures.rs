@@ -1,11 +1,11 @@
 //! Stories of runs on pictures: single labels, several labels, numbers; batch norm that stands still; kept features;
 //! what a kill costs; what people drop by mistake.
 
-use crate::attempt::Run;
+use crate::attempt::{Run, sentences};
 use crate::training::{largest_difference, signal_if_alive};
 use finetuned_images::{Pixels, contact_sheet};
 use finetuned_job::data::DataReport;
-use finetuned_job::event::Event;
+use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::FailureKind;
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
@@ -101,6 +101,56 @@ fn what_frozen_stages_give_may_be_kept() {
         });
         assert!(largest_difference(&kept, &running) < 1e-5, "{train}: {}", largest_difference(&kept, &running));
     }
+}
+
+/// Splits whose features were computed.
+fn computed(run: &Run) -> usize {
+    run.events().iter().filter(|it| matches!(it, Event::Phase { phase: Phase::Caching, .. })).count()
+}
+
+#[test]
+fn features_are_shared_between_jobs_and_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let features = home.path().join("features");
+    let run = |lr: &str, features: &Path| {
+        let recipe = format!("augment.preset = 'none'\n[freeze]\ntrain = ['head']\n[train]\nepochs = 3\nlr = {lr}\n");
+        let mut run = on_folders(&recipe, 20).with_features(features);
+        run.complete();
+        run
+    };
+    let first = run("1e-2", &features);
+    assert_eq!(computed(&first), 2, "training and validation");
+    let (again, other) = (run("1e-2", &features), run("1e-3", &features));
+    assert_eq!((computed(&again), computed(&other)), (0, 0));
+    assert_eq!(again.weights(), first.weights());
+
+    let rows = fs::read_dir(&features).unwrap().map(|it| it.unwrap().path()).find(|it| it.extension().is_some_and(|it| it == "rows")).unwrap();
+    let mut bytes = fs::read(&rows).unwrap();
+    bytes[17] ^= 1;
+    fs::write(&rows, bytes).unwrap();
+    let mended = run("1e-2", &features);
+    assert_eq!(computed(&mended), 1);
+    assert!(mended.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("was removed"))));
+    assert_eq!(mended.weights(), first.weights());
+
+    let no_folder = home.path().join("file");
+    fs::write(&no_folder, "x").unwrap();
+    let refused = run("1e-2", &no_folder);
+    assert!(refused.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("features are not kept on disk"))));
+    assert_eq!(refused.weights(), first.weights());
+}
+
+#[test]
+fn texts_share_features_too() {
+    let home = tempfile::tempdir().unwrap();
+    let [first, again] = [2, 0].map(|splits| {
+        let recipe = "[freeze]\ntrain = ['head']\n[train]\nepochs = 2\n";
+        let mut run = Run::new(recipe, &sentences(120, 1)).with_features(home.path());
+        run.complete();
+        assert_eq!(computed(&run), splits);
+        run.weights()
+    });
+    assert_eq!(first, again);
 }
 
 #[test]

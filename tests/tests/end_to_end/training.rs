@@ -89,6 +89,24 @@ fn a_head_on_kept_features_learns_as_one_on_a_running_body() {
     assert!(largest_difference(&kept, &running) < 1e-5);
 }
 
+#[test]
+fn small_batches_accumulated_are_one_large_batch() {
+    let recipe = |cut: &str| {
+        let demanding = "optimizer = 'sgd'\nlr = 0.05\nclass_weights = 'auto'\nlabel_smoothing = 0.1\nclip = 0.5";
+        format!("model.dropout = 0.0\n[train]\nepochs = 2\npatience = 0\n{demanding}\n{cut}\n")
+    };
+    // 90 training rows: the last update of an epoch has 10 examples.
+    let csv = sentences(100, 5);
+    let [accumulated, at_once] = ["batch = 4\naccumulate = 5", "batch = 20"].map(|cut| {
+        let mut run = Run::new(&recipe(cut), &csv);
+        let done = run.complete();
+        assert_eq!(done.steps, 10);
+        run.weights()
+    });
+    let distance = largest_difference(&accumulated, &at_once);
+    assert!(distance < 1e-6, "{distance}");
+}
+
 /// Between two safetensors files of the same fp32 tensors.
 pub fn largest_difference(a: &[u8], b: &[u8]) -> f32 {
     let (a, b) = (SafeTensors::deserialize(a).unwrap(), SafeTensors::deserialize(b).unwrap());

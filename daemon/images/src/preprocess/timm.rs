@@ -1,6 +1,6 @@
 //! timm's config.json. Source of the defaults: `timm/data/config.py` (`resolve_data_config`), timm 1.0.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Fit, IMAGENET_MEAN, IMAGENET_STD, Library, Preprocess, Wrong, side, three};
 use crate::resize::Filter;
@@ -28,6 +28,22 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
         mean: three(config, "mean", IMAGENET_MEAN)?,
         std: three(config, "std", IMAGENET_STD)?,
     })
+}
+
+/// Whether this is timm's, and then with inputs of this height and width. What it says of other sizes goes.
+pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) -> bool {
+    const STALE: &[&str] = &["test_input_size", "test_crop_pct", "test_pool_size", "pool_size"];
+    let Some(fields) = config.as_object_mut().filter(|it| it.contains_key("architecture")) else { return false };
+    let fields = match fields.contains_key("pretrained_cfg") {
+        true => fields.get_mut("pretrained_cfg").and_then(Value::as_object_mut),
+        false => Some(fields),
+    };
+    let size = json!([3, height, width]);
+    if let Some(fields) = fields.filter(|it| it.get("input_size") != Some(&size)) {
+        fields.retain(|key, _| !STALE.contains(&key.as_str()));
+        fields.insert("input_size".into(), size);
+    }
+    true
 }
 
 fn fit(config: &Value) -> Result<Fit, Wrong> {

@@ -2,7 +2,7 @@
 //! transformers 5, base class in `image_processing_backends.py`. Numbers are those of its Pillow backend. Its torchvision
 //! backend resizes with other kernels: 0.12 steps of 1/255 away on average at most where compared, no value more than 1.2.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Fit, Library, Preprocess, Wrong, side, three};
 use crate::resize::Filter;
@@ -56,6 +56,28 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     let (fit, (height, width), crop_pct) = geometry(processor, config, size, crop)?;
     let (rescale, mean, std) = scale(config, processor)?;
     Ok(Preprocess { library: Library::Transformers, height, width, fit, crop_pct, filter: filter(config, processor)?, rescale, mean, std })
+}
+
+/// For inputs of this height and width; what is cut off keeps its part of a side.
+pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) -> Result<(), Wrong> {
+    let processor = processor(config)?;
+    let (resized, crop) = (size(config.get("size"), processor.size)?, crop(config, processor)?);
+    let (_, before, _) = geometry(processor, config, resized, crop)?;
+    if before == (height, width) {
+        return Ok(());
+    }
+    let scaled = |side: u32, before: u32, after: u32| u64::from(side) * u64::from(after) / u64::from(before);
+    config["size"] = match resized {
+        Size::Shorter(_) if height != width => {
+            return Err(("size", format!("it names the shorter side, so inputs are square, not {width} x {height}")));
+        }
+        Size::Shorter(side) => json!({ "shortest_edge": scaled(side, before.0, height) }),
+        Size::Exact { height: tall, width: wide } => json!({ "height": scaled(tall, before.0, height), "width": scaled(wide, before.1, width) }),
+    };
+    if crop.is_some() {
+        config["crop_size"] = json!({ "height": height, "width": width });
+    }
+    Ok(())
 }
 
 fn processor(config: &Value) -> Result<&'static Processor, Wrong> {

@@ -37,10 +37,31 @@ fn numbers_are_those_of_timm_and_transformers() {
 #[test]
 fn a_size_of_ones_own_keeps_the_rest() {
     let preprocess = Preprocess::read(&data("configs/timm_bilinear_half")).expect("a config");
-    assert_eq!(preprocess, preprocess.at_size(32, 32));
-    let larger = preprocess.at_size(48, 64);
+    let at_size = |size| Preprocess::read_at_size(&data("configs/timm_bilinear_half"), Some(size)).expect("a config");
+    assert_eq!(preprocess, at_size([32, 32]));
+    let larger = at_size([48, 64]);
     assert_eq!(larger.prepare(&gradient(100, 90)).len(), 3 * 48 * 64);
     assert_eq!((larger.fit, larger.filter, larger.crop_pct), (Fit::Center, Filter::Bilinear, 0.9));
+}
+
+#[test]
+fn what_is_written_for_another_size_is_read_so() {
+    for entry in fs::read_dir(data("configs")).expect("configs") {
+        let folder = entry.expect("a folder").path();
+        let wanted = Preprocess::read_at_size(&folder, Some([96, 96])).expect("a config");
+        assert_eq!((wanted.height, wanted.width), (96, 96), "{}", folder.display());
+        let left = tempfile::tempdir().expect("a folder");
+        match wanted.preprocessor_config(&folder).expect("a config") {
+            Some(config) => fs::write(left.path().join("preprocessor_config.json"), config.to_string()).expect("written"),
+            None => {
+                let text = fs::read(folder.join("config.json")).expect("timm's");
+                let mut config = serde_json::from_slice(&text).expect("JSON");
+                wanted.enter_in_config(&mut config);
+                fs::write(left.path().join("config.json"), config.to_string()).expect("written");
+            }
+        }
+        assert_eq!(Preprocess::read(left.path()).expect("a config"), wanted, "{}", folder.display());
+    }
 }
 
 #[test]
@@ -54,7 +75,8 @@ fn plans_keep_it() {
 
 #[test]
 fn pictures_come_back_to_look_at() {
-    let preprocess = Preprocess::read(&data("configs/timm_squash")).expect("a config").at_size(40, 30);
+    let preprocess = Preprocess::read(&data("configs/timm_squash")).expect("a config");
+    let preprocess = Preprocess { height: 40, width: 30, ..preprocess };
     let picture = gradient(57, 43);
     assert_eq!(preprocess.restore(&preprocess.prepare(&picture)), preprocess.fit(&picture));
 }

@@ -15,6 +15,7 @@ pub(super) struct Raw {
     pub memory: Option<String>,
     pub device: Option<String>,
     pub plugins: Option<RawPlugins>,
+    pub feature_cache: Option<String>,
     pub worker: Option<String>,
     pub log: Option<String>,
 }

@@ -3,7 +3,7 @@ huggingface_hub. The real binary trains one epoch on real tweets, once for each 
 
 Started by `make test-peers`, which builds the binary, fetches the assets and installs the peers.
 """
-import csv, json, os, random, re, subprocess, sys
+import csv, json, os, random, re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import tiny_models
+from runner import ROOT, finetuned
 
-ROOT = Path(__file__).resolve().parents[2]
-FINETUNED = Path(os.environ.get("FINETUNED", ROOT / "target/release/finetuned"))
 ASSETS = Path(os.environ.get("FINETUNED_ASSETS", ROOT / ".assets"))
 ROWS = 400
 MAX_TOKENS = 64
@@ -44,7 +43,6 @@ def data():
 @pytest.fixture(scope="session", params=FAMILIES)
 def run(request, data, tmp_path_factory):
     """A finished run of one family, with its model opened by transformers."""
-    assert FINETUNED.exists(), f"{FINETUNED} is missing: `make build` makes it"
     home = tmp_path_factory.mktemp(request.param)
     base = ASSETS / "models/minilm"
     if request.param != "minilm":
@@ -59,13 +57,6 @@ def run(request, data, tmp_path_factory):
     model, report = AutoModelForSequenceClassification.from_pretrained(home / "run/model", output_loading_info=True)
     tokenizer = AutoTokenizer.from_pretrained(home / "run/model")
     return SimpleNamespace(family=request.param, home=home, folder=home / "run", base=base, done=done, model=model.eval(), report=report, tokenizer=tokenizer)
-
-
-def finetuned(home, *arguments):
-    env = dict(os.environ, FINETUNED_HOME=str(home / "home"))
-    ended = subprocess.run([FINETUNED, *map(str, arguments)], env=env, capture_output=True, text=True)
-    assert ended.returncode == 0, f"finetuned {arguments[0]}: status {ended.returncode}\n{ended.stderr}\n{ended.stdout[-2000:]}"
-    return ended.stdout
 
 
 def read(run, name):

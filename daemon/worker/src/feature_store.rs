@@ -1,0 +1,329 @@
+//! Features on disk: what frozen stages gave for the examples of a split, for later attempts and other jobs.
+//! Decides names, format, and what goes when there is too much; what is computed, and what happens when the disk
+//! refuses, is `kept`'s business.
+//!
+//! A set is two files: `KEY.rows`, fp32 in little endian, row by row, and `KEY.json`, which names their shape and
+//! hash and is written last. Rows are read where they are wanted, through the system's page cache: no memory of
+//! ours, and a file that shrinks is an error where a mapping would be a crash.
+
+use crate::examples::{ExampleSet, Inputs};
+use crate::pictures::Source;
+use crate::{checkpoint, durable};
+use anyhow::{Context, Result, bail, ensure};
+use finetuned_job::plan::Plan;
+use finetuned_job::spec::FeatureCache;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tch::{Device, Kind, Tensor};
+
+/// Of what is computed, and of the format: other numbers under the same name would be wrong.
+const VERSION: u32 = 1;
+const NUMBER_BYTES: usize = size_of::<f32>();
+
+/// blake3 over everything that the numbers depend on, hex.
+pub(crate) fn key(plan: &Plan, config: &serde_json::Value, stages: usize, set: &ExampleSet) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    // Also what decides the last bits: a resumed run is to be the undisturbed one.
+    part(format!("features {VERSION} {} {} {} {}", env!("CARGO_PKG_VERSION"), plan.libtorch, plan.device, plan.threads).as_bytes());
+    part(format!("{} {stages} {}", plan.model.architecture, plan.model.weights_hash).as_bytes());
+    part(config.to_string().as_bytes());
+    match &set.inputs {
+        Inputs::Texts(texts) => (0..texts.len() as u32).for_each(|it| {
+            let ids: Vec<u8> = texts.tokens(it).iter().flat_map(|id| id.to_le_bytes()).collect();
+            part(&ids);
+        }),
+        Inputs::Pictures(pictures) => {
+            let Source::Split { examples, .. } = &pictures.source else { bail!("only splits have names") };
+            part(serde_json::to_string(&pictures.preprocess)?.as_bytes());
+            examples.iter().for_each(|it| part(&it.key.to_le_bytes()));
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    version: u32,
+    /// (examples, …)
+    shape: Vec<i64>,
+    /// blake3 of the rows, hex.
+    hash: String,
+}
+
+/// What frozen stages gave for every example, on disk.
+#[derive(Debug)]
+pub(crate) struct StoredRows {
+    file: File,
+    shape: Vec<i64>,
+}
+
+impl StoredRows {
+    /// (indices, …) on the CPU.
+    pub(crate) fn read(&self, indices: &[u32]) -> Result<Tensor> {
+        let numbers = row_numbers(&self.shape);
+        let mut bytes = vec![0; indices.len() * numbers * NUMBER_BYTES];
+        for (row, &index) in bytes.chunks_mut(numbers * NUMBER_BYTES).zip(indices) {
+            self.file.read_exact_at(row, u64::from(index) * row.len() as u64).context("reading kept features")?;
+        }
+        let values: Vec<f32> = bytes.as_chunks::<NUMBER_BYTES>().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
+        Ok(Tensor::f_from_slice(&values)?.f_reshape([&[indices.len() as i64], &self.shape[1..]].concat())?)
+    }
+}
+
+fn row_numbers(shape: &[i64]) -> usize {
+    shape[1..].iter().product::<i64>() as usize
+}
+
+#[derive(Debug)]
+pub(crate) struct FeatureStore {
+    folder: PathBuf,
+    bytes_max: u64,
+}
+
+impl FeatureStore {
+    pub(crate) fn open(cache: &FeatureCache) -> Result<FeatureStore> {
+        fs::create_dir_all(&cache.folder).with_context(|| format!("creating {}", cache.folder.display()))?;
+        Ok(FeatureStore { folder: cache.folder.clone(), bytes_max: cache.bytes_max })
+    }
+
+    fn rows(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.rows"))
+    }
+
+    fn manifest(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.json"))
+    }
+
+    /// Those of an earlier run, checked byte for byte; what is damaged is removed.
+    ///
+    /// # Errors
+    /// They are damaged, or can't be read.
+    pub(crate) fn find(&self, key: &str) -> Result<Option<StoredRows>> {
+        let manifest = self.manifest(key);
+        if !manifest.exists() {
+            return Ok(None);
+        }
+        let found = self.opened(key);
+        if found.is_err() {
+            self.remove(key)?;
+        }
+        let rows = found.with_context(|| format!("{} can't be used and was removed", manifest.display()))?;
+        // What was used last goes last.
+        File::options().append(true).open(&manifest)?.set_modified(SystemTime::now())?;
+        Ok(Some(rows))
+    }
+
+    fn opened(&self, key: &str) -> Result<StoredRows> {
+        let (manifest, path) = (self.manifest(key), self.rows(key));
+        let Manifest { version, shape, hash } = serde_json::from_slice(&fs::read(manifest)?)?;
+        ensure!(version == VERSION, "it has version {version}");
+        let file = File::open(&path)?;
+        let bytes = shape.iter().try_fold(NUMBER_BYTES as i64, |product, it| product.checked_mul(*it));
+        ensure!(bytes == Some(file.metadata()?.len() as i64), "{} has another length", path.display());
+        ensure!(checkpoint::hash(&path)? == hash, "{} has another content", path.display());
+        Ok(StoredRows { file, shape })
+    }
+
+    /// Room for new ones; none where they are too many for the folder.
+    pub(crate) fn begin(&self, key: &str, shape: &[i64]) -> Result<Option<Writer<'_>>> {
+        let bytes = row_numbers(shape) as u64 * shape[0] as u64 * NUMBER_BYTES as u64;
+        if self.bytes_max < bytes {
+            return Ok(None);
+        }
+        self.remove_abandoned()?;
+        self.make_room(bytes)?;
+        let partial = self.folder.join(format!(".{key}.{}.partial", std::process::id()));
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial);
+        let file = file.with_context(|| format!("creating {}", partial.display()))?;
+        // Held until the file is closed: a partial file without a holder is a dead worker's.
+        file.lock().with_context(|| format!("locking {}", partial.display()))?;
+        Ok(Some(Writer { store: self, key: key.into(), partial, file, shape: shape.to_vec() }))
+    }
+
+    /// Of workers that died while they wrote, or between the two files.
+    fn remove_abandoned(&self) -> Result<()> {
+        for path in self.files()? {
+            let abandoned = match path.extension().and_then(|it| it.to_str()) {
+                Some("partial") => File::open(&path).is_ok_and(|it| it.try_lock().is_ok()),
+                Some("rows") => !path.with_extension("json").exists() && File::open(&path).is_ok_and(|it| it.try_lock().is_ok()),
+                _ => false,
+            };
+            if abandoned {
+                remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was used longest ago until so many more bytes fit.
+    fn make_room(&self, bytes: u64) -> Result<()> {
+        let mut kept = Vec::new();
+        for manifest in self.files()?.into_iter().filter(|it| it.extension().is_some_and(|it| it == "json")) {
+            let Some(key) = manifest.file_stem().and_then(|it| it.to_str()) else { continue };
+            let size = fs::metadata(self.rows(key)).map_or(0, |it| it.len());
+            kept.push((fs::metadata(&manifest).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH), size, key.to_owned()));
+        }
+        kept.sort();
+        let mut total: u64 = kept.iter().map(|it| it.1).sum();
+        for (_, size, key) in kept {
+            if total + bytes <= self.bytes_max {
+                break;
+            }
+            // A worker that reads them has the file open, and loses nothing.
+            self.remove(&key)?;
+            total -= size;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> Result<()> {
+        remove_file(&self.manifest(key))?;
+        remove_file(&self.rows(key))
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(&self.folder).with_context(|| format!("listing {}", self.folder.display()))?;
+        Ok(entries.collect::<std::io::Result<Vec<_>>>()?.into_iter().map(|it| it.path()).collect())
+    }
+}
+
+/// Another worker may have been quicker.
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(err).with_context(|| format!("removing {}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+/// Rows on their way to the disk, in any order.
+pub(crate) struct Writer<'a> {
+    store: &'a FeatureStore,
+    key: String,
+    partial: PathBuf,
+    file: File,
+    shape: Vec<i64>,
+}
+
+impl Writer<'_> {
+    /// `rows`: (indices, …)
+    pub(crate) fn put(&mut self, indices: &[u32], rows: &Tensor) -> Result<()> {
+        let numbers = row_numbers(&self.shape);
+        let rows = rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
+        let values: Vec<f32> = Vec::try_from(&rows).context("reading features")?;
+        for (row, &index) in values.chunks(numbers).zip(indices) {
+            let bytes: Vec<u8> = row.iter().flat_map(|it| it.to_le_bytes()).collect();
+            self.file.write_all_at(&bytes, u64::from(index) * bytes.len() as u64).with_context(|| format!("writing {}", self.partial.display()))?;
+        }
+        Ok(())
+    }
+
+    /// They have their name once all of them are on the disk.
+    pub(crate) fn finish(self) -> Result<StoredRows> {
+        self.file.sync_all().with_context(|| format!("flushing {}", self.partial.display()))?;
+        let hash = checkpoint::hash(&self.partial)?;
+        durable::rename(&self.partial, &self.store.rows(&self.key))?;
+        let manifest = Manifest { version: VERSION, shape: self.shape.clone(), hash };
+        durable::write_json(&self.store.manifest(&self.key), &manifest)?;
+        Ok(StoredRows { file: self.file.try_clone().context("keeping features open")?, shape: self.shape.clone() })
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        // Renamed, or on the way out of an error: then the disk gets its room back.
+        let _ = fs::remove_file(&self.partial);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(folder: &Path, bytes_max: u64) -> FeatureStore {
+        FeatureStore::open(&FeatureCache { folder: folder.join("features"), bytes_max }).unwrap()
+    }
+
+    /// Three rows of two numbers, 24 bytes, of which the first is `first`.
+    fn write(store: &FeatureStore, key: &str, first: f32) -> StoredRows {
+        let mut writer = store.begin(key, &[3, 2]).unwrap().unwrap();
+        writer.put(&[2, 0], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
+        writer.put(&[1], &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn read(rows: &StoredRows, indices: &[u32]) -> Vec<f32> {
+        let rows = rows.read(indices).unwrap();
+        assert_eq!(rows.size(), [indices.len() as i64, 2]);
+        rows.view([-1]).try_into().unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_found_by_its_name_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 100);
+        assert!(store.find("a").unwrap().is_none());
+        assert_eq!(read(&write(&store, "a", 1.0), &[1, 0]), [3.0, 4.0, 1.0, 2.0]);
+        assert_eq!(read(&store.find("a").unwrap().unwrap(), &[2, 2]), [5.0, 6.0, 5.0, 6.0]);
+        assert!(store.find("b").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_damaged_is_told_and_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 100);
+        let damages: [fn(&Path, &str); 4] = [
+            |folder, key| fs::write(folder.join(format!("{key}.rows")), [0; 24]).unwrap(),
+            |folder, key| fs::write(folder.join(format!("{key}.rows")), [0; 20]).unwrap(),
+            |folder, key| fs::remove_file(folder.join(format!("{key}.rows"))).unwrap(),
+            |folder, key| fs::write(folder.join(format!("{key}.json")), "{").unwrap(),
+        ];
+        for (key, damage) in ["a", "b", "c", "d"].into_iter().zip(damages) {
+            write(&store, key, 1.0);
+            damage(&store.folder, key);
+            let said = format!("{:#}", store.find(key).unwrap_err());
+            assert!(said.contains("can't be used and was removed"), "{said}");
+            assert!(store.find(key).unwrap().is_none());
+        }
+        assert_eq!(store.files().unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_makes_room() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 60);
+        for (key, age) in [("old", 90), ("older", 100)] {
+            write(&store, key, 1.0);
+            let then = SystemTime::now() - std::time::Duration::from_secs(age);
+            File::options().append(true).open(store.manifest(key)).unwrap().set_modified(then).unwrap();
+        }
+        let in_use = store.find("older").unwrap().unwrap();
+        write(&store, "new", 1.0);
+        assert!(store.find("old").unwrap().is_none());
+        assert!(store.find("older").unwrap().is_some() && store.find("new").unwrap().is_some());
+        write(&store, "newer", 1.0);
+        assert_eq!(read(&in_use, &[1]), [3.0, 4.0]);
+        assert!(store.begin("huge", &[30, 2]).unwrap().is_none());
+    }
+
+    #[test]
+    fn nothing_stays_of_those_who_died() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 100);
+        fs::write(store.folder.join(".a.1.partial"), "x").unwrap();
+        fs::write(store.rows("b"), "x").unwrap();
+        let writer = store.begin("c", &[3, 2]).unwrap().unwrap();
+        assert_eq!(store.files().unwrap(), [writer.partial.clone()]);
+        let other = store.begin("d", &[3, 2]).unwrap().unwrap();
+        assert_eq!(store.files().unwrap().len(), 2, "those alive keep theirs");
+        drop((writer, other));
+        assert_eq!(store.files().unwrap().len(), 0);
+    }
+}

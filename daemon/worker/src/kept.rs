@@ -1,0 +1,156 @@
+//! Runs frozen stages once over every example and keeps what they give: on disk where there is a folder for it,
+//! else in memory. Decides that, and that a disk which refuses costs time and no result; the files are
+//! `feature_store`'s.
+
+use crate::batches;
+use crate::evaluate::BATCH;
+use crate::examples::ExampleSet;
+use crate::feature_store::{self, FeatureStore, StoredRows};
+use crate::feed::{Examples, Feed};
+use crate::journal::Journal;
+use crate::network::Network;
+use crate::stop::Stop;
+use anyhow::{Context, Result};
+use finetuned_job::event::Phase;
+use finetuned_job::plan::Plan;
+use finetuned_job::spec::{FeatureCache, Spec};
+use finetuned_models::Pass;
+use tch::{Device, Tensor};
+
+/// Most that is kept of a split in memory.
+const MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+/// Most that may be kept at all.
+pub(crate) fn bytes_max(cache: Option<&FeatureCache>) -> u64 {
+    cache.map_or(0, |it| it.bytes_max).max(MEMORY_BYTES_MAX)
+}
+
+/// What the first stages of a model give for every example, in their order.
+pub(crate) struct Kept {
+    /// How many stages.
+    pub stages: usize,
+    rows: Rows,
+}
+
+enum Rows {
+    /// (examples, …)
+    Memory(Tensor),
+    Disk(StoredRows),
+}
+
+impl Kept {
+    /// (indices, …)
+    pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
+        match &self.rows {
+            Rows::Disk(stored) => Ok(stored.read(indices)?.f_to(device)?),
+            Rows::Memory(all) => {
+                let rows: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
+                Ok(all.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to(all.device())?)?.f_to(device)?)
+            }
+        }
+    }
+}
+
+/// Splits to keep features of, and by what.
+pub(crate) struct Keeper<'a> {
+    pub network: &'a Network,
+    pub stages: usize,
+    pub plan: &'a Plan,
+    /// Of the base model.
+    pub config: &'a serde_json::Value,
+}
+
+impl Keeper<'_> {
+    /// For both splits; none where they fit nowhere.
+    pub(crate) fn keep(
+        &self,
+        spec: &Spec,
+        [train, validation]: [&ExampleSet; 2],
+        journal: &mut Journal,
+        stop: &Stop,
+    ) -> Result<Option<(Kept, Kept)>> {
+        let store = spec.features.as_ref().map(FeatureStore::open).transpose();
+        let store = store.or_else(|err| without(&err, journal).map(|()| None))?;
+        let Some(train) = self.keep_split(store.as_ref(), train, journal, stop)? else { return Ok(None) };
+        Ok(self.keep_split(store.as_ref(), validation, journal, stop)?.map(|validation| (train, validation)))
+    }
+
+    fn keep_split(&self, store: Option<&FeatureStore>, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Kept>> {
+        let kept = |rows| Some(Kept { stages: self.stages, rows });
+        if let Some(store) = store {
+            let key = feature_store::key(self.plan, self.config, self.stages, set)?;
+            match store.find(&key) {
+                Ok(Some(stored)) => return Ok(kept(Rows::Disk(stored))),
+                Ok(None) => {}
+                Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
+            }
+            if let Some(stored) = self.to_disk(store, &key, set, journal, stop)? {
+                return Ok(kept(Rows::Disk(stored)));
+            }
+        }
+        Ok(self.to_memory(set, journal, stop)?.and_then(|all| kept(Rows::Memory(all))))
+    }
+
+    /// None where they are too many for the folder, or the disk refused.
+    fn to_disk(&self, store: &FeatureStore, key: &str, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<StoredRows>> {
+        let mut writer = match store.begin(key, &self.shape(set)?) {
+            Ok(Some(writer)) => writer,
+            Ok(None) => return Ok(None),
+            Err(err) => return without(&err, journal).map(|()| None),
+        };
+        let mut refused = None;
+        let ran = self.run(set, journal, stop, |indices, rows| {
+            writer.put(indices, rows).map_err(|err| {
+                refused = Some(err);
+                anyhow::anyhow!("the disk refused")
+            })
+        });
+        let finished = match (ran, refused) {
+            (Ok(()), _) => writer.finish(),
+            (Err(_), Some(err)) => Err(err),
+            (Err(err), None) => return Err(err),
+        };
+        finished.map(Some).or_else(|err| without(&err, journal).map(|()| None))
+    }
+
+    fn to_memory(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Tensor>> {
+        let shape = self.shape(set)?;
+        if MEMORY_BYTES_MAX < shape.iter().product::<i64>() as u64 * size_of::<f32>() as u64 {
+            return Ok(None);
+        }
+        let mut all: Option<Tensor> = None;
+        self.run(set, journal, stop, |indices, rows| {
+            let all = all.get_or_insert_with(|| Tensor::empty(&shape, (rows.kind(), rows.device())));
+            let places: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
+            let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&places)?.f_to(rows.device())?, rows)?;
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// (examples, …)
+    fn shape(&self, set: &ExampleSet) -> Result<Vec<i64>> {
+        let first = Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device).next().context("there is nothing to keep")??;
+        let row = tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
+        Ok([&[set.len() as i64], &row.size()[1..]].concat())
+    }
+
+    fn run(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop, mut put: impl FnMut(&[u32], &Tensor) -> Result<()>) -> Result<()> {
+        journal.phase(Phase::Caching, Some(set.len() as u64))?;
+        let batches = batches::by_length(&set.lengths(), BATCH);
+        let mut done = 0;
+        for batch in Feed::plain(Examples { set, kept: None }, batches, self.network.device) {
+            let batch = batch?;
+            let rows = tch::no_grad(|| self.network.run(&batch.input, self.stages, &Pass::evaluation()))?;
+            put(&batch.indices, &rows)?;
+            done += batch.indices.len() as u64;
+            stop.check()?;
+            journal.progress(done, Some(set.len() as u64))?;
+        }
+        Ok(())
+    }
+}
+
+fn without(err: &anyhow::Error, journal: &mut Journal) -> Result<()> {
+    journal.warn(format!("features are not kept on disk: {err:#}"))
+}
