@@ -35,7 +35,8 @@ pub fn flush_denormal(on: bool) -> bool {
 ///
 /// For a process that lives for one training run, and before its first large tensor. A step of MiniLM (batch
 /// 32, 150 tokens) took up to 108,000 page faults without and none with it: 5 % of its time; memory peaks
-/// 2 to 5 % higher and stays there.
+/// 2 to 5 % higher and stays there. EfficientNet-Lite0 (batch 32, 224 pixels): a run of 46 s and 3.4 GB in place
+/// of 70 s and 3.1 GB.
 pub fn keep_freed_memory() -> bool {
     // SAFETY: no arguments; the allocator's settings may be changed at any time.
     unsafe { ffi::finetuned_keep_freed_memory() }

@@ -1,15 +1,18 @@
-//! Guesses how long training takes and how much memory it needs, from one measured batch. Its gradients are
+//! Guesses how long training takes and how much memory it needs, from a few measured examples. Their gradients are
 //! thrown away: no tensor has changed when this returns.
 
-use crate::batches;
 use crate::feed::{Examples, Feed};
 use crate::learner::Learner;
 use crate::prepare::Data;
+use crate::{batches, evaluate};
 use anyhow::Result;
 use finetuned_job::data::Estimate;
 use finetuned_job::plan::Plan;
 use finetuned_models::Pass;
 use std::time::Instant;
+
+/// Enough to keep all threads busy; a whole batch would be as long as a step.
+const MEASURED: usize = 8;
 
 pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
     let examples = Examples { set: &data.train, kept: None };
@@ -19,6 +22,9 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
     all.sort_by_key(tokens);
     let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
+    // From the shortest to the longest of an ordinary batch.
+    let apart = middle.len().div_ceil(MEASURED);
+    let measured: Vec<u32> = middle.iter().copied().step_by(apart).collect();
     let mut run = |batch: &[u32]| -> Result<()> {
         for batch in Feed::plain(examples, vec![batch.to_vec()], learner.network.device) {
             let batch = batch?;
@@ -31,22 +37,24 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
         }
         Ok(())
     };
-    run(&middle[..1])?; // the first call of a process sets up threads and kernels
+    run(&measured[..1])?; // the first call of a process sets up threads and kernels
     let before = memory("VmRSS:");
     let start = Instant::now();
-    run(middle)?;
-    let per_token = start.elapsed().as_secs_f64() / tokens(middle) as f64;
+    run(&measured)?;
+    let per_token = start.elapsed().as_secs_f64() / tokens(&measured) as f64;
     let activations = memory("VmHWM:").saturating_sub(before);
 
     let epoch_tokens: u64 = all.iter().map(tokens).sum();
     let passes = if cached { 1 } else { u64::from(plan.train.epochs) };
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
-    let grown = activations as f64 * tokens(longest) as f64 / tokens(middle) as f64;
+    // What frozen stages give is computed for fewer examples at a time.
+    let largest = if cached { evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0) } else { tokens(longest) };
+    let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
     let work = if cached { "forward pass of the frozen body" } else { "forward and backward pass" };
     Ok(Estimate {
         seconds: per_token * (epoch_tokens * passes) as f64,
         memory_bytes: before + grown as u64 + optimizer_bytes,
-        basis: format!("one measured {work} over a batch of {} examples, {} {}", middle.len(), tokens(middle), data.train.unit()),
+        basis: format!("one measured {work} over {} examples, {} {}", measured.len(), tokens(&measured), data.train.unit()),
     })
 }
 

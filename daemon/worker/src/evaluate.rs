@@ -2,7 +2,7 @@
 //! of the examples. What the numbers mean is left to finetuned-report.
 
 use crate::batches;
-use crate::examples::ExampleSet;
+use crate::examples::{ExampleSet, Inputs};
 use crate::extensions::Extensions;
 use crate::feed::{Examples, Feed};
 use crate::network::Network;
@@ -11,8 +11,16 @@ use anyhow::{Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::{Scores, Split};
 
-/// Examples in one forward pass; without gradients memory is no concern, and larger ones are not faster.
-pub(crate) const BATCH: usize = 64;
+/// Examples in one forward pass without gradients. Larger ones are not faster; of pictures a convolution's outputs
+/// would only leave the caches, and be most of a run's memory.
+const TEXTS: usize = 64;
+const PICTURES: usize = 16;
+
+/// Every example of a split once, in the order that costs least.
+pub(crate) fn batches_of(set: &ExampleSet) -> Vec<Vec<u32>> {
+    let batch = if matches!(set.inputs, Inputs::Texts(_)) { TEXTS } else { PICTURES };
+    batches::by_length(&set.lengths(), batch)
+}
 
 /// What a model says of a split.
 pub(crate) struct Outputs {
@@ -27,7 +35,7 @@ pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl
     let mut values = vec![0_f32; n * width];
     let mut losses = vec![0_f64; n];
     let mut done = 0;
-    for batch in Feed::plain(examples, batches::by_length(&examples.set.lengths(), BATCH), network.device) {
+    for batch in Feed::plain(examples, batches_of(examples.set), network.device) {
         let batch = batch?;
         let targets = examples.set.targets.tensor(&batch.indices, network.device)?;
         let (said, loss) = judged(network.problem, &network.answers(&batch.input)?, &targets)?;

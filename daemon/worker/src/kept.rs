@@ -2,8 +2,7 @@
 //! else in memory. Decides that, and that a disk which refuses costs time and no result; the files are
 //! `feature_store`'s.
 
-use crate::batches;
-use crate::evaluate::BATCH;
+use crate::evaluate::batches_of;
 use crate::examples::ExampleSet;
 use crate::feature_store::{self, FeatureStore, StoredRows};
 use crate::feed::{Examples, Feed};
@@ -137,9 +136,8 @@ impl Keeper<'_> {
 
     fn run(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop, mut put: impl FnMut(&[u32], &Tensor) -> Result<()>) -> Result<()> {
         journal.phase(Phase::Caching, Some(set.len() as u64))?;
-        let batches = batches::by_length(&set.lengths(), BATCH);
         let mut done = 0;
-        for batch in Feed::plain(Examples { set, kept: None }, batches, self.network.device) {
+        for batch in Feed::plain(Examples { set, kept: None }, batches_of(set), self.network.device) {
             let batch = batch?;
             let rows = tch::no_grad(|| self.network.run(&batch.input, self.stages, &Pass::evaluation()))?;
             put(&batch.indices, &rows)?;

@@ -79,7 +79,6 @@ fn begin() -> Result<(Spec, Stop)> {
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
         rustix::process::setrlimit(rustix::process::Resource::Data, limit).context("setting the memory ceiling")?;
     }
-    finetuned_libtorch::keep_freed_memory();
     tch::set_num_threads(spec.threads as i32);
     tch::set_num_interop_threads(1);
     rayon::ThreadPoolBuilder::new().num_threads(spec.threads as usize).build_global().context("starting threads")?;
@@ -112,6 +111,10 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
 }
 
 fn act(spec: &Spec, stop: &Stop) -> Result<()> {
+    // Training does so once it has measured a few examples, whose blocks would leave holes.
+    if !matches!(spec.action, Action::Train) {
+        finetuned_libtorch::keep_freed_memory();
+    }
     match &spec.action {
         Action::Predict { inputs, csv } => predict::predict(spec, inputs, csv.as_deref()),
         Action::Pull { base } => questions::pull(base),
