@@ -39,13 +39,16 @@ demo-images: build
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
 	@$(PYTHON) tests/demo.py images $(ASSETS)
 
+# As `finetuned plugin new` has it in the manifests of its crates: see sdk/templates/tensor.Cargo.toml.
+QUICK_DEPENDENCIES := --config 'profile.release.package."*".opt-level=0'
+
 plugins: libtorch
-	cd plugins && $(CARGO) build --release --locked
+	cd plugins && $(CARGO) build --release --locked $(QUICK_DEPENDENCIES)
 
 test: build assets plugins
 	$(CARGO) fmt --all --check
 	cd plugins && $(CARGO) fmt --all --check
-	cd plugins && $(CARGO) clippy --release --locked --all-targets -- -D warnings
+	cd plugins && $(CARGO) clippy --release --locked $(QUICK_DEPENDENCIES) --all-targets -- -D warnings
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --release --locked --workspace
 	@# With the root's target folder, where the torch-sys that computes is compiled already.
