@@ -54,7 +54,7 @@ test: build assets plugins
 	@# With the root's target folder, where the torch-sys that computes is compiled already.
 	cd plugins && CARGO_TARGET_DIR=$(abspath target) LD_LIBRARY_PATH=$${LIBTORCH:-$(abspath .libtorch)}/lib $(CARGO) test --release --locked --no-default-features
 
-test-peers: build assets
+test-peers: build assets plugins
 	@$(PYTHON) tests/peers/install.py .peers
 	.peers/bin/python -m pytest -q tests/peers
 

@@ -157,7 +157,7 @@ pub(crate) fn no_folder(base: &str, folder: &Path) -> Failure {
     let cure = if looks_like_hub {
         format!("if it is a model of the Hugging Face hub, write hf:{base}")
     } else {
-        "model.base is a folder (relative to the recipe's own) or hf:OWNER/NAME".into()
+        "a base model is a folder (in a recipe, relative to its own) or hf:OWNER/NAME".into()
     };
     model(format!("there is no folder {} for the base model `{base}`", folder.display()), cure)
 }

@@ -1,4 +1,4 @@
-"""Makes the Parquet files beside it: python3 make.py (pandas, pyarrow, datasets, pillow).
+"""Makes the Parquet files beside it: python3 make.py (made with pandas 3.1.1 and pyarrow 26.0.1; also datasets, pillow).
 
 Written by the libraries that users write them with, because each has its own ways: dictionaries, large
 strings, several row groups, class names as metadata.

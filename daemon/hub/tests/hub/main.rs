@@ -351,7 +351,7 @@ fn answers_that_no_hub_gives_are_refused() {
 fn a_folder_must_hold_a_model() {
     let home = Home::at("http://127.0.0.1:9");
     let folder = home.dir.path().join("mine");
-    home.refused("mine", "there is no folder", "model.base is a folder");
+    home.refused("mine", "there is no folder", "a base model is a folder");
     home.refused("ada/tiny", "there is no folder", "write hf:ada/tiny");
     fs::create_dir(&folder).unwrap();
     home.refused("mine", "no config.json", "config.json");
