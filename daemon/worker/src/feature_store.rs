@@ -320,7 +320,7 @@ mod tests {
         fs::write(store.folder.join(".a.1.partial"), "x").unwrap();
         fs::write(store.rows("b"), "x").unwrap();
         let writer = store.begin("c", &[3, 2]).unwrap().unwrap();
-        assert_eq!(store.files().unwrap(), [writer.partial.clone()]);
+        assert_eq!(store.files().unwrap(), std::slice::from_ref(&writer.partial));
         let other = store.begin("d", &[3, 2]).unwrap().unwrap();
         assert_eq!(store.files().unwrap().len(), 2, "those alive keep theirs");
         drop((writer, other));
