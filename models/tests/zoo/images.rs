@@ -380,7 +380,9 @@ fn a_config_that_is_not_built_is_refused() {
         |it| it["model_args"]["channels"] = json!([0, 1, 1, 1]),
         "DIR/config.json: model_args.channels is 0, but must be between 1",
     );
-    check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"in_chans": 1}), "DIR/config.json is not JSON as it should be: unknown field");
+    check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"in_chans": 1}), "DIR/config.json: in_chans is 1, but must be 3, for red, green");
+    check("convnext", |it| it["model_args"]["global_pool"] = json!("max"), "DIR/config.json: global_pool is \"max\", but must be avg");
+    check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"pad_type": ""}), "DIR/config.json is not JSON as it should be: unknown field");
     check("resnet_hf", |it| it["hidden_act"] = json!("gelu"), "DIR/config.json: hidden_act is gelu, but must be relu");
     check("resnet_hf", |it| it["num_channels"] = json!(1), "DIR/config.json: num_channels is 1, but must be 3, for red, green and blue");
     check("resnet_hf", |it| it["hidden_sizes"] = json!([8, 8, 8, 9]), "DIR/config.json: hidden_sizes is ");
