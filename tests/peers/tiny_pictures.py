@@ -12,7 +12,10 @@ VIT = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermedi
 
 def timm_model(folder, architecture, side, **arguments):
     torch.manual_seed(0)
-    model = timm.create_model(architecture, pretrained_cfg=dict(input_size=(3, side, side), crop_pct=1.0, interpolation="bicubic"), num_classes=4, **arguments)
+    # Where the classifier is, timm's own folders say too.
+    own = {key: timm.get_pretrained_cfg(architecture).to_dict()[key] for key in ("first_conv", "classifier")}
+    config = dict(input_size=(3, side, side), crop_pct=1.0, interpolation="bicubic", **own)
+    model = timm.create_model(architecture, pretrained_cfg=config, num_classes=4, **arguments)
     save_for_hf(model, folder, model_args=arguments, safe_serialization=True)
 
 
