@@ -233,6 +233,7 @@ pub(crate) enum PluginKind {
     Metric,
     Reader,
     Hook,
+    Augmentation,
 }
 
 #[cfg(test)]

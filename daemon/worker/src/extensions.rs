@@ -105,9 +105,11 @@ impl Extensions {
     }
 
     /// One instance, which any thread may use when no other does.
-    pub(crate) fn augmentation(&self, recipe: &Recipe) -> Result<Option<Arc<Mutex<AugmentationInstance>>>> {
-        let make = |name: &String| self.plugins.augmentation(name, &self.settings(name));
-        Ok(recipe.augment.plugin.as_ref().map(make).transpose()?.map(|it| Arc::new(Mutex::new(it))))
+    /// One for each thread that decodes.
+    pub(crate) fn augmentation(&self, recipe: &Recipe) -> Result<Option<Arc<[Mutex<AugmentationInstance>]>>> {
+        let Some(name) = &recipe.augment.plugin else { return Ok(None) };
+        let make = |_| self.plugins.augmentation(name, &self.settings(name)).map(Mutex::new);
+        Ok(Some((0..rayon::current_num_threads()).map(make).collect::<Result<_, _>>()?))
     }
 
     fn metric(&self, name: &str, plan: &Plan) -> Result<MetricInstance, Failure> {

@@ -22,6 +22,7 @@ mod network; // tensors -> logits
 mod objective; // outputs x targets -> loss
 mod pictures; // files -> pixels
 mod planning; // recipe and facts -> plan
+mod plugin_reader; // what a plugin read -> files
 mod plugins; // libraries that users bring: the only foreign code
 mod predict; // the action `predict`
 mod prepare; // spec -> recipe, base model, data

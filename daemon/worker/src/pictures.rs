@@ -27,8 +27,8 @@ pub(crate) enum Source {
 #[derive(Clone)]
 pub(crate) struct Changes {
     pub augment: Augment,
-    /// A plugin's, before all else.
-    pub plugin: Option<Arc<Mutex<AugmentationInstance>>>,
+    /// A plugin's, before all else: one for each thread.
+    pub plugin: Option<Arc<[Mutex<AugmentationInstance>]>>,
     pub seed: u64,
     /// Counts from 0.
     pub epoch: u64,
@@ -70,7 +70,8 @@ impl PictureSet {
         if let Some(Changes { plugin: Some(plugin), seed, epoch, .. }) = changes {
             let mut data = pixels.data().to_vec();
             let (width, height) = (pixels.width(), pixels.height());
-            let plugin = plugin.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = rayon::current_thread_index().unwrap_or(0) % plugin.len();
+            let plugin = plugin[own].lock().unwrap_or_else(PoisonError::into_inner);
             plugin.apply(&mut data, (width, height), batches::mix(batches::mix(*seed, *epoch), u64::from(index)))?;
             pixels = Pixels::new(width, height, data);
         }

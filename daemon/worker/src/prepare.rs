@@ -8,10 +8,10 @@ use crate::network::{self, Built};
 use crate::objective::Scale;
 use crate::pictures::{Changes, PictureSet, Source};
 use crate::planning::{self, Facts, ModelFacts};
-use crate::plugins::{Content, Files, HeadFeatures, HeadShape, Read, ReaderInstance};
+use crate::plugins::{Files, HeadFeatures, HeadShape};
 use crate::stop::Stop;
 use crate::tokens::{self, Encoder, Row, TokenSet};
-use crate::{checkpoint, device, durable, kept};
+use crate::{checkpoint, device, durable, kept, plugin_reader};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, ImageChoice, ImageDataset, ImageExample, ImageRequest, Opened};
 use finetuned_images::{Augment, Preprocess};
@@ -204,7 +204,7 @@ pub(crate) fn write_findings(run: &Path, plan: &Plan, data: &DataReport) -> Resu
     durable::write_json(&run.join(run_folder::PLAN), plan)
 }
 
-/// What a plugin's reader finds in the drop, as JSON Lines in a folder of the staging area; nothing where none
+/// What a plugin's reader finds in the drop, in a folder of the staging area; nothing where none
 /// of those loaded reads it.
 fn read_by_plugin(spec: &Spec, recipe: &Recipe, opened: &Opened, extensions: &Extensions, journal: &mut Journal) -> Result<Option<PathBuf>> {
     if recipe.plugins.load.is_empty() {
@@ -217,41 +217,11 @@ fn read_by_plugin(spec: &Spec, recipe: &Recipe, opened: &Opened, extensions: &Ex
     let folder = spec.run.join(run_folder::STAGING).join("read");
     durable::remove_tree(&folder)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let bad = write_read(&reader, files, &folder)?;
+    let bad = plugin_reader::read(&reader, files, &folder)?;
     if 0 < bad {
         journal.warn(format!("the reader passed over {bad} examples; worker.log says which"))?;
     }
     Ok(Some(folder))
-}
-
-/// One file for each split that the reader names; how many it could not read.
-fn write_read(reader: &ReaderInstance, files: Files, folder: &Path) -> Result<u64> {
-    let mut written: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let (mut bad, mut pictures) = (0, false);
-    let place = |it: crate::plugins::Place| format!("{}{}", files.files[it.file], it.line.map_or_else(String::new, |it| format!(":{it}")));
-    reader.read(files, &mut |found| {
-        match found {
-            Read::Example { content: Content::Text(text), label, split, .. } => {
-                let name = split.map_or("data", Split::name);
-                let line = serde_json::json!({ "text": text, "label": label }).to_string();
-                written.entry(format!("{name}.jsonl")).or_default().extend(format!("{line}\n").bytes());
-            }
-            Read::Example { content: Content::Image(_), .. } => pictures = true,
-            Read::Bad { place: at, reason } => {
-                bad += 1;
-                eprintln!("{}: {reason}", place(at));
-            }
-        }
-        std::ops::ControlFlow::Continue(())
-    })?;
-    if pictures {
-        let message = "the reader gives pictures, but only texts are taken from a plugin's reader";
-        return Err(Failure::new(FailureKind::Plugin, message).with_cure("drop the pictures in folders, or with a metadata.csv").into());
-    }
-    for (name, bytes) in written {
-        durable::write(&folder.join(name), &bytes)?;
-    }
-    Ok(bad)
 }
 
 /// The recipe in the drop wins over the one bound to the inbox; paths in it are relative to its folder.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const KINDS: &[(&str, &str)] = &[("head", "tensor"), ("loss", "tensor"), ("metric", "plain"), ("reader", "plain"), ("hook", "plain")];
+const KINDS: &[(&str, &str)] =
+    &[("head", "tensor"), ("loss", "tensor"), ("metric", "plain"), ("reader", "plain"), ("hook", "plain"), ("augmentation", "plain")];
 
 /// As `finetuned plugin new my-KIND --kind KIND` writes it.
 fn write(folder: &Path, kind: &str, tier: &str) {

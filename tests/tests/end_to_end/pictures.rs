@@ -15,12 +15,12 @@ use safetensors::SafeTensors;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn tiny_resnet() -> PathBuf {
+pub fn tiny_resnet() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny-resnet")
 }
 
 /// PNG of a bright shape on a dark ground: its colour is `hue` of three, its place and shade vary with `n`.
-fn shape(hue: usize, n: u32) -> Vec<u8> {
+pub fn shape(hue: usize, n: u32) -> Vec<u8> {
     const SIDE: u32 = 32;
     let (left, top, shade) = (n * 5 % 17, n * 7 % 13, 30 + n * 11 % 60);
     let inside = |x: u32, y: u32| (left..left + 14).contains(&x) && (top..top + 14).contains(&y);
@@ -35,7 +35,7 @@ fn shape(hue: usize, n: u32) -> Vec<u8> {
     contact_sheet(&[Pixels::new(SIDE, SIDE, data)], 1, SIDE)
 }
 
-const COLOURS: [&str; 3] = ["red", "green", "blue"];
+pub const COLOURS: [&str; 3] = ["red", "green", "blue"];
 
 /// `n` pictures of each colour, in a folder of its name.
 fn folders(root: &Path, n: u32) {
@@ -45,7 +45,7 @@ fn folders(root: &Path, n: u32) {
     }
 }
 
-fn on_folders(recipe: &str, n: u32) -> Run {
+pub fn on_folders(recipe: &str, n: u32) -> Run {
     Run::with_drop(&tiny_resnet(), recipe, "shapes", |root| folders(root, n))
 }
 

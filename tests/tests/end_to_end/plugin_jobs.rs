@@ -2,6 +2,7 @@
 //! which `make plugins` builds; the bad ones are cut from tests/bad_plugins/plugin.c.
 
 use crate::attempt::{Run, on_tiny_bert, sentences};
+use crate::pictures::{COLOURS, on_folders, shape, tiny_resnet};
 use crate::plugins::compile;
 use crate::sandbox::Sandbox;
 use crate::training::signal_if_alive;
@@ -9,11 +10,13 @@ use finetuned_job::event::Event;
 use finetuned_job::outcome::{Failed, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
+use finetuned_job::scores::Split;
 use finetuned_job::spec::Action;
 use rustix::process::Signal;
 use safetensors::SafeTensors;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// A plugin folder with these samples.
 fn samples(names: &[&str]) -> tempfile::TempDir {
@@ -115,6 +118,61 @@ fn a_reader_brings_a_format_of_its_own() {
     .with_plugins(folder.path());
     let done = run.complete();
     assert_eq!(done.scores.per_class.iter().map(|it| it.class.as_str()).collect::<Vec<_>>(), ["negative", "positive"]);
+}
+
+/// A plugin folder with tests/data/gallery.c.
+fn gallery() -> tempfile::TempDir {
+    let (home, here) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")));
+    let compiled = Command::new("cc")
+        .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .args([here.join("../sdk/include"), here.join("data/gallery.c")])
+        .arg("-o")
+        .arg(home.path().join("gallery.so"))
+        .output()
+        .expect("cc starts");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    home
+}
+
+#[test]
+fn an_augmentation_of_a_plugin_is_the_same_again() {
+    let plugins = gallery();
+    let train = |plugin: &str, kill_at: Option<u64>| {
+        let recipe =
+            format!("augment.preset = 'none'\n{plugin}[train]\nepochs = 2\nbatch = 8\n[save]\nevery_steps = 3\n[plugins]\nload = ['gallery']\n");
+        let mut run = on_folders(&recipe, 20).with_plugins(plugins.path()).with_threads(2);
+        if let Some(step) = kill_at {
+            let mut child = run.start(Action::Train);
+            run.wait_for(&mut child, |it| matches!(it, Event::Step(it) if step <= it.step));
+            signal_if_alive(&mut child, Signal::KILL);
+        }
+        run.complete();
+        run.weights()
+    };
+    let darkened = "augment.plugin = 'darken'\n";
+    let calm = train(darkened, None);
+    assert_eq!(train(darkened, Some(5)), calm);
+    assert_ne!(train("", None), calm);
+}
+
+#[test]
+fn a_reader_written_in_c_brings_pictures() {
+    let home = gallery();
+    let recipe = "[train]\nepochs = 1\n[plugins]\nload = ['gallery']\n";
+    let mut run = Run::with_drop(&tiny_resnet(), recipe, "gallery", |root| {
+        let mut index = String::from("scans/nobody-knows.png\n");
+        for n in 0..75 {
+            let (hue, folder) = (n % 3, if n < 60 { "scans" } else { "test" });
+            fs::create_dir_all(root.join(folder)).unwrap();
+            fs::write(root.join(folder).join(format!("{n}.png")), shape(hue, n as u32)).unwrap();
+            index += &format!("{folder}/{n}.png {}\n", COLOURS[hue]);
+        }
+        fs::write(root.join("index.txt"), index).unwrap();
+    })
+    .with_plugins(home.path());
+    let done = run.complete();
+    assert_eq!((done.split, done.scores.examples, done.task.as_str()), (Split::Test, 15, "image-classification"));
+    assert!(run.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("the reader passed over 1 examples"))));
 }
 
 /// Drops a folder of a table and this recipe.

@@ -38,6 +38,8 @@ pub(super) struct CallPage {
     records: AtomicUsize,
     /// Counts every beginning and end of a call, so that the watcher can tell one long call from many short ones.
     moves: AtomicU64,
+    /// Calls that run now.
+    running: AtomicU32,
 }
 
 /// A function of a plugin, known to the page.
@@ -56,7 +58,7 @@ impl CallPage {
             NonNull::new(start.cast()).context("the mapping is nowhere")
         };
         let start = map().with_context(|| format!("mapping {}", path.display()))?;
-        let page = Arc::new(CallPage { page: Page(start), records: AtomicUsize::new(0), moves: AtomicU64::new(0) });
+        let page = Arc::new(CallPage { page: Page(start), records: AtomicUsize::new(0), moves: AtomicU64::new(0), running: AtomicU32::new(0) });
         let watched = Arc::clone(&page);
         std::thread::Builder::new().name("plugin-watch".into()).spawn(move || watched.watch(call_s)).context("starting a thread")?;
         Ok(page)
@@ -82,11 +84,17 @@ impl CallPage {
     pub(super) fn during<R>(&self, record: Record, f: impl FnOnce() -> R) -> R {
         let current = self.page.header(0);
         // A call may come while another runs: from another thread, or from the host's function that a plugin called.
-        let before = current.swap(record.0, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let before = current.swap(record.0, Ordering::AcqRel);
         self.moves.fetch_add(1, Ordering::Relaxed);
         let result = f();
         self.moves.fetch_add(1, Ordering::Relaxed);
-        current.store(before, Ordering::Relaxed);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Unless another thread began in this moment.
+            let _ = current.compare_exchange(record.0, 0, Ordering::AcqRel, Ordering::Relaxed);
+        } else if before != 0 {
+            current.store(before, Ordering::Release);
+        }
         result
     }
 
@@ -97,7 +105,7 @@ impl CallPage {
         loop {
             std::thread::sleep(LOOK_EVERY);
             let moves = self.moves.load(Ordering::Relaxed);
-            if moves != seen || self.page.header(0).load(Ordering::Relaxed) == 0 {
+            if moves != seen || self.running.load(Ordering::Acquire) == 0 {
                 (seen, since) = (moves, Instant::now());
             } else if limit < since.elapsed() {
                 self.page.header(1).store(call_s, Ordering::Relaxed);
@@ -127,6 +135,28 @@ mod tests {
             assert_eq!(read().unwrap(), "the loss focal of the plugin focal, in forward");
         });
         assert_eq!(read(), None);
+    }
+
+    #[test]
+    fn whoever_ends_first_another_threads_call_stays_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugin.call");
+        let page = CallPage::open(&path, 60).unwrap();
+        let read = || PluginCall::read(&std::fs::read(&path).unwrap()).map(|it| it.what);
+        let (first, second) = (page.record("first"), page.record("second"));
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                page.during(first, || both.wait());
+                both.wait();
+            });
+            page.during(second, || {
+                both.wait();
+                both.wait(); // the first has ended
+                assert!(read().is_some());
+            });
+        });
+        assert_eq!((read(), page.running.load(Ordering::Acquire)), (None, 0));
     }
 
     #[test]

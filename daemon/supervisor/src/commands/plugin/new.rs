@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Longest name of a plugin in its descriptor.
 const NAME_BYTES_MAX: usize = 59;
+
 pub(super) fn new(name: &str, kind: PluginKind, sdk: Option<&Path>, path: Option<&Path>, report: &mut Report) -> Result<Exit> {
     let good = name.starts_with(|it: char| it.is_ascii_lowercase())
         && name.len() <= NAME_BYTES_MAX
@@ -53,6 +54,7 @@ fn template(kind: PluginKind) -> (&'static str, &'static str) {
         PluginKind::Metric => (PLAIN, "metric.rs"),
         PluginKind::Reader => (PLAIN, "reader.rs"),
         PluginKind::Hook => (PLAIN, "hook.rs"),
+        PluginKind::Augmentation => (PLAIN, "augmentation.rs"),
     }
 }
 
