@@ -15,7 +15,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets tools
+.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets pictures peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -29,14 +29,19 @@ libtorch: tools
 assets: tools
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) minilm tweets
 
+pictures: tools
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+
+peers: tools
+	@$(PYTHON) tests/peers/install.py .peers
+
 build: libtorch
 	$(CARGO) build --release --locked -p finetuned -p finetuned-worker
 
 demo: build assets
 	@$(PYTHON) tests/demo.py texts $(ASSETS)
 
-demo-images: build
-	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+demo-images: build pictures
 	@$(PYTHON) tests/demo.py images $(ASSETS)
 
 # As `finetuned plugin new` has it in the manifests of its crates: see sdk/templates/tensor.Cargo.toml.
@@ -54,16 +59,12 @@ test: build assets plugins
 	@# With the root's target folder, where the torch-sys that computes is compiled already.
 	cd plugins && CARGO_TARGET_DIR=$(abspath target) LD_LIBRARY_PATH=$${LIBTORCH:-$(abspath .libtorch)}/lib $(CARGO) test --release --locked --no-default-features
 
-test-peers: build assets plugins
-	@$(PYTHON) tests/peers/install.py .peers
+test-peers: build assets plugins peers
 	.peers/bin/python -m pytest -q tests/peers
 
-bench: build assets
-	@$(PYTHON) tests/peers/install.py .peers
+bench: build assets peers
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
 
-bench-images: build
-	@$(PYTHON) tests/peers/install.py .peers
-	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+bench-images: build pictures peers
 	.peers/bin/python tests/bench/images.py $(BENCH)

@@ -20,11 +20,11 @@ def fashion(assets, partial):
     shutil.copytree(assets / "data/fashion-mnist-small", partial)
 
 
-# What `make demo` and `make demo-images` train: name in the inbox, what is said of it, what puts it there, recipe.
-# Everything else is decided by finetuned and stands in plan.json.
+# What `make demo` and `make demo-images` train: name in the inbox, what is said of it, what puts it there, base model, the rest
+# of the recipe. Everything else is decided by finetuned and stands in plan.json.
 DEMOS = {
-    "texts": ("tweets.csv", f"{ROWS:,} of the tweets", tweets, 'model.base = "minilm"\ndata.text = "text"\ndata.label = "sentiment"\ndata.test = 0.2\ntrain.epochs = 3\n'),
-    "images": ("fashion", "2,000 + 500 pictures of clothes", fashion, 'model.base = "efficientnet-lite0"\nmodel.image_size = 96\nfreeze.train = ["head"]\n'),
+    "texts": ("tweets.csv", f"{ROWS:,} of the tweets", tweets, "minilm", 'data.text = "text"\ndata.label = "sentiment"\ndata.test = 0.2\ntrain.epochs = 3\n'),
+    "images": ("fashion", "2,000 + 500 pictures of clothes", fashion, "efficientnet-lite0", 'model.image_size = 96\nfreeze.train = ["head"]\n'),
 }
 
 
@@ -35,9 +35,8 @@ def main():
     home = Path(tempfile.mkdtemp(prefix="finetuned-demo-"))
     inbox = home / "inbox"
     inbox.mkdir()
-    # Paths in a recipe are relative to its own folder.
-    recipe = demo[3].replace('base = "', f'base = "{assets}/models/')
-    (home / "demo.toml").write_text(recipe)
+    *_, base, rest = demo
+    (home / "demo.toml").write_text(f"model.base = {json.dumps(str(assets / 'models' / base))}\n{rest}")
     (home / "config.toml").write_text(f'[[inbox]]\npath = {json.dumps(str(inbox))}\nrecipe = {json.dumps(str(home / "demo.toml"))}\n')
     env = dict(os.environ, FINETUNED_HOME=str(home))
     print(f"home: {home}\n$ finetuned serve &", flush=True)
@@ -52,7 +51,7 @@ def main():
 
 
 def drop_and_follow(demo, assets, home, env, daemon):
-    name, said, put, _ = demo
+    name, said, put, *_ = demo
     start = time.monotonic()
     print(f"$ cp -r {name} {home / 'inbox'}   # {said}", flush=True)
     partial = home / "inbox" / f"{name}.part"

@@ -63,7 +63,7 @@ impl ImageConfig {
     /// # Errors
     /// Arguments that `T` does not know, or of another type.
     pub(crate) fn model_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
-        self.parse(&Value::Object(self.args()))
+        self.parse(&Value::Object(self.args()?))
     }
 
     /// The same of a convolutional net, where timm also writes down what is always so.
@@ -71,7 +71,7 @@ impl ImageConfig {
     /// # Errors
     /// As [`ImageConfig::model_args`]; other inputs than RGB, another pooling than the mean.
     pub(crate) fn conv_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
-        let mut args = self.args();
+        let mut args = self.args()?;
         for (key, built, wanted) in [("in_chans", json!(3), "3, for red, green and blue"), ("global_pool", json!("avg"), "avg")] {
             if let Some(other) = args.remove(key).filter(|it| *it != built) {
                 return Err(self.wrong(key, other, wanted));
@@ -80,10 +80,14 @@ impl ImageConfig {
         self.parse(&Value::Object(args))
     }
 
-    fn args(&self) -> serde_json::Map<String, Value> {
-        let mut args = self.json.get("model_args").and_then(Value::as_object).cloned().unwrap_or_default();
+    fn args(&self) -> Result<serde_json::Map<String, Value>, ModelError> {
+        let mut args = match self.json.get("model_args") {
+            None | Some(Value::Null) => serde_json::Map::new(),
+            Some(Value::Object(args)) => args.clone(),
+            Some(other) => return Err(self.wrong("model_args", other, "an object")),
+        };
         args.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()));
-        args
+        Ok(args)
     }
 
     /// The whole config, as transformers has it.

@@ -6,6 +6,7 @@ the largest process. `bench.py` alone is the full measurement and takes hours; `
 minutes. Nothing else may run meanwhile.
 """
 import argparse, json, os, signal, statistics, subprocess, sys, tempfile, time
+from functools import partial
 from pathlib import Path
 
 import texts
@@ -16,8 +17,9 @@ ASSETS = Path(os.environ.get("FINETUNED_ASSETS", ROOT / ".assets"))
 BATCH, MAX_TOKENS, THREADS = 32, 256, 2
 # Name: epochs, learning rate, whether only the head trains.
 CASES = {"full": (1, 1e-4, False), "head": (10, 1e-3, True)}
+# What the references do by default, and nothing else: no warm-up, no decay, no early stop.
 RECIPE = """model.base = {base}
-data.max_tokens = {max_tokens}
+{more}
 [freeze]
 train = ["{train}"]
 [train]
@@ -27,7 +29,7 @@ lr = {lr}
 schedule = "linear"
 warmup = 0.0
 weight_decay = 0.0
-clip = 1.0
+clip = {clip}
 patience = 0
 seed = {seed}
 """
@@ -57,21 +59,48 @@ def environment(home):
     return dict(os.environ, **threads, FINETUNED_HOME=str(home), HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="true")
 
 
-def ours(folder, data, case, seed, env):
+def run(folder, base, data, case, seed, more, clip):
+    """Ours, in a home of its own, where no features of an earlier run are found: seconds, MB, accuracy and macro F1."""
     epochs, lr, head_only = case
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE.format(base=json.dumps(str(ASSETS / "models/minilm")), max_tokens=MAX_TOKENS, train="head" if head_only else "all",
-                                    epochs=epochs, batch=BATCH, lr=lr, seed=seed))
+    recipe, home = folder / "recipe.toml", folder / "home"
+    recipe.write_text(RECIPE.format(base=json.dumps(str(base)), more=more, train="head" if head_only else "all", epochs=epochs, batch=BATCH, lr=lr,
+                                    clip=clip, seed=seed))
+    home.mkdir()
+    (home / "config.toml").write_text(f"threads = {THREADS}\n")
     command = [FINETUNED, "run", data, "--recipe", recipe, "--out", folder / "ours", "--json"]
-    seconds, memory, done = measured(command, folder / "ours.log", env)
+    seconds, memory, done = measured(command, folder / "ours.log", environment(home))
     return seconds, memory, done["scores"]["metrics"]["accuracy"], done["scores"]["metrics"]["macro_f1"]
 
 
-def trainer(folder, data, case, seed, env):
+def reference(script, folder, base, data, case, seed, *more):
+    """Another's program: seconds, MB, and what it said at its end."""
     epochs, lr, head_only = case
-    command = [sys.executable, Path(__file__).with_name("trainer.py"), "--base", ASSETS / "models/minilm", "--data", data, "--out", folder / "trainer",
-               "--epochs", epochs, "--batch", BATCH, "--lr", lr, "--max-tokens", MAX_TOKENS, "--threads", THREADS, "--seed", seed]
-    seconds, memory, scores = measured(command + ["--head-only"] * head_only, folder / "trainer.log", env)
+    command = [sys.executable, Path(__file__).with_name(script), "--base", base, "--data", data, "--out", folder / "reference",
+               "--epochs", epochs, "--batch", BATCH, "--lr", lr, "--threads", THREADS, "--seed", seed, *more]
+    return measured(command + ["--head-only"] * head_only, folder / "reference.log", environment(folder))
+
+
+def contest(columns, contestants, tmp, seeds):
+    """Each in turn with the same seeds, in folders of their own. A table, and each one's means. `columns`: heading -> format
+    of a number; `contestants`: name -> what plays in a folder with a seed."""
+    width = max(map(len, contestants))
+    print(f"{'':{width}} {'seed':>4} {' '.join(f'{heading:>10}' for heading in columns)}", flush=True)
+    rows = {name: [] for name in contestants}
+    for seed in range(seeds):
+        for name, play in contestants.items():
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-{seed}-", dir=tmp))
+            rows[name].append(play(folder, seed=seed))
+            numbers = " ".join(f"{format(it, form):>10}" for it, form in zip(rows[name][-1], columns.values()))
+            print(f"{name:{width}} {seed:4} {numbers}", flush=True)
+    return [[statistics.mean(column) for column in zip(*found)] for found in rows.values()]
+
+
+def ours(folder, data, case, seed):
+    return run(folder, ASSETS / "models/minilm", data, case, seed, f"data.max_tokens = {MAX_TOKENS}", 1.0)
+
+
+def trainer(folder, data, case, seed):
+    seconds, memory, scores = reference("trainer.py", folder, ASSETS / "models/minilm", data, case, seed, "--max-tokens", MAX_TOKENS)
     return seconds, memory, scores["accuracy"], scores["macro_f1"]
 
 
@@ -81,16 +110,9 @@ def compare(tmp, set_name, case_name, seeds, rows, test_rows, epochs):
         texts.write(set_name, ASSETS, data, rows, test_rows)
     case = (epochs or CASES[case_name][0], *CASES[case_name][1:])
     print(f"\n{set_name}, {rows} training texts, {case_name}: {case[0]} epochs, learning rate {case[1]:g}, batch {BATCH}, at most {MAX_TOKENS} tokens", flush=True)
-    print(f"{'':10} {'seed':>4} {'seconds':>9} {'MB':>7} {'accuracy':>9} {'macro F1':>9}", flush=True)
-    results = {ours: [], trainer: []}
-    for seed in range(seeds):
-        for contestant, found in results.items():
-            folder = tmp / f"{set_name}-{case_name}-{seed}"
-            folder.mkdir(exist_ok=True)
-            found.append(contestant(folder, data, case, seed, environment(tmp / "home")))
-            print(f"{contestant.__name__:10} {seed:4} {found[-1][0]:9.1f} {found[-1][1]:7.0f} {found[-1][2]:9.4f} {found[-1][3]:9.4f}", flush=True)
-    mean = {who: [statistics.mean(column) for column in zip(*found)] for who, found in results.items()}
-    a, b = mean[ours], mean[trainer]
+    columns = {"seconds": ".1f", "MB": ".0f", "accuracy": ".4f", "macro F1": ".4f"}
+    contestants = {it.__name__: partial(it, data=data, case=case) for it in (ours, trainer)}
+    a, b = contest(columns, contestants, tmp, seeds)
     print(f"ours is {b[0] / a[0]:.2f} times as fast, takes {a[1] / b[1]:.2f} of the memory, scores {a[2] - b[2]:+.4f} accuracy, {a[3] - b[3]:+.4f} macro F1"
           f" (means of {seeds} seed{'s' * (1 < seeds)})", flush=True)
 
@@ -145,8 +167,6 @@ def main():
         sys.exit(f"{FINETUNED} is missing: `make build` makes it")
     with tempfile.TemporaryDirectory(prefix="finetuned-bench-") as tmp:
         tmp = Path(tmp)
-        (tmp / "home").mkdir()
-        (tmp / "home/config.toml").write_text(f"threads = {THREADS}\n")
         for what in args.what:
             if what == "daemon":
                 daemon(tmp)

@@ -4,30 +4,20 @@ Same weights, files, size, epochs, batch, learning rate and number of threads as
 augmentation. Of the validation folder it knows nothing. Writes the model as timm does and, as its last line, its
 scores on the test folder and when the first step was done, as JSON.
 """
-import argparse, json, time
+import json, time
 
 import timm, torch
 from sklearn.metrics import accuracy_score, f1_score
 from timm.data import ImageDataset, create_loader, resolve_model_data_config
 from timm.models import save_for_hf
 
+import arguments
+
 LOADERS = 2
 
 
-def arguments():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--base", required=True)
-    parser.add_argument("--data", required=True, help="folder with train/CLASS/* and test/CLASS/*")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--head-only", action="store_true")
-    parser.add_argument("--lr", type=float, required=True)
-    for name in ("epochs", "batch", "threads", "seed"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    return parser.parse_args()
-
-
 def main():
-    args = arguments()
+    args = arguments.reference("train/CLASS/* and test/CLASS/*")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     train, test = (ImageDataset(f"{args.data}/{split}") for split in ("train", "test"))

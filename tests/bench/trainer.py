@@ -4,26 +4,16 @@ Same weights, files, epochs, batch, learning rate, longest text and number of th
 for all else. Writes the model and, as its last line, its scores on the test file as JSON. Of validation.csv it
 knows nothing: by default it evaluates nothing while it trains.
 """
-import argparse, csv, json
+import csv, json
 
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
+import arguments
+
 # What stands between the last hidden state and the logits: our recipes call it `head`.
 HEAD = ("classifier.", "pre_classifier.", "bert.pooler.")
-
-
-def arguments():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--base", required=True)
-    parser.add_argument("--data", required=True, help="folder with train.csv and test.csv: text,label")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--head-only", action="store_true")
-    parser.add_argument("--lr", type=float, required=True)
-    for name in ("epochs", "batch", "max-tokens", "threads", "seed"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    return parser.parse_args()
 
 
 def read(path):
@@ -32,7 +22,7 @@ def read(path):
 
 
 def main():
-    args = arguments()
+    args = arguments.reference("train.csv and test.csv: text,label", "max-tokens")
     torch.set_num_threads(args.threads)
     train, test = read(f"{args.data}/train.csv"), read(f"{args.data}/test.csv")
     classes = sorted({row["label"] for row in train})

@@ -95,12 +95,15 @@ impl Preprocess {
             return Err(PreprocessError::Missing { folder: folder.into() });
         }
         let mut config = config(&path)?;
-        let mut read = || {
-            size.map_or(Ok(()), |it| set_size(&mut config, it))?;
-            let read = if is_theirs { transformers::read(&config) } else { timm::read(&config) };
-            read.and_then(Preprocess::checked)
+        let mut read = || match (is_theirs, size) {
+            (true, Some(size)) => transformers::set_size(&mut config, size).and_then(|()| transformers::read(&config)),
+            (true, None) => transformers::read(&config),
+            (false, size) => {
+                size.into_iter().for_each(|it| timm::set_size(&mut config, it));
+                timm::read(&config)
+            }
         };
-        read().map_err(|(field, why)| PreprocessError::Field { path, field, why })
+        read().and_then(Preprocess::checked).map_err(|(field, why)| PreprocessError::Field { path, field, why })
     }
 
     /// What `preprocessor_config.json` of a folder should say for these inputs; none where there is no such file.
@@ -110,7 +113,8 @@ impl Preprocess {
             return Ok(None);
         }
         let mut config = config(&path)?;
-        set_size(&mut config, [self.height, self.width]).map_err(|(field, why)| PreprocessError::Field { path, field, why })?;
+        let size = [self.height, self.width];
+        transformers::set_size(&mut config, size).map_err(|(field, why)| PreprocessError::Field { path, field, why })?;
         Ok(Some(config))
     }
 
@@ -252,11 +256,6 @@ fn config(path: &Path) -> Result<Value, PreprocessError> {
     }
     let bytes = fs::read(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| PreprocessError::Json { path: path.into(), source })
-}
-
-/// Has a config of either library speak of inputs of this height and width.
-fn set_size(config: &mut Value, size: [u32; 2]) -> Result<(), Wrong> {
-    if timm::set_size(config, size) { Ok(()) } else { transformers::set_size(config, size) }
 }
 
 /// One side of a picture: which part of the source is seen, how many pixels it becomes, and what is padded before them.

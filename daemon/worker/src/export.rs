@@ -3,6 +3,7 @@
 
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
+use crate::prepare;
 use anyhow::{Context, Result};
 use finetuned_images::Preprocess;
 use finetuned_job::data::Problem;
@@ -17,8 +18,9 @@ pub(crate) fn write(target: &Path, base: &Checkpoint, plan: &Plan, tensors: &Nam
     let partial = Partial::new(target)?;
     let folder = partial.path();
     finetuned_models::save(tensors, &folder.join(WEIGHTS)).with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
-    durable::write_json(&folder.join("config.json"), &config(base, plan)?)?;
-    match preprocess(plan)? {
+    let preprocess = prepare::preprocess(plan)?;
+    durable::write_json(&folder.join("config.json"), &config(base, plan, preprocess.as_ref())?)?;
+    match preprocess {
         Some(preprocess) => {
             if let Some(config) = preprocess.preprocessor_config(base.folder())? {
                 durable::write_json(&folder.join("preprocessor_config.json"), &config)?;
@@ -40,15 +42,9 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How pictures are prepared for the model.
-fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
-    plan.model.preprocess.clone().map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan")).transpose()
-}
-
 /// The base's own config with the names of the outputs, and what it otherwise leaves to the reader to guess.
-fn config(base: &Checkpoint, plan: &Plan) -> Result<serde_json::Value> {
-    let preprocess = preprocess(plan)?;
-    let size = preprocess.as_ref().map(|it| [it.height.into(), it.width.into()]);
+fn config(base: &Checkpoint, plan: &Plan, preprocess: Option<&Preprocess>) -> Result<serde_json::Value> {
+    let size = preprocess.map(|it| [it.height.into(), it.width.into()]);
     let mut config = base.export_config(plan.data.outputs(), size);
     if let Some(preprocess) = preprocess {
         preprocess.enter_in_config(&mut config);

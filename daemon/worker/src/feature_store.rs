@@ -82,6 +82,12 @@ fn row_numbers(shape: &[i64]) -> usize {
     shape[1..].iter().product::<i64>() as usize
 }
 
+/// Of fp32 numbers in this shape; none where no disk has so many.
+pub(crate) fn bytes(shape: &[i64]) -> Option<u64> {
+    let bytes = shape.iter().try_fold(NUMBER_BYTES as i64, |product, it| product.checked_mul(*it));
+    bytes.and_then(|it| u64::try_from(it).ok())
+}
+
 #[derive(Debug)]
 pub(crate) struct FeatureStore {
     folder: PathBuf,
@@ -126,18 +132,14 @@ impl FeatureStore {
         let Manifest { version, shape, hash } = serde_json::from_slice(&fs::read(manifest)?)?;
         ensure!(version == VERSION, "it has version {version}");
         let file = File::open(&path)?;
-        let bytes = shape.iter().try_fold(NUMBER_BYTES as i64, |product, it| product.checked_mul(*it));
-        ensure!(bytes == Some(file.metadata()?.len() as i64), "{} has another length", path.display());
+        ensure!(bytes(&shape) == Some(file.metadata()?.len()), "{} has another length", path.display());
         ensure!(checkpoint::hash(&path)? == hash, "{} has another content", path.display());
         Ok(StoredRows { file, shape })
     }
 
     /// Room for new ones; none where they are too many for the folder.
     pub(crate) fn begin(&self, key: &str, shape: &[i64]) -> Result<Option<Writer<'_>>> {
-        let bytes = row_numbers(shape) as u64 * shape[0] as u64 * NUMBER_BYTES as u64;
-        if self.bytes_max < bytes {
-            return Ok(None);
-        }
+        let Some(bytes) = bytes(shape).filter(|it| *it <= self.bytes_max) else { return Ok(None) };
         self.remove_abandoned()?;
         self.make_room(bytes)?;
         let partial = self.folder.join(format!(".{key}.{}.partial", std::process::id()));

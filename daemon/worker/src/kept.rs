@@ -14,7 +14,7 @@ use finetuned_job::event::Phase;
 use finetuned_job::plan::Plan;
 use finetuned_job::spec::{FeatureCache, Spec};
 use finetuned_models::Pass;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Most that is kept of a split in memory.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
@@ -42,10 +42,7 @@ impl Kept {
     pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
         match &self.rows {
             Rows::Disk(stored) => Ok(stored.read(indices)?.f_to(device)?),
-            Rows::Memory(all) => {
-                let rows: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
-                Ok(all.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to(all.device())?)?.f_to(device)?)
-            }
+            Rows::Memory(all) => Ok(all.f_index_select(0, &places(indices, all.device())?)?.f_to(device)?),
         }
     }
 }
@@ -69,7 +66,7 @@ impl Keeper<'_> {
         stop: &Stop,
     ) -> Result<Option<(Kept, Kept)>> {
         let store = spec.features.as_ref().map(FeatureStore::open).transpose();
-        let store = store.or_else(|err| without(&err, journal).map(|()| None))?;
+        let store = store.or_else(|err| without(&err, journal))?;
         let Some(train) = self.keep_split(store.as_ref(), train, journal, stop)? else { return Ok(None) };
         Ok(self.keep_split(store.as_ref(), validation, journal, stop)?.map(|validation| (train, validation)))
     }
@@ -95,7 +92,7 @@ impl Keeper<'_> {
         let mut writer = match store.begin(key, &self.shape(set)?) {
             Ok(Some(writer)) => writer,
             Ok(None) => return Ok(None),
-            Err(err) => return without(&err, journal).map(|()| None),
+            Err(err) => return without(&err, journal),
         };
         let mut refused = None;
         let ran = self.run(set, journal, stop, |indices, rows| {
@@ -109,22 +106,20 @@ impl Keeper<'_> {
             (Err(_), Some(err)) => Err(err),
             (Err(err), None) => return Err(err),
         };
-        finished.map(Some).or_else(|err| without(&err, journal).map(|()| None))
+        finished.map(Some).or_else(|err| without(&err, journal))
     }
 
     fn to_memory(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Tensor>> {
         let shape = self.shape(set)?;
-        if MEMORY_BYTES_MAX < shape.iter().product::<i64>() as u64 * size_of::<f32>() as u64 {
+        if feature_store::bytes(&shape).is_none_or(|it| MEMORY_BYTES_MAX < it) {
             return Ok(None);
         }
-        let mut all: Option<Tensor> = None;
+        let mut all = Tensor::f_empty(&shape, (Kind::Float, self.network.device))?;
         self.run(set, journal, stop, |indices, rows| {
-            let all = all.get_or_insert_with(|| Tensor::empty(&shape, (rows.kind(), rows.device())));
-            let places: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
-            let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&places)?.f_to(rows.device())?, rows)?;
+            let _ = all.f_index_copy_(0, &places(indices, rows.device())?, rows)?;
             Ok(())
         })?;
-        Ok(all)
+        Ok(Some(all))
     }
 
     /// (examples, …)
@@ -149,6 +144,14 @@ impl Keeper<'_> {
     }
 }
 
-fn without(err: &anyhow::Error, journal: &mut Journal) -> Result<()> {
-    journal.warn(format!("features are not kept on disk: {err:#}"))
+/// (indices) int64
+fn places(indices: &[u32], device: Device) -> Result<Tensor> {
+    let places: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
+    Ok(Tensor::f_from_slice(&places)?.f_to(device)?)
+}
+
+/// The disk refused, which costs time only.
+fn without<T>(err: &anyhow::Error, journal: &mut Journal) -> Result<Option<T>> {
+    journal.warn(format!("features are not kept on disk: {err:#}"))?;
+    Ok(None)
 }

@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::pictures::{PictureSet, Source};
 use crate::proof::read_json;
 use crate::tokens::{Encoder, Row};
-use crate::{device, durable};
+use crate::{device, durable, prepare};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -76,10 +76,9 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
 }
 
 fn question(plan: &Plan, folder: &Path, inputs: &[String]) -> Result<Question> {
-    if let Some(preprocess) = plan.model.preprocess.clone() {
+    if let Some(preprocess) = prepare::preprocess(plan)? {
         let inputs = finetuned_data::picture_inputs(inputs)?;
         let named = inputs.iter().map(|it| (it.origin.clone(), it.origin.clone())).collect();
-        let preprocess = serde_json::from_value(preprocess).context("reading the preprocessing of the plan")?;
         return Ok(Question { inputs: Inputs::Pictures(Arc::new(PictureSet { source: Source::Named(inputs), preprocess })), named });
     }
     let inputs = finetuned_data::inputs(inputs, plan.data.text_column.as_deref())?;

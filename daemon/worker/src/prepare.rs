@@ -274,6 +274,11 @@ pub(crate) fn changes(plan: &Plan, prepared: &Prepared) -> Result<Option<Changes
     Ok(augment(plan)?.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
 }
 
+/// How the plan prepares pictures; nothing for texts.
+pub(crate) fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
+    plan.model.preprocess.clone().map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan")).transpose()
+}
+
 /// How the plan changes training pictures.
 pub(crate) fn augment(plan: &Plan) -> Result<Option<Augment>> {
     plan.augment.clone().map(|it| serde_json::from_value(it).context("reading the augmentation of the plan")).transpose()

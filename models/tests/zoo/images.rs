@@ -381,6 +381,7 @@ fn a_config_that_is_not_built_is_refused() {
         "DIR/config.json: model_args.channels is 0, but must be between 1",
     );
     check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"in_chans": 1}), "DIR/config.json: in_chans is 1, but must be 3, for red, green");
+    check("resnet_basic", |it| it["model_args"] = json!([]), "DIR/config.json: model_args is [], but must be an object");
     check("convnext", |it| it["model_args"]["global_pool"] = json!("max"), "DIR/config.json: global_pool is \"max\", but must be avg");
     check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"pad_type": ""}), "DIR/config.json is not JSON as it should be: unknown field");
     check("resnet_hf", |it| it["hidden_act"] = json!("gelu"), "DIR/config.json: hidden_act is gelu, but must be relu");

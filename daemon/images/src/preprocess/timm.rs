@@ -6,11 +6,8 @@ use super::{Fit, IMAGENET_MEAN, IMAGENET_STD, Library, Preprocess, Wrong, side, 
 use crate::resize::Filter;
 
 pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
-    // Before timm 0.9 the fields stood beside `architecture`.
-    let config = match config.get("pretrained_cfg") {
-        Some(pretrained) => pretrained,
-        None if config.get("architecture").is_some() => config,
-        None => return Err(("pretrained_cfg", "timm's is expected here, or a preprocessor_config.json of transformers beside this file".into())),
+    let Some(config) = place(config).and_then(|it| config.pointer(it)) else {
+        return Err(("pretrained_cfg", "timm's is expected here, or a preprocessor_config.json of transformers beside this file".into()));
     };
     let (height, width) = match config.get("input_size") {
         None | Some(Value::Null) => (224, 224),
@@ -30,20 +27,23 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     })
 }
 
-/// Whether this is timm's, and then with inputs of this height and width. What it says of other sizes goes.
-pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) -> bool {
+/// For inputs of this height and width, what it says of other sizes goes. A config that is not timm's stays as it is.
+pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) {
     const STALE: &[&str] = &["test_input_size", "test_crop_pct", "test_pool_size", "pool_size"];
-    let Some(fields) = config.as_object_mut().filter(|it| it.contains_key("architecture")) else { return false };
-    let fields = match fields.contains_key("pretrained_cfg") {
-        true => fields.get_mut("pretrained_cfg").and_then(Value::as_object_mut),
-        false => Some(fields),
-    };
     let size = json!([3, height, width]);
+    let fields = place(config).and_then(|it| config.pointer_mut(it)?.as_object_mut());
     if let Some(fields) = fields.filter(|it| it.get("input_size") != Some(&size)) {
         fields.retain(|key, _| !STALE.contains(&key.as_str()));
         fields.insert("input_size".into(), size);
     }
-    true
+}
+
+/// Where the fields stand, as a JSON pointer: before timm 0.9 beside `architecture`.
+fn place(config: &Value) -> Option<&'static str> {
+    match config.get("pretrained_cfg") {
+        Some(Value::Object(_)) => Some("/pretrained_cfg"),
+        _ => config.get("architecture").map(|_| ""),
+    }
 }
 
 fn fit(config: &Value) -> Result<Fit, Wrong> {

@@ -65,6 +65,17 @@ fn what_is_written_for_another_size_is_read_so() {
 }
 
 #[test]
+fn a_size_is_not_lost_in_an_empty_config() {
+    // As old folders have it: the fields beside `architecture`, or none at all.
+    for config in [r#"{"architecture": "resnet18", "pretrained_cfg": null}"#, r#"{"architecture": "resnet18"}"#, r#"{"pretrained_cfg": {}}"#] {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("config.json"), config).expect("written");
+        let read = Preprocess::read_at_size(folder.path(), Some([96, 96])).expect("a config");
+        assert_eq!((read.height, read.width), (96, 96), "{config}");
+    }
+}
+
+#[test]
 fn plans_keep_it() {
     for entry in fs::read_dir(data("configs")).expect("configs") {
         let preprocess = Preprocess::read(&entry.expect("a folder").path()).expect("a config");
