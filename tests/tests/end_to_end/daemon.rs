@@ -158,6 +158,26 @@ fn a_run_in_the_foreground_is_interrupted_and_continued() {
 }
 
 #[test]
+fn a_terminal_gets_a_bar_and_a_pipe_gets_lines() {
+    /// Back to the start of the line and clear it, as a bar does.
+    const REDRAWN: &str = "\r";
+    let sandbox = Sandbox::new("");
+    let (drop, recipe) = sandbox.drop_and_recipe(100, "[train]\nepochs = 2\n");
+    let run = |out: &str| format!("run {} --recipe {} --out {}", drop.display(), recipe.display(), sandbox.home().join(out).display());
+    let piped = sandbox.finetuned(&run("piped").split(' ').collect::<Vec<&str>>());
+    let said = String::from_utf8_lossy(&piped.stdout);
+    assert!(piped.status.success() && said.contains("step ") && !said.contains(REDRAWN), "{said}");
+
+    // `script` gives a command a terminal.
+    let command = sandbox.command();
+    let mut terminal = std::process::Command::new("script");
+    terminal.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm").env_remove("NO_COLOR");
+    let shown = terminal.args(["-qec", &format!("{} {}", command.get_program().display(), run("shown")), "/dev/null"]).output().unwrap();
+    let said = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.status.success() && said.contains("\u{1b}[") && 10 < said.matches(REDRAWN).count(), "{said}");
+}
+
+#[test]
 fn check_tells_data_and_plan_and_leaves_nothing() {
     let sandbox = Sandbox::new("");
     let (drop, recipe) = sandbox.drop_and_recipe(100, "");

@@ -2,7 +2,7 @@
 
 use crate::attempt::{Run, sentences, signal, tiny_bert, wait};
 use finetuned_job::event::Event;
-use finetuned_job::outcome::FailureKind;
+use finetuned_job::outcome::{FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -182,6 +182,50 @@ fn a_changed_recipe_does_not_continue_a_checkpoint() {
     let failed = run.failed(Action::Train);
     assert_eq!(failed.failure.kind, FailureKind::Recipe);
     assert_eq!(failed.failure.message, "the recipe, the data or the base model changed since the checkpoint: train.lr was 0.003 and is 0.004");
+}
+
+#[test]
+fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
+    // Labels that nothing in the texts tells: what is learnt of the training rows does not hold elsewhere.
+    let rows = sentences(160, 6);
+    let csv = rows.lines().enumerate().map(|(n, line)| match (n, line.rsplit_once(',')) {
+        (1.., Some((text, _))) => format!("{text},{}\n", ["a", "b"][(n * n / 3) % 2]),
+        _ => format!("{line}\n"),
+    });
+    let mut run = Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &csv.collect::<String>());
+    let done = run.complete();
+    let plan: Plan = run.json(run_folder::PLAN);
+    assert!(run.json::<Trained>(run_folder::TRAINED).stopped_early);
+    assert!(done.steps < plan.train.steps, "{} of {} steps", done.steps, plan.train.steps);
+    let evaluations: Vec<(u64, f64, bool)> = run
+        .events()
+        .iter()
+        .filter_map(|it| match it {
+            Event::Evaluation { step, scores, best, .. } => Some((*step, scores.metrics[&plan.eval.best], *best)),
+            _ => None,
+        })
+        .collect();
+    let highest = evaluations.iter().map(|it| it.1).fold(0.0, f64::max);
+    let last_best = evaluations.iter().rfind(|it| it.2).unwrap();
+    assert_eq!((done.best_step, last_best.1), (last_best.0, highest));
+    assert_eq!(done.scores.metrics[&plan.eval.best], highest, "what is left is the model of that step");
+    assert_eq!(evaluations.iter().rev().take_while(|it| !it.2).count(), 2, "patience");
+}
+
+#[test]
+fn checkpoints_come_by_epochs_and_by_minutes() {
+    let saved = |save: &str| {
+        let mut run = Run::new(&format!("[train]\nepochs = 3\nbatch = 16\npatience = 0\n[save]\n{save}\n"), &sentences(120, 8));
+        run.complete();
+        let steps = run.json::<Plan>(run_folder::PLAN).train.steps_per_epoch;
+        let events = run.events();
+        (steps, events.iter().filter_map(|it| if let Event::Checkpoint { step } = it { Some(*step) } else { None }).collect::<Vec<u64>>())
+    };
+    let (epoch, steps) = saved("every_epochs = 1\nevery_minutes = 0");
+    assert_eq!(steps[..2], [epoch, 2 * epoch], "{steps:?}");
+    // So few that each step takes longer.
+    let (epoch, steps) = saved("every_minutes = 1e-9");
+    assert!((1..3 * epoch).all(|it| steps.contains(&it)), "{steps:?}");
 }
 
 #[test]
