@@ -114,16 +114,19 @@ impl BatchNorm {
         })
     }
 
-    /// With the statistics of the batch, which the running ones then move towards.
-    fn train(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+    /// With the statistics of the batch, which the running ones then move towards, once.
+    fn train(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         if xs.numel() as i64 == self.weight.size1()? {
             // One pixel of one image has no variance: what a batch would have is unknown.
             let (factor, offset) = self.affine()?;
             return xs.f_mul(&factor.f_view([-1, 1, 1])?)?.f_add(&offset.f_view([-1, 1, 1])?);
         }
-        let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().f_add_scalar_(1))?;
-        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-        xs.f_batch_norm(weight, bias, Some(&self.running_mean), Some(&self.running_var), true, self.rule.momentum, self.rule.eps, false)
+        if !pass.again {
+            let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().f_add_scalar_(1))?;
+        }
+        let running = |it| (!pass.again).then_some(it);
+        let (mean, var) = (running(&self.running_mean), running(&self.running_var));
+        xs.f_batch_norm(Some(&self.weight), Some(&self.bias), mean, var, true, self.rule.momentum, self.rule.eps, false)
     }
 
     /// The norm by running statistics as `factor * x + offset`, for each channel.
@@ -185,7 +188,7 @@ impl ConvNorm {
 
     pub(crate) fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         if pass.train {
-            return self.then.apply(self.norm.train(&self.conv.forward(xs)?)?);
+            return self.then.apply(self.norm.train(&self.conv.forward(xs)?, pass)?);
         }
         // A norm that stands still is a part of the convolution: one pass over memory less.
         let (weight, bias) = tch::no_grad(|| {
@@ -226,5 +229,9 @@ impl Classifier {
 impl Stage for Classifier {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         self.linear.forward(&self.dropout.forward(xs.shallow_clone(), pass)?)
+    }
+
+    fn set_linear(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        self.linear.set(weight, bias).map(|()| true)
     }
 }

@@ -161,4 +161,23 @@ impl Head for Classifier {
         let xs = self.pre_classifier.forward(features)?.f_relu()?;
         self.classifier.forward(&self.dropout.forward(xs, pass)?)
     }
+
+    /// y = relu(y) - relu(-y), so that a bend between two linear maps need not bend anything.
+    fn set_linear(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        let (classes, width) = weight.size2()?;
+        let spare = width - 2 * classes;
+        if spare < 0 {
+            return Ok(false);
+        }
+        let both = |it: &Tensor| -> Result<Tensor, TchError> {
+            let nothing = it.f_new_zeros([&[spare], &it.size()[1..]].concat(), (it.kind(), it.device()))?;
+            Tensor::f_cat(&[it.shallow_clone(), it.f_neg()?, nothing], 0)
+        };
+        let one = Tensor::f_eye(classes, (weight.kind(), weight.device()))?;
+        let nothing = weight.f_new_zeros([classes, spare], (weight.kind(), weight.device()))?;
+        let difference = Tensor::f_cat(&[one.shallow_clone(), one.f_neg()?, nothing], 1)?;
+        self.pre_classifier.set(&both(weight)?, &both(bias)?)?;
+        self.classifier.set(&difference, &bias.f_zeros_like()?)?;
+        Ok(true)
+    }
 }

@@ -2,8 +2,9 @@
 //! stage draws no noise, and what lies below everything trainable keeps no gradient graph.
 
 use crate::layers::{Block, Texts};
-use crate::zoo::{Parts, Pass, TextClassifier, Tokens};
+use crate::zoo::{Parts, Pass, TextClassifier};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use tch::{TchError, Tensor};
 
 /// The first stage of a family.
@@ -16,6 +17,11 @@ pub(crate) trait Embed {
 pub(crate) trait Head {
     /// (batch, width) -> (batch, classes)
     fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// Takes numbers with which it computes this linear map, where there are any.
+    fn set_linear(&self, _weight: &Tensor, _bias: &Tensor) -> Result<bool, TchError> {
+        Ok(false)
+    }
 }
 
 pub(crate) struct Encoder {
@@ -41,32 +47,42 @@ impl Encoder {
         if graph { run(&pass) } else { tch::no_grad(|| run(&pass)) }
     }
 
-    /// What the last layer is given, (tokens, width), and where its texts lie.
-    fn below_last(&self, input: &Tokens, pass: &Pass) -> Result<(Tensor, Texts), TchError> {
-        let texts = Texts::new(&input.lengths, input.ids.device())?;
-        let mut xs = self.stage(0, pass, |pass| self.embeddings.forward(&input.ids, &texts, pass))?;
-        for (depth, layer) in self.layers.iter().enumerate().take(self.layers.len() - 1) {
-            xs = self.stage(1 + depth, pass, |pass| layer.forward(&xs, &xs, &texts, pass))?;
+    /// As [`TextClassifier::run`]; `whole`: the last layer too gives every token.
+    fn through(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, whole: bool, pass: &Pass) -> Result<Tensor, TchError> {
+        if stages.start >= stages.end || self.stages() < stages.end {
+            return Err(TchError::Shape(format!("stages {stages:?} of a model that has {}", self.stages())));
         }
-        Ok((xs, texts))
+        let texts = Texts::new(lengths, xs.device())?;
+        stages.into_iter().try_fold(xs.shallow_clone(), |xs, stage| {
+            let first_only = !whole && stage == self.layers.len();
+            self.stage(stage, pass, |pass| match stage.checked_sub(1) {
+                None => self.embeddings.forward(&xs, &texts, pass),
+                Some(depth) if first_only => self.layers[depth].forward(&texts.first_tokens(&xs)?, &xs, &texts, pass),
+                Some(depth) => self.layers[depth].forward(&xs, &xs, &texts, pass),
+            })
+        })
     }
 }
 
 impl TextClassifier for Encoder {
-    fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError> {
-        let (xs, texts) = self.below_last(input, pass)?;
-        let last = self.layers.len() - 1;
-        self.stage(1 + last, pass, |pass| self.layers[last].forward(&texts.first_tokens(&xs)?, &xs, &texts, pass))
+    fn stages(&self) -> usize {
+        1 + self.layers.len()
     }
 
-    fn hidden_states(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError> {
-        let (xs, texts) = self.below_last(input, pass)?;
-        let last = self.layers.len() - 1;
-        self.stage(1 + last, pass, |pass| self.layers[last].forward(&xs, &xs, &texts, pass))
+    fn run(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, pass: &Pass) -> Result<Tensor, TchError> {
+        self.through(xs, lengths, stages, false, pass)
+    }
+
+    fn hidden_states(&self, xs: &Tensor, lengths: &[i64], from: usize, pass: &Pass) -> Result<Tensor, TchError> {
+        self.through(xs, lengths, from..self.stages(), true, pass)
     }
 
     fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         self.stage(1 + self.layers.len(), pass, |pass| self.head.forward(features, pass))
+    }
+
+    fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        self.head.set_linear(weight, bias)
     }
 
     fn parts(&self) -> &Parts {

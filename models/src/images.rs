@@ -48,6 +48,11 @@ pub(crate) trait Architecture {
 pub(crate) trait Stage {
     /// `pass.train` is false where the stage is frozen.
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// Takes these for its linear map, where it is nothing but one: a head.
+    fn set_linear(&self, _weight: &Tensor, _bias: &Tensor) -> Result<bool, TchError> {
+        Ok(false)
+    }
 }
 
 /// One after the other, frozen or trained as one.
@@ -113,6 +118,13 @@ pub trait ImageClassifier {
     /// Features of another width.
     fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
 
+    /// Makes the head compute `features * weight^T + bias` in evaluation, from (classes, width) and (classes); false
+    /// where a head of this family can't, and nothing has changed.
+    ///
+    /// # Errors
+    /// Another width or number of classes.
+    fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError>;
+
     fn parts(&self) -> &Parts;
 
     /// From now on exactly the parameters of these names train: they, and no others, require gradients.
@@ -174,6 +186,10 @@ impl ImageClassifier for Network {
 
     fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         self.stage(self.stages(), features, pass)
+    }
+
+    fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        self.stages[self.stages()].set_linear(weight, bias)
     }
 
     fn parts(&self) -> &Parts {

@@ -20,6 +20,17 @@ impl Linear {
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         xs.f_linear(&self.weight, Some(&self.bias))
     }
+
+    /// Overwrites its numbers: (outputs, inputs), (outputs).
+    pub(crate) fn set(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
+        for (own, new) in [(&self.weight, weight), (&self.bias, bias)] {
+            if own.size() != new.size() {
+                return Err(TchError::Shape(format!("{:?} in place of {:?}", new.size(), own.size())));
+            }
+            tch::no_grad(|| own.shallow_clone().f_copy_(new))?;
+        }
+        Ok(())
+    }
 }
 
 pub(crate) struct LayerNorm {

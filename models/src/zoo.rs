@@ -6,6 +6,7 @@ use crate::images::ImageFamily;
 use crate::load::{Catalogue, LoadReport};
 use crate::{bert, config::Config, convnext, dinov2, distilbert, efficientnet, mobilenetv3, resnet, roberta, vit};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use tch::{Device, TchError, Tensor};
 
 /// One family of models.
@@ -75,15 +76,17 @@ pub struct Pass {
     /// Update, and forward pass within it.
     pub step: u64,
     pub micro: u64,
+    /// It repeats a pass of the same numbers: the statistics of batch norm have moved by it already.
+    pub again: bool,
 }
 
 impl Pass {
     pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
-        Pass { train: true, seed, step, micro }
+        Pass { train: true, seed, step, micro, again: false }
     }
 
     pub fn evaluation() -> Pass {
-        Pass { train: false, seed: 0, step: 0, micro: 0 }
+        Pass { train: false, seed: 0, step: 0, micro: 0, again: false }
     }
 }
 
@@ -103,28 +106,52 @@ pub struct Parts {
 }
 
 /// A model that says which class a text belongs to.
+///
+/// Below the head it is a row of stages from the bottom up: number 0 is what [`Parts::embeddings`] lists, number 1 + k
+/// what [`Parts::layers`] lists at k.
 pub trait TextClassifier {
-    /// (batch, width): the last hidden state of each text's first token, which is what the head takes.
+    /// Stages below the head: 1 + layers.
+    fn stages(&self) -> usize;
+
+    /// What stage `stages.end - 1` gives when `stages.start` is given `xs`, of texts that have so many tokens each
+    /// and lie one behind the other. Stage 0 takes token numbers, (tokens) int64, every other the hidden states that
+    /// the one before it gave, (tokens, width). The last one gives features: those of each text's first token,
+    /// (batch, width).
     ///
     /// Frozen stages run without dropout; those with nothing trainable in or below them also without a gradient
     /// graph, and so does everything in a pass that does not train.
     ///
     /// # Errors
     /// Token numbers beyond the vocabulary, texts longer than the model's positions, no memory.
-    fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError>;
+    fn run(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, pass: &Pass) -> Result<Tensor, TchError>;
 
-    /// (tokens, width): the last hidden state of every token, as [`TextClassifier::features`] has it of
-    /// the first, which costs less.
+    /// (batch, width): the last hidden state of each text's first token, which is what the head takes.
     ///
     /// # Errors
-    /// As [`TextClassifier::features`].
-    fn hidden_states(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError>;
+    /// As [`TextClassifier::run`].
+    fn features(&self, input: &Tokens, pass: &Pass) -> Result<Tensor, TchError> {
+        self.run(&input.ids, &input.lengths, 0..self.stages(), pass)
+    }
+
+    /// (tokens, width): the last hidden state of every token, from what stage `from` is given. Of the first tokens
+    /// alone, as [`TextClassifier::run`] has it, it costs less.
+    ///
+    /// # Errors
+    /// As [`TextClassifier::run`].
+    fn hidden_states(&self, xs: &Tensor, lengths: &[i64], from: usize, pass: &Pass) -> Result<Tensor, TchError>;
 
     /// (batch, width) -> (batch, classes): logits.
     ///
     /// # Errors
     /// Features of another width.
     fn head(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// Makes the head compute `features * weight^T + bias` in evaluation, from (classes, width) and (classes); false
+    /// where a head of this family can't, and nothing has changed.
+    ///
+    /// # Errors
+    /// Another width or number of classes.
+    fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError>;
 
     fn parts(&self) -> &Parts;
 

@@ -1,5 +1,6 @@
 //! How a job ended: `done.json` or `failed.json`, and what lies between training and proof.
 
+use crate::recipe::Head;
 use crate::scores::{Baseline, Scores, Split};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ pub struct Trained {
     pub stopped_early: bool,
     /// Time in training, over all attempts, without the proof.
     pub seconds: f64,
+    /// The saved model's: `linear` also where a plugin's had learnt what the family's own can be.
+    pub head: Head,
     /// blake3 of model.safetensors, hex.
     pub model_hash: String,
     /// Part of all token places that would have been padding, had each batch been filled up to its longest

@@ -137,6 +137,8 @@ pub struct TrainPlan {
     /// A plugin's, by name.
     pub loss: Option<String>,
     pub hooks: Vec<String>,
+    /// Lower stages keep only what they were given, and run again for their gradients.
+    pub gradient_checkpointing: bool,
     pub seed: u64,
 }
 

@@ -259,6 +259,8 @@ pub struct TrainChoice {
     pub loss: Option<String>,
     /// Plugins' hooks, by name.
     pub hooks: Vec<String>,
+    /// Less memory for more time; absent: for pictures.
+    pub gradient_checkpointing: Option<bool>,
     pub seed: u64,
 }
 

@@ -38,6 +38,7 @@ unsafe extern "C" {
         weight_decay: f64,
     ) -> *mut c_char;
     pub(crate) fn finetuned_clip(norm: *mut f64, parameters: *const *const C_tensor, n: usize, max: *const f64) -> *mut c_char;
+    pub(crate) fn finetuned_backward(output: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_zero_grad(parameters: *const *const C_tensor, n: usize) -> *mut c_char;
     pub(crate) fn finetuned_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;

@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
@@ -342,6 +343,10 @@ char* finetuned_clip(double* norm, const Tensor* const* parameters, size_t n, co
 }
 
 // Gradients become undefined and their memory free.
+char* finetuned_backward(const Tensor* output, const Tensor* gradient) {
+  return guarded([&] { torch::autograd::backward({*output}, {*gradient}); });
+}
+
 char* finetuned_zero_grad(const Tensor* const* parameters, size_t n) {
   return guarded([&] {
     for (size_t i = 0; i < n; ++i) {

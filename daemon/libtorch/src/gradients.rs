@@ -1,4 +1,4 @@
-//! What happens to gradients between the backward pass and the optimizer.
+//! Gradients: a backward pass that begins in the middle of a model, and what happens before the optimizer.
 
 use crate::{Error, ffi};
 use tch::Tensor;
@@ -15,6 +15,16 @@ pub fn clip_grad_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max:
     // SAFETY: the tensors are borrowed for longer than the call; `norm` and `max` live in this frame.
     unsafe { ffi::check(ffi::finetuned_clip(&raw mut norm, parameters.as_ptr(), parameters.len(), max))? };
     Ok(norm)
+}
+
+/// Adds to the gradients of the leaves below `output` what `gradient` (of its shape) brings there:
+/// `torch.autograd.backward(output, gradient)`.
+///
+/// # Errors
+/// An output without a graph, a gradient of another shape.
+pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
+    // SAFETY: both tensors are borrowed for longer than the call.
+    unsafe { ffi::check(ffi::finetuned_backward(output.as_ptr(), gradient.as_ptr())) }
 }
 
 /// Makes the gradients undefined: their memory is freed, and a parameter that the next backward pass does not

@@ -5,12 +5,12 @@
 
 mod dropout; // noise as a function of (seed, stream, element)
 mod ffi; // the border: declarations, and exceptions -> Error
-mod gradients; // norm, clipping, forgetting
+mod gradients; // backward from the middle, norm, clipping, forgetting
 mod optimizer; // AdamW, Adam, SGD with state that is ours to save
 mod process; // generators, denormal numbers, version
 
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
-pub use gradients::{clip_grad_norm, zero_grad};
+pub use gradients::{backward, clip_grad_norm, zero_grad};
 pub use optimizer::{Algorithm, Optimizer};
 pub use process::{flush_denormal, generator_state, keep_freed_memory, set_generator_state, version};
 

@@ -50,7 +50,7 @@ fn hub_id(base: &str) -> Option<&str> {
 
 fn plugin_head(story: &Story) -> Option<Value> {
     let (name, plugin) = story.plugin_head()?;
-    Some(context! { name, plugin => plugin.map(Serde) })
+    Some(context! { name, plugin => plugin.map(Serde), needed => story.needs_plugin() })
 }
 
 /// The Hub's name of a metric: `f1` for `macro_f1`.

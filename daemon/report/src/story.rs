@@ -94,16 +94,21 @@ impl<'a> Story<'a> {
         if whose == Some("timm") { "timm" } else { "transformers" }
     }
 
-    /// The plugin's head by its name, with the plugin; nothing for the model's own.
+    /// The plugin's head that was trained, by its name, with the plugin; nothing for the model's own.
     pub(crate) fn plugin_head(&self) -> Option<(&'a str, Option<&'a PluginPlan>)> {
         let Head::Plugin(name) = &self.plan.model.head else { return None };
         let uses = |it: &&PluginPlan| it.uses.iter().any(|(what, _)| what.strip_prefix("head ") == Some(name));
         Some((name, self.plan.plugins.iter().find(uses)))
     }
 
+    /// Whether the saved model still has it.
+    pub(crate) fn needs_plugin(&self) -> bool {
+        self.trained.head != Head::Linear
+    }
+
     /// Python that opens the model in `folder` and asks it something; nothing where its head is a plugin's.
     pub(crate) fn usage(&self, folder: &str) -> Result<Option<String>> {
-        if self.plugin_head().is_some() {
+        if self.needs_plugin() {
             return Ok(None);
         }
         let context = context! { plan => Serde(self.plan), library => self.library(), folder };

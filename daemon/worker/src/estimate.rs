@@ -16,8 +16,10 @@ const MEASURED: usize = 8;
 
 pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
     let examples = Examples { set: &data.train, kept: None };
-    let (lengths, stages) = (data.train.lengths(), learner.frozen_stages());
-    let cached = plan.freeze.cached && 0 < stages;
+    let lengths = data.train.lengths();
+    // These run once for an example, all others in each epoch.
+    let kept = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
+    let only_head = kept == learner.network.body.stages();
     let tokens = |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
     all.sort_by_key(tokens);
@@ -25,34 +27,38 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     // From the shortest to the longest of an ordinary batch.
     let apart = middle.len().div_ceil(MEASURED);
     let measured: Vec<u32> = middle.iter().copied().step_by(apart).collect();
-    let mut run = |batch: &[u32]| -> Result<()> {
+    // Seconds that are spent once, and in each epoch.
+    let mut run = |batch: &[u32]| -> Result<[f64; 2]> {
+        let (start, mut once) = (Instant::now(), 0.0);
         for batch in Feed::plain(examples, vec![batch.to_vec()], learner.network.device) {
-            let batch = batch?;
-            if cached {
-                let _ = tch::no_grad(|| learner.network.run(&batch.input, stages, &Pass::evaluation()))?;
-            } else {
-                let weight = learner.loss_weight(&data.train.targets, &batch.indices);
-                learner.try_backward(&data.train.targets, &batch, weight)?;
+            let mut batch = batch?;
+            if 0 < kept {
+                let below = tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;
+                batch.input = batch.input.after(kept, below);
+                once = start.elapsed().as_secs_f64();
             }
+            let weight = learner.loss_weight(&data.train.targets, &batch.indices);
+            learner.try_backward(&data.train.targets, &batch, weight)?;
         }
-        Ok(())
+        Ok([once, start.elapsed().as_secs_f64() - once])
     };
     run(&measured[..1])?; // the first call of a process sets up threads and kernels
     let before = memory("VmRSS:");
-    let start = Instant::now();
-    run(&measured)?;
-    let per_token = start.elapsed().as_secs_f64() / tokens(&measured) as f64;
+    let per_token = run(&measured)?.map(|it| it / tokens(&measured) as f64);
     let activations = memory("VmHWM:").saturating_sub(before);
 
-    let epoch_tokens: u64 = all.iter().map(tokens).sum();
-    let passes = if cached { 1 } else { u64::from(plan.train.epochs) };
+    let epoch_tokens = all.iter().map(tokens).sum::<u64>() as f64;
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
     // What frozen stages give is computed for fewer examples at a time.
-    let largest = if cached { evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0) } else { tokens(longest) };
+    let largest = if only_head { evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0) } else { tokens(longest) };
     let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
-    let work = if cached { "forward pass of the frozen body" } else { "forward and backward pass" };
+    let work = match kept {
+        0 => "forward and backward pass",
+        _ if only_head => "forward pass of the frozen body",
+        _ => "forward pass of the frozen layers, forward and backward pass of the others",
+    };
     Ok(Estimate {
-        seconds: per_token * (epoch_tokens * passes) as f64,
+        seconds: epoch_tokens * (per_token[0] + per_token[1] * f64::from(plan.train.epochs)),
         memory_bytes: before + grown as u64 + optimizer_bytes,
         basis: format!("one measured {work} over {} examples, {} {}", measured.len(), tokens(&measured), data.train.unit()),
     })

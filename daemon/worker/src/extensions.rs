@@ -49,9 +49,9 @@ impl Extensions {
         Ok(extensions)
     }
 
-    /// Opens what a finished model needs to be asked: its head's plugin.
-    pub(crate) fn of_plan(spec: &Spec, plan: &Plan) -> Result<Extensions> {
-        let Head::Plugin(head) = &plan.model.head else {
+    /// Opens what a finished model with this head needs to be asked: its plugin.
+    pub(crate) fn of_plan(spec: &Spec, plan: &Plan, head: &Head) -> Result<Extensions> {
+        let Head::Plugin(head) = head else {
             return Ok(Extensions { plugins: load(spec, &[])?, settings: BTreeMap::new(), uses: Vec::new() });
         };
         let wanted = format!("head {head}");
@@ -156,6 +156,11 @@ impl Extensions {
         }
         Ok(None)
     }
+}
+
+/// Whether a tensor of this name in a model is a plugin's.
+pub(crate) fn is_of_plugin(tensor: &str) -> bool {
+    tensor.strip_prefix(PREFIX).is_some_and(|it| it.starts_with('.'))
 }
 
 /// What plugins do with classes, they can't do with sets or numbers.

@@ -14,6 +14,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::spec::FeatureCache;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -52,7 +53,7 @@ pub(crate) fn key(plan: &Plan, config: &serde_json::Value, stages: usize, set: &
 #[serde(deny_unknown_fields)]
 struct Manifest {
     version: u32,
-    /// (examples, …)
+    /// (rows, …)
     shape: Vec<i64>,
     /// blake3 of the rows, hex.
     hash: String,
@@ -66,15 +67,19 @@ pub(crate) struct StoredRows {
 }
 
 impl StoredRows {
-    /// (indices, …) on the CPU.
-    pub(crate) fn read(&self, indices: &[u32]) -> Result<Tensor> {
-        let numbers = row_numbers(&self.shape);
-        let mut bytes = vec![0; indices.len() * numbers * NUMBER_BYTES];
-        for (row, &index) in bytes.chunks_mut(numbers * NUMBER_BYTES).zip(indices) {
-            self.file.read_exact_at(row, u64::from(index) * row.len() as u64).context("reading kept features")?;
+    /// (rows, …) on the CPU: those of all spans, one behind the other.
+    pub(crate) fn read(&self, spans: &[Range<u64>]) -> Result<Tensor> {
+        let row_bytes = row_numbers(&self.shape) * NUMBER_BYTES;
+        let rows: u64 = spans.iter().map(|it| it.end - it.start).sum();
+        let mut bytes = vec![0; rows as usize * row_bytes];
+        let mut rest = bytes.as_mut_slice();
+        for span in spans {
+            let (its, after) = rest.split_at_mut((span.end - span.start) as usize * row_bytes);
+            self.file.read_exact_at(its, span.start * row_bytes as u64).context("reading kept features")?;
+            rest = after;
         }
         let values: Vec<f32> = bytes.as_chunks::<NUMBER_BYTES>().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
-        Ok(Tensor::f_from_slice(&values)?.f_reshape([&[indices.len() as i64], &self.shape[1..]].concat())?)
+        Ok(Tensor::f_from_slice(&values)?.f_reshape([&[rows as i64], &self.shape[1..]].concat())?)
     }
 }
 
@@ -215,14 +220,17 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// `rows`: (indices, …)
-    pub(crate) fn put(&mut self, indices: &[u32], rows: &Tensor) -> Result<()> {
-        let numbers = row_numbers(&self.shape);
+    /// `rows`: (rows, …), those of all spans, one behind the other.
+    pub(crate) fn put(&mut self, spans: &[Range<u64>], rows: &Tensor) -> Result<()> {
+        let row_bytes = row_numbers(&self.shape) * NUMBER_BYTES;
         let rows = rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
         let values: Vec<f32> = Vec::try_from(&rows).context("reading features")?;
-        for (row, &index) in values.chunks(numbers).zip(indices) {
-            let bytes: Vec<u8> = row.iter().flat_map(|it| it.to_le_bytes()).collect();
-            self.file.write_all_at(&bytes, u64::from(index) * bytes.len() as u64).with_context(|| format!("writing {}", self.partial.display()))?;
+        let bytes: Vec<u8> = values.iter().flat_map(|it| it.to_le_bytes()).collect();
+        let mut rest = bytes.as_slice();
+        for span in spans {
+            let (its, after) = rest.split_at((span.end - span.start) as usize * row_bytes);
+            self.file.write_all_at(its, span.start * row_bytes as u64).with_context(|| format!("writing {}", self.partial.display()))?;
+            rest = after;
         }
         Ok(())
     }
@@ -256,13 +264,14 @@ mod tests {
     /// Three rows of two numbers, 24 bytes, of which the first is `first`.
     fn write(store: &FeatureStore, key: &str, first: f32) -> StoredRows {
         let mut writer = store.begin(key, &[3, 2]).unwrap().unwrap();
-        writer.put(&[2, 0], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
-        writer.put(&[1], &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
+        writer.put(&[2..3, 0..1], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
+        writer.put(&[1..2], &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
         writer.finish().unwrap()
     }
 
     fn read(rows: &StoredRows, indices: &[u32]) -> Vec<f32> {
-        let rows = rows.read(indices).unwrap();
+        let spans: Vec<Range<u64>> = indices.iter().map(|&it| u64::from(it)..u64::from(it) + 1).collect();
+        let rows = rows.read(&spans).unwrap();
         assert_eq!(rows.size(), [indices.len() as i64, 2]);
         rows.view([-1]).try_into().unwrap()
     }
@@ -275,6 +284,16 @@ mod tests {
         assert_eq!(read(&write(&store, "a", 1.0), &[1, 0]), [3.0, 4.0, 1.0, 2.0]);
         assert_eq!(read(&store.find("a").unwrap().unwrap(), &[2, 2]), [5.0, 6.0, 5.0, 6.0]);
         assert!(store.find("b").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_example_may_have_many_rows_or_none() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 100);
+        let mut writer = store.begin("a", &[4, 1]).unwrap().unwrap();
+        writer.put(&[3..4, 0..3], &Tensor::from_slice(&[4.0_f32, 1.0, 2.0, 3.0]).view([4, 1])).unwrap();
+        let rows = writer.finish().unwrap().read(&[1..3, 3..3, 3..4]).unwrap();
+        assert_eq!((rows.size(), Vec::<f32>::try_from(rows.view([-1])).unwrap()), (vec![3, 1], vec![2.0, 3.0, 4.0]));
     }
 
     #[test]

@@ -26,11 +26,56 @@ pub(crate) enum Input {
     Tokens(Tokens),
     /// (batch, 3, height, width)
     Pixels(Tensor),
-    /// What the first `stages` gave.
+    /// What the first `stages` gave, and of texts how many tokens each has.
     After {
         stages: usize,
         xs: Tensor,
+        lengths: Vec<i64>,
     },
+}
+
+impl Input {
+    /// What a network goes on with once its first `stages` gave `xs`.
+    pub(crate) fn after(&self, stages: usize, xs: Tensor) -> Input {
+        let lengths = match self {
+            Input::Tokens(Tokens { lengths, .. }) | Input::After { lengths, .. } => lengths.clone(),
+            Input::Pixels(_) => Vec::new(),
+        };
+        Input::After { stages, xs, lengths }
+    }
+
+    fn tensor(&self) -> &Tensor {
+        match self {
+            Input::Tokens(Tokens { ids: it, .. }) | Input::Pixels(it) | Input::After { xs: it, .. } => it,
+        }
+    }
+
+    fn with(&self, tensor: Tensor) -> Input {
+        match self {
+            Input::Tokens(it) => Input::Tokens(Tokens { ids: tensor, lengths: it.lengths.clone() }),
+            Input::Pixels(_) => Input::Pixels(tensor),
+            Input::After { stages, lengths, .. } => Input::After { stages: *stages, xs: tensor, lengths: lengths.clone() },
+        }
+    }
+
+    /// The same numbers.
+    pub(crate) fn shallow_clone(&self) -> Input {
+        self.with(self.tensor().shallow_clone())
+    }
+
+    /// The same numbers, where a gradient graph begins.
+    pub(crate) fn leaf(&self) -> Input {
+        self.with(self.tensor().detach().set_requires_grad(true))
+    }
+
+    /// Of a leaf, after the backward pass; undefined where that did not come here.
+    pub(crate) fn gradient(&self) -> Result<Tensor> {
+        Ok(self.tensor().f_grad()?)
+    }
+
+    pub(crate) fn numel(&self) -> usize {
+        self.tensor().numel()
+    }
 }
 
 pub(crate) struct Batch {
@@ -67,7 +112,13 @@ impl<'a> Feed<'a> {
     fn batch(&mut self, number: u64, indices: Vec<u32>) -> Result<Batch> {
         let mut mix = None;
         let input = match (&self.examples.set.inputs, self.examples.kept) {
-            (_, Some(kept)) => Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)? },
+            (inputs, Some(kept)) => {
+                let lengths = match inputs {
+                    Inputs::Texts(set) => indices.iter().map(|&it| set.tokens(it).len() as i64).collect(),
+                    Inputs::Pictures(_) => Vec::new(),
+                };
+                Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)?, lengths }
+            }
             (Inputs::Texts(set), None) => Input::Tokens(batches::tokens(set, &indices, self.device)?),
             (Inputs::Pictures(set), None) => {
                 let numbers = self.ahead.as_ref().and_then(|it| it.recv().ok()).context("the thread that decodes pictures is gone")??;

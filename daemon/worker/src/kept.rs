@@ -14,6 +14,7 @@ use finetuned_job::event::Phase;
 use finetuned_job::plan::Plan;
 use finetuned_job::spec::{FeatureCache, Spec};
 use finetuned_models::Pass;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Most that is kept of a split in memory.
@@ -29,21 +30,48 @@ pub(crate) struct Kept {
     /// How many stages.
     pub stages: usize,
     rows: Rows,
+    spans: Spans,
 }
 
 enum Rows {
-    /// (examples, …)
+    /// (rows, …)
     Memory(Tensor),
     Disk(StoredRows),
 }
 
 impl Kept {
-    /// (indices, …)
+    /// (indices, …), of texts below their last layer (tokens, width): the rows of these examples one behind the other.
     pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
+        let spans = self.spans.of(indices);
         match &self.rows {
-            Rows::Disk(stored) => Ok(stored.read(indices)?.f_to(device)?),
-            Rows::Memory(all) => Ok(all.f_index_select(0, &places(indices, all.device())?)?.f_to(device)?),
+            Rows::Disk(stored) => Ok(stored.read(&spans)?.f_to(device)?),
+            Rows::Memory(all) => Ok(all.f_index_select(0, &places(&spans, all.device())?)?.f_to(device)?),
         }
+    }
+}
+
+/// Which rows are an example's: one, or one for each of its tokens. Example i has those from the ith number on.
+struct Spans(Vec<u64>);
+
+impl Spans {
+    fn new(set: &ExampleSet, by_token: bool) -> Spans {
+        let rows = set.lengths().into_iter().map(|it| if by_token { u64::from(it) } else { 1 });
+        Spans(
+            [0].into_iter()
+                .chain(rows.scan(0, |end, it| {
+                    *end += it;
+                    Some(*end)
+                }))
+                .collect(),
+        )
+    }
+
+    fn rows(&self) -> u64 {
+        self.0.last().copied().unwrap_or(0)
+    }
+
+    fn of(&self, indices: &[u32]) -> Vec<Range<u64>> {
+        indices.iter().map(|&it| self.0[it as usize]..self.0[it as usize + 1]).collect()
     }
 }
 
@@ -72,31 +100,49 @@ impl Keeper<'_> {
     }
 
     fn keep_split(&self, store: Option<&FeatureStore>, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Kept>> {
-        let kept = |rows| Some(Kept { stages: self.stages, rows });
+        let spans = Spans::new(set, self.network.body.gives_by_token(self.stages));
+        let rows = self.rows_of(store, set, &spans, journal, stop)?;
+        Ok(rows.map(|rows| Kept { stages: self.stages, rows, spans }))
+    }
+
+    fn rows_of(&self, store: Option<&FeatureStore>, set: &ExampleSet, spans: &Spans, journal: &mut Journal, stop: &Stop) -> Result<Option<Rows>> {
+        let shape = self.shape(set, spans)?;
         if let Some(store) = store {
             let key = feature_store::key(self.plan, self.config, self.stages, set)?;
             match store.find(&key) {
-                Ok(Some(stored)) => return Ok(kept(Rows::Disk(stored))),
+                Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
                 Ok(None) => {}
                 Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
             }
-            if let Some(stored) = self.to_disk(store, &key, set, journal, stop)? {
-                return Ok(kept(Rows::Disk(stored)));
+            let begun = store.begin(&key, &shape).or_else(|err| without(&err, journal))?;
+            let stored = begun.map(|writer| self.to_disk(writer, set, spans, journal, stop)).transpose()?;
+            if let Some(stored) = stored.flatten() {
+                return Ok(Some(Rows::Disk(stored)));
             }
         }
-        Ok(self.to_memory(set, journal, stop)?.and_then(|all| kept(Rows::Memory(all))))
+        if feature_store::bytes(&shape).is_none_or(|it| MEMORY_BYTES_MAX < it) {
+            return Ok(None);
+        }
+        let mut all = Tensor::f_empty(&shape, (Kind::Float, self.network.device))?;
+        self.run(set, journal, stop, |indices, rows| {
+            let _ = all.f_index_copy_(0, &places(&spans.of(indices), rows.device())?, rows)?;
+            Ok(())
+        })?;
+        Ok(Some(Rows::Memory(all)))
     }
 
-    /// None where they are too many for the folder, or the disk refused.
-    fn to_disk(&self, store: &FeatureStore, key: &str, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<StoredRows>> {
-        let mut writer = match store.begin(key, &self.shape(set)?) {
-            Ok(Some(writer)) => writer,
-            Ok(None) => return Ok(None),
-            Err(err) => return without(&err, journal),
-        };
+    /// None where the disk refused.
+    fn to_disk(
+        &self,
+        mut writer: feature_store::Writer,
+        set: &ExampleSet,
+        spans: &Spans,
+        journal: &mut Journal,
+        stop: &Stop,
+    ) -> Result<Option<StoredRows>> {
         let mut refused = None;
         let ran = self.run(set, journal, stop, |indices, rows| {
-            writer.put(indices, rows).map_err(|err| {
+            writer.put(&spans.of(indices), rows).map_err(|err| {
                 refused = Some(err);
                 anyhow::anyhow!("the disk refused")
             })
@@ -109,24 +155,11 @@ impl Keeper<'_> {
         finished.map(Some).or_else(|err| without(&err, journal))
     }
 
-    fn to_memory(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Tensor>> {
-        let shape = self.shape(set)?;
-        if feature_store::bytes(&shape).is_none_or(|it| MEMORY_BYTES_MAX < it) {
-            return Ok(None);
-        }
-        let mut all = Tensor::f_empty(&shape, (Kind::Float, self.network.device))?;
-        self.run(set, journal, stop, |indices, rows| {
-            let _ = all.f_index_copy_(0, &places(indices, rows.device())?, rows)?;
-            Ok(())
-        })?;
-        Ok(Some(all))
-    }
-
-    /// (examples, …)
-    fn shape(&self, set: &ExampleSet) -> Result<Vec<i64>> {
+    /// (rows, …)
+    fn shape(&self, set: &ExampleSet, spans: &Spans) -> Result<Vec<i64>> {
         let first = Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device).next().context("there is nothing to keep")??;
         let row = tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
-        Ok([&[set.len() as i64], &row.size()[1..]].concat())
+        Ok([&[spans.rows() as i64], &row.size()[1..]].concat())
     }
 
     fn run(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop, mut put: impl FnMut(&[u32], &Tensor) -> Result<()>) -> Result<()> {
@@ -144,9 +177,9 @@ impl Keeper<'_> {
     }
 }
 
-/// (indices) int64
-fn places(indices: &[u32], device: Device) -> Result<Tensor> {
-    let places: Vec<i64> = indices.iter().map(|&it| i64::from(it)).collect();
+/// (rows) int64
+fn places(spans: &[Range<u64>], device: Device) -> Result<Tensor> {
+    let places: Vec<i64> = spans.iter().cloned().flatten().map(|it| it as i64).collect();
     Ok(Tensor::f_from_slice(&places)?.f_to(device)?)
 }
 

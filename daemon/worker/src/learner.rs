@@ -3,12 +3,14 @@
 
 use crate::checkpoint::Named;
 use crate::examples::Targets;
-use crate::extensions::Extensions;
+use crate::extensions::{self, Extensions};
 use crate::feed::Batch;
+use crate::linear_head::linear_map;
 use crate::network::{Built, Network};
 use crate::objective::{Objective, Scale};
 use crate::planning;
 use crate::plugins::PassNumbers;
+use crate::recompute::Lower;
 use anyhow::{Context, Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe;
@@ -23,18 +25,21 @@ const GENERATOR: &str = "generator";
 pub(crate) struct Learner {
     pub network: Network,
     tensors: BTreeMap<String, Tensor>,
+    /// The model's own head, where a plugin's stands in its place.
+    own_head: Vec<(String, Tensor)>,
     trainable: BTreeSet<String>,
     /// All that trains in any epoch of the plan.
     may_change: BTreeSet<String>,
     optimizer: Optimizer,
     objective: Objective,
+    gradient_checkpointing: bool,
     seed: u64,
 }
 
 impl Learner {
     /// `scale`: of the numbers that are learnt.
     pub(crate) fn new(model: Built, device: Device, plan: &Plan, scale: Option<Scale>, extensions: &Extensions) -> Result<Learner> {
-        let Built { body, head, tensors, parts, .. } = model;
+        let Built { body, head, tensors, own_head, parts, .. } = model;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
         let names = planning::parameters(tensors.keys(), &parts);
         let mut may_change = planning::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
@@ -46,10 +51,12 @@ impl Learner {
         Ok(Learner {
             network: Network { body, head, parts, problem: plan.data.problem, outputs: plan.data.outputs().len(), device, scale },
             tensors,
+            own_head,
             trainable: BTreeSet::new(),
             may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
             objective: Objective::new(plan, extensions.loss(plan, device)?, device),
+            gradient_checkpointing: plan.train.gradient_checkpointing,
             seed: plan.train.seed,
         })
     }
@@ -81,7 +88,7 @@ impl Learner {
 
     /// Stages below everything that trains now: they give for an example the same every time.
     pub(crate) fn frozen_stages(&self) -> usize {
-        self.network.body.stages_below(&self.trainable)
+        self.network.body.stages_below(&self.trainable, self.network.wants_sequence())
     }
 
     /// What a batch weighs in the mean.
@@ -95,11 +102,33 @@ impl Learner {
             (Some(_), Targets::Classes(_)) => Some(targets.tensor(&batch.indices, self.network.device)?),
             _ => None,
         };
-        let said = self.network.forward(&batch.input, labels.as_ref(), &Pass::training(self.seed, step, micro))?;
-        let pass = PassNumbers { train: true, seed: self.seed, step, micro };
-        let loss = self.objective.loss(&said, targets, batch, self.network.scale.as_ref(), pass)?.f_div_scalar(weight)?;
+        let pass = Pass::training(self.seed, step, micro);
+        let lower = self.gradient_checkpointing.then(|| Lower::run(&self.network, &batch.input, self.frozen_stages(), &pass)).transpose()?;
+        let input = lower.as_ref().map_or(&batch.input, |it| &it.top);
+        let said = self.network.forward(input, labels.as_ref(), &pass)?;
+        let numbers = PassNumbers { train: true, seed: self.seed, step, micro };
+        let loss = self.objective.loss(&said, targets, batch, self.network.scale.as_ref(), numbers)?.f_div_scalar(weight)?;
         loss.f_backward()?;
+        drop(said); // its graph
+        lower.map_or(Ok(()), |it| it.backward(&self.network, &pass))?;
         Ok(loss.f_double_value(&[])?)
+    }
+
+    /// Where a plugin's head has learnt a linear map, and the model's own can be that map too, it becomes it; true
+    /// then. `examples`: some of any split.
+    pub(crate) fn take_own_head(&mut self, examples: &Batch) -> Result<bool> {
+        let Some(head) = self.network.head.as_ref().filter(|_| !self.network.wants_sequence()) else { return Ok(false) };
+        let body = &self.network.body;
+        let features = tch::no_grad(|| self.network.run(&examples.input, body.stages(), &Pass::evaluation()))?;
+        let Some((weight, bias)) = linear_map(head, &features)? else { return Ok(false) };
+        if !body.set_head(&weight, &bias)? {
+            return Ok(false);
+        }
+        self.network.head = None;
+        self.tensors.retain(|name, _| !extensions::is_of_plugin(name));
+        self.network.parts.head = self.own_head.iter().map(|it| it.0.clone()).collect();
+        self.tensors.extend(std::mem::take(&mut self.own_head));
+        Ok(true)
     }
 
     /// Makes a model that learnt numbers in units of its own speak plainly.

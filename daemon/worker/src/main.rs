@@ -18,6 +18,7 @@ mod freeze; // patterns -> tensors that train
 mod journal; // events out
 mod kept; // what frozen stages give
 mod learner; // logits -> gradients -> updates
+mod linear_head; // a plugin's head -> the family's own
 mod network; // tensors -> logits
 mod objective; // outputs x targets -> loss
 mod pictures; // files -> pixels
@@ -27,12 +28,13 @@ mod plugins; // libraries that users bring: the only foreign code
 mod predict; // the action `predict`
 mod prepare; // spec -> recipe, base model, data
 mod proof; // the action `prove`
-mod questions;
+mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
+mod recompute; // lower stages that keep only what they were given
 mod schedule; // step -> learning rate
 mod stop; // the stop signal as a flag
 mod tokens; // texts -> token ids
 mod trainer; // the loop
-mod training; // the action `train` // the actions `check`, `pull`, `inspect`, `doctor`
+mod training; // the action `train`
 
 use anyhow::{Context, Result, bail};
 use finetuned_job::event::Event;

@@ -9,7 +9,8 @@ use crate::prepare::model_failure;
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
-use finetuned_models::{BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier};
+use finetuned_job::recipe::Head;
+use finetuned_models::{BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier, Tokens};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -24,7 +25,6 @@ pub(crate) struct Forward {
 
 /// A model without regard to what it looks at: a row of stages, then a head.
 pub(crate) enum Body {
-    /// One stage: nobody keeps what half of it gives.
     Text(Box<dyn TextClassifier>),
     Image(Box<dyn ImageClassifier>),
 }
@@ -35,6 +35,8 @@ pub(crate) struct Built {
     /// A plugin's, in the place of the model's own.
     pub head: Option<HeadInstance>,
     pub tensors: Vec<(String, Tensor)>,
+    /// Those of the model's own head, where a plugin's stands in its place.
+    pub own_head: Vec<(String, Tensor)>,
     pub parts: Parts,
     pub report: finetuned_models::LoadReport,
 }
@@ -51,16 +53,17 @@ pub(crate) fn build(checkpoint: &Checkpoint, options: &BuildOptions, head: Optio
         }
     };
     let mut parts = body.parts().clone();
+    let mut own_head = Vec::new();
     let head = head.map(|head| {
         let own = std::mem::take(&mut parts.head);
         parts.norms.retain(|it| !own.contains(it));
-        tensors.retain(|it| !own.contains(&it.0));
+        own_head = tensors.extract_if(.., |it| own.contains(&it.0)).collect();
         parts.head = head.tensors.iter().filter(|it| it.2).map(|it| it.0.clone()).collect();
         parts.buffers.push(head.tensors.iter().filter(|it| !it.2).map(|it| it.0.clone()).collect());
         tensors.extend(head.tensors.into_iter().map(|(name, tensor, _)| (name, tensor)));
         head.instance
     });
-    Ok(Built { body, head, tensors, parts, report })
+    Ok(Built { body, head, tensors, own_head, parts, report })
 }
 
 impl Body {
@@ -78,32 +81,53 @@ impl Body {
         }
     }
 
-    fn stages(&self) -> usize {
+    /// Stages below the head: what stands below the layers, and the layers.
+    pub(crate) fn stages(&self) -> usize {
         match self {
-            Body::Text(_) => 1,
+            Body::Text(it) => it.stages(),
             Body::Image(it) => it.stages(),
         }
     }
 
-    /// Stages below everything of these names, which need run only once for an example.
-    pub(crate) fn stages_below(&self, names: &BTreeSet<String>) -> usize {
+    /// Stages below everything of these names, which need run only once for an example. A head that wants a vector
+    /// for each token has the last stage run for it.
+    pub(crate) fn stages_below(&self, names: &BTreeSet<String>, wants_sequence: bool) -> usize {
         let parts = self.parts();
-        let trains = |stage: &[String]| stage.iter().any(|it| names.contains(it));
-        let mut body = [&parts.embeddings].into_iter().chain(&parts.layers);
+        let frozen = |stage: &&Vec<String>| !stage.iter().any(|it| names.contains(it));
+        let below = [&parts.embeddings].into_iter().chain(&parts.layers).take_while(frozen).count();
+        if wants_sequence { below.min(self.stages() - 1) } else { below }
+    }
+
+    /// Whether to compute what the first `stages` give takes longer than to read it. Embeddings do not.
+    pub(crate) fn worth_keeping(&self, stages: usize) -> bool {
         match self {
-            Body::Text(_) => usize::from(!body.any(|it| trains(it))),
-            Body::Image(_) => body.take_while(|it| !trains(it)).count(),
+            Body::Text(_) => 1 < stages,
+            Body::Image(_) => 0 < stages,
         }
     }
 
-    /// (batch, …): what the first `stages` give; all of them: (batch, width), the features.
+    /// Whether the first `stages` give something for each token of a text, not for a text or a picture as a whole.
+    pub(crate) fn gives_by_token(&self, stages: usize) -> bool {
+        matches!(self, Body::Text(_)) && stages < self.stages()
+    }
+
+    /// (batch, …), for texts (tokens, width): what the first `stages` give; all of them: (batch, width), the features.
     fn run(&self, input: &Input, stages: usize, pass: &Pass) -> Result<Tensor> {
         Ok(match (self, input) {
-            (_, Input::After { stages: done, xs }) if *done == stages => xs.shallow_clone(),
-            (Body::Text(it), Input::Tokens(tokens)) => it.features(tokens, pass)?,
+            (_, Input::After { stages: done, xs, .. }) if *done == stages => xs.shallow_clone(),
+            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => it.run(ids, lengths, 0..stages, pass)?,
+            (Body::Text(it), Input::After { stages: done, xs, lengths }) => it.run(xs, lengths, *done..stages, pass)?,
             (Body::Image(it), Input::Pixels(pixels)) => it.run(pixels, 0..stages, pass)?,
-            (Body::Image(it), Input::After { stages: done, xs }) => it.run(xs, *done..stages, pass)?,
+            (Body::Image(it), Input::After { stages: done, xs, .. }) => it.run(xs, *done..stages, pass)?,
             _ => bail!("the model of {} was given something else", if matches!(self, Body::Text(_)) { "texts" } else { "pictures" }),
+        })
+    }
+
+    /// Makes the model's own head this linear map, where it can be one.
+    pub(crate) fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool> {
+        Ok(match self {
+            Body::Text(it) => it.set_head(weight, bias)?,
+            Body::Image(it) => it.set_head(weight, bias)?,
         })
     }
 
@@ -116,17 +140,17 @@ impl Body {
 
     /// (batch, seq, width), and which of them are tokens: (batch, seq) int64.
     fn sequence(&self, input: &Input, pass: &Pass) -> Result<(Tensor, Tensor)> {
-        let (Body::Text(it), Input::Tokens(tokens)) = (self, input) else {
-            bail!("the head wants a vector for each token, which models of pictures do not give here");
+        let (hidden, lengths) = match (self, input) {
+            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => (it.hidden_states(ids, lengths, 0, pass)?, lengths),
+            (Body::Text(it), Input::After { stages, xs, lengths }) => (it.hidden_states(xs, lengths, *stages, pass)?, lengths),
+            _ => bail!("the head wants a vector for each token, which models of pictures do not give here"),
         };
-        let lengths = &tokens.lengths;
-        let texts = it.hidden_states(tokens, pass)?.f_split_with_sizes(lengths, 0)?;
         let mask: Vec<Tensor> = lengths.iter().map(|it| Tensor::f_ones([*it], tch::kind::INT64_CPU)).collect::<Result<_, _>>()?;
-        let mask = Tensor::f_pad_sequence(&mask, true, 0.0, "right")?.f_to(tokens.ids.device())?;
-        Ok((Tensor::f_pad_sequence(&texts, true, 0.0, "right")?, mask))
+        let mask = Tensor::f_pad_sequence(&mask, true, 0.0, "right")?.f_to(hidden.device())?;
+        Ok((Tensor::f_pad_sequence(&hidden.f_split_with_sizes(lengths, 0)?, true, 0.0, "right")?, mask))
     }
 
-    /// Numbers that the first `stages` give for one picture of this size.
+    /// Numbers that the first `stages` give for one picture of this size, or one text or token.
     pub(crate) fn numbers_after(&self, stages: usize, width: i64, (height_in, width_in): (u32, u32), device: Device) -> Result<u64> {
         let Body::Image(it) = self else { return Ok(width as u64) };
         if stages == 0 {
@@ -150,12 +174,12 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Opens a finished model folder; the names of its outputs come from its config.
-    pub(crate) fn open(folder: &Path, plan: &Plan, extensions: &Extensions, device: Device) -> Result<(Network, Vec<String>)> {
+    /// Opens a finished model folder, which has this head; the names of its outputs come from its config.
+    pub(crate) fn open(folder: &Path, head: &Head, plan: &Plan, extensions: &Extensions, device: Device) -> Result<(Network, Vec<String>)> {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
         let names = output_names(saved.config_json()).with_context(|| format!("{} names no outputs", folder.join("config.json").display()))?;
         let outputs = names.len() as i64;
-        let head = extensions.head(&plan.model.head, HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed })?;
+        let head = extensions.head(head, HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed })?;
         if let Some(head) = &head {
             restore(folder, head)?;
         }
@@ -163,6 +187,11 @@ impl Network {
             BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, image_size: None, device, seed: 0, keep_head: head.is_none() };
         let Built { body, head, parts, .. } = build(&saved, &options, head)?;
         Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale: None }, names))
+    }
+
+    /// Whether the head takes a vector for each token.
+    pub(crate) fn wants_sequence(&self) -> bool {
+        self.head.as_ref().is_some_and(|it| it.features() == HeadFeatures::Sequence)
     }
 
     /// What trains from now on.

@@ -37,6 +37,8 @@ pub(crate) struct Facts<'a> {
     pub data: &'a DataReport,
     /// Of pictures.
     pub preprocess: Option<&'a Preprocess>,
+    /// Of texts, those of training and validation together.
+    pub tokens: u64,
     pub model: ModelFacts,
     pub body: &'a Body,
     /// With the plugin's head, where there is one.
@@ -216,17 +218,18 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
     let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) =
         facts.tensors.iter().filter(|it| names.contains(it.0)).map(tensor).partition(|it| selected.contains(&it.name));
     let parameters = |tensors: &[TensorPlan]| tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum();
-    let stages = facts.body.stages_below(&selected);
+    let stages = facts.body.stages_below(&selected, facts.wants_sequence);
     let same_each_time = recipe.augment.plugin.is_none() && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
     let size = facts.preprocess.map_or((0, 0), |it| (it.height, it.width));
-    let kept_bytes = 4 * examples * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
+    let rows = if facts.body.gives_by_token(stages) { facts.tokens } else { examples };
+    let kept_bytes = 4 * rows * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: *cache && 0 < stages && !facts.wants_sequence && same_each_time && kept_bytes <= facts.kept_bytes_max,
+        cached: *cache && facts.body.worth_keeping(stages) && same_each_time && kept_bytes <= facts.kept_bytes_max,
         trainable,
         frozen,
     })
@@ -278,6 +281,7 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
         patience: asked.patience,
         loss: asked.loss.clone(),
         hooks: asked.hooks.clone(),
+        gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         seed: asked.seed,
     })
 }

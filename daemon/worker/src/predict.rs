@@ -12,7 +12,7 @@ use crate::tokens::{Encoder, Row};
 use crate::{device, durable, prepare};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::Problem;
-use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
@@ -55,10 +55,11 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         return Err(Failure::new(FailureKind::Model, message).with_cure("`finetuned status` lists the runs that are done").into());
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
+    let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
     let problem = plan.data.problem;
     let answers = Answers::apart()?;
-    let extensions = Extensions::of_plan(spec, &plan)?;
-    let (network, names) = Network::open(&folder, &plan, &extensions, device::choose(spec.device)?)?;
+    let extensions = Extensions::of_plan(spec, &plan, &head)?;
+    let (network, names) = Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let Question { inputs, named } = question(&plan, &folder, inputs)?;
     let set = ExampleSet { targets: Targets::unknown(problem, named.len(), names.len()), inputs };
     let outputs = evaluate(&network, Examples { set: &set, kept: None }, |_| Ok(()))?;

@@ -172,6 +172,7 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
         task: *task,
         data: &data.report,
         preprocess: data.preprocess(),
+        tokens: [&data.train, &data.validation].map(ExampleSet::lengths).concat().into_iter().map(u64::from).sum(),
         model: ModelFacts {
             base: base_name.clone(),
             folder: base.folder().display().to_string(),

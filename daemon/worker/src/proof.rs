@@ -70,7 +70,7 @@ fn reloaded(
     let (split, set) = prepared.data.report_split();
     let total = Some(set.len() as u64);
     journal.phase(Phase::Proving, total)?;
-    let (network, _) = Network::open(folder, plan, &prepared.extensions, device::choose(spec.device)?)?;
+    let (network, _) = Network::open(folder, &trained.head, plan, &prepared.extensions, device::choose(spec.device)?)?;
     let outputs = evaluate(&network, Examples { set, kept: None }, |done| {
         stop.check()?;
         journal.progress(done, total)

@@ -3,8 +3,9 @@
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
 use crate::evaluate::evaluate;
+use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
-use crate::feed::Examples;
+use crate::feed::{Batch, Examples, Feed};
 use crate::journal::Journal;
 use crate::kept::{Keeper, Kept};
 use crate::learner::Learner;
@@ -17,6 +18,7 @@ use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Trained};
 use finetuned_job::plan::{FreezePlan, Plan};
+use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
@@ -112,11 +114,17 @@ fn restore(learner: &mut Learner, plan: &Plan, hooks: &Hooks, resumed: Option<Ch
 /// What the frozen stages give for the training and the validation split.
 fn keep(learner: &Learner, plan: &Plan, spec: &Spec, prepared: &Prepared, journal: &mut Journal, stop: &Stop) -> Result<Option<(Kept, Kept)>> {
     let stages = learner.frozen_stages();
-    if !plan.freeze.cached || stages == 0 {
+    if !plan.freeze.cached || !learner.network.body.worth_keeping(stages) {
         return Ok(None); // a resumed run may be past the epoch in which they were frozen
     }
     let keeper = Keeper { network: &learner.network, stages, plan, config: prepared.base.config_json() };
     keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal, stop)
+}
+
+/// As many examples of a split as one forward pass takes.
+fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
+    let first = crate::evaluate::batches_of(set).into_iter().take(1).collect();
+    Feed::plain(Examples { set, kept: None }, first, learner.network.device).next().context("a split is empty")?
 }
 
 /// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.
@@ -130,8 +138,9 @@ fn finish(
 ) -> Result<()> {
     let best = position.best.context("training ended without an evaluation")?;
     learner.load_tensors(&checkpoints.load_best(best.step)?).context("loading the best step")?;
-    learner.speak_plainly()?;
     let data = &prepared.data;
+    let head = if learner.take_own_head(&some(&data.validation, &learner)?)? { Head::Linear } else { plan.model.head.clone() };
+    learner.speak_plainly()?;
     let (split, set) = data.report_split();
     journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
     let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| journal.progress(done, Some(set.len() as u64)))?;
@@ -156,6 +165,7 @@ fn finish(
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,
         stopped_early: position.stopped_early,
         seconds: position.seconds,
+        head,
         model_hash: checkpoint::hash(&unproven.join(export::WEIGHTS))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };

@@ -4,6 +4,7 @@ use crate::{FAMILIES, all_names, build, data, distance, finished, input};
 use finetuned_libtorch::{Algorithm, Optimizer};
 use finetuned_models::{BuildOptions, Model, Parts, Pass};
 use std::collections::BTreeSet;
+use tch::Tensor;
 
 fn noisy() -> BuildOptions {
     BuildOptions { dropout: Some(0.5), ..finished() }
@@ -115,4 +116,22 @@ fn dropout_is_the_configs_where_nobody_says_otherwise() {
 
 fn open_json(family: &str) -> serde_json::Value {
     crate::open(&data(family)).config_json().clone()
+}
+
+#[test]
+fn stages_may_be_run_one_after_the_other() {
+    for family in FAMILIES {
+        let model = trained(family, &noisy(), |it| it.layers.concat());
+        let (input, _) = input(family);
+        let pass = Pass::training(0, 1, 0);
+        let run = |xs: &Tensor, stages| model.classifier.run(xs, &input.lengths, stages, &pass).unwrap();
+        let top = model.classifier.stages();
+        let step_by_step = (0..top).fold(input.ids.shallow_clone(), |xs, stage| run(&xs, stage..stage + 1));
+        assert!(step_by_step.equal(&model.classifier.features(&input, &pass).unwrap()), "{family}");
+        let every = model.classifier.hidden_states(&run(&input.ids, 0..1), &input.lengths, 1, &pass).unwrap();
+        assert!(every.equal(&model.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap()), "{family}");
+        for stages in [0..0, 1..top + 1] {
+            assert!(model.classifier.run(&input.ids, &input.lengths, stages, &pass).is_err());
+        }
+    }
 }

@@ -413,3 +413,18 @@ fn dropout_of_the_head_is_off_unless_asked_for() {
     assert_eq!(noisy(None), 0.0);
     assert!(1e-3 < noisy(Some(0.5)));
 }
+
+#[test]
+fn a_pass_that_is_repeated_gives_the_same_and_moves_nothing() {
+    for name in ["resnet_basic", "tf_mobilenetv3_small"] {
+        let mut model = build(name);
+        train(&mut model, all);
+        let (pixels, _) = batch();
+        let pass = Pass::training(0, 1, 0);
+        let once = logits(&model, &pixels, &pass);
+        let moved: Vec<Tensor> = model.tensors.iter().map(|it| it.1.detach().copy()).collect();
+        let again = logits(&model, &pixels, &Pass { again: true, ..pass });
+        assert!(once.equal(&again), "{name}");
+        assert!(model.tensors.iter().zip(&moved).all(|(a, b)| a.1.equal(b)), "{name}");
+    }
+}

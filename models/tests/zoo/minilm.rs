@@ -52,7 +52,7 @@ fn minilm_has_the_hidden_states_of_transformers() {
     let ids: Vec<i64> = stored.sentences.iter().flat_map(|it| it.ids.iter().copied()).collect();
     let lengths: Vec<i64> = stored.sentences.iter().map(|it| it.ids.len() as i64).collect();
     let tokens = Tokens { ids: Tensor::from_slice(&ids), lengths: lengths.clone() };
-    let hidden = model.classifier.hidden_states(&tokens, &Pass::evaluation()).unwrap();
+    let hidden = model.classifier.hidden_states(&tokens.ids, &tokens.lengths, 0, &Pass::evaluation()).unwrap();
     let features = model.classifier.features(&tokens, &Pass::evaluation()).unwrap();
     for (row, (sentence, hidden)) in stored.sentences.iter().zip(hidden.split_with_sizes(&lengths, 0)).enumerate() {
         let length = lengths[row];

@@ -72,7 +72,7 @@ fn a_body_without_prefix_gives_the_same_hidden_states() {
     let expected = tensors(&data("bert_body").join("expected.safetensors"));
     let model = build("bert_body", &crate::fresh());
     let input = packed(&expected["ids"], &expected["mask"]);
-    let hidden = model.classifier.hidden_states(&input, &Pass::evaluation()).unwrap();
+    let hidden = model.classifier.hidden_states(&input.ids, &input.lengths, 0, &Pass::evaluation()).unwrap();
     // What transformers computes for padding, nobody looks at.
     let seen = expected["mask"].ne(0).unsqueeze(-1);
     assert!(distance(&hidden, &expected["hidden"].masked_select(&seen).view_as(&hidden)) < EXACT);
@@ -91,7 +91,9 @@ fn the_short_way_to_the_first_token_is_exact() {
         };
         let pass = Pass::training(0, 1, 0);
         let (short, model) = grads(&|it| it.classifier.features(&input, &pass).unwrap());
-        let (long, whole) = grads(&|it| it.classifier.hidden_states(&input, &pass).unwrap().index_select(0, &Tensor::from_slice(&starts(&input))));
+        let (long, whole) = grads(&|it| {
+            it.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap().index_select(0, &Tensor::from_slice(&starts(&input)))
+        });
         assert!(distance(&short, &long) < EXACT, "{family}");
         for ((name, a), (_, b)) in model.tensors.iter().zip(&whole.tensors) {
             if a.grad().defined() {

@@ -1,6 +1,6 @@
 //! What is saved is what was trained, and opens as a model of its own.
 
-use crate::{CLASSES, FAMILIES, build, data, finished, fresh, input, open};
+use crate::{CLASSES, FAMILIES, build, data, distance, finished, fresh, input, open};
 use finetuned_models::{Model, ModelError, Pass, read, save};
 use std::fs;
 use tch::{Kind, Tensor};
@@ -111,5 +111,33 @@ fn a_new_head_is_a_function_of_the_seed() {
         let Some((_, dense)) = dense else { continue };
         let (deviation, mean) = (dense.std(true).double_value(&[]), dense.mean(Kind::Double).double_value(&[]));
         assert!((0.018..0.022).contains(&deviation) && mean.abs() < 0.004, "{deviation} {mean}");
+    }
+}
+
+#[test]
+fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
+    let map = |width: i64| {
+        let tensor = |shape: &[i64]| Tensor::randn(shape, tch::kind::FLOAT_CPU);
+        (tensor(&[CLASSES, width]), tensor(&[CLASSES]), tensor(&[5, width]))
+    };
+    for (family, can) in [("bert", false), ("roberta", false), ("distilbert", true)] {
+        let model = build(family, &fresh());
+        let width = open(&data(family)).hidden_size();
+        let (weight, bias, features) = map(width);
+        let before = model.classifier.head(&features, &Pass::evaluation()).unwrap();
+        assert_eq!(model.classifier.set_head(&weight, &bias).unwrap(), can, "{family}");
+        let after = model.classifier.head(&features, &Pass::evaluation()).unwrap();
+        let expected = if can { features.linear(&weight, Some(&bias)) } else { before };
+        assert!(distance(&after, &expected) < 1e-5, "{family}");
+        let many = Tensor::zeros([width, width], tch::kind::FLOAT_CPU);
+        assert!(!can || !model.classifier.set_head(&many, &many.select(0, 0)).unwrap(), "twice as many classes do not fit");
+    }
+    for name in ["resnet_hf", "tf_mobilenetv3_small", "convnext"] {
+        let model = crate::images::build(name);
+        let width = model.tensors.iter().find(|it| it.0 == model.classifier.parts().head[0]).unwrap().1.size()[1];
+        let (weight, bias, features) = map(width);
+        assert!(model.classifier.set_head(&weight, &bias).unwrap(), "{name}");
+        assert!(model.classifier.head(&features, &Pass::evaluation()).unwrap().equal(&features.linear(&weight, Some(&bias))), "{name}");
+        assert!(model.classifier.set_head(&weight.transpose(0, 1), &bias).is_err());
     }
 }

@@ -103,6 +103,21 @@ fn what_frozen_stages_give_may_be_kept() {
     }
 }
 
+#[test]
+fn computing_again_what_gradients_need_gives_the_same_bits() {
+    for (base, table) in [("pictures", ""), ("texts", &*sentences(120, 3))] {
+        let [again, kept] = [true, false].map(|again| {
+            let recipe = format!("[train]\nepochs = 3\nbatch = 8\naccumulate = 2\nlr = 1e-3\ngradient_checkpointing = {again}\n");
+            let recipe = if base == "texts" { recipe } else { format!("augment.preset = 'strong'\n{recipe}") };
+            let mut run = if base == "texts" { Run::new(&recipe, table) } else { on_folders(&recipe, 20) };
+            run.complete();
+            assert_eq!(run.json::<Plan>(run_folder::PLAN).train.gradient_checkpointing, again);
+            run.weights()
+        });
+        assert_eq!(again, kept, "{base}");
+    }
+}
+
 /// Splits whose features were computed.
 fn computed(run: &Run) -> usize {
     run.events().iter().filter(|it| matches!(it, Event::Phase { phase: Phase::Caching, .. })).count()
@@ -143,14 +158,16 @@ fn features_are_shared_between_jobs_and_checked() {
 #[test]
 fn texts_share_features_too() {
     let home = tempfile::tempdir().unwrap();
-    let [first, again] = [2, 0].map(|splits| {
-        let recipe = "[freeze]\ntrain = ['head']\n[train]\nepochs = 2\n";
-        let mut run = Run::new(recipe, &sentences(120, 1)).with_features(home.path());
-        run.complete();
-        assert_eq!(computed(&run), splits);
-        run.weights()
-    });
-    assert_eq!(first, again);
+    for train in ["['head']", "['head', 'last:1']"] {
+        let [first, again] = [2, 0].map(|splits| {
+            let recipe = format!("[freeze]\ntrain = {train}\n[train]\nepochs = 2\n");
+            let mut run = Run::new(&recipe, &sentences(120, 1)).with_features(home.path());
+            run.complete();
+            assert_eq!(computed(&run), splits, "{train}");
+            run.weights()
+        });
+        assert_eq!(first, again, "{train}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::attempt::{Run, on_tiny_bert, sentences};
 use crate::pictures::{COLOURS, on_folders, shape, tiny_resnet};
 use crate::plugins::compile;
 use crate::sandbox::Sandbox;
-use crate::training::signal_if_alive;
+use crate::training::{largest_difference, signal_if_alive};
 use finetuned_job::event::Event;
 use finetuned_job::outcome::{Failed, FailureKind};
 use finetuned_job::plan::Plan;
@@ -96,10 +96,48 @@ fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
 #[test]
 fn a_head_may_want_every_token() {
     let folder = samples(&["attention-pool"]);
-    let recipe =
-        "model.head = 'attention_pool'\ndata.test = 0.2\n[train]\nepochs = 8\nlr = 3e-3\npatience = 0\n[plugins]\nload = ['attention-pool']\n";
-    let done = Run::new(recipe, &sentences(300, 4)).with_plugins(folder.path()).complete();
-    assert!(0.9 < done.scores.metrics["accuracy"], "{:?}", done.scores.metrics);
+    let with = |freeze: &str| {
+        let recipe = format!(
+            "model.head = 'attention_pool'\nmodel.dropout = 0.0\ndata.test = 0.2\n{freeze}[train]\nepochs = 8\nlr = 3e-3\npatience = 0\n[plugins]\nload = ['attention-pool']\n"
+        );
+        let mut run = Run::new(&recipe, &sentences(300, 4)).with_plugins(folder.path());
+        let done = run.complete();
+        (done.scores.metrics["accuracy"], run.json::<Plan>(run_folder::PLAN).freeze.cached, run.weights())
+    };
+    assert!(0.9 < with("").0);
+    // The last layer gives it the tokens; what lies below that need not run again.
+    let [kept, running] = [true, false].map(|cache| with(&format!("[freeze]\ntrain = ['head']\ncache = {cache}\n")));
+    assert_eq!([kept.1, running.1], [true, false]);
+    assert!(largest_difference(&kept.2, &running.2) < 1e-4, "{}", largest_difference(&kept.2, &running.2));
+}
+
+/// Names of the tensors in a finished model, those of its body left out.
+fn head_tensors(run: &Run) -> Vec<String> {
+    let weights = run.weights();
+    let tensors = SafeTensors::deserialize(&weights).unwrap();
+    let heads = tensors.names().into_iter().filter(|it| ["plugin.", "fc.", "classifier."].iter().any(|head| it.starts_with(head)));
+    heads.map(|it| it.to_string()).collect()
+}
+
+#[test]
+fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_family_has_one_too() {
+    let folder = samples(&["multi-sample-dropout"]);
+    let recipe = "model.head = 'multi_sample_dropout'\n[train]\nepochs = 3\nlr = 3e-3\n[plugins]\nload = ['multi-sample-dropout']\n";
+    let mut pictures = on_folders(recipe, 20).with_plugins(folder.path());
+    pictures.complete();
+    assert_eq!(head_tensors(&pictures), ["fc.bias", "fc.weight"]);
+    let card = fs::read_to_string(pictures.folder().join("model/README.md")).unwrap();
+    assert!(card.contains("trained with the head multi\\_sample\\_dropout") && card.contains("```python"), "{card}");
+    // BERT's own head bends between two linear maps.
+    let mut texts = Run::new(recipe, &sentences(120, 4)).with_plugins(folder.path());
+    texts.complete();
+    assert_eq!(head_tensors(&texts), ["plugin.multi_sample_dropout.classifier.bias", "plugin.multi_sample_dropout.classifier.weight"]);
+
+    fs::remove_file(folder.path().join("multi-sample-dropout.so")).unwrap();
+    let picture = pictures.folder().join("asked.png");
+    fs::write(&picture, shape(1, 7)).unwrap();
+    assert!(pictures.finish(Action::Predict { inputs: vec![picture.display().to_string()], csv: None }).success(), "{}", pictures.log());
+    assert!(!texts.finish(Action::Predict { inputs: vec!["the film was bad".into()], csv: None }).success());
 }
 
 #[test]

@@ -212,6 +212,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         },
         loss: raw.loss,
         hooks: raw.hooks.unwrap_or_default(),
+        gradient_checkpointing: raw.gradient_checkpointing,
         seed: raw.seed.unwrap_or(0),
     })
 }

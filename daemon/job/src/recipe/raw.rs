@@ -101,6 +101,7 @@ pub(super) struct RawTrain {
     pub patience: Option<u32>,
     pub loss: Option<String>,
     pub hooks: Option<Vec<String>>,
+    pub gradient_checkpointing: Option<bool>,
     pub seed: Option<u64>,
 }
 

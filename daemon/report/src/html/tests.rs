@@ -125,6 +125,7 @@ fn a_smaller_error_than_the_baselines_is_the_better_one() {
 fn plugins_are_named_with_version_and_hash() {
     let mut told = Told::pets();
     told.plan.model.head = finetuned_job::recipe::Head::Plugin("cosine".into());
+    told.trained.head = told.plan.model.head.clone();
     told.plan.plugins = vec![finetuned_job::plan::PluginPlan {
         name: "margins".into(),
         version: "0.2.1".into(),
@@ -137,6 +138,11 @@ fn plugins_are_named_with_version_and_hash() {
     }
     let card = crate::model_card(&told.story()).unwrap();
     assert!(card.contains("Its head is cosine of the plugin margins 0.2.1") && !card.contains("```python"), "{card}");
+    // A head that turned out to be a linear map is the family's own in the files.
+    told.trained.head = finetuned_job::recipe::Head::Linear;
+    let card = crate::model_card(&told.story()).unwrap();
+    assert!(card.contains("trained with the head cosine of the plugin margins 0.2.1") && card.contains("```python"), "{card}");
+    assert!(!report("plugins", &told.story()).contains("is a plugin's"));
 }
 
 #[test]

@@ -187,6 +187,7 @@ impl Told {
             epochs: 9.0,
             stopped_early: true,
             seconds: 143.2,
+            head: Head::Linear,
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,
         };
@@ -428,6 +429,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
         train: TrainPlan {
             loss: None,
             hooks: Vec::new(),
+            gradient_checkpointing: false,
             epochs: 10,
             batch: 32,
             accumulate: 1,
