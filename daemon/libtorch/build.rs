@@ -1,10 +1,11 @@
-//! Compiles the one C++ file over the headers of the libtorch that torch-sys is linked to.
+//! Compiles the two C++ files over the headers of the libtorch that torch-sys is linked to.
 
 use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/finetuned.cpp");
+    const FILES: [&str; 2] = ["src/finetuned.cpp", "src/memory.cpp"];
+    FILES.iter().for_each(|it| println!("cargo:rerun-if-changed={it}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from) else {
         println!("cargo:error=LIBTORCH is not set: run `make libtorch`, or set it to an unpacked libtorch");
@@ -21,7 +22,7 @@ fn main() {
         .flag("-D_GLIBCXX_USE_CXX11_ABI=1")
         .include(include.join("torch/csrc/api/include"))
         .include(include)
-        .file("src/finetuned.cpp")
+        .files(FILES)
         .compile("finetuned");
     // This package's own tests find libtorch where it was linked.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}/lib", libtorch.display());

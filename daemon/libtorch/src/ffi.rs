@@ -1,4 +1,4 @@
-//! The functions of `finetuned.cpp`, and how their messages become errors.
+//! The functions of `finetuned.cpp` and `memory.cpp`, and how their messages become errors.
 
 use crate::Error;
 use std::ffi::{CStr, c_char};
@@ -43,7 +43,7 @@ unsafe extern "C" {
     pub(crate) fn finetuned_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_version() -> u64;
-    pub(crate) fn finetuned_keep_freed_memory() -> bool;
+    pub(crate) fn finetuned_pool_memory();
     pub(crate) fn finetuned_flush_denormal(on: bool) -> bool;
 }
 

@@ -17,10 +17,6 @@
 #include <cstring>
 #include <mutex>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace {
 
 using at::Tensor;
@@ -387,16 +383,6 @@ char* finetuned_set_generator_state(const Tensor* state) {
 // As TORCH_ABI_VERSION: major, minor and patch in the three highest bytes. Asks the library, not the headers.
 uint64_t finetuned_version() {
   return aoti_torch_abi_version();
-}
-
-// From now on memory that was freed stays with the process. True where the allocator can be told.
-bool finetuned_keep_freed_memory() {
-#ifdef __GLIBC__
-  // No block gets a mapping of its own, and the heap's end is never given back.
-  return mallopt(M_MMAP_MAX, 0) == 1 && mallopt(M_TRIM_THRESHOLD, -1) == 1;
-#else
-  return false;
-#endif
 }
 
 // True where the processor can. Each thread has its own switch, so those of the pool are told too.

@@ -1,5 +1,5 @@
-//! What tch leaves out of libtorch and a training run needs. The C++ side is one file, `finetuned.cpp`; here
-//! it becomes safe Rust: tensors go in and out as [`tch::Tensor`], exceptions come back as [`Error`].
+//! What tch leaves out of libtorch and a training run needs. The C++ side is `finetuned.cpp`, and
+//! `memory.cpp` for where large tensors lie; here it becomes safe Rust: tensors go in and out as [`tch::Tensor`], exceptions come back as [`Error`].
 //!
 //! What is trained, and when, is left to the worker.
 
@@ -7,12 +7,12 @@ mod dropout; // noise as a function of (seed, stream, element)
 mod ffi; // the border: declarations, and exceptions -> Error
 mod gradients; // backward from the middle, norm, clipping, forgetting
 mod optimizer; // AdamW, Adam, SGD with state that is ours to save
-mod process; // generators, denormal numbers, version
+mod process; // generators, denormal numbers, memory, version
 
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
 pub use gradients::{backward, clip_grad_norm, zero_grad};
 pub use optimizer::{Algorithm, Optimizer};
-pub use process::{flush_denormal, generator_state, keep_freed_memory, set_generator_state, version};
+pub use process::{flush_denormal, generator_state, pool_memory, set_generator_state, version};
 
 /// What went wrong beyond the border or on the way to it.
 #[derive(Debug, thiserror::Error)]

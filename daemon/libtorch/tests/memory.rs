@@ -1,8 +1,8 @@
-//! `keep_freed_memory` is about the main thread, where a test harness runs no test: so this is a program.
+//! `pool_memory` is about a whole process and what it takes of the system: so this is a program.
 
 use tch::{Device, Kind, Tensor};
 
-const BYTES: i64 = 256 << 20;
+const MB: i64 = 1 << 20;
 
 /// Bytes of physical memory in use.
 fn resident() -> i64 {
@@ -11,19 +11,56 @@ fn resident() -> i64 {
     statm.split_whitespace().nth(1).unwrap().parse::<i64>().unwrap() * PAGE
 }
 
-/// What comes back to the system when a large tensor goes.
-fn returned() -> i64 {
-    let large = Tensor::ones([BYTES / 4], (Kind::Float, Device::Cpu));
-    let before = resident();
-    drop(large);
-    before - resident()
+/// So many bytes, every one of them written.
+fn tensor(bytes: i64) -> Tensor {
+    Tensor::ones([bytes / 4], (Kind::Float, Device::Cpu))
+}
+
+fn address(it: &Tensor) -> usize {
+    it.data_ptr() as usize
+}
+
+#[track_caller]
+fn about(found: i64, expected: i64) {
+    assert!((found - expected).abs() < 16 * MB, "{} MB in place of {}", found / MB, expected / MB);
 }
 
 fn main() {
-    assert!(BYTES / 2 < returned(), "the allocator keeps memory without being told: nothing is tested");
-    if finetuned_libtorch::keep_freed_memory() {
-        let returned = returned();
-        assert!(returned < BYTES / 16, "{returned} bytes went back to the system");
-        println!("freed memory stays ... ok");
-    }
+    let before = resident();
+    drop(tensor(256 * MB));
+    about(resident() - before, 0); // libtorch's own allocator gives it back
+
+    finetuned_libtorch::pool_memory();
+    let start = resident();
+    let taken = || resident() - start;
+    let whole = tensor(256 * MB);
+    let place = address(&whole);
+    drop(whole);
+    about(taken(), 256 * MB);
+
+    // In parts, which lie where the whole lay.
+    let parts: Vec<Tensor> = (0..4).map(|_| tensor(64 * MB)).collect();
+    assert!(parts.iter().all(|it| (place..place + 256 * MB as usize).contains(&address(it))));
+    about(taken(), 256 * MB);
+
+    // Freed in any order they are the whole again.
+    let mut parts = parts;
+    [2, 0, 1, 0].into_iter().for_each(|it| drop(parts.remove(it)));
+    let again = tensor(256 * MB);
+    assert_eq!(address(&again), place);
+    about(taken(), 256 * MB);
+
+    // What does not fit takes the place of what waits: the process grows by an eighth of what it needs at most.
+    drop(again);
+    let larger = tensor(320 * MB);
+    about(taken(), 360 * MB);
+    drop(larger);
+    about(taken(), 360 * MB);
+    let holes: Vec<Tensor> = (0..10).map(|_| tensor(30 * MB)).collect();
+    about(taken(), 360 * MB);
+    drop(holes);
+    let small: f64 = (0..1000).map(|_| tensor(4096).sum(Kind::Double).double_value(&[])).sum();
+    assert_eq!(small, 1_024_000.0);
+    about(taken(), 360 * MB);
+    println!("freed memory is used again ... ok");
 }

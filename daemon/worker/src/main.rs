@@ -114,10 +114,7 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
 }
 
 fn act(spec: &Spec, stop: &Stop) -> Result<()> {
-    // Training does so once it has measured a few examples, whose blocks would leave holes.
-    if !matches!(spec.action, Action::Train) {
-        finetuned_libtorch::keep_freed_memory();
-    }
+    finetuned_libtorch::pool_memory();
     match &spec.action {
         Action::Predict { inputs, csv } => predict::predict(spec, inputs, csv.as_deref()),
         Action::Pull { base } => questions::pull(base),

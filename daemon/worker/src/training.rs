@@ -45,8 +45,6 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
     let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
-    // The blocks of what was measured went back to the system; from here on steps take the same ones again and again.
-    finetuned_libtorch::keep_freed_memory();
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
 
     let data = &prepared.data;
