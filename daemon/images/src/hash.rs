@@ -1,7 +1,6 @@
 //! How a picture looks, in few bytes, so that scaled, recompressed and slightly retouched copies are found.
 
 use std::f64::consts::PI;
-use std::sync::LazyLock;
 
 use fast_image_resize::pixels::U8;
 
@@ -12,10 +11,10 @@ use crate::resize::{Filter, Window, resize_values};
 /// (tested). Those of unrelated pictures differ in about 32, but where pictures have little in them (a shirt on black),
 /// those of thousands of others agree as well.
 pub const NEAR_DUPLICATE_BITS: u32 = 4;
-/// And nowhere in the small grey picture are copies further apart than this, of 255, once the whole of one is as bright as
-/// the whole of the other. Measured on the 70,000 pictures of
-/// Fashion-MNIST: of 96,001 pairs with close hashes 203 are left, most of which show one garment; and of 4,400 copies
-/// of its pictures and of photographs, all that were recompressed, enlarged, blurred or brightened stay.
+/// And nowhere in the small grey picture are copies further apart than this, of 255, once one is as bright as the other.
+/// Measured: of 166 pairs of close hashes among 2,500 pictures of Fashion-MNIST, one is left. Of copies of them and of
+/// photographs, all that were recompressed, enlarged, blurred or brightened stay, and photographs of half the size;
+/// 28 x 28 pixels made 14 x 14 stay in four of five cases, and of photographs cut by 2 % at each side two of three.
 pub const NEAR_DUPLICATE_GREY: u32 = 20;
 
 /// Side of the picture that the hash is taken of, and of the low frequencies that are kept of it.
@@ -78,15 +77,10 @@ fn averaged(small: &[u8; SIDE * SIDE]) -> [u8; GREY_SIDE * GREY_SIDE] {
     sums.map(|it| (it / (BLOCK * BLOCK) as u32) as u8)
 }
 
-/// Cosines of the lowest frequencies: computed for each picture they would take longer than all else here.
-static WAVES: LazyLock<[[f64; SIDE]; KEPT]> = LazyLock::new(|| {
-    let wave = |frequency: usize, at: usize| (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos();
-    std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)))
-});
-
 /// The upper left corner of DCT-II over columns, then rows, unscaled.
 fn low_frequencies(small: &[f64; SIDE * SIDE]) -> [f64; KEPT * KEPT] {
-    let waves = &*WAVES;
+    let wave = |frequency: usize, at: usize| (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos();
+    let waves: [[f64; SIDE]; KEPT] = std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)));
     let columns: [[f64; SIDE]; KEPT] =
         std::array::from_fn(|row| std::array::from_fn(|x| (0..SIDE).map(|y| small[y * SIDE + x] * waves[row][y]).sum()));
     std::array::from_fn(|it| (0..SIDE).map(|x| columns[it / KEPT][x] * waves[it % KEPT][x]).sum())
