@@ -98,7 +98,7 @@ fn file(path: &Path, name: &str, text_column: Option<&str>, found: &mut Vec<Pred
     match Kind::of(&path.file_name().unwrap_or_default().to_string_lossy()) {
         Kind::Table(format) => table(path, name, format, text_column, found),
         Kind::Archive => Err(refusal::data(format!("{name} is an archive")).with_cure("unpack it first")),
-        Kind::Text | Kind::Picture | Kind::Idx | Kind::Companion | Kind::Unknown => text_file(path, name, found),
+        Kind::Text | Kind::Picture | Kind::Idx | Kind::Companion | Kind::Other | Kind::Unknown => text_file(path, name, found),
     }
 }
 

@@ -1,8 +1,10 @@
-//! Lists a drop: which files are tables, texts, pictures, which are none of these. Follows no link, opens no
-//! file, decides nothing about splits.
+//! Lists a drop: which files are tables, texts, pictures, which are none of these. Follows no link, decides nothing
+//! about splits. Names say what a file is; only where one says nothing, its first bytes are asked for a picture.
 
 use crate::refusal;
+use crate::source::Source;
 use crate::table::Format;
+use finetuned_images::Format as PictureFormat;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 use std::fs::FileType;
@@ -72,6 +74,9 @@ pub(crate) enum Kind {
     Archive,
     /// A companion of data, or hidden: nobody needs to hear of it.
     Companion,
+    /// Known, and no data of ours.
+    Other,
+    /// The name says nothing.
     Unknown,
 }
 
@@ -103,7 +108,18 @@ impl Kind {
                 },
                 None => Kind::Unknown,
             },
+            _ if NOT_DATA_EXTENSIONS.contains(&extension) => Kind::Other,
             _ => Format::of_extension(extension).map_or(Kind::Unknown, Kind::Table),
+        }
+    }
+
+    /// Of a file whose name says nothing. What can't be opened is no picture.
+    fn by_content(path: &Path, name: &str) -> Kind {
+        let mut head = [0; PictureFormat::HEAD_BYTES];
+        let read = Source::open(path, name).and_then(|it| it.raw_head(&mut head));
+        match read.map(|n| PictureFormat::of(&head[..n])) {
+            Ok(Some(_)) => Kind::Picture,
+            Ok(None) | Err(_) => Kind::Unknown,
         }
     }
 }
@@ -111,6 +127,32 @@ impl Kind {
 /// Extensions of what is decoded, and of pictures that are not and deserve a sentence; all in lower case.
 pub(crate) const PICTURE_EXTENSIONS: &[&str] = &[
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
+];
+
+/// Extensions of files that begin like pictures and are none to learn from: raw files of cameras are TIFFs with a thumbnail
+/// (and lie beside their JPEGs), and copies under way are not whole yet.
+const NOT_DATA_EXTENSIONS: &[&str] = &[
+    "3fr",
+    "arw",
+    "cr2",
+    "dcr",
+    "dng",
+    "erf",
+    "iiq",
+    "kdc",
+    "mef",
+    "mos",
+    "nef",
+    "nrw",
+    "orf",
+    "pef",
+    "rw2",
+    "sr2",
+    "srw",
+    "thm",
+    "tmp",
+    "part",
+    "crdownload",
 ];
 
 fn is_companion(stem: &str, extension: &str) -> bool {
@@ -199,13 +241,14 @@ impl Walk<'_> {
         } else if file_type.is_fifo() || file_type.is_socket() || file_type.is_block_device() || file_type.is_char_device() {
             self.ignore(format!("{name} is no ordinary file and was ignored"));
         } else {
+            let kind = if kind == Kind::Unknown { Kind::by_content(&path, &name) } else { kind };
             match kind {
                 Kind::Table(format) => self.found.tables.push(TableFile { path, name, format }),
                 Kind::Text => self.found.texts.push(SingleFile { path, name }),
                 Kind::Picture => self.found.pictures.push(SingleFile { path, name }),
                 Kind::Idx => self.found.idx.push(SingleFile { path, name }),
                 Kind::Archive => self.found.archives.push(path),
-                Kind::Companion | Kind::Unknown => self.ignore(format!("{name} is no data that finetuned reads and was ignored")),
+                Kind::Companion | Kind::Other | Kind::Unknown => self.ignore(format!("{name} is no data that finetuned reads and was ignored")),
             }
         }
         Ok(())

@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// The first bytes as they lie on disk.
-    fn raw_head(&self, head: &mut [u8]) -> Result<usize, Failure> {
+    pub(crate) fn raw_head(&self, head: &mut [u8]) -> Result<usize, Failure> {
         rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *head, 0)).map_err(|err| refusal::reading(&self.name, &err.into()))
     }
 

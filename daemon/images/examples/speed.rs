@@ -4,7 +4,7 @@ use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
-use finetuned_images::{Augment, Filter, Fit, Library, Preprocess, Preset, decode, perceptual_hash};
+use finetuned_images::{Augment, Filter, Fit, Library, Look, Preprocess, Preset, decode};
 
 const REPEATS: u32 = 50;
 
@@ -41,7 +41,7 @@ fn main() -> std::io::Result<()> {
                 augment.apply(&preprocess, &pixels, 0, 0, index)
             });
         }
-        time("perceptual hash", || perceptual_hash(&pixels));
+        time("perceptual hash", || Look::of(&pixels));
     }
     Ok(())
 }

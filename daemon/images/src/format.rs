@@ -16,6 +16,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// What [`Format::of`] looks at.
+    pub const HEAD_BYTES: usize = 14;
+
     pub fn name(self) -> &'static str {
         match self {
             Format::Jpeg => "JPEG",

@@ -23,7 +23,7 @@ pub use augment::{Augment, Crop, Jitter, Preset, RandAugment};
 pub use broken::Broken;
 pub use decode::{Colour, Facts, PIXELS_MAX, decode, probe};
 pub use format::Format;
-pub use hash::{NEAR_DUPLICATE_BITS, hash_distance, perceptual_hash};
+pub use hash::{Look, NEAR_DUPLICATE_BITS, NEAR_DUPLICATE_GREY, hash_distance};
 pub use mixing::{Area, Mix, Mixing};
 pub use pixels::Pixels;
 pub use preprocess::{Fit, Library, Preprocess, PreprocessError};

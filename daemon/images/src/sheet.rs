@@ -40,7 +40,7 @@ fn thumbnail(picture: &Pixels, cell: u32) -> Pixels {
 
 fn png(pixels: &Pixels) -> Vec<u8> {
     let mut bytes = Vec::new();
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(pixels.data(), pixels.width(), pixels.height(), ExtendedColorType::Rgb8)
         .expect("memory can be written to");
     bytes

@@ -67,6 +67,21 @@ fn a_folder_of_pictures_becomes_a_proven_model() {
 }
 
 #[test]
+fn pictures_need_no_extension() {
+    let mut run = Run::with_drop(&tiny_resnet(), "[train]\nepochs = 1\nbatch = 16\n", "shapes", |root| {
+        folders(root, 20);
+        for (colour, it) in COLOURS.iter().flat_map(|colour| (0..20).map(move |it| (root.join(colour), it))) {
+            fs::rename(colour.join(format!("{it}.png")), colour.join(format!("{it:04}"))).unwrap();
+        }
+        fs::write(root.join("red/notes"), "taken in May\n").unwrap();
+    });
+    run.complete();
+    let data: DataReport = run.json(run_folder::DATA);
+    assert_eq!(data.splits.iter().map(|it| it.rows).sum::<u64>(), 60);
+    assert_eq!((data.quarantined.count, data.warnings), (0, vec!["red/notes is no data that finetuned reads and was ignored".to_string()]));
+}
+
+#[test]
 fn statistics_of_frozen_parts_stand_still_and_those_of_others_move() {
     let mut run = on_folders("[freeze]\ntrain = ['head', 'last:2']\n[train]\nepochs = 1\nbatch = 8\n", 30);
     run.complete();

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) struct Files<'a> {
     pictures: &'a [SingleFile],
-    by_path: HashMap<&'a str, usize>,
+    /// With and without the extension; `None` where several have it only without.
+    by_path: HashMap<&'a str, Option<usize>>,
     /// By a file's own name, with and without its extension; `None` where several have it.
     by_name: HashMap<&'a str, Option<usize>>,
     links: &'a HashSet<String>,
@@ -18,13 +19,16 @@ impl<'a> Files<'a> {
         let pictures = &found.pictures[..];
         let mut files = Files { pictures, by_path: HashMap::new(), by_name: HashMap::new(), links: &found.links };
         for (idx, picture) in pictures.iter().enumerate() {
-            files.by_path.insert(&picture.name, idx);
             let own = picture.name.rsplit('/').next().unwrap_or(&picture.name);
-            let stem = own.rsplit_once('.').map_or(own, |it| it.0);
-            for name in [own, stem] {
-                files.by_name.entry(name).and_modify(|it| *it = None).or_insert(Some(idx));
+            let extension = own.rfind('.').map_or(0, |dot| own.len() - dot);
+            let without = |name: &'a str| &name[..name.len() - extension];
+            let several = |it: &mut Option<usize>| *it = it.filter(|it| *it == idx);
+            files.by_path.entry(without(&picture.name)).and_modify(several).or_insert(Some(idx));
+            for name in [own, without(own)] {
+                files.by_name.entry(name).and_modify(several).or_insert(Some(idx));
             }
         }
+        files.by_path.extend(pictures.iter().enumerate().map(|(idx, it)| (&*it.name, Some(idx))));
         files
     }
 
@@ -36,8 +40,8 @@ impl<'a> Files<'a> {
         &self.pictures[idx]
     }
 
-    /// `value`: a path from the table's folder or from the drop's, or a name that only one picture of the drop has,
-    /// with or without its extension. `table`: the table's name.
+    /// `value`: a path from the table's folder or from the drop's, or a name that only one picture of the drop has; each
+    /// with or without the extension. `table`: the table's name.
     pub(super) fn find(&self, table: &str, value: &str) -> Result<usize, Reason> {
         let value = value.trim();
         if value.is_empty() {
@@ -54,8 +58,8 @@ impl<'a> Files<'a> {
         let folder = table.rsplit_once('/').map_or("", |it| it.0);
         let (from_table, from_root) = (joined(folder, &path), joined("", &path));
         for path in [&from_table, &from_root].into_iter().flatten() {
-            if let Some(idx) = self.by_path.get(path.as_str()) {
-                return Ok(*idx);
+            if let Some(found) = self.by_path.get(path.as_str()) {
+                return found.ok_or_else(|| Reason::PathNamesSeveral(shown()));
             }
             if self.links.contains(path) {
                 return Err(Reason::PathIsLink(shown()));

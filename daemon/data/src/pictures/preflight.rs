@@ -6,7 +6,7 @@ use super::store::{At, Pictures};
 use crate::quarantine::{Reason, Usable, Ward};
 use crate::sample::{Key, key_of};
 use crate::{Progress, TOLD_BYTES};
-use finetuned_images::{Colour, Facts, Format, Pixels};
+use finetuned_images::{Colour, Facts, Format, Look, Pixels};
 use finetuned_job::data::FileReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
@@ -29,7 +29,7 @@ pub(super) struct Seen {
     pub(super) height: u32,
     pub(super) format: Format,
     pub(super) colour: Colour,
-    pub(super) hash: u64,
+    pub(super) look: Look,
     /// Of red, green and blue, and of their squares; 0 to 1.
     pub(super) mean: [f32; 3],
     pub(super) square: [f32; 3],
@@ -123,16 +123,9 @@ fn look(pictures: &Pictures, at: &At) -> Verdict {
 }
 
 fn seen(bytes: u64, facts: Facts, pixels: &Pixels) -> Result<Seen, Reason> {
-    let hash = guarded(|| Ok(finetuned_images::perceptual_hash(pixels)))?;
+    let look = guarded(|| Ok(Look::of(pixels)))?;
+    let (sum, squares) = sums(pixels.data());
     let (rgb, _) = pixels.data().as_chunks::<3>();
-    let (mut sum, mut squares) = ([0_u64; 3], [0_u64; 3]);
-    for pixel in rgb {
-        for (channel, value) in pixel.iter().enumerate() {
-            let value = u64::from(*value);
-            sum[channel] += value;
-            squares[channel] += value * value;
-        }
-    }
     let n = rgb.len() as f64;
     Ok(Seen {
         bytes,
@@ -140,11 +133,39 @@ fn seen(bytes: u64, facts: Facts, pixels: &Pixels) -> Result<Seen, Reason> {
         height: facts.height,
         format: facts.format,
         colour: facts.colour,
-        hash,
+        look,
         mean: sum.map(|it| (it as f64 / n / 255.0) as f32),
         square: squares.map(|it| (it as f64 / n / (255.0 * 255.0)) as f32),
         blank: rgb.iter().all(|it| it == &rgb[0]),
     })
+}
+
+/// Of red, green and blue, and of their squares; sixteen pixels at a time, which a processor adds at once.
+fn sums(values: &[u8]) -> ([u64; 3], [u64; 3]) {
+    const LANES: usize = 16 * 3;
+    /// The sum of so many squares fits into 32 bits: nothing below wraps, and checking it would cost all that is gained.
+    const CHUNKS_MAX: usize = (u32::MAX / (255 * 255)) as usize;
+    let (mut sum, mut squares) = ([0_u64; 3], [0_u64; 3]);
+    for part in values.chunks(LANES * CHUNKS_MAX) {
+        let (chunks, rest) = part.as_chunks::<LANES>();
+        let (mut sum_lanes, mut square_lanes) = ([0_u32; LANES], [0_u32; LANES]);
+        for chunk in chunks {
+            for lane in 0..LANES {
+                let value = u16::from(chunk[lane]);
+                sum_lanes[lane] = sum_lanes[lane].wrapping_add(value.into());
+                square_lanes[lane] = square_lanes[lane].wrapping_add((value * value).into());
+            }
+        }
+        for lane in 0..LANES {
+            sum[lane % 3] += u64::from(sum_lanes[lane]);
+            squares[lane % 3] += u64::from(square_lanes[lane]);
+        }
+        for (at, value) in rest.iter().enumerate() {
+            sum[at % 3] += u64::from(*value);
+            squares[at % 3] += u64::from(*value).pow(2);
+        }
+    }
+    (sum, squares)
 }
 
 /// A decoder that panics on a stranger's file costs that file.

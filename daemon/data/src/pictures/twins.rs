@@ -1,4 +1,4 @@
-//! Finds pictures that look alike: perceptual hashes that differ in few bits, and colours and shapes that agree.
+//! Finds pictures that look alike: perceptual hashes that differ in few bits, and shades, colours and shapes that agree.
 //!
 //! Hashes at most k bits apart agree in one of k + 1 bands of bits at least (the pigeonhole principle), so only
 //! those that agree in a band are compared (multi-index hashing: Norouzi, Punjani, Fleet 2012).
@@ -45,7 +45,7 @@ pub(super) fn find(examples: &PerSplit<Vec<Judged>>, shown_max: usize) -> Twins 
             }
         }
     }
-    let hashes: Vec<u64> = candidates.iter().map(|it| it.1.seen.hash).collect();
+    let hashes: Vec<u64> = candidates.iter().map(|it| it.1.seen.look.hash).collect();
     let mut has_twin = vec![false; hashes.len()];
     let mut twins = Twins::default();
     let complete = near(&hashes, &mut |one, other| {
@@ -69,7 +69,8 @@ pub(super) fn find(examples: &PerSplit<Vec<Judged>>, shown_max: usize) -> Twins 
     twins
 }
 
-/// A hash knows neither colour nor shape of a picture, and of one with little in it hardly its content.
+/// A hash knows neither colour nor shape of a picture, and of one with little in it hardly its content: that is what the
+/// small grey picture is for.
 fn alike(one: &Seen, other: &Seen) -> bool {
     /// What recompressing, scaling and a slight retouch change at most, of channels that go from 0 to 1.
     const CHANGE_MAX: f32 = 0.04;
@@ -78,7 +79,7 @@ fn alike(one: &Seen, other: &Seen) -> bool {
     let close = |of: fn(&Seen) -> [f32; 3]| of(one).iter().zip(of(other)).all(|(a, b)| (a - b).abs() <= CHANGE_MAX);
     let aspect = |it: &Seen| f64::from(it.width) / f64::from(it.height);
     let ratio = aspect(one) / aspect(other);
-    close(|it| it.mean) && close(|it| it.square) && ratio.max(1.0 / ratio) <= ASPECT_MAX
+    one.look.is_near(&other.look) && close(|it| it.mean) && close(|it| it.square) && ratio.max(1.0 / ratio) <= ASPECT_MAX
 }
 
 impl Twins {

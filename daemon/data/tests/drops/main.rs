@@ -3,6 +3,7 @@
 mod archives;
 mod encodings;
 mod folders;
+mod nameless;
 mod picture_refusals;
 mod pictures;
 mod predict;

@@ -138,10 +138,10 @@ fn pictures_and_folders_of_pictures() {
     };
     expect![[r#"
         drop/odd: 1 bytes
-        drop/new/0.png: 254 bytes
-        drop/new/1.png: 254 bytes
-        drop/new/more/0.png: 249 bytes
-        drop/new/more/1.png: 247 bytes
+        drop/new/0.png: 361 bytes
+        drop/new/1.png: 353 bytes
+        drop/new/more/0.png: 349 bytes
+        drop/new/more/1.png: 349 bytes
     "#]]
     .assert_eq(&told(&["odd", "new/"]));
     expect![[r#"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use finetuned_images::{NEAR_DUPLICATE_BITS, hash_distance, perceptual_hash};
+use finetuned_images::{Look, NEAR_DUPLICATE_BITS, Pixels, hash_distance};
 
 use crate::support::{data, fixture};
 
@@ -14,20 +14,38 @@ fn the_hash_is_that_of_imagehash() {
     let pictures = fixture("hashes.safetensors").pictures;
     assert_eq!(pictures.len(), expected.len());
     for (name, picture) in &pictures {
-        assert_eq!(format!("{:016x}", perceptual_hash(picture)), expected[name], "{name}");
+        assert_eq!(format!("{:016x}", Look::of(picture).hash), expected[name], "{name}");
     }
 }
 
 #[test]
 fn copies_are_near_and_others_far() {
     let pictures = fixture("hashes.safetensors").pictures;
-    let source = perceptual_hash(&pictures["source"]);
+    let source = Look::of(&pictures["source"]);
     for name in ["half", "compressed", "brighter", "blurred"] {
-        let distance = hash_distance(source, perceptual_hash(&pictures[name]));
-        assert!(distance <= NEAR_DUPLICATE_BITS, "{name}: {distance} bits");
+        let copy = Look::of(&pictures[name]);
+        assert!(source.is_near(&copy), "{name}: {} bits, {:?} and {:?}", hash_distance(source.hash, copy.hash), source.grey, copy.grey);
     }
     for name in ["other", "another"] {
-        let distance = hash_distance(source, perceptual_hash(&pictures[name]));
+        let distance = hash_distance(source.hash, Look::of(&pictures[name]).hash);
         assert!(3 * NEAR_DUPLICATE_BITS < distance, "{name}: {distance} bits");
     }
+}
+
+/// A shirt on black, with or without a badge: their hashes hardly differ.
+#[test]
+fn what_differs_in_one_place_is_no_copy() {
+    let shirt = |shade: u8, badge: u8| {
+        let value = |x: u32, y: u32| match (x, y) {
+            (12..16, 8..12) => badge,
+            (8..20, 4..26) | (3..25, 4..10) => shade,
+            _ => 0,
+        };
+        Pixels::new(28, 28, (0..28 * 28).flat_map(|it| [value(it % 28, it / 28); 3]).collect())
+    };
+    let plain = Look::of(&shirt(180, 180));
+    let with_badge = Look::of(&shirt(180, 90));
+    assert!(hash_distance(plain.hash, with_badge.hash) <= NEAR_DUPLICATE_BITS, "{:016x} and {:016x}", plain.hash, with_badge.hash);
+    assert!(!plain.is_near(&with_badge), "{:?} and {:?}", plain.grey, with_badge.grey);
+    assert!(plain.is_near(&Look::of(&shirt(195, 195))), "a brighter copy");
 }

@@ -1,0 +1,120 @@
+//! Pictures whose names do not say that they are pictures, and files beside them that are none.
+
+use crate::support::{Drop, choice, gallery, picture};
+use expect_test::expect;
+use finetuned_data::{ImageForm, picture_inputs};
+
+/// Begins as TIFFs do.
+const RAW: &[u8] = b"II*\0\x08\0\0\0 a thumbnail";
+
+#[test]
+fn first_bytes_are_asked_where_the_name_says_nothing() {
+    let (names, pictures): (Vec<String>, Vec<Vec<u8>>) = (0..24)
+        .map(|it| {
+            let folder = ["cat", "dog"][it % 2];
+            let name = [format!("{it:04}"), format!("img_{it}"), format!("{it}.jpg_large"), format!("2024.05.{it}")][it / 2 % 4].clone();
+            (format!("{folder}/{name}"), picture(it as u64))
+        })
+        .unzip();
+    let half = &picture(100)[..40];
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(pictures.iter().map(Vec::as_slice)).collect();
+    files.extend([
+        ("README", &b"about"[..]),
+        ("cat/LICENSE", b"free"),
+        ("Makefile", b"all:\n"),
+        ("cat/notes", b"BM, as Bitmaps begin\n"),
+        ("dog/empty", b""),
+        ("dog/model.bin", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("cat/a.NEF", RAW),
+        ("cat/copy.tmp", half),
+        ("cat/b.png.part", half),
+    ]);
+    let drop = Drop::folder(&files);
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        cat/: image_folders - 12 rows
+        dog/: image_folders - 12 rows
+        SingleLabel from []
+        cat: 11 1 0
+        dog: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: Makefile is no data that finetuned reads and was ignored
+        warning: cat/a.NEF is no data that finetuned reads and was ignored
+        warning: cat/b.png.part is no data that finetuned reads and was ignored
+        warning: cat/copy.tmp is no data that finetuned reads and was ignored
+        warning: cat/notes is no data that finetuned reads and was ignored
+        warning: dog/empty is no data that finetuned reads and was ignored
+        warning: dog/model.bin is no data that finetuned reads and was ignored
+    "#]],
+    );
+    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Folders));
+    let inputs = picture_inputs(&[drop.path().join("dog").to_string_lossy().into_owned()]).unwrap();
+    assert_eq!(inputs.len(), 12);
+    assert!(inputs[0].origin.ends_with("/dog/0001"), "{}", inputs[0].origin);
+}
+
+#[test]
+fn what_begins_like_a_picture_and_ends_too_early_is_put_aside() {
+    let drop = gallery(&["cat", "dog"], 20, &[("cat/0017", &picture(100)[..60])]);
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        cat/: image_folders - 20 rows
+        dog/: image_folders - 20 rows
+        SingleLabel from []
+        cat: 18 2 0
+        dog: 18 2 0
+        train 36 (stratified, seed 0)
+        validation 4 (stratified, seed 0)
+        quarantined cat/0017 None: the PNG ends too early; copy the file again
+    "#]],
+    );
+}
+
+#[test]
+fn tables_may_leave_extensions_away() {
+    let pictures: Vec<(String, Vec<u8>)> =
+        (0..12).map(|it| (format!("img/{it:02}{}", ["", ".png", ".jpg_large"][it % 3]), picture(it as u64))).collect();
+    let table: String = (0..12).map(|it| format!("img/{it:02},{}\n", ["cat", "dog"][it % 2])).collect();
+    let table = format!("path,label\n{table}");
+    let mut files: Vec<(&str, &[u8])> = pictures.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect();
+    files.push(("labels.csv", table.as_bytes()));
+    Drop::folder(&files).check_images(
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        SingleLabel from ["path", "label"]
+        cat: 5 1 0
+        dog: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    // The file's very name is meant before any other; without one, two are too many.
+    let (other, more) = (picture(50), picture(51));
+    files.extend([("img/05", &other[..]), ("img/04.tif", &more[..])]);
+    Drop::folder(&files).check_images(
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 11 rows
+        SingleLabel from ["path", "label"]
+        cat: 4 1 0
+        dog: 5 1 0
+        train 9 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        quarantined labels.csv Some(6): the drop has several pictures called img/04
+        warning: pictures that no table names were ignored: 3 (first: img/04.png)
+    "#]],
+    );
+}
+
+#[test]
+fn texts_without_extension_are_no_pictures() {
+    let drop = Drop::folder(&[("neg/0001", b"bad"), ("pos/0002", b"good")]);
+    assert_eq!(drop.open().unwrap().image_form().unwrap(), None);
+    drop.check_images(&choice(), expect![[r#"
+        Data: the drop holds no pictures: neg/0001 is no data that finetuned reads and was ignored (it takes a folder of pictures for each class, a table of paths and labels beside the pictures, Parquet, or IDX)
+    "#]]);
+}
