@@ -16,7 +16,7 @@ const MERGE_TOLERANCE: f64 = 1e-6;
 /// Made-up examples: rows of outputs, and what is true of them.
 struct Examples {
     outputs: Vec<f32>,
-    truth: Vec<Vec<f32>>,
+    targets: Vec<f32>,
     labels: Vec<u32>,
     problem: Problem,
 }
@@ -24,36 +24,31 @@ struct Examples {
 impl Examples {
     /// The same each time. Four of five rows are right, and none of the first seven: no part scores what the whole does.
     fn new(problem: Problem) -> Examples {
-        let mut made = Examples { outputs: vec![], truth: vec![], labels: vec![], problem };
+        let mut made = Examples { outputs: vec![], targets: vec![], labels: vec![], problem };
         for idx in 0..EXAMPLES {
             let label = (idx * 7 + idx / 5) % OUTPUTS;
             let favourite = if idx % 5 == 4 || idx < 7 { (label + 1) % OUTPUTS } else { label };
             let sure = 0.4 + 0.5 * ((idx * 37 % 100) as f32 / 100.0);
-            let target = |it: usize| match problem {
-                // The label, and every other time the next one too.
-                Problem::MultiLabel => f32::from(u8::from(it == label || (idx % 2 == 1 && it == (label + 1) % OUTPUTS))),
-                _ => {
-                    if it == label {
-                        0.9
-                    } else {
-                        0.1 + 0.01 * (idx % 7) as f32
-                    }
-                }
+            let target = |it: usize| {
+                // Of several labels every other time the next one too; numbers stand a little beside the label's 0 or 1.
+                let is_true = it == label || (problem == Problem::MultiLabel && idx % 2 == 1 && it == (label + 1) % OUTPUTS);
+                let beside = if problem == Problem::Regression { 0.01 * (idx % 7) as f32 } else { 0.0 };
+                f32::from(u8::from(is_true)) + beside
             };
             made.outputs.extend((0..OUTPUTS).map(|it| if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }));
-            made.truth.push((0..OUTPUTS).map(target).collect());
+            made.targets.extend((0..OUTPUTS).map(target));
             made.labels.push(label as u32);
         }
         made
     }
 
     fn tell(&self, metric: &MetricInstance, part: Range<usize>) -> Result<(), Fault> {
-        let outputs = &self.outputs[part.start * OUTPUTS..part.end * OUTPUTS];
-        let rows = self.truth[part.clone()].concat();
+        let rows = part.start * OUTPUTS..part.end * OUTPUTS;
+        let (outputs, targets) = (&self.outputs[rows.clone()], &self.targets[rows]);
         let truth = match self.problem {
             Problem::SingleLabel => Truth::Classes(&self.labels[part]),
-            Problem::MultiLabel => Truth::Sets(&rows),
-            Problem::Regression => Truth::Numbers(&rows),
+            Problem::MultiLabel => Truth::Sets(targets),
+            Problem::Regression => Truth::Numbers(targets),
         };
         Ok(metric.update(outputs, truth)?)
     }
