@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A plugin folder with these samples.
-fn samples(names: &[&str]) -> tempfile::TempDir {
+pub fn samples(names: &[&str]) -> tempfile::TempDir {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/target/release");
     let folder = tempfile::tempdir().unwrap();
     for name in names {

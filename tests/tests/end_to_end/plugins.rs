@@ -2,6 +2,7 @@
 //! from one file of plain C, tests/bad_plugins/plugin.c, at the compiler's command line.
 
 use crate::attempt::binary;
+use crate::plugin_jobs::samples;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -125,6 +126,26 @@ fn a_sound_plugin_in_c_passes_every_probe() {
             let found = tried.iter().find(|it| it["subject"] == subject && it["probe"] == probe);
             assert!(found.is_some_and(|it| it["verdict"] == "passed"), "{subject}, {probe}: {said:#}");
         }
+    }
+}
+
+#[test]
+fn the_samples_pass_every_probe_for_all_that_they_claim() {
+    let workshop = Workshop::new();
+    let claims = [
+        ("arcface", "one label"),
+        ("attention-pool", "one label, several labels, numbers"),
+        ("calibration", "one label, several labels"),
+        ("focal", "one label, several labels"),
+        ("kappa", "one label"),
+        ("supcon", "one label"),
+    ];
+    let folder = samples(&claims.map(|it| it.0));
+    for (name, claimed) in claims {
+        let (status, said) = workshop.check(&folder.path().join(format!("{name}.so")));
+        assert_eq!((status, &said["sound"]), (Some(0), &Value::Bool(true)), "{said:#}");
+        let found = said["tried"].as_array().expect("tried").iter().find(|it| it["probe"] == "problems");
+        assert!(found.is_some_and(|it| it["found"] == claimed), "{said:#}");
     }
 }
 

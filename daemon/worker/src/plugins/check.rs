@@ -131,7 +131,8 @@ fn log() -> Log {
     })
 }
 
-/// Ten thousand calls, after some to warm up: memory, and how long one takes.
+/// Ten thousand calls, after some to warm up: memory, and how long one takes. Where memory grew and there is time, so
+/// many again, and once more: an allocator that is settling comes to rest, a leak does not.
 fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
     let mut run = |calls: u32| -> Result<(u32, Duration), teller::Fault> {
         let start = Instant::now();
@@ -143,10 +144,19 @@ fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
         }
         Ok((calls, start.elapsed()))
     };
+    let start = Instant::now();
     run(CALLS / 4)?;
-    let before = watch::resident_bytes();
-    let (calls, took) = run(CALLS)?;
-    let grown = watch::resident_bytes().saturating_sub(before);
+    let mut round = || -> Result<(u64, u32, Duration), teller::Fault> {
+        let before = watch::resident_bytes();
+        let (calls, took) = run(CALLS)?;
+        Ok((watch::resident_bytes().saturating_sub(before), calls, took))
+    };
+    let (mut grown, mut calls, mut took) = round()?;
+    for _ in 0..2 {
+        if watch::GROWTH_BYTES_MAX < grown && start.elapsed() < STEADY_MAX {
+            (grown, calls, took) = round()?;
+        }
+    }
     if watch::GROWTH_BYTES_MAX < grown {
         return Err(format!("memory grew by {} kB in {calls} calls, {} bytes a call", grown / 1000, grown / u64::from(calls.max(1))).into());
     }
