@@ -31,6 +31,8 @@ const LOADING_MS_MAX: f64 = 20.0;
 /// Calls, after as many to warm up, in which memory must stand still.
 const CALLS: u32 = 10_000;
 
+/// So many times more where memory grew: an allocator that is settling comes to rest meanwhile, a leak does not.
+const SETTLING_ROUNDS: u32 = 7;
 /// A slow plugin is looked at for so long at most, as often as that goes.
 const STEADY_MAX: Duration = Duration::from_secs(40);
 
@@ -131,8 +133,8 @@ fn log() -> Log {
     })
 }
 
-/// Ten thousand calls, after some to warm up: memory, and how long one takes. Where memory grew and there is time, so
-/// many again, and once more: an allocator that is settling comes to rest, a leak does not.
+/// Ten thousand calls, after some to warm up, and again where memory grew and there is time: memory, and how long one
+/// takes.
 fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
     let mut run = |calls: u32| -> Result<(u32, Duration), teller::Fault> {
         let start = Instant::now();
@@ -152,7 +154,7 @@ fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
         Ok((watch::resident_bytes().saturating_sub(before), calls, took))
     };
     let (mut grown, mut calls, mut took) = round()?;
-    for _ in 0..2 {
+    for _ in 0..SETTLING_ROUNDS {
         if watch::GROWTH_BYTES_MAX < grown && start.elapsed() < STEADY_MAX {
             (grown, calls, took) = round()?;
         }
