@@ -57,7 +57,14 @@ fn no_sink() -> Sink {
 impl Plugin {
     fn open() -> Plugin {
         let (mut table, mut instance) = (null(), null_mut());
-        let shape = abi::HeadShape { size: size_of::<abi::HeadShape>() as u32, device: -1, width: WIDTH, outputs: OUTPUTS, seed: 0 };
+        let shape = abi::HeadShape {
+            size: size_of::<abi::HeadShape>() as u32,
+            device: -1,
+            width: WIDTH,
+            outputs: OUTPUTS,
+            seed: 0,
+            problem: abi::PROBLEM_SINGLE_LABEL,
+        };
         let settings = "{}";
         // SAFETY: all that is passed lives until each call returns; the only export is the head.
         unsafe {

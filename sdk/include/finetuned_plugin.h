@@ -93,6 +93,22 @@
 #define FINETUNED_LOG_DEBUG 4
 
 /**
+ * One class of each example is true. Outputs are the logits of a softmax over the classes.
+ */
+#define FINETUNED_PROBLEM_SINGLE_LABEL 1
+
+/**
+ * Any number of classes of each example are true, also none. Outputs are a logit for each class.
+ */
+#define FINETUNED_PROBLEM_MULTI_LABEL 2
+
+/**
+ * Numbers are learnt, an output for each. Heads and losses work in the model's own units, where the training examples
+ * of each number have mean 0 and deviation 1; metrics see what people see, the data's units.
+ */
+#define FINETUNED_PROBLEM_REGRESSION 4
+
+/**
  * `HeadFunctions::input`: (batch, width), the one vector that the model's family gives for each example.
  */
 #define FINETUNED_INPUT_POOLED 0
@@ -341,13 +357,17 @@ typedef struct FinetunedHeadShape {
    */
   int64_t width;
   /**
-   * Numbers in one row of outputs: the classes.
+   * Numbers in one row of outputs: the classes, or the numbers that are learnt.
    */
   int64_t outputs;
   /**
    * The run's. The host also seeds torch's generator of random numbers before `create`.
    */
   uint64_t seed;
+  /**
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problem;
 } FinetunedHeadShape;
 
 /**
@@ -404,7 +424,8 @@ typedef struct FinetunedHeadInput {
    */
   struct FinetunedCTensor *mask;
   /**
-   * int64 (batch): the classes. Null in evaluation: a head may use them to train, never to answer.
+   * What is true, as in `LossInput::labels`. Null in evaluation: a head may use it to
+   * train, never to answer.
    */
   struct FinetunedCTensor *labels;
 } FinetunedHeadInput;
@@ -431,7 +452,7 @@ typedef struct FinetunedPass {
 } FinetunedPass;
 
 /**
- * Functions of a head. Version 1 has them all, none may be null.
+ * Functions of a head. No function may be null.
  */
 typedef struct FinetunedHeadFunctions {
   /**
@@ -461,14 +482,19 @@ typedef struct FinetunedHeadFunctions {
                                 const struct FinetunedParameterSink *sink,
                                 const struct FinetunedSink *error);
   /**
-   * Features -> fp32 (batch, outputs), the logits. `*logits` is a new tensor and the host's, which frees it as
-   * tch does (`at_free`). It is part of the gradient graph of the features and the parameters.
+   * Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units. `*logits` is a new tensor and
+   * the host's, which frees it as tch does (`at_free`). It is part of the gradient graph of the features and the
+   * parameters.
    */
   FinetunedStatus (*forward)(struct FinetunedInstance *instance,
                              const struct FinetunedHeadInput *input,
                              const struct FinetunedPass *pass,
                              struct FinetunedCTensor **logits,
                              const struct FinetunedSink *error);
+  /**
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problems;
 } FinetunedHeadFunctions;
 
 /**
@@ -484,9 +510,13 @@ typedef struct FinetunedLossShape {
    */
   int32_t device;
   /**
-   * Numbers in one row of logits: the classes.
+   * Numbers in one row of logits: the classes, or the numbers that are learnt.
    */
   int64_t outputs;
+  /**
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problem;
 } FinetunedLossShape;
 
 /**
@@ -506,7 +536,8 @@ typedef struct FinetunedLossInput {
    */
   struct FinetunedCTensor *logits;
   /**
-   * int64 (batch): the classes. Never null.
+   * What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch, outputs), 1 where a
+   * class is true and 0 where it is not; for numbers fp32 (batch, outputs), in the model's own units. Never null.
    */
   struct FinetunedCTensor *labels;
   /**
@@ -516,7 +547,7 @@ typedef struct FinetunedLossInput {
 } FinetunedLossInput;
 
 /**
- * Functions of a loss. Version 1 has them all, none may be null.
+ * Functions of a loss. No function may be null.
  */
 typedef struct FinetunedLossFunctions {
   /**
@@ -548,6 +579,10 @@ typedef struct FinetunedLossFunctions {
                              const struct FinetunedPass *pass,
                              struct FinetunedCTensor **losses,
                              const struct FinetunedSink *error);
+  /**
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problems;
 } FinetunedLossFunctions;
 
 /**
@@ -563,13 +598,17 @@ typedef struct FinetunedMetricShape {
    */
   uint32_t reserved;
   /**
-   * At least 2.
+   * The classes, or the numbers that are learnt. At least 1; at least 2 where one label is true.
    */
   uintptr_t n_classes;
   /**
-   * Their names, in the order of the outputs: by number if all are integers, else by their letters.
+   * Their names, in the order of the outputs: classes by number if all are integers, else by their letters.
    */
   const struct FinetunedBytes *class_names;
+  /**
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problem;
 } FinetunedMetricShape;
 
 /**
@@ -593,17 +632,23 @@ typedef struct FinetunedMetricBatch {
    */
   uintptr_t n_classes;
   /**
-   * n * n_classes: each row the probabilities of the classes for one example, finite, with sum 1.
+   * n * n_classes: each row what the model says of one example, finite: the probabilities of the classes, with sum
+   * 1; for several labels each from 0 to 1; for numbers these, in the data's units.
    */
   const float *probabilities;
   /**
-   * n: the true classes, each below n_classes.
+   * n: the true classes, each below n_classes. Null for several labels and for numbers.
    */
   const uint32_t *labels;
+  /**
+   * n * n_classes, for several labels: 1 where a class is true, 0 where it is not; for numbers: the true ones, in
+   * the data's units. Null for one label. Appended.
+   */
+  const float *targets;
 } FinetunedMetricBatch;
 
 /**
- * Functions of a metric. Version 1 has them all, none may be null.
+ * Functions of a metric. No function may be null.
  */
 typedef struct FinetunedMetricFunctions {
   /**
@@ -646,6 +691,10 @@ typedef struct FinetunedMetricFunctions {
   FinetunedStatus (*compute)(struct FinetunedInstance *instance,
                              double *score,
                              const struct FinetunedSink *error);
+  /**
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   */
+  uint64_t problems;
 } FinetunedMetricFunctions;
 
 /**

@@ -30,7 +30,8 @@
 //! exception, no `longjmp` and no unwinding may leave a function. Nothing may call `exit`.
 //!
 //! **Sizes.** `size` is `sizeof` of the struct as its writer knew it, and stands first or after the version. Who
-//! reads must not look beyond it. The host refuses a table that is smaller than version 1 had it.
+//! reads must not look beyond it. A field that was appended after the first release says so, and what its absence
+//! means; the host refuses what is smaller than it was at first.
 
 pub mod v1;
 

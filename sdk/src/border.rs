@@ -2,6 +2,7 @@
 
 use crate::abi::{Bytes, Sink};
 use crate::error::{Error, Result};
+use std::mem::MaybeUninit;
 
 /// # Safety
 /// A non-null `ptr` leads to `len` values that stay as they are during `'a`.
@@ -42,6 +43,24 @@ pub(crate) unsafe fn write(sink: *const Sink, message: &str) {
         {
             write(sink.context, bytes(message));
         }
+    }
+}
+
+/// A copy of a struct that begins with its size and may have grown since the host was built: zeros where the host's
+/// ends.
+///
+/// # Safety
+/// `ptr` is null, or leads to such a struct, as long as it says; a `T` may be all zeros.
+pub(crate) unsafe fn sized<T: Copy>(ptr: *const T) -> Result<T> {
+    if ptr.is_null() {
+        return Err(Error::failed("the host passed a null pointer"));
+    }
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: the caller's promises; no more is read than the host has, nor written than there is room for.
+    unsafe {
+        let size = ptr.cast::<u32>().read() as usize;
+        std::ptr::copy_nonoverlapping(ptr.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
+        Ok(copy.assume_init())
     }
 }
 

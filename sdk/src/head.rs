@@ -2,7 +2,8 @@
 
 use crate::abi::{self, Bytes, CTensor, HeadFunctions, Instance, ParameterSink, Sink, Status};
 use crate::error::{Error, Result};
-use crate::tensor::{Pass, borrow, device, maybe_borrow, release};
+use crate::problem::{self, Problem};
+use crate::tensor::{Pass, Targets, borrow, device, maybe_borrow, release};
 use crate::{border, guard, settings};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub trait Head: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
     const INPUT: Input = Input::Pooled;
+    /// What it is made for. A job with another problem is refused before it trains.
+    const PROBLEMS: &'static [Problem] = &[Problem::SingleLabel];
     /// What a recipe may set. Give every field a default.
     type Settings: DeserializeOwned;
 
@@ -24,7 +27,15 @@ pub trait Head: Sized + Send + 'static {
     /// Settings that cannot be used, shapes that the head cannot take.
     fn new(settings: Self::Settings, shape: &HeadShape, p: &Path) -> Result<Self>;
 
-    /// -> fp32 (batch, outputs)
+    /// As [`Head::new`], with the one of [`Head::PROBLEMS`] that it will serve: for a head that is another one for each.
+    ///
+    /// # Errors
+    /// As [`Head::new`].
+    fn new_for(_problem: Problem, settings: Self::Settings, shape: &HeadShape, p: &Path) -> Result<Self> {
+        Self::new(settings, shape, p)
+    }
+
+    /// -> fp32 (batch, outputs): logits, or numbers in the model's own units.
     ///
     /// # Errors
     /// Shapes that do not fit, no memory.
@@ -45,7 +56,7 @@ pub enum Input {
 pub struct HeadShape {
     /// Numbers in a vector of features.
     pub width: i64,
-    /// Numbers in a row of logits: the classes.
+    /// Numbers in a row of outputs: the classes, or the numbers that are learnt.
     pub outputs: i64,
     pub device: Device,
     /// The run's. torch's generator was seeded before.
@@ -56,13 +67,25 @@ pub struct HeadInput<'a> {
     /// fp32 (batch, width) or (batch, seq, width), as [`Head::INPUT`] says.
     pub features: &'a Tensor,
     pub(crate) mask: Option<&'a Tensor>,
-    /// int64 (batch): the classes, while training only.
+    /// While training only. With one label, int64 (batch): the classes. Else what [`HeadInput::targets`] has.
     pub labels: Option<&'a Tensor>,
+    pub(crate) problem: Problem,
 }
 
 impl<'a> HeadInput<'a> {
     pub fn new(features: &'a Tensor, mask: Option<&'a Tensor>, labels: Option<&'a Tensor>) -> HeadInput<'a> {
-        HeadInput { features, mask, labels }
+        HeadInput { features, mask, labels, problem: Problem::SingleLabel }
+    }
+
+    /// The same, with labels that are what is true of examples of this problem.
+    #[must_use]
+    pub fn of(self, problem: Problem) -> HeadInput<'a> {
+        HeadInput { problem, ..self }
+    }
+
+    /// What is true, while training only.
+    pub fn targets(&self) -> Option<Targets<'a>> {
+        self.labels.map(|it| Targets::of(self.problem, it))
     }
 
     /// int64 (batch, seq): 1 for a token, 0 where the row is filled up; each row has a 1.
@@ -74,17 +97,18 @@ impl<'a> HeadInput<'a> {
     }
 }
 
-/// A head, and what it registered.
+/// A head, what it registered, and what it serves.
 pub(crate) struct Built<H> {
     pub(crate) head: H,
     pub(crate) vars: VarStore,
+    problem: Problem,
 }
 
 impl<H: Head> Built<H> {
-    pub(crate) fn new(settings: H::Settings, shape: &HeadShape) -> Result<Built<H>> {
+    pub(crate) fn new(problem: Problem, settings: H::Settings, shape: &HeadShape) -> Result<Built<H>> {
         let vars = VarStore::new(shape.device);
-        let head = H::new(settings, shape, &vars.root())?;
-        Ok(Built { head, vars })
+        let head = H::new_for(problem, settings, shape, &vars.root())?;
+        Ok(Built { head, vars, problem })
     }
 
     /// Parameters and buffers by name, always in the same order.
@@ -106,6 +130,7 @@ impl<H: Head> Functions<H> {
         destroy: Some(guard::destroy::<Built<H>>),
         parameters: Some(parameters::<H>),
         forward: Some(forward::<H>),
+        problems: problem::claim(H::PROBLEMS),
     };
 }
 
@@ -115,9 +140,10 @@ unsafe extern "C" fn create<H: Head>(json: Bytes, shape: *const abi::HeadShape, 
     // SAFETY: see above.
     unsafe {
         guard::create(out, error, || {
-            let raw = border::given(shape)?;
+            let raw = border::sized(shape)?;
+            let problem = problem::told(raw.problem, H::NAME, H::PROBLEMS)?;
             let shape = HeadShape { width: raw.width, outputs: raw.outputs, device: device(raw.device), seed: raw.seed };
-            Built::<H>::new(settings::parse(border::text(json)?)?, &shape)
+            Built::<H>::new(problem, settings::parse(border::text(json)?)?, &shape)
         })
     }
 }
@@ -148,7 +174,7 @@ unsafe extern "C" fn forward<H: Head>(
         guard::with::<Built<H>>(instance, error, |built| {
             let raw = border::given(input)?;
             let (features, mask, labels) = (borrow(raw.features)?, maybe_borrow(raw.mask), maybe_borrow(raw.labels));
-            let input = HeadInput { features: &features, mask: mask.as_deref(), labels: labels.as_deref() };
+            let input = HeadInput { features: &features, mask: mask.as_deref(), labels: labels.as_deref(), problem: built.problem };
             logits.write(release(built.head.forward(&input, &border::given(pass)?.into())?));
             Ok(())
         })

@@ -66,6 +66,7 @@ mod log;
 #[cfg(feature = "tensor")]
 mod loss;
 mod metric;
+mod problem; // one label, several, numbers
 mod random;
 mod reader;
 mod settings;
@@ -83,11 +84,12 @@ pub use log::line;
 #[cfg(feature = "tensor")]
 pub use loss::{Loss, LossInput};
 pub use metric::{Metric, Predictions};
+pub use problem::Problem;
 pub use random::Random;
 pub use reader::{Content, DropFolder, Example, Found, Reader, Split};
 pub use settings::NoSettings;
 #[cfg(feature = "tensor")]
-pub use tensor::Pass;
+pub use tensor::{Pass, Targets};
 
 /// The very tch that tensors cross the border with; another version would not fit.
 #[cfg(feature = "tensor")]

@@ -2,7 +2,8 @@
 
 use crate::abi::{self, Bytes, CTensor, Instance, LossFunctions, LossShape, Sink, Status};
 use crate::error::{Error, Result};
-use crate::tensor::{Pass, borrow, device, maybe_borrow, release};
+use crate::problem::{self, Problem};
+use crate::tensor::{Pass, Targets, borrow, device, maybe_borrow, release};
 use crate::{border, guard, settings};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -11,14 +12,25 @@ use tch::{Device, Tensor};
 pub trait Loss: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
+    /// What it is made for. A job with another problem is refused before it trains.
+    const PROBLEMS: &'static [Problem] = &[Problem::SingleLabel];
     /// What a recipe may set. Give every field a default.
     type Settings: DeserializeOwned;
 
-    /// For `outputs` classes.
+    /// For `outputs` classes, or numbers.
     ///
     /// # Errors
     /// Settings that cannot be used.
     fn new(settings: Self::Settings, outputs: i64, device: Device) -> Result<Self>;
+
+    /// As [`Loss::new`], with the one of [`Loss::PROBLEMS`] that it will serve: for a loss that must know it when it
+    /// is made. While it computes, [`LossInput::targets`] says it.
+    ///
+    /// # Errors
+    /// As [`Loss::new`].
+    fn new_for(_problem: Problem, settings: Self::Settings, outputs: i64, device: Device) -> Result<Self> {
+        Self::new(settings, outputs, device)
+    }
 
     /// -> fp32 (batch): the loss of every example, whose weighted mean is taken by the trainer. A loss that is one
     /// number for the whole batch gives it to each example.
@@ -31,14 +43,26 @@ pub trait Loss: Sized + Send + 'static {
 pub struct LossInput<'a> {
     /// fp32 (batch, outputs)
     pub logits: &'a Tensor,
-    /// int64 (batch): the classes.
+    /// With one label, int64 (batch): the classes. Else what [`LossInput::targets`] has.
     pub labels: &'a Tensor,
     pub(crate) features: Option<&'a Tensor>,
+    pub(crate) problem: Problem,
 }
 
 impl<'a> LossInput<'a> {
     pub fn new(logits: &'a Tensor, labels: &'a Tensor, features: Option<&'a Tensor>) -> LossInput<'a> {
-        LossInput { logits, labels, features }
+        LossInput { logits, labels, features, problem: Problem::SingleLabel }
+    }
+
+    /// The same, with labels that are what is true of examples of this problem.
+    #[must_use]
+    pub fn of(self, problem: Problem) -> LossInput<'a> {
+        LossInput { problem, ..self }
+    }
+
+    /// What is true.
+    pub fn targets(&self) -> Targets<'a> {
+        Targets::of(self.problem, self.labels)
     }
 
     /// fp32 (batch, width): what the head was given.
@@ -50,6 +74,12 @@ impl<'a> LossInput<'a> {
     }
 }
 
+/// A loss, and what it serves.
+struct Made<L> {
+    loss: L,
+    problem: Problem,
+}
+
 pub(crate) struct Functions<L>(PhantomData<L>);
 
 impl<L: Loss> Functions<L> {
@@ -57,8 +87,9 @@ impl<L: Loss> Functions<L> {
         size: size_of::<LossFunctions>() as u32,
         reserved: 0,
         create: Some(create::<L>),
-        destroy: Some(guard::destroy::<L>),
+        destroy: Some(guard::destroy::<Made<L>>),
         forward: Some(forward::<L>),
+        problems: problem::claim(L::PROBLEMS),
     };
 }
 
@@ -68,8 +99,10 @@ unsafe extern "C" fn create<L: Loss>(json: Bytes, shape: *const LossShape, out: 
     // SAFETY: see above.
     unsafe {
         guard::create(out, error, || {
-            let shape = border::given(shape)?;
-            L::new(settings::parse(border::text(json)?)?, shape.outputs, device(shape.device))
+            let shape = border::sized(shape)?;
+            let problem = problem::told(shape.problem, L::NAME, L::PROBLEMS)?;
+            let loss = L::new_for(problem, settings::parse(border::text(json)?)?, shape.outputs, device(shape.device))?;
+            Ok(Made { loss, problem })
         })
     }
 }
@@ -83,11 +116,11 @@ unsafe extern "C" fn forward<L: Loss>(
 ) -> Status {
     // SAFETY: see above.
     unsafe {
-        guard::with::<L>(instance, error, |loss| {
+        guard::with::<Made<L>>(instance, error, |made| {
             let raw = border::given(input)?;
             let (logits, labels, features) = (borrow(raw.logits)?, borrow(raw.labels)?, maybe_borrow(raw.features));
-            let input = LossInput { logits: &logits, labels: &labels, features: features.as_deref() };
-            losses.write(release(loss.forward(&input, &border::given(pass)?.into())?));
+            let input = LossInput { logits: &logits, labels: &labels, features: features.as_deref(), problem: made.problem };
+            losses.write(release(made.loss.forward(&input, &border::given(pass)?.into())?));
             Ok(())
         })
     }

@@ -1,7 +1,8 @@
-//! What heads and losses share: tensors over the border, the device, and what a pass is for.
+//! What heads and losses share: tensors over the border, the device, what is true, and what a pass is for.
 
 use crate::abi::{self, CTensor};
 use crate::error::{Error, Result};
+use crate::problem::Problem;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use tch::{Device, Tensor};
@@ -21,6 +22,27 @@ pub struct Pass {
 impl From<&abi::Pass> for Pass {
     fn from(raw: &abi::Pass) -> Pass {
         Pass { train: raw.train != 0, seed: raw.seed, step: raw.step, micro: raw.micro }
+    }
+}
+
+/// What is true of the examples of a batch.
+#[derive(Debug, Clone, Copy)]
+pub enum Targets<'a> {
+    /// int64 (batch): the class of each.
+    Classes(&'a Tensor),
+    /// fp32 (batch, outputs): 1 where a class is true, 0 where it is not.
+    Sets(&'a Tensor),
+    /// fp32 (batch, outputs): numbers in the model's own units.
+    Numbers(&'a Tensor),
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn of(problem: Problem, truth: &'a Tensor) -> Targets<'a> {
+        match problem {
+            Problem::SingleLabel => Targets::Classes(truth),
+            Problem::MultiLabel => Targets::Sets(truth),
+            Problem::Regression => Targets::Numbers(truth),
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //! What is wrong comes back as an error, or panics with a sentence where it is a bug and no bad input.
 
 use crate::error::Result;
+use crate::problem::one_of;
 use crate::reader::Receiver;
 use crate::settings::parse;
-use crate::{Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Progress, Random, Reader, Split, Wish};
+use crate::{Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Problem, Progress, Random, Reader, Split, Wish};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 #[cfg(feature = "tensor")]
@@ -16,7 +18,8 @@ pub use tensor::with_libtorch;
 #[cfg(feature = "tensor")]
 pub use tensor::{head, loss};
 
-/// Scores examples (probabilities, true class), and checks that it is the same however they are divided.
+/// Scores examples (probabilities, true class), and checks that it is the same however they are divided; with made-up
+/// examples also of whatever else the metric says that it is made for.
 ///
 /// # Errors
 /// Those of the metric.
@@ -24,24 +27,82 @@ pub use tensor::{head, loss};
 /// # Panics
 /// Parts that are merged, or taken in one after the other, have another score than the whole.
 pub fn metric<M: Metric>(settings: &str, classes: &[&str], examples: &[(Vec<f32>, u32)]) -> Result<f64> {
-    let seen = |examples: &[(Vec<f32>, u32)]| {
-        let mut metric = M::new(parse(settings)?, classes)?;
-        let probabilities: Vec<f32> = examples.iter().flat_map(|it| it.0.iter().copied()).collect();
-        let labels: Vec<u32> = examples.iter().map(|it| it.1).collect();
-        metric.update(&Predictions::new(&probabilities, &labels, classes.len())?)?;
+    let score = metric_of_labels::<M>(settings, classes, examples)?;
+    others::<M>(Problem::SingleLabel, settings)?;
+    Ok(score)
+}
+
+/// As [`metric`], for examples (outputs, targets) of several labels or of numbers, which have these names.
+///
+/// # Errors
+/// As [`metric`].
+///
+/// # Panics
+/// As [`metric`].
+pub fn metric_for<M: Metric>(problem: Problem, settings: &str, names: &[&str], examples: &[(Vec<f32>, Vec<f32>)]) -> Result<f64> {
+    let score = metric_of_targets::<M>(problem, settings, names, examples)?;
+    others::<M>(problem, settings)?;
+    Ok(score)
+}
+
+fn metric_of_labels<M: Metric>(settings: &str, classes: &[&str], examples: &[(Vec<f32>, u32)]) -> Result<f64> {
+    streamed::<M>(Problem::SingleLabel, settings, classes, examples.len(), |metric, part| {
+        let probabilities: Vec<f32> = examples[part.clone()].iter().flat_map(|it| it.0.iter().copied()).collect();
+        let labels: Vec<u32> = examples[part].iter().map(|it| it.1).collect();
+        metric.update(&Predictions::new(&probabilities, &labels, classes.len())?)
+    })
+}
+
+fn metric_of_targets<M: Metric>(problem: Problem, settings: &str, names: &[&str], examples: &[(Vec<f32>, Vec<f32>)]) -> Result<f64> {
+    streamed::<M>(problem, settings, names, examples.len(), |metric, part| {
+        let (outputs, targets): (Vec<&[f32]>, Vec<&[f32]>) = examples[part].iter().map(|it| (&it.0[..], &it.1[..])).unzip();
+        metric.update(&Predictions::of_targets(problem, &outputs.concat(), &targets.concat(), names.len())?)
+    })
+}
+
+/// Tries a metric with examples of every problem that it claims but the one that its author has tried.
+fn others<M: Metric>(tried: Problem, settings: &str) -> Result<()> {
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    let mut random = Random::new(1);
+    let mut row = || NAMES.map(|_| 0.05 + 0.9 * random.unit() as f32);
+    let examples: Vec<_> = (0..24).map(|_| (row(), row())).collect();
+    for &problem in M::PROBLEMS.iter().filter(|it| **it != tried) {
+        let target = |it: f32| if problem == Problem::MultiLabel { it.round() } else { it };
+        let targets = examples.iter().map(|(said, truth)| (said.to_vec(), truth.map(target).to_vec()));
+        let labels = examples.iter().zip(0..).map(|((said, _), i)| (said.map(|it| it / said.iter().sum::<f32>()).to_vec(), i % 3));
+        let _ = match problem {
+            Problem::SingleLabel => metric_of_labels::<M>(settings, &NAMES, &labels.collect::<Vec<_>>())?,
+            problem => metric_of_targets::<M>(problem, settings, &NAMES, &targets.collect::<Vec<_>>())?,
+        };
+    }
+    Ok(())
+}
+
+/// The score of `n` examples, of which `update` takes in a part.
+fn streamed<M: Metric>(
+    problem: Problem,
+    settings: &str,
+    names: &[&str],
+    n: usize,
+    update: impl Fn(&mut M, Range<usize>) -> Result<()>,
+) -> Result<f64> {
+    let problem = one_of(problem, M::NAME, M::PROBLEMS)?;
+    let seen = |part| {
+        let mut metric = M::new_for(problem, parse(settings)?, names)?;
+        update(&mut metric, part)?;
         Result::Ok(metric)
     };
-    let whole = seen(examples)?.compute()?;
-    for cut in 0..=examples.len() {
-        let mut merged = seen(&examples[..cut])?;
-        merged.merge(&seen(&examples[cut..])?)?;
+    let whole = seen(0..n)?.compute()?;
+    for cut in 0..=n {
+        let mut merged = seen(0..cut)?;
+        merged.merge(&seen(cut..n)?)?;
         same(M::NAME, "merged", cut, merged.compute()?, whole);
     }
-    let mut one_by_one = seen(&[])?;
-    for (row, label) in examples {
-        one_by_one.update(&Predictions::new(row, &[*label], classes.len())?)?;
+    let mut one_by_one = seen(0..0)?;
+    for i in 0..n {
+        update(&mut one_by_one, i..i + 1)?;
     }
-    same(M::NAME, "one by one", examples.len(), one_by_one.compute()?, whole);
+    same(M::NAME, "one by one", n, one_by_one.compute()?, whole);
     Ok(whole)
 }
 

@@ -4,7 +4,7 @@
 
 use finetuned_sdk::tch::nn::{self, Path};
 use finetuned_sdk::tch::Tensor;
-use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Pass, Result};
+use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Pass, Problem, Result};
 use serde::Deserialize;
 
 pub struct {{Type}} {
@@ -28,6 +28,8 @@ impl Default for Settings {
 
 impl Head for {{Type}} {
     const NAME: &'static str = "{{name}}";
+    /// One label to an example, several, or numbers: it does not look at them.
+    const PROBLEMS: &'static [Problem] = Problem::ALL;
     type Settings = Settings;
 
     /// Whatever is made under `p` trains, lands in checkpoints and in model.safetensors under its name.

@@ -3,7 +3,8 @@
  *     cc -shared -fPIC -o bad.so -DKIND=3 '-DUPDATE=abort();' plugin.c
  *
  * Without a -D it is a sound metric called "bad" (KIND=3), or, with KIND=1 or 2, a sound head or loss. The ABI is
- * stated here once more by hand, so that the host is held against the documentation and not against itself. */
+ * stated here once more by hand, so that the host is held against the documentation and not against itself; and as it
+ * was at first, before plugins could claim problems: with PROBLEMS it has the field that was appended for that. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -98,6 +99,16 @@ extern tensor *at_new_tensor(void);
 #ifndef GLOBAL
 #define GLOBAL
 #endif
+#ifndef FUNCTIONS_SIZE
+#define FUNCTIONS_SIZE sizeof functions
+#endif
+#ifdef PROBLEMS
+#define PROBLEMS_FIELD uint64_t problems;
+#define PROBLEMS_VALUE , PROBLEMS
+#else
+#define PROBLEMS_FIELD
+#define PROBLEMS_VALUE
+#endif
 
 #ifndef NO_DESCRIPTOR
 __attribute__((section(".finetuned"), used, visibility("default")))
@@ -176,8 +187,8 @@ static int32_t compute(instance *it, double *score, const sink *error) {
 static const struct {
     uint32_t size, higher_is_better; int32_t (*create)(bytes, const shape *, instance **, const sink *); void (*destroy)(instance *);
     int32_t (*update)(instance *, const batch *, const sink *); int32_t (*merge)(instance *, instance *, const sink *);
-    int32_t (*compute)(instance *, double *, const sink *);
-} functions = { sizeof functions, 1, create, destroy, update, MERGE_FUNCTION, compute };
+    int32_t (*compute)(instance *, double *, const sink *); PROBLEMS_FIELD
+} functions = { FUNCTIONS_SIZE, 1, create, destroy, update, MERGE_FUNCTION, compute PROBLEMS_VALUE };
 #endif
 
 #if KIND == 1
@@ -221,8 +232,8 @@ static int32_t forward(instance *it, const input *in, const pass *p, tensor **lo
 static const struct {
     uint32_t size, input; int32_t (*create)(bytes, const shape *, instance **, const sink *); void (*destroy)(instance *);
     int32_t (*parameters)(instance *, const parameter_sink *, const sink *);
-    int32_t (*forward)(instance *, const input *, const pass *, tensor **, const sink *);
-} functions = { sizeof functions, 0, create, destroy, parameters, forward };
+    int32_t (*forward)(instance *, const input *, const pass *, tensor **, const sink *); PROBLEMS_FIELD
+} functions = { FUNCTIONS_SIZE, 0, create, destroy, parameters, forward PROBLEMS_VALUE };
 #endif
 
 #if KIND == 2
@@ -258,8 +269,8 @@ static int32_t forward(instance *it, const input *in, const pass *p, tensor **lo
 
 static const struct {
     uint32_t size, reserved; int32_t (*create)(bytes, const shape *, instance **, const sink *); void (*destroy)(instance *);
-    int32_t (*forward)(instance *, const input *, const pass *, tensor **, const sink *);
-} functions = { sizeof functions, 0, create, destroy, forward };
+    int32_t (*forward)(instance *, const input *, const pass *, tensor **, const sink *); PROBLEMS_FIELD
+} functions = { FUNCTIONS_SIZE, 0, create, destroy, forward PROBLEMS_VALUE };
 #endif
 
 static const export exports[] = { { KIND, 0, { (const uint8_t *)EXPORT_NAME, sizeof(EXPORT_NAME) - 1 }, &functions } };

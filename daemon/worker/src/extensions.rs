@@ -2,7 +2,9 @@
 //! settings. How a plugin is opened and called is left to `plugins`.
 
 use crate::checkpoint::Named;
-use crate::plugins::{AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, MetricInstance, Plugins, Wishes};
+use crate::plugins::{
+    AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, LossShape, MetricInstance, Plugins, Wishes,
+};
 use anyhow::{Context, Result};
 use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -10,7 +12,7 @@ use finetuned_job::plan::{Plan, PluginPlan};
 use finetuned_job::recipe::{self, Head, Recipe};
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
-use finetuned_plugins::Kind;
+use finetuned_plugins::{Export, Kind};
 use finetuned_report::Truth;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,6 +75,22 @@ impl Extensions {
         }
     }
 
+    /// # Errors
+    /// Something that the recipe uses is not made for what the data have.
+    pub(crate) fn suit(&self, problem: Problem) -> Result<(), Failure> {
+        self.used().try_for_each(|(it, _)| self.plugins.suits(it.kind, &it.name, problem))
+    }
+
+    /// Makes every metric once, so that what it does not like is said before training.
+    pub(crate) fn try_metrics(&self, plan: &Plan) -> Result<(), Failure> {
+        self.metrics().try_for_each(|it| self.metric(it, plan).map(drop))
+    }
+
+    /// Exports that are used, with the name of the plugin.
+    fn used(&self) -> impl Iterator<Item = (&Export, &str)> {
+        self.plugins.exports().filter(|(it, _)| self.uses.iter().any(|(kind, name)| (*kind, name) == (it.kind, &it.name)))
+    }
+
     fn settings(&self, name: &str) -> String {
         self.settings.get(name).map_or_else(|| "{}".into(), Value::to_string)
     }
@@ -80,9 +98,7 @@ impl Extensions {
     /// For plan.json and the report.
     pub(crate) fn plan(&self) -> Vec<PluginPlan> {
         let of = |plugin: &str| {
-            let exports = self.plugins.exports().filter(|it| it.1 == plugin);
-            let used = exports.filter(|(it, _)| self.uses.iter().any(|(kind, name)| (*kind, name) == (it.kind, &it.name)));
-            used.map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name))).collect()
+            self.used().filter(|it| it.1 == plugin).map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name))).collect()
         };
         let loaded = self.plugins.loaded();
         loaded.map(|(name, version, hash)| PluginPlan { name: name.into(), version: version.into(), hash: hash.into(), uses: of(name) }).collect()
@@ -100,7 +116,8 @@ impl Extensions {
     }
 
     pub(crate) fn loss(&self, plan: &Plan, device: Device) -> Result<Option<LossInstance>> {
-        let make = |name: &String| self.plugins.loss(name, &self.settings(name), device, plan.data.classes.len() as i64);
+        let shape = LossShape { device, outputs: plan.data.outputs().len() as i64, problem: plan.data.problem };
+        let make = |name: &String| self.plugins.loss(name, &self.settings(name), shape);
         Ok(plan.train.loss.as_ref().map(make).transpose()?)
     }
 
@@ -113,7 +130,7 @@ impl Extensions {
     }
 
     fn metric(&self, name: &str, plan: &Plan) -> Result<MetricInstance, Failure> {
-        self.plugins.metric(name, &self.settings(name), &plan.data.classes)
+        self.plugins.metric(name, &self.settings(name), plan.data.problem, plan.data.outputs())
     }
 
     fn metrics(&self) -> impl Iterator<Item = &str> {
@@ -121,11 +138,10 @@ impl Extensions {
     }
 
     /// Adds the plugins' metrics to the scores of these outputs.
-    pub(crate) fn judge(&self, scores: &mut Scores, plan: &Plan, probabilities: &[f32], truth: Truth) -> Result<()> {
+    pub(crate) fn judge(&self, scores: &mut Scores, plan: &Plan, outputs: &[f32], truth: Truth) -> Result<()> {
         for name in self.metrics() {
-            let Truth::Classes(labels) = truth else { return Err(not_for(&format!("the metric {name}"), plan.data.problem).into()) };
             let metric = self.metric(name, plan)?;
-            metric.update(probabilities, labels)?;
+            metric.update(outputs, truth)?;
             scores.metrics.insert(name.into(), metric.compute()?);
         }
         Ok(())
@@ -161,16 +177,6 @@ impl Extensions {
 /// Whether a tensor of this name in a model is a plugin's.
 pub(crate) fn is_of_plugin(tensor: &str) -> bool {
     tensor.strip_prefix(PREFIX).is_some_and(|it| it.starts_with('.'))
-}
-
-/// What plugins do with classes, they can't do with sets or numbers.
-pub(crate) fn not_for(what: &str, problem: Problem) -> Failure {
-    let found = match problem {
-        Problem::SingleLabel => "one label",
-        Problem::MultiLabel => "several labels",
-        Problem::Regression => "numbers",
-    };
-    Failure::new(FailureKind::Recipe, format!("{what} is a plugin's, which is made for one label to an example; here are {found}"))
 }
 
 fn is_ours(metric: &str) -> bool {

@@ -7,7 +7,7 @@ use crate::extensions::{self, Extensions};
 use crate::feed::Batch;
 use crate::linear_head::linear_map;
 use crate::network::{Built, Network};
-use crate::objective::{Objective, Scale};
+use crate::objective::{self, Objective, Scale};
 use crate::planning;
 use crate::plugins::PassNumbers;
 use crate::recompute::Lower;
@@ -98,16 +98,14 @@ impl Learner {
 
     /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the loss.
     pub(crate) fn backward(&self, targets: &Targets, batch: &Batch, weight: f64, step: u64, micro: u64) -> Result<f64> {
-        let labels = match (&self.network.head, targets) {
-            (Some(_), Targets::Classes(_)) => Some(targets.tensor(&batch.indices, self.network.device)?),
-            _ => None,
-        };
+        let scale = self.network.scale.as_ref();
+        let labels = self.network.head.as_ref().map(|_| objective::truth(targets, &batch.indices, scale, self.network.device)).transpose()?;
         let pass = Pass::training(self.seed, step, micro);
         let lower = self.gradient_checkpointing.then(|| Lower::run(&self.network, &batch.input, self.frozen_stages(), &pass)).transpose()?;
         let input = lower.as_ref().map_or(&batch.input, |it| &it.top);
         let said = self.network.forward(input, labels.as_ref(), &pass)?;
         let numbers = PassNumbers { train: true, seed: self.seed, step, micro };
-        let loss = self.objective.loss(&said, targets, batch, self.network.scale.as_ref(), numbers)?.f_div_scalar(weight)?;
+        let loss = self.objective.loss(&said, targets, batch, scale, numbers)?.f_div_scalar(weight)?;
         loss.f_backward()?;
         drop(said); // its graph
         lower.map_or(Ok(()), |it| it.backward(&self.network, &pass))?;
@@ -131,8 +129,12 @@ impl Learner {
         Ok(true)
     }
 
-    /// Makes a model that learnt numbers in units of its own speak plainly.
+    /// Makes a model that learnt numbers in units of its own speak plainly. What a plugin's head ends with is not
+    /// known: there the units stay beside the model.
     pub(crate) fn speak_plainly(&mut self) -> Result<()> {
+        if self.network.head.is_some() {
+            return Ok(());
+        }
         let Some(scale) = self.network.scale.take() else { return Ok(()) };
         let head = &self.network.parts.head;
         let last = |end: &str| head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it));
@@ -173,9 +175,10 @@ impl Learner {
         self.may_change.iter().filter_map(|it| Some((it.clone(), self.tensors.get(it)?.detach()))).collect()
     }
 
-    /// All tensors, for the finished model.
+    /// All tensors, for the finished model, with the units that it needs to be understood.
     pub(crate) fn all_tensors(&self) -> Named {
-        self.tensors.iter().map(|(name, it)| (name.clone(), it.detach())).collect()
+        let units = self.network.scale.iter().flat_map(Scale::tensors);
+        self.tensors.iter().map(|(name, it)| (name.clone(), it.detach())).chain(units).collect()
     }
 
     pub(crate) fn load_tensors(&mut self, saved: &Named) -> Result<()> {

@@ -169,7 +169,7 @@ pub(crate) struct Network {
     pub problem: Problem,
     pub outputs: usize,
     pub device: Device,
-    /// While numbers are learnt: what the model's units are.
+    /// What the model's units are: while numbers are learnt, and of a plugin's head that has learnt them.
     pub scale: Option<Scale>,
 }
 
@@ -179,14 +179,13 @@ impl Network {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
         let names = output_names(saved.config_json()).with_context(|| format!("{} names no outputs", folder.join("config.json").display()))?;
         let outputs = names.len() as i64;
-        let head = extensions.head(head, HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed })?;
-        if let Some(head) = &head {
-            restore(folder, head)?;
-        }
+        let shape = HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed, problem: plan.data.problem };
+        let head = extensions.head(head, shape)?;
+        let scale = head.as_ref().map(|it| restore(folder, it, plan.data.problem, device)).transpose()?.flatten();
         let options =
             BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, image_size: None, device, seed: 0, keep_head: head.is_none() };
         let Built { body, head, parts, .. } = build(&saved, &options, head)?;
-        Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale: None }, names))
+        Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale }, names))
     }
 
     /// Whether the head takes a vector for each token.
@@ -209,7 +208,7 @@ impl Network {
         self.body.run(input, stages, pass)
     }
 
-    /// `labels`: for a plugin's head, while it trains.
+    /// `labels`: what is true, for a plugin's head, while it trains.
     pub(crate) fn forward(&self, input: &Input, labels: Option<&Tensor>, pass: &Pass) -> Result<Forward> {
         let numbers = PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro };
         match &self.head {
@@ -235,15 +234,16 @@ impl Network {
     }
 }
 
-/// Gives a plugin's head the numbers that were saved.
-fn restore(folder: &Path, head: &PluginHead) -> Result<()> {
+/// Gives a plugin's head the numbers that were saved; gives back its units, where it has learnt numbers.
+fn restore(folder: &Path, head: &PluginHead, problem: Problem, device: Device) -> Result<Option<Scale>> {
     let path = folder.join(WEIGHTS);
     let mut saved: BTreeMap<String, Tensor> = finetuned_models::read(&path).map_err(model_failure)?.into_iter().collect();
     for (name, tensor, _) in &head.tensors {
         let value = saved.remove(name).with_context(|| format!("{} has no {name}: the plugin has changed since", path.display()))?;
         tch::no_grad(|| tensor.shallow_clone().f_copy_(&value)).with_context(|| format!("loading {name}"))?;
     }
-    Ok(())
+    let unit = |name: &str| Ok(saved.remove(name).with_context(|| format!("{} has no {name}", path.display()))?.f_to(device)?);
+    (problem == Problem::Regression).then(|| Scale::restore(unit)).transpose()
 }
 
 /// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.

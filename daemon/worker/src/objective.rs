@@ -1,6 +1,7 @@
 //! Decides what is minimised, and what an output means: cross-entropy and probabilities of classes, binary
 //! cross-entropy for each of several labels, the mean square error of numbers. As transformers' `problem_type` has it.
 
+use crate::checkpoint::Named;
 use crate::examples::Targets;
 use crate::feed::{self, Batch};
 use crate::network::Forward;
@@ -10,12 +11,17 @@ use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
 use tch::{Device, Kind, Reduction, Tensor};
 
+/// Names of a [`Scale`] in model.safetensors. Tensors of a plugin's head are called `plugin.NAME.…`, those of a model
+/// after its architecture: neither can be in the way.
+const MEAN: &str = "units.mean";
+const DEVIATION: &str = "units.deviation";
+
 pub(crate) struct Objective {
     problem: Problem,
     /// (classes), where classes weigh differently; on the device, and to be read.
     class_weights: Option<(Tensor, Vec<f64>)>,
     label_smoothing: f64,
-    /// In the place of cross-entropy.
+    /// In the place of all that.
     plugin: Option<LossInstance>,
 }
 
@@ -32,11 +38,13 @@ impl Objective {
     }
 
     /// What a batch weighs in the mean: its examples or the sum of their class weights; the outputs that are
-    /// judged, where each is judged alone. Mixing changes nothing: partners are a permutation of the batch.
+    /// judged, where each is judged alone. A plugin's loss judges whole examples. Mixing changes nothing: partners are a
+    /// permutation of the batch.
     pub(crate) fn weight(&self, targets: &Targets, batch: &[u32]) -> f64 {
         match (targets, &self.class_weights) {
             (Targets::Classes(classes), Some((_, weights))) => batch.iter().map(|&it| weights[classes[it as usize] as usize]).sum(),
             (Targets::Classes(_), None) => batch.len() as f64,
+            _ if self.plugin.is_some() => batch.len() as f64,
             (Targets::Sets { width, .. } | Targets::Numbers { width, .. }, _) => (batch.len() * width) as f64,
         }
     }
@@ -45,11 +53,10 @@ impl Objective {
     /// outputs are in units of `scale`.
     pub(crate) fn loss(&self, said: &Forward, targets: &Targets, batch: &Batch, scale: Option<&Scale>, pass: PassNumbers) -> Result<Tensor> {
         let outputs = &said.outputs;
-        let truth = targets.tensor(&batch.indices, outputs.device())?;
+        let truth = truth(targets, &batch.indices, scale, outputs.device())?;
         if let Some(plugin) = &self.plugin {
             return self.by_plugin(plugin, said, &truth, batch, pass);
         }
-        let truth = scale.map_or_else(|| Ok(truth.shallow_clone()), |it| it.down(&truth))?;
         let Some(mix) = &batch.mix else { return self.plain(outputs, &truth) };
         // Cross-entropy is linear in its target: the mean of two losses is the loss of the mean.
         let partners = truth.f_index_select(0, &feed::partners(mix)?.f_to(truth.device())?)?;
@@ -60,13 +67,13 @@ impl Objective {
         Ok(own.f_mul_scalar(mix.lambda)?.f_add(&other.f_mul_scalar(1.0 - mix.lambda)?)?)
     }
 
-    fn by_plugin(&self, plugin: &LossInstance, said: &Forward, labels: &Tensor, batch: &Batch, pass: PassNumbers) -> Result<Tensor> {
+    fn by_plugin(&self, plugin: &LossInstance, said: &Forward, truth: &Tensor, batch: &Batch, pass: PassNumbers) -> Result<Tensor> {
         if batch.mix.is_some() {
             bail!("a plugin's loss was given examples that are mixed with each other");
         }
-        let losses = plugin.forward(&said.outputs, labels, said.features.as_ref(), pass)?;
+        let losses = plugin.forward(&said.outputs, truth, said.features.as_ref(), pass)?;
         let weighted = match &self.class_weights {
-            Some((weights, _)) => losses.f_mul(&weights.f_index_select(0, labels)?)?,
+            Some((weights, _)) => losses.f_mul(&weights.f_index_select(0, truth)?)?,
             None => losses,
         };
         Ok(weighted.f_sum(Kind::Float)?)
@@ -87,6 +94,12 @@ impl Objective {
             Problem::Regression => outputs.f_mse_loss(truth, Reduction::Sum)?,
         })
     }
+}
+
+/// What a model in training should say: (batch) int64 classes, or (batch, outputs) fp32, numbers in units of `scale`.
+pub(crate) fn truth(targets: &Targets, batch: &[u32], scale: Option<&Scale>, device: Device) -> Result<Tensor> {
+    let truth = targets.tensor(batch, device)?;
+    scale.map_or(Ok(truth.shallow_clone()), |it| it.down(&truth))
 }
 
 /// Weights of classes by how many examples each has: n / (classes * count), scikit-learn's "balanced".
@@ -117,7 +130,7 @@ pub(crate) fn judged(problem: Problem, outputs: &Tensor, targets: &Tensor) -> Re
 }
 
 /// Mean and deviation of the numbers that are learnt. A model learns in these units, so that the learning rate does
-/// not depend on whether something is told in grams or in tons; the finished one speaks plainly.
+/// not depend on whether something is told in grams or in tons; the finished one speaks plainly, or has them beside it.
 pub(crate) struct Scale {
     /// (numbers)
     mean: Tensor,
@@ -140,6 +153,16 @@ impl Scale {
         Ok(outputs.f_mul(&self.deviation)?.f_add(&self.mean)?)
     }
 
+    /// Of a finished model whose last linear map is not known: it stays in units of its own, which stand beside it.
+    pub(crate) fn tensors(&self) -> Named {
+        vec![(MEAN.into(), self.mean.shallow_clone()), (DEVIATION.into(), self.deviation.shallow_clone())]
+    }
+
+    /// Back from [`Scale::tensors`], each of which `take` gives.
+    pub(crate) fn restore(mut take: impl FnMut(&str) -> Result<Tensor>) -> Result<Scale> {
+        Ok(Scale { mean: take(MEAN)?, deviation: take(DEVIATION)? })
+    }
+
     /// Makes the last linear map of a model, (numbers, width) and (numbers), speak plainly.
     pub(crate) fn fold(&self, weight: &Tensor, bias: &Tensor) -> Result<()> {
         tch::no_grad(|| {
@@ -155,6 +178,7 @@ impl Scale {
 mod tests {
     use super::*;
     use crate::feed::Input;
+    use anyhow::Context;
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -224,6 +248,19 @@ mod tests {
                 assert!(gradient.iter().zip(&case.gradient).all(|(a, b)| (a - b).abs() < EXACT), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn units_beside_a_model_are_those_that_it_learnt_in() {
+        let scale = Scale::new(&[10_000.0, -0.5], &[250.0, 0.0], Device::Cpu).unwrap();
+        let mut saved = scale.tensors();
+        let mut take = |name: &str| Ok(saved.swap_remove(saved.iter().position(|it| it.0 == name).context(name.to_string())?).1);
+        let again = Scale::restore(&mut take).unwrap();
+        let targets = Targets::Numbers { rows: vec![9_500.0, -0.5, 10_250.0, 1.5], width: 2 };
+        let down = truth(&targets, &[0, 1], Some(&scale), Device::Cpu).unwrap();
+        assert_eq!(Vec::<f32>::try_from(down.view(-1)).unwrap(), [-2.0, 0.0, 1.0, 2.0]);
+        assert_eq!(Vec::<f32>::try_from(again.up(&down).unwrap().view(-1)).unwrap(), [9_500.0, -0.5, 10_250.0, 1.5]);
+        assert!(Scale::restore(take).is_err(), "nothing is left");
     }
 
     #[test]

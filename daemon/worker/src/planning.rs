@@ -2,7 +2,7 @@
 //! where a default depends on what was found.
 
 use crate::network::Body;
-use crate::{device, extensions, freeze, objective};
+use crate::{device, freeze, objective};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::{DataReport, Problem};
@@ -242,9 +242,6 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
     if data.problem != Problem::SingleLabel && asked.class_weights != ClassWeights::None {
         let message = "train.class_weights weighs the classes of examples that have one label each";
         return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
-    }
-    if asked.loss.is_some() && data.problem != Problem::SingleLabel {
-        return Err(extensions::not_for("the loss", data.problem));
     }
     if asked.loss.is_some() && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";

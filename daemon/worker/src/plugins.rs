@@ -15,6 +15,7 @@ mod library; // bytes -> an open library
 mod loss;
 mod metric;
 mod opened; // an open library -> the functions in it
+mod problem; // what it is made for
 mod reader;
 mod tensors; // tensors across the border
 
@@ -22,12 +23,13 @@ pub(crate) use augmentation::AugmentationInstance;
 pub(crate) use check::check;
 pub(crate) use head::{HeadFeatures, HeadInstance, HeadShape, Parameter, PassNumbers};
 pub(crate) use hook::{HookInstance, HookProgress, Moment, Wishes};
-pub(crate) use loss::LossInstance;
+pub(crate) use loss::{LossInstance, LossShape};
 pub(crate) use metric::MetricInstance;
 pub(crate) use reader::{Content, Files, Place, Read, ReaderInstance};
 
 use border::Subject;
 use call_page::CallPage;
+use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::PluginRules;
@@ -35,7 +37,6 @@ use finetuned_plugins::{Export, Kind, Plugin};
 use opened::{Functions, Opened};
 use std::path::Path;
 use std::sync::Arc;
-use tch::Device;
 
 /// Receives a plugin's log lines, on whatever thread it speaks: the plugin's name, `abi::LOG_...`, the line.
 pub(crate) type Log = Arc<dyn Fn(&str, u32, &str) + Send + Sync>;
@@ -100,25 +101,31 @@ impl Plugins {
         self.opened.iter().flat_map(|it| it.items.iter().map(|item| (&item.export, it.name.as_str())))
     }
 
+    /// # Errors
+    /// Nothing loaded has this name, or it is not made for what the data have.
+    pub(crate) fn suits(&self, kind: Kind, name: &str, problem: Problem) -> Result<(), Failure> {
+        self.item_for(problem, kind, name).map(drop)
+    }
+
     /// `settings` is a JSON object, `{}` for none.
     pub(crate) fn head(&self, name: &str, settings: &str, shape: HeadShape) -> Result<HeadInstance, Failure> {
-        match self.item(Kind::Head, name)? {
+        match self.item_for(shape.problem, Kind::Head, name)? {
             (subject, Functions::Head(functions)) => HeadInstance::create(subject, functions, settings, shape),
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
-    pub(crate) fn loss(&self, name: &str, settings: &str, device: Device, outputs: i64) -> Result<LossInstance, Failure> {
-        match self.item(Kind::Loss, name)? {
-            (subject, Functions::Loss(functions)) => LossInstance::create(subject, functions, settings, device, outputs),
+    pub(crate) fn loss(&self, name: &str, settings: &str, shape: LossShape) -> Result<LossInstance, Failure> {
+        match self.item_for(shape.problem, Kind::Loss, name)? {
+            (subject, Functions::Loss(functions)) => LossInstance::create(subject, functions, settings, shape),
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
-    /// `classes` are at least two.
-    pub(crate) fn metric(&self, name: &str, settings: &str, classes: &[String]) -> Result<MetricInstance, Failure> {
-        match self.item(Kind::Metric, name)? {
-            (subject, Functions::Metric(functions)) => MetricInstance::create(subject, functions, settings, classes),
+    /// `outputs` are the names of the classes, or of the numbers.
+    pub(crate) fn metric(&self, name: &str, settings: &str, problem: Problem, outputs: &[String]) -> Result<MetricInstance, Failure> {
+        match self.item_for(problem, Kind::Metric, name)? {
+            (subject, Functions::Metric(functions)) => MetricInstance::create(subject, functions, settings, problem, outputs),
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
@@ -142,6 +149,12 @@ impl Plugins {
             (subject, Functions::Augmentation(functions)) => AugmentationInstance::create(subject, functions, settings),
             _ => unreachable!("a kind has the functions of its kind"),
         }
+    }
+
+    fn item_for(&self, problem: Problem, kind: Kind, name: &str) -> Result<(Subject, Functions), Failure> {
+        let (subject, functions) = self.item(kind, name)?;
+        functions.suit(&subject, problem)?;
+        Ok((subject, functions))
     }
 
     fn item(&self, kind: Kind, name: &str) -> Result<(Subject, Functions), Failure> {

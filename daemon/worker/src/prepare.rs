@@ -2,7 +2,7 @@
 //! checking and proving all begin with it, so that they see the same data.
 
 use crate::examples::{ExampleSet, Inputs, Targets};
-use crate::extensions::{self, Extensions};
+use crate::extensions::Extensions;
 use crate::journal::Journal;
 use crate::network::{self, Built};
 use crate::objective::Scale;
@@ -150,6 +150,7 @@ fn images(spec: &Spec, recipe: &Recipe, opened: &Opened, base: &Checkpoint, jour
 pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) -> Result<(Plan, Built)> {
     journal.phase(Phase::Loading, None)?;
     let Prepared { recipe, task, base, base_name, data, extensions } = prepared;
+    extensions.suit(task.problem())?;
     let device = device::choose(spec.device)?;
     let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
     let options = BuildOptions {
@@ -161,11 +162,8 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
         seed: recipe.train.seed,
         keep_head: false,
     };
-    let shape = HeadShape { device, width: base.hidden_size(), outputs: options.classes, seed: recipe.train.seed };
+    let shape = HeadShape { device, width: base.hidden_size(), outputs: options.classes, seed: recipe.train.seed, problem: task.problem() };
     let head = extensions.head(&recipe.model.head, shape)?;
-    if head.is_some() && *task != Task::TextClassification && *task != Task::ImageClassification {
-        return Err(extensions::not_for("the head", task.problem()).into());
-    }
     let model = network::build(base, &options, head)?;
     let tensors: BTreeMap<String, Vec<i64>> = model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
     let facts = Facts {
@@ -197,6 +195,7 @@ pub(crate) fn decide(spec: &Spec, prepared: &Prepared, journal: &mut Journal) ->
     };
     let max_tokens = data.report.tokens.as_ref().map_or(0, |it| it.max_tokens);
     let plan = planning::plan(recipe, max_tokens, facts)?;
+    extensions.try_metrics(&plan)?;
     Ok((plan, model))
 }
 

@@ -7,7 +7,7 @@
 
 use finetuned_sdk::tch::Tensor;
 use finetuned_sdk::tch::nn::{self, Init, Path};
-use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Input, Pass, Result};
+use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Input, Pass, Problem, Result};
 use serde::Deserialize;
 
 pub struct AttentionPool {
@@ -37,6 +37,8 @@ impl Default for Settings {
 impl Head for AttentionPool {
     const NAME: &'static str = "attention_pool";
     const INPUT: Input = Input::Sequence;
+    /// It does not look at what is true.
+    const PROBLEMS: &'static [Problem] = Problem::ALL;
     type Settings = Settings;
 
     fn new(settings: Settings, shape: &HeadShape, p: &Path) -> Result<AttentionPool> {

@@ -3,8 +3,10 @@
 //!
 //! Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, eq. 3: examples are put
 //! into `bins` of equal width by the probability of their most probable class; ECE = sum_b (n_b / n) |acc_b - conf_b|.
+//! Where an example has several labels, each is asked alone, as torchmetrics' binary error: by its own probability, and
+//! whether it is true.
 
-use finetuned_sdk::{Error, Metric, Predictions, Result};
+use finetuned_sdk::{Error, Metric, Predictions, Problem, Result};
 use serde::Deserialize;
 
 /// More bins than this hold next to no examples each, whatever the data.
@@ -36,6 +38,7 @@ impl Default for Settings {
 impl Metric for CalibrationError {
     const NAME: &'static str = "ece";
     const HIGHER_IS_BETTER: bool = false;
+    const PROBLEMS: &'static [Problem] = &[Problem::SingleLabel, Problem::MultiLabel];
     type Settings = Settings;
 
     fn new(settings: Settings, _classes: &[&str]) -> Result<CalibrationError> {
@@ -46,6 +49,12 @@ impl Metric for CalibrationError {
     }
 
     fn update(&mut self, batch: &Predictions) -> Result<()> {
+        if batch.problem() == Problem::MultiLabel {
+            for (probabilities, truths) in batch.target_rows() {
+                probabilities.iter().zip(truths).for_each(|(&p, &truth)| self.count(p, truth == 1.0));
+            }
+            return Ok(());
+        }
         for (row, label) in batch.rows() {
             let (mut best, mut confidence) = (0, row[0]);
             for (class, &p) in row.iter().enumerate() {
@@ -53,13 +62,7 @@ impl Metric for CalibrationError {
                     (best, confidence) = (class, p);
                 }
             }
-            // A bin begins with its lower bound; a confidence of 1 belongs to the last.
-            let place = (f64::from(confidence) * self.bins.len() as f64) as usize;
-            let place = place.min(self.bins.len() - 1);
-            let bin = &mut self.bins[place];
-            bin.n += 1;
-            bin.hits += u64::from(best == label);
-            bin.confidence += f64::from(confidence);
+            self.count(confidence, best == label);
         }
         Ok(())
     }
@@ -80,6 +83,18 @@ impl Metric for CalibrationError {
         }
         // (n_b / n) |hits_b / n_b - confidence_b / n_b|, without the divisions that cancel.
         Ok(self.bins.iter().map(|it| (it.hits as f64 - it.confidence).abs()).sum::<f64>() / n as f64)
+    }
+}
+
+impl CalibrationError {
+    fn count(&mut self, confidence: f32, is_right: bool) {
+        // A bin begins with its lower bound; a confidence of 1 belongs to the last.
+        let place = (f64::from(confidence) * self.bins.len() as f64) as usize;
+        let place = place.min(self.bins.len() - 1);
+        let bin = &mut self.bins[place];
+        bin.n += 1;
+        bin.hits += u64::from(is_right);
+        bin.confidence += f64::from(confidence);
     }
 }
 
@@ -107,6 +122,27 @@ mod tests {
             let classes = vec!["class"; examples[0].0.len()];
             let found = testing::metric::<CalibrationError>(&format!(r#"{{"bins": {}}}"#, case.bins), &classes, &examples).expect("a score");
             // torchmetrics computes in f32.
+            assert!((found - case.expected).abs() < 1e-6, "{found} and {}", case.expected);
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Sets {
+        bins: usize,
+        probabilities: Vec<Vec<f32>>,
+        sets: Vec<Vec<f32>>,
+        expected: f64,
+    }
+
+    #[test]
+    fn of_several_labels_as_torchmetrics_has_it() {
+        // Made by fixtures/make.py.
+        let cases: Vec<Sets> = serde_json::from_str(include_str!("../../fixtures/ece_sets.json")).expect("cases");
+        for case in cases {
+            let examples: Vec<(Vec<f32>, Vec<f32>)> = case.probabilities.into_iter().zip(case.sets).collect();
+            let classes = vec!["class"; examples[0].0.len()];
+            let settings = format!(r#"{{"bins": {}}}"#, case.bins);
+            let found = testing::metric_for::<CalibrationError>(Problem::MultiLabel, &settings, &classes, &examples).expect("a score");
             assert!((found - case.expected).abs() < 1e-6, "{found} and {}", case.expected);
         }
     }

@@ -5,9 +5,9 @@
 //! the losses; here, as in most code that cites it, of the logits, which for a linear map is the logits of the mean.
 //! In use it is a linear map and nothing else, so that finished models have their family's own head.
 
-use finetuned_sdk::tch::nn::{self, Path};
 use finetuned_sdk::tch::Tensor;
-use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Pass, Random, Result};
+use finetuned_sdk::tch::nn::{self, Path};
+use finetuned_sdk::{Error, Head, HeadInput, HeadShape, Pass, Problem, Random, Result};
 use serde::Deserialize;
 
 pub struct MultiSampleDropout {
@@ -31,6 +31,7 @@ impl Default for Settings {
 
 impl Head for MultiSampleDropout {
     const NAME: &'static str = "multi_sample_dropout";
+    const PROBLEMS: &'static [Problem] = Problem::ALL;
     type Settings = Settings;
 
     fn new(settings: Settings, shape: &HeadShape, p: &Path) -> Result<MultiSampleDropout> {

@@ -7,6 +7,7 @@ mod hook;
 mod loss; // tensor tier
 mod metric;
 mod pixels; // augmentations
+mod problem; // one label, several, numbers
 mod reader;
 
 pub use descriptor::*;
@@ -16,4 +17,5 @@ pub use hook::*;
 pub use loss::*;
 pub use metric::*;
 pub use pixels::*;
+pub use problem::*;
 pub use reader::*;

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-const FILES: &[&str] = &["descriptor", "entry", "head", "loss", "metric", "reader", "hook", "pixels"];
+const FILES: &[&str] = &["descriptor", "entry", "problem", "head", "loss", "metric", "reader", "hook", "pixels"];
 const PROLOGUE: &str = "/* The border between finetuned's worker and a plugin, version 1. Made from sdk/src/abi/v1 by a test of the SDK; the\n   rules that hold for all functions stand in sdk/src/abi.rs and docs/plugins.md. */";
 
 fn root() -> &'static Path {
@@ -64,28 +64,42 @@ fn spoken_in_c(made: &str) -> String {
     text
 }
 
+/// Structs with their fields, those that were appended after a `+`. Where some were, the struct was released with
+/// the size at which they begin.
 macro_rules! layout {
-    ($out:ident: $($type:ident { $($field:ident),* })*) => {
+    ($released:ident, $appended:ident: $($type:ident { $($field:ident),* $(; + $first:ident $(, $later:ident)*)? })*) => {
         $(
-            writeln!($out, "_Static_assert(sizeof(Finetuned{0}) == {1}, \"{0}\");", stringify!($type), size_of::<$type>()).expect("text");
+            let size = size_of::<$type>();
             $(
-                writeln!(
-                    $out, "_Static_assert(offsetof(Finetuned{0}, {1}) == {2}, \"{0}.{1}\");",
-                    stringify!($type), stringify!($field), offset_of!($type, $field)
-                ).expect("text");
-            )*
+                size_line(&mut $appended, stringify!($type), size);
+                let size = offset_of!($type, $first);
+                offset_line(&mut $appended, stringify!($type), stringify!($first), size);
+                $(offset_line(&mut $appended, stringify!($type), stringify!($later), offset_of!($type, $later));)*
+            )?
+            size_line(&mut $released, stringify!($type), size);
+            $(offset_line(&mut $released, stringify!($type), stringify!($field), offset_of!($type, $field));)*
         )*
     };
 }
 
-/// The layout of version 1 as it was released, line by line. What comes later is appended to structs, in a file of
-/// its own; a line here that no longer holds breaks every plugin that was ever built.
+fn size_line(out: &mut String, of: &str, size: usize) {
+    writeln!(out, "_Static_assert(sizeof(Finetuned{of}) == {size}, \"{of}\");").expect("text");
+}
+
+fn offset_line(out: &mut String, of: &str, field: &str, at: usize) {
+    writeln!(out, "_Static_assert(offsetof(Finetuned{of}, {field}) == {at}, \"{of}.{field}\");").expect("text");
+}
+
+/// The layout of version 1 as it was released, line by line: a line here that no longer holds breaks every plugin
+/// that was ever built. Of a struct that has grown, its size is where the new fields begin.
 const RELEASED: &str = include_str!("layout_v1.c");
+/// What was appended since: the structs that have grown, with their new sizes and fields.
+const APPENDED: &str = include_str!("layout_v1_appended.c");
 
 #[test]
 fn c_has_every_field_where_rust_has_it() {
-    let mut source = String::from("#include \"finetuned_plugin.h\"\n");
-    layout! { source:
+    let (mut released, mut appended) = (String::from("#include \"finetuned_plugin.h\"\n"), String::new());
+    layout! { released, appended:
         Item { kind, name }
         Descriptor { magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved, version, items }
         Bytes { ptr, len }
@@ -93,17 +107,17 @@ fn c_has_every_field_where_rust_has_it() {
         Host { abi, size, context, log }
         Export { kind, reserved, name, functions }
         Table { abi, size, exports, n_exports }
-        HeadShape { size, device, width, outputs, seed }
+        HeadShape { size, device, width, outputs, seed; + problem }
         Pass { size, train, seed, step, micro }
         HeadInput { size, reserved, features, mask, labels }
         ParameterSink { context, put }
-        HeadFunctions { size, input, create, destroy, parameters, forward }
-        LossShape { size, device, outputs }
+        HeadFunctions { size, input, create, destroy, parameters, forward; + problems }
+        LossShape { size, device, outputs; + problem }
         LossInput { size, reserved, logits, labels, features }
-        LossFunctions { size, reserved, create, destroy, forward }
-        MetricShape { size, reserved, n_classes, class_names }
-        MetricBatch { size, reserved, n, n_classes, probabilities, labels }
-        MetricFunctions { size, higher_is_better, create, destroy, update, merge, compute }
+        LossFunctions { size, reserved, create, destroy, forward; + problems }
+        MetricShape { size, reserved, n_classes, class_names; + problem }
+        MetricBatch { size, reserved, n, n_classes, probabilities, labels; + targets }
+        MetricFunctions { size, higher_is_better, create, destroy, update, merge, compute; + problems }
         DropFiles { size, reserved, folder, files, n_files }
         Example { size, split, text, image, label, file, line }
         ExampleSink { context, example, bad }
@@ -114,7 +128,12 @@ fn c_has_every_field_where_rust_has_it() {
         Image { size, reserved, width, height, pixels }
         AugmentationFunctions { size, reserved, create, destroy, apply }
     }
-    assert_eq!(source, RELEASED, "a released layout never changes");
+    assert_eq!(released, RELEASED, "a released layout never changes");
+    assert_eq!(appended, APPENDED, "what was appended never changes, too");
+    // C has the structs as they are now: of those that grew, the new size.
+    let grown = |line: &str| line.contains("sizeof") && line.split(" == ").next().is_some_and(|it| appended.contains(it));
+    let mut source: String = released.lines().filter(|it| !grown(it)).map(|it| format!("{it}\n")).collect();
+    source += &appended;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("layout.c");
     std::fs::write(&file, source).expect("written");

@@ -79,8 +79,19 @@ pub(crate) struct RawMetric {
 
 impl RawMetric {
     pub(crate) fn create(functions: &'static MetricFunctions, settings: &str, classes: &[&str]) -> Result<RawMetric, (Status, String)> {
+        RawMetric::create_for(PROBLEM_SINGLE_LABEL, size_of::<MetricShape>(), functions, settings, classes)
+    }
+
+    /// As a host with a shape of that size: what lies behind it must not be read.
+    pub(crate) fn create_for(
+        problem: u64,
+        size: usize,
+        functions: &'static MetricFunctions,
+        settings: &str,
+        classes: &[&str],
+    ) -> Result<RawMetric, (Status, String)> {
         let names: Vec<Bytes> = classes.iter().map(|it| bytes(it)).collect();
-        let shape = MetricShape { size: size_of::<MetricShape>() as u32, reserved: 0, n_classes: names.len(), class_names: names.as_ptr() };
+        let shape = MetricShape { size: size as u32, reserved: 0, n_classes: names.len(), class_names: names.as_ptr(), problem };
         let mut instance = null_mut();
         let create = functions.create.expect("required");
         // SAFETY: all pointers are valid during the call.
@@ -91,10 +102,35 @@ impl RawMetric {
     pub(crate) fn update(&self, probabilities: &[f32], labels: &[u32]) -> Result<(), (Status, String)> {
         let (n, n_classes) = (labels.len(), probabilities.len() / labels.len().max(1));
         let size = size_of::<MetricBatch>() as u32;
-        let batch = MetricBatch { size, reserved: 0, n, n_classes, probabilities: probabilities.as_ptr(), labels: labels.as_ptr() };
+        self.take_in(&MetricBatch {
+            size,
+            reserved: 0,
+            n,
+            n_classes,
+            probabilities: probabilities.as_ptr(),
+            labels: labels.as_ptr(),
+            targets: null(),
+        })
+    }
+
+    /// Rows of `width`.
+    pub(crate) fn update_targets(&self, outputs: &[f32], targets: &[f32], width: usize) -> Result<(), (Status, String)> {
+        let (size, n) = (size_of::<MetricBatch>() as u32, outputs.len() / width);
+        self.take_in(&MetricBatch {
+            size,
+            reserved: 0,
+            n,
+            n_classes: width,
+            probabilities: outputs.as_ptr(),
+            labels: null(),
+            targets: targets.as_ptr(),
+        })
+    }
+
+    fn take_in(&self, batch: &MetricBatch) -> Result<(), (Status, String)> {
         let update = self.functions.update.expect("required");
         // SAFETY: as above.
-        answered(|error| unsafe { update(self.instance, &batch, error) })
+        answered(|error| unsafe { update(self.instance, batch, error) })
     }
 
     pub(crate) fn merge(&self, other: &RawMetric) -> Result<(), (Status, String)> {

@@ -2,8 +2,9 @@
 
 use crate::host::{Opened, RawMetric, bytes, logged};
 use finetuned_sdk::abi::*;
-use finetuned_sdk::{Augmentation, DropFolder, Found, Hook, Metric, NoSettings, Pixels, Predictions, Random, Reader, Result, Wish};
+use finetuned_sdk::{Augmentation, DropFolder, Error, Found, Hook, Metric, NoSettings, Pixels, Predictions, Problem, Random, Reader, Result, Wish};
 use serde::{Deserialize, Serialize};
+use std::mem::offset_of;
 use std::ptr::null_mut;
 
 /// Fails where its setting says.
@@ -58,6 +59,49 @@ impl Metric for Trap {
 impl Drop for Trap {
     fn drop(&mut self) {
         assert!(self.at != At::Drop, "in drop");
+    }
+}
+
+/// The mean distance between outputs and targets; of several labels, the part of outputs on the wrong side.
+struct Apart {
+    problem: Problem,
+    sum: f64,
+    n: u64,
+}
+
+impl Metric for Apart {
+    const NAME: &'static str = "apart";
+    const HIGHER_IS_BETTER: bool = false;
+    const PROBLEMS: &'static [Problem] = &[Problem::MultiLabel, Problem::Regression];
+    type Settings = NoSettings;
+
+    fn new(_: NoSettings, _outputs: &[&str]) -> Result<Apart> {
+        Err(Error::failed("new_for takes its place"))
+    }
+
+    fn new_for(problem: Problem, _: NoSettings, outputs: &[&str]) -> Result<Apart> {
+        finetuned_sdk::info!("{problem}: {}", outputs.join(", "));
+        Ok(Apart { problem, sum: 0.0, n: 0 })
+    }
+
+    fn update(&mut self, batch: &Predictions) -> Result<()> {
+        assert_eq!(batch.problem(), self.problem);
+        for (said, truth) in batch.target_rows().flat_map(|(said, truth)| said.iter().zip(truth)) {
+            let said = if self.problem == Problem::MultiLabel { said.round() } else { *said };
+            self.sum += f64::from((said - truth).abs());
+            self.n += 1;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, other: &Apart) -> Result<()> {
+        self.sum += other.sum;
+        self.n += other.n;
+        Ok(())
+    }
+
+    fn compute(&self) -> Result<f64> {
+        Ok(self.sum / self.n.max(1) as f64)
     }
 }
 
@@ -140,16 +184,19 @@ impl Augmentation for Invert {
     }
 }
 
-finetuned_sdk::export! { metrics: [Trap], hooks: [Third], readers: [Lines], augmentations: [Invert] }
+finetuned_sdk::export! { metrics: [Trap, Apart], hooks: [Third], readers: [Lines], augmentations: [Invert] }
 
 unsafe extern "C" {
     fn finetuned_plugin_entry(host: *const Host, table: *mut *const Table, error: *const Sink) -> Status;
     static finetuned_plugin_descriptor: Descriptor;
 }
 
+fn functions(metric: &str) -> &'static MetricFunctions {
+    Opened::enter(finetuned_plugin_entry).find::<MetricFunctions>(KIND_METRIC, metric)
+}
+
 fn trap(at: &str) -> std::result::Result<RawMetric, (Status, String)> {
-    let functions = Opened::enter(finetuned_plugin_entry).find::<MetricFunctions>(KIND_METRIC, "trap");
-    RawMetric::create(functions, &format!(r#"{{"at": "{at}"}}"#), &["no", "yes"])
+    RawMetric::create(functions("trap"), &format!(r#"{{"at": "{at}"}}"#), &["no", "yes"])
 }
 
 #[test]
@@ -157,10 +204,10 @@ fn the_descriptor_says_what_is_exported() {
     // SAFETY: it is never written.
     let it = unsafe { &finetuned_plugin_descriptor };
     let text = |bytes: &[u8]| String::from_utf8(bytes.iter().copied().take_while(|&it| it != 0).collect()).expect("UTF-8");
-    assert_eq!((it.magic, it.abi, it.tier, it.flags, it.n_items), (MAGIC, ABI_VERSION, TIER_PLAIN, 0, 4));
+    assert_eq!((it.magic, it.abi, it.tier, it.flags, it.n_items), (MAGIC, ABI_VERSION, TIER_PLAIN, 0, 5));
     assert_eq!((text(&it.name), text(&it.tch)), ("finetuned-sdk".into(), String::new()));
     let items: Vec<(u32, String)> = it.items.iter().map(|it| (it.kind, text(&it.name))).filter(|it| it.0 != 0).collect();
-    let expected = [(KIND_METRIC, "trap"), (KIND_HOOK, "third"), (KIND_READER, "lines"), (KIND_AUGMENTATION, "invert")];
+    let expected = [(KIND_METRIC, "trap"), (KIND_METRIC, "apart"), (KIND_HOOK, "third"), (KIND_READER, "lines"), (KIND_AUGMENTATION, "invert")];
     assert_eq!(items, expected.map(|(kind, name)| (kind, name.to_string())));
 }
 
@@ -201,6 +248,47 @@ fn what_the_host_passes_is_checked() {
     let _ = logged();
     metric.update(&[0.5, 0.5], &[1]).expect("taken in");
     assert_eq!(logged(), ["2 1 examples"]);
+}
+
+#[test]
+fn a_metric_is_told_what_it_serves_and_serves_nothing_else() {
+    let (one, others) = (functions("trap"), functions("apart"));
+    assert_eq!((one.problems, others.problems), (PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL | PROBLEM_REGRESSION));
+    let create = |problem| RawMetric::create_for(problem, size_of::<MetricShape>(), others, "{}", &["no", "yes"]);
+    let _ = logged();
+    for (problem, score) in [(PROBLEM_MULTI_LABEL, 0.25), (PROBLEM_REGRESSION, 0.3125)] {
+        let metric = create(problem).expect("made");
+        metric.update_targets(&[0.25, 0.75, 0.75, 1.0], &[0.0, 1.0, 0.0, 1.0], 2).expect("taken in");
+        assert_eq!(metric.compute(), Ok(score));
+        metric.update_targets(&[], &[], 2).expect("an empty batch");
+        let none = metric.update(&[0.5, 0.5], &[0]).expect_err("has no targets");
+        assert!(none.0 == FAILED && none.1.starts_with("2 outputs and 0 targets of "), "{none:?}");
+    }
+    assert_eq!(logged(), ["3 several labels: no, yes", "3 numbers: no, yes"]);
+    let refused = |it: std::result::Result<RawMetric, _>| it.err().expect("refused");
+    assert_eq!(refused(create(PROBLEM_SINGLE_LABEL)), (FAILED, "apart is asked for one label, but its PROBLEMS are several labels, numbers".into()));
+    assert_eq!(refused(create(8)), (FAILED, "the host asked for the problem 8, which this SDK does not know".into()));
+    let numbers = RawMetric::create_for(PROBLEM_REGRESSION, size_of::<MetricShape>(), one, r#"{"at": "nowhere"}"#, &["no", "yes"]);
+    assert_eq!(refused(numbers), (FAILED, "trap is asked for numbers, but its PROBLEMS are one label".into()));
+}
+
+#[test]
+fn a_host_from_before_there_were_other_problems_is_understood() {
+    // Its shape ends where the problem would stand; what lies there is not its.
+    let before = offset_of!(MetricShape, problem);
+    let metric = RawMetric::create_for(PROBLEM_REGRESSION, before, functions("trap"), r#"{"at": "nowhere"}"#, &["no", "yes"]).expect("made");
+    metric.update(&[0.5, 0.5], &[1]).expect("one label");
+}
+
+#[test]
+fn the_test_kit_tries_every_problem_that_is_claimed() {
+    let examples = [(vec![0.25, 0.75], vec![0.0, 1.0]), (vec![0.75, 1.0], vec![0.0, 1.0])];
+    let score = |problem| finetuned_sdk::testing::metric_for::<Apart>(problem, "{}", &["no", "yes"], &examples);
+    let _ = logged();
+    assert_eq!(score(Problem::Regression).expect("a score"), 0.3125);
+    assert_eq!(score(Problem::MultiLabel).expect("a score"), 0.25);
+    let refused = score(Problem::SingleLabel).expect_err("refused").to_string();
+    assert_eq!(refused, "apart is asked for one label, but its PROBLEMS are several labels, numbers");
 }
 
 #[test]

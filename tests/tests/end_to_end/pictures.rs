@@ -217,7 +217,7 @@ every_steps = 3
 }
 
 /// A drop with `metadata.csv` of these columns, over pictures whose colours come in turn.
-fn on_table(recipe: &str, header: &str, row: impl Fn(usize, u32) -> String) -> Run {
+pub fn on_table(recipe: &str, header: &str, row: impl Fn(usize, u32) -> String) -> Run {
     Run::with_drop(&tiny_resnet(), recipe, "table", |root| {
         fs::create_dir(root).unwrap();
         let mut table = format!("file_name,{header}\n");

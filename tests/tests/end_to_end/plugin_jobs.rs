@@ -2,8 +2,8 @@
 //! which `make plugins` builds; the bad ones are cut from tests/bad_plugins/plugin.c.
 
 use crate::attempt::{Run, on_tiny_bert, sentences};
-use crate::pictures::{COLOURS, on_folders, shape, tiny_resnet};
-use crate::plugins::compile;
+use crate::pictures::{COLOURS, on_folders, on_table, shape, tiny_resnet};
+use crate::plugins::{build_new, compile};
 use crate::sandbox::Sandbox;
 use crate::training::{largest_difference, signal_if_alive};
 use finetuned_job::event::Event;
@@ -14,12 +14,13 @@ use finetuned_job::scores::Split;
 use finetuned_job::spec::Action;
 use rustix::process::Signal;
 use safetensors::SafeTensors;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 /// A plugin folder with these samples.
-fn samples(names: &[&str]) -> tempfile::TempDir {
+pub fn samples(names: &[&str]) -> tempfile::TempDir {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/target/release");
     let folder = tempfile::tempdir().unwrap();
     for name in names {
@@ -116,7 +117,9 @@ fn head_tensors(run: &Run) -> Vec<String> {
     let weights = run.weights();
     let tensors = SafeTensors::deserialize(&weights).unwrap();
     let heads = tensors.names().into_iter().filter(|it| ["plugin.", "fc.", "classifier."].iter().any(|head| it.starts_with(head)));
-    heads.map(|it| it.to_string()).collect()
+    let mut heads: Vec<String> = heads.map(|it| it.to_string()).collect();
+    heads.sort();
+    heads
 }
 
 #[test]
@@ -133,7 +136,15 @@ fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_fam
     texts.complete();
     assert_eq!(head_tensors(&texts), ["plugin.multi_sample_dropout.classifier.bias", "plugin.multi_sample_dropout.classifier.weight"]);
 
+    let numbers = |hue: usize, _| format!("{}", 10_000 + 500 * hue);
+    let learnt = format!("task = 'image-regression'\ndata.labels = ['price']\n{}", recipe.replace("epochs = 3", "epochs = 20"));
+    let mut priced = on_table(&learnt, "price", numbers).with_plugins(folder.path());
+    priced.complete();
+    assert_eq!(head_tensors(&priced), ["fc.bias", "fc.weight"], "which speak in the data's units: no others stand there");
+
     fs::remove_file(folder.path().join("multi-sample-dropout.so")).unwrap();
+    let said: f64 = asked(&mut priced, 2)["price"].parse().unwrap();
+    assert!((10_700.0..11_300.0).contains(&said), "blue is 11,000: {said}");
     let picture = pictures.folder().join("asked.png");
     fs::write(&picture, shape(1, 7)).unwrap();
     assert!(pictures.finish(Action::Predict { inputs: vec![picture.display().to_string()], csv: None }).success(), "{}", pictures.log());
@@ -211,6 +222,130 @@ fn a_reader_written_in_c_brings_pictures() {
     let done = run.complete();
     assert_eq!((done.split, done.scores.examples, done.task.as_str()), (Split::Test, 15, "image-classification"));
     assert!(run.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("the reader passed over 1 examples"))));
+}
+
+/// Adds a head as `finetuned plugin new` writes it, which serves every problem.
+fn with_new_head(folder: &tempfile::TempDir, name: &str) {
+    let place = tempfile::tempdir().unwrap();
+    fs::copy(build_new(place.path(), name, "head"), folder.path().join(format!("{name}.so"))).unwrap();
+}
+
+/// What is red is also warm; what is blue has no second label.
+fn several_labels(recipe: &str) -> Run {
+    on_table(recipe, "label", |hue, _| ["red|warm", "green|warm", "blue"][hue].to_string())
+}
+
+/// What a finished run says of a picture of this colour: a row of a CSV by its columns.
+fn asked(run: &mut Run, hue: usize) -> BTreeMap<String, String> {
+    let place = tempfile::tempdir().unwrap();
+    let (picture, table) = (place.path().join("new.png"), place.path().join("said.csv"));
+    fs::write(&picture, shape(hue, 1000)).unwrap();
+    let action = Action::Predict { inputs: vec![picture.display().to_string()], csv: Some(table.clone()) };
+    assert!(run.finish(action).success(), "{}", run.log());
+    let text = fs::read_to_string(table).unwrap();
+    let mut rows = text.lines().map(|it| it.split(',').map(String::from));
+    rows.next().unwrap().zip(rows.next().unwrap()).collect()
+}
+
+#[test]
+fn head_loss_and_metric_of_plugins_serve_several_labels() {
+    let folder = samples(&["focal", "calibration"]);
+    with_new_head(&folder, "head-of-sets");
+    let mut run = several_labels(
+        "model.head = 'head-of-sets'\ndata.test = 0.25\n[train]\nepochs = 30\nbatch = 16\nlr = 5e-3\npatience = 0\nloss = 'focal'\n\
+         [eval]\nmetrics = ['macro_average_precision', 'ece']\n[plugins]\nload = ['head-of-sets', 'focal', 'calibration']\n",
+    )
+    .with_plugins(folder.path());
+    let done = run.complete();
+    assert_eq!(done.task, "image-multi-label-classification");
+    assert!(0.9 < done.scores.metrics["macro_average_precision"] && done.scores.metrics["ece"] < 0.3, "{:?}", done.scores.metrics);
+    let plan: Plan = run.json(run_folder::PLAN);
+    let uses: Vec<&str> = plan.plugins.iter().flat_map(|it| &it.uses).map(|it| it.0.as_str()).collect();
+    assert_eq!(uses, ["head head-of-sets", "loss focal", "metric ece"]);
+    assert_eq!(asked(&mut run, 0)["label"], "red|warm");
+}
+
+/// A plugin's loss in C: the squared distance to what is true, of every example. It would not learn unless both were
+/// in the same units.
+const SQUARES: &[&str] = &[
+    "-DKIND=2",
+    "-DNAME=\"squares\"",
+    "-DPROBLEMS=4",
+    "-DGLOBAL=extern void atg_sub(tensor **, tensor *, tensor *);",
+    "-DFORWARD={ tensor *apart; tensor *squares; int64_t dim = 1; atg_sub(&apart, in->logits, in->labels); atg_mul(&squares, apart, apart); \
+     atg_sum_dim_intlist(losses, squares, &dim, 1, 0, 6); at_free(apart); at_free(squares); return 0; }",
+];
+
+#[test]
+fn head_loss_and_metric_of_plugins_serve_numbers_which_are_told_in_our_units() {
+    const RECIPE: &str = r#"
+model.head = "head-of-numbers"
+task = "image-regression"
+data.labels = ["price", "noise"]
+data.test = 0.25
+[train]
+epochs = 20
+batch = 16
+lr = 5e-3
+patience = 0
+loss = "squares"
+[eval]
+metrics = ["r2", "mae", "mean_distance"]
+best = "mean_distance"
+[save]
+every_steps = 3
+[plugins]
+load = ["head-of-numbers", "squares", "gallery"]
+"#;
+    let folder = gallery();
+    compile(&folder.path().join("squares.so"), SQUARES);
+    with_new_head(&folder, "head-of-numbers");
+    let numbers = |hue: usize, n: u32| format!("{:.2},{}.5", 10_000.0 + 500.0 * hue as f64 + f64::from(n % 7), n % 3);
+    let start = || on_table(RECIPE, "price,noise", numbers).with_plugins(folder.path());
+    let mut calm = start();
+    let done = calm.complete();
+    let price = done.scores.per_number.iter().find(|it| it.name == "price").unwrap();
+    assert!(0.8 < price.r2 && price.mae < 200.0, "{price:?}");
+    // The plugin's metric sees what ours sees.
+    let (ours, its) = (done.scores.metrics["mae"], done.scores.metrics["mean_distance"]);
+    assert!((ours - its).abs() < 1e-6 * ours, "{ours} {its}");
+    let weights = calm.weights();
+    let mean = SafeTensors::deserialize(&weights).unwrap().tensor("units.mean").unwrap().data().to_vec();
+    let price_mean = f32::from_le_bytes(mean[..4].try_into().unwrap());
+    assert!((10_000.0..11_100.0).contains(&price_mean), "{price_mean}");
+
+    let mut killed = start();
+    for point in [20, 60] {
+        let mut child = killed.start(Action::Train);
+        killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if point <= it.step));
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+    let again = killed.complete();
+    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert_eq!((&again.scores, killed.weights()), (&done.scores, weights));
+
+    let said: f64 = asked(&mut killed, 2)["price"].parse().unwrap();
+    assert!((10_500.0..11_500.0).contains(&said), "blue is 11,000: {said}");
+}
+
+#[test]
+fn what_a_plugin_is_not_made_for_is_refused_before_training() {
+    let home = tempfile::tempdir().unwrap();
+    for (kind, number, wanted) in
+        [("head", 1, "model.head = 'bad'\n"), ("loss", 2, "train.loss = 'bad'\n"), ("metric", 3, "eval.metrics = ['bad']\n")]
+    {
+        let recipe = format!("{wanted}[plugins]\nload = ['bad']\n");
+        for (claims, says) in [(None, "one label"), (Some("-DPROBLEMS=5"), "one label or numbers")] {
+            // Without the field it is as plugins were built when there was nothing else than one label.
+            let of_kind = format!("-DKIND={number}");
+            compile(&home.path().join("bad.so"), &[of_kind.as_str()].into_iter().chain(claims).collect::<Vec<_>>());
+            let mut run = several_labels(&recipe).with_plugins(home.path());
+            let failed = run.failed(Action::Train).failure;
+            let message = format!("the {kind} bad of the plugin bad is made for {says}, but the data have several labels");
+            assert_eq!((failed.kind, failed.message), (FailureKind::Recipe, message));
+            assert!(!run.folder().join(run_folder::PLAN).exists(), "{kind}");
+        }
+    }
 }
 
 /// Drops a folder of a table and this recipe.

@@ -2,6 +2,7 @@
 //! from one file of plain C, tests/bad_plugins/plugin.c, at the compiler's command line.
 
 use crate::attempt::binary;
+use crate::plugin_jobs::samples;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,6 +15,23 @@ pub fn compile(out: &Path, flags: &[&str]) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bad_plugins/plugin.c");
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-w", "-o"]).arg(out).args(flags).arg(source).output().expect("cc starts");
     assert!(compiled.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&compiled.stderr));
+}
+
+/// What `finetuned plugin new` writes for this kind, built as on a machine without libtorch: the library. Names are
+/// of one test each, since all are built in one folder.
+#[track_caller]
+pub fn build_new(place: &Path, name: &str, kind: &str) -> PathBuf {
+    let target = binary("finetuned").ancestors().nth(2).expect("target/PROFILE").join("new_plugins");
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk");
+    let mut new = Command::new(binary("finetuned"));
+    new.arg("--home").arg(place).args(["plugin", "new", name, "--kind", kind, "--sdk"]).arg(sdk).arg("--path").arg(place);
+    let made = new.output().expect("finetuned starts");
+    assert!(made.status.success(), "{made:?}");
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or("cargo".into()));
+    cargo.env_remove("LIBTORCH").args(["build", "--release", "--offline", "--quiet", "--target-dir"]).arg(&target);
+    let built = cargo.current_dir(place.join(name)).output().expect("cargo starts");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join(format!("release/lib{}.so", name.replace('-', "_")))
 }
 
 /// A home with a plugin folder, without a daemon.
@@ -89,18 +107,45 @@ impl Workshop {
 #[test]
 fn a_sound_plugin_in_c_passes_every_probe() {
     let workshop = Workshop::new();
-    for (kind, probes) in [
-        ("-DKIND=1", &["parameters", "shapes", "determinism", "gradients", "inputs", "save and load", "memory", "cost"][..]),
-        ("-DKIND=2", &["shapes", "determinism", "gradients", "large logits", "inputs", "memory"]),
-        ("-DKIND=3", &["score", "determinism", "merge", "empty", "memory", "cost"]),
+    let head = ["parameters", "shapes", "determinism", "gradients", "inputs", "save and load", "memory", "cost"];
+    let loss = ["shapes", "determinism", "gradients", "large logits", "inputs", "memory"];
+    for (flags, claimed, subjects, probes) in [
+        (&["-DKIND=1"][..], "one label", &["head bad"][..], &head[..]),
+        (&["-DKIND=2"], "one label", &["loss bad"], &loss),
+        (&["-DKIND=3"], "one label", &["metric bad"], &["score", "determinism", "merge", "empty", "memory", "cost"]),
+        (&["-DKIND=1", "-DPROBLEMS=6"], "several labels, numbers", &["head bad, several labels", "head bad, numbers"], &head),
+        (&["-DKIND=2", "-DPROBLEMS=5"], "one label, numbers", &["loss bad, one label", "loss bad, numbers"], &loss),
     ] {
-        let (status, said) = workshop.check(&workshop.make("good.so", &[kind]));
+        let (status, said) = workshop.check(&workshop.make("good.so", flags));
         assert_eq!((status, &said["sound"]), (Some(0), &Value::Bool(true)), "{said:#}");
         println!("{said:#}");
-        for probe in probes.iter().chain(&["loading", "threads", "stdout"]) {
-            let found = said["tried"].as_array().expect("tried").iter().find(|it| it["probe"] == *probe);
-            assert!(found.is_some_and(|it| it["verdict"] == "passed"), "{probe}: {said:#}");
+        let tried = said["tried"].as_array().expect("tried");
+        assert!(tried.iter().any(|it| it["probe"] == "problems" && it["found"] == claimed), "{said:#}");
+        let of_each = subjects.iter().flat_map(|subject| probes.iter().map(|probe| (*subject, *probe)));
+        for (subject, probe) in of_each.chain(["loading", "threads", "stdout"].map(|it| ("plugin bad", it))) {
+            let found = tried.iter().find(|it| it["subject"] == subject && it["probe"] == probe);
+            assert!(found.is_some_and(|it| it["verdict"] == "passed"), "{subject}, {probe}: {said:#}");
         }
+    }
+}
+
+#[test]
+fn the_samples_pass_every_probe_for_all_that_they_claim() {
+    let workshop = Workshop::new();
+    let claims = [
+        ("arcface", "one label"),
+        ("attention-pool", "one label, several labels, numbers"),
+        ("calibration", "one label, several labels"),
+        ("focal", "one label, several labels"),
+        ("kappa", "one label"),
+        ("supcon", "one label"),
+    ];
+    let folder = samples(&claims.map(|it| it.0));
+    for (name, claimed) in claims {
+        let (status, said) = workshop.check(&folder.path().join(format!("{name}.so")));
+        assert_eq!((status, &said["sound"]), (Some(0), &Value::Bool(true)), "{said:#}");
+        let found = said["tried"].as_array().expect("tried").iter().find(|it| it["probe"] == "problems");
+        assert!(found.is_some_and(|it| it["found"] == claimed), "{said:#}");
     }
 }
 
@@ -116,6 +161,8 @@ fn what_a_bad_plugin_does_ends_in_one_precise_sentence() {
         (&["-DTABLE_SIZE=8"], "has an unusable table: ABI 1 with 8 bytes, but ABI 1 has 24"),
         (&["-DEXPORT_NAME=\"other\""], "where the descriptor has the metric bad, it has another thing or none"),
         (&["-DMERGE_FUNCTION=0"], "metric bad: the function merge is missing"),
+        (&["-DFUNCTIONS_SIZE=40"], "metric bad: its functions have 40 bytes, ABI 1 has 48"),
+        (&["-DPROBLEMS=8"], "it is made for nothing that this finetuned knows"),
         (&["-DGLOBAL=void missing_symbol(void);", "-DUPDATE=missing_symbol();"], "can't be opened: undefined symbol: missing_symbol"),
         (
             &["-DGLOBAL=__attribute__((constructor)) static void at_once(void) { abort(); }"],
@@ -179,19 +226,10 @@ fn what_a_bad_plugin_does_ends_in_one_precise_sentence() {
 #[test]
 fn a_new_plugin_builds_as_it_is_and_passes_every_probe() {
     let workshop = Workshop::new();
-    let target = binary("finetuned").ancestors().nth(2).expect("target/PROFILE").join("new_plugins");
-    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk");
-    for (name, kind) in [("top-three", "metric"), ("my_head", "head")] {
-        let place = workshop.home.path().to_str().expect("UTF-8");
-        let made = workshop.finetuned(&["plugin", "new", name, "--kind", kind, "--sdk", sdk.to_str().expect("UTF-8"), "--path", place]);
-        assert!(made.status.success(), "{made:?}");
-        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or("cargo".into()));
-        // As on a machine without libtorch.
-        cargo.env_remove("LIBTORCH").args(["build", "--release", "--offline", "--quiet", "--target-dir"]).arg(&target);
-        let built = cargo.current_dir(workshop.home.path().join(name)).output().expect("cargo starts");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let (status, said) = workshop.check(&target.join(format!("release/lib{}.so", name.replace('-', "_"))));
+    for (name, kind, probed) in [("top-three", "metric", "metric top-three"), ("my_head", "head", "head my_head, numbers")] {
+        let (status, said) = workshop.check(&build_new(workshop.home.path(), name, kind));
         assert_eq!((status, &said["name"], &said["sound"]), (Some(0), &Value::from(name), &Value::Bool(true)), "{said:#}");
+        assert!(said["tried"].as_array().expect("tried").iter().any(|it| it["subject"] == probed), "{said:#}");
     }
 }
 

@@ -1,7 +1,9 @@
 //! A head from a plugin.
 
 use super::border::{Function, Handle, Subject, lend as lend_text, to_slice};
+use super::problem;
 use super::tensors::{device_number, fault, kind_fault, lend, lend_or_null, number_fault, share, take};
+use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
 use finetuned_sdk::abi::{self, Bytes, CTensor};
 use std::ffi::c_void;
@@ -13,9 +15,10 @@ pub(crate) struct HeadShape {
     pub device: Device,
     /// Numbers in one vector of features.
     pub width: i64,
-    /// Classes.
+    /// Classes, or numbers.
     pub outputs: i64,
     pub seed: u64,
+    pub problem: Problem,
 }
 
 /// What a forward pass is for: see `abi::Pass`.
@@ -58,7 +61,7 @@ pub(crate) struct Parameter {
 /// trained, saved and restored in place (`tch::no_grad(|| it.tensor.f_copy_(saved))`):
 ///
 /// ```ignore
-/// let head = plugins.head("arcface", "{\"margin\": 0.5}", HeadShape { device, width, outputs, seed })?;
+/// let head = plugins.head("arcface", "{\"margin\": 0.5}", HeadShape { device, width, outputs, seed, problem })?;
 /// for it in head.parameters()? { register(format!("head.{}", it.name), it.tensor, it.trainable); }
 /// let logits = head.forward(&features, None, Some(&labels), PassNumbers { train: true, seed, step, micro })?;
 /// ```
@@ -78,6 +81,7 @@ impl HeadInstance {
             width: shape.width,
             outputs: shape.outputs,
             seed: shape.seed,
+            problem: problem::number(shape.problem),
         };
         let (naming, passing) = (subject.function("parameters"), subject.function("forward"));
         if functions.input != abi::INPUT_POOLED && functions.input != abi::INPUT_SEQUENCE {
@@ -92,6 +96,10 @@ impl HeadInstance {
 
     pub(crate) fn features(&self) -> HeadFeatures {
         if self.functions.input == abi::INPUT_SEQUENCE { HeadFeatures::Sequence } else { HeadFeatures::Pooled }
+    }
+
+    pub(super) fn shape(&self) -> HeadShape {
+        self.shape
     }
 
     /// Every parameter and buffer: fp32, finite, leaves, on the head's device, names unique.
@@ -124,8 +132,9 @@ impl HeadInstance {
             .or_else(|| (!it.tensor.is_leaf()).then(|| "a tensor that was computed, not a leaf".into()))
     }
 
-    /// Logits, fp32 (batch, outputs), part of the gradient graph. `features`: fp32 (batch, width), or (batch, seq,
-    /// width) with `mask` int64 (batch, seq); `labels`: int64 (batch), only while training.
+    /// Logits, or numbers in the model's own units, fp32 (batch, outputs), part of the gradient graph. `features`: fp32
+    /// (batch, width), or (batch, seq, width) with `mask` int64 (batch, seq); `labels`: what is true, as in
+    /// [`LossInstance::forward`](super::LossInstance::forward), only while training.
     pub(crate) fn forward(&self, features: &Tensor, mask: Option<&Tensor>, labels: Option<&Tensor>, pass: PassNumbers) -> Result<Tensor, Failure> {
         let forward = self.functions.forward.expect("looked at when opened");
         let input = abi::HeadInput {

@@ -1,54 +1,78 @@
 //! A metric from a plugin.
 
 use super::border::{Function, Handle, Subject, lend};
+use super::problem;
+use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
+use finetuned_report::Truth;
 use finetuned_sdk::abi::{self, Bytes};
 
 /// One metric that takes in examples, built by [`Plugins::metric`](super::Plugins::metric):
 ///
 /// ```ignore
-/// let metric = plugins.metric("ece", "{\"bins\": 15}", &plan.data.classes)?;
-/// metric.update(&probabilities, &labels)?; // as often as there are batches
+/// let metric = plugins.metric("ece", "{\"bins\": 15}", plan.data.problem, plan.data.outputs())?;
+/// metric.update(&probabilities, Truth::Classes(&labels))?; // as often as there are batches
 /// let score = metric.compute()?;
 /// ```
 pub(crate) struct MetricInstance {
     handle: Handle,
     functions: abi::MetricFunctions,
-    n_classes: usize,
+    problem: Problem,
+    /// Numbers in a row of outputs.
+    width: usize,
     updating: Function,
     merging: Function,
     computing: Function,
 }
 
 impl MetricInstance {
-    pub(super) fn create(subject: Subject, functions: abi::MetricFunctions, settings: &str, classes: &[String]) -> Result<MetricInstance, Failure> {
-        let names: Vec<Bytes> = classes.iter().map(|it| lend(it)).collect();
-        let shape = abi::MetricShape { size: size_of::<abi::MetricShape>() as u32, reserved: 0, n_classes: names.len(), class_names: names.as_ptr() };
+    pub(super) fn create(
+        subject: Subject,
+        functions: abi::MetricFunctions,
+        settings: &str,
+        problem: Problem,
+        outputs: &[String],
+    ) -> Result<MetricInstance, Failure> {
+        let names: Vec<Bytes> = outputs.iter().map(|it| lend(it)).collect();
+        let shape = abi::MetricShape {
+            size: size_of::<abi::MetricShape>() as u32,
+            reserved: 0,
+            n_classes: names.len(),
+            class_names: names.as_ptr(),
+            problem: problem::number(problem),
+        };
         let [updating, merging, computing] = ["update", "merge", "compute"].map(|it| subject.function(it));
         let (create, destroy) = (functions.create.expect("looked at when opened"), functions.destroy.expect("looked at when opened"));
         // SAFETY: the arguments live until it returns.
         let handle = Handle::create(subject, destroy, |instance, error| unsafe { create(lend(settings), &raw const shape, instance, error) })?;
-        Ok(MetricInstance { handle, functions, n_classes: names.len(), updating, merging, computing })
+        Ok(MetricInstance { handle, functions, problem, width: names.len(), updating, merging, computing })
     }
 
     pub(crate) fn higher_is_better(&self) -> bool {
         self.functions.higher_is_better != 0
     }
 
-    /// Takes in examples: `probabilities` has a row of all classes for each label.
+    /// Takes in examples: `outputs` has a row for each, of probabilities, or of numbers in the data's units.
     ///
     /// # Panics
-    /// The rows are not as many as the labels.
-    pub(crate) fn update(&self, probabilities: &[f32], labels: &[u32]) -> Result<(), Failure> {
-        assert_eq!(probabilities.len(), labels.len() * self.n_classes, "a row for each label");
+    /// The rows are not as many as what is true, or that is of another problem.
+    pub(crate) fn update(&self, outputs: &[f32], truth: Truth) -> Result<(), Failure> {
+        assert_eq!(truth.problem(), self.problem, "it was created for this");
+        let n = truth.examples(self.width);
+        assert_eq!(outputs.len(), n * self.width, "a row for each example");
+        let (labels, targets) = match truth {
+            Truth::Classes(labels) => (labels.as_ptr(), std::ptr::null()),
+            Truth::Sets(targets) | Truth::Numbers(targets) => (std::ptr::null(), targets.as_ptr()),
+        };
         let update = self.functions.update.expect("looked at when opened");
         let batch = abi::MetricBatch {
             size: size_of::<abi::MetricBatch>() as u32,
             reserved: 0,
-            n: labels.len(),
-            n_classes: self.n_classes,
-            probabilities: probabilities.as_ptr(),
-            labels: labels.as_ptr(),
+            n,
+            n_classes: self.width,
+            probabilities: outputs.as_ptr(),
+            labels,
+            targets,
         };
         // SAFETY: the batch lives until it returns.
         self.handle.call(self.updating, |instance, error| unsafe { update(instance, &raw const batch, error) })

@@ -8,6 +8,7 @@ use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_plugins::{Export, Kind, Plugin};
 use finetuned_sdk::abi::{self, Bytes, Host};
 use std::ffi::c_void;
+use std::mem::{MaybeUninit, offset_of};
 use std::sync::Arc;
 
 pub(super) struct Opened {
@@ -98,12 +99,14 @@ unsafe fn items(table: *const abi::Table, described: &[Export]) -> Result<Vec<It
 /// `at` must point to functions whose first field is their size.
 unsafe fn functions(kind: Kind, number: u32, at: *const c_void) -> Result<Functions, String> {
     macro_rules! read {
-        ($variant:ident, $number:ident, $functions:ident, [$($function:ident),+]) => {{
+        ($variant:ident, $number:ident, $functions:ident, [$($function:ident),+] $(, + $appended:ident)?) => {{
             if number != abi::$number {
                 return Err(format!("it is of kind {number} there"));
             }
-            // SAFETY: as the caller promises; the size is looked at before the rest.
-            let functions = unsafe { sized::<abi::$functions>(at) }?;
+            // What was appended begins where the first release ended.
+            let released = [$(offset_of!(abi::$functions, $appended),)? size_of::<abi::$functions>()][0];
+            // SAFETY: as the caller promises; all zeros are no functions and no claims.
+            let functions = unsafe { sized::<abi::$functions>(at, released) }?;
             $(if functions.$function.is_none() {
                 return Err(concat!("the function ", stringify!($function), " is missing").into());
             })+
@@ -111,28 +114,35 @@ unsafe fn functions(kind: Kind, number: u32, at: *const c_void) -> Result<Functi
         }};
     }
     match kind {
-        Kind::Head => read!(Head, KIND_HEAD, HeadFunctions, [create, destroy, parameters, forward]),
-        Kind::Loss => read!(Loss, KIND_LOSS, LossFunctions, [create, destroy, forward]),
-        Kind::Metric => read!(Metric, KIND_METRIC, MetricFunctions, [create, destroy, update, merge, compute]),
+        Kind::Head => read!(Head, KIND_HEAD, HeadFunctions, [create, destroy, parameters, forward], + problems),
+        Kind::Loss => read!(Loss, KIND_LOSS, LossFunctions, [create, destroy, forward], + problems),
+        Kind::Metric => read!(Metric, KIND_METRIC, MetricFunctions, [create, destroy, update, merge, compute], + problems),
         Kind::Reader => read!(Reader, KIND_READER, ReaderFunctions, [create, destroy, recognise, read]),
         Kind::Hook => read!(Hook, KIND_HOOK, HookFunctions, [create, destroy, progress, save, load]),
         Kind::Augmentation => read!(Augmentation, KIND_AUGMENTATION, AugmentationFunctions, [create, destroy, apply]),
     }
 }
 
+/// A copy of a struct that begins with its size, of `released` bytes in its first release; zeros where the plugin's
+/// ends. What a later version appended is left alone.
+///
 /// # Safety
-/// `at` must point to a struct that begins with its size, which is that of a `T` of this or a later version.
-unsafe fn sized<T: Copy>(at: *const c_void) -> Result<T, String> {
+/// `at` must point to such a struct, and a `T` may be all zeros.
+unsafe fn sized<T: Copy>(at: *const c_void, released: usize) -> Result<T, String> {
     if !at.cast::<T>().is_aligned() {
         return Err("its functions lie where no struct can".into());
     }
     // SAFETY: aligned, and the size comes first.
     let size = unsafe { *at.cast::<u32>() } as usize;
-    if size < size_of::<T>() {
-        return Err(format!("its functions have {size} bytes, ABI {} has {}", abi::ABI_VERSION, size_of::<T>()));
+    if size < released {
+        return Err(format!("its functions have {size} bytes, ABI {} has {released}", abi::ABI_VERSION));
     }
-    // SAFETY: as large as it must be, by its own words. What a later version appended is left alone.
-    Ok(unsafe { *at.cast::<T>() })
+    let mut copy = MaybeUninit::<T>::zeroed();
+    // SAFETY: no more is read than the plugin says that it has, nor written than there is room for.
+    unsafe {
+        std::ptr::copy_nonoverlapping(at.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
+        Ok(copy.assume_init())
+    }
 }
 
 /// What we offer to this plugin, for the life of the process.
@@ -149,4 +159,51 @@ fn host(plugin: &str, log: &Log) -> *const Host {
     let listener = Box::leak(Box::new(Listener { plugin: plugin.into(), log: Arc::clone(log) }));
     let host = Host { abi: abi::ABI_VERSION, size: size_of::<Host>() as u32, context: std::ptr::from_mut(listener).cast(), log: Some(line) };
     Box::leak(Box::new(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use finetuned_job::data::Problem;
+    use finetuned_sdk::abi::{CTensor, Instance, LossInput, LossShape, Pass, Sink, Status};
+
+    /// A loss as the first release had it, and what lies behind it in some plugin's memory.
+    #[repr(C)]
+    struct Before {
+        size: u32,
+        reserved: u32,
+        create: unsafe extern "C" fn(Bytes, *const LossShape, *mut *mut Instance, *const Sink) -> Status,
+        destroy: unsafe extern "C" fn(*mut Instance),
+        forward: unsafe extern "C" fn(*mut Instance, *const LossInput, *const Pass, *mut *mut CTensor, *const Sink) -> Status,
+        behind: u64,
+    }
+
+    unsafe extern "C" fn create(_: Bytes, _: *const LossShape, _: *mut *mut Instance, _: *const Sink) -> Status {
+        abi::OK
+    }
+
+    unsafe extern "C" fn destroy(_: *mut Instance) {}
+
+    unsafe extern "C" fn forward(_: *mut Instance, _: *const LossInput, _: *const Pass, _: *mut *mut CTensor, _: *const Sink) -> Status {
+        abi::OK
+    }
+
+    #[track_caller]
+    fn check(size: usize, behind: u64, expected: Result<&[Problem], &str>) {
+        let table = Before { size: size as u32, reserved: 0, create, destroy, forward, behind };
+        // SAFETY: it begins with its size, and is as long as any size that is claimed below.
+        let found = unsafe { functions(Kind::Loss, abi::KIND_LOSS, (&raw const table).cast()) };
+        let found = found.map(|it| it.problems().expect("a loss serves problems"));
+        assert_eq!(found, expected.map(<[_]>::to_vec).map_err(String::from));
+    }
+
+    #[test]
+    fn what_lies_behind_a_shorter_table_is_not_its_claim() {
+        check(32, u64::MAX, Ok(&[Problem::SingleLabel]));
+        check(40, 0, Ok(&[Problem::SingleLabel]));
+        check(40, abi::PROBLEM_MULTI_LABEL | abi::PROBLEM_REGRESSION, Ok(&[Problem::MultiLabel, Problem::Regression]));
+        // A later version's.
+        check(40, abi::PROBLEM_REGRESSION | 1 << 40, Ok(&[Problem::Regression]));
+        check(31, 0, Err("its functions have 31 bytes, ABI 1 has 32"));
+    }
 }

@@ -18,10 +18,12 @@ pub struct HeadShape {
     pub device: i32,
     /// Numbers in one vector of features.
     pub width: i64,
-    /// Numbers in one row of outputs: the classes.
+    /// Numbers in one row of outputs: the classes, or the numbers that are learnt.
     pub outputs: i64,
     /// The run's. The host also seeds torch's generator of random numbers before `create`.
     pub seed: u64,
+    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    pub problem: u64,
 }
 
 /// What a forward pass is for. Whoever draws noise draws it as a function of these numbers, or from torch's
@@ -53,7 +55,8 @@ pub struct HeadInput {
     /// int64 (batch, seq): 1 where there is a token, 0 where the row is filled up; each row has a 1. Null for
     /// pooled input.
     pub mask: *mut CTensor,
-    /// int64 (batch): the classes. Null in evaluation: a head may use them to train, never to answer.
+    /// What is true, as in [`LossInput::labels`](super::LossInput::labels). Null in evaluation: a head may use it to
+    /// train, never to answer.
     pub labels: *mut CTensor,
 }
 
@@ -69,7 +72,7 @@ pub struct ParameterSink {
     pub put: Option<unsafe extern "C" fn(context: *mut c_void, name: Bytes, tensor: *mut CTensor, trainable: u32)>,
 }
 
-/// Functions of a head. Version 1 has them all, none may be null.
+/// Functions of a head. No function may be null.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct HeadFunctions {
@@ -84,8 +87,9 @@ pub struct HeadFunctions {
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
     /// Names every parameter and buffer, in the same order each time.
     pub parameters: Option<unsafe extern "C" fn(instance: *mut Instance, sink: *const ParameterSink, error: *const Sink) -> Status>,
-    /// Features -> fp32 (batch, outputs), the logits. `*logits` is a new tensor and the host's, which frees it as
-    /// tch does (`at_free`). It is part of the gradient graph of the features and the parameters.
+    /// Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units. `*logits` is a new tensor and
+    /// the host's, which frees it as tch does (`at_free`). It is part of the gradient graph of the features and the
+    /// parameters.
     pub forward: Option<
         unsafe extern "C" fn(
             instance: *mut Instance,
@@ -95,4 +99,6 @@ pub struct HeadFunctions {
             error: *const Sink,
         ) -> Status,
     >,
+    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    pub problems: u64,
 }

@@ -10,8 +10,10 @@ pub struct LossShape {
     pub size: u32,
     /// -1 for the CPU, else the number of the CUDA device.
     pub device: i32,
-    /// Numbers in one row of logits: the classes.
+    /// Numbers in one row of logits: the classes, or the numbers that are learnt.
     pub outputs: i64,
+    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    pub problem: u64,
 }
 
 /// Input of a loss. The tensors are the host's; the plugin must not change their values.
@@ -24,13 +26,14 @@ pub struct LossInput {
     pub reserved: u32,
     /// fp32 (batch, outputs): what the head gave. Never null.
     pub logits: *mut CTensor,
-    /// int64 (batch): the classes. Never null.
+    /// What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch, outputs), 1 where a
+    /// class is true and 0 where it is not; for numbers fp32 (batch, outputs), in the model's own units. Never null.
     pub labels: *mut CTensor,
     /// fp32 (batch, width): what the head was given. Null if the head takes sequences.
     pub features: *mut CTensor,
 }
 
-/// Functions of a loss. Version 1 has them all, none may be null.
+/// Functions of a loss. No function may be null.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct LossFunctions {
@@ -54,4 +57,6 @@ pub struct LossFunctions {
             error: *const Sink,
         ) -> Status,
     >,
+    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    pub problems: u64,
 }

@@ -1,5 +1,6 @@
 //! What is tried of a head.
 
+use super::targets::targets;
 use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{Trial, slopes, steady};
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
@@ -23,11 +24,12 @@ struct Input {
 }
 
 impl Input {
-    fn new(wants: HeadFeatures, batch: i64, width: i64, outputs: i64) -> Result<Input, Fault> {
+    fn new(head: &HeadInstance, batch: i64) -> Result<Input, Fault> {
         tch::manual_seed(SEED);
-        let labels = Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?.f_remainder(outputs)?;
+        let HeadShape { width, outputs, problem, .. } = head.shape();
+        let labels = targets(problem, batch, outputs)?;
         let options = (Kind::Float, Device::Cpu);
-        Ok(match wants {
+        Ok(match head.features() {
             HeadFeatures::Pooled => Input { features: Tensor::f_randn([batch, width], options)?, mask: None, labels },
             HeadFeatures::Sequence => {
                 // Rows of 1, 2, … SEQ tokens, then from 1 again.
@@ -51,7 +53,7 @@ impl Input {
 
 fn create(trial: Trial<'_>, seed: u64, width: i64, outputs: i64) -> Result<HeadInstance, Fault> {
     tch::manual_seed(seed as i64);
-    Ok(trial.plugins.head(trial.name, "{}", HeadShape { device: Device::Cpu, width, outputs, seed })?)
+    Ok(trial.plugins.head(trial.name, "{}", HeadShape { device: Device::Cpu, width, outputs, seed, problem: trial.problem })?)
 }
 
 pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
@@ -62,7 +64,7 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
         let numbers: usize = found.iter().map(|it| it.tensor.numel()).sum();
         let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
         let seen =
-            format!("{} in {}, for {WIDTH} features and {OUTPUTS} classes", numbers, if names.is_empty() { "none".into() } else { names.join(", ") });
+            format!("{} in {}, for {WIDTH} features and {OUTPUTS} outputs", numbers, if names.is_empty() { "none".into() } else { names.join(", ") });
         head = Some(made);
         Ok(Seen::Passed(seen))
     })?;
@@ -75,7 +77,7 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
     teller.probe(subject, "inputs", || inputs_stay(&head))?;
     teller.probe(subject, "save and load", || save_and_load(trial, &head))?;
     teller.probe(subject, "memory", || {
-        let input = Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?;
+        let input = Input::new(&head, BATCH)?;
         steady(|| input.train(&head).map(drop))
     })?;
     teller.probe(subject, "cost", || cost(trial))?;
@@ -84,7 +86,7 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
 
 fn shapes(head: &HeadInstance) -> Outcome {
     for batch in [BATCH, 1, 64] {
-        let input = Input::new(head.features(), batch, WIDTH, OUTPUTS)?;
+        let input = Input::new(head, batch)?;
         let _ = input.evaluate(head)?;
         let _ = input.train(head)?;
     }
@@ -93,7 +95,7 @@ fn shapes(head: &HeadInstance) -> Outcome {
 }
 
 fn determinism(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
-    let input = Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?;
+    let input = Input::new(head, BATCH)?;
     if !input.evaluate(head)?.equal(&input.evaluate(head)?) {
         return Err("two evaluations of the same input differ".to_string().into());
     }
@@ -111,7 +113,7 @@ fn determinism(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
 }
 
 fn gradients(head: &HeadInstance) -> Outcome {
-    let input = Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?;
+    let input = Input::new(head, BATCH)?;
     let weights = Tensor::f_randn([BATCH, OUTPUTS], (Kind::Double, Device::Cpu))?;
     let input = Input { features: input.features.set_requires_grad(true), ..input };
     let parameters: Vec<_> = head.parameters()?.into_iter().filter(|it| it.trainable).collect();
@@ -121,7 +123,7 @@ fn gradients(head: &HeadInstance) -> Outcome {
     let scalar = || -> Result<Tensor, Fault> { Ok(input.train(head)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?) };
     let value = scalar()?;
     if !value.requires_grad() {
-        return Err("the logits are cut off from the gradient graph".to_string().into());
+        return Err("the outputs are cut off from the gradient graph".to_string().into());
     }
     value.f_backward()?;
     let measure = || Ok(tch::no_grad(scalar)?.f_double_value(&[])?);
@@ -136,7 +138,7 @@ fn gradients(head: &HeadInstance) -> Outcome {
 }
 
 fn inputs_stay(head: &HeadInstance) -> Outcome {
-    let (input, kept) = (Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?, Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?);
+    let (input, kept) = (Input::new(head, BATCH)?, Input::new(head, BATCH)?);
     let _ = tch::no_grad(|| input.train(head))?;
     let _ = input.evaluate(head)?;
     let same_mask = input.mask.iter().zip(&kept.mask).all(|(a, b)| a.equal(b));
@@ -149,7 +151,7 @@ fn inputs_stay(head: &HeadInstance) -> Outcome {
 
 /// As a checkpoint does: values by name into a head that began otherwise.
 fn save_and_load(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
-    let input = Input::new(head.features(), BATCH, WIDTH, OUTPUTS)?;
+    let input = Input::new(head, BATCH)?;
     let (saved, other) = (head.parameters()?, create(trial, 2, WIDTH, OUTPUTS)?);
     let loaded = other.parameters()?;
     let names = |list: &[crate::plugins::Parameter]| list.iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>();
@@ -161,18 +163,18 @@ fn save_and_load(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
         tch::no_grad(|| it.tensor.shallow_clone().f_copy_(&from.tensor))?;
     }
     if !input.evaluate(head)?.equal(&input.evaluate(&other)?) {
-        return Err("a head with the same parameters gives other logits: it remembers something that it does not name as a parameter"
+        return Err("a head with the same parameters gives other outputs: it remembers something that it does not name as a parameter"
             .to_string()
             .into());
     }
-    Ok(Seen::Passed("the same logits, bit for bit".into()))
+    Ok(Seen::Passed("the same outputs, bit for bit".into()))
 }
 
 /// As many outputs as features, so that the lightest head there is, one that gives its input back, can be timed.
 fn cost(trial: Trial<'_>) -> Outcome {
     const CALLS: u32 = 20_000;
     let head = create(trial, 1, WIDTH, WIDTH)?;
-    let input = Input::new(head.features(), 1, WIDTH, WIDTH)?;
+    let input = Input::new(&head, 1)?;
     let _no_graph = tch::no_grad_guard();
     let start = std::time::Instant::now();
     for _ in 0..CALLS {

@@ -1,8 +1,9 @@
 //! What is tried of a loss.
 
+use super::targets::targets;
 use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{Trial, slopes, steady};
-use crate::plugins::{LossInstance, PassNumbers};
+use crate::plugins::{LossInstance, LossShape, PassNumbers};
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
@@ -22,12 +23,13 @@ struct Input {
 }
 
 impl Input {
-    fn new(batch: i64) -> Result<Input, Fault> {
+    fn new(loss: &LossInstance, batch: i64) -> Result<Input, Fault> {
         tch::manual_seed(SEED);
+        let LossShape { outputs, problem, .. } = loss.shape();
         let options = (Kind::Float, Device::Cpu);
         Ok(Input {
-            logits: Tensor::f_randn([batch, OUTPUTS], options)?,
-            labels: Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?.f_remainder(OUTPUTS)?,
+            logits: Tensor::f_randn([batch, outputs], options)?,
+            labels: targets(problem, batch, outputs)?,
             features: Tensor::f_randn([batch, WIDTH], options)?,
         })
     }
@@ -41,16 +43,16 @@ impl Input {
 pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
     let mut loss = None;
     let works = teller.probe(subject, "shapes", || {
-        let made = trial.plugins.loss(trial.name, "{}", Device::Cpu, OUTPUTS)?;
+        let made = trial.plugins.loss(trial.name, "{}", LossShape { device: Device::Cpu, outputs: OUTPUTS, problem: trial.problem })?;
         for batch in [BATCH, 1, 64] {
-            let _ = Input::new(batch)?.losses(&made)?;
+            let _ = Input::new(&made, batch)?.losses(&made)?;
         }
         loss = Some(made);
         Ok(Seen::Passed(format!("(batch, {OUTPUTS}) to (batch), for batches of 1, {BATCH} and 64")))
     })?;
     let Some(loss) = loss.filter(|_| works) else { return Ok(()) };
     teller.probe(subject, "determinism", || {
-        let input = Input::new(BATCH)?;
+        let input = Input::new(&loss, BATCH)?;
         if input.losses(&loss)?.equal(&input.losses(&loss)?) {
             Ok(Seen::Passed("same input, same output".into()))
         } else {
@@ -59,26 +61,26 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
     })?;
     teller.probe(subject, "gradients", || gradients(&loss))?;
     teller.probe(subject, "large logits", || {
-        let input = Input::new(BATCH)?;
+        let input = Input::new(&loss, BATCH)?;
         let input = Input { logits: input.logits.f_mul_scalar(LARGE)?, ..input };
         let _ = input.losses(&loss)?;
         Ok(Seen::Passed(format!("finite at logits around {LARGE}")))
     })?;
     teller.probe(subject, "inputs", || {
-        let (input, kept) = (Input::new(BATCH)?, Input::new(BATCH)?);
+        let (input, kept) = (Input::new(&loss, BATCH)?, Input::new(&loss, BATCH)?);
         let _ = input.losses(&loss)?;
         let same = [(&input.logits, &kept.logits), (&input.labels, &kept.labels), (&input.features, &kept.features)].iter().all(|(a, b)| a.equal(b));
         if same { Ok(Seen::Passed("stay as they are".into())) } else { Err("it changes the numbers of its input".to_string().into()) }
     })?;
     teller.probe(subject, "memory", || {
-        let input = Input::new(BATCH)?;
+        let input = Input::new(&loss, BATCH)?;
         steady(|| input.losses(&loss).map(drop))
     })?;
     Ok(())
 }
 
 fn gradients(loss: &LossInstance) -> Outcome {
-    let input = Input::new(BATCH)?;
+    let input = Input::new(loss, BATCH)?;
     let weights = Tensor::f_rand([BATCH], (Kind::Double, Device::Cpu))?;
     let input = Input { logits: input.logits.set_requires_grad(true), features: input.features.set_requires_grad(true), ..input };
     let scalar = || -> Result<Tensor, Fault> { Ok(input.losses(loss)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?) };

@@ -4,39 +4,68 @@ use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{CALLS, Trial, steady};
 use crate::plugins::MetricInstance;
 use anyhow::Result;
+use finetuned_job::data::Problem;
+use finetuned_report::Truth;
+use std::ops::Range;
 
-const CLASSES: usize = 3;
+const OUTPUTS: usize = 3;
 const EXAMPLES: usize = 60;
 /// Merged halves may differ from the whole by the order of sums.
 const MERGE_TOLERANCE: f64 = 1e-6;
 
-/// Rows of probabilities and labels, the same each time. Four of five rows are right, and none of the first seven:
-/// no part scores what the whole does.
-fn examples(n: usize) -> (Vec<f32>, Vec<u32>) {
-    let (mut probabilities, mut labels) = (vec![], vec![]);
-    for idx in 0..n {
-        let label = (idx * 7 + idx / 5) % CLASSES;
-        let favourite = if idx % 5 == 4 || idx < 7 { (label + 1) % CLASSES } else { label };
-        let sure = 0.4 + 0.5 * ((idx * 37 % 100) as f32 / 100.0);
-        probabilities.extend((0..CLASSES).map(|it| if it == favourite { sure } else { (1.0 - sure) / (CLASSES - 1) as f32 }));
-        labels.push(label as u32);
+/// Made-up examples: rows of outputs, and what is true of them.
+struct Examples {
+    outputs: Vec<f32>,
+    targets: Vec<f32>,
+    labels: Vec<u32>,
+    problem: Problem,
+}
+
+impl Examples {
+    /// The same each time. Four of five rows are right, and none of the first seven: no part scores what the whole does.
+    fn new(problem: Problem) -> Examples {
+        let mut made = Examples { outputs: vec![], targets: vec![], labels: vec![], problem };
+        for idx in 0..EXAMPLES {
+            let label = (idx * 7 + idx / 5) % OUTPUTS;
+            let favourite = if idx % 5 == 4 || idx < 7 { (label + 1) % OUTPUTS } else { label };
+            let sure = 0.4 + 0.5 * ((idx * 37 % 100) as f32 / 100.0);
+            let target = |it: usize| {
+                // Of several labels every other time the next one too; numbers stand a little beside the label's 0 or 1.
+                let is_true = it == label || (problem == Problem::MultiLabel && idx % 2 == 1 && it == (label + 1) % OUTPUTS);
+                let beside = if problem == Problem::Regression { 0.01 * (idx % 7) as f32 } else { 0.0 };
+                f32::from(u8::from(is_true)) + beside
+            };
+            made.outputs.extend((0..OUTPUTS).map(|it| if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }));
+            made.targets.extend((0..OUTPUTS).map(target));
+            made.labels.push(label as u32);
+        }
+        made
     }
-    (probabilities, labels)
+
+    fn tell(&self, metric: &MetricInstance, part: Range<usize>) -> Result<(), Fault> {
+        let rows = part.start * OUTPUTS..part.end * OUTPUTS;
+        let (outputs, targets) = (&self.outputs[rows.clone()], &self.targets[rows]);
+        let truth = match self.problem {
+            Problem::SingleLabel => Truth::Classes(&self.labels[part]),
+            Problem::MultiLabel => Truth::Sets(targets),
+            Problem::Regression => Truth::Numbers(targets),
+        };
+        Ok(metric.update(outputs, truth)?)
+    }
 }
 
 fn create(trial: Trial<'_>) -> Result<MetricInstance, Fault> {
-    Ok(trial.plugins.metric(trial.name, "{}", &["a".into(), "b".into(), "c".into()])?)
+    Ok(trial.plugins.metric(trial.name, "{}", trial.problem, &["a".into(), "b".into(), "c".into()])?)
 }
 
-fn score_of(trial: Trial<'_>, (probabilities, labels): (&[f32], &[u32])) -> Result<f64, Fault> {
+fn score_of(trial: Trial<'_>, all: &Examples) -> Result<f64, Fault> {
     let metric = create(trial)?;
-    metric.update(probabilities, labels)?;
+    all.tell(&metric, 0..EXAMPLES)?;
     Ok(metric.compute()?)
 }
 
 pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
-    let (probabilities, labels) = examples(EXAMPLES);
-    let all = (&probabilities[..], &labels[..]);
+    let all = &Examples::new(trial.problem);
     let works = teller.probe(subject, "score", || {
         let better = if create(trial)?.higher_is_better() { "higher" } else { "lower" };
         Ok(Seen::Passed(format!("{:.6} for {EXAMPLES} examples, {better} is better", score_of(trial, all)?)))
@@ -55,8 +84,8 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
     teller.probe(subject, "merge", || merge(trial, all))?;
     teller.probe(subject, "empty", || {
         let metric = create(trial)?;
-        metric.update(&[], &[])?;
-        metric.update(all.0, all.1)?;
+        all.tell(&metric, 0..0)?;
+        all.tell(&metric, 0..EXAMPLES)?;
         let (with, without) = (metric.compute()?, score_of(trial, all)?);
         if with == without {
             Ok(Seen::Passed("an empty batch changes nothing".into()))
@@ -69,7 +98,7 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
         let metric = create(trial)?;
         let start = std::time::Instant::now();
         for _ in 0..CALLS {
-            metric.update(&[], &[])?;
+            all.tell(&metric, 0..0)?;
         }
         let ns = start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS);
         Ok(Seen::Passed(format!("{ns:.0} ns for an update with no example: the border itself")))
@@ -78,12 +107,12 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
 }
 
 /// Two parts, and three with an empty one: merged they are the whole.
-fn merge(trial: Trial<'_>, (probabilities, labels): (&[f32], &[u32])) -> Outcome {
-    let whole = score_of(trial, (probabilities, labels))?;
+fn merge(trial: Trial<'_>, all: &Examples) -> Outcome {
+    let whole = score_of(trial, all)?;
     for cut in [EXAMPLES / 3, EXAMPLES, 0] {
         let (first, second) = (create(trial)?, create(trial)?);
-        first.update(&probabilities[..cut * CLASSES], &labels[..cut])?;
-        second.update(&probabilities[cut * CLASSES..], &labels[cut..])?;
+        all.tell(&first, 0..cut)?;
+        all.tell(&second, cut..EXAMPLES)?;
         let before = if cut < EXAMPLES { Some(second.compute()?) } else { None };
         first.merge(&second)?;
         let merged = first.compute()?;

@@ -1,0 +1,52 @@
+//! What heads, losses and metrics claim to be made for, held against what the data have.
+
+use super::border::Subject;
+use super::opened::Functions;
+use finetuned_job::data::Problem;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_sdk::abi;
+
+const ALL: [Problem; 3] = [Problem::SingleLabel, Problem::MultiLabel, Problem::Regression];
+
+/// As a shape tells it.
+pub(super) fn number(problem: Problem) -> u64 {
+    match problem {
+        Problem::SingleLabel => abi::PROBLEM_SINGLE_LABEL,
+        Problem::MultiLabel => abi::PROBLEM_MULTI_LABEL,
+        Problem::Regression => abi::PROBLEM_REGRESSION,
+    }
+}
+
+pub(super) fn words(problem: Problem) -> &'static str {
+    match problem {
+        Problem::SingleLabel => "one label",
+        Problem::MultiLabel => "several labels",
+        Problem::Regression => "numbers",
+    }
+}
+
+impl Functions {
+    /// What it can be created for; `None` where it sees nothing of that. Claims of a later version are unknown here and
+    /// passed over.
+    pub(super) fn problems(&self) -> Option<Vec<Problem>> {
+        let claimed = match self {
+            Functions::Head(it) => it.problems,
+            Functions::Loss(it) => it.problems,
+            Functions::Metric(it) => it.problems,
+            Functions::Reader(_) | Functions::Hook(_) | Functions::Augmentation(_) => return None,
+        };
+        // Made before there was a choice.
+        let claimed = if claimed == 0 { abi::PROBLEM_SINGLE_LABEL } else { claimed };
+        Some(ALL.into_iter().filter(|it| claimed & number(*it) != 0).collect())
+    }
+
+    /// # Errors
+    /// It is not made for what the data have.
+    pub(super) fn suit(&self, subject: &Subject, problem: Problem) -> Result<(), Failure> {
+        let Some(claimed) = self.problems().filter(|it| !it.contains(&problem)) else { return Ok(()) };
+        let claimed: Vec<&str> = claimed.into_iter().map(words).collect();
+        let claimed = if claimed.is_empty() { "nothing that this finetuned knows".into() } else { claimed.join(" or ") };
+        let message = format!("{} is made for {claimed}, but the data have {}", subject.words, words(problem));
+        Err(Failure::new(FailureKind::Recipe, message).with_cure("choose another one, or leave it out of the recipe"))
+    }
+}

@@ -1,0 +1,14 @@
+_Static_assert(sizeof(FinetunedHeadShape) == 40, "HeadShape");
+_Static_assert(offsetof(FinetunedHeadShape, problem) == 32, "HeadShape.problem");
+_Static_assert(sizeof(FinetunedHeadFunctions) == 48, "HeadFunctions");
+_Static_assert(offsetof(FinetunedHeadFunctions, problems) == 40, "HeadFunctions.problems");
+_Static_assert(sizeof(FinetunedLossShape) == 24, "LossShape");
+_Static_assert(offsetof(FinetunedLossShape, problem) == 16, "LossShape.problem");
+_Static_assert(sizeof(FinetunedLossFunctions) == 40, "LossFunctions");
+_Static_assert(offsetof(FinetunedLossFunctions, problems) == 32, "LossFunctions.problems");
+_Static_assert(sizeof(FinetunedMetricShape) == 32, "MetricShape");
+_Static_assert(offsetof(FinetunedMetricShape, problem) == 24, "MetricShape.problem");
+_Static_assert(sizeof(FinetunedMetricBatch) == 48, "MetricBatch");
+_Static_assert(offsetof(FinetunedMetricBatch, targets) == 40, "MetricBatch.targets");
+_Static_assert(sizeof(FinetunedMetricFunctions) == 56, "MetricFunctions");
+_Static_assert(offsetof(FinetunedMetricFunctions, problems) == 48, "MetricFunctions.problems");
