@@ -265,7 +265,7 @@ mod tests {
     fn write(store: &FeatureStore, key: &str, first: f32) -> StoredRows {
         let mut writer = store.begin(key, &[3, 2]).unwrap().unwrap();
         writer.put(&[2..3, 0..1], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
-        writer.put(&[1..2], &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
+        writer.put(std::slice::from_ref(&(1..2)), &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
         writer.finish().unwrap()
     }
 
