@@ -137,7 +137,8 @@ fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_fam
     assert_eq!(head_tensors(&texts), ["plugin.multi_sample_dropout.classifier.bias", "plugin.multi_sample_dropout.classifier.weight"]);
 
     let numbers = |hue: usize, _| format!("{}", 10_000 + 500 * hue);
-    let learnt = format!("task = 'image-regression'\ndata.labels = ['price']\n{}", recipe.replace("epochs = 3", "epochs = 20"));
+    let longer = recipe.replace("epochs = 3\nlr = 3e-3", "epochs = 20\nbatch = 16\nlr = 5e-3\npatience = 0");
+    let learnt = format!("task = 'image-regression'\ndata.labels = ['price']\n{longer}[plugins.settings.multi_sample_dropout]\np = 0.1\n");
     let mut priced = on_table(&learnt, "price", numbers).with_plugins(folder.path());
     priced.complete();
     assert_eq!(head_tensors(&priced), ["fc.bias", "fc.weight"], "which speak in the data's units: no others stand there");
