@@ -1,9 +1,9 @@
 // Where the memory of large tensors on the CPU comes from, and whether what is freed goes back to the system.
 //
 // A training step takes and frees the same gigabytes again and again. Given back, they cost a page fault for each
-// 4 KiB; kept in the heap, they are cut up by what is allocated in between until twice as much is needed. So large
-// blocks are kept whole, for the next tensor of about their size, as long as the process does not grow beyond the
-// most that its tensors ever needed at once.
+// 4 KiB; kept in the heap, they are cut up by small blocks that lie between them, until twice as much is needed. So
+// large blocks have a place of their own, where what is free is joined with its neighbours and cut for whoever comes,
+// and whatever would make the process much larger than its tensors ever were goes back to the system.
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>

@@ -55,15 +55,13 @@ struct Spans(Vec<u64>);
 
 impl Spans {
     fn new(set: &ExampleSet, by_token: bool) -> Spans {
-        let rows = set.lengths().into_iter().map(|it| if by_token { u64::from(it) } else { 1 });
-        Spans(
-            [0].into_iter()
-                .chain(rows.scan(0, |end, it| {
-                    *end += it;
-                    Some(*end)
-                }))
-                .collect(),
-        )
+        let mut starts = vec![0];
+        let mut end = 0;
+        for length in set.lengths() {
+            end += if by_token { u64::from(length) } else { 1 };
+            starts.push(end);
+        }
+        Spans(starts)
     }
 
     fn rows(&self) -> u64 {

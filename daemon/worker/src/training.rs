@@ -2,7 +2,7 @@
 //! is one. The steps themselves are `trainer`'s.
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::evaluate::evaluate;
+use crate::evaluate::{batches_of, evaluate};
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
 use crate::feed::{Batch, Examples, Feed};
@@ -121,7 +121,7 @@ fn keep(learner: &Learner, plan: &Plan, spec: &Spec, prepared: &Prepared, journa
 
 /// As many examples of a split as one forward pass takes.
 fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
-    let first = crate::evaluate::batches_of(set).into_iter().take(1).collect();
+    let first = batches_of(set).into_iter().take(1).collect();
     Feed::plain(Examples { set, kept: None }, first, learner.network.device).next().context("a split is empty")?
 }
 
