@@ -2,7 +2,7 @@
 //! stage draws no noise, and what lies below everything trainable keeps no gradient graph.
 
 use crate::layers::{Block, Texts};
-use crate::zoo::{Parts, Pass, TextClassifier};
+use crate::zoo::{Parts, Pass, TextClassifier, check_stages};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{TchError, Tensor};
@@ -49,9 +49,7 @@ impl Encoder {
 
     /// As [`TextClassifier::run`]; `whole`: the last layer too gives every token.
     fn through(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, whole: bool, pass: &Pass) -> Result<Tensor, TchError> {
-        if stages.start >= stages.end || self.stages() < stages.end {
-            return Err(TchError::Shape(format!("stages {stages:?} of a model that has {}", self.stages())));
-        }
+        check_stages(&stages, self.stages())?;
         let texts = Texts::new(lengths, xs.device())?;
         stages.into_iter().try_fold(xs.shallow_clone(), |xs, stage| {
             let first_only = !whole && stage == self.layers.len();

@@ -8,7 +8,7 @@
 use crate::error::ModelError;
 use crate::image_config::ImageConfig;
 use crate::load::Loader;
-use crate::zoo::{BuildOptions, Model, Parts, Pass};
+use crate::zoo::{BuildOptions, Model, Parts, Pass, check_stages};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{Kind, TchError, Tensor};
@@ -174,9 +174,7 @@ impl ImageClassifier for Network {
     }
 
     fn run(&self, xs: &Tensor, stages: Range<usize>, pass: &Pass) -> Result<Tensor, TchError> {
-        if stages.start >= stages.end || self.stages() < stages.end {
-            return Err(TchError::Shape(format!("stages {stages:?} of a model that has {}", self.stages())));
-        }
+        check_stages(&stages, self.stages())?;
         let mut xs = channels_last(xs)?;
         for stage in stages {
             xs = self.stage(stage, &xs, pass)?;

@@ -105,6 +105,14 @@ pub struct Parts {
     pub buffers: Vec<Vec<String>>,
 }
 
+/// Some stages, that a model of so many has.
+pub(crate) fn check_stages(stages: &Range<usize>, there: usize) -> Result<(), TchError> {
+    if stages.start < stages.end && stages.end <= there {
+        return Ok(());
+    }
+    Err(TchError::Shape(format!("stages {stages:?} of a model that has {there}")))
+}
+
 /// A model that says which class a text belongs to.
 ///
 /// Below the head it is a row of stages from the bottom up: number 0 is what [`Parts::embeddings`] lists, number 1 + k

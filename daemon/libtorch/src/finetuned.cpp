@@ -338,11 +338,12 @@ char* finetuned_clip(double* norm, const Tensor* const* parameters, size_t n, co
   });
 }
 
-// Gradients become undefined and their memory free.
+// Adds to the gradients of the leaves below an output.
 char* finetuned_backward(const Tensor* output, const Tensor* gradient) {
   return guarded([&] { torch::autograd::backward({*output}, {*gradient}); });
 }
 
+// Gradients become undefined and their memory free.
 char* finetuned_zero_grad(const Tensor* const* parameters, size_t n) {
   return guarded([&] {
     for (size_t i = 0; i < n; ++i) {

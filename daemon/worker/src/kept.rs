@@ -104,14 +104,16 @@ impl Keeper<'_> {
     }
 
     fn rows_of(&self, store: Option<&FeatureStore>, set: &ExampleSet, spans: &Spans, journal: &mut Journal, stop: &Stop) -> Result<Option<Rows>> {
-        let shape = self.shape(set, spans)?;
-        if let Some(store) = store {
-            let key = feature_store::key(self.plan, self.config, self.stages, set)?;
-            match store.find(&key) {
+        let place = store.map(|store| Ok::<_, anyhow::Error>((store, feature_store::key(self.plan, self.config, self.stages, set)?))).transpose()?;
+        if let Some((store, key)) = &place {
+            match store.find(key) {
                 Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
                 Ok(None) => {}
                 Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
             }
+        }
+        let shape = self.shape(set, spans)?;
+        if let Some((store, key)) = place {
             let begun = store.begin(&key, &shape).or_else(|err| without(&err, journal))?;
             let stored = begun.map(|writer| self.to_disk(writer, set, spans, journal, stop)).transpose()?;
             if let Some(stored) = stored.flatten() {
