@@ -4,7 +4,8 @@
 //! After a crash the steps since the last checkpoint are done and told again: a reader takes the last line
 //! for a step.
 
-use crate::{outcome::Failure, scores::Scores};
+use crate::outcome::Failure;
+use crate::scores::{Scores, Split};
 use serde::{Deserialize, Serialize};
 
 /// Longest line that a reader accepts; a longer one was not written by ours.
@@ -36,6 +37,12 @@ pub enum Event {
     Progress {
         done: u64,
         total: Option<u64>,
+    },
+    /// What frozen stages give for a split is kept: `found`, or to be computed when it is wanted.
+    Features {
+        split: Split,
+        bytes: u64,
+        found: bool,
     },
     /// One optimizer step.
     Step(Step),
@@ -87,8 +94,6 @@ pub enum Phase {
     Tokenizing,
     Loading,
     Pulling,
-    /// The frozen body runs once over every example.
-    Caching,
     Training,
     Evaluating,
     Exporting,
@@ -112,4 +117,7 @@ pub struct Step {
     pub tokens: u64,
     pub tokens_padded: u64,
     pub seconds: f64,
+    /// Part of `seconds`: of frozen stages, which need not run again for these examples.
+    #[serde(default)]
+    pub once_seconds: f64,
 }

@@ -75,6 +75,7 @@ mod tests {
             tokens: 1,
             tokens_padded: 1,
             seconds: 1.0,
+            once_seconds: 0.0,
         });
         serde_json::to_string(&Line { at_ms: 0, attempt, event }).unwrap()
     }

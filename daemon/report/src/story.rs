@@ -200,7 +200,6 @@ pub(crate) fn phase_name(phase: Phase) -> &'static str {
         Phase::Tokenizing => "Tokenizing",
         Phase::Loading => "Loading the base model",
         Phase::Pulling => "Fetching the base model",
-        Phase::Caching => "Running the frozen body once",
         Phase::Training => "Training, with its evaluations",
         Phase::Evaluating => "Evaluating",
         Phase::Exporting => "Saving the model",

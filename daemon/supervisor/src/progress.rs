@@ -7,8 +7,8 @@ use std::path::Path;
 
 /// Some hundred steps; longer evaluations of many classes may not fit, and are missed.
 const TAIL_BYTES: u64 = 128 * 1024;
-/// The time left is judged by so many of the last steps: stages of unfreezing differ.
-const STEPS_FOR_ETA: usize = 50;
+/// The time left is judged by so many of the last lines of steps: stages of unfreezing differ.
+const LINES_FOR_ETA: usize = 50;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Progress {
@@ -45,24 +45,17 @@ pub(crate) fn tail(path: &Path) -> io::Result<String> {
 impl Progress {
     pub fn after(lines: impl Iterator<Item = Line>) -> Progress {
         let mut progress = Progress::default();
-        let mut steps: Vec<f64> = Vec::new();
+        // What the attempt began with, where the tail knows it.
+        let (mut begun, mut steps): (Option<u64>, Vec<Step>) = (None, Vec::new());
         for line in lines {
-            if matches!(line.event, Event::Started { .. }) {
-                steps.clear();
-            }
-            if let Event::Step(step) = &line.event {
-                steps.push(step.seconds);
+            match &line.event {
+                Event::Started { resumed_from, .. } => (begun, steps) = (Some(resumed_from.unwrap_or(0)), Vec::new()),
+                Event::Step(step) => steps.push(step.clone()),
+                _ => {}
             }
             progress.tell(line.event);
         }
-        let recent = &steps[steps.len().saturating_sub(STEPS_FOR_ETA)..];
-        progress.eta_s = match &progress.step {
-            Some(step) if progress.stage == Some(Phase::Training) && !recent.is_empty() => {
-                let mean = recent.iter().sum::<f64>() / recent.len() as f64;
-                Some(mean * step.steps.saturating_sub(step.step) as f64)
-            }
-            _ => None,
-        };
+        progress.eta_s = (progress.stage == Some(Phase::Training)).then(|| seconds_left(begun, &steps)).flatten();
         progress
     }
 
@@ -112,6 +105,21 @@ impl Progress {
     }
 }
 
+/// A line tells of all steps since the line before it. What is spent once for an example ends with the first epoch.
+fn seconds_left(begun: Option<u64>, steps: &[Step]) -> Option<f64> {
+    let old = steps.len().saturating_sub(LINES_FOR_ETA);
+    let (from, recent) = match (old, begun) {
+        (0, Some(begun)) => (begun, steps),
+        (0, None) => (steps.first()?.step, &steps[1..]),
+        _ => (steps[old - 1].step, &steps[old..]),
+    };
+    let last = recent.last()?;
+    let a_step = |part: fn(&Step) -> f64| recent.iter().map(part).sum::<f64>() / (last.step - from) as f64;
+    let left = last.steps.saturating_sub(last.step) as f64;
+    let left_once = (last.step as f64 / last.epoch - last.step as f64).max(0.0);
+    Some(a_step(|it| it.seconds - it.once_seconds) * left + a_step(|it| it.once_seconds) * left_once)
+}
+
 pub(crate) fn stage_name(stage: Phase) -> &'static str {
     match stage {
         Phase::Unpacking => "unpacking",
@@ -119,7 +127,6 @@ pub(crate) fn stage_name(stage: Phase) -> &'static str {
         Phase::Tokenizing => "tokenizing",
         Phase::Loading => "loading the model",
         Phase::Pulling => "fetching the model",
-        Phase::Caching => "running the frozen body",
         Phase::Training => "training",
         Phase::Evaluating => "evaluating",
         Phase::Exporting => "saving the model",
@@ -135,23 +142,55 @@ mod tests {
 
     fn step(step: u64, seconds: f64) -> Event {
         let (epoch, loss) = (step as f64 / 10.0, 1.0 / step as f64);
-        Event::Step(Step { step, steps: 100, epoch, loss, lr: 1e-4, grad_norm: 1.0, examples: 32, tokens: 9, tokens_padded: 10, seconds })
+        Event::Step(Step {
+            step,
+            steps: 100,
+            epoch,
+            loss,
+            lr: 1e-4,
+            grad_norm: 1.0,
+            examples: 32,
+            tokens: 9,
+            tokens_padded: 10,
+            seconds,
+            once_seconds: 0.0,
+        })
     }
 
     fn after(events: Vec<Event>) -> Progress {
         Progress::after(events.into_iter().map(|event| Line { at_ms: 0, attempt: 1, event }))
     }
 
+    fn started(resumed_from: Option<u64>) -> Event {
+        Event::Started { pid: 1, version: String::new(), resumed_from }
+    }
+
+    fn training(steps: Vec<Event>) -> Progress {
+        after([vec![started(None), Event::Phase { phase: Phase::Training, total: Some(100) }], steps].concat())
+    }
+
     #[test]
     fn training_tells_step_loss_and_time_left() {
-        let progress = after(vec![Event::Phase { phase: Phase::Training, total: Some(100) }, step(19, 1.0), step(20, 3.0)]);
+        let progress = training(vec![step(10, 10.0), step(20, 30.0)]);
         assert_eq!(progress.sentence(), "training, step 20 of 100, epoch 2.00, loss 0.050, 2 min 40 s left");
     }
 
     #[test]
+    fn of_a_tail_only_what_lies_between_two_lines_is_a_measure() {
+        let tail = |steps| after([vec![Event::Phase { phase: Phase::Training, total: Some(100) }], steps].concat()).eta_s;
+        assert_eq!(tail(vec![step(19, 1.0)]), None);
+        assert_eq!(tail(vec![step(18, 1.0), step(20, 3.0)]), Some(80.0 * 1.5));
+    }
+
+    #[test]
+    fn what_is_spent_once_is_not_expected_of_later_epochs() {
+        let Event::Step(slow) = step(4, 8.0) else { unreachable!() };
+        assert_eq!(training(vec![Event::Step(Step { once_seconds: 6.0, ..slow })]).eta_s, Some(96.0 * 0.5 + 6.0 * 1.5));
+    }
+
+    #[test]
     fn a_new_attempt_forgets_the_old_one() {
-        let started = Event::Started { pid: 1, version: String::new(), resumed_from: Some(20) };
-        assert_eq!(after(vec![step(20, 1.0), started]).sentence(), "starting");
+        assert_eq!(after(vec![step(20, 1.0), started(Some(20))]).sentence(), "starting");
     }
 
     #[test]

@@ -5,14 +5,36 @@ use crate::tokens::TokenSet;
 use finetuned_models::Tokens;
 use tch::{Device, TchError, Tensor};
 
-/// The batches of an epoch as example indices: a random order, cut.
+/// Examples of a group.
+const GROUP: usize = 16;
+
+/// The batches of an epoch as example indices: a random order, cut. The first epoch takes the groups one after the
+/// other, in random order.
 ///
 /// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no meaning, texts of
 /// one length stand together, because attention takes them as one block.
 pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<u32>> {
-    let key = |index: u32| mix(mix(seed, epoch), u64::from(index));
-    let mut order: Vec<u32> = (0..lengths.len() as u32).collect();
-    order.sort_unstable_by_key(|&it| (key(it), it));
+    let seed = mix(seed, epoch);
+    let order = match epoch {
+        0 => shuffled(groups(lengths), seed).into_iter().flat_map(|group| shuffled(group, seed)).collect(),
+        _ => shuffled((0..lengths.len() as u32).collect(), seed),
+    };
+    cut(order, batch, lengths)
+}
+
+/// The examples in groups drawn by lot, the same for every seed. What frozen stages give is computed group by group:
+/// so it has the same bits whoever wants it first, and a first batch needs few examples.
+pub(crate) fn groups(lengths: &[u32]) -> Vec<Vec<u32>> {
+    cut(shuffled((0..lengths.len() as u32).collect(), 0), GROUP, lengths)
+}
+
+fn shuffled<T>(items: Vec<T>, seed: u64) -> Vec<T> {
+    let mut keyed: Vec<(u64, T)> = (0..).map(|place| mix(seed, place)).zip(items).collect();
+    keyed.sort_by_key(|it| it.0);
+    keyed.into_iter().map(|it| it.1).collect()
+}
+
+fn cut(mut order: Vec<u32>, batch: usize, lengths: &[u32]) -> Vec<Vec<u32>> {
     for batch in order.chunks_mut(batch) {
         batch.sort_by_key(|&it| lengths[it as usize]);
     }
@@ -62,13 +84,31 @@ mod tests {
     }
 
     #[test]
+    fn a_first_batch_needs_few_groups() {
+        let lengths = lengths(1003);
+        let groups = groups(&lengths);
+        let mut group_of = vec![0; lengths.len()];
+        for (number, group) in groups.iter().enumerate() {
+            group.iter().for_each(|&it| group_of[it as usize] = number);
+        }
+        for seed in 0..9 {
+            let mut seen = std::collections::BTreeSet::new();
+            for (number, batch) in epoch(&lengths, 32, seed, 0).iter().enumerate() {
+                seen.extend(batch.iter().map(|&it| group_of[it as usize]));
+                assert!(seen.len() <= 2 * (number + 1) + 1, "seed {seed}, batch {number}: {seen:?}");
+            }
+            assert_eq!(seen.len(), groups.len());
+        }
+    }
+
+    #[test]
     fn batches_know_no_length() {
         // Sorting by length ruins small sets: a batch's mean length must be that of a random draw.
         let lengths = lengths(1372);
         let mean = |it: &[u32]| it.iter().map(|&i| f64::from(lengths[i as usize])).sum::<f64>() / it.len() as f64;
         let all: Vec<u32> = (0..1372).collect();
         let deviation = (lengths.iter().map(|&it| (f64::from(it) - mean(&all)).powi(2)).sum::<f64>() / 1372.0).sqrt();
-        for batch in epoch(&lengths, 32, 0, 0).iter().filter(|it| it.len() == 32) {
+        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)].iter().flatten().filter(|it| it.len() == 32) {
             assert!((mean(batch) - mean(&all)).abs() < 4.0 * deviation / 32_f64.sqrt());
             assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
         }

@@ -30,7 +30,8 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     // Seconds that are spent once, and in each epoch.
     let mut run = |batch: &[u32]| -> Result<[f64; 2]> {
         let (start, mut once) = (Instant::now(), 0.0);
-        for batch in Feed::plain(examples, vec![batch.to_vec()], learner.network.device) {
+        let mut feed = Feed::plain(examples, vec![batch.to_vec()], learner.network.device);
+        while let Some(batch) = feed.next(&learner.network) {
             let mut batch = batch?;
             if 0 < kept {
                 let below = tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;

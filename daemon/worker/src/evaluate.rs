@@ -35,7 +35,8 @@ pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl
     let mut values = vec![0_f32; n * width];
     let mut losses = vec![0_f64; n];
     let mut done = 0;
-    for batch in Feed::plain(examples, batches_of(examples.set), network.device) {
+    let mut feed = Feed::plain(examples, batches_of(examples.set), network.device);
+    while let Some(batch) = feed.next(network) {
         let batch = batch?;
         let targets = examples.set.targets.tensor(&batch.indices, network.device)?;
         let (said, loss) = judged(network.problem, &network.answers(&batch.input)?, &targets)?;

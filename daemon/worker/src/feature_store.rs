@@ -12,6 +12,8 @@ use crate::{checkpoint, durable};
 use anyhow::{Context, Result, bail, ensure};
 use finetuned_job::plan::Plan;
 use finetuned_job::spec::FeatureCache;
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::ops::Range;
@@ -21,7 +23,7 @@ use std::time::SystemTime;
 use tch::{Device, Kind, Tensor};
 
 /// Of what is computed, and of the format: other numbers under the same name would be wrong.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// blake3 over everything that the numbers depend on, hex.
@@ -93,7 +95,7 @@ pub(crate) fn bytes(shape: &[i64]) -> Option<u64> {
     bytes.and_then(|it| u64::try_from(it).ok())
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FeatureStore {
     folder: PathBuf,
     bytes_max: u64,
@@ -142,8 +144,8 @@ impl FeatureStore {
         Ok(StoredRows { file, shape })
     }
 
-    /// Room for new ones; none where they are too many for the folder.
-    pub(crate) fn begin(&self, key: &str, shape: &[i64]) -> Result<Option<Writer<'_>>> {
+    /// Room for new ones, taken at once; none where they are too many for the folder.
+    pub(crate) fn begin(&self, key: &str, shape: &[i64]) -> Result<Option<Writer>> {
         let Some(bytes) = bytes(shape).filter(|it| *it <= self.bytes_max) else { return Ok(None) };
         self.remove_abandoned()?;
         self.make_room(bytes)?;
@@ -152,7 +154,9 @@ impl FeatureStore {
         let file = file.with_context(|| format!("creating {}", partial.display()))?;
         // Held until the file is closed: a partial file without a holder is a dead worker's.
         file.lock().with_context(|| format!("locking {}", partial.display()))?;
-        Ok(Some(Writer { store: self, key: key.into(), partial, file, shape: shape.to_vec() }))
+        let writer = Writer { store: self.clone(), key: key.into(), partial, stored: StoredRows { file, shape: shape.to_vec() } };
+        writer.reserve(bytes)?;
+        Ok(Some(writer))
     }
 
     /// Of workers that died while they wrote, or between the two files.
@@ -211,42 +215,55 @@ fn remove_file(path: &Path) -> Result<()> {
 }
 
 /// Rows on their way to the disk, in any order.
-pub(crate) struct Writer<'a> {
-    store: &'a FeatureStore,
+pub(crate) struct Writer {
+    store: FeatureStore,
     key: String,
     partial: PathBuf,
-    file: File,
-    shape: Vec<i64>,
+    stored: StoredRows,
 }
 
-impl Writer<'_> {
+impl Writer {
+    /// A disk that is too full says so now, not after an hour.
+    fn reserve(&self, bytes: u64) -> Result<()> {
+        match rustix::fs::fallocate(&self.stored.file, FallocateFlags::empty(), 0, bytes) {
+            // Some file systems know no reservation: there the writing shows it.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(err) => Err(err).with_context(|| format!("reserving {bytes} bytes for {}", self.partial.display())),
+        }
+    }
+
+    /// Those that were put.
+    pub(crate) fn rows(&self) -> &StoredRows {
+        &self.stored
+    }
+
     /// `rows`: (rows, …), those of all spans, one behind the other.
-    pub(crate) fn put(&mut self, spans: &[Range<u64>], rows: &Tensor) -> Result<()> {
-        let row_bytes = row_numbers(&self.shape) * NUMBER_BYTES;
+    pub(crate) fn put(&self, spans: &[Range<u64>], rows: &Tensor) -> Result<()> {
+        let row_bytes = row_numbers(&self.stored.shape) * NUMBER_BYTES;
         let rows = rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
         let values: Vec<f32> = Vec::try_from(&rows).context("reading features")?;
         let bytes: Vec<u8> = values.iter().flat_map(|it| it.to_le_bytes()).collect();
         let mut rest = bytes.as_slice();
         for span in spans {
             let (its, after) = rest.split_at((span.end - span.start) as usize * row_bytes);
-            self.file.write_all_at(its, span.start * row_bytes as u64).with_context(|| format!("writing {}", self.partial.display()))?;
+            self.stored.file.write_all_at(its, span.start * row_bytes as u64).with_context(|| format!("writing {}", self.partial.display()))?;
             rest = after;
         }
         Ok(())
     }
 
     /// They have their name once all of them are on the disk.
-    pub(crate) fn finish(self) -> Result<StoredRows> {
-        self.file.sync_all().with_context(|| format!("flushing {}", self.partial.display()))?;
+    pub(crate) fn finish(&self) -> Result<StoredRows> {
+        let StoredRows { file, shape } = &self.stored;
+        file.sync_all().with_context(|| format!("flushing {}", self.partial.display()))?;
         let hash = checkpoint::hash(&self.partial)?;
         durable::rename(&self.partial, &self.store.rows(&self.key))?;
-        let manifest = Manifest { version: VERSION, shape: self.shape.clone(), hash };
-        durable::write_json(&self.store.manifest(&self.key), &manifest)?;
-        Ok(StoredRows { file: self.file.try_clone().context("keeping features open")?, shape: self.shape.clone() })
+        durable::write_json(&self.store.manifest(&self.key), &Manifest { version: VERSION, shape: shape.clone(), hash })?;
+        Ok(StoredRows { file: file.try_clone().context("keeping features open")?, shape: shape.clone() })
     }
 }
 
-impl Drop for Writer<'_> {
+impl Drop for Writer {
     fn drop(&mut self) {
         // Renamed, or on the way out of an error: then the disk gets its room back.
         let _ = fs::remove_file(&self.partial);
@@ -263,7 +280,7 @@ mod tests {
 
     /// Three rows of two numbers, 24 bytes, of which the first is `first`.
     fn write(store: &FeatureStore, key: &str, first: f32) -> StoredRows {
-        let mut writer = store.begin(key, &[3, 2]).unwrap().unwrap();
+        let writer = store.begin(key, &[3, 2]).unwrap().unwrap();
         writer.put(&[2..3, 0..1], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
         writer.put(std::slice::from_ref(&(1..2)), &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
         writer.finish().unwrap()
@@ -290,7 +307,7 @@ mod tests {
     fn an_example_may_have_many_rows_or_none() {
         let home = tempfile::tempdir().unwrap();
         let store = store(home.path(), 100);
-        let mut writer = store.begin("a", &[4, 1]).unwrap().unwrap();
+        let writer = store.begin("a", &[4, 1]).unwrap().unwrap();
         writer.put(&[3..4, 0..3], &Tensor::from_slice(&[4.0_f32, 1.0, 2.0, 3.0]).view([4, 1])).unwrap();
         let rows = writer.finish().unwrap().read(&[1..3, 3..3, 3..4]).unwrap();
         assert_eq!((rows.size(), Vec::<f32>::try_from(rows.view([-1])).unwrap()), (vec![3, 1], vec![2.0, 3.0, 4.0]));

@@ -1,19 +1,21 @@
-//! Runs frozen stages once over every example and keeps what they give: on disk where there is a folder for it,
-//! else in memory. Decides that, and that a disk which refuses costs time and no result; the files are
-//! `feature_store`'s.
+//! Keeps what frozen stages give for an example, so that they run once for it: on disk where there is a folder for
+//! it, else in memory. Decides that, and that a disk which refuses costs time and no result; the files are
+//! `feature_store`'s, and the stages run in `feed`, when an example is first wanted.
 
-use crate::evaluate::batches_of;
+use crate::batches;
 use crate::examples::ExampleSet;
-use crate::feature_store::{self, FeatureStore, StoredRows};
+use crate::feature_store::{self, FeatureStore, StoredRows, Writer};
 use crate::feed::{Examples, Feed};
 use crate::journal::Journal;
 use crate::network::Network;
-use crate::stop::Stop;
-use anyhow::{Context, Result};
-use finetuned_job::event::Phase;
+use anyhow::{Context, Result, bail};
+use finetuned_job::event::Event;
 use finetuned_job::plan::Plan;
+use finetuned_job::scores::Split;
 use finetuned_job::spec::{FeatureCache, Spec};
 use finetuned_models::Pass;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -25,29 +27,102 @@ pub(crate) fn bytes_max(cache: Option<&FeatureCache>) -> u64 {
     cache.map_or(0, |it| it.bytes_max).max(MEMORY_BYTES_MAX)
 }
 
-/// What the first stages of a model give for every example, in their order.
+/// What the first stages of a model give for each example of a split, as far as it has been wanted.
 pub(crate) struct Kept {
     /// How many stages.
     pub stages: usize,
-    rows: Rows,
+    /// Of all rows: (rows, …)
+    shape: Vec<i64>,
     spans: Spans,
+    /// Examples that the stages run over together.
+    groups: Vec<Vec<u32>>,
+    /// Of each example.
+    group_of: Vec<usize>,
+    device: Device,
+    state: RefCell<State>,
+}
+
+struct State {
+    rows: Rows,
+    /// Groups whose rows are not there.
+    missing: BTreeSet<usize>,
+    warning: Option<String>,
 }
 
 enum Rows {
     /// (rows, …)
     Memory(Tensor),
+    Writing(Writer),
     Disk(StoredRows),
 }
 
 impl Kept {
-    /// (indices, …), of texts below their last layer (tokens, width): the rows of these examples one behind the other.
-    pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
-        let spans = self.spans.of(indices);
-        match &self.rows {
-            Rows::Disk(stored) => Ok(stored.read(&spans)?.f_to(device)?),
-            Rows::Memory(all) => Ok(all.f_index_select(0, &places(&spans, all.device())?)?.f_to(device)?),
+    /// The groups that must be put before these examples have their rows.
+    pub(crate) fn missing(&self, indices: &[u32]) -> BTreeSet<usize> {
+        let missing = &self.state.borrow().missing;
+        if missing.is_empty() {
+            BTreeSet::new()
+        } else {
+            indices.iter().map(|&it| self.group_of[it as usize]).filter(|it| missing.contains(it)).collect()
         }
     }
+
+    pub(crate) fn group(&self, number: usize) -> &[u32] {
+        &self.groups[number]
+    }
+
+    /// `rows`: (rows, …), what the stages give for a group.
+    pub(crate) fn put(&self, group: usize, rows: &Tensor) -> Result<()> {
+        let state = &mut *self.state.borrow_mut();
+        state.missing.remove(&group);
+        let spans = self.spans.of(&self.groups[group]);
+        let written = match &mut state.rows {
+            Rows::Memory(all) => {
+                let _ = all.f_index_copy_(0, &places(&spans, all.device())?, rows)?;
+                return Ok(());
+            }
+            Rows::Writing(writer) => writer.put(&spans, rows).and_then(|()| state.missing.is_empty().then(|| writer.finish()).transpose()),
+            Rows::Disk(_) => bail!("the features of these examples are there already"),
+        };
+        match written {
+            Ok(None) => Ok(()),
+            Ok(Some(stored)) => {
+                state.rows = Rows::Disk(stored);
+                Ok(())
+            }
+            Err(err) => self.begin_again(state, err),
+        }
+    }
+
+    /// In memory, where there is room: the disk refused.
+    fn begin_again(&self, state: &mut State, refused: anyhow::Error) -> Result<()> {
+        let Some(rows) = in_memory(&self.shape, self.device)? else { return Err(refused.context("keeping features")) };
+        *state = State { rows, missing: (0..self.groups.len()).collect(), warning: Some(not_on_disk(&refused)) };
+        Ok(())
+    }
+
+    /// What a person should know of the disk, once.
+    pub(crate) fn take_warning(&self) -> Option<String> {
+        self.state.borrow_mut().warning.take()
+    }
+
+    /// (indices, …), of texts below their last layer (tokens, width): the rows of these examples, none of which may
+    /// be missing, one behind the other.
+    pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
+        let spans = self.spans.of(indices);
+        let stored = match &self.state.borrow().rows {
+            Rows::Disk(stored) => stored.read(&spans)?,
+            Rows::Writing(writer) => writer.rows().read(&spans)?,
+            Rows::Memory(all) => all.f_index_select(0, &places(&spans, all.device())?)?,
+        };
+        Ok(stored.f_to(device)?)
+    }
+}
+
+/// None where they are too many.
+fn in_memory(shape: &[i64], device: Device) -> Result<Option<Rows>> {
+    let few = feature_store::bytes(shape).is_some_and(|it| it <= MEMORY_BYTES_MAX);
+    few.then(|| Ok(Rows::Memory(Tensor::f_empty(shape, (Kind::Float, device))?))).transpose()
 }
 
 /// Which rows are an example's: one, or one for each of its tokens. Example i has those from the ith number on.
@@ -84,96 +159,50 @@ pub(crate) struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// For both splits; none where they fit nowhere.
-    pub(crate) fn keep(
-        &self,
-        spec: &Spec,
-        [train, validation]: [&ExampleSet; 2],
-        journal: &mut Journal,
-        stop: &Stop,
-    ) -> Result<Option<(Kept, Kept)>> {
+    pub(crate) fn keep(&self, spec: &Spec, [train, validation]: [&ExampleSet; 2], journal: &mut Journal) -> Result<Option<(Kept, Kept)>> {
         let store = spec.features.as_ref().map(FeatureStore::open).transpose();
         let store = store.or_else(|err| without(&err, journal))?;
-        let Some(train) = self.keep_split(store.as_ref(), train, journal, stop)? else { return Ok(None) };
-        Ok(self.keep_split(store.as_ref(), validation, journal, stop)?.map(|validation| (train, validation)))
+        let Some(train) = self.keep_split(store.as_ref(), Split::Train, train, journal)? else { return Ok(None) };
+        Ok(self.keep_split(store.as_ref(), Split::Validation, validation, journal)?.map(|validation| (train, validation)))
     }
 
-    fn keep_split(&self, store: Option<&FeatureStore>, set: &ExampleSet, journal: &mut Journal, stop: &Stop) -> Result<Option<Kept>> {
+    fn keep_split(&self, store: Option<&FeatureStore>, split: Split, set: &ExampleSet, journal: &mut Journal) -> Result<Option<Kept>> {
         let spans = Spans::new(set, self.network.body.gives_by_token(self.stages));
-        let rows = self.rows_of(store, set, &spans, journal, stop)?;
-        Ok(rows.map(|rows| Kept { stages: self.stages, rows, spans }))
+        let shape = self.shape(set, &spans)?;
+        let Some(rows) = self.rows(store, set, &shape, journal)? else { return Ok(None) };
+        let found = matches!(rows, Rows::Disk(_));
+        journal.tell(Event::Features { split, bytes: feature_store::bytes(&shape).unwrap_or(0), found })?;
+        let groups = batches::groups(&set.lengths());
+        let mut group_of = vec![0; set.len()];
+        for (number, group) in groups.iter().enumerate() {
+            group.iter().for_each(|&it| group_of[it as usize] = number);
+        }
+        let missing = if found { BTreeSet::new() } else { (0..groups.len()).collect() };
+        let state = RefCell::new(State { rows, missing, warning: None });
+        Ok(Some(Kept { stages: self.stages, shape, spans, groups, group_of, device: self.network.device, state }))
     }
 
-    fn rows_of(&self, store: Option<&FeatureStore>, set: &ExampleSet, spans: &Spans, journal: &mut Journal, stop: &Stop) -> Result<Option<Rows>> {
-        let place = store.map(|store| Ok::<_, anyhow::Error>((store, feature_store::key(self.plan, self.config, self.stages, set)?))).transpose()?;
-        if let Some((store, key)) = &place {
-            match store.find(key) {
-                Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
-                Ok(None) => {}
-                Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
-            }
+    /// Those of an earlier run, or room for new ones.
+    fn rows(&self, store: Option<&FeatureStore>, set: &ExampleSet, shape: &[i64], journal: &mut Journal) -> Result<Option<Rows>> {
+        let Some(store) = store else { return in_memory(shape, self.network.device) };
+        let key = feature_store::key(self.plan, self.config, self.stages, set)?;
+        match store.find(&key) {
+            Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
+            Ok(None) => {}
+            Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
         }
-        let shape = self.shape(set, spans)?;
-        if let Some((store, key)) = place {
-            let begun = store.begin(&key, &shape).or_else(|err| without(&err, journal))?;
-            let stored = begun.map(|writer| self.to_disk(writer, set, spans, journal, stop)).transpose()?;
-            if let Some(stored) = stored.flatten() {
-                return Ok(Some(Rows::Disk(stored)));
-            }
+        match store.begin(&key, shape).or_else(|err| without(&err, journal))? {
+            Some(writer) => Ok(Some(Rows::Writing(writer))),
+            None => in_memory(shape, self.network.device),
         }
-        if feature_store::bytes(&shape).is_none_or(|it| MEMORY_BYTES_MAX < it) {
-            return Ok(None);
-        }
-        let mut all = Tensor::f_empty(&shape, (Kind::Float, self.network.device))?;
-        self.run(set, journal, stop, |indices, rows| {
-            let _ = all.f_index_copy_(0, &places(&spans.of(indices), rows.device())?, rows)?;
-            Ok(())
-        })?;
-        Ok(Some(Rows::Memory(all)))
-    }
-
-    /// None where the disk refused.
-    fn to_disk(
-        &self,
-        mut writer: feature_store::Writer,
-        set: &ExampleSet,
-        spans: &Spans,
-        journal: &mut Journal,
-        stop: &Stop,
-    ) -> Result<Option<StoredRows>> {
-        let mut refused = None;
-        let ran = self.run(set, journal, stop, |indices, rows| {
-            writer.put(&spans.of(indices), rows).map_err(|err| {
-                refused = Some(err);
-                anyhow::anyhow!("the disk refused")
-            })
-        });
-        let finished = match (ran, refused) {
-            (Ok(()), _) => writer.finish(),
-            (Err(_), Some(err)) => Err(err),
-            (Err(err), None) => return Err(err),
-        };
-        finished.map(Some).or_else(|err| without(&err, journal))
     }
 
     /// (rows, …)
     fn shape(&self, set: &ExampleSet, spans: &Spans) -> Result<Vec<i64>> {
-        let first = Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device).next().context("there is nothing to keep")??;
+        let mut first = Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device);
+        let first = first.next(self.network).context("there is nothing to keep")??;
         let row = tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
         Ok([&[spans.rows() as i64], &row.size()[1..]].concat())
-    }
-
-    fn run(&self, set: &ExampleSet, journal: &mut Journal, stop: &Stop, mut put: impl FnMut(&[u32], &Tensor) -> Result<()>) -> Result<()> {
-        journal.phase(Phase::Caching, Some(set.len() as u64))?;
-        let mut done = 0;
-        for batch in Feed::plain(Examples { set, kept: None }, batches_of(set), self.network.device) {
-            let batch = batch?;
-            let rows = tch::no_grad(|| self.network.run(&batch.input, self.stages, &Pass::evaluation()))?;
-            put(&batch.indices, &rows)?;
-            done += batch.indices.len() as u64;
-            stop.check()?;
-            journal.progress(done, Some(set.len() as u64))?;
-        }
-        Ok(())
     }
 }
 
@@ -185,6 +214,69 @@ fn places(spans: &[Range<u64>], device: Device) -> Result<Tensor> {
 
 /// The disk refused, which costs time only.
 fn without<T>(err: &anyhow::Error, journal: &mut Journal) -> Result<Option<T>> {
-    journal.warn(format!("features are not kept on disk: {err:#}"))?;
+    journal.warn(not_on_disk(err))?;
     Ok(None)
+}
+
+fn not_on_disk(err: &anyhow::Error) -> String {
+    format!("features are not kept on disk: {err:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Five examples of two numbers each, in two groups.
+    fn kept(rows: Rows) -> Kept {
+        let state = RefCell::new(State { rows, missing: (0..2).collect(), warning: None });
+        let spans = Spans((0..=5).collect());
+        let groups = vec![vec![3, 1], vec![0, 4, 2]];
+        Kept { stages: 1, shape: vec![5, 2], spans, groups, group_of: vec![1, 0, 1, 0, 1], device: Device::Cpu, state }
+    }
+
+    fn put(kept: &Kept, group: usize) {
+        let numbers: Vec<f32> = kept.group(group).iter().flat_map(|&it| [it as f32, 0.5]).collect();
+        kept.put(group, &Tensor::from_slice(&numbers).view([-1, 2])).unwrap();
+    }
+
+    fn read(kept: &Kept, indices: &[u32]) -> Vec<f32> {
+        Vec::try_from(kept.rows(indices, Device::Cpu).unwrap().select(1, 0)).unwrap()
+    }
+
+    fn writing(folder: &std::path::Path) -> Rows {
+        let store = FeatureStore::open(&FeatureCache { folder: folder.into(), bytes_max: 1000 }).unwrap();
+        Rows::Writing(store.begin("a", &[5, 2]).unwrap().unwrap())
+    }
+
+    #[test]
+    fn an_example_is_there_once_its_group_is() {
+        let home = tempfile::tempdir().unwrap();
+        for rows in [writing(home.path()), in_memory(&[5, 2], Device::Cpu).unwrap().unwrap()] {
+            let kept = kept(rows);
+            assert_eq!(kept.missing(&[1, 2]), [0, 1].into());
+            put(&kept, 0);
+            assert_eq!((kept.missing(&[1, 3]), kept.missing(&[1, 2])), ([].into(), [1].into()));
+            assert_eq!(read(&kept, &[1, 3, 1]), [1.0, 3.0, 1.0]);
+            put(&kept, 1);
+            assert_eq!((kept.missing(&[0, 1, 2, 3, 4]), read(&kept, &[4, 3, 0])), ([].into(), vec![4.0, 3.0, 0.0]));
+        }
+        assert!(home.path().join("a.json").exists());
+    }
+
+    #[test]
+    fn a_disk_that_refuses_at_the_end_costs_time_only() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = kept(writing(home.path()));
+        put(&kept, 0);
+        for file in fs::read_dir(home.path()).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        put(&kept, 1);
+        assert_eq!(kept.missing(&[1, 2]), [0, 1].into());
+        let warning = kept.take_warning().unwrap();
+        assert!(warning.starts_with("features are not kept on disk: ") && kept.take_warning().is_none(), "{warning}");
+        (0..2).for_each(|it| put(&kept, it));
+        assert_eq!(read(&kept, &[2, 3]), [2.0, 3.0]);
+    }
 }

@@ -180,6 +180,7 @@ mod tests {
     use crate::feed::Input;
     use anyhow::Context;
     use serde::Deserialize;
+    use std::time::Duration;
 
     #[derive(Deserialize)]
     struct Fixture {
@@ -217,7 +218,7 @@ mod tests {
         for batch in micro_batches {
             let rows: Vec<i64> = batch.iter().map(|&it| i64::from(it)).collect();
             let said = Forward { outputs: outputs.index_select(0, &Tensor::from_slice(&rows)), features: None };
-            let batch = Batch { indices: batch.to_vec(), input: Input::Pixels(Tensor::new()), mix: None };
+            let batch = Batch { indices: batch.to_vec(), input: Input::Pixels(Tensor::new()), mix: None, once: Duration::ZERO };
             let pass = PassNumbers { train: true, seed: 0, step: 1, micro: 0 };
             let part = objective.loss(&said, targets, &batch, None, pass).unwrap() / whole;
             part.backward();

@@ -82,6 +82,7 @@ struct Told {
     examples: u64,
     tokens: u64,
     tokens_padded: u64,
+    once: f64,
 }
 
 impl<'a> Trainer<'a> {
@@ -132,6 +133,7 @@ impl<'a> Trainer<'a> {
                 if self.evaluation_due() {
                     self.evaluate()?;
                 }
+                self.warn_of_the_disk()?;
                 if self.save_due() {
                     self.save()?;
                 }
@@ -167,7 +169,8 @@ impl<'a> Trainer<'a> {
         let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(targets, batch)).sum();
         let mut loss = 0.0;
         for micro in 0..update.len() {
-            let batch: Batch = feed.next().context("there are fewer batches than were planned")??;
+            let batch: Batch = feed.next(&self.learner.network).context("there are fewer batches than were planned")??;
+            self.since_told.once += batch.once.as_secs_f64();
             let part = self.learner.backward(targets, &batch, weight, step, micro as u64)?;
             if !part.is_finite() {
                 return Err(self.diverged(&format!("the loss is {part}"), &batch.indices).into());
@@ -232,6 +235,7 @@ impl<'a> Trainer<'a> {
             tokens: told.tokens,
             tokens_padded: told.tokens_padded,
             seconds: seconds.as_secs_f64(),
+            once_seconds: told.once,
         }))
     }
 
@@ -295,6 +299,11 @@ impl<'a> Trainer<'a> {
         self.position.stopped_early |= wishes.stop && step < steps;
         self.save_wished |= wishes.save;
         Ok(())
+    }
+
+    fn warn_of_the_disk(&mut self) -> Result<()> {
+        let mut warnings = [self.train, self.validation].into_iter().filter_map(|it| it.kept?.take_warning());
+        warnings.try_for_each(|it| self.journal.warn(it))
     }
 
     fn save_due(&self) -> bool {

@@ -48,7 +48,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     prepare::write_findings(run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() })?;
 
     let data = &prepared.data;
-    let kept = keep(&learner, &plan, spec, &prepared, journal, stop)?;
+    let kept = keep(&learner, &plan, spec, &prepared, journal)?;
     let (train_kept, validation_kept) = kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
     let splits = (Examples { set: &data.train, kept: train_kept }, Examples { set: &data.validation, kept: validation_kept });
     let augment = prepare::changes(&plan, &prepared)?;
@@ -110,19 +110,19 @@ fn restore(learner: &mut Learner, plan: &Plan, hooks: &Hooks, resumed: Option<Ch
 }
 
 /// What the frozen stages give for the training and the validation split.
-fn keep(learner: &Learner, plan: &Plan, spec: &Spec, prepared: &Prepared, journal: &mut Journal, stop: &Stop) -> Result<Option<(Kept, Kept)>> {
+fn keep(learner: &Learner, plan: &Plan, spec: &Spec, prepared: &Prepared, journal: &mut Journal) -> Result<Option<(Kept, Kept)>> {
     let stages = learner.frozen_stages();
     if !plan.freeze.cached || !learner.network.body.worth_keeping(stages) {
         return Ok(None); // a resumed run may be past the epoch in which they were frozen
     }
     let keeper = Keeper { network: &learner.network, stages, plan, config: prepared.base.config_json() };
-    keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal, stop)
+    keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal)
 }
 
 /// As many examples of a split as one forward pass takes.
 fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
     let first = batches_of(set).into_iter().take(1).collect();
-    Feed::plain(Examples { set, kept: None }, first, learner.network.device).next().context("a split is empty")?
+    Feed::plain(Examples { set, kept: None }, first, learner.network.device).next(&learner.network).context("a split is empty")?
 }
 
 /// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.

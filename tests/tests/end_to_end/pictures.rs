@@ -5,7 +5,7 @@ use crate::attempt::{Run, sentences};
 use crate::training::{largest_difference, signal_if_alive};
 use finetuned_images::{Pixels, contact_sheet};
 use finetuned_job::data::DataReport;
-use finetuned_job::event::{Event, Phase};
+use finetuned_job::event::Event;
 use finetuned_job::outcome::FailureKind;
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
@@ -135,7 +135,7 @@ fn computing_again_what_gradients_need_gives_the_same_bits() {
 
 /// Splits whose features were computed.
 fn computed(run: &Run) -> usize {
-    run.events().iter().filter(|it| matches!(it, Event::Phase { phase: Phase::Caching, .. })).count()
+    run.events().iter().filter(|it| matches!(it, Event::Features { found: false, .. })).count()
 }
 
 #[test]
@@ -214,6 +214,38 @@ every_steps = 3
     assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
     assert_eq!(done.scores, undisturbed.scores);
     assert_eq!(killed.weights(), calm.weights());
+}
+
+#[test]
+fn killed_while_features_are_computed_it_is_the_same_bit_for_bit() {
+    let recipe = "augment.preset = 'none'
+[freeze]
+train = ['head', 'last:1']
+[train]
+epochs = 3
+batch = 8
+[save]
+every_steps = 1
+";
+    let mut calm = on_folders(recipe, 60);
+    calm.complete();
+    let features = tempfile::tempdir().unwrap();
+    for folder in [None, Some(features.path())] {
+        let run = on_folders(recipe, 60);
+        let mut killed = if let Some(folder) = folder { run.with_features(folder) } else { run };
+        let steps = calm.json::<Plan>(run_folder::PLAN).train.steps_per_epoch;
+        // In the first epoch twice, then in the second.
+        for point in [2, steps / 2, steps + 2] {
+            let mut child = killed.start(Action::Train);
+            killed.wait_for(&mut child, |it| matches!(it, Event::Checkpoint { step } if point <= *step));
+            signal_if_alive(&mut child, Signal::KILL);
+        }
+        killed.complete();
+        let resumed: Vec<u64> =
+            killed.events().iter().filter_map(|it| if let Event::Started { resumed_from, .. } = it { *resumed_from } else { None }).collect();
+        assert!(resumed.len() == 3 && resumed[0] < steps, "{resumed:?} of {steps} an epoch");
+        assert_eq!(killed.weights(), calm.weights(), "features in {folder:?}");
+    }
 }
 
 /// A drop with `metadata.csv` of these columns, over pictures whose colours come in turn.

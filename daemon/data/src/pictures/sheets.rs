@@ -52,17 +52,16 @@ pub(super) fn draw(wanted: &Wanted<'_>, pictures: &Pictures, request: &ImageRequ
         Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err(failed(err)),
         _ => std::fs::create_dir_all(&folder).map_err(failed)?,
     }
-    let mut sheets = Vec::new();
-    for (name, subject, total, shown) in subjects(wanted) {
-        if shown.is_empty() {
-            continue;
-        }
-        let path = format!("{}/{name}.png", run_folder::CONTACT);
-        let small = small(&shown, pictures, request.threads)?;
-        write(&request.run.join(&path), &small)?;
-        sheets.push(Sheet { path, subject, shown: small.len() as u64, total });
-    }
-    Ok(sheets)
+    let subjects: Vec<_> = subjects(wanted).into_iter().filter(|it| !it.3.is_empty()).collect();
+    let path = |name: &str| format!("{}/{name}.png", run_folder::CONTACT);
+    let work = |idx: usize| {
+        let (name, _, _, shown) = &subjects[idx];
+        let small = shown.iter().map(|it| small(it, pictures)).collect::<Result<Vec<Pixels>, Failure>>()?;
+        write(&request.run.join(path(name)), &small)
+    };
+    on_threads(subjects.len(), request.threads, &work, &mut |_, written| written)?;
+    let sheet = |(name, subject, total, shown): (String, _, _, Vec<_>)| Sheet { path: path(&name), subject, shown: shown.len() as u64, total };
+    Ok(subjects.into_iter().map(sheet).collect())
 }
 
 /// (name of the file, subject, how many there are, those shown).
@@ -109,26 +108,15 @@ fn spread<T: Copy>(all: Vec<T>) -> Vec<T> {
     (0..n).map(|it| all[it * all.len() / n]).collect()
 }
 
-/// In the same order.
-fn small(shown: &[&ImageExample], pictures: &Pictures, threads: usize) -> Result<Vec<Pixels>, Failure> {
-    let mut small: Vec<Option<Pixels>> = shown.iter().map(|_| None).collect();
-    let work = |idx: usize| {
-        let bytes = pictures.bytes(shown[idx])?;
-        let (_, pixels) = finetuned_images::decode(&bytes).map_err(|err| refusal::data(err.to_string()))?;
-        Ok(shrunk(&pixels))
-    };
-    on_threads(shown.len(), threads, &work, &mut |idx, pixels: Result<Pixels, Failure>| {
-        small[idx] = Some(pixels?);
-        Ok(())
-    })?;
-    Ok(small.into_iter().flatten().collect())
-}
-
 /// Averages blocks of whole pixels until the picture is at most twice as large as shown: a sheet's worth of
 /// photographs must not lie in memory in full.
-fn shrunk(pixels: &Pixels) -> Pixels {
+fn small(shown: &ImageExample, pictures: &Pictures) -> Result<Pixels, Failure> {
+    let (_, pixels) = finetuned_images::decode(&pictures.bytes(shown)?).map_err(|err| refusal::data(err.to_string()))?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);
-    let block = (width.max(height) / (2 * CELL_PIXELS as usize)).max(1);
+    let block = width.max(height) / (2 * CELL_PIXELS as usize);
+    if block < 2 {
+        return Ok(pixels);
+    }
     let (columns, rows) = (width.div_ceil(block), height.div_ceil(block));
     let mut data = Vec::with_capacity(columns * rows * 3);
     let (rgb, _) = pixels.data().as_chunks::<3>();
@@ -142,7 +130,7 @@ fn shrunk(pixels: &Pixels) -> Pixels {
         }
         data.extend(sum.map(|it| (it / n) as u8));
     }
-    Pixels::new(columns as u32, rows as u32, data)
+    Ok(Pixels::new(columns as u32, rows as u32, data))
 }
 
 fn write(path: &Path, small: &[Pixels]) -> Result<(), Failure> {

@@ -138,6 +138,10 @@ impl Teller {
                 format!("{}{of}", progress::stage_name(*phase))
             }
             Event::Progress { .. } => return None,
+            Event::Features { split, bytes, found } => {
+                let how = if *found { "found" } else { "computed in the first epoch" };
+                format!("features of the {} split, {}: {how}", split.name(), words::bytes(*bytes))
+            }
             Event::Step(step) => {
                 if step.step < step.steps && self.step_told_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS) {
                     return None;

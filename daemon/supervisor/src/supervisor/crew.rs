@@ -332,7 +332,7 @@ fn news(heard: Heard) -> Option<WorkerNews> {
             Event::Warning { message } => Some(WorkerNews::Warning(message)),
             Event::Failed { failure } => Some(WorkerNews::Failed(failure)),
             // Stages that work on texts in memory.
-            Event::Phase { phase: Stage::Tokenizing | Stage::Caching | Stage::Training, .. } => Some(WorkerNews::DropRead),
+            Event::Phase { phase: Stage::Tokenizing | Stage::Training, .. } => Some(WorkerNews::DropRead),
             _ => None,
         },
     }

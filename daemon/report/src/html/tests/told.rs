@@ -304,7 +304,22 @@ fn events(validation: &Scores, steps: u64) -> Vec<Line> {
         let loss = 0.22 + 0.9 * (-5.0 * done).exp() + noise * 0.25;
         let grad_norm = 1.2 + 3.0 * (-9.0 * done).exp() + noise;
         let epoch = step as f64 / 68.0;
-        tell(200, Event::Step(Step { step, steps, epoch, loss, lr, grad_norm, examples: 32, tokens: 811, tokens_padded: 884, seconds: 0.2 }));
+        tell(
+            200,
+            Event::Step(Step {
+                step,
+                steps,
+                epoch,
+                loss,
+                lr,
+                grad_norm,
+                examples: 32,
+                tokens: 811,
+                tokens_padded: 884,
+                seconds: 0.2,
+                once_seconds: 0.0,
+            }),
+        );
         if step % 68 == 0 {
             let mut scores = validation.clone();
             scores.loss = 0.50 + 0.5 * (-6.0 * done).exp() + 0.08 * done;
