@@ -24,6 +24,9 @@ pub(crate) type Named = Vec<(String, Tensor)>;
 pub(crate) struct Position {
     /// Updates done.
     pub step: u64,
+    /// After how many of them the last evaluation was.
+    #[serde(default)]
+    pub evaluated: u64,
     pub best: Option<Best>,
     /// Evaluations since the best one.
     pub evaluations_without_progress: u32,

@@ -14,7 +14,7 @@ use crate::learner::Learner;
 use crate::pictures::Changes;
 use crate::plugins::{HookProgress, Moment};
 use crate::schedule::learning_rate;
-use crate::stop::Stop;
+use crate::stop::{Stop, Stopped};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase, Step};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -118,6 +118,9 @@ impl<'a> Trainer<'a> {
     pub(crate) fn train(&mut self) -> Result<Ended> {
         let plan = self.plan;
         self.journal.phase(Phase::Training, Some(plan.train.steps))?;
+        if self.evaluation_due() && !self.evaluate()? {
+            return Ok(Ended::Stopped);
+        }
         let lengths = self.train.set.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
@@ -130,10 +133,12 @@ impl<'a> Trainer<'a> {
             let mut feed = self.feed(epoch, &batches, done);
             for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
                 self.update(update, &mut feed)?;
-                if self.evaluation_due() {
-                    self.evaluate()?;
-                }
+                let evaluated = !self.evaluation_due() || self.evaluate()?;
                 self.warn_of_the_disk()?;
+                if !evaluated {
+                    self.save()?;
+                    return Ok(Ended::Stopped);
+                }
                 if self.save_due() {
                     self.save()?;
                 }
@@ -256,12 +261,16 @@ impl<'a> Trainer<'a> {
     fn evaluation_due(&self) -> bool {
         let step = self.position.step;
         let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
-        step.is_multiple_of(every) || step == self.plan.train.steps
+        (step.is_multiple_of(every) || step == self.plan.train.steps) && self.position.evaluated != step
     }
 
-    fn evaluate(&mut self) -> Result<()> {
-        let outputs =
-            evaluate(&self.learner.network, self.validation, |_| Ok(())).with_context(|| format!("evaluating step {}", self.position.step))?;
+    /// False where a stop signal came before its end: the next attempt begins with it.
+    fn evaluate(&mut self) -> Result<bool> {
+        let outputs = match evaluate(&self.learner.network, self.validation, |_| self.stop.check()) {
+            Err(err) if err.is::<Stopped>() => return Ok(false),
+            other => other.with_context(|| format!("evaluating step {}", self.position.step))?,
+        };
+        self.position.evaluated = self.position.step;
         let best = &self.plan.eval.best;
         let extensions = self.extras.extensions;
         let scores = outputs.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
@@ -288,7 +297,8 @@ impl<'a> Trainer<'a> {
             .chain([Ok(("loss", scores.loss, false))])
             .collect::<Result<_>>()?;
         self.ask_hooks(Moment::Evaluated, &told)?;
-        self.journal.tell(Event::Evaluation { step: self.position.step, epoch: self.epochs(), scores, best: better })
+        self.journal.tell(Event::Evaluation { step: self.position.step, epoch: self.epochs(), scores, best: better })?;
+        Ok(true)
     }
 
     /// Hooks may wish to end the run, or a checkpoint.

@@ -59,7 +59,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         Ended::Finished => {
             let (learner, position) = trainer.into_parts();
             let kept = kept.map(|it| it.1).filter(|it| it.stages <= learner.frozen_stages());
-            finish(run, (&plan, &prepared), learner, kept.as_ref(), (&checkpoints, &position), journal)
+            finish(run, (&plan, &prepared), learner, kept.as_ref(), (&checkpoints, &position), (journal, stop))
         }
     }
 }
@@ -132,7 +132,7 @@ fn finish(
     mut learner: Learner,
     validation_kept: Option<&Kept>,
     (checkpoints, position): (&Checkpoints, &Position),
-    journal: &mut Journal,
+    (journal, stop): (&mut Journal, &Stop),
 ) -> Result<()> {
     let best = position.best.context("training ended without an evaluation")?;
     learner.load_tensors(&checkpoints.load_best(best.step)?).context("loading the best step")?;
@@ -141,12 +141,15 @@ fn finish(
     learner.speak_plainly()?;
     let (split, set) = data.report_split();
     journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
-    let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| journal.progress(done, Some(set.len() as u64)))?;
+    let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| {
+        stop.check()?;
+        journal.progress(done, Some(set.len() as u64))
+    })?;
     let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
     let validation = if split == Split::Validation {
         scores.clone()
     } else {
-        let outputs = evaluate(&learner.network, Examples { set: &data.validation, kept: validation_kept }, |_| Ok(()))?;
+        let outputs = evaluate(&learner.network, Examples { set: &data.validation, kept: validation_kept }, |_| stop.check())?;
         outputs.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?
     };
 

@@ -178,6 +178,27 @@ fn a_stop_signal_leaves_a_checkpoint_and_the_next_attempt_goes_on() {
 }
 
 #[test]
+fn a_stop_signal_ends_an_evaluation_and_the_next_attempt_makes_it() {
+    // Far more to validate on than to train on.
+    let recipe = "data.validation = 0.85\n[train]\nepochs = 2\nbatch = 64\npatience = 0\nlr = 1e-2\n[eval]\nevery_steps = 1\n";
+    let csv = sentences(3000, 5);
+    let [mut calm, mut stopped] = [Run::new(recipe, &csv), Run::new(recipe, &csv)];
+    let undisturbed = calm.complete();
+    let mut child = stopped.start(Action::Train);
+    stopped.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
+    signal(&child, Signal::TERM);
+    assert_eq!(wait(&mut child).code(), Some(exit::STOPPED));
+    let Some(Event::Stopped { step }) = stopped.events().pop() else { panic!("{:?}", stopped.events().last()) };
+    let evaluated = |run: &Run| -> Vec<u64> {
+        run.events().iter().filter_map(|it| if let Event::Evaluation { step, .. } = it { Some(*step) } else { None }).collect()
+    };
+    assert!(0 < step && !evaluated(&stopped).contains(&step), "{:?} before step {step}", evaluated(&stopped));
+    let done = stopped.complete();
+    assert_eq!((evaluated(&stopped), done.best_step, done.scores), (evaluated(&calm), undisturbed.best_step, undisturbed.scores));
+    assert_eq!(stopped.weights(), calm.weights());
+}
+
+#[test]
 fn a_changed_recipe_does_not_continue_a_checkpoint() {
     let mut run = Run::new(DEMANDING, &sentences(230, 6));
     let mut child = run.start(Action::Train);
