@@ -25,7 +25,7 @@ fn a_dropped_file_becomes_a_proven_model() {
         assert!(run.join(name).exists(), "{name}");
     }
     assert_eq!(fs::read_dir(sandbox.inbox()).unwrap().count(), 0);
-    let answer = sandbox.ok(&["predict", "tweets", "the movie was good", "the movie was awful", "--json"]);
+    let answer = sandbox.ok(&["predict", "tweets", "the movie 7 was good", "the movie 7 was awful", "--json"]);
     let labels: Vec<String> = answer.lines().map(|it| serde_json::from_str::<Value>(it).unwrap()["label"].to_string()).collect();
     assert_eq!(labels, ["\"positive\"", "\"negative\""]);
 }
