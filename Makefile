@@ -1,7 +1,7 @@
 # Everything that a person types. Each target does all that it needs, and may be repeated.
 #
 #   make demo        from nothing to a proven model, on real data
-#   make demo-images the same on pictures
+#   make demo-images the same on images
 #   make test        format, lints, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make plugins     the sample plugins, as their users would build them
@@ -15,7 +15,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets pictures peers tools
+.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -29,7 +29,7 @@ libtorch: tools
 assets: tools
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) minilm tweets
 
-pictures: tools
+images: tools
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
 
 peers: tools
@@ -41,7 +41,7 @@ build: libtorch
 demo: build assets
 	@$(PYTHON) tests/demo.py texts $(ASSETS)
 
-demo-images: build pictures
+demo-images: build images
 	@$(PYTHON) tests/demo.py images $(ASSETS)
 
 # As `finetuned plugin new` has it in the manifests of its crates: see sdk/templates/tensor.Cargo.toml.
@@ -66,5 +66,5 @@ bench: build assets peers
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
 
-bench-images: build pictures peers
+bench-images: build images peers
 	.peers/bin/python tests/bench/images.py $(BENCH)

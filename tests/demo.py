@@ -24,7 +24,7 @@ def fashion(assets, partial):
 # of the recipe. Everything else is decided by finetuned and stands in plan.json.
 DEMOS = {
     "texts": ("tweets.csv", f"{ROWS:,} of the tweets", tweets, "minilm", 'data.text = "text"\ndata.label = "sentiment"\ndata.test = 0.2\ntrain.epochs = 3\n'),
-    "images": ("fashion", "2,000 + 500 pictures of clothes", fashion, "efficientnet-lite0", 'model.image_size = 96\nfreeze.train = ["head"]\n'),
+    "images": ("fashion", "2,000 + 500 images of clothes", fashion, "efficientnet-lite0", 'model.image_size = 96\nfreeze.train = ["head"]\n'),
 }
 
 

@@ -8,7 +8,9 @@ fn main() {
     FILES.iter().for_each(|it| println!("cargo:rerun-if-changed={it}"));
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from) else {
-        println!("cargo:error=LIBTORCH is not set: run `make libtorch`, or set it to an unpacked libtorch");
+        println!(
+            "cargo:error=LIBTORCH is not set: run `make libtorch`, or set it to an unpacked libtorch"
+        );
         std::process::exit(1);
     };
     let include = libtorch.join("include");

@@ -11,8 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use tch::{TchError, Tensor};
 
-pub(crate) const FAMILY: Family =
-    Family { model_type: "bert", class: "BertForSequenceClassification", prefix: "bert", body: &["embeddings", "encoder", "pooler"], read, build };
+pub(crate) const FAMILY: Family = Family {
+    model_type: "bert",
+    class: "BertForSequenceClassification",
+    prefix: "bert",
+    body: &["embeddings", "encoder", "pooler"],
+    read,
+    build,
+};
 
 /// `BertConfig` with its defaults; RoBERTa has the same keys.
 #[derive(Debug, Deserialize)]
@@ -88,15 +94,24 @@ fn read(json: &Value) -> Result<Config, serde_json::Error> {
     Ok(config.usable(max_positions))
 }
 
-fn build(c: &Config, catalogue: Catalogue, options: &BuildOptions) -> Result<(Encoder, LoadReport), ModelError> {
+fn build(
+    c: &Config,
+    catalogue: Catalogue,
+    options: &BuildOptions,
+) -> Result<(Encoder, LoadReport), ModelError> {
     let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
     let embeddings = Embeddings::new(loader.part(Part::Embeddings) / "bert" / "embeddings", c)?;
     let layers = (0..c.layers as usize)
-        .map(|depth| block(loader.part(Part::Layer(depth)) / "bert" / "encoder" / "layer" / depth, depth, c))
+        .map(|depth| {
+            block(loader.part(Part::Layer(depth)) / "bert" / "encoder" / "layer" / depth, depth, c)
+        })
         .collect::<Result<Vec<Block>, ModelError>>()?;
     let head = Pooled::new(loader.part(Part::Head), options.classes, c)?;
     let loaded = loader.finish()?;
-    Ok((Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts), loaded.report))
+    Ok((
+        Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts),
+        loaded.report,
+    ))
 }
 
 struct Embeddings {
@@ -110,9 +125,24 @@ struct Embeddings {
 impl Embeddings {
     fn new(p: Names, c: &Config) -> Result<Embeddings, ModelError> {
         Ok(Embeddings {
-            words: Embedding::new(&p / "word_embeddings", c.vocab_size, c.hidden_size, c.pad_token_id)?,
-            positions: Embedding::new(&p / "position_embeddings", c.position_rows, c.hidden_size, None)?,
-            token_types: Embedding::new(&p / "token_type_embeddings", c.type_vocab_size, c.hidden_size, None)?,
+            words: Embedding::new(
+                &p / "word_embeddings",
+                c.vocab_size,
+                c.hidden_size,
+                c.pad_token_id,
+            )?,
+            positions: Embedding::new(
+                &p / "position_embeddings",
+                c.position_rows,
+                c.hidden_size,
+                None,
+            )?,
+            token_types: Embedding::new(
+                &p / "token_type_embeddings",
+                c.type_vocab_size,
+                c.hidden_size,
+                None,
+            )?,
             norm: LayerNorm::new(&p / "LayerNorm", c.hidden_size, c.layer_norm_eps)?,
             dropout: Dropout::of_embeddings(c.dropout),
         })
@@ -140,7 +170,11 @@ pub(crate) fn block(p: Names, depth: usize, c: &Config) -> Result<Block, ModelEr
             dropout: Dropout::of_layer(c.attention_dropout, depth, 0),
         },
         attention_dropout: Dropout::of_layer(c.dropout, depth, 1),
-        attention_norm: LayerNorm::new(&attention / "output" / "LayerNorm", width, c.layer_norm_eps)?,
+        attention_norm: LayerNorm::new(
+            &attention / "output" / "LayerNorm",
+            width,
+            c.layer_norm_eps,
+        )?,
         up: Linear::new(&p / "intermediate" / "dense", width, c.intermediate_size)?,
         activation: Activation::named(&c.activation).unwrap_or(Activation::Gelu),
         down: Linear::new(&p / "output" / "dense", c.intermediate_size, width)?,

@@ -1,4 +1,5 @@
-//! A model folder of transformers or timm: its config, the files its weights lie in, and the model that they make.
+//! A model folder of transformers or timm: its config, the files its weights lie in, and the model
+//! that they make.
 
 use crate::config::{self, Config};
 use crate::error::ModelError;
@@ -19,8 +20,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Files that were usual before safetensors.
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
-/// What a new head of an image model is drawn with: that of transformers and ConvNeXt, and close to torch's own
-/// for a linear map. timm's for EfficientNet and MobileNet, 1 / sqrt(classes), drowns what the features say.
+/// What a new head of an image model is drawn with: that of transformers and ConvNeXt, and close to
+/// torch's own for a linear map. timm's for EfficientNet and MobileNet, 1 / sqrt(classes), drowns
+/// what the features say.
 const IMAGE_HEAD_DEVIATION: f64 = 0.02;
 
 /// What a model looks at.
@@ -47,8 +49,8 @@ pub struct Checkpoint {
 
 /// Opens a model folder as transformers or timm write them.
 ///
-/// # Errors
-/// No config or one that no model of the zoo can have, no safetensors, files that are cut off or damaged.
+/// # Errors No config or one that no model of the zoo can have, no safetensors, files that are cut
+/// off or damaged.
 pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
     let path = folder.join(CONFIG);
     if !path.exists() {
@@ -57,8 +59,12 @@ pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
     let config_json: Value = read_json(&path)?;
     let described = describe(&path, &config_json)?;
     let paths = weights(folder)?;
-    let files = paths.iter().map(|it| WeightsFile::open(it)).collect::<Result<Vec<WeightsFile>, ModelError>>()?;
-    let checkpoint = Checkpoint { folder: folder.to_path_buf(), described, config_json, files, paths };
+    let files = paths
+        .iter()
+        .map(|it| WeightsFile::open(it))
+        .collect::<Result<Vec<WeightsFile>, ModelError>>()?;
+    let checkpoint =
+        Checkpoint { folder: folder.to_path_buf(), described, config_json, files, paths };
     checkpoint.check_index()?;
     Ok(checkpoint)
 }
@@ -75,12 +81,18 @@ impl Checkpoint {
         }
     }
 
-    /// timm's name of the model, or `model_type` of transformers' config: `bert`, `resnet50`, `convnext`.
+    /// timm's name of the model, or `model_type` of transformers' config: `bert`, `resnet50`,
+    /// `convnext`.
     pub fn architecture(&self) -> &'static str {
         match &self.described {
             Described::Text(family, _) => family.model_type,
-            Described::Image(ImageConfig { origin: Origin::Timm { architecture }, .. }, _) => architecture,
-            Described::Image(ImageConfig { origin: Origin::Transformers { model_type, .. }, .. }, _) => model_type,
+            Described::Image(ImageConfig { origin: Origin::Timm { architecture }, .. }, _) => {
+                architecture
+            }
+            Described::Image(
+                ImageConfig { origin: Origin::Transformers { model_type, .. }, .. },
+                _,
+            ) => model_type,
         }
     }
 
@@ -134,12 +146,15 @@ impl Checkpoint {
 
     /// Reads the weights into a model of texts, one tensor at a time.
     ///
-    /// # Errors
-    /// Tensors are missing outside of the head (with `keep_head`: anywhere), shapes differ from the config's,
-    /// types that are no weights, damaged files; a model of images.
+    /// # Errors Tensors are missing outside of the head (with `keep_head`: anywhere), shapes differ
+    /// from the config's, types that are no weights, damaged files; a model of images.
     pub fn build(&self, options: &BuildOptions) -> Result<Model, ModelError> {
         let Described::Text(family, config) = &self.described else {
-            return Err(ModelError::Kind { folder: self.folder.clone(), found: "images", wanted: "texts" });
+            return Err(ModelError::Kind {
+                folder: self.folder.clone(),
+                found: "images",
+                wanted: "texts",
+            });
         };
         let mut config = config.clone();
         config.attention_dropout = options.attention_dropout;
@@ -148,7 +163,8 @@ impl Checkpoint {
         }
         let catalogue = Catalogue::new(&self.folder, &self.files, family.prefix, family.body)?;
         let (encoder, report) = (family.build)(&config, catalogue, options)?;
-        let tensors = encoder.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
+        let tensors =
+            encoder.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
         Ok(Model { classifier: Box::new(encoder), tensors, report })
     }
 
@@ -158,7 +174,11 @@ impl Checkpoint {
     /// As [`Checkpoint::build`]; a model of texts.
     pub fn build_image(&self, options: &BuildOptions) -> Result<ImageModel, ModelError> {
         let Described::Image(_, architecture) = &self.described else {
-            return Err(ModelError::Kind { folder: self.folder.clone(), found: "texts", wanted: "images" });
+            return Err(ModelError::Kind {
+                folder: self.folder.clone(),
+                found: "texts",
+                wanted: "images",
+            });
         };
         let (prefix, body) = architecture.body();
         let catalogue = Catalogue::new(&self.folder, &self.files, prefix, body)?;
@@ -166,15 +186,22 @@ impl Checkpoint {
         let stages = architecture.build(&loader, options)?;
         let loaded = loader.finish()?;
         let network = Network::new(stages, &loaded.tensors, loaded.parts);
-        Ok(ImageModel { classifier: Box::new(network), tensors: loaded.tensors, report: loaded.report })
+        Ok(ImageModel {
+            classifier: Box::new(network),
+            tensors: loaded.tensors,
+            report: loaded.report,
+        })
     }
 
-    /// `config.json` of a classifier made from this checkpoint, for the library that the checkpoint is of:
-    /// transformers (5 and 4) or timm; built for images of `image_size`, see [`BuildOptions::image_size`].
+    /// `config.json` of a classifier made from this checkpoint, for the library that the checkpoint
+    /// is of: transformers (5 and 4) or timm; built for images of `image_size`, see
+    /// [`BuildOptions::image_size`].
     pub fn export_config(&self, classes: &[String], image_size: Option<[i64; 2]>) -> Value {
         match &self.described {
             Described::Text(family, _) => config::export(&self.config_json, family.class, classes),
-            Described::Image(config, architecture) => config.export(classes, image_size.filter(|_| architecture.names_size())),
+            Described::Image(config, architecture) => {
+                config.export(classes, image_size.filter(|_| architecture.names_size()))
+            }
         }
     }
 
@@ -186,7 +213,8 @@ impl Checkpoint {
         }
         let index: Index = read_json(&path)?;
         for (name, file) in index.weight_map {
-            let there = self.files.iter().any(|it| it.path().ends_with(&file) && it.info(&name).is_some());
+            let there =
+                self.files.iter().any(|it| it.path().ends_with(&file) && it.info(&name).is_some());
             if !there {
                 return Err(ModelError::NotInShard { path, name, file });
             }
@@ -202,8 +230,10 @@ struct Index {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let text = fs::read(path).map_err(|source| ModelError::Read { path: path.to_path_buf(), source })?;
-    serde_json::from_slice(&text).map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })
+    let text =
+        fs::read(path).map_err(|source| ModelError::Read { path: path.to_path_buf(), source })?;
+    serde_json::from_slice(&text)
+        .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })
 }
 
 fn describe(path: &Path, json: &Value) -> Result<Described, ModelError> {
@@ -216,14 +246,20 @@ fn describe(path: &Path, json: &Value) -> Result<Described, ModelError> {
         Err(ModelError::Value { path: path.to_path_buf(), key, found, wanted })
     };
     if let Some(architecture) = json.get("architecture").and_then(Value::as_str) {
-        return wrong("architecture", Some(architecture), format!("one of {}", ImageConfig::architectures()));
+        return wrong(
+            "architecture",
+            Some(architecture),
+            format!("one of {}", ImageConfig::architectures()),
+        );
     }
     let named = json.get("model_type").and_then(Value::as_str);
     let Some(family) = ZOO.iter().find(|it| named == Some(it.model_type)) else {
-        let known: Vec<&str> = ZOO.iter().map(|it| it.model_type).chain(ImageConfig::model_types()).collect();
+        let known: Vec<&str> =
+            ZOO.iter().map(|it| it.model_type).chain(ImageConfig::model_types()).collect();
         return wrong("model_type", named, format!("one of {}", known.join(", ")));
     };
-    let config = (family.read)(json).map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })?;
+    let config = (family.read)(json)
+        .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })?;
     config.check(path)?;
     Ok(Described::Text(family, config))
 }
@@ -237,14 +273,23 @@ fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if !index.exists() {
         let folder = folder.to_path_buf();
         let pickle = PICKLES.iter().find(|it| folder.join(it).exists());
-        return Err(pickle.map_or(ModelError::NoWeights { folder: folder.clone() }, |file| ModelError::PickleOnly { folder, file }));
+        return Err(pickle.map_or(ModelError::NoWeights { folder: folder.clone() }, |file| {
+            ModelError::PickleOnly { folder, file }
+        }));
     }
     let mut names: Vec<String> = read_json::<Index>(&index)?.weight_map.into_values().collect();
     names.sort();
     names.dedup();
-    if let Some(outside) = names.iter().find(|it| Path::new(it).file_name().is_none_or(|name| name != it.as_str())) {
+    if let Some(outside) =
+        names.iter().find(|it| Path::new(it).file_name().is_none_or(|name| name != it.as_str()))
+    {
         let wanted = "the name of a file beside it".into();
-        return Err(ModelError::Value { path: index, key: "weight_map", found: format!("`{outside}`"), wanted });
+        return Err(ModelError::Value {
+            path: index,
+            key: "weight_map",
+            found: format!("`{outside}`"),
+            wanted,
+        });
     }
     Ok(names.iter().map(|it| folder.join(it)).collect())
 }

@@ -1,5 +1,5 @@
-//! `config.json` both ways: numbers checked so that a model can be built from them, and the config that makes
-//! a finished model open in transformers (5 and 4).
+//! `config.json` both ways: numbers checked so that a model can be built from them, and the config
+//! that makes a finished model open in transformers (5 and 4).
 
 use crate::error::ModelError;
 use crate::layers::Activation;
@@ -31,7 +31,8 @@ pub(crate) struct Config {
     pub initializer_range: f64,
     /// Of hidden states.
     pub dropout: f64,
-    /// Of attention's weights: not the config's number but the caller's, see [`crate::BuildOptions`].
+    /// Of attention's weights: not the config's number but the caller's, see
+    /// [`crate::BuildOptions`].
     pub attention_dropout: f64,
     pub classifier_dropout: f64,
 }
@@ -40,7 +41,9 @@ impl Config {
     /// # Errors
     /// A number that no model can have, named with its key in `path`.
     pub(crate) fn check(&self, path: &Path) -> Result<(), ModelError> {
-        let wrong = |key, found: String, wanted: String| Err(ModelError::Value { path: path.to_path_buf(), key, found, wanted });
+        let wrong = |key, found: String, wanted: String| {
+            Err(ModelError::Value { path: path.to_path_buf(), key, found, wanted })
+        };
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("the hidden size", self.hidden_size),
@@ -56,24 +59,44 @@ impl Config {
             }
         }
         if Activation::named(&self.activation).is_none() {
-            return wrong("the activation", self.activation.clone(), format!("one of {}", Activation::names()));
+            return wrong(
+                "the activation",
+                self.activation.clone(),
+                format!("one of {}", Activation::names()),
+            );
         }
         if self.position_embedding_type != "absolute" {
-            return wrong("position_embedding_type", self.position_embedding_type.clone(), "absolute, the only one that is built".into());
+            return wrong(
+                "position_embedding_type",
+                self.position_embedding_type.clone(),
+                "absolute, the only one that is built".into(),
+            );
         }
         if self.is_decoder {
             return wrong("is_decoder", "true".into(), "false: only encoders are built".into());
         }
         if LAYERS_MAX < self.layers {
-            return wrong("the number of layers", self.layers.to_string(), format!("at most {LAYERS_MAX}"));
+            return wrong(
+                "the number of layers",
+                self.layers.to_string(),
+                format!("at most {LAYERS_MAX}"),
+            );
         }
         if self.hidden_size % self.heads != 0 {
-            return wrong("the number of heads", self.heads.to_string(), format!("a divisor of the hidden size {}", self.hidden_size));
+            return wrong(
+                "the number of heads",
+                self.heads.to_string(),
+                format!("a divisor of the hidden size {}", self.hidden_size),
+            );
         }
         if let Some(pad) = self.pad_token_id
             && !(0..self.vocab_size).contains(&pad)
         {
-            return wrong("pad_token_id", pad.to_string(), format!("below the vocabulary's size {}", self.vocab_size));
+            return wrong(
+                "pad_token_id",
+                pad.to_string(),
+                format!("below the vocabulary's size {}", self.vocab_size),
+            );
         }
         for (key, p) in [
             ("the dropout", self.dropout),
@@ -88,14 +111,19 @@ impl Config {
             return wrong("layer_norm_eps", self.layer_norm_eps.to_string(), "above 0".into());
         }
         if !(self.initializer_range.is_finite() && 0.0 < self.initializer_range) {
-            return wrong("initializer_range", self.initializer_range.to_string(), "above 0".into());
+            return wrong(
+                "initializer_range",
+                self.initializer_range.to_string(),
+                "above 0".into(),
+            );
         }
         Ok(())
     }
 }
 
-/// The config of a classifier on the body that `base` describes: its class and its classes' names, the rest
-/// as it was. Labels and their numbers are what `pipeline` and `AutoModelForSequenceClassification` show.
+/// The config of a classifier on the body that `base` describes: its class and its classes' names,
+/// the rest as it was. Labels and their numbers are what `pipeline` and
+/// `AutoModelForSequenceClassification` show.
 pub(crate) fn export(base: &Value, class: &str, classes: &[String]) -> Value {
     let mut config = base.clone();
     // Derived from id2label, and at odds with it where the base had other classes.
@@ -104,8 +132,15 @@ pub(crate) fn export(base: &Value, class: &str, classes: &[String]) -> Value {
     }
     let numbered = classes.iter().enumerate();
     config["architectures"] = json!([class]);
-    config["id2label"] = numbered.clone().map(|(k, name)| (k.to_string(), json!(name))).collect::<serde_json::Map<_, _>>().into();
-    config["label2id"] = numbered.map(|(k, name)| (name.clone(), json!(k))).collect::<serde_json::Map<_, _>>().into();
+    config["id2label"] = numbered
+        .clone()
+        .map(|(k, name)| (k.to_string(), json!(name)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    config["label2id"] = numbered
+        .map(|(k, name)| (name.clone(), json!(k)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     config["problem_type"] = json!("single_label_classification");
     config["dtype"] = json!("float32");
     config

@@ -46,7 +46,15 @@ pub(crate) struct Conv2d {
 impl Conv2d {
     pub(crate) fn new(p: Names, shape: Shape) -> Result<Conv2d, ModelError> {
         let Shape { inputs, outputs, kernel, groups, .. } = shape;
-        Ok(Conv2d { weight: p.tensor("weight", &[outputs, inputs / groups, kernel, kernel], Fill::Random)?, bias: None, shape })
+        Ok(Conv2d {
+            weight: p.tensor(
+                "weight",
+                &[outputs, inputs / groups, kernel, kernel],
+                Fill::Random,
+            )?,
+            bias: None,
+            shape,
+        })
     }
 
     pub(crate) fn with_bias(p: Names, shape: Shape) -> Result<Conv2d, ModelError> {
@@ -61,25 +69,37 @@ impl Conv2d {
     }
 
     /// As [`Conv2d::forward`], with other numbers of the same shape.
-    fn with(&self, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+    fn with(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
         let Shape { kernel, stride, groups, padding, .. } = self.shape;
-        let conv = |xs: &Tensor, padding: [i64; 2]| xs.f_conv2d(weight, bias, [stride, stride], padding, [1, 1], groups);
+        let conv = |xs: &Tensor, padding: [i64; 2]| {
+            xs.f_conv2d(weight, bias, [stride, stride], padding, [1, 1], groups)
+        };
         match padding {
             Padding::Valid => return conv(xs, [0, 0]),
             Padding::Even => return conv(xs, [(kernel - 1) / 2; 2]),
             Padding::Same => {}
         }
         let (_, _, height, width) = xs.size4()?;
-        let missing = |size: i64| (((size + stride - 1) / stride - 1) * stride + kernel - size).max(0);
+        let missing =
+            |size: i64| (((size + stride - 1) / stride - 1) * stride + kernel - size).max(0);
         let (rows, columns) = (missing(height), missing(width));
         if rows % 2 == 0 && columns % 2 == 0 {
             return conv(xs, [rows / 2, columns / 2]);
         }
-        conv(&xs.f_constant_pad_nd([columns / 2, columns - columns / 2, rows / 2, rows - rows / 2])?, [0, 0])
+        conv(
+            &xs.f_constant_pad_nd([columns / 2, columns - columns / 2, rows / 2, rows - rows / 2])?,
+            [0, 0],
+        )
     }
 }
 
-/// Batch norm (Ioffe and Szegedy 2015), with statistics that move by `momentum` of what a batch has.
+/// Batch norm (Ioffe and Szegedy 2015), with statistics that move by `momentum` of what a batch
+/// has.
 pub(crate) struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
@@ -126,12 +146,22 @@ impl BatchNorm {
         }
         let running = |it| (!pass.again).then_some(it);
         let (mean, var) = (running(&self.running_mean), running(&self.running_var));
-        xs.f_batch_norm(Some(&self.weight), Some(&self.bias), mean, var, true, self.rule.momentum, self.rule.eps, false)
+        xs.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            mean,
+            var,
+            true,
+            self.rule.momentum,
+            self.rule.eps,
+            false,
+        )
     }
 
     /// The norm by running statistics as `factor * x + offset`, for each channel.
     fn affine(&self) -> Result<(Tensor, Tensor), TchError> {
-        let factor = self.running_var.f_add_scalar(self.rule.eps)?.f_rsqrt()?.f_mul(&self.weight)?;
+        let factor =
+            self.running_var.f_add_scalar(self.rule.eps)?.f_rsqrt()?.f_mul(&self.weight)?;
         let offset = self.bias.f_sub(&self.running_mean.f_mul(&factor)?)?;
         Ok((factor, offset))
     }
@@ -145,7 +175,10 @@ pub(crate) struct Pointwise {
 
 impl Pointwise {
     pub(crate) fn new(p: Names, inputs: i64, outputs: i64) -> Result<Pointwise, ModelError> {
-        Ok(Pointwise { weight: p.tensor("weight", &[outputs, inputs, 1, 1], Fill::Random)?, bias: p.tensor("bias", &[outputs], Fill::Zero)? })
+        Ok(Pointwise {
+            weight: p.tensor("weight", &[outputs, inputs, 1, 1], Fill::Random)?,
+            bias: p.tensor("bias", &[outputs], Fill::Zero)?,
+        })
     }
 
     /// (any, inputs) -> (any, outputs)
@@ -182,8 +215,18 @@ pub(crate) struct ConvNorm {
 }
 
 impl ConvNorm {
-    pub(crate) fn new(conv: Names, norm: Names, shape: Shape, rule: NormRule, then: Nonlinearity) -> Result<ConvNorm, ModelError> {
-        Ok(ConvNorm { conv: Conv2d::new(conv, shape)?, norm: BatchNorm::new(norm, shape.outputs, rule)?, then })
+    pub(crate) fn new(
+        conv: Names,
+        norm: Names,
+        shape: Shape,
+        rule: NormRule,
+        then: Nonlinearity,
+    ) -> Result<ConvNorm, ModelError> {
+        Ok(ConvNorm {
+            conv: Conv2d::new(conv, shape)?,
+            norm: BatchNorm::new(norm, shape.outputs, rule)?,
+            then,
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
@@ -221,8 +264,15 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    pub(crate) fn new(p: Names, width: i64, options: &BuildOptions) -> Result<Classifier, ModelError> {
-        Ok(Classifier { dropout: Dropout::of_head(options.dropout.unwrap_or(0.0), 0), linear: Linear::new(p, width, options.classes)? })
+    pub(crate) fn new(
+        p: Names,
+        width: i64,
+        options: &BuildOptions,
+    ) -> Result<Classifier, ModelError> {
+        Ok(Classifier {
+            dropout: Dropout::of_head(options.dropout.unwrap_or(0.0), 0),
+            linear: Linear::new(p, width, options.classes)?,
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! ConvNeXt (Liu et al. 2022) as timm has it and as `ConvNextForImageClassification`. Its norms are over the
-//! channels of a pixel, so it has no statistics that move.
+//! ConvNeXt (Liu et al. 2022) as timm has it and as `ConvNextForImageClassification`. Its norms are
+//! over the channels of a pixel, so it has no statistics that move.
 
 use crate::conv::{Classifier, Conv2d, Padding, Pointwise, Pool, Shape};
 use crate::error::ModelError;
@@ -147,7 +147,11 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
         Origin::Transformers { .. } => transformers(config)?,
     };
     if depths.len() != sizes.len() {
-        return Err(config.wrong("depths", format!("{depths:?}"), format!("as many as the {} channels", sizes.len())));
+        return Err(config.wrong(
+            "depths",
+            format!("{depths:?}"),
+            format!("as many as the {} channels", sizes.len()),
+        ));
     }
     config.check_sizes("patch_size", [&model.patch])?;
     config.check_sizes("a stage's channels", &sizes)?;
@@ -155,13 +159,24 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
     Ok(Box::new(ConvNext { levels: depths.into_iter().zip(sizes).collect(), ..model }))
 }
 
-fn timm(config: &ImageConfig, architecture: &str) -> Result<(ConvNext, Vec<usize>, Vec<i64>), ModelError> {
-    let Some(&(_, depths, dims, pointwise)) = VARIANTS.iter().find(|it| it.0 == architecture) else {
+fn timm(
+    config: &ImageConfig,
+    architecture: &str,
+) -> Result<(ConvNext, Vec<usize>, Vec<i64>), ModelError> {
+    let Some(&(_, depths, dims, pointwise)) = VARIANTS.iter().find(|it| it.0 == architecture)
+    else {
         return Err(config.wrong("architecture", architecture, "a ConvNeXt"));
     };
     let args: Args = config.conv_args()?;
     let pointwise = args.conv_mlp.unwrap_or(pointwise);
-    let model = ConvNext { names: &TIMM, patch: 4, levels: Vec::new(), pointwise, scale: true, last_eps: EPS };
+    let model = ConvNext {
+        names: &TIMM,
+        patch: 4,
+        levels: Vec::new(),
+        pointwise,
+        scale: true,
+        last_eps: EPS,
+    };
     Ok((model, args.depths.unwrap_or(depths.to_vec()), args.dims.unwrap_or(dims.to_vec())))
 }
 
@@ -174,7 +189,14 @@ fn transformers(config: &ImageConfig) -> Result<(ConvNext, Vec<usize>, Vec<i64>)
         return Err(config.wrong("hidden_act", json.hidden_act, "gelu"));
     }
     let scale = 0.0 < json.layer_scale_init_value;
-    let model = ConvNext { names: &TRANSFORMERS, patch: json.patch_size, levels: Vec::new(), pointwise: false, scale, last_eps: json.layer_norm_eps };
+    let model = ConvNext {
+        names: &TRANSFORMERS,
+        patch: json.patch_size,
+        levels: Vec::new(),
+        pointwise: false,
+        scale,
+        last_eps: json.layer_norm_eps,
+    };
     Ok((model, json.depths, json.hidden_sizes))
 }
 
@@ -195,32 +217,64 @@ impl Architecture for ConvNext {
         let first = self.levels.first().map_or(0, |it| it.1);
         let root = loader.part(Part::Embeddings);
         let [conv, norm] = self.names.stem;
-        let patches = Shape { kernel: self.patch, stride: self.patch, padding: Padding::Valid, ..Shape::pointwise(3, first) };
-        let stem = Stem { conv: Conv2d::with_bias(&root / conv, patches)?, norm: LayerNorm::new(&root / norm, first, EPS)? };
+        let patches = Shape {
+            kernel: self.patch,
+            stride: self.patch,
+            padding: Padding::Valid,
+            ..Shape::pointwise(3, first)
+        };
+        let stem = Stem {
+            conv: Conv2d::with_bias(&root / conv, patches)?,
+            norm: LayerNorm::new(&root / norm, first, EPS)?,
+        };
 
         let mut layers: Vec<Box<dyn Stage>> = Vec::new();
         let mut inputs = first;
         for (level, &(blocks, channels)) in self.levels.iter().enumerate() {
             for nth in 0..blocks {
                 let p = loader.part(Part::Layer(layers.len())) / self.names.stages / level;
-                let before = if nth == 0 && 0 < level { Some(Downsample::new(&p / self.names.downsample, inputs, channels)?) } else { None };
-                layers.push(Box::new(self.block(&p / self.names.blocks / nth, before, channels)?));
+                let before = if nth == 0 && 0 < level {
+                    Some(Downsample::new(&p / self.names.downsample, inputs, channels)?)
+                } else {
+                    None
+                };
+                layers.push(Box::new(self.block(
+                    &p / self.names.blocks / nth,
+                    before,
+                    channels,
+                )?));
             }
             inputs = channels;
         }
         let top = loader.part(Part::Layer(self.layers() - 1)) / self.names.last_norm;
         let tail = LastNorm(LayerNorm::new(top, self.width(), self.last_eps)?);
-        let head = Classifier::new(loader.part(Part::Head) / self.names.head, self.width(), options)?;
-        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], Box::new(head)))
+        let head =
+            Classifier::new(loader.part(Part::Head) / self.names.head, self.width(), options)?;
+        Ok(Stages::new(
+            Box::new(stem),
+            layers,
+            vec![Box::new(Pool), Box::new(tail)],
+            Box::new(head),
+        ))
     }
 }
 
 impl ConvNext {
-    fn block(&self, p: Names, before: Option<Downsample>, channels: i64) -> Result<Block, ModelError> {
-        let depthwise = Shape { kernel: 7, groups: channels, ..Shape::pointwise(channels, channels) };
+    fn block(
+        &self,
+        p: Names,
+        before: Option<Downsample>,
+        channels: i64,
+    ) -> Result<Block, ModelError> {
+        let depthwise =
+            Shape { kernel: 7, groups: channels, ..Shape::pointwise(channels, channels) };
         let inner = EXPANSION * channels;
         // A scale acts like the weight of a norm, and is decayed as little.
-        let scale = if self.scale { Some(p.norm_tensor(self.names.scale, &[channels], Fill::One)?) } else { None };
+        let scale = if self.scale {
+            Some(p.norm_tensor(self.names.scale, &[channels], Fill::One)?)
+        } else {
+            None
+        };
         Ok(Block {
             before,
             depthwise: Conv2d::with_bias(&p / self.names.depthwise, depthwise)?,
@@ -232,7 +286,8 @@ impl ConvNext {
     }
 }
 
-/// (batch, channels, height, width) -> (batch, height, width, channels), which is how it lies in memory.
+/// (batch, channels, height, width) -> (batch, height, width, channels), which is how it lies in
+/// memory.
 fn channels_last(xs: &Tensor) -> Result<Tensor, TchError> {
     xs.f_permute([0, 2, 3, 1])
 }
@@ -261,8 +316,16 @@ struct Downsample {
 
 impl Downsample {
     fn new(p: Names, inputs: i64, outputs: i64) -> Result<Downsample, ModelError> {
-        let shape = Shape { kernel: 2, stride: 2, padding: Padding::Valid, ..Shape::pointwise(inputs, outputs) };
-        Ok(Downsample { norm: LayerNorm::new(&p / 0, inputs, EPS)?, conv: Conv2d::with_bias(&p / 1, shape)? })
+        let shape = Shape {
+            kernel: 2,
+            stride: 2,
+            padding: Padding::Valid,
+            ..Shape::pointwise(inputs, outputs)
+        };
+        Ok(Downsample {
+            norm: LayerNorm::new(&p / 0, inputs, EPS)?,
+            conv: Conv2d::with_bias(&p / 1, shape)?,
+        })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
@@ -278,7 +341,11 @@ enum Map {
 
 impl Map {
     fn new(p: Names, inputs: i64, outputs: i64, pointwise: bool) -> Result<Map, ModelError> {
-        Ok(if pointwise { Map::Pointwise(Pointwise::new(p, inputs, outputs)?) } else { Map::Linear(Linear::new(p, inputs, outputs)?) })
+        Ok(if pointwise {
+            Map::Pointwise(Pointwise::new(p, inputs, outputs)?)
+        } else {
+            Map::Linear(Linear::new(p, inputs, outputs)?)
+        })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
@@ -300,7 +367,8 @@ struct Block {
 
 impl Stage for Block {
     fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
-        let xs = self.before.as_ref().map_or_else(|| Ok(xs.shallow_clone()), |it| it.forward(xs))?;
+        let xs =
+            self.before.as_ref().map_or_else(|| Ok(xs.shallow_clone()), |it| it.forward(xs))?;
         let ys = self.norm.forward(&channels_last(&self.depthwise.forward(&xs)?)?)?;
         let mut ys = self.down.forward(&self.up.forward(&ys)?.f_gelu("none")?)?;
         if let Some(scale) = &self.scale {

@@ -1,5 +1,6 @@
-//! DINOv2 (Oquab et al. 2023): a vision transformer with layer scale, its largest with gated networks, and with
-//! registers (Darcet et al. 2023) in timm; names as in timm, or in `Dinov2ForImageClassification`.
+//! DINOv2 (Oquab et al. 2023): a vision transformer with layer scale, its largest with gated
+//! networks, and with registers (Darcet et al. 2023) in timm; names as in timm, or in
+//! `Dinov2ForImageClassification`.
 
 use crate::error::ModelError;
 use crate::image_config::{ImageConfig, Origin};
@@ -79,8 +80,13 @@ impl Dinov2Config {
             hidden_size: self.hidden_size,
             num_hidden_layers: self.num_hidden_layers,
             num_attention_heads: self.num_attention_heads,
-            // Two thirds, since there are three maps in place of two, and a multiple of 8: `Dinov2SwiGLUFFN`.
-            intermediate_size: if gated { ((inner as f64 * 2.0 / 3.0) as i64 + 7) / 8 * 8 } else { inner },
+            // Two thirds, since there are three maps in place of two, and a multiple of 8:
+            // `Dinov2SwiGLUFFN`.
+            intermediate_size: if gated {
+                ((inner as f64 * 2.0 / 3.0) as i64 + 7) / 8 * 8
+            } else {
+                inner
+            },
             // The gate's is not the config's.
             hidden_act: if gated { "silu".into() } else { self.hidden_act },
             layer_norm_eps: self.layer_norm_eps,
@@ -89,6 +95,12 @@ impl Dinov2Config {
             num_channels: self.num_channels,
             qkv_bias: self.qkv_bias,
         };
-        Ok(Shape { gated, layer_scale: true, mask_token: self.use_mask_token, pool: Pool::TokenAndMean, ..shape.shape(config)? })
+        Ok(Shape {
+            gated,
+            layer_scale: true,
+            mask_token: self.use_mask_token,
+            pool: Pool::TokenAndMean,
+            ..shape.shape(config)?
+        })
     }
 }

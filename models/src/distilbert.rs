@@ -1,5 +1,5 @@
-//! DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own; as in
-//! `DistilBertForSequenceClassification`.
+//! DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own; as
+//! in `DistilBertForSequenceClassification`.
 
 use crate::config::Config;
 use crate::encoder::{Embed, Encoder, Head};
@@ -81,15 +81,29 @@ fn read(json: &Value) -> Result<Config, serde_json::Error> {
     })
 }
 
-fn build(c: &Config, catalogue: Catalogue, options: &BuildOptions) -> Result<(Encoder, LoadReport), ModelError> {
+fn build(
+    c: &Config,
+    catalogue: Catalogue,
+    options: &BuildOptions,
+) -> Result<(Encoder, LoadReport), ModelError> {
     let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
-    let embeddings = Embeddings::new(loader.part(Part::Embeddings) / "distilbert" / "embeddings", c)?;
+    let embeddings =
+        Embeddings::new(loader.part(Part::Embeddings) / "distilbert" / "embeddings", c)?;
     let layers = (0..c.layers as usize)
-        .map(|depth| block(loader.part(Part::Layer(depth)) / "distilbert" / "transformer" / "layer" / depth, depth, c))
+        .map(|depth| {
+            block(
+                loader.part(Part::Layer(depth)) / "distilbert" / "transformer" / "layer" / depth,
+                depth,
+                c,
+            )
+        })
         .collect::<Result<Vec<Block>, ModelError>>()?;
     let head = Classifier::new(loader.part(Part::Head), options.classes, c)?;
     let loaded = loader.finish()?;
-    Ok((Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts), loaded.report))
+    Ok((
+        Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts),
+        loaded.report,
+    ))
 }
 
 struct Embeddings {
@@ -102,8 +116,18 @@ struct Embeddings {
 impl Embeddings {
     fn new(p: Names, c: &Config) -> Result<Embeddings, ModelError> {
         Ok(Embeddings {
-            words: Embedding::new(&p / "word_embeddings", c.vocab_size, c.hidden_size, c.pad_token_id)?,
-            positions: Embedding::new(&p / "position_embeddings", c.position_rows, c.hidden_size, None)?,
+            words: Embedding::new(
+                &p / "word_embeddings",
+                c.vocab_size,
+                c.hidden_size,
+                c.pad_token_id,
+            )?,
+            positions: Embedding::new(
+                &p / "position_embeddings",
+                c.position_rows,
+                c.hidden_size,
+                None,
+            )?,
             norm: LayerNorm::new(&p / "LayerNorm", c.hidden_size, c.layer_norm_eps)?,
             dropout: Dropout::of_embeddings(c.dropout),
         })
@@ -170,7 +194,8 @@ impl Head for Classifier {
             return Ok(false);
         }
         let both = |it: &Tensor| -> Result<Tensor, TchError> {
-            let nothing = it.f_new_zeros([&[spare], &it.size()[1..]].concat(), (it.kind(), it.device()))?;
+            let nothing =
+                it.f_new_zeros([&[spare], &it.size()[1..]].concat(), (it.kind(), it.device()))?;
             Tensor::f_cat(&[it.shallow_clone(), it.f_neg()?, nothing], 0)
         };
         let one = Tensor::f_eye(classes, (weight.kind(), weight.device()))?;

@@ -1,5 +1,6 @@
-//! EfficientNet-Lite (Google 2020: EfficientNet, Tan and Le 2019, without squeeze and excitation and with ReLU6),
-//! as timm has it: `efficientnet_lite0`, and `tf_` for weights that were trained with TensorFlow's padding.
+//! EfficientNet-Lite (Google 2020: EfficientNet, Tan and Le 2019, without squeeze and excitation
+//! and with ReLU6), as timm has it: `efficientnet_lite0`, and `tf_` for weights that were trained
+//! with TensorFlow's padding.
 
 use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
 use crate::error::ModelError;
@@ -51,7 +52,8 @@ pub(crate) const FAMILY: ImageFamily = ImageFamily {
 };
 
 /// What timm marks with `tf_`.
-pub(crate) const TENSORFLOW: (Padding, NormRule) = (Padding::Same, NormRule { eps: 1e-3, momentum: 0.1 });
+pub(crate) const TENSORFLOW: (Padding, NormRule) =
+    (Padding::Same, NormRule { eps: 1e-3, momentum: 0.1 });
 
 struct EfficientNet {
     width: f64,
@@ -77,13 +79,24 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
     let Some(&(_, width, depth)) = VARIANTS.iter().find(|it| it.0 == plain) else {
         return Err(config.wrong("architecture", name, "an EfficientNet-Lite"));
     };
-    Ok(Box::new(EfficientNet { width, depth, manner: Manner { padding, norm, nonlinearity: Nonlinearity::Relu6 } }))
+    Ok(Box::new(EfficientNet {
+        width,
+        depth,
+        manner: Manner { padding, norm, nonlinearity: Nonlinearity::Relu6 },
+    }))
 }
 
 impl EfficientNet {
     fn levels(&self) -> Vec<Level> {
         let ends = [0, STAGES.len() - 1];
-        STAGES.iter().enumerate().map(|(k, &rows)| Level { rows, depth: if ends.contains(&k) { 1.0 } else { self.depth } }).collect()
+        STAGES
+            .iter()
+            .enumerate()
+            .map(|(k, &rows)| Level {
+                rows,
+                depth: if ends.contains(&k) { 1.0 } else { self.depth },
+            })
+            .collect()
     }
 }
 
@@ -106,6 +119,11 @@ impl Architecture for EfficientNet {
         let shape = Shape::pointwise(scaled(320, self.width), FEATURES);
         let tail = ConvNorm::new(&top / "conv_head", &top / "bn2", shape, norm, nonlinearity)?;
         let head = Classifier::new(loader.part(Part::Head) / "classifier", FEATURES, options)?;
-        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(tail), Box::new(Pool)], Box::new(head)))
+        Ok(Stages::new(
+            Box::new(stem),
+            layers,
+            vec![Box::new(tail), Box::new(Pool)],
+            Box::new(head),
+        ))
     }
 }

@@ -1,5 +1,5 @@
-//! Runs embeddings, blocks and head as one classifier, and decides what freezing means for that: a frozen
-//! stage draws no noise, and what lies below everything trainable keeps no gradient graph.
+//! Runs embeddings, blocks and head as one classifier, and decides what freezing means for that: a
+//! frozen stage draws no noise, and what lies below everything trainable keeps no gradient graph.
 
 use crate::layers::{Block, Texts};
 use crate::zoo::{Parts, Pass, TextClassifier, check_stages};
@@ -35,27 +35,47 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(embeddings: Box<dyn Embed>, layers: Vec<Block>, head: Box<dyn Head>, tensors: Vec<(String, Tensor)>, parts: Parts) -> Encoder {
+    pub(crate) fn new(
+        embeddings: Box<dyn Embed>,
+        layers: Vec<Block>,
+        head: Box<dyn Head>,
+        tensors: Vec<(String, Tensor)>,
+        parts: Parts,
+    ) -> Encoder {
         let trains = vec![false; layers.len() + 2];
         Encoder { embeddings, layers, head, tensors, parts, trains }
     }
 
     /// Runs a stage as the pass and its freezing want it.
-    fn stage(&self, stage: usize, pass: &Pass, run: impl FnOnce(&Pass) -> Result<Tensor, TchError>) -> Result<Tensor, TchError> {
+    fn stage(
+        &self,
+        stage: usize,
+        pass: &Pass,
+        run: impl FnOnce(&Pass) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
         let graph = pass.train && self.trains[..=stage].contains(&true);
         let pass = Pass { train: pass.train && self.trains[stage], ..*pass };
         if graph { run(&pass) } else { tch::no_grad(|| run(&pass)) }
     }
 
     /// As [`TextClassifier::run`]; `whole`: the last layer too gives every token.
-    fn through(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, whole: bool, pass: &Pass) -> Result<Tensor, TchError> {
+    fn through(
+        &self,
+        xs: &Tensor,
+        lengths: &[i64],
+        stages: Range<usize>,
+        whole: bool,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         check_stages(&stages, self.stages())?;
         let texts = Texts::new(lengths, xs.device())?;
         stages.into_iter().try_fold(xs.shallow_clone(), |xs, stage| {
             let first_only = !whole && stage == self.layers.len();
             self.stage(stage, pass, |pass| match stage.checked_sub(1) {
                 None => self.embeddings.forward(&xs, &texts, pass),
-                Some(depth) if first_only => self.layers[depth].forward(&texts.first_tokens(&xs)?, &xs, &texts, pass),
+                Some(depth) if first_only => {
+                    self.layers[depth].forward(&texts.first_tokens(&xs)?, &xs, &texts, pass)
+                }
                 Some(depth) => self.layers[depth].forward(&xs, &xs, &texts, pass),
             })
         })
@@ -67,11 +87,23 @@ impl TextClassifier for Encoder {
         1 + self.layers.len()
     }
 
-    fn run(&self, xs: &Tensor, lengths: &[i64], stages: Range<usize>, pass: &Pass) -> Result<Tensor, TchError> {
+    fn run(
+        &self,
+        xs: &Tensor,
+        lengths: &[i64],
+        stages: Range<usize>,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         self.through(xs, lengths, stages, false, pass)
     }
 
-    fn hidden_states(&self, xs: &Tensor, lengths: &[i64], from: usize, pass: &Pass) -> Result<Tensor, TchError> {
+    fn hidden_states(
+        &self,
+        xs: &Tensor,
+        lengths: &[i64],
+        from: usize,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         self.through(xs, lengths, from..self.stages(), true, pass)
     }
 
@@ -92,7 +124,10 @@ impl TextClassifier for Encoder {
             let trains = names.contains(name.as_str());
             *tensor = tensor.set_requires_grad(trains);
         }
-        let stages = [&self.parts.embeddings].into_iter().chain(&self.parts.layers).chain([&self.parts.head]);
+        let stages = [&self.parts.embeddings]
+            .into_iter()
+            .chain(&self.parts.layers)
+            .chain([&self.parts.head]);
         self.trains = stages.map(|it| it.iter().any(|name| names.contains(name))).collect();
     }
 }

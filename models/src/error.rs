@@ -1,4 +1,5 @@
-//! What can be wrong with a model's folder. Every message names the file and, where there is one, the cure.
+//! What can be wrong with a model's folder. Every message names the file and, where there is one,
+//! the cure.
 
 use safetensors::{Dtype, SafeTensorError};
 use std::path::PathBuf;

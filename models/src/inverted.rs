@@ -1,5 +1,6 @@
-//! The blocks that EfficientNet and MobileNet are rows of (Sandler et al. 2018; squeeze and excitation: Hu et
-//! al. 2017), under timm's names, and how a row scales with a model's width and depth.
+//! The blocks that EfficientNet and MobileNet are rows of (Sandler et al. 2018; squeeze and
+//! excitation: Hu et al. 2017), under timm's names, and how a row scales with a model's width and
+//! depth.
 
 use crate::conv::{ConvNorm, Nonlinearity, NormRule, Padding, Pointwise, Shape};
 use crate::error::ModelError;
@@ -33,15 +34,48 @@ pub(crate) struct Row {
 }
 
 pub(crate) const fn separable(repeats: usize, kernel: i64, stride: i64, channels: i64) -> Row {
-    Row { form: Form::Separable, repeats, kernel, stride, expansion: 1.0, channels, squeeze: false, relu: false }
+    Row {
+        form: Form::Separable,
+        repeats,
+        kernel,
+        stride,
+        expansion: 1.0,
+        channels,
+        squeeze: false,
+        relu: false,
+    }
 }
 
-pub(crate) const fn inverted(repeats: usize, kernel: i64, stride: i64, expansion: f64, channels: i64) -> Row {
-    Row { form: Form::Inverted, repeats, kernel, stride, expansion, channels, squeeze: false, relu: false }
+pub(crate) const fn inverted(
+    repeats: usize,
+    kernel: i64,
+    stride: i64,
+    expansion: f64,
+    channels: i64,
+) -> Row {
+    Row {
+        form: Form::Inverted,
+        repeats,
+        kernel,
+        stride,
+        expansion,
+        channels,
+        squeeze: false,
+        relu: false,
+    }
 }
 
 pub(crate) const fn plain(channels: i64) -> Row {
-    Row { form: Form::Plain, repeats: 1, kernel: 1, stride: 1, expansion: 1.0, channels, squeeze: false, relu: false }
+    Row {
+        form: Form::Plain,
+        repeats: 1,
+        kernel: 1,
+        stride: 1,
+        expansion: 1.0,
+        channels,
+        squeeze: false,
+        relu: false,
+    }
 }
 
 impl Row {
@@ -90,11 +124,19 @@ pub(crate) fn count(levels: &[Level]) -> usize {
 }
 
 /// `blocks.STAGE.BLOCK` from `inputs` channels upwards.
-pub(crate) fn blocks(loader: &Loader, levels: &[Level], inputs: i64, width: f64, manner: Manner) -> Result<Vec<Box<dyn Stage>>, ModelError> {
+pub(crate) fn blocks(
+    loader: &Loader,
+    levels: &[Level],
+    inputs: i64,
+    width: f64,
+    manner: Manner,
+) -> Result<Vec<Box<dyn Stage>>, ModelError> {
     let mut layers: Vec<Box<dyn Stage>> = Vec::new();
     let mut channels = inputs;
     for (stage, level) in levels.iter().enumerate() {
-        let repeated = level.repeats().flat_map(|(row, blocks)| (0..blocks).map(move |nth| (row, if nth == 0 { row.stride } else { 1 })));
+        let repeated = level.repeats().flat_map(|(row, blocks)| {
+            (0..blocks).map(move |nth| (row, if nth == 0 { row.stride } else { 1 }))
+        });
         for (block, (row, stride)) in repeated.enumerate() {
             let p = loader.part(Part::Layer(layers.len())) / "blocks" / stage / block;
             let outputs = scaled(row.channels, width);
@@ -114,30 +156,70 @@ struct Block {
 }
 
 impl Block {
-    fn new(p: Names, row: &Row, inputs: i64, outputs: i64, stride: i64, manner: Manner) -> Result<Block, ModelError> {
+    fn new(
+        p: Names,
+        row: &Row,
+        inputs: i64,
+        outputs: i64,
+        stride: i64,
+        manner: Manner,
+    ) -> Result<Block, ModelError> {
         let Manner { padding, norm, nonlinearity } = manner;
         let then = if row.relu { Nonlinearity::Relu } else { nonlinearity };
-        let unit = |conv: &str, bn: &str, shape: Shape, then| ConvNorm::new(&p / conv, &p / bn, shape, norm, then);
-        let deep = |channels: i64| Shape { kernel: row.kernel, stride, groups: channels, padding, ..Shape::pointwise(channels, channels) };
-        let squeeze = |channels: i64| if row.squeeze { Squeeze::new(&p / "se", channels).map(Some) } else { Ok(None) };
+        let unit = |conv: &str, bn: &str, shape: Shape, then| {
+            ConvNorm::new(&p / conv, &p / bn, shape, norm, then)
+        };
+        let deep = |channels: i64| Shape {
+            kernel: row.kernel,
+            stride,
+            groups: channels,
+            padding,
+            ..Shape::pointwise(channels, channels)
+        };
+        let squeeze = |channels: i64| {
+            if row.squeeze { Squeeze::new(&p / "se", channels).map(Some) } else { Ok(None) }
+        };
         let residual = stride == 1 && inputs == outputs;
         Ok(match row.form {
             Form::Plain => {
-                let shape = Shape { kernel: row.kernel, stride, padding, ..Shape::pointwise(inputs, outputs) };
-                Block { before: vec![unit("conv", "bn1", shape, then)?], squeeze: None, after: None, residual: false }
+                let shape = Shape {
+                    kernel: row.kernel,
+                    stride,
+                    padding,
+                    ..Shape::pointwise(inputs, outputs)
+                };
+                Block {
+                    before: vec![unit("conv", "bn1", shape, then)?],
+                    squeeze: None,
+                    after: None,
+                    residual: false,
+                }
             }
             Form::Separable => Block {
                 before: vec![unit("conv_dw", "bn1", deep(inputs), then)?],
                 squeeze: squeeze(inputs)?,
-                after: Some(unit("conv_pw", "bn2", Shape::pointwise(inputs, outputs), Nonlinearity::None)?),
+                after: Some(unit(
+                    "conv_pw",
+                    "bn2",
+                    Shape::pointwise(inputs, outputs),
+                    Nonlinearity::None,
+                )?),
                 residual,
             },
             Form::Inverted => {
                 let wide = scaled(inputs, row.expansion);
                 Block {
-                    before: vec![unit("conv_pw", "bn1", Shape::pointwise(inputs, wide), then)?, unit("conv_dw", "bn2", deep(wide), then)?],
+                    before: vec![
+                        unit("conv_pw", "bn1", Shape::pointwise(inputs, wide), then)?,
+                        unit("conv_dw", "bn2", deep(wide), then)?,
+                    ],
                     squeeze: squeeze(wide)?,
-                    after: Some(unit("conv_pwl", "bn3", Shape::pointwise(wide, outputs), Nonlinearity::None)?),
+                    after: Some(unit(
+                        "conv_pwl",
+                        "bn3",
+                        Shape::pointwise(wide, outputs),
+                        Nonlinearity::None,
+                    )?),
                     residual,
                 }
             }
@@ -147,7 +229,8 @@ impl Block {
 
 impl Stage for Block {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        let mut ys = self.before.iter().try_fold(xs.shallow_clone(), |xs, unit| unit.forward(&xs, pass))?;
+        let mut ys =
+            self.before.iter().try_fold(xs.shallow_clone(), |xs, unit| unit.forward(&xs, pass))?;
         if let Some(squeeze) = &self.squeeze {
             ys = squeeze.forward(&ys)?;
         }
@@ -169,12 +252,16 @@ impl Squeeze {
         /// Channels within for one outside.
         const RATIO: f64 = 0.25;
         let within = scaled(channels, RATIO);
-        Ok(Squeeze { reduce: Pointwise::new(&p / "conv_reduce", channels, within)?, expand: Pointwise::new(&p / "conv_expand", within, channels)? })
+        Ok(Squeeze {
+            reduce: Pointwise::new(&p / "conv_reduce", channels, within)?,
+            expand: Pointwise::new(&p / "conv_expand", within, channels)?,
+        })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let (batch, channels, _, _) = xs.size4()?;
-        let seen = self.reduce.forward(&xs.f_mean_dim([2i64, 3].as_slice(), false, None)?)?.f_relu_()?;
+        let seen =
+            self.reduce.forward(&xs.f_mean_dim([2i64, 3].as_slice(), false, None)?)?.f_relu_()?;
         let gate = self.expand.forward(&seen)?.f_hardsigmoid()?;
         xs.f_mul(&gate.f_view([batch, channels, 1, 1])?)
     }
@@ -186,7 +273,16 @@ mod tests {
 
     #[test]
     fn channels_scale_as_timm_rounds_them() {
-        let cases = [(32, 1.0, 32), (16, 0.5, 8), (24, 0.75, 24), (40, 0.75, 32), (24, 1.1, 24), (112, 1.4, 160), (16, 3.67, 56), (72, 0.25, 24)];
+        let cases = [
+            (32, 1.0, 32),
+            (16, 0.5, 8),
+            (24, 0.75, 24),
+            (40, 0.75, 32),
+            (24, 1.1, 24),
+            (112, 1.4, 160),
+            (16, 3.67, 56),
+            (72, 0.25, 24),
+        ];
         for (channels, width, expected) in cases {
             assert_eq!(scaled(channels, width), expected, "{channels} * {width}");
         }

@@ -1,5 +1,6 @@
-//! What the architectures truly share: linear maps, norms, dropout, and the transformer block with the norm
-//! after each sum (Vaswani et al. 2017, as in BERT, Devlin et al. 2018). Names and sizes are the families'.
+//! What the architectures truly share: linear maps, norms, dropout, and the transformer block with
+//! the norm after each sum (Vaswani et al. 2017, as in BERT, Devlin et al. 2018). Names and sizes
+//! are the families'.
 
 use crate::config::LAYERS_MAX;
 use crate::error::ModelError;
@@ -14,7 +15,10 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn new(p: Names, inputs: i64, outputs: i64) -> Result<Linear, ModelError> {
-        Ok(Linear { weight: p.tensor("weight", &[outputs, inputs], Fill::Random)?, bias: p.tensor("bias", &[outputs], Fill::Zero)? })
+        Ok(Linear {
+            weight: p.tensor("weight", &[outputs, inputs], Fill::Random)?,
+            bias: p.tensor("bias", &[outputs], Fill::Zero)?,
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
@@ -25,7 +29,11 @@ impl Linear {
     pub(crate) fn set(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
         for (own, new) in [(&self.weight, weight), (&self.bias, bias)] {
             if own.size() != new.size() {
-                return Err(TchError::Shape(format!("{:?} in place of {:?}", new.size(), own.size())));
+                return Err(TchError::Shape(format!(
+                    "{:?} in place of {:?}",
+                    new.size(),
+                    own.size()
+                )));
             }
             tch::no_grad(|| own.shallow_clone().f_copy_(new))?;
         }
@@ -41,7 +49,11 @@ pub(crate) struct LayerNorm {
 
 impl LayerNorm {
     pub(crate) fn new(p: Names, width: i64, eps: f64) -> Result<LayerNorm, ModelError> {
-        Ok(LayerNorm { weight: p.norm_tensor("weight", &[width], Fill::One)?, bias: p.norm_tensor("bias", &[width], Fill::Zero)?, eps })
+        Ok(LayerNorm {
+            weight: p.norm_tensor("weight", &[width], Fill::One)?,
+            bias: p.norm_tensor("bias", &[width], Fill::Zero)?,
+            eps,
+        })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
@@ -56,10 +68,18 @@ pub(crate) struct Embedding {
 }
 
 impl Embedding {
-    pub(crate) fn new(p: Names, rows: i64, width: i64, padding: Option<i64>) -> Result<Embedding, ModelError> {
+    pub(crate) fn new(
+        p: Names,
+        rows: i64,
+        width: i64,
+        padding: Option<i64>,
+    ) -> Result<Embedding, ModelError> {
         /// torch's number for "no padding row".
         const NO_PADDING: i64 = -1;
-        Ok(Embedding { weight: p.tensor("weight", &[rows, width], Fill::Random)?, padding_idx: padding.unwrap_or(NO_PADDING) })
+        Ok(Embedding {
+            weight: p.tensor("weight", &[rows, width], Fill::Random)?,
+            padding_idx: padding.unwrap_or(NO_PADDING),
+        })
     }
 
     pub(crate) fn forward(&self, ids: &Tensor) -> Result<Tensor, TchError> {
@@ -109,14 +129,21 @@ impl Dropout {
     }
 
     /// `dropout(xs) + residual` in one pass over memory.
-    pub(crate) fn add(&self, xs: &Tensor, residual: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    pub(crate) fn add(
+        &self,
+        xs: &Tensor,
+        residual: &Tensor,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         if !pass.train || self.p == 0.0 {
             return xs.f_add(residual);
         }
-        finetuned_libtorch::f_dropout_add(xs, residual, self.p, pass.seed, self.stream(pass)).map_err(torch)
+        finetuned_libtorch::f_dropout_add(xs, residual, self.p, pass.seed, self.stream(pass))
+            .map_err(torch)
     }
 
-    /// A number of its own for each (step, micro, site), as long as an update has at most 2^16 passes.
+    /// A number of its own for each (step, micro, site), as long as an update has at most 2^16
+    /// passes.
     fn stream(&self, pass: &Pass) -> u64 {
         const MICRO_BITS: u32 = 16;
         (pass.step << (MICRO_BITS + SITE_BITS)) ^ (pass.micro << SITE_BITS) ^ self.site
@@ -166,8 +193,8 @@ impl Activation {
     }
 }
 
-/// Where the texts of a batch lie, one behind the other. Everything but attention is computed token by token,
-/// for all texts at once, and sees no border.
+/// Where the texts of a batch lie, one behind the other. Everything but attention is computed token
+/// by token, for all texts at once, and sees no border.
 pub(crate) struct Texts {
     runs: Vec<Run>,
     /// (texts) int64: each text's first token.
@@ -187,11 +214,20 @@ struct Run {
 
 impl Texts {
     pub(crate) fn new(lengths: &[i64], device: Device) -> Result<Texts, TchError> {
-        let runs = lengths.chunk_by(|a, b| a == b).map(|it| Run { texts: it.len() as i64, length: it[0] }).collect();
-        let starts: Vec<i64> = lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
+        let runs = lengths
+            .chunk_by(|a, b| a == b)
+            .map(|it| Run { texts: it.len() as i64, length: it[0] })
+            .collect();
+        let starts: Vec<i64> =
+            lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
         let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
         let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(device);
-        Ok(Texts { runs, starts: tensor(&starts)?, lengths: tensor(lengths)?, places: tensor(&places)? })
+        Ok(Texts {
+            runs,
+            starts: tensor(&starts)?,
+            lengths: tensor(lengths)?,
+            places: tensor(&places)?,
+        })
     }
 
     /// (tokens) int64: 0, 1, 2, … in each text.
@@ -204,16 +240,22 @@ impl Texts {
         xs.f_index_select(0, &self.starts)
     }
 
-    /// Sums of what stands before each token in its own text, itself included: (tokens) -> (tokens).
+    /// Sums of what stands before each token in its own text, itself included: (tokens) ->
+    /// (tokens).
     pub(crate) fn cumulative(&self, counts: &Tensor) -> Result<Tensor, TchError> {
         let sums = counts.f_cumsum(0, counts.kind())?;
         let before = self.first_tokens(&sums.f_sub(counts)?)?;
-        sums.f_sub(&before.f_repeat_interleave_self_tensor(&self.lengths, 0, self.places.size()[0])?)
+        sums.f_sub(&before.f_repeat_interleave_self_tensor(
+            &self.lengths,
+            0,
+            self.places.size()[0],
+        )?)
     }
 }
 
-/// Query, key and value are three products: one over their joined weights took 4 to 6 % longer with its
-/// gradients (libtorch 2.13, CPU), since what it gives and gets back must be taken apart and put together.
+/// Query, key and value are three products: one over their joined weights took 4 to 6 % longer with
+/// its gradients (libtorch 2.13, CPU), since what it gives and gets back must be taken apart and
+/// put together.
 pub(crate) struct Attention {
     pub query: Linear,
     pub key: Linear,
@@ -225,21 +267,36 @@ pub(crate) struct Attention {
 }
 
 impl Attention {
-    /// The tokens `to` (each text's first ones, or all) look at all of their text, `from` (tokens, width); as
-    /// many come back as `to` has.
-    fn forward(&self, to: &Tensor, from: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+    /// The tokens `to` (each text's first ones, or all) look at all of their text, `from` (tokens,
+    /// width); as many come back as `to` has.
+    fn forward(
+        &self,
+        to: &Tensor,
+        from: &Tensor,
+        texts: &Texts,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         let (tokens, width) = to.size2()?;
         let first_only = tokens != from.size2()?.0;
         let parts = |xs: Tensor, sizes: Vec<i64>| xs.f_split_with_sizes(sizes, 0);
-        let sizes = |first_only: bool| texts.runs.iter().map(|it| if first_only { it.texts } else { it.texts * it.length }).collect();
+        let sizes = |first_only: bool| {
+            texts
+                .runs
+                .iter()
+                .map(|it| if first_only { it.texts } else { it.texts * it.length })
+                .collect()
+        };
         let queries = parts(self.query.forward(to)?, sizes(first_only))?;
         let keys = parts(self.key.forward(from)?, sizes(false))?;
         let values = parts(self.value.forward(from)?, sizes(false))?;
         let mut mixed = Vec::with_capacity(texts.runs.len());
         for (place, run) in texts.runs.iter().enumerate() {
             // (texts * any, width) -> (texts, heads, any, head)
-            let split = |xs: &Tensor| xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2);
-            let (query, key, value) = (split(&queries[place])?, split(&keys[place])?, split(&values[place])?);
+            let split = |xs: &Tensor| {
+                xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2)
+            };
+            let (query, key, value) =
+                (split(&queries[place])?, split(&keys[place])?, split(&values[place])?);
             let seen = self.look(&query, &key, &value, place as u64, pass)?;
             mixed.push(seen.f_transpose(1, 2)?.f_reshape([-1, width])?);
         }
@@ -247,16 +304,27 @@ impl Attention {
     }
 
     /// Scaled dot-product attention, (texts, heads, any, head), of the batch's run at `place`.
-    fn look(&self, query: &Tensor, key: &Tensor, value: &Tensor, place: u64, pass: &Pass) -> Result<Tensor, TchError> {
+    fn look(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        place: u64,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         /// Each run draws noise of its own (the golden ratio's odd multiple tells seeds apart).
         const RUN_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
         if !pass.train || self.dropout.p == 0.0 {
-            return Tensor::f_scaled_dot_product_attention::<Tensor>(query, key, value, None, 0.0, false, None, false);
+            return Tensor::f_scaled_dot_product_attention::<Tensor>(
+                query, key, value, None, 0.0, false, None, false,
+            );
         }
-        // The formula written out: libtorch's kernels would draw the noise from a generator with a state.
+        // The formula written out: libtorch's kernels would draw the noise from a generator with a
+        // state.
         let pass = Pass { seed: pass.seed.wrapping_add(place.wrapping_mul(RUN_SEED)), ..*pass };
         let head = query.size()[3];
-        let scores = query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
+        let scores =
+            query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
         self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?, &pass)?.f_matmul(value)
     }
 }
@@ -274,8 +342,15 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// `to`: the tokens whose hidden states are wanted, all of `from` (tokens, width) or the first of each text.
-    pub(crate) fn forward(&self, to: &Tensor, from: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+    /// `to`: the tokens whose hidden states are wanted, all of `from` (tokens, width) or the first
+    /// of each text.
+    pub(crate) fn forward(
+        &self,
+        to: &Tensor,
+        from: &Tensor,
+        texts: &Texts,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
         let mixed = self.attention.forward(to, from, texts, pass)?;
         let xs = self.attention_norm.forward(&self.attention_dropout.add(&mixed, to, pass)?)?;
         let ys = self.down.forward(&self.activation.forward(&self.up.forward(&xs)?)?)?;

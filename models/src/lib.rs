@@ -1,8 +1,8 @@
-//! The zoo: classifiers of texts and images, built from folders of transformers or timm and saved as such, one
-//! file per architecture.
+//! The zoo: classifiers of texts and images, built from folders of transformers or timm and saved
+//! as such, one file per architecture.
 //!
-//! A model here is names, shapes and a forward pass. What it is trained on, by what optimizer, and what a job
-//! is, is left to the worker.
+//! A model here is names, shapes and a forward pass. What it is trained on, by what optimizer, and
+//! what a job is, is left to the worker.
 
 mod bert; // the architectures, each along its checkpoint's own names
 mod checkpoint; // a folder -> what it says and where its tensors lie

@@ -1,7 +1,9 @@
-//! Decides which tensor of a checkpoint becomes which tensor of a model, and says what happened to each.
+//! Decides which tensor of a checkpoint becomes which tensor of a model, and says what happened to
+//! each.
 //!
-//! A model asks for its tensors by name and shape while it is built. Everything that does not fit is collected
-//! first and told at once. Only a head may be initialised; which names form it, the model says by [`Part`].
+//! A model asks for its tensors by name and shape while it is built. Everything that does not fit
+//! is collected first and told at once. Only a head may be initialised; which names form it, the
+//! model says by [`Part`].
 
 use crate::error::{ModelError, ShapeDifference};
 use crate::weights::{self, WeightsFile};
@@ -12,17 +14,19 @@ use std::ops::Div;
 use std::path::Path;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// How the checkpoint's tensors met the model's. Names are the model's, those of `surplus` the checkpoint's.
+/// How the checkpoint's tensors met the model's. Names are the model's, those of `surplus` the
+/// checkpoint's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Taken from the checkpoint.
     pub loaded: Vec<String>,
-    /// In the head, not in the checkpoint: initialised. Also batch norm's count of batches, which old checkpoints
-    /// lack and nothing is computed from.
+    /// In the head, not in the checkpoint: initialised. Also batch norm's count of batches, which
+    /// old checkpoints lack and nothing is computed from.
     pub missing: Vec<String>,
     /// In the checkpoint, not in the model.
     pub surplus: Vec<String>,
-    /// The checkpoint has a head of its own, but for another task: initialised. The shapes may be equal.
+    /// The checkpoint has a head of its own, but for another task: initialised. The shapes may be
+    /// equal.
     pub reinitialised: Vec<ShapeDifference>,
 }
 
@@ -51,15 +55,25 @@ pub(crate) struct Catalogue<'a> {
 }
 
 impl<'a> Catalogue<'a> {
-    /// `prefix` is what the names of a body begin with in the class that has a head (`bert`); `body` are the
-    /// first parts of the names in a checkpoint of the body alone.
-    pub(crate) fn new(folder: &'a Path, files: &'a [WeightsFile], prefix: &str, body: &[&str]) -> Result<Catalogue<'a>, ModelError> {
+    /// `prefix` is what the names of a body begin with in the class that has a head (`bert`);
+    /// `body` are the first parts of the names in a checkpoint of the body alone.
+    pub(crate) fn new(
+        folder: &'a Path,
+        files: &'a [WeightsFile],
+        prefix: &str,
+        body: &[&str],
+    ) -> Result<Catalogue<'a>, ModelError> {
         let mut places: BTreeMap<String, (&WeightsFile, String)> = BTreeMap::new();
         for file in files {
             for stored in file.names() {
                 let name = modern(&stored, prefix, body);
                 if let Some((_, first)) = places.insert(name.clone(), (file, stored.clone())) {
-                    return Err(ModelError::Twice { folder: folder.to_path_buf(), name, first, second: stored });
+                    return Err(ModelError::Twice {
+                        folder: folder.to_path_buf(),
+                        name,
+                        first,
+                        second: stored,
+                    });
                 }
             }
         }
@@ -67,8 +81,8 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// The name that transformers gives today to a tensor: with the body's prefix, and `weight` and `bias` for
-/// what TensorFlow's norms called `gamma` and `beta`.
+/// The name that transformers gives today to a tensor: with the body's prefix, and `weight` and
+/// `bias` for what TensorFlow's norms called `gamma` and `beta`.
 fn modern(stored: &str, prefix: &str, body: &[&str]) -> String {
     /// Other things are called gamma too: ConvNeXt's layer scale.
     const OLD_NORM: &str = "LayerNorm";
@@ -113,9 +127,22 @@ pub(crate) struct Loaded {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(catalogue: Catalogue<'a>, prefix: &'a str, initializer_range: f64, options: &BuildOptions) -> Loader<'a> {
+    pub(crate) fn new(
+        catalogue: Catalogue<'a>,
+        prefix: &'a str,
+        initializer_range: f64,
+        options: &BuildOptions,
+    ) -> Loader<'a> {
         let BuildOptions { keep_head, device, seed, .. } = *options;
-        Loader { catalogue, prefix, keep_head, device, seed, initializer_range, found: RefCell::default() }
+        Loader {
+            catalogue,
+            prefix,
+            keep_head,
+            device,
+            seed,
+            initializer_range,
+            found: RefCell::default(),
+        }
     }
 
     /// The root of the names of one stage.
@@ -126,7 +153,8 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Tensors outside of the head are missing, or shapes differ where they must not.
     pub(crate) fn finish(self) -> Result<Loaded, ModelError> {
-        let Found { tensors, mut parts, buffers, mut report, absent, misfits } = self.found.into_inner();
+        let Found { tensors, mut parts, buffers, mut report, absent, misfits } =
+            self.found.into_inner();
         let folder = self.catalogue.folder.to_path_buf();
         if !absent.is_empty() {
             return Err(ModelError::Missing { folder, names: absent });
@@ -144,7 +172,13 @@ impl<'a> Loader<'a> {
             parts.buffers[stage].push(name);
         }
         let wanted: BTreeSet<&str> = tensors.iter().map(|it| it.0.as_str()).collect();
-        report.surplus = self.catalogue.places.iter().filter(|it| !wanted.contains(it.0.as_str())).map(|it| it.1.1.clone()).collect();
+        report.surplus = self
+            .catalogue
+            .places
+            .iter()
+            .filter(|it| !wanted.contains(it.0.as_str()))
+            .map(|it| it.1.1.clone())
+            .collect();
         report.surplus.sort();
         Ok(Loaded { tensors, parts, report })
     }
@@ -173,10 +207,12 @@ impl<'a> Loader<'a> {
         let Wanted { part, name, shape, .. } = *wanted;
         let mut found = self.found.borrow_mut();
         let in_body = name.strip_prefix(self.prefix).is_some_and(|it| it.starts_with('.'));
-        // A pooler is trained with the body, so it is worth having; what stands outside is another task's.
+        // A pooler is trained with the body, so it is worth having; what stands outside is another
+        // task's.
         let fresh = part == Part::Head && !in_body && !self.keep_head;
         let may_lack = part == Part::Head && !self.keep_head || wanted.optional;
-        // What fits nowhere is told at the end; until then nothing of a size that the config alone decides is made.
+        // What fits nowhere is told at the end; until then nothing of a size that the config alone
+        // decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();
         let filled = || if sound { self.filled(wanted) } else { Ok(Tensor::new()) };
         let place = self.catalogue.places.get(name);
@@ -210,23 +246,35 @@ impl<'a> Loader<'a> {
         Ok(tensor)
     }
 
-    fn stored(&self, (file, stored): &(&WeightsFile, String), wanted: &Wanted) -> Result<Tensor, ModelError> {
+    fn stored(
+        &self,
+        (file, stored): &(&WeightsFile, String),
+        wanted: &Wanted,
+    ) -> Result<Tensor, ModelError> {
         let Wanted { shape, kind, .. } = *wanted;
         let tensor = file.tensor(stored)?;
-        let usable: &[Kind] = if kind == Kind::Float { &[Kind::Float, Kind::Half, Kind::BFloat16] } else { &[kind] };
+        let usable: &[Kind] =
+            if kind == Kind::Float { &[Kind::Float, Kind::Half, Kind::BFloat16] } else { &[kind] };
         if !usable.contains(&tensor.kind()) {
             let found = file.info(stored).map_or(safetensors::Dtype::U8, |it| it.dtype);
-            return Err(ModelError::Type { path: file.path().to_path_buf(), name: stored.clone(), found });
+            return Err(ModelError::Type {
+                path: file.path().to_path_buf(),
+                name: stored.clone(),
+                found,
+            });
         }
         let convert = || tensor.f_view(shape)?.f_to_kind(kind)?.f_to(self.device);
-        let adapted = convert().and_then(|it| wanted.adapt.map_or_else(|| Ok(it.shallow_clone()), |adapt| adapt(it.shallow_clone())));
+        let adapted = convert().and_then(|it| {
+            wanted.adapt.map_or_else(|| Ok(it.shallow_clone()), |adapt| adapt(it.shallow_clone()))
+        });
         adapted.map_err(|source| ModelError::Tensor { name: stored.clone(), source })
     }
 
     fn filled(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
         let Wanted { name, shape, kind, .. } = *wanted;
         let made = match wanted.fill {
-            Fill::Random => normal(self.seed, name, shape, self.initializer_range).and_then(|it| it.f_to(self.device)),
+            Fill::Random => normal(self.seed, name, shape, self.initializer_range)
+                .and_then(|it| it.f_to(self.device)),
             Fill::Zero => Tensor::f_zeros(shape, (kind, self.device)),
             Fill::One => Tensor::f_ones(shape, (kind, self.device)),
         };
@@ -260,8 +308,8 @@ fn fits(found: &[i64], wanted: &[i64]) -> bool {
     found == wanted || wanted.is_empty() && found == [1]
 }
 
-/// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's generator
-/// would depend on what else is drawn, and on the device.
+/// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's
+/// generator would depend on what else is drawn, and on the device.
 fn normal(seed: u64, name: &str, shape: &[i64], deviation: f64) -> Result<Tensor, TchError> {
     let stream = name.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
     // In (0, 1]: its logarithm is taken.
@@ -269,7 +317,11 @@ fn normal(seed: u64, name: &str, shape: &[i64], deviation: f64) -> Result<Tensor
     let numel: i64 = shape.iter().product();
     let values: Vec<f32> = (0..numel as u64)
         // Box and Muller 1958.
-        .map(|it| (deviation * (-2.0 * uniform(2 * it).ln()).sqrt() * (std::f64::consts::TAU * uniform(2 * it + 1)).cos()) as f32)
+        .map(|it| {
+            (deviation
+                * (-2.0 * uniform(2 * it).ln()).sqrt()
+                * (std::f64::consts::TAU * uniform(2 * it + 1)).cos()) as f32
+        })
         .collect();
     Tensor::f_from_slice(&values)?.f_view(shape)
 }
@@ -291,14 +343,27 @@ pub(crate) struct Names<'a> {
 }
 
 impl Names<'_> {
-    pub(crate) fn tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+    pub(crate) fn tensor(
+        &self,
+        name: &str,
+        shape: &[i64],
+        fill: Fill,
+    ) -> Result<Tensor, ModelError> {
         self.loader.parameter(&Wanted::parameter(self.part, &self.full(name), shape, fill))
     }
 
     /// A tensor of this shape in the checkpoint, made by `adapt` to the model's.
-    pub(crate) fn adapted_tensor(&self, name: &str, stored: &[i64], adapt: &Adapt) -> Result<Tensor, ModelError> {
+    pub(crate) fn adapted_tensor(
+        &self,
+        name: &str,
+        stored: &[i64],
+        adapt: &Adapt,
+    ) -> Result<Tensor, ModelError> {
         let name = self.full(name);
-        self.loader.parameter(&Wanted { adapt: Some(adapt), ..Wanted::parameter(self.part, &name, stored, Fill::Zero) })
+        self.loader.parameter(&Wanted {
+            adapt: Some(adapt),
+            ..Wanted::parameter(self.part, &name, stored, Fill::Zero)
+        })
     }
 
     /// The checkpoint's, for a message.
@@ -307,24 +372,46 @@ impl Names<'_> {
     }
 
     /// A tensor that no gradient moves, fp32.
-    pub(crate) fn buffer(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+    pub(crate) fn buffer(
+        &self,
+        name: &str,
+        shape: &[i64],
+        fill: Fill,
+    ) -> Result<Tensor, ModelError> {
         self.listed_buffer(name, shape, fill, Kind::Float, false)
     }
 
-    /// A whole number that no gradient moves; 0 where the checkpoint is from before there were such.
+    /// A whole number that no gradient moves; 0 where the checkpoint is from before there were
+    /// such.
     pub(crate) fn counter(&self, name: &str) -> Result<Tensor, ModelError> {
         self.listed_buffer(name, &[], Fill::Zero, Kind::Int64, true)
     }
 
-    fn listed_buffer(&self, name: &str, shape: &[i64], fill: Fill, kind: Kind, optional: bool) -> Result<Tensor, ModelError> {
+    fn listed_buffer(
+        &self,
+        name: &str,
+        shape: &[i64],
+        fill: Fill,
+        kind: Kind,
+        optional: bool,
+    ) -> Result<Tensor, ModelError> {
         let name = self.full(name);
-        let tensor = self.loader.take(&Wanted { kind, optional, ..Wanted::parameter(self.part, &name, shape, fill) })?;
+        let tensor = self.loader.take(&Wanted {
+            kind,
+            optional,
+            ..Wanted::parameter(self.part, &name, shape, fill)
+        })?;
         self.loader.found.borrow_mut().buffers.push((self.part, name));
         Ok(tensor)
     }
 
     /// As [`Names::tensor`], and listed among the norms.
-    pub(crate) fn norm_tensor(&self, name: &str, shape: &[i64], fill: Fill) -> Result<Tensor, ModelError> {
+    pub(crate) fn norm_tensor(
+        &self,
+        name: &str,
+        shape: &[i64],
+        fill: Fill,
+    ) -> Result<Tensor, ModelError> {
         let tensor = self.tensor(name, shape, fill)?;
         self.loader.found.borrow_mut().parts.norms.push(self.full(name));
         Ok(tensor)

@@ -1,5 +1,5 @@
-//! MobileNetV3 (Howard et al. 2019), large and small, as timm has it: the last linear map but one comes after
-//! pooling and belongs to the body here, since it is pretrained too.
+//! MobileNetV3 (Howard et al. 2019), large and small, as timm has it: the last linear map but one
+//! comes after pooling and belongs to the body here, since it is pretrained too.
 
 use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pointwise, Pool, Shape};
 use crate::efficientnet::TENSORFLOW;
@@ -38,8 +38,10 @@ struct Size {
     features: i64,
 }
 
-const SIZES: &[(&str, Size)] =
-    &[("large", Size { stages: LARGE, top: 960, features: 1280 }), ("small", Size { stages: SMALL, top: 576, features: 1024 })];
+const SIZES: &[(&str, Size)] = &[
+    ("large", Size { stages: LARGE, top: 960, features: 1280 }),
+    ("small", Size { stages: SMALL, top: 576, features: 1024 }),
+];
 const WIDTHS: &[(&str, f64)] = &[("050", 0.5), ("075", 0.75), ("100", 1.0)];
 const STEM: i64 = 16;
 /// Below, the stem keeps its width.
@@ -78,13 +80,18 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
         Origin::Timm { architecture } => architecture,
         Origin::Transformers { model_type, .. } => model_type,
     };
-    let (padding, norm) = if name.starts_with("tf_") { TENSORFLOW } else { (Padding::Even, NormRule::TORCH) };
+    let (padding, norm) =
+        if name.starts_with("tf_") { TENSORFLOW } else { (Padding::Even, NormRule::TORCH) };
     let size = SIZES.iter().find(|it| name.contains(it.0)).map(|it| &it.1);
     let width = WIDTHS.iter().find(|it| name.ends_with(it.0)).map(|it| it.1);
     let (Some(size), Some(width)) = (size, width) else {
         return Err(config.wrong("architecture", name, "a MobileNetV3"));
     };
-    Ok(Box::new(MobileNet { size, width, manner: Manner { padding, norm, nonlinearity: Nonlinearity::HardSwish } }))
+    Ok(Box::new(MobileNet {
+        size,
+        width,
+        manner: Manner { padding, norm, nonlinearity: Nonlinearity::HardSwish },
+    }))
 }
 
 impl MobileNet {
@@ -111,8 +118,14 @@ impl Architecture for MobileNet {
         let layers = inverted::blocks(loader, &self.levels(), channels, self.width, self.manner)?;
         let top = loader.part(Part::Layer(self.layers() - 1)) / "conv_head";
         let tail = Top(Pointwise::new(top, scaled(self.size.top, self.width), self.size.features)?);
-        let head = Classifier::new(loader.part(Part::Head) / "classifier", self.size.features, options)?;
-        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], Box::new(head)))
+        let head =
+            Classifier::new(loader.part(Part::Head) / "classifier", self.size.features, options)?;
+        Ok(Stages::new(
+            Box::new(stem),
+            layers,
+            vec![Box::new(Pool), Box::new(tail)],
+            Box::new(head),
+        ))
     }
 }
 

@@ -1,5 +1,5 @@
-//! ResNet (He et al. 2015), with the stride of a bottleneck in its 3x3 convolution ("v1.5"): as timm and
-//! torchvision have it, which share their names, and as `ResNetForImageClassification`.
+//! ResNet (He et al. 2015), with the stride of a bottleneck in its 3x3 convolution ("v1.5"): as
+//! timm and torchvision have it, which share their names, and as `ResNetForImageClassification`.
 
 use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
 use crate::error::ModelError;
@@ -88,7 +88,11 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
     config.check_sizes("a stage's channels", model.levels.iter().map(|it| &it.1))?;
     config.check_depths(model.levels.iter().map(|it| it.0))?;
     if model.bottleneck && model.levels.iter().any(|it| it.1 % EXPANSION != 0) {
-        return Err(config.wrong("hidden_sizes", format!("{:?}", model.levels), format!("multiples of {EXPANSION}")));
+        return Err(config.wrong(
+            "hidden_sizes",
+            format!("{:?}", model.levels),
+            format!("multiples of {EXPANSION}"),
+        ));
     }
     Ok(Box::new(model))
 }
@@ -101,12 +105,23 @@ fn timm(config: &ImageConfig, architecture: &str) -> Result<ResNet, ModelError> 
     let blocks = args.layers.unwrap_or(blocks.to_vec());
     let channels = args.channels.unwrap_or(vec![64, 128, 256, 512]);
     if blocks.len() != channels.len() || 4 < blocks.len() {
-        return Err(config.wrong("model_args.layers", format!("{blocks:?}"), format!("as many as the {} channels, at most 4", channels.len())));
+        return Err(config.wrong(
+            "model_args.layers",
+            format!("{blocks:?}"),
+            format!("as many as the {} channels, at most 4", channels.len()),
+        ));
     }
     config.check_sizes("model_args.channels", &channels)?;
     let expansion = if *bottleneck { EXPANSION } else { 1 };
     let levels = blocks.into_iter().zip(channels.iter().map(|it| expansion * it)).collect();
-    Ok(ResNet { transformers: false, bottleneck: *bottleneck, stem: 64, levels, first_halves: false, early_stride: false })
+    Ok(ResNet {
+        transformers: false,
+        bottleneck: *bottleneck,
+        stem: 64,
+        levels,
+        first_halves: false,
+        early_stride: false,
+    })
 }
 
 fn transformers(config: &ImageConfig) -> Result<ResNet, ModelError> {
@@ -121,7 +136,11 @@ fn transformers(config: &ImageConfig) -> Result<ResNet, ModelError> {
         return Err(config.wrong("layer_type", json.layer_type, "basic or bottleneck"));
     }
     if json.depths.len() != json.hidden_sizes.len() {
-        return Err(config.wrong("depths", format!("{:?}", json.depths), format!("as many as the {} hidden sizes", json.hidden_sizes.len())));
+        return Err(config.wrong(
+            "depths",
+            format!("{:?}", json.depths),
+            format!("as many as the {} hidden sizes", json.hidden_sizes.len()),
+        ));
     }
     Ok(ResNet {
         transformers: true,
@@ -154,12 +173,25 @@ impl Architecture for ResNet {
         } else {
             (&stem / "conv1", &stem / "bn1")
         };
-        let shape = Shape { inputs: 3, outputs: self.stem, kernel: 7, stride: 2, groups: 1, padding: Padding::Even };
-        let stem = Box::new(Stem(ConvNorm::new(conv, norm, shape, NormRule::TORCH, Nonlinearity::Relu)?));
+        let shape = Shape {
+            inputs: 3,
+            outputs: self.stem,
+            kernel: 7,
+            stride: 2,
+            groups: 1,
+            padding: Padding::Even,
+        };
+        let stem =
+            Box::new(Stem(ConvNorm::new(conv, norm, shape, NormRule::TORCH, Nonlinearity::Relu)?));
         let layers = self.blocks(loader)?;
         let head = loader.part(Part::Head);
         let head = if self.transformers { head / "classifier" / 1 } else { head / "fc" };
-        Ok(Stages::new(stem, layers, vec![Box::new(Pool)], Box::new(Classifier::new(head, self.width(), options)?)))
+        Ok(Stages::new(
+            stem,
+            layers,
+            vec![Box::new(Pool)],
+            Box::new(Classifier::new(head, self.width(), options)?),
+        ))
     }
 }
 
@@ -176,7 +208,12 @@ impl ResNet {
                     root / format!("layer{}", level + 1) / nth
                 };
                 let halves = nth == 0 && (0 < level || self.first_halves);
-                layers.push(Box::new(self.block(p, inputs, outputs, if halves { 2 } else { 1 })?));
+                layers.push(Box::new(self.block(
+                    p,
+                    inputs,
+                    outputs,
+                    if halves { 2 } else { 1 },
+                )?));
                 inputs = outputs;
             }
         }
@@ -187,8 +224,11 @@ impl ResNet {
         let inner = if self.bottleneck { outputs / EXPANSION } else { outputs };
         // Kernel, stride, outputs of each convolution.
         let (early, late) = if self.early_stride { (stride, 1) } else { (1, stride) };
-        let plan: &[(i64, i64, i64)] =
-            if self.bottleneck { &[(1, early, inner), (3, late, inner), (1, 1, outputs)] } else { &[(3, stride, inner), (3, 1, outputs)] };
+        let plan: &[(i64, i64, i64)] = if self.bottleneck {
+            &[(1, early, inner), (3, late, inner), (1, 1, outputs)]
+        } else {
+            &[(3, stride, inner), (3, 1, outputs)]
+        };
         let mut path = Vec::new();
         let mut channels = inputs;
         for (k, &(kernel, stride, outputs)) in plan.iter().enumerate() {
@@ -199,7 +239,14 @@ impl ResNet {
                 (&p / format!("conv{}", k + 1), &p / format!("bn{}", k + 1))
             };
             let then = if k + 1 == plan.len() { Nonlinearity::None } else { Nonlinearity::Relu };
-            let shape = Shape { inputs: channels, outputs, kernel, stride, groups: 1, padding: Padding::Even };
+            let shape = Shape {
+                inputs: channels,
+                outputs,
+                kernel,
+                stride,
+                groups: 1,
+                padding: Padding::Even,
+            };
             path.push(ConvNorm::new(conv, norm, shape, NormRule::TORCH, then)?);
             channels = outputs;
         }

@@ -1,5 +1,5 @@
-//! RoBERTa (Liu et al. 2019): BERT's layers under another prefix, positions counted from the padding token's
-//! number, and a head of its own; names as in `RobertaForSequenceClassification`.
+//! RoBERTa (Liu et al. 2019): BERT's layers under another prefix, positions counted from the
+//! padding token's number, and a head of its own; names as in `RobertaForSequenceClassification`.
 
 use crate::bert::{self, BertConfig};
 use crate::config::Config;
@@ -37,15 +37,28 @@ fn padding(pad_token_id: Option<i64>) -> i64 {
     pad_token_id.unwrap_or(PAD_TOKEN_ID)
 }
 
-fn build(c: &Config, catalogue: Catalogue, options: &BuildOptions) -> Result<(Encoder, LoadReport), ModelError> {
+fn build(
+    c: &Config,
+    catalogue: Catalogue,
+    options: &BuildOptions,
+) -> Result<(Encoder, LoadReport), ModelError> {
     let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
     let embeddings = Embeddings::new(loader.part(Part::Embeddings) / "roberta" / "embeddings", c)?;
     let layers = (0..c.layers as usize)
-        .map(|depth| bert::block(loader.part(Part::Layer(depth)) / "roberta" / "encoder" / "layer" / depth, depth, c))
+        .map(|depth| {
+            bert::block(
+                loader.part(Part::Layer(depth)) / "roberta" / "encoder" / "layer" / depth,
+                depth,
+                c,
+            )
+        })
         .collect::<Result<Vec<Block>, ModelError>>()?;
     let head = ClassificationHead::new(loader.part(Part::Head) / "classifier", options.classes, c)?;
     let loaded = loader.finish()?;
-    Ok((Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts), loaded.report))
+    Ok((
+        Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts),
+        loaded.report,
+    ))
 }
 
 struct Embeddings {
@@ -61,17 +74,32 @@ impl Embeddings {
     fn new(p: Names, c: &Config) -> Result<Embeddings, ModelError> {
         let padding_idx = padding(c.pad_token_id);
         Ok(Embeddings {
-            words: Embedding::new(&p / "word_embeddings", c.vocab_size, c.hidden_size, Some(padding_idx))?,
-            positions: Embedding::new(&p / "position_embeddings", c.position_rows, c.hidden_size, Some(padding_idx))?,
-            token_types: Embedding::new(&p / "token_type_embeddings", c.type_vocab_size, c.hidden_size, None)?,
+            words: Embedding::new(
+                &p / "word_embeddings",
+                c.vocab_size,
+                c.hidden_size,
+                Some(padding_idx),
+            )?,
+            positions: Embedding::new(
+                &p / "position_embeddings",
+                c.position_rows,
+                c.hidden_size,
+                Some(padding_idx),
+            )?,
+            token_types: Embedding::new(
+                &p / "token_type_embeddings",
+                c.type_vocab_size,
+                c.hidden_size,
+                None,
+            )?,
             norm: LayerNorm::new(&p / "LayerNorm", c.hidden_size, c.layer_norm_eps)?,
             dropout: Dropout::of_embeddings(c.dropout),
             padding_idx,
         })
     }
 
-    /// (tokens): the first token that is no padding stands at `padding_idx + 1`; a text may name the padding
-    /// token, which stands at `padding_idx` (fairseq's `make_positions`).
+    /// (tokens): the first token that is no padding stands at `padding_idx + 1`; a text may name
+    /// the padding token, which stands at `padding_idx` (fairseq's `make_positions`).
     fn positions(&self, ids: &Tensor, texts: &Texts) -> Result<Tensor, TchError> {
         let counts = ids.f_ne(self.padding_idx)?.f_to_kind(Kind::Int64)?;
         texts.cumulative(&counts)?.f_mul(&counts)?.f_add_scalar(self.padding_idx)
@@ -80,7 +108,10 @@ impl Embeddings {
 
 impl Embed for Embeddings {
     fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
-        let place = self.positions.forward(&self.positions(ids, texts)?)?.f_add(&self.token_types.row_zero()?)?;
+        let place = self
+            .positions
+            .forward(&self.positions(ids, texts)?)?
+            .f_add(&self.token_types.row_zero()?)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }

@@ -1,5 +1,6 @@
-//! Vision transformers: ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020, 2022), and the form that
-//! they share with DINOv2; names as in timm, or in `ViTForImageClassification` and `DeiTForImageClassification`.
+//! Vision transformers: ViT (Dosovitskiy et al. 2020) and DeiT (Touvron et al. 2020, 2022), and the
+//! form that they share with DINOv2; names as in timm, or in `ViTForImageClassification` and
+//! `DeiTForImageClassification`.
 //!
 //! Dropout inside of the body does not exist here: it is 0 in all of these configs.
 
@@ -72,7 +73,10 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
             let distilled = model_type == "deit";
             let shape = config.whole::<Config>()?.shape(config)?;
             let placed = if distilled { 2 } else { 1 };
-            (Shape { distilled, placed, ..shape }, if distilled { &names::DEIT } else { &names::VIT })
+            (
+                Shape { distilled, placed, ..shape },
+                if distilled { &names::DEIT } else { &names::VIT },
+            )
         }
     };
     VisionTransformer::checked(shape, names, config)
@@ -81,7 +85,8 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
 /// What a vision transformer is made of, whatever its library calls it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Shape {
-    /// The grid of patches that positions are stored for is side x side; none: as large as the file has it.
+    /// The grid of patches that positions are stored for is side x side; none: as large as the file
+    /// has it.
     pub side: Option<i64>,
     /// Side of a patch, pixels.
     pub patch: i64,
@@ -125,15 +130,30 @@ pub(crate) struct VisionTransformer {
 impl VisionTransformer {
     /// # Errors
     /// Numbers that no model can have.
-    pub(crate) fn checked(shape: Shape, names: &'static Scheme, config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+    pub(crate) fn checked(
+        shape: Shape,
+        names: &'static Scheme,
+        config: &ImageConfig,
+    ) -> Result<Box<dyn Architecture>, ModelError> {
         config.check_sizes("the image's side in patches", &shape.side)?;
-        config.check_sizes("the width, or the number of layers or heads", [&shape.width, &shape.layers, &shape.heads])?;
+        config.check_sizes(
+            "the width, or the number of layers or heads",
+            [&shape.width, &shape.layers, &shape.heads],
+        )?;
         config.check_sizes("the width of the network in a layer", [&shape.inner])?;
         if LAYERS_MAX < shape.layers {
-            return Err(config.wrong("the number of layers", shape.layers, format!("at most {LAYERS_MAX}")));
+            return Err(config.wrong(
+                "the number of layers",
+                shape.layers,
+                format!("at most {LAYERS_MAX}"),
+            ));
         }
         if shape.width % shape.heads != 0 {
-            return Err(config.wrong("the number of heads", shape.heads, format!("a divisor of the width {}", shape.width)));
+            return Err(config.wrong(
+                "the number of heads",
+                shape.heads,
+                format!("a divisor of the width {}", shape.width),
+            ));
         }
         Ok(Box::new(VisionTransformer { shape, names }))
     }
@@ -141,7 +161,8 @@ impl VisionTransformer {
 
 impl Architecture for VisionTransformer {
     fn width(&self) -> i64 {
-        self.shape.width * if self.shape.pool == Pool::TokenAndMean { 2 } else { self.names.heads.len() as i64 }
+        self.shape.width
+            * if self.shape.pool == Pool::TokenAndMean { 2 } else { self.names.heads.len() as i64 }
     }
 
     fn layers(&self) -> usize {
@@ -149,7 +170,14 @@ impl Architecture for VisionTransformer {
     }
 
     fn body(&self) -> (&'static str, &'static [&'static str]) {
-        (self.names.body, if self.names.body.is_empty() { &[] } else { &["embeddings", "encoder", "layernorm", "pooler"] })
+        (
+            self.names.body,
+            if self.names.body.is_empty() {
+                &[]
+            } else {
+                &["embeddings", "encoder", "layernorm", "pooler"]
+            },
+        )
     }
 
     fn names_size(&self) -> bool {
@@ -160,8 +188,13 @@ impl Architecture for VisionTransformer {
         let (names, c) = (self.names, &self.shape);
         let body = |part| loader.part(part) / names.body;
         let stem = Embeddings::new(&body(Part::Embeddings), names, c, options.image_size)?;
-        let dropout = |depth| (0.0 < options.attention_dropout).then(|| Dropout::of_layer(options.attention_dropout, depth, 0));
-        let block = |depth| Block::new(&(body(Part::Layer(depth)) / names.layers / depth), names, c, dropout(depth));
+        let dropout = |depth| {
+            (0.0 < options.attention_dropout)
+                .then(|| Dropout::of_layer(options.attention_dropout, depth, 0))
+        };
+        let block = |depth| {
+            Block::new(&(body(Part::Layer(depth)) / names.layers / depth), names, c, dropout(depth))
+        };
         let below = self.layers() - 1;
         let mut layers: Vec<Box<dyn Stage>> = Vec::with_capacity(below + 1);
         for depth in 0..below {
@@ -175,14 +208,18 @@ impl Architecture for VisionTransformer {
             prefix: 1 + i64::from(c.distilled) + c.registers,
         }));
         let features = self.width() / names.heads.len() as i64;
-        let heads = names.heads.iter().map(|it| Linear::new(loader.part(Part::Head) / it, features, options.classes));
+        let heads = names
+            .heads
+            .iter()
+            .map(|it| Linear::new(loader.part(Part::Head) / it, features, options.classes));
         let dropout = Dropout::of_head(options.dropout.unwrap_or(0.0), 0);
         let head = Heads { heads: heads.collect::<Result<Vec<Linear>, ModelError>>()?, dropout };
         Ok(Stages { stem: Box::new(stem), layers, head: Box::new(head) })
     }
 }
 
-/// The last block, norm and pooling: only those tokens are computed that the head takes, which is exact.
+/// The last block, norm and pooling: only those tokens are computed that the head takes, which is
+/// exact.
 struct Last {
     block: Block,
     norm: LayerNorm,
@@ -196,9 +233,13 @@ impl Stage for Last {
     /// (batch, tokens, width) -> (batch, features)
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
         let tokens = xs.size3()?.1;
-        let mean = |xs: &Tensor| xs.f_narrow(1, self.prefix, tokens - self.prefix)?.f_mean_dim(1, false, None);
+        let mean = |xs: &Tensor| {
+            xs.f_narrow(1, self.prefix, tokens - self.prefix)?.f_mean_dim(1, false, None)
+        };
         match self.pool {
-            Pool::Tokens => self.norm.forward(&self.block.first(xs, self.heads, pass)?)?.f_flatten(1, 2),
+            Pool::Tokens => {
+                self.norm.forward(&self.block.first(xs, self.heads, pass)?)?.f_flatten(1, 2)
+            }
             Pool::Mean => self.norm.forward(&mean(&self.block.forward(xs, pass)?)?),
             Pool::TokenAndMean => {
                 let xs = self.norm.forward(&self.block.forward(xs, pass)?)?;
@@ -216,8 +257,16 @@ struct Heads {
 
 impl Stage for Heads {
     fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        let parts = self.dropout.forward(features.shallow_clone(), pass)?.f_chunk(self.heads.len() as i64, 1)?;
-        let logits = self.heads.iter().zip(&parts).map(|(head, xs)| head.forward(xs)).collect::<Result<Vec<Tensor>, TchError>>()?;
+        let parts = self
+            .dropout
+            .forward(features.shallow_clone(), pass)?
+            .f_chunk(self.heads.len() as i64, 1)?;
+        let logits = self
+            .heads
+            .iter()
+            .zip(&parts)
+            .map(|(head, xs)| head.forward(xs))
+            .collect::<Result<Vec<Tensor>, TchError>>()?;
         Tensor::f_stack(&logits, 0)?.f_mean_dim(0, false, None)
     }
 }

@@ -60,7 +60,8 @@ impl WeightsFile {
         }
         let mut header = vec![0; length as usize];
         file.read_exact_at(&mut header, LENGTH_BYTES).map_err(failed)?;
-        let metadata: Metadata = serde_json::from_slice(&header).map_err(|it| damaged(SafeTensorError::InvalidHeaderDeserialization(it)))?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|it| damaged(SafeTensorError::InvalidHeaderDeserialization(it)))?;
         let data_start = LENGTH_BYTES + length;
         let wanted = data_start + metadata.data_len() as u64;
         if bytes != wanted {
@@ -86,15 +87,23 @@ impl WeightsFile {
     /// A tensor on the CPU, in its own kind.
     pub(crate) fn tensor(&self, name: &str) -> Result<Tensor, ModelError> {
         let damaged = |source| ModelError::Damaged { path: self.path.clone(), source };
-        let info = self.info(name).ok_or_else(|| damaged(SafeTensorError::TensorNotFound(name.into())))?;
+        let info =
+            self.info(name).ok_or_else(|| damaged(SafeTensorError::TensorNotFound(name.into())))?;
         let Some(&(_, kind)) = KINDS.iter().find(|(dtype, _)| *dtype == info.dtype) else {
-            return Err(ModelError::Type { path: self.path.clone(), name: name.into(), found: info.dtype });
+            return Err(ModelError::Type {
+                path: self.path.clone(),
+                name: name.into(),
+                found: info.dtype,
+            });
         };
         let (start, end) = info.data_offsets;
         let mut bytes = vec![0; end - start];
         let place = self.data_start + start as u64;
-        self.file.read_exact_at(&mut bytes, place).map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
-        Tensor::f_from_data_size(&bytes, &shape(info), kind).map_err(|source| ModelError::Tensor { name: name.into(), source })
+        self.file
+            .read_exact_at(&mut bytes, place)
+            .map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
+        Tensor::f_from_data_size(&bytes, &shape(info), kind)
+            .map_err(|source| ModelError::Tensor { name: name.into(), source })
     }
 }
 
@@ -111,17 +120,20 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, ModelError> {
     file.names().into_iter().map(|name| file.tensor(&name).map(|it| (name, it))).collect()
 }
 
-/// Writes tensors of any kind and device as one safetensors file that transformers loads, replacing what was
-/// there, and flushes it to the disk. The bytes depend on names and values alone, not on the order given.
+/// Writes tensors of any kind and device as one safetensors file that transformers loads, replacing
+/// what was there, and flushes it to the disk. The bytes depend on names and values alone, not on
+/// the order given.
 ///
-/// # Errors
-/// The file can't be written; a name comes twice; a kind that the format has not.
+/// # Errors The file can't be written; a name comes twice; a kind that the format has not.
 pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError> {
     let mut sorted = Vec::with_capacity(tensors.len());
     let mut seen = HashSet::new();
     for (name, tensor) in tensors {
         if !seen.insert(name) {
-            return Err(ModelError::Tensor { name: name.clone(), source: TchError::Convert("given twice".into()) });
+            return Err(ModelError::Tensor {
+                name: name.clone(),
+                source: TchError::Convert("given twice".into()),
+            });
         }
         let kind = tensor.kind();
         let Some(&(dtype, _)) = KINDS.iter().find(|it| it.1 == kind) else {
@@ -130,7 +142,8 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
         };
         sorted.push((dtype, name, tensor));
     }
-    // Wide elements first, so that all of them are aligned; this is the order of the safetensors crate too.
+    // Wide elements first, so that all of them are aligned; this is the order of the safetensors
+    // crate too.
     sorted.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     let mut end = 0;
     let mut infos = Vec::with_capacity(sorted.len());
@@ -138,7 +151,10 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
         let start = end;
         end += tensor.numel() * tensor.kind().elt_size_in_bytes();
         let shape = tensor.size().iter().map(|&it| it as usize).collect();
-        infos.push(((*name).clone(), TensorInfo { dtype: *dtype, shape, data_offsets: (start, end) }));
+        infos.push((
+            (*name).clone(),
+            TensorInfo { dtype: *dtype, shape, data_offsets: (start, end) },
+        ));
     }
     let failed = |source| ModelError::Write { path: path.to_path_buf(), source };
     // transformers refuses a file that does not say whose tensors these are.
@@ -149,7 +165,11 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
     write(&header, sorted.iter().map(|it| (it.1.as_str(), it.2)), path)
 }
 
-fn write<'a>(header: &[u8], tensors: impl Iterator<Item = (&'a str, &'a Tensor)>, path: &Path) -> Result<(), ModelError> {
+fn write<'a>(
+    header: &[u8],
+    tensors: impl Iterator<Item = (&'a str, &'a Tensor)>,
+    path: &Path,
+) -> Result<(), ModelError> {
     let failed = |source| ModelError::Write { path: path.to_path_buf(), source };
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
@@ -157,7 +177,9 @@ fn write<'a>(header: &[u8], tensors: impl Iterator<Item = (&'a str, &'a Tensor)>
     for (name, tensor) in tensors {
         let numel = tensor.numel();
         let mut bytes = vec![0; numel * tensor.kind().elt_size_in_bytes()];
-        tensor.f_copy_data_u8(&mut bytes, numel).map_err(|source| ModelError::Tensor { name: name.into(), source })?;
+        tensor
+            .f_copy_data_u8(&mut bytes, numel)
+            .map_err(|source| ModelError::Tensor { name: name.into(), source })?;
         file.write_all(&bytes).map_err(failed)?;
     }
     let file = file.into_inner().map_err(|it| failed(it.into_error()))?;

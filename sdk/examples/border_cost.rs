@@ -39,10 +39,15 @@ fn built_in(linear: &nn::Linear, features: &Tensor) -> std::result::Result<Tenso
 finetuned_sdk::export! { heads: [Linear] }
 
 unsafe extern "C" {
-    fn finetuned_plugin_entry(host: *const Host, table: *mut *const Table, error: *const Sink) -> Status;
+    fn finetuned_plugin_entry(
+        host: *const Host,
+        table: *mut *const Table,
+        error: *const Sink,
+    ) -> Status;
 }
 
-static HOST: Host = Host { abi: abi::ABI_VERSION, size: size_of::<Host>() as u32, context: null_mut(), log: None };
+static HOST: Host =
+    Host { abi: abi::ABI_VERSION, size: size_of::<Host>() as u32, context: null_mut(), log: None };
 
 /// The instance of the plugin's head behind its functions.
 struct Plugin {
@@ -79,13 +84,29 @@ impl Plugin {
 
     fn forward(&self, features: &Tensor) -> Tensor {
         let size = size_of::<abi::HeadInput>() as u32;
-        let input = abi::HeadInput { size, reserved: 0, features: features.as_ptr().cast_mut().cast(), mask: null_mut(), labels: null_mut() };
-        let pass = abi::Pass { size: size_of::<abi::Pass>() as u32, train: 0, seed: 0, step: 0, micro: 0 };
+        let input = abi::HeadInput {
+            size,
+            reserved: 0,
+            features: features.as_ptr().cast_mut().cast(),
+            mask: null_mut(),
+            labels: null_mut(),
+        };
+        let pass =
+            abi::Pass { size: size_of::<abi::Pass>() as u32, train: 0, seed: 0, step: 0, micro: 0 };
         let mut logits = null_mut();
         let forward = self.functions.forward.expect("a head has it");
         // SAFETY: as above; what it gives is ours.
         unsafe {
-            assert_eq!(forward(self.instance, &raw const input, &raw const pass, &raw mut logits, &no_sink()), abi::OK);
+            assert_eq!(
+                forward(
+                    self.instance,
+                    &raw const input,
+                    &raw const pass,
+                    &raw mut logits,
+                    &no_sink()
+                ),
+                abi::OK
+            );
             Tensor::from_ptr(logits.cast())
         }
     }
@@ -106,10 +127,14 @@ fn main() {
         let features = Tensor::rand([batch, WIDTH], tch::kind::FLOAT_CPU);
         let (mut through, mut direct) = (Duration::MAX, Duration::MAX);
         for _ in 0..ROUNDS {
-            direct = direct.min(timed(|| tch::no_grad(|| built_in(&linear, &features).expect("computed"))));
+            direct = direct
+                .min(timed(|| tch::no_grad(|| built_in(&linear, &features).expect("computed"))));
             through = through.min(timed(|| tch::no_grad(|| plugin.forward(&features))));
         }
         let (through, direct) = (through.as_nanos() as i64, direct.as_nanos() as i64);
-        println!("batch {batch}: a plugin's head {through} ns a call, built in {direct} ns, {:+} ns for the border", through - direct);
+        println!(
+            "batch {batch}: a plugin's head {through} ns a call, built in {direct} ns, {:+} ns for the border",
+            through - direct
+        );
     }
 }

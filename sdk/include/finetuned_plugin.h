@@ -902,7 +902,7 @@ typedef struct FinetunedHookFunctions {
 } FinetunedHookFunctions;
 
 /**
- * A picture, 8 bits each of red, green and blue. The pixels are the host's and are changed in place.
+ * An image, 8 bits each of red, green and blue. The pixels are the host's and are changed in place.
  */
 typedef struct FinetunedImage {
   /**
@@ -944,7 +944,7 @@ typedef struct FinetunedAugmentationFunctions {
    */
   void (*destroy)(struct FinetunedInstance *instance);
   /**
-   * Changes the picture. What it does depends on nothing but settings, pixels and `seed`, which differs for
+   * Changes the image. What it does depends on nothing but settings, pixels and `seed`, which differs for
    * each example and epoch: an instance has no memory, and the host makes one for each thread.
    */
   FinetunedStatus (*apply)(struct FinetunedInstance *instance,

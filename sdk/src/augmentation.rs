@@ -1,4 +1,4 @@
-//! Augmentations: change pictures while training.
+//! Augmentations: change images while training.
 
 use crate::abi::{AugmentationFunctions, Bytes, Image, Instance, Sink, Status};
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use crate::{border, guard, settings};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 
-/// Changes a picture so that it still shows the same.
+/// Changes an image so that it still shows the same.
 pub trait Augmentation: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
@@ -25,7 +25,7 @@ pub trait Augmentation: Sized + Send + 'static {
     fn apply(&self, pixels: &mut Pixels, random: &mut Random) -> Result<()>;
 }
 
-/// A picture, 8 bits each of red, green and blue.
+/// An image, 8 bits each of red, green and blue.
 #[derive(Debug)]
 pub struct Pixels<'a> {
     width: usize,
@@ -72,18 +72,31 @@ impl<A: Augmentation> Functions<A> {
 
 // The host keeps the promises of `abi` for each of these.
 
-unsafe extern "C" fn create<A: Augmentation>(json: Bytes, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<A: Augmentation>(
+    json: Bytes,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe { guard::create(out, error, || A::new(settings::parse(border::text(json)?)?)) }
 }
 
-unsafe extern "C" fn apply<A: Augmentation>(instance: *mut Instance, image: *const Image, seed: u64, error: *const Sink) -> Status {
+unsafe extern "C" fn apply<A: Augmentation>(
+    instance: *mut Instance,
+    image: *const Image,
+    seed: u64,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above; the pixels are for this call alone.
     unsafe {
         guard::with::<A>(instance, error, |augmentation| {
             let image = border::given(image)?;
             let (width, n) = (image.width as usize, image.width as usize * image.height as usize);
-            let pixels: &mut [[u8; 3]] = if n == 0 { &mut [] } else { std::slice::from_raw_parts_mut(image.pixels.cast(), n) };
+            let pixels: &mut [[u8; 3]] = if n == 0 {
+                &mut []
+            } else {
+                std::slice::from_raw_parts_mut(image.pixels.cast(), n)
+            };
             augmentation.apply(&mut Pixels::new(width, pixels)?, &mut Random::new(seed))
         })
     }

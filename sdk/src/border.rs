@@ -19,7 +19,8 @@ pub(crate) unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
 pub(crate) unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { slice(bytes.ptr, bytes.len) };
-    std::str::from_utf8(bytes).map_err(|err| Error::failed(format!("the host passed a text that is not UTF-8: {err}")))
+    std::str::from_utf8(bytes)
+        .map_err(|err| Error::failed(format!("the host passed a text that is not UTF-8: {err}")))
 }
 
 /// # Safety
@@ -46,20 +47,24 @@ pub(crate) unsafe fn write(sink: *const Sink, message: &str) {
     }
 }
 
-/// A copy of a struct that begins with its size and may have grown since the host was built: zeros where the host's
-/// ends.
+/// A copy of a struct that begins with its size and may have grown since the host was built: zeros
+/// where the host's ends.
 ///
-/// # Safety
-/// `ptr` is null, or leads to such a struct, as long as it says; a `T` may be all zeros.
+/// # Safety `ptr` is null, or leads to such a struct, as long as it says; a `T` may be all zeros.
 pub(crate) unsafe fn sized<T: Copy>(ptr: *const T) -> Result<T> {
     if ptr.is_null() {
         return Err(Error::failed("the host passed a null pointer"));
     }
     let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: the caller's promises; no more is read than the host has, nor written than there is room for.
+    // SAFETY: the caller's promises; no more is read than the host has, nor written than there is
+    // room for.
     unsafe {
         let size = ptr.cast::<u32>().read() as usize;
-        std::ptr::copy_nonoverlapping(ptr.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>()));
+        std::ptr::copy_nonoverlapping(
+            ptr.cast::<u8>(),
+            copy.as_mut_ptr().cast::<u8>(),
+            size.min(size_of::<T>()),
+        );
         Ok(copy.assume_init())
     }
 }

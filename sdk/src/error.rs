@@ -4,15 +4,16 @@ use crate::abi;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Made from any error by `?`, which means that the plugin failed; [`Error::invalid`] means that the user gave
-/// something that cannot be used.
+/// Made from any error by `?`, which means that the plugin failed; [`Error::invalid`] means that
+/// the user gave something that cannot be used.
 pub struct Error {
     pub(crate) status: abi::Status,
     pub(crate) message: String,
 }
 
 impl Error {
-    /// A setting, a file or an example cannot be used. The message says which, and what to do about it.
+    /// A setting, a file or an example cannot be used. The message says which, and what to do about
+    /// it.
     pub fn invalid(message: impl Into<String>) -> Error {
         Error { status: abi::INVALID, message: message.into() }
     }

@@ -1,13 +1,16 @@
-//! One macro line -> descriptor, entry and table. Only [`export!`](crate::export!) uses what stands here.
+//! One macro line -> descriptor, entry and table. Only [`export!`](crate::export!) uses what stands
+//! here.
 
-use crate::abi::{self, Export, Host, ITEMS_MAX, Item, NAME_BYTES_MAX, Sink, Status, Table, VERSION_BYTES_MAX};
+use crate::abi::{
+    self, Export, Host, ITEMS_MAX, Item, NAME_BYTES_MAX, Sink, Status, Table, VERSION_BYTES_MAX,
+};
 use crate::error::Error;
 use crate::{Augmentation, Hook, Metric, Reader};
 use crate::{augmentation, border, guard, hook, metric, reader};
 use std::ffi::c_void;
 
-/// Exports a plugin: lists of types by what they are (`heads`, `losses`, `metrics`, `readers`, `hooks`,
-/// `augmentations`). Once in a crate, whose name and version are the plugin's.
+/// Exports a plugin: lists of types by what they are (`heads`, `losses`, `metrics`, `readers`,
+/// `hooks`, `augmentations`). Once in a crate, whose name and version are the plugin's.
 ///
 /// `finetuned_sdk::export! { heads: [ArcFace], metrics: [Kappa, Ece] }`
 #[macro_export]
@@ -67,12 +70,20 @@ pub struct Exported {
 
 #[cfg(feature = "tensor")]
 pub const fn heads<T: crate::Head>() -> Exported {
-    Exported { kind: abi::KIND_HEAD, name: T::NAME, functions: std::ptr::from_ref(crate::head::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_HEAD,
+        name: T::NAME,
+        functions: std::ptr::from_ref(crate::head::Functions::<T>::TABLE).cast(),
+    }
 }
 
 #[cfg(feature = "tensor")]
 pub const fn losses<T: crate::Loss>() -> Exported {
-    Exported { kind: abi::KIND_LOSS, name: T::NAME, functions: std::ptr::from_ref(crate::loss::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_LOSS,
+        name: T::NAME,
+        functions: std::ptr::from_ref(crate::loss::Functions::<T>::TABLE).cast(),
+    }
 }
 
 #[cfg(not(feature = "tensor"))]
@@ -86,36 +97,64 @@ pub const fn losses<T>() -> Exported {
 }
 
 pub const fn metrics<T: Metric>() -> Exported {
-    Exported { kind: abi::KIND_METRIC, name: T::NAME, functions: std::ptr::from_ref(metric::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_METRIC,
+        name: T::NAME,
+        functions: std::ptr::from_ref(metric::Functions::<T>::TABLE).cast(),
+    }
 }
 
 pub const fn readers<T: Reader>() -> Exported {
-    Exported { kind: abi::KIND_READER, name: T::NAME, functions: std::ptr::from_ref(reader::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_READER,
+        name: T::NAME,
+        functions: std::ptr::from_ref(reader::Functions::<T>::TABLE).cast(),
+    }
 }
 
 pub const fn hooks<T: Hook>() -> Exported {
-    Exported { kind: abi::KIND_HOOK, name: T::NAME, functions: std::ptr::from_ref(hook::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_HOOK,
+        name: T::NAME,
+        functions: std::ptr::from_ref(hook::Functions::<T>::TABLE).cast(),
+    }
 }
 
 pub const fn augmentations<T: Augmentation>() -> Exported {
-    Exported { kind: abi::KIND_AUGMENTATION, name: T::NAME, functions: std::ptr::from_ref(augmentation::Functions::<T>::TABLE).cast() }
+    Exported {
+        kind: abi::KIND_AUGMENTATION,
+        name: T::NAME,
+        functions: std::ptr::from_ref(augmentation::Functions::<T>::TABLE).cast(),
+    }
 }
 
 pub const fn exports<const N: usize>(exported: &[Exported]) -> [Export; N] {
     assert!(0 < N, "a plugin exports something");
     assert!(N <= ITEMS_MAX, "a plugin exports at most 32 things");
-    let mut all = [const { Export { kind: 0, reserved: 0, name: border::bytes(""), functions: std::ptr::null() } }; N];
+    let mut all = [const {
+        Export { kind: 0, reserved: 0, name: border::bytes(""), functions: std::ptr::null() }
+    }; N];
     let mut i = 0;
     while i < N {
         let it = exported[i];
-        all[i] = Export { kind: it.kind, reserved: 0, name: border::bytes(it.name), functions: it.functions };
+        all[i] = Export {
+            kind: it.kind,
+            reserved: 0,
+            name: border::bytes(it.name),
+            functions: it.functions,
+        };
         i += 1;
     }
     all
 }
 
 pub const fn table(exports: &'static [Export]) -> Table {
-    Table { abi: abi::ABI_VERSION, size: size_of::<Table>() as u32, exports: exports.as_ptr(), n_exports: exports.len() }
+    Table {
+        abi: abi::ABI_VERSION,
+        size: size_of::<Table>() as u32,
+        exports: exports.as_ptr(),
+        n_exports: exports.len(),
+    }
 }
 
 pub const fn descriptor(name: &str, version: &str, exported: &[Exported]) -> abi::Descriptor {
@@ -151,7 +190,10 @@ const fn checked_name(name: &str) -> [u8; NAME_BYTES_MAX + 1] {
     let bytes = name.as_bytes();
     let mut i = 0;
     while i < bytes.len() {
-        assert!(matches!(bytes[i], b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'), "names are lower-case letters, digits, `-` and `_`");
+        assert!(
+            matches!(bytes[i], b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'),
+            "names are lower-case letters, digits, `-` and `_`"
+        );
         i += 1;
     }
     padded(name)
@@ -173,13 +215,22 @@ const fn padded<const N: usize>(text: &str) -> [u8; N] {
 ///
 /// # Safety
 /// The host's promises, see [`abi`].
-pub unsafe fn enter(host: *const Host, out: *mut *const Table, error: *const Sink, table: &'static Table) -> Status {
+pub unsafe fn enter(
+    host: *const Host,
+    out: *mut *const Table,
+    error: *const Sink,
+    table: &'static Table,
+) -> Status {
     // SAFETY: the caller's promise; the host stays until the process ends.
     unsafe {
         guard::answer(out, error, || {
             let host: &'static Host = border::given(host)?;
             if host.abi < abi::ABI_VERSION {
-                return Err(Error::failed(format!("made for version {} of the plugin ABI, and the worker has {}", abi::ABI_VERSION, host.abi)));
+                return Err(Error::failed(format!(
+                    "made for version {} of the plugin ABI, and the worker has {}",
+                    abi::ABI_VERSION,
+                    host.abi
+                )));
             }
             crate::log::connect(host);
             guard::hear_panics();

@@ -1,7 +1,7 @@
 //! Holds the border: whatever the author's code does, a status leaves, and never a panic.
 //!
-//! An instance lies in a slot from which it is taken for each call and to which it returns only from one that did
-//! not panic: who knows what half-done state a panic left.
+//! An instance lies in a slot from which it is taken for each call and to which it returns only
+//! from one that did not panic: who knows what half-done state a panic left.
 
 use crate::abi::{self, Instance, Sink, Status};
 use crate::border;
@@ -73,7 +73,11 @@ unsafe fn refuse(error: *const Sink, status: Status, message: &str) -> Status {
 ///
 /// # Safety
 /// `out` may be written; `error` is null or the host's, valid now.
-pub(crate) unsafe fn answer<R>(out: *mut R, error: *const Sink, f: impl FnOnce() -> Result<R>) -> Status {
+pub(crate) unsafe fn answer<R>(
+    out: *mut R,
+    error: *const Sink,
+    f: impl FnOnce() -> Result<R>,
+) -> Status {
     // SAFETY: the caller's promise.
     unsafe {
         match catch(f) {
@@ -91,20 +95,34 @@ pub(crate) unsafe fn answer<R>(out: *mut R, error: *const Sink, f: impl FnOnce()
 ///
 /// # Safety
 /// As [`answer`].
-pub(crate) unsafe fn create<T>(out: *mut *mut Instance, error: *const Sink, f: impl FnOnce() -> Result<T>) -> Status {
+pub(crate) unsafe fn create<T>(
+    out: *mut *mut Instance,
+    error: *const Sink,
+    f: impl FnOnce() -> Result<T>,
+) -> Status {
     // SAFETY: the caller's promise.
-    unsafe { answer(out, error, || Ok(Box::into_raw(Box::new(Slot { plugin: Some(f()?) })).cast())) }
+    unsafe {
+        answer(out, error, || Ok(Box::into_raw(Box::new(Slot { plugin: Some(f()?) })).cast()))
+    }
 }
 
 /// Runs `f` on an instance.
 ///
-/// # Safety
-/// `instance` was made by [`create`] of the same `T`, and nothing else uses it now; `error` as for [`answer`].
-pub(crate) unsafe fn with<T>(instance: *mut Instance, error: *const Sink, f: impl FnOnce(&mut T) -> Result<()>) -> Status {
+/// # Safety `instance` was made by [`create`] of the same `T`, and nothing else uses it now;
+/// `error` as for [`answer`].
+pub(crate) unsafe fn with<T>(
+    instance: *mut Instance,
+    error: *const Sink,
+    f: impl FnOnce(&mut T) -> Result<()>,
+) -> Status {
     // SAFETY: the caller's promise.
     unsafe {
-        let Some(slot) = instance.cast::<Slot<T>>().as_mut() else { return refuse(error, abi::FAILED, "the host passed a null instance") };
-        let Some(mut plugin) = slot.plugin.take() else { return refuse(error, abi::BROKEN, "broken by an earlier panic") };
+        let Some(slot) = instance.cast::<Slot<T>>().as_mut() else {
+            return refuse(error, abi::FAILED, "the host passed a null instance");
+        };
+        let Some(mut plugin) = slot.plugin.take() else {
+            return refuse(error, abi::BROKEN, "broken by an earlier panic");
+        };
         match catch(|| f(&mut plugin)) {
             Outcome::Returned(result) => {
                 slot.plugin = Some(plugin);
@@ -125,7 +143,8 @@ pub(crate) unsafe fn with<T>(instance: *mut Instance, error: *const Sink, f: imp
 pub(crate) unsafe fn other<'a, T>(instance: *mut Instance) -> Result<&'a T> {
     // SAFETY: the caller's promise.
     let slot = unsafe { instance.cast::<Slot<T>>().as_ref() };
-    slot.and_then(|it| it.plugin.as_ref()).ok_or_else(|| Error::failed("the other instance is broken"))
+    slot.and_then(|it| it.plugin.as_ref())
+        .ok_or_else(|| Error::failed("the other instance is broken"))
 }
 
 /// The function `destroy` of every kind.

@@ -11,9 +11,9 @@ use std::marker::PhantomData;
 use tch::nn::{Path, VarStore};
 use tch::{Device, Tensor};
 
-/// What stands on a pretrained body. Ordinary tch code: whatever is made under the [`Path`] that `new` receives is
-/// initialised from the run's seed, trained, saved in checkpoints and in model.safetensors, and filled again when
-/// the model is loaded.
+/// What stands on a pretrained body. Ordinary tch code: whatever is made under the [`Path`] that
+/// `new` receives is initialised from the run's seed, trained, saved in checkpoints and in
+/// model.safetensors, and filled again when the model is loaded.
 pub trait Head: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
@@ -27,11 +27,16 @@ pub trait Head: Sized + Send + 'static {
     /// Settings that cannot be used, shapes that the head cannot take.
     fn new(settings: Self::Settings, shape: &HeadShape, p: &Path) -> Result<Self>;
 
-    /// As [`Head::new`], with the one of [`Head::PROBLEMS`] that it will serve: for a head that is another one for each.
+    /// As [`Head::new`], with the one of [`Head::PROBLEMS`] that it will serve: for a head that is
+    /// another one for each.
     ///
-    /// # Errors
-    /// As [`Head::new`].
-    fn new_for(_problem: Problem, settings: Self::Settings, shape: &HeadShape, p: &Path) -> Result<Self> {
+    /// # Errors As [`Head::new`].
+    fn new_for(
+        _problem: Problem,
+        settings: Self::Settings,
+        shape: &HeadShape,
+        p: &Path,
+    ) -> Result<Self> {
         Self::new(settings, shape, p)
     }
 
@@ -67,13 +72,18 @@ pub struct HeadInput<'a> {
     /// fp32 (batch, width) or (batch, seq, width), as [`Head::INPUT`] says.
     pub features: &'a Tensor,
     pub(crate) mask: Option<&'a Tensor>,
-    /// While training only. With one label, int64 (batch): the classes. Else what [`HeadInput::targets`] has.
+    /// While training only. With one label, int64 (batch): the classes. Else what
+    /// [`HeadInput::targets`] has.
     pub labels: Option<&'a Tensor>,
     pub(crate) problem: Problem,
 }
 
 impl<'a> HeadInput<'a> {
-    pub fn new(features: &'a Tensor, mask: Option<&'a Tensor>, labels: Option<&'a Tensor>) -> HeadInput<'a> {
+    pub fn new(
+        features: &'a Tensor,
+        mask: Option<&'a Tensor>,
+        labels: Option<&'a Tensor>,
+    ) -> HeadInput<'a> {
         HeadInput { features, mask, labels, problem: Problem::SingleLabel }
     }
 
@@ -93,7 +103,11 @@ impl<'a> HeadInput<'a> {
     /// # Errors
     /// The head takes pooled features, which have none.
     pub fn mask(&self) -> Result<&'a Tensor> {
-        self.mask.ok_or_else(|| Error::failed("pooled features have no mask: set `const INPUT: Input = Input::Sequence`"))
+        self.mask.ok_or_else(|| {
+            Error::failed(
+                "pooled features have no mask: set `const INPUT: Input = Input::Sequence`",
+            )
+        })
     }
 }
 
@@ -105,7 +119,11 @@ pub(crate) struct Built<H> {
 }
 
 impl<H: Head> Built<H> {
-    pub(crate) fn new(problem: Problem, settings: H::Settings, shape: &HeadShape) -> Result<Built<H>> {
+    pub(crate) fn new(
+        problem: Problem,
+        settings: H::Settings,
+        shape: &HeadShape,
+    ) -> Result<Built<H>> {
         let vars = VarStore::new(shape.device);
         let head = H::new_for(problem, settings, shape, &vars.root())?;
         Ok(Built { head, vars, problem })
@@ -136,26 +154,47 @@ impl<H: Head> Functions<H> {
 
 // The host keeps the promises of `abi` for each of these.
 
-unsafe extern "C" fn create<H: Head>(json: Bytes, shape: *const abi::HeadShape, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<H: Head>(
+    json: Bytes,
+    shape: *const abi::HeadShape,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::create(out, error, || {
             let raw = border::sized(shape)?;
             let problem = problem::told(raw.problem, H::NAME, H::PROBLEMS)?;
-            let shape = HeadShape { width: raw.width, outputs: raw.outputs, device: device(raw.device), seed: raw.seed };
+            let shape = HeadShape {
+                width: raw.width,
+                outputs: raw.outputs,
+                device: device(raw.device),
+                seed: raw.seed,
+            };
             Built::<H>::new(problem, settings::parse(border::text(json)?)?, &shape)
         })
     }
 }
 
-unsafe extern "C" fn parameters<H: Head>(instance: *mut Instance, sink: *const ParameterSink, error: *const Sink) -> Status {
+unsafe extern "C" fn parameters<H: Head>(
+    instance: *mut Instance,
+    sink: *const ParameterSink,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above; the host clones what it is passed.
     unsafe {
         guard::with::<Built<H>>(instance, error, |built| {
             let sink = border::given(sink)?;
-            let put = sink.put.ok_or_else(|| Error::failed("the host passed a sink without a function"))?;
+            let put = sink
+                .put
+                .ok_or_else(|| Error::failed("the host passed a sink without a function"))?;
             for (name, mut tensor) in built.parameters() {
-                put(sink.context, border::bytes(&name), tensor.as_mut_ptr().cast(), u32::from(tensor.requires_grad()));
+                put(
+                    sink.context,
+                    border::bytes(&name),
+                    tensor.as_mut_ptr().cast(),
+                    u32::from(tensor.requires_grad()),
+                );
             }
             Ok(())
         })
@@ -173,8 +212,14 @@ unsafe extern "C" fn forward<H: Head>(
     unsafe {
         guard::with::<Built<H>>(instance, error, |built| {
             let raw = border::given(input)?;
-            let (features, mask, labels) = (borrow(raw.features)?, maybe_borrow(raw.mask), maybe_borrow(raw.labels));
-            let input = HeadInput { features: &features, mask: mask.as_deref(), labels: labels.as_deref(), problem: built.problem };
+            let (features, mask, labels) =
+                (borrow(raw.features)?, maybe_borrow(raw.mask), maybe_borrow(raw.labels));
+            let input = HeadInput {
+                features: &features,
+                mask: mask.as_deref(),
+                labels: labels.as_deref(),
+                problem: built.problem,
+            };
             logits.write(release(built.head.forward(&input, &border::given(pass)?.into())?));
             Ok(())
         })

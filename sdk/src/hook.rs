@@ -13,8 +13,8 @@ pub trait Hook: Sized + Send + 'static {
     const NAME: &'static str;
     /// What a recipe may set. Give every field a default.
     type Settings: DeserializeOwned;
-    /// All that it remembers of the run. It goes into every checkpoint, so that a run that was killed goes on as if
-    /// it had not been.
+    /// All that it remembers of the run. It goes into every checkpoint, so that a run that was
+    /// killed goes on as if it had not been.
     type State: Serialize + DeserializeOwned;
 
     /// # Errors
@@ -103,34 +103,57 @@ impl<H: Hook> Functions<H> {
 
 // The host keeps the promises of `abi` for each of these.
 
-unsafe extern "C" fn create<H: Hook>(json: Bytes, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<H: Hook>(
+    json: Bytes,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe { guard::create(out, error, || H::new(settings::parse(border::text(json)?)?)) }
 }
 
-unsafe extern "C" fn progress<H: Hook>(instance: *mut Instance, progress: *const abi::Progress, wishes: *mut u32, error: *const Sink) -> Status {
+unsafe extern "C" fn progress<H: Hook>(
+    instance: *mut Instance,
+    progress: *const abi::Progress,
+    wishes: *mut u32,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<H>(instance, error, |hook| {
             let raw = border::given(progress)?;
             let mut scores = Vec::new();
             for it in border::slice(raw.scores, raw.n_scores) {
-                scores.push(Score { name: border::text(it.name)?, value: it.value, higher_is_better: it.higher_is_better != 0 });
+                scores.push(Score {
+                    name: border::text(it.name)?,
+                    value: it.value,
+                    higher_is_better: it.higher_is_better != 0,
+                });
             }
             let event = match raw.event {
                 abi::EVENT_STEP => Event::Step,
                 abi::EVENT_EVALUATED => Event::Evaluated(&scores),
                 abi::EVENT_EPOCH => Event::Epoch,
-                other => return Err(Error::failed(format!("the host tells of event {other}, which this plugin does not know"))),
+                other => {
+                    return Err(Error::failed(format!(
+                        "the host tells of event {other}, which this plugin does not know"
+                    )));
+                }
             };
             let &abi::Progress { step, steps, epoch, loss, lr, gradient_norm, .. } = raw;
-            wishes.write(hook.progress(&Progress { event, step, steps, epoch, loss, lr, gradient_norm })?.0);
+            wishes.write(
+                hook.progress(&Progress { event, step, steps, epoch, loss, lr, gradient_norm })?.0,
+            );
             Ok(())
         })
     }
 }
 
-unsafe extern "C" fn save<H: Hook>(instance: *mut Instance, state: *const Sink, error: *const Sink) -> Status {
+unsafe extern "C" fn save<H: Hook>(
+    instance: *mut Instance,
+    state: *const Sink,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<H>(instance, error, |hook| {
@@ -140,7 +163,11 @@ unsafe extern "C" fn save<H: Hook>(instance: *mut Instance, state: *const Sink, 
     }
 }
 
-unsafe extern "C" fn load<H: Hook>(instance: *mut Instance, state: Bytes, error: *const Sink) -> Status {
+unsafe extern "C" fn load<H: Hook>(
+    instance: *mut Instance,
+    state: Bytes,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<H>(instance, error, |hook| {

@@ -47,9 +47,9 @@
 //! # }
 //! ```
 //!
-//! The crate's type is `cdylib`; docs/plugins.md has the whole way from `finetuned plugin new` to a job. Readers,
-//! metrics, hooks and augmentations need no libtorch at all; heads and losses are behind the feature `tensor`, which
-//! brings tch. The host uses this crate for [`abi`] only.
+//! The crate's type is `cdylib`; docs/plugins.md has the whole way from `finetuned plugin new` to a
+//! job. Readers, metrics, hooks and augmentations need no libtorch at all; heads and losses are
+//! behind the feature `tensor`, which brings tch. The host uses this crate for [`abi`] only.
 
 pub mod abi;
 

@@ -12,7 +12,8 @@ pub(crate) fn connect(host: &'static Host) {
     let _ = HOST.set(host);
 }
 
-/// Behind [`error!`](crate::error!), [`warn!`](crate::warn!), [`info!`](crate::info!) and [`debug!`](crate::debug!).
+/// Behind [`error!`](crate::error!), [`warn!`](crate::warn!), [`info!`](crate::info!) and
+/// [`debug!`](crate::debug!).
 #[doc(hidden)]
 pub fn line(level: u32, text: std::fmt::Arguments) {
     let Some(host) = HOST.get() else {

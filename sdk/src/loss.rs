@@ -23,20 +23,23 @@ pub trait Loss: Sized + Send + 'static {
     /// Settings that cannot be used.
     fn new(settings: Self::Settings, outputs: i64, device: Device) -> Result<Self>;
 
-    /// As [`Loss::new`], with the one of [`Loss::PROBLEMS`] that it will serve: for a loss that must know it when it
-    /// is made. While it computes, [`LossInput::targets`] says it.
+    /// As [`Loss::new`], with the one of [`Loss::PROBLEMS`] that it will serve: for a loss that
+    /// must know it when it is made. While it computes, [`LossInput::targets`] says it.
     ///
-    /// # Errors
-    /// As [`Loss::new`].
-    fn new_for(_problem: Problem, settings: Self::Settings, outputs: i64, device: Device) -> Result<Self> {
+    /// # Errors As [`Loss::new`].
+    fn new_for(
+        _problem: Problem,
+        settings: Self::Settings,
+        outputs: i64,
+        device: Device,
+    ) -> Result<Self> {
         Self::new(settings, outputs, device)
     }
 
-    /// -> fp32 (batch): the loss of every example, whose weighted mean is taken by the trainer. A loss that is one
-    /// number for the whole batch gives it to each example.
+    /// -> fp32 (batch): the loss of every example, whose weighted mean is taken by the trainer. A
+    /// loss that is one number for the whole batch gives it to each example.
     ///
-    /// # Errors
-    /// Shapes that do not fit, no memory.
+    /// # Errors Shapes that do not fit, no memory.
     fn forward(&self, input: &LossInput, pass: &Pass) -> Result<Tensor>;
 }
 
@@ -50,7 +53,11 @@ pub struct LossInput<'a> {
 }
 
 impl<'a> LossInput<'a> {
-    pub fn new(logits: &'a Tensor, labels: &'a Tensor, features: Option<&'a Tensor>) -> LossInput<'a> {
+    pub fn new(
+        logits: &'a Tensor,
+        labels: &'a Tensor,
+        features: Option<&'a Tensor>,
+    ) -> LossInput<'a> {
         LossInput { logits, labels, features, problem: Problem::SingleLabel }
     }
 
@@ -95,13 +102,23 @@ impl<L: Loss> Functions<L> {
 
 // The host keeps the promises of `abi` for each of these.
 
-unsafe extern "C" fn create<L: Loss>(json: Bytes, shape: *const LossShape, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<L: Loss>(
+    json: Bytes,
+    shape: *const LossShape,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::create(out, error, || {
             let shape = border::sized(shape)?;
             let problem = problem::told(shape.problem, L::NAME, L::PROBLEMS)?;
-            let loss = L::new_for(problem, settings::parse(border::text(json)?)?, shape.outputs, device(shape.device))?;
+            let loss = L::new_for(
+                problem,
+                settings::parse(border::text(json)?)?,
+                shape.outputs,
+                device(shape.device),
+            )?;
             Ok(Made { loss, problem })
         })
     }
@@ -118,8 +135,14 @@ unsafe extern "C" fn forward<L: Loss>(
     unsafe {
         guard::with::<Made<L>>(instance, error, |made| {
             let raw = border::given(input)?;
-            let (logits, labels, features) = (borrow(raw.logits)?, borrow(raw.labels)?, maybe_borrow(raw.features));
-            let input = LossInput { logits: &logits, labels: &labels, features: features.as_deref(), problem: made.problem };
+            let (logits, labels, features) =
+                (borrow(raw.logits)?, borrow(raw.labels)?, maybe_borrow(raw.features));
+            let input = LossInput {
+                logits: &logits,
+                labels: &labels,
+                features: features.as_deref(),
+                problem: made.problem,
+            };
             losses.write(release(made.loss.forward(&input, &border::given(pass)?.into())?));
             Ok(())
         })

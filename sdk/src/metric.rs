@@ -17,17 +17,17 @@ pub trait Metric: Sized + Send + 'static {
     /// What a recipe may set. Give every field a default.
     type Settings: DeserializeOwned;
 
-    /// A metric that has seen nothing. `classes` are their names in the order of the model's outputs.
+    /// A metric that has seen nothing. `classes` are their names in the order of the model's
+    /// outputs.
     ///
-    /// # Errors
-    /// Settings that cannot be used.
+    /// # Errors Settings that cannot be used.
     fn new(settings: Self::Settings, classes: &[&str]) -> Result<Self>;
 
-    /// As [`Metric::new`], with the one of [`Metric::PROBLEMS`] that it will serve, for a metric that must know it
-    /// before it sees examples; [`Predictions::problem`] says it too. Numbers have names as classes have.
+    /// As [`Metric::new`], with the one of [`Metric::PROBLEMS`] that it will serve, for a metric
+    /// that must know it before it sees examples; [`Predictions::problem`] says it too. Numbers
+    /// have names as classes have.
     ///
-    /// # Errors
-    /// As [`Metric::new`].
+    /// # Errors As [`Metric::new`].
     fn new_for(_problem: Problem, settings: Self::Settings, outputs: &[&str]) -> Result<Self> {
         Self::new(settings, outputs)
     }
@@ -71,9 +71,17 @@ impl<'a> Predictions<'a> {
     ///
     /// # Errors
     /// Lengths that do not fit, no classes, labels beyond the classes.
-    pub fn new(probabilities: &'a [f32], labels: &'a [u32], n_classes: usize) -> Result<Predictions<'a>> {
+    pub fn new(
+        probabilities: &'a [f32],
+        labels: &'a [u32],
+        n_classes: usize,
+    ) -> Result<Predictions<'a>> {
         if n_classes == 0 || labels.len().checked_mul(n_classes) != Some(probabilities.len()) {
-            return Err(Error::failed(format!("{} probabilities for {} examples of {n_classes} classes", probabilities.len(), labels.len())));
+            return Err(Error::failed(format!(
+                "{} probabilities for {} examples of {n_classes} classes",
+                probabilities.len(),
+                labels.len()
+            )));
         }
         if let Some(label) = labels.iter().find(|&&it| n_classes <= it as usize) {
             return Err(Error::failed(format!("label {label} of {n_classes} classes")));
@@ -85,10 +93,21 @@ impl<'a> Predictions<'a> {
     ///
     /// # Errors
     /// Lengths that do not fit, no outputs; one label, which [`Predictions::new`] is for.
-    pub fn of_targets(problem: Problem, outputs: &'a [f32], targets: &'a [f32], width: usize) -> Result<Predictions<'a>> {
-        if problem == Problem::SingleLabel || width == 0 || outputs.len() != targets.len() || !outputs.len().is_multiple_of(width) {
+    pub fn of_targets(
+        problem: Problem,
+        outputs: &'a [f32],
+        targets: &'a [f32],
+        width: usize,
+    ) -> Result<Predictions<'a>> {
+        if problem == Problem::SingleLabel
+            || width == 0
+            || outputs.len() != targets.len()
+            || !outputs.len().is_multiple_of(width)
+        {
             let (outputs, targets) = (outputs.len(), targets.len());
-            return Err(Error::failed(format!("{outputs} outputs and {targets} targets of {problem}, in rows of {width}")));
+            return Err(Error::failed(format!(
+                "{outputs} outputs and {targets} targets of {problem}, in rows of {width}"
+            )));
         }
         Ok(Predictions { outputs, truth: Truth::Targets(problem, targets), width })
     }
@@ -105,17 +124,20 @@ impl<'a> Predictions<'a> {
     /// # Panics
     /// They are examples of several labels or of numbers, which only a metric sees that says so.
     pub fn rows(&self) -> impl Iterator<Item = (&'a [f32], usize)> {
-        let Truth::Classes(labels) = self.truth else { panic!("these are examples of {}: `target_rows` has them", self.problem()) };
+        let Truth::Classes(labels) = self.truth else {
+            panic!("these are examples of {}: `target_rows` has them", self.problem())
+        };
         self.outputs.chunks_exact(self.width).zip(labels.iter().map(|&it| it as usize))
     }
 
-    /// Of each example, what the model says and what is true: of every class its probability, and 1 or 0; or every
-    /// number, in the data's units.
+    /// Of each example, what the model says and what is true: of every class its probability, and 1
+    /// or 0; or every number, in the data's units.
     ///
-    /// # Panics
-    /// They are examples of one label.
+    /// # Panics They are examples of one label.
     pub fn target_rows(&self) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
-        let Truth::Targets(_, targets) = self.truth else { panic!("these are examples of one label: `rows` has them") };
+        let Truth::Targets(_, targets) = self.truth else {
+            panic!("these are examples of one label: `rows` has them")
+        };
         self.outputs.chunks_exact(self.width).zip(targets.chunks_exact(self.width))
     }
 
@@ -151,19 +173,31 @@ impl<M: Metric> Functions<M> {
 
 // The host keeps the promises of `abi` for each of these.
 
-unsafe extern "C" fn create<M: Metric>(json: Bytes, shape: *const MetricShape, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<M: Metric>(
+    json: Bytes,
+    shape: *const MetricShape,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::create(out, error, || {
             let shape = border::sized(shape)?;
             let problem = problem::told(shape.problem, M::NAME, M::PROBLEMS)?;
             let names = border::texts(shape.class_names, shape.n_classes)?;
-            Ok(Made { metric: M::new_for(problem, settings::parse(border::text(json)?)?, &names)?, problem })
+            Ok(Made {
+                metric: M::new_for(problem, settings::parse(border::text(json)?)?, &names)?,
+                problem,
+            })
         })
     }
 }
 
-unsafe extern "C" fn update<M: Metric>(instance: *mut Instance, batch: *const MetricBatch, error: *const Sink) -> Status {
+unsafe extern "C" fn update<M: Metric>(
+    instance: *mut Instance,
+    batch: *const MetricBatch,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<Made<M>>(instance, error, |made| {
@@ -171,19 +205,38 @@ unsafe extern "C" fn update<M: Metric>(instance: *mut Instance, batch: *const Me
             let (all, width) = (batch.n.saturating_mul(batch.n_classes), batch.n_classes);
             let outputs = border::slice(batch.probabilities, all);
             made.metric.update(&match made.problem {
-                Problem::SingleLabel => Predictions::new(outputs, border::slice(batch.labels, batch.n), width)?,
-                problem => Predictions::of_targets(problem, outputs, border::slice(batch.targets, all), width)?,
+                Problem::SingleLabel => {
+                    Predictions::new(outputs, border::slice(batch.labels, batch.n), width)?
+                }
+                problem => Predictions::of_targets(
+                    problem,
+                    outputs,
+                    border::slice(batch.targets, all),
+                    width,
+                )?,
             })
         })
     }
 }
 
-unsafe extern "C" fn merge<M: Metric>(instance: *mut Instance, other: *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn merge<M: Metric>(
+    instance: *mut Instance,
+    other: *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above; `other` is not `instance`.
-    unsafe { guard::with::<Made<M>>(instance, error, |made| made.metric.merge(&guard::other::<Made<M>>(other)?.metric)) }
+    unsafe {
+        guard::with::<Made<M>>(instance, error, |made| {
+            made.metric.merge(&guard::other::<Made<M>>(other)?.metric)
+        })
+    }
 }
 
-unsafe extern "C" fn compute<M: Metric>(instance: *mut Instance, score: *mut f64, error: *const Sink) -> Status {
+unsafe extern "C" fn compute<M: Metric>(
+    instance: *mut Instance,
+    score: *mut f64,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<Made<M>>(instance, error, |made| {

@@ -1,4 +1,5 @@
-//! What is learnt: one label to an example, several, or numbers. Heads, losses and metrics claim it and are told it.
+//! What is learnt: one label to an example, several, or numbers. Heads, losses and metrics claim it
+//! and are told it.
 
 use crate::abi;
 use crate::error::{Error, Result};
@@ -11,13 +12,14 @@ pub enum Problem {
     SingleLabel,
     /// Any number of classes of each example are true, also none: a logit for each.
     MultiLabel,
-    /// Numbers, an output for each. Heads and losses work in the model's own units, where the training examples of
-    /// each have mean 0 and deviation 1; metrics see the data's units.
+    /// Numbers, an output for each. Heads and losses work in the model's own units, where the
+    /// training examples of each have mean 0 and deviation 1; metrics see the data's units.
     Regression,
 }
 
 impl Problem {
-    pub const ALL: &'static [Problem] = &[Problem::SingleLabel, Problem::MultiLabel, Problem::Regression];
+    pub const ALL: &'static [Problem] =
+        &[Problem::SingleLabel, Problem::MultiLabel, Problem::Regression];
 
     const fn bit(self) -> u64 {
         match self {
@@ -54,7 +56,11 @@ pub(crate) fn told(bits: u64, name: &str, claimed: &[Problem]) -> Result<Problem
     // An older host knows of one label only.
     let bits = if bits == 0 { abi::PROBLEM_SINGLE_LABEL } else { bits };
     let known = Problem::ALL.iter().find(|it| it.bit() == bits);
-    let problem = *known.ok_or_else(|| Error::failed(format!("the host asked for the problem {bits}, which this SDK does not know")))?;
+    let problem = *known.ok_or_else(|| {
+        Error::failed(format!(
+            "the host asked for the problem {bits}, which this SDK does not know"
+        ))
+    })?;
     one_of(problem, name, claimed)
 }
 
@@ -65,5 +71,8 @@ pub(crate) fn one_of(problem: Problem, name: &str, claimed: &[Problem]) -> Resul
         return Ok(problem);
     }
     let claimed: Vec<String> = claimed.iter().map(Problem::to_string).collect();
-    Err(Error::failed(format!("{name} is asked for {problem}, but its PROBLEMS are {}", claimed.join(", "))))
+    Err(Error::failed(format!(
+        "{name} is asked for {problem}, but its PROBLEMS are {}",
+        claimed.join(", ")
+    )))
 }

@@ -1,6 +1,7 @@
 //! Random numbers from a seed, the same on every machine.
 
-/// SplitMix64 (Steele, Lea and Flood 2014, as in java.util.SplittableRandom): small, and good enough for pictures.
+/// SplitMix64 (Steele, Lea and Flood 2014, as in java.util.SplittableRandom): small, and good
+/// enough for images.
 #[derive(Debug, Clone)]
 pub struct Random {
     state: u64,
@@ -37,6 +38,9 @@ mod tests {
     fn as_the_reference_implementation() {
         // First outputs of Vigna's splitmix64.c for the seed 1234567.
         let mut random = Random::new(1_234_567);
-        assert_eq!([random.bits(), random.bits(), random.bits()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            [random.bits(), random.bits(), random.bits()],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
     }
 }

@@ -25,10 +25,10 @@ pub trait Reader: Sized + Send + 'static {
     /// Files that cannot be looked into.
     fn recognise(&mut self, drop: &DropFolder) -> Result<bool>;
 
-    /// Passes every example and every bad one to `found`, in an order that depends on nothing but the files.
+    /// Passes every example and every bad one to `found`, in an order that depends on nothing but
+    /// the files.
     ///
-    /// # Errors
-    /// Files that cannot be read, and what `found` gives, by `?`.
+    /// # Errors Files that cannot be read, and what `found` gives, by `?`.
     fn read(&mut self, drop: &DropFolder, found: &mut Found) -> Result<()>;
 }
 
@@ -128,7 +128,15 @@ impl Receiver for ExampleSink {
             Split::Test => abi::SPLIT_TEST,
         };
         let size = size_of::<abi::Example>() as u32;
-        let raw = abi::Example { size, split, text, image, label: border::bytes(it.label), file: it.file, line: it.line };
+        let raw = abi::Example {
+            size,
+            split,
+            text,
+            image,
+            label: border::bytes(it.label),
+            file: it.file,
+            line: it.line,
+        };
         // SAFETY: the host's function copies what it is passed.
         heard(self.example.map(|f| unsafe { f(self.context, &raw) }))
     }
@@ -168,16 +176,28 @@ unsafe fn folder<'a>(drop: *const DropFiles) -> Result<DropFolder<'a>> {
     // SAFETY: the caller's promise.
     unsafe {
         let drop = border::given(drop)?;
-        Ok(DropFolder::new(Path::new(border::text(drop.folder)?), border::texts(drop.files, drop.n_files)?))
+        Ok(DropFolder::new(
+            Path::new(border::text(drop.folder)?),
+            border::texts(drop.files, drop.n_files)?,
+        ))
     }
 }
 
-unsafe extern "C" fn create<R: Reader>(json: Bytes, out: *mut *mut Instance, error: *const Sink) -> Status {
+unsafe extern "C" fn create<R: Reader>(
+    json: Bytes,
+    out: *mut *mut Instance,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe { guard::create(out, error, || R::new(settings::parse(border::text(json)?)?)) }
 }
 
-unsafe extern "C" fn recognise<R: Reader>(instance: *mut Instance, drop: *const DropFiles, recognised: *mut u32, error: *const Sink) -> Status {
+unsafe extern "C" fn recognise<R: Reader>(
+    instance: *mut Instance,
+    drop: *const DropFiles,
+    recognised: *mut u32,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<R>(instance, error, |reader| {
@@ -187,7 +207,12 @@ unsafe extern "C" fn recognise<R: Reader>(instance: *mut Instance, drop: *const 
     }
 }
 
-unsafe extern "C" fn read<R: Reader>(instance: *mut Instance, drop: *const DropFiles, sink: *const ExampleSink, error: *const Sink) -> Status {
+unsafe extern "C" fn read<R: Reader>(
+    instance: *mut Instance,
+    drop: *const DropFiles,
+    sink: *const ExampleSink,
+    error: *const Sink,
+) -> Status {
     // SAFETY: see above.
     unsafe {
         guard::with::<R>(instance, error, |reader| {

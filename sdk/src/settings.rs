@@ -9,15 +9,19 @@ use serde::de::DeserializeOwned;
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-/// # Errors
-/// A key that `T` does not have, also deep inside and also if `T` would ignore it; a value that does not fit.
+/// # Errors A key that `T` does not have, also deep inside and also if `T` would ignore it; a value
+/// that does not fit.
 pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T> {
     // By way of a value, since positions in a JSON text that nobody wrote would only confuse.
     let value: serde_json::Value = serde_json::from_str(json)?;
     let mut unknown = Vec::new();
     let settings = serde_ignored::deserialize(value, |path| unknown.push(path.to_string()));
     let settings = settings.map_err(|err| Error::invalid(format!("settings: {err}")))?;
-    if unknown.is_empty() { Ok(settings) } else { Err(Error::invalid(format!("settings: unknown key {}", unknown.join(", ")))) }
+    if unknown.is_empty() {
+        Ok(settings)
+    } else {
+        Err(Error::invalid(format!("settings: unknown key {}", unknown.join(", "))))
+    }
 }
 
 #[cfg(test)]
@@ -38,7 +42,8 @@ mod tests {
 
     #[track_caller]
     fn check(json: &str, expected: &str) {
-        let found = parse::<Focal>(json).map_or_else(|err| err.to_string(), |it| it.gamma.to_string());
+        let found =
+            parse::<Focal>(json).map_or_else(|err| err.to_string(), |it| it.gamma.to_string());
         assert_eq!(found, expected);
     }
 

@@ -1,4 +1,5 @@
-//! What heads and losses share: tensors over the border, the device, what is true, and what a pass is for.
+//! What heads and losses share: tensors over the border, the device, what is true, and what a pass
+//! is for.
 
 use crate::abi::{self, CTensor};
 use crate::error::{Error, Result};
@@ -7,8 +8,9 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use tch::{Device, Tensor};
 
-/// What a forward pass is for. Noise is drawn as a function of these numbers, or from torch's generator, whose
-/// state is part of every checkpoint: so a run that was killed goes on bit for bit.
+/// What a forward pass is for. Noise is drawn as a function of these numbers, or from torch's
+/// generator, whose state is part of every checkpoint: so a run that was killed goes on bit for
+/// bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
     /// In evaluation nothing may be random.

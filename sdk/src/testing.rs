@@ -1,11 +1,15 @@
-//! For the tests in an author's crate: drives what was written as the host does, and checks what must hold of all.
-//! What is wrong comes back as an error, or panics with a sentence where it is a bug and no bad input.
+//! For the tests in an author's crate: drives what was written as the host does, and checks what
+//! must hold of all. What is wrong comes back as an error, or panics with a sentence where it is a
+//! bug and no bad input.
 
 use crate::error::Result;
 use crate::problem::one_of;
 use crate::reader::Receiver;
 use crate::settings::parse;
-use crate::{Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Problem, Progress, Random, Reader, Split, Wish};
+use crate::{
+    Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Problem,
+    Progress, Random, Reader, Split, Wish,
+};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -18,49 +22,73 @@ pub use tensor::with_libtorch;
 #[cfg(feature = "tensor")]
 pub use tensor::{head, loss};
 
-/// Scores examples (probabilities, true class), and checks that it is the same however they are divided; with made-up
-/// examples also of whatever else the metric says that it is made for.
+/// Scores examples (probabilities, true class), and checks that it is the same however they are
+/// divided; with made-up examples also of whatever else the metric says that it is made for.
 ///
-/// # Errors
-/// Those of the metric.
+/// # Errors Those of the metric.
 ///
-/// # Panics
-/// Parts that are merged, or taken in one after the other, have another score than the whole.
-pub fn metric<M: Metric>(settings: &str, classes: &[&str], examples: &[(Vec<f32>, u32)]) -> Result<f64> {
+/// # Panics Parts that are merged, or taken in one after the other, have another score than the
+/// whole.
+pub fn metric<M: Metric>(
+    settings: &str,
+    classes: &[&str],
+    examples: &[(Vec<f32>, u32)],
+) -> Result<f64> {
     let score = metric_of_labels::<M>(settings, classes, examples)?;
     others::<M>(Problem::SingleLabel, settings)?;
     Ok(score)
 }
 
-/// As [`metric`], for examples (outputs, targets) of several labels or of numbers, which have these names.
+/// As [`metric`], for examples (outputs, targets) of several labels or of numbers, which have these
+/// names.
 ///
-/// # Errors
-/// As [`metric`].
+/// # Errors As [`metric`].
 ///
-/// # Panics
-/// As [`metric`].
-pub fn metric_for<M: Metric>(problem: Problem, settings: &str, names: &[&str], examples: &[(Vec<f32>, Vec<f32>)]) -> Result<f64> {
+/// # Panics As [`metric`].
+pub fn metric_for<M: Metric>(
+    problem: Problem,
+    settings: &str,
+    names: &[&str],
+    examples: &[(Vec<f32>, Vec<f32>)],
+) -> Result<f64> {
     let score = metric_of_targets::<M>(problem, settings, names, examples)?;
     others::<M>(problem, settings)?;
     Ok(score)
 }
 
-fn metric_of_labels<M: Metric>(settings: &str, classes: &[&str], examples: &[(Vec<f32>, u32)]) -> Result<f64> {
+fn metric_of_labels<M: Metric>(
+    settings: &str,
+    classes: &[&str],
+    examples: &[(Vec<f32>, u32)],
+) -> Result<f64> {
     streamed::<M>(Problem::SingleLabel, settings, classes, examples.len(), |metric, part| {
-        let probabilities: Vec<f32> = examples[part.clone()].iter().flat_map(|it| it.0.iter().copied()).collect();
+        let probabilities: Vec<f32> =
+            examples[part.clone()].iter().flat_map(|it| it.0.iter().copied()).collect();
         let labels: Vec<u32> = examples[part].iter().map(|it| it.1).collect();
         metric.update(&Predictions::new(&probabilities, &labels, classes.len())?)
     })
 }
 
-fn metric_of_targets<M: Metric>(problem: Problem, settings: &str, names: &[&str], examples: &[(Vec<f32>, Vec<f32>)]) -> Result<f64> {
+fn metric_of_targets<M: Metric>(
+    problem: Problem,
+    settings: &str,
+    names: &[&str],
+    examples: &[(Vec<f32>, Vec<f32>)],
+) -> Result<f64> {
     streamed::<M>(problem, settings, names, examples.len(), |metric, part| {
-        let (outputs, targets): (Vec<&[f32]>, Vec<&[f32]>) = examples[part].iter().map(|it| (&it.0[..], &it.1[..])).unzip();
-        metric.update(&Predictions::of_targets(problem, &outputs.concat(), &targets.concat(), names.len())?)
+        let (outputs, targets): (Vec<&[f32]>, Vec<&[f32]>) =
+            examples[part].iter().map(|it| (&it.0[..], &it.1[..])).unzip();
+        metric.update(&Predictions::of_targets(
+            problem,
+            &outputs.concat(),
+            &targets.concat(),
+            names.len(),
+        )?)
     })
 }
 
-/// Tries a metric with examples of every problem that it claims but the one that its author has tried.
+/// Tries a metric with examples of every problem that it claims but the one that its author has
+/// tried.
 fn others<M: Metric>(tried: Problem, settings: &str) -> Result<()> {
     const NAMES: [&str; 3] = ["a", "b", "c"];
     let mut random = Random::new(1);
@@ -68,11 +96,19 @@ fn others<M: Metric>(tried: Problem, settings: &str) -> Result<()> {
     let examples: Vec<_> = (0..24).map(|_| (row(), row())).collect();
     for &problem in M::PROBLEMS.iter().filter(|it| **it != tried) {
         let target = |it: f32| if problem == Problem::MultiLabel { it.round() } else { it };
-        let targets = examples.iter().map(|(said, truth)| (said.to_vec(), truth.map(target).to_vec()));
-        let labels = examples.iter().zip(0..).map(|((said, _), i)| (said.map(|it| it / said.iter().sum::<f32>()).to_vec(), i % 3));
+        let targets =
+            examples.iter().map(|(said, truth)| (said.to_vec(), truth.map(target).to_vec()));
+        let labels = examples
+            .iter()
+            .zip(0..)
+            .map(|((said, _), i)| (said.map(|it| it / said.iter().sum::<f32>()).to_vec(), i % 3));
         let _ = match problem {
-            Problem::SingleLabel => metric_of_labels::<M>(settings, &NAMES, &labels.collect::<Vec<_>>())?,
-            problem => metric_of_targets::<M>(problem, settings, &NAMES, &targets.collect::<Vec<_>>())?,
+            Problem::SingleLabel => {
+                metric_of_labels::<M>(settings, &NAMES, &labels.collect::<Vec<_>>())?
+            }
+            problem => {
+                metric_of_targets::<M>(problem, settings, &NAMES, &targets.collect::<Vec<_>>())?
+            }
         };
     }
     Ok(())
@@ -110,7 +146,10 @@ fn streamed<M: Metric>(
 #[track_caller]
 fn same(name: &str, how: &str, cut: usize, part: f64, whole: f64) {
     let tolerance = 1e-9 * whole.abs().max(1.0);
-    assert!((part - whole).abs() <= tolerance, "{name}: {part} if {how} (at {cut}), {whole} in one");
+    assert!(
+        (part - whole).abs() <= tolerance,
+        "{name}: {part} if {how} (at {cut}), {whole} in one"
+    );
 }
 
 /// What a reader found.
@@ -141,7 +180,13 @@ impl Receiver for Collector<'_> {
     fn example(&mut self, it: &Example) -> Result<()> {
         let (Content::Text(content) | Content::Image(content)) = it.content;
         let (content, label, file) = (content.into(), it.label.into(), self.files[it.file].clone());
-        self.findings.examples.push(FoundExample { content, label, split: it.split, file, line: it.line });
+        self.findings.examples.push(FoundExample {
+            content,
+            label,
+            split: it.split,
+            file,
+            line: it.line,
+        });
         Ok(())
     }
 
@@ -173,19 +218,21 @@ fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() { list(&entry.path(), &format!("{name}/"), files)? } else { files.push(name) }
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), &format!("{name}/"), files)?
+        } else {
+            files.push(name)
+        }
     }
     Ok(())
 }
 
-/// What a hook wishes at each point of a run, and checks that a run which was killed at any of them and went on has
-/// the same wishes.
+/// What a hook wishes at each point of a run, and checks that a run which was killed at any of them
+/// and went on has the same wishes.
 ///
-/// # Errors
-/// Those of the hook.
+/// # Errors Those of the hook.
 ///
-/// # Panics
-/// A hook that forgets something when the run is killed.
+/// # Panics A hook that forgets something when the run is killed.
 pub fn hook<H: Hook>(settings: &str, run: &[Progress]) -> Result<Vec<Wish>> {
     let mut hook = H::new(parse(settings)?)?;
     let wishes = run.iter().map(|it| hook.progress(it)).collect::<Result<Vec<_>>>()?;
@@ -194,19 +241,29 @@ pub fn hook<H: Hook>(settings: &str, run: &[Progress]) -> Result<Vec<Wish>> {
         let saved = serde_json::to_string(&hook.state())?;
         hook = H::new(parse(settings)?)?;
         hook.resume(serde_json::from_str(&saved)?);
-        assert_eq!(hook.progress(progress)?, wish, "{}: another wish at step {} if the run is killed before it", H::NAME, progress.step);
+        assert_eq!(
+            hook.progress(progress)?,
+            wish,
+            "{}: another wish at step {} if the run is killed before it",
+            H::NAME,
+            progress.step
+        );
     }
     Ok(wishes)
 }
 
-/// Applies an augmentation to a picture with rows of `width`, and checks that the same seed does the same again.
+/// Applies an augmentation to an image with rows of `width`, and checks that the same seed does the
+/// same again.
 ///
-/// # Errors
-/// Those of the augmentation.
+/// # Errors Those of the augmentation.
 ///
-/// # Panics
-/// An augmentation that depends on more than settings, pixels and seed.
-pub fn augmentation<A: Augmentation>(settings: &str, width: usize, rgb: &[[u8; 3]], seed: u64) -> Result<Vec<[u8; 3]>> {
+/// # Panics An augmentation that depends on more than settings, pixels and seed.
+pub fn augmentation<A: Augmentation>(
+    settings: &str,
+    width: usize,
+    rgb: &[[u8; 3]],
+    seed: u64,
+) -> Result<Vec<[u8; 3]>> {
     let augmentation = A::new(parse(settings)?)?;
     let apply = || {
         let mut changed = rgb.to_vec();
@@ -214,6 +271,6 @@ pub fn augmentation<A: Augmentation>(settings: &str, width: usize, rgb: &[[u8; 3
         Result::Ok(changed)
     };
     let changed = apply()?;
-    assert!(changed == apply()?, "{}: another picture from the same seed", A::NAME);
+    assert!(changed == apply()?, "{}: another image from the same seed", A::NAME);
     Ok(changed)
 }

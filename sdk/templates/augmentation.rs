@@ -1,5 +1,5 @@
-//! An augmentation: another light, by a power of each value. Change it to what you need; `cargo test` says whether it
-//! holds.
+//! An augmentation: another light, by a power of each value. Change it to what you need; `cargo
+//! test` says whether it holds.
 
 #![forbid(unsafe_code)]
 
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn black_and_white_stay_and_grey_moves() {
-        let picture = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [64, 128, 192]];
-        let changed = |seed| testing::augmentation::<{{Type}}>("{}", 2, &picture, seed).expect("pixels");
-        assert_eq!(changed(1)[..2], picture[..2]);
+        let image = [[0, 0, 0], [255, 255, 255], [128, 128, 128], [64, 128, 192]];
+        let changed = |seed| testing::augmentation::<{{Type}}>("{}", 2, &image, seed).expect("pixels");
+        assert_eq!(changed(1)[..2], image[..2]);
         assert_ne!(changed(1)[2], changed(2)[2]);
-        let refused = testing::augmentation::<{{Type}}>(r#"{"strongest": 0.5}"#, 2, &picture, 1);
+        let refused = testing::augmentation::<{{Type}}>(r#"{"strongest": 0.5}"#, 2, &image, 1);
         assert_eq!(refused.expect_err("refused").to_string(), "strongest = 0.5: from 1 to 10");
     }
 }

@@ -1,4 +1,5 @@
-//! A head: two linear maps with a bend between them. Change it to what you need; `cargo test` says whether it holds.
+//! A head: two linear maps with a bend between them. Change it to what you need; `cargo test` says
+//! whether it holds.
 
 #![forbid(unsafe_code)]
 
@@ -32,7 +33,8 @@ impl Head for {{Type}} {
     const PROBLEMS: &'static [Problem] = Problem::ALL;
     type Settings = Settings;
 
-    /// Whatever is made under `p` trains, lands in checkpoints and in model.safetensors under its name.
+    /// Whatever is made under `p` trains, lands in checkpoints and in model.safetensors under its
+    /// name.
     fn new(settings: Settings, shape: &HeadShape, p: &Path) -> Result<{{Type}}> {
         if settings.hidden < 1 {
             return Err(Error::invalid(format!("hidden = {}: at least 1", settings.hidden)));

@@ -1,4 +1,5 @@
-//! A hook: stops when a score has reached a goal. Change it to what you need; `cargo test` says whether it holds.
+//! A hook: stops when a score has reached a goal. Change it to what you need; `cargo test` says
+//! whether it holds.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! A loss: cross-entropy that forgives: with probability `noise`, a label is taken to be any other class. Change it
-//! to what you need; `cargo test` says whether it holds.
+//! A loss: cross-entropy that forgives: with probability `noise`, a label is taken to be any other
+//! class. Change it to what you need; `cargo test` says whether it holds.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,8 @@ impl Loss for {{Type}} {
     /// (batch, classes), (batch) -> (batch)
     fn forward(&self, input: &LossInput, _: &Pass) -> Result<Tensor> {
         let p = input.logits.f_softmax(-1, None::<Kind>)?.f_gather(1, &input.labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
-        // Seen as labelled so: it is that class and the label is right, or another and the label is wrong.
+        // Seen as labelled so: it is that class and the label is right, or another and the label is
+        // wrong.
         let other = self.settings.noise / (self.classes - 1).max(1) as f64;
         let seen = p.f_mul_scalar(1.0 - self.settings.noise - other)?.f_add_scalar(other)?;
         Ok(seen.f_log()?.f_neg()?)

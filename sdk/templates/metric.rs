@@ -1,5 +1,5 @@
-//! A metric: how often the true class is among the `k` most probable. Change it to what you need; `cargo test` says
-//! whether it holds.
+//! A metric: how often the true class is among the `k` most probable. Change it to what you need;
+//! `cargo test` says whether it holds.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! A reader: files of lines `label<TAB>text`, with the ending `.lines`. Change it to what you need; `cargo test` says
-//! whether it holds.
+//! A reader: files of lines `label<TAB>text`, with the ending `.lines`. Change it to what you need;
+//! `cargo test` says whether it holds.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetch real weights, texts and pictures for the demos, the tests and the benchmark: `fetch.py DEST NAME...`
+"""Fetch real weights, texts and images for the demos, the tests and the benchmark: `fetch.py DEST NAME...`
 
   minilm               DEST/models/  all-MiniLM-L6-v2, a Hugging Face folder: BERT, 6 layers, 22.7 M parameters, Apache-2.0
   efficientnet-lite0   DEST/models/  timm's tf_efficientnet_lite0 for ImageNet, a folder of timm's, 4.7 M parameters, Apache-2.0

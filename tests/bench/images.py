@@ -1,13 +1,13 @@
-"""Speed and memory of models of pictures beside timm in a plain PyTorch loop: prints ratios, asserts nothing.
+"""Speed and memory of models of images beside timm in a plain PyTorch loop: prints ratios, asserts nothing.
 
 As bench.py: whole processes, one after the other, from start to saved model (ours also to the proof and the
-report). Nothing else may run meanwhile. The full set is 1,800 pictures at 224 pixels.
+report). Nothing else may run meanwhile. The full set is 1,800 images at 224 pixels.
 """
 import argparse, json, sys, tempfile, time
 from functools import partial
 from pathlib import Path
 
-import pictures
+import image_data
 from bench import ASSETS, BATCH, FINETUNED, contest, reference, run
 
 SIDE = 224
@@ -47,7 +47,7 @@ def compare(tmp, data, name, seeds, epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=list(CASES), help=f"of {' and '.join(CASES)}; default: both")
-    parser.add_argument("--rows", type=int, default=1800, help="training pictures")
+    parser.add_argument("--rows", type=int, default=1800, help="training images")
     parser.add_argument("--test-rows", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="instead of a case's own (head: 10, full: 1)")
@@ -58,7 +58,7 @@ def main():
         sys.exit(f"{FINETUNED} is missing: `make build` makes it")
     with tempfile.TemporaryDirectory(prefix="finetuned-bench-") as tmp:
         tmp = Path(tmp)
-        pictures.write(ASSETS, tmp / "data", args.rows, args.test_rows)
+        images.write(ASSETS, tmp / "data", args.rows, args.test_rows)
         for name in args.what:
             compare(tmp, tmp / "data", name, args.seeds, args.epochs)
 

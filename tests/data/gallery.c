@@ -1,4 +1,4 @@
-/* A reader, an augmentation and a metric in plain C. `gallery` reads pictures with their classes from lines "PATH LABEL" of a file
+/* A reader, an augmentation and a metric in plain C. `gallery` reads images with their classes from lines "PATH LABEL" of a file
    index.txt; those whose path begins with test/ are the test split, a line without a label is a bad example. `darken` takes
    up to half of the light. `mean_distance` is how far numbers are from the true ones, in their own units: the mean over all of |said - true|.
 
@@ -52,13 +52,13 @@ static FinetunedStatus read_all(FinetunedInstance *instance, const FinetunedDrop
     FinetunedStatus status = FINETUNED_OK;
     size_t index = find(drop);
     for (uint64_t number = 1; status == FINETUNED_OK && fgets(line, sizeof line, file); number++) {
-        char picture[256], label[256];
-        if (sscanf(line, "%255s %255s", picture, label) != 2) {
+        char image[256], label[256];
+        if (sscanf(line, "%255s %255s", image, label) != 2) {
             status = sink->bad(sink->context, index, number, bytes("no label"));
             continue;
         }
-        uint32_t split = strncmp(picture, "test/", 5) == 0 ? FINETUNED_SPLIT_TEST : FINETUNED_SPLIT_OPEN;
-        FinetunedExample example = {.size = sizeof example, .split = split, .image = bytes(picture), .label = bytes(label), .file = index, .line = number};
+        uint32_t split = strncmp(image, "test/", 5) == 0 ? FINETUNED_SPLIT_TEST : FINETUNED_SPLIT_OPEN;
+        FinetunedExample example = {.size = sizeof example, .split = split, .image = bytes(image), .label = bytes(label), .file = index, .line = number};
         status = sink->example(sink->context, &example);
     }
     fclose(file);

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-import tiny_models, tiny_pictures
+import tiny_models, tiny_images
 from runner import ROOT, finetuned
 
 RECIPE = """model.base = {base}
@@ -55,17 +55,17 @@ def on_texts(home, head):
     return home / "run/model", ["the film was great", "a poor book", "nothing at all"]
 
 
-def on_pictures(home, head):
-    """The finished model, its classes, paths of some pictures, and those as numbers."""
-    tiny_pictures.timm_resnet(home / "base")
+def on_images(home, head):
+    """The finished model, its classes, paths of some images, and those as numbers."""
+    tiny_images.timm_resnet(home / "base")
     colours, paths = ["blue", "green", "red"], [home / f"{n}.png" for n in range(3)]
     for n in range(48):
         folder = home / "data" / colours[2 - n % 3]
         folder.mkdir(parents=True, exist_ok=True)
-        tiny_pictures.picture(n, (32, 32)).save(folder / f"{n}.png")
+        tiny_images.image(n, (32, 32)).save(folder / f"{n}.png")
     run(home, home / "base", home / "data", head)
     for n, path in enumerate(paths, 1000):
-        tiny_pictures.picture(n, (32, 32)).save(path)
+        tiny_images.image(n, (32, 32)).save(path)
     folder = home / "run/model"
     config = timm.data.resolve_data_config(json.loads((folder / "config.json").read_text())["pretrained_cfg"])
     transform = timm.data.create_transform(**config, is_training=False)
@@ -83,8 +83,8 @@ def test_a_backbone_of_texts(tmp_path):
     assert numpy.abs(log_probabilities(features, folder) - said(tmp_path, texts, ["bad", "good"])).max() < 1e-4
 
 
-def test_a_backbone_of_pictures(tmp_path):
-    folder, colours, paths, pixels = on_pictures(tmp_path, "arcface")
+def test_a_backbone_of_images(tmp_path):
+    folder, colours, paths, pixels = on_images(tmp_path, "arcface")
     model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
     assert "num_classes=0" in (folder / "README.md").read_text()
     with torch.no_grad():
@@ -102,8 +102,8 @@ def test_a_linear_head_of_texts_is_the_familys_own(tmp_path):
     assert numpy.abs(logits.log_softmax(-1).numpy() - said(tmp_path, texts, ["bad", "good"])).max() < 1e-4
 
 
-def test_a_linear_head_of_pictures_is_the_familys_own(tmp_path):
-    folder, colours, paths, pixels = on_pictures(tmp_path, LINEAR)
+def test_a_linear_head_of_images_is_the_familys_own(tmp_path):
+    folder, colours, paths, pixels = on_images(tmp_path, LINEAR)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     with torch.no_grad():
         logits = model(pixels)

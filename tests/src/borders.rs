@@ -6,12 +6,26 @@ use std::process::Command;
 fn depends(package: &str, dependency: &str) -> bool {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
     let output = Command::new(cargo)
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--package", package])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--package",
+            package,
+        ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");
     let tree = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    assert!(output.status.success() && tree.starts_with(package), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && tree.starts_with(package),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     tree.lines().any(|line| line.split(' ').next() == Some(dependency))
 }
 
@@ -30,8 +44,15 @@ fn the_supervisor_has_no_libtorch_and_the_worker_no_tokio() {
 
 #[test]
 fn what_needs_no_tensor_has_none() {
-    for package in ["finetuned-job", "finetuned-plugins", "finetuned-data", "finetuned-images", "finetuned-hub", "finetuned-report", "finetuned-sdk"]
-    {
+    for package in [
+        "finetuned-job",
+        "finetuned-plugins",
+        "finetuned-data",
+        "finetuned-images",
+        "finetuned-hub",
+        "finetuned-report",
+        "finetuned-sdk",
+    ] {
         assert!(!depends(package, "tch"), "{package}");
         assert!(!depends(package, "finetuned-libtorch"), "{package}");
     }

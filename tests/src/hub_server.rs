@@ -1,7 +1,8 @@
-//! A hub and its CDN on two local ports, as the real ones answer, with the faults that a test asks for.
+//! A hub and its CDN on two local ports, as the real ones answer, with the faults that a test asks
+//! for.
 //!
-//! Large files (.safetensors) are described by a redirect to the CDN, small ones by a relative redirect, as
-//! seen at the real hub. Every request is kept for the tests to look at.
+//! Large files (.safetensors) are described by a redirect to the CDN, small ones by a relative
+//! redirect, as seen at the real hub. Every request is kept for the tests to look at.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -56,7 +57,8 @@ pub struct Server {
 impl Server {
     pub fn with(files: &[(&str, &[u8])]) -> Server {
         let files = files.iter().map(|it| (it.0.to_owned(), it.1.to_vec())).collect();
-        let state = Arc::new(Mutex::new(State { commit: COMMIT.into(), files, ..State::default() }));
+        let state =
+            Arc::new(Mutex::new(State { commit: COMMIT.into(), files, ..State::default() }));
         let cdn = listen(Arc::clone(&state), None);
         let endpoint = listen(Arc::clone(&state), Some(cdn));
         Server { endpoint, state }
@@ -134,7 +136,13 @@ fn read_request(stream: &TcpStream, of_cdn: bool) -> Option<Asked> {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ');
-    let mut asked = Asked { of_cdn, method: words.next()?.into(), path: words.next()?.into(), range: None, token: None };
+    let mut asked = Asked {
+        of_cdn,
+        method: words.next()?.into(),
+        path: words.next()?.into(),
+        range: None,
+        token: None,
+    };
     for line in lines.take_while(|it| !it.is_empty()) {
         let (name, value) = line.split_once(": ")?;
         match name.to_lowercase().as_str() {
@@ -153,30 +161,50 @@ fn hub(state: &mut State, cdn: &str, asked: &Asked) -> Reply {
         return reply(503, vec![], b"busy");
     }
     if let Some((_, word)) = state.gate.filter(|it| asked.token.as_deref() != Some(it.0)) {
-        return if word.is_empty() { reply(401, vec![], b"{}") } else { error(if word == "GatedRepo" { 403 } else { 401 }, word) };
+        return if word.is_empty() {
+            reply(401, vec![], b"{}")
+        } else {
+            error(if word == "GatedRepo" { 403 } else { 401 }, word)
+        };
     }
     if let Some(revision) = asked.path.strip_prefix("/api/models/ada/tiny/revision/") {
         if ![state.commit.as_str(), COMMIT, "main", "refs%2Fpr%2F1"].contains(&revision) {
             return error(404, "RevisionNotFound");
         }
-        let siblings: Vec<_> = state.files.keys().map(|it| serde_json::json!({ "rfilename": it })).collect();
-        return reply(200, vec![], serde_json::json!({ "sha": state.commit, "siblings": siblings }).to_string().as_bytes());
+        let siblings: Vec<_> =
+            state.files.keys().map(|it| serde_json::json!({ "rfilename": it })).collect();
+        return reply(
+            200,
+            vec![],
+            serde_json::json!({ "sha": state.commit, "siblings": siblings }).to_string().as_bytes(),
+        );
     }
     if let Some(file) = asked.path.strip_prefix("/api/resolve-cache/") {
         return content(state, file, asked.range.as_deref());
     }
-    let Some(file) = asked.path.strip_prefix(&format!("/ada/tiny/resolve/{}/", state.commit)) else { return error(404, "RepoNotFound") };
+    let Some(file) = asked.path.strip_prefix(&format!("/ada/tiny/resolve/{}/", state.commit))
+    else {
+        return error(404, "RepoNotFound");
+    };
     let Some(bytes) = state.files.get(file) else { return error(404, "EntryNotFound") };
     let commit = ("X-Repo-Commit", state.commit.clone());
     if state.redirects_for_ever {
         return reply(307, vec![commit, ("Location", asked.path.clone())], b"");
     }
     if !file.ends_with(".safetensors") {
-        return reply(307, vec![commit, ("Location", format!("/api/resolve-cache/{file}"))], b"Redirecting");
+        return reply(
+            307,
+            vec![commit, ("Location", format!("/api/resolve-cache/{file}"))],
+            b"Redirecting",
+        );
     }
     let etag = state.etag.map_or_else(|| sha256(bytes), Into::into);
     let size = state.announced.unwrap_or(bytes.len() as u64);
-    let linked = vec![("X-Linked-Etag", format!("\"{etag}\"")), ("X-Linked-Size", size.to_string()), ("Location", format!("{cdn}/cdn/{file}"))];
+    let linked = vec![
+        ("X-Linked-Etag", format!("\"{etag}\"")),
+        ("X-Linked-Size", size.to_string()),
+        ("Location", format!("{cdn}/cdn/{file}")),
+    ];
     reply(302, [vec![commit], linked].concat(), b"Found")
 }
 
@@ -190,7 +218,8 @@ fn content(state: &State, file: &str, range: Option<&str>) -> Reply {
     match range.filter(|_| !state.knows_no_ranges) {
         None => reply(200, vec![etag], &bytes),
         Some(range) => {
-            let first: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+            let first: usize =
+                range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
             if bytes.len() <= first {
                 return reply(416, vec![], b"");
             }

@@ -1,5 +1,6 @@
-//! What holds for the source itself: borders between crates and the measurable signs of a house going wrong; and
-//! the one stand-in that several crates' tests need. What a user sees is tested in `tests/end_to_end`.
+//! What holds for the source itself: borders between crates and the measurable signs of a house
+//! going wrong; and the one stand-in that several crates' tests need. What a user sees is tested in
+//! `tests/end_to_end`.
 
 pub mod hub_server; // a hub and its CDN on local ports
 

@@ -8,7 +8,8 @@ const FILE_LINES_MAX: usize = 600;
 /// Lines of a function.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Drawers into which everything would go.
-const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "manager", "types"];
+const DRAWERS: &[&str] =
+    &["util", "utils", "helper", "helpers", "common", "misc", "manager", "types"];
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -25,7 +26,8 @@ fn sources() -> Vec<(String, String)> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).expect("folder").map(|it| it.expect("entry").path()).collect();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).expect("folder").map(|it| it.expect("entry").path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() && !path.ends_with("target") {
@@ -43,7 +45,10 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test(name: &str) -> bool {
-    name.contains("/tests/") || name.starts_with("tests/") || name.contains("/examples/") || name.ends_with("tests.rs")
+    name.contains("/tests/")
+        || name.starts_with("tests/")
+        || name.contains("/examples/")
+        || name.ends_with("tests.rs")
 }
 
 #[track_caller]
@@ -53,16 +58,22 @@ fn none(what: &str, offenders: Vec<String>) {
 
 #[test]
 fn every_file_says_what_it_decides() {
-    let silent = sources().into_iter().filter(|(name, text)| !text.starts_with("//!") && !name.ends_with("build.rs"));
+    let silent = sources()
+        .into_iter()
+        .filter(|(name, text)| !text.starts_with("//!") && !name.ends_with("build.rs"));
     none("no //! comment at the top", silent.map(|it| it.0).collect());
 }
 
 #[test]
 fn files_are_of_one_subject() {
-    let long = sources().into_iter().filter(|(name, text)| !is_test(name) && FILE_LINES_MAX < without_tests(text).lines().count());
+    let long = sources().into_iter().filter(|(name, text)| {
+        !is_test(name) && FILE_LINES_MAX < without_tests(text).lines().count()
+    });
     none("longer than a subject", long.map(|it| it.0).collect());
     let drawers = sources().into_iter().map(|it| it.0).filter(|name| {
-        Path::new(name).components().any(|it| it.as_os_str().to_str().is_some_and(|it| DRAWERS.contains(&it.trim_end_matches(".rs"))))
+        Path::new(name).components().any(|it| {
+            it.as_os_str().to_str().is_some_and(|it| DRAWERS.contains(&it.trim_end_matches(".rs")))
+        })
     });
     none("a drawer", drawers.collect());
 }
@@ -75,7 +86,16 @@ fn functions_fit_a_screen() {
         for (line_idx, line) in without_tests(text).lines().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let is_fn = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "unsafe fn ", "pub unsafe fn "].iter().any(|it| head.starts_with(it));
+            let is_fn = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "unsafe fn ",
+                "pub unsafe fn ",
+            ]
+            .iter()
+            .any(|it| head.starts_with(it));
             if is_fn && open.is_none() && !head.ends_with(['}', ';']) {
                 open = Some((line_idx, indent, head.to_string()));
             } else if let Some((start, depth, head)) = &open
@@ -96,7 +116,10 @@ fn functions_fit_a_screen() {
 fn each_power_stands_in_one_place() {
     let only = |needle: &str, allowed: &[&str]| {
         let strays = sources().into_iter().filter(|(name, text)| {
-            !is_test(name) && !name.ends_with("build.rs") && without_tests(text).contains(needle) && !allowed.iter().any(|it| name.ends_with(it))
+            !is_test(name)
+                && !name.ends_with("build.rs")
+                && without_tests(text).contains(needle)
+                && !allowed.iter().any(|it| name.ends_with(it))
         });
         none(needle, strays.map(|it| it.0).collect());
     };

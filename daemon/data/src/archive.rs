@@ -1,6 +1,7 @@
-//! Unpacks archives of strangers: recognised by content, written below one folder and nowhere else, bounded
-//! in entries, bytes and ratio by what really comes out, never by what a header says. All or nothing: a
-//! refused or interrupted archive leaves nothing that a later attempt could take for whole.
+//! Unpacks archives of strangers: recognised by content, written below one folder and nowhere else,
+//! bounded in entries, bytes and ratio by what really comes out, never by what a header says. All
+//! or nothing: a refused or interrupted archive leaves nothing that a later attempt could take for
+//! whole.
 
 mod entry_path; // which names are allowed
 mod tarball;
@@ -45,26 +46,34 @@ pub(crate) fn recognise(source: Source) -> Result<Option<Archive>, Failure> {
     let read = source.stream(&Count::default())?.take(tarball::BLOCK_BYTES).read_to_end(&mut block);
     match read {
         Ok(_) if tarball::is_header(&block) => Ok(Some(Archive { source, kind: ArchiveKind::Tar })),
-        Ok(_) if claims_tar => Err(refusal::data(format!("{} is no tar archive", source.name)).with_cure("make it again with tar or zip")),
+        Ok(_) if claims_tar => Err(refusal::data(format!("{} is no tar archive", source.name))
+            .with_cure("make it again with tar or zip")),
         Ok(_) => Ok(None),
         Err(err) => Err(refusal::reading(&source.name, &err)),
     }
 }
 
-/// What was begun, or was unpacked before the machine was started again, has a name with this beginning.
+/// What was begun, or was unpacked before the machine was started again, has a name with this
+/// beginning.
 const FOLDER: &str = "unpacked";
 
 /// Unpacks into a folder of `staging`, unless an earlier attempt has.
-pub(crate) fn unpack(archive: &Archive, staging: &Path, progress: &mut Progress<'_>) -> Result<PathBuf, Failure> {
+pub(crate) fn unpack(
+    archive: &Archive,
+    staging: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<PathBuf, Failure> {
     let whole = staging.join(format!("{FOLDER}-{}", boot()));
     if whole.is_dir() {
         return Ok(whole);
     }
     let made_staging = !staging.exists();
     let partial = staging.join(format!("{FOLDER}.partial"));
-    let unpacked = clear(staging)
-        .and_then(|()| unpack_into(&partial, archive, progress))
-        .and_then(|()| std::fs::rename(&partial, &whole).map_err(|err| refusal::writing("the staging folder", &err)));
+    let unpacked =
+        clear(staging).and_then(|()| unpack_into(&partial, archive, progress)).and_then(|()| {
+            std::fs::rename(&partial, &whole)
+                .map_err(|err| refusal::writing("the staging folder", &err))
+        });
     if let Err(failure) = unpacked {
         // What can't be removed now is removed by the next attempt.
         let _ = clear(staging);
@@ -76,9 +85,9 @@ pub(crate) fn unpack(archive: &Archive, staging: &Path, progress: &mut Progress<
     Ok(whole)
 }
 
-/// Names the time since the machine was started. Files that were never synced are whole until then, and may
-/// be empty afterwards: the name of a folder unpacked before a power cut is not believed, and nobody waits for
-/// the disk.
+/// Names the time since the machine was started. Files that were never synced are whole until then,
+/// and may be empty afterwards: the name of a folder unpacked before a power cut is not believed,
+/// and nobody waits for the disk.
 fn boot() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let id: String = id.chars().filter(char::is_ascii_hexdigit).take(12).collect();
@@ -102,7 +111,11 @@ fn clear(staging: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unpack_into(partial: &Path, archive: &Archive, progress: &mut Progress<'_>) -> Result<(), Failure> {
+fn unpack_into(
+    partial: &Path,
+    archive: &Archive,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
     let name = &archive.source.name;
     std::fs::create_dir_all(partial).map_err(|err| refusal::writing("the staging folder", &err))?;
     let raw = Count::default();

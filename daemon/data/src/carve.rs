@@ -1,5 +1,5 @@
-//! Takes validation and test out of the training examples where the drop has none: stratified, a pure
-//! function of (seed, order of the rows, contents), equal contents always on one side.
+//! Takes validation and test out of the training examples where the drop has none: stratified, a
+//! pure function of (seed, order of the rows, contents), equal contents always on one side.
 
 use crate::sample::{Key, PerSplit, Sample};
 use finetuned_job::scores::Split;
@@ -11,9 +11,14 @@ pub(crate) struct Fractions {
     pub(crate) test: f64,
 }
 
-/// Every stratum keeps an example in train; where it has enough different contents, each wanted split gets one too.
-/// `keys`: those of train.
-pub(crate) fn carve<E: Sample>(examples: &mut PerSplit<Vec<E>>, keys: &[Key], fractions: &Fractions, seed: u64) {
+/// Every stratum keeps an example in train; where it has enough different contents, each wanted
+/// split gets one too. `keys`: those of train.
+pub(crate) fn carve<E: Sample>(
+    examples: &mut PerSplit<Vec<E>>,
+    keys: &[Key],
+    fractions: &Fractions,
+    seed: u64,
+) {
     if fractions.validation <= 0.0 && fractions.test <= 0.0 {
         return;
     }
@@ -52,7 +57,9 @@ fn deal(mut groups: Vec<Group>, fractions: &Fractions, seed: u64, places: &mut [
     groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
     let mut left = groups.len();
     let mut groups = groups.into_iter();
-    for (split, fraction) in [(Split::Validation, fractions.validation), (Split::Test, fractions.test)] {
+    for (split, fraction) in
+        [(Split::Validation, fractions.validation), (Split::Test, fractions.test)]
+    {
         if fraction <= 0.0 {
             continue;
         }
@@ -83,7 +90,12 @@ mod tests {
     use super::*;
     use crate::{Example, duplicates};
 
-    fn carved(mut it: PerSplit<Vec<Example>>, validation: f64, test: f64, seed: u64) -> PerSplit<Vec<Example>> {
+    fn carved(
+        mut it: PerSplit<Vec<Example>>,
+        validation: f64,
+        test: f64,
+        seed: u64,
+    ) -> PerSplit<Vec<Example>> {
         let keys = duplicates::keys(&it.train);
         carve(&mut it, &keys, &Fractions { validation, test }, seed);
         it
@@ -92,14 +104,21 @@ mod tests {
     fn pool(counts: &[usize]) -> PerSplit<Vec<Example>> {
         let mut examples = PerSplit::<Vec<Example>>::default();
         for (label, count) in counts.iter().enumerate() {
-            let of_class = |it| Example { text: format!("{label} {it}").into(), label: label as u32, file: 0, line: it as u64 };
+            let of_class = |it| Example {
+                text: format!("{label} {it}").into(),
+                label: label as u32,
+                file: 0,
+                line: it as u64,
+            };
             examples.train.extend((0..*count).map(of_class));
         }
         examples
     }
 
     fn counts(examples: &[Example], classes: usize) -> Vec<usize> {
-        (0..classes).map(|class| examples.iter().filter(|it| it.label as usize == class).count()).collect()
+        (0..classes)
+            .map(|class| examples.iter().filter(|it| it.label as usize == class).count())
+            .collect()
     }
 
     #[test]
@@ -125,8 +144,13 @@ mod tests {
         let mut it = pool(&[40, 40]);
         it.train.extend(pool(&[40, 40]).train);
         let it = carved(it, 0.25, 0.25, 0);
-        let texts = |examples: &[Example]| examples.iter().map(|it| it.text.clone()).collect::<std::collections::HashSet<_>>();
-        assert!(texts(&it.train).is_disjoint(&texts(&it.validation)) && texts(&it.train).is_disjoint(&texts(&it.test)));
+        let texts = |examples: &[Example]| {
+            examples.iter().map(|it| it.text.clone()).collect::<std::collections::HashSet<_>>()
+        };
+        assert!(
+            texts(&it.train).is_disjoint(&texts(&it.validation))
+                && texts(&it.train).is_disjoint(&texts(&it.test))
+        );
         assert_eq!(counts(&it.validation, 2), [20, 20]);
     }
 }

@@ -20,7 +20,10 @@ impl Classes {
         }
         if self.names.len() == CLASSES_MAX {
             let values: Vec<&str> = self.names.iter().take(3).map(String::as_str).collect();
-            let message = format!("{file}: the label has more than {CLASSES_MAX} different values ({}, …)", values.join(", "));
+            let message = format!(
+                "{file}: the label has more than {CLASSES_MAX} different values ({}, …)",
+                values.join(", ")
+            );
             return Err(refusal::data(message).with_cure("it looks like a number, a name or a text: name the right label column in the recipe"));
         }
         let number = self.names.len() as u32;
@@ -29,8 +32,8 @@ impl Classes {
         Ok(number)
     }
 
-    /// Names in their final order, by number if all are integers, else by their letters; and the final number
-    /// of each that was given out.
+    /// Names in their final order, by number if all are integers, else by their letters; and the
+    /// final number of each that was given out.
     pub(crate) fn ordered(mut self) -> (Vec<String>, Vec<u32>) {
         let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
         let integers: Option<Vec<i128>> = self.names.iter().map(|it| it.parse().ok()).collect();

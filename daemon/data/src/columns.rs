@@ -1,6 +1,6 @@
-//! Decides which column holds the texts and which the labels: the recipe's names, else the usual names, else
-//! (of two columns) the one whose few values come again and again is the label. What stays ambiguous is
-//! refused with the lines that settle it.
+//! Decides which column holds the texts and which the labels: the recipe's names, else the usual
+//! names, else (of two columns) the one whose few values come again and again is the label. What
+//! stays ambiguous is refused with the lines that settle it.
 
 use crate::refusal;
 use crate::table::{Cell, Sample};
@@ -67,13 +67,23 @@ pub(crate) fn is_usual_name(name: &str) -> bool {
     TEXT_NAMES.iter().chain(LABEL_NAMES).any(|it| it.eq_ignore_ascii_case(name))
 }
 
-/// `text` and `label`: names from the recipe. Sentences about doubtful choices are added to `warnings`.
-pub(crate) fn choose(file: &str, sample: &Sample, text: Option<&str>, label: Option<&str>, warnings: &mut Vec<String>) -> Result<Wanted, Failure> {
+/// `text` and `label`: names from the recipe. Sentences about doubtful choices are added to
+/// `warnings`.
+pub(crate) fn choose(
+    file: &str,
+    sample: &Sample,
+    text: Option<&str>,
+    label: Option<&str>,
+    warnings: &mut Vec<String>,
+) -> Result<Wanted, Failure> {
     let columns = &sample.columns;
     let named_text = text.map(|name| named(file, columns, name)).transpose()?;
     let named_label = label.map(|name| named(file, columns, name)).transpose()?;
     if named_text.is_some() && named_text == named_label {
-        return Err(refusal::data(format!("{file}: `{}` can't be both text and label", columns[named_text.unwrap_or(0)])));
+        return Err(refusal::data(format!(
+            "{file}: `{}` can't be both text and label",
+            columns[named_text.unwrap_or(0)]
+        )));
     }
     if columns.len() < 2 {
         return Err(one_column(file, sample));
@@ -84,24 +94,40 @@ pub(crate) fn choose(file: &str, sample: &Sample, text: Option<&str>, label: Opt
         (Some(text), Some(label)) => (text, label),
         (Some(text), None) if columns.len() == 2 => (text, 1 - text),
         (None, Some(label)) if columns.len() == 2 => (1 - label, label),
-        (None, None) if columns.len() == 2 => by_values(sample).ok_or_else(|| ambiguous(file, sample, None, None))?,
+        (None, None) if columns.len() == 2 => {
+            by_values(sample).ok_or_else(|| ambiguous(file, sample, None, None))?
+        }
         (text, label) => return Err(ambiguous(file, sample, text, label)),
     };
     unique(file, columns, text)?;
     unique(file, columns, label)?;
     if sample.headerless {
-        warnings.push(format!("{file} has no header: its first row was read as data, `{}` as text and `{}` as label", columns[text], columns[label]));
+        warnings.push(format!(
+            "{file} has no header: its first row was read as data, `{}` as text and `{}` as label",
+            columns[text], columns[label]
+        ));
     }
-    let rivals: Vec<&str> =
-        (0..columns.len()).filter(|it| *it != label && *it != text).map(|it| columns[it].as_str()).filter(is_label_name).collect();
+    let rivals: Vec<&str> = (0..columns.len())
+        .filter(|it| *it != label && *it != text)
+        .map(|it| columns[it].as_str())
+        .filter(is_label_name)
+        .collect();
     if named_label.is_none() && !rivals.is_empty() {
-        warnings.push(format!("{file}: `{}` was taken as the label, though `{}` could be one too", columns[label], rivals.join("`, `")));
+        warnings.push(format!(
+            "{file}: `{}` was taken as the label, though `{}` could be one too",
+            columns[label],
+            rivals.join("`, `")
+        ));
     }
     Ok(Wanted { text, label })
 }
 
 /// The texts to predict for.
-pub(crate) fn choose_text(file: &str, sample: &Sample, text: Option<&str>) -> Result<usize, Failure> {
+pub(crate) fn choose_text(
+    file: &str,
+    sample: &Sample,
+    text: Option<&str>,
+) -> Result<usize, Failure> {
     let columns = &sample.columns;
     if let Some(at) = text.and_then(|name| find(columns, name)) {
         return Ok(at);
@@ -112,8 +138,11 @@ pub(crate) fn choose_text(file: &str, sample: &Sample, text: Option<&str>) -> Re
     };
     at.ok_or_else(|| {
         let wanted = text.map(|it| format!(" `{it}`")).unwrap_or_default();
-        refusal::data(format!("{file} has no text column{wanted}; its columns are {}", refusal::list(columns)))
-            .with_cure("name the column as in the training data")
+        refusal::data(format!(
+            "{file} has no text column{wanted}; its columns are {}",
+            refusal::list(columns)
+        ))
+        .with_cure("name the column as in the training data")
     })
 }
 
@@ -122,21 +151,35 @@ fn is_label_name(name: &&str) -> bool {
 }
 
 pub(crate) fn find(columns: &[String], name: &str) -> Option<usize> {
-    columns.iter().position(|it| it == name).or_else(|| columns.iter().position(|it| it.eq_ignore_ascii_case(name.trim())))
+    columns
+        .iter()
+        .position(|it| it == name)
+        .or_else(|| columns.iter().position(|it| it.eq_ignore_ascii_case(name.trim())))
 }
 
 pub(crate) fn named(file: &str, columns: &[String], name: &str) -> Result<usize, Failure> {
-    find(columns, name).ok_or_else(|| refusal::data(format!("{file} has no column `{name}`; its columns are {}", refusal::list(columns))))
+    find(columns, name).ok_or_else(|| {
+        refusal::data(format!(
+            "{file} has no column `{name}`; its columns are {}",
+            refusal::list(columns)
+        ))
+    })
 }
 
 pub(crate) fn usual(columns: &[String], names: &[&str], taken: Option<usize>) -> Option<usize> {
-    names.iter().find_map(|name| columns.iter().enumerate().position(|(idx, it)| Some(idx) != taken && it.eq_ignore_ascii_case(name)))
+    names.iter().find_map(|name| {
+        columns
+            .iter()
+            .enumerate()
+            .position(|(idx, it)| Some(idx) != taken && it.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Of two columns: (text, label), where exactly one looks like a label beside the other.
 fn by_values(sample: &Sample) -> Option<(usize, usize)> {
     let stats = [0, 1].map(|column| {
-        let values: Vec<String> = sample.rows.iter().filter_map(|row| shown(row.get(column)?)).collect();
+        let values: Vec<String> =
+            sample.rows.iter().filter_map(|row| shown(row.get(column)?)).collect();
         let chars: usize = values.iter().map(|it| it.chars().count()).sum();
         let n = values.len();
         let distinct = values.into_iter().collect::<HashSet<_>>().len();
@@ -158,14 +201,15 @@ fn shown(cell: &Cell) -> Option<String> {
         Cell::Integer(it) => Some(it.to_string()),
         Cell::Bool(it) => Some(it.to_string()),
         Cell::Fraction(it) => Some(it.to_string()),
-        Cell::Missing | Cell::Bytes(_) | Cell::List(_) | Cell::Picture(_) | Cell::Other(_) => None,
+        Cell::Missing | Cell::Bytes(_) | Cell::List(_) | Cell::Image(_) | Cell::Other(_) => None,
     }
 }
 
 pub(crate) fn unique(file: &str, columns: &[String], idx: usize) -> Result<(), Failure> {
     match columns.iter().filter(|it| **it == columns[idx]).count() {
         1 => Ok(()),
-        n => Err(refusal::data(format!("{file} has {n} columns called `{}`", columns[idx])).with_cure("give each column its own name")),
+        n => Err(refusal::data(format!("{file} has {n} columns called `{}`", columns[idx]))
+            .with_cure("give each column its own name")),
     }
 }
 
@@ -181,8 +225,11 @@ fn one_column(file: &str, sample: &Sample) -> Failure {
 fn ambiguous(file: &str, sample: &Sample, text: Option<usize>, label: Option<usize>) -> Failure {
     let columns = &sample.columns;
     if sample.headerless {
-        return refusal::data(format!("{file} has no header line, and what its {} columns mean can't be told", columns.len()))
-            .with_cure("add a first line with the names of the columns, for example text and label");
+        return refusal::data(format!(
+            "{file} has no header line, and what its {} columns mean can't be told",
+            columns.len()
+        ))
+        .with_cure("add a first line with the names of the columns, for example text and label");
     }
     let what = match (text, label) {
         (Some(_), _) => "the label",
@@ -190,7 +237,11 @@ fn ambiguous(file: &str, sample: &Sample, text: Option<usize>, label: Option<usi
         (None, None) => "the text and which the label",
     };
     let name = |idx: Option<usize>| idx.map_or("COLUMN", |it| columns[it].as_str());
-    refusal::data(format!("{file}: which column is {what} can't be told; its columns are {}", refusal::list(columns))).with_cure(format!(
+    refusal::data(format!(
+        "{file}: which column is {what} can't be told; its columns are {}",
+        refusal::list(columns)
+    ))
+    .with_cure(format!(
         "drop it in a folder with a job.toml of two lines: data.text = {:?} and data.label = {:?}",
         name(text),
         name(label)

@@ -1,5 +1,6 @@
-//! Counts equal texts and equal pictures, and takes out of training what stands in validation or test too (out
-//! of validation, what stands in test): a model must not be judged by what it has learnt by heart.
+//! Counts equal texts and equal images, and takes out of training what stands in validation or test
+//! too (out of validation, what stands in test): a model must not be judged by what it has learnt
+//! by heart.
 
 use crate::sample::{Key, PerSplit, Sample};
 use finetuned_job::data::Duplicates;
@@ -13,16 +14,25 @@ pub(crate) fn keys<E: Sample>(examples: &[E]) -> Vec<Key> {
 
 /// Removes the leaked examples and counts everything; also the keys of what is left of train.
 pub(crate) fn take_out<E: Sample>(examples: &mut PerSplit<Vec<E>>) -> (Duplicates, Vec<Key>) {
-    let mut keys = PerSplit { train: keys(&examples.train), validation: keys(&examples.validation), test: keys(&examples.test) };
+    let mut keys = PerSplit {
+        train: keys(&examples.train),
+        validation: keys(&examples.validation),
+        test: keys(&examples.test),
+    };
     let conflicting_labels = conflicting_labels(examples, &keys);
     let mut judged: HashSet<Key> = keys.test.iter().copied().collect();
-    let leaked_validation_dropped = retain_outside(&mut examples.validation, &mut keys.validation, &judged);
+    let leaked_validation_dropped =
+        retain_outside(&mut examples.validation, &mut keys.validation, &judged);
     judged.extend(&keys.validation);
     let leaked_dropped = retain_outside(&mut examples.train, &mut keys.train, &judged);
     drop(judged);
-    let repeated = |split| (keys.of(split).len() - keys.of(split).iter().collect::<HashSet<_>>().len()) as u64;
+    let repeated =
+        |split| (keys.of(split).len() - keys.of(split).iter().collect::<HashSet<_>>().len()) as u64;
     let within_splits = Split::ALL.into_iter().map(repeated).sum();
-    (Duplicates { within_splits, conflicting_labels, leaked_dropped, leaked_validation_dropped }, keys.train)
+    (
+        Duplicates { within_splits, conflicting_labels, leaked_dropped, leaked_validation_dropped },
+        keys.train,
+    )
 }
 
 /// Contents that stand under two labels or more.

@@ -1,8 +1,9 @@
-//! Decides how a file's bytes become text: one quick pass over the whole file ([`survey`]), then a stream of
-//! UTF-8 ([`Decoded`]) for the parsers.
+//! Decides how a file's bytes become text: one quick pass over the whole file ([`survey`]), then a
+//! stream of UTF-8 ([`Decoded`]) for the parsers.
 //!
-//! A file that is mostly UTF-8 with some bytes of windows-1252 among it (tables put together from several
-//! sources are like that) is decoded piece by piece: what is valid UTF-8 as such, the rest as windows-1252.
+//! A file that is mostly UTF-8 with some bytes of windows-1252 among it (tables put together from
+//! several sources are like that) is decoded piece by piece: what is valid UTF-8 as such, the rest
+//! as windows-1252.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Decoder, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -37,14 +38,17 @@ impl fmt::Display for Encoding {
             Encoding::Utf8 { bom } => write!(f, "utf-8{}", with_bom(bom)),
             Encoding::Utf16 { little: true } => f.write_str("utf-16le"),
             Encoding::Utf16 { little: false } => f.write_str("utf-16be"),
-            Encoding::Mixed { bom, lines } => write!(f, "utf-8{} with windows-1252 bytes in {lines} lines", with_bom(bom)),
+            Encoding::Mixed { bom, lines } => {
+                write!(f, "utf-8{} with windows-1252 bytes in {lines} lines", with_bom(bom))
+            }
             Encoding::Legacy(it) => f.write_str(&it.name().to_ascii_lowercase()),
         }
     }
 }
 
 impl Encoding {
-    /// A guess from statistics, which a person should look at: everything else is certain or harmless.
+    /// A guess from statistics, which a person should look at: everything else is certain or
+    /// harmless.
     pub(crate) fn is_guess(self) -> bool {
         matches!(self, Encoding::Legacy(it) if it != WINDOWS_1252)
     }
@@ -82,10 +86,14 @@ pub(crate) fn survey(raw: impl Read) -> io::Result<Survey> {
     let mut line = Vec::new();
     while 0 < reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? {
         if !line.is_ascii() {
-            detector.get_or_insert_with(|| EncodingDetector::new(Iso2022JpDetection::Deny)).feed(&line, false);
+            detector
+                .get_or_insert_with(|| EncodingDetector::new(Iso2022JpDetection::Deny))
+                .feed(&line, false);
             match std::str::from_utf8(&line) {
                 // A character cut in two by our own limit is no error.
-                Err(err) if err.error_len().is_some() || line.len() < LINE_BYTES_MAX as usize => odd_lines += 1,
+                Err(err) if err.error_len().is_some() || line.len() < LINE_BYTES_MAX as usize => {
+                    odd_lines += 1
+                }
                 _ => utf8_lines += 1,
             }
         }
@@ -98,7 +106,12 @@ pub(crate) fn survey(raw: impl Read) -> io::Result<Survey> {
     Ok(Survey { encoding, head })
 }
 
-fn not_utf8(mut detector: EncodingDetector, bom: bool, utf8_lines: u64, odd_lines: u64) -> Encoding {
+fn not_utf8(
+    mut detector: EncodingDetector,
+    bom: bool,
+    utf8_lines: u64,
+    odd_lines: u64,
+) -> Encoding {
     if bom || odd_lines <= utf8_lines {
         return Encoding::Mixed { bom, lines: odd_lines };
     }
@@ -202,8 +215,8 @@ impl<R: Read> Read for Decoded<R> {
     }
 }
 
-/// Appends what `bytes` mean to `out`; gives how many of them were used (a character cut off by the end of a
-/// chunk waits for the next one).
+/// Appends what `bytes` mean to `out`; gives how many of them were used (a character cut off by the
+/// end of a chunk waits for the next one).
 fn decode_mixed(bytes: &[u8], last: bool, out: &mut String) -> usize {
     let mut rest = bytes;
     loop {

@@ -1,5 +1,5 @@
-//! Takes rows as they are read and keeps what can be used: the text once, the label as a number, and where
-//! both stood.
+//! Takes rows as they are read and keeps what can be used: the text once, the label as a number,
+//! and where both stood.
 
 use crate::Example;
 use crate::classes::Classes;
@@ -31,11 +31,22 @@ pub(crate) struct Gather {
 
 impl Gather {
     pub(crate) fn new(ward: Ward) -> Gather {
-        Gather { ward, rows: 0, empty_texts: 0, examples: PerSplit::default(), classes: Classes::default() }
+        Gather {
+            ward,
+            rows: 0,
+            empty_texts: 0,
+            examples: PerSplit::default(),
+            classes: Classes::default(),
+        }
     }
 
     /// Whether the row was kept. `nth`: what the example remembers as its line.
-    pub(crate) fn take(&mut self, at: Place<'_>, nth: u64, row: Result<(Cell, Cell), Reason>) -> Result<bool, Failure> {
+    pub(crate) fn take(
+        &mut self,
+        at: Place<'_>,
+        nth: u64,
+        row: Result<(Cell, Cell), Reason>,
+    ) -> Result<bool, Failure> {
         self.rows += 1;
         let usable = row.and_then(|(text, label)| Ok((text_of(text)?, label_of(label)?)));
         let (text, label) = match usable {
@@ -79,7 +90,7 @@ fn text_of(cell: Cell) -> Result<Box<str>, Reason> {
             Err(_) => Err(Reason::TextIs("binary")),
         },
         Cell::List(_) => Err(Reason::TextIs("a list")),
-        Cell::Picture(_) => Err(Reason::TextIs("a picture")),
+        Cell::Image(_) => Err(Reason::TextIs("an image")),
         Cell::Other(what) => Err(Reason::TextIs(what)),
     }
 }
@@ -108,14 +119,16 @@ pub(crate) fn label_of(cell: Cell) -> Result<String, Reason> {
         Cell::Bool(it) => Ok(it.to_string()),
         Cell::Fraction(it) if it.is_nan() => Err(Reason::EmptyLabel),
         // pandas turns integers into doubles where a column has gaps.
-        Cell::Fraction(it) if it.fract() == 0.0 && it.abs() < EXACT_MAX => Ok((it as i64).to_string()),
+        Cell::Fraction(it) if it.fract() == 0.0 && it.abs() < EXACT_MAX => {
+            Ok((it as i64).to_string())
+        }
         Cell::Fraction(it) => Err(Reason::LabelIsFraction(it)),
         Cell::Bytes(it) => match String::from_utf8(it) {
             Ok(it) => label_of(Cell::Text(it)),
             Err(_) => Err(Reason::LabelIs("binary")),
         },
         Cell::List(_) => Err(Reason::LabelIs("a list")),
-        Cell::Picture(_) => Err(Reason::LabelIs("a picture")),
+        Cell::Image(_) => Err(Reason::LabelIs("an image")),
         Cell::Other(what) => Err(Reason::LabelIs(what)),
     }
 }

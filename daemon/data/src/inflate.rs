@@ -1,13 +1,14 @@
 //! Opens gzip and zstd streams, and decides when one is a decompression bomb.
 //!
-//! Nothing that a header says about sizes is believed: what comes out is counted against what went in.
+//! Nothing that a header says about sizes is believed: what comes out is counted against what went
+//! in.
 
 use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-/// Texts and tables shrink to a tenth, very repetitive ones to a fiftieth; deflate's own limit is 1032:1, so
-/// a bomb made with it comes close to that, and one made with zstd far beyond.
+/// Texts and tables shrink to a tenth, very repetitive ones to a fiftieth; deflate's own limit is
+/// 1032:1, so a bomb made with it comes close to that, and one made with zstd far beyond.
 pub(crate) const RATIO_MAX: u64 = 250;
 /// Below this many bytes a ratio says nothing, and does no harm.
 pub(crate) const RATIO_JUDGED_FROM_BYTES: u64 = 64 << 20;
@@ -29,7 +30,10 @@ impl Compression {
     }
 
     /// The decompressed stream; `raw_bytes` is what was read of `raw` so far.
-    pub(crate) fn inflate<'a>(self, raw: Counted<impl Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn inflate<'a>(
+        self,
+        raw: Counted<impl Read + 'a>,
+    ) -> io::Result<Box<dyn Read + 'a>> {
         let raw_bytes = raw.count.clone();
         let inner: Box<dyn Read + 'a> = match self {
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(raw)),
@@ -79,13 +83,18 @@ pub(crate) fn is_bomb(raw_bytes: u64, out_bytes: u64) -> bool {
 }
 
 pub(crate) fn bomb() -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, format!("unpacks to more than {RATIO_MAX} times its size, as decompression bombs do"))
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("unpacks to more than {RATIO_MAX} times its size, as decompression bombs do"),
+    )
 }
 
 /// The decoders report bad input as `Other` or `InvalidInput`; real read errors keep their kind.
 fn damaged(err: io::Error) -> io::Error {
     match err.kind() {
-        io::ErrorKind::Other | io::ErrorKind::InvalidInput => io::Error::new(io::ErrorKind::InvalidData, err.to_string()),
+        io::ErrorKind::Other | io::ErrorKind::InvalidInput => {
+            io::Error::new(io::ErrorKind::InvalidData, err.to_string())
+        }
         _ => err,
     }
 }

@@ -1,10 +1,11 @@
-//! Lists a drop: which files are tables, texts, pictures, which are none of these. Follows no link, decides nothing
-//! about splits. Names say what a file is; only where one says nothing, its first bytes are asked for a picture.
+//! Lists a drop: which files are tables, texts, images, which are none of these. Follows no link,
+//! decides nothing about splits. Names say what a file is; only where one says nothing, its first
+//! bytes are asked for an image.
 
 use crate::refusal;
 use crate::source::Source;
 use crate::table::Format;
-use finetuned_images::Format as PictureFormat;
+use finetuned_images::Format as ImageFormat;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 use std::fs::FileType;
@@ -41,7 +42,7 @@ const COMPANIONS: &[&str] = &[
 pub(crate) struct Inventory {
     pub(crate) tables: Vec<TableFile>,
     pub(crate) texts: Vec<SingleFile>,
-    pub(crate) pictures: Vec<SingleFile>,
+    pub(crate) images: Vec<SingleFile>,
     pub(crate) idx: Vec<SingleFile>,
     pub(crate) archives: Vec<PathBuf>,
     /// Names of symbolic links, which lead nowhere.
@@ -57,7 +58,7 @@ pub(crate) struct TableFile {
     pub(crate) format: Format,
 }
 
-/// A text, a picture, an IDX file.
+/// A text, an image, an IDX file.
 #[derive(Debug)]
 pub(crate) struct SingleFile {
     pub(crate) path: PathBuf,
@@ -69,7 +70,7 @@ pub(crate) struct SingleFile {
 pub(crate) enum Kind {
     Table(Format),
     Text,
-    Picture,
+    Image,
     Idx,
     Archive,
     /// A companion of data, or hidden: nobody needs to hear of it.
@@ -96,7 +97,7 @@ impl Kind {
         match extension {
             _ if idx(&name) => Kind::Idx,
             "gz" | "zst" if idx(stem) => Kind::Idx,
-            _ if PICTURE_EXTENSIONS.contains(&extension) => Kind::Picture,
+            _ if IMAGE_EXTENSIONS.contains(&extension) => Kind::Image,
             "txt" => Kind::Text,
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
             "gz" | "zst" => match stem.rsplit_once('.') {
@@ -113,24 +114,26 @@ impl Kind {
         }
     }
 
-    /// Of a file whose name says nothing. What can't be opened is no picture.
+    /// Of a file whose name says nothing. What can't be opened is no image.
     fn by_content(path: &Path, name: &str) -> Kind {
-        let mut head = [0; PictureFormat::HEAD_BYTES];
+        let mut head = [0; ImageFormat::HEAD_BYTES];
         let read = Source::open(path, name).and_then(|it| it.raw_head(&mut head));
-        match read.map(|n| PictureFormat::of(&head[..n])) {
-            Ok(Some(_)) => Kind::Picture,
+        match read.map(|n| ImageFormat::of(&head[..n])) {
+            Ok(Some(_)) => Kind::Image,
             Ok(None) | Err(_) => Kind::Unknown,
         }
     }
 }
 
-/// Extensions of what is decoded, and of pictures that are not and deserve a sentence; all in lower case.
-pub(crate) const PICTURE_EXTENSIONS: &[&str] = &[
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
+/// Extensions of what is decoded, and of images that are not and deserve a sentence; all in lower
+/// case.
+pub(crate) const IMAGE_EXTENSIONS: &[&str] = &[
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic",
+    "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
 ];
 
-/// Extensions of files that begin like pictures and are none to learn from: raw files of cameras are TIFFs with a thumbnail
-/// (and lie beside their JPEGs), and copies under way are not whole yet.
+/// Extensions of files that begin like images and are none to learn from: raw files of cameras are
+/// TIFFs with a thumbnail (and lie beside their JPEGs), and copies under way are not whole yet.
 const NOT_DATA_EXTENSIONS: &[&str] = &[
     "3fr",
     "arw",
@@ -157,8 +160,10 @@ const NOT_DATA_EXTENSIONS: &[&str] = &[
 
 fn is_companion(stem: &str, extension: &str) -> bool {
     // A table may well be called state.csv.
-    let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet") || PICTURE_EXTENSIONS.contains(&extension);
-    !data && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
+    let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet")
+        || IMAGE_EXTENSIONS.contains(&extension);
+    !data
+        && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
 }
 
 /// Everything below `root`, sorted by name.
@@ -178,10 +183,18 @@ pub(crate) fn files(root: &Path) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let mut folders = vec![(root.to_path_buf(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let failed = |err| refusal::reading(if prefix.is_empty() { "the drop" } else { &prefix }, &err);
+        let failed =
+            |err| refusal::reading(if prefix.is_empty() { "the drop" } else { &prefix }, &err);
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let Some(name) = entry.file_name().to_str().filter(|it| !it.starts_with('.')).map(|it| format!("{prefix}{it}")) else { continue };
+            let Some(name) = entry
+                .file_name()
+                .to_str()
+                .filter(|it| !it.starts_with('.'))
+                .map(|it| format!("{prefix}{it}"))
+            else {
+                continue;
+            };
             let kind = entry.file_type().map_err(failed)?;
             if kind.is_file() {
                 found.push(name);
@@ -214,7 +227,8 @@ impl Walk<'_> {
             let entry = entry.map_err(failed)?;
             self.entries += 1;
             if ENTRIES_MAX < self.entries {
-                return Err(refusal::data(format!("the drop has more than {ENTRIES_MAX} files")).with_cure("put the texts into a table"));
+                return Err(refusal::data(format!("the drop has more than {ENTRIES_MAX} files"))
+                    .with_cure("put the texts into a table"));
             }
             entries.push((entry.file_name(), entry.file_type().map_err(failed)?));
         }
@@ -226,11 +240,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, path: PathBuf, name: String, file_type: FileType, depth: usize) -> Result<(), Failure> {
+    fn entry(
+        &mut self,
+        path: PathBuf,
+        name: String,
+        file_type: FileType,
+        depth: usize,
+    ) -> Result<(), Failure> {
         let own_name = name.rsplit('/').next().unwrap_or(&name);
         let kind = Kind::of(own_name);
         // A folder called `license` or `desktop` may well be a class.
-        if Kind::is_hidden(&own_name.to_ascii_lowercase()) || (kind == Kind::Companion && !file_type.is_dir()) {
+        if Kind::is_hidden(&own_name.to_ascii_lowercase())
+            || (kind == Kind::Companion && !file_type.is_dir())
+        {
             return Ok(());
         }
         if file_type.is_symlink() {
@@ -238,17 +260,23 @@ impl Walk<'_> {
             self.ignore(format!("{name} is a symbolic link and was not followed"));
         } else if file_type.is_dir() {
             self.folder(&path, &format!("{name}/"), depth + 1)?;
-        } else if file_type.is_fifo() || file_type.is_socket() || file_type.is_block_device() || file_type.is_char_device() {
+        } else if file_type.is_fifo()
+            || file_type.is_socket()
+            || file_type.is_block_device()
+            || file_type.is_char_device()
+        {
             self.ignore(format!("{name} is no ordinary file and was ignored"));
         } else {
             let kind = if kind == Kind::Unknown { Kind::by_content(&path, &name) } else { kind };
             match kind {
                 Kind::Table(format) => self.found.tables.push(TableFile { path, name, format }),
                 Kind::Text => self.found.texts.push(SingleFile { path, name }),
-                Kind::Picture => self.found.pictures.push(SingleFile { path, name }),
+                Kind::Image => self.found.images.push(SingleFile { path, name }),
                 Kind::Idx => self.found.idx.push(SingleFile { path, name }),
                 Kind::Archive => self.found.archives.push(path),
-                Kind::Companion | Kind::Other | Kind::Unknown => self.ignore(format!("{name} is no data that finetuned reads and was ignored")),
+                Kind::Companion | Kind::Other | Kind::Unknown => {
+                    self.ignore(format!("{name} is no data that finetuned reads and was ignored"))
+                }
             }
         }
         Ok(())
@@ -287,9 +315,9 @@ mod tests {
             (".ready", Kind::Companion),
             ("Thumbs.db", Kind::Companion),
             ("model.bin", Kind::Unknown),
-            ("IMG_1.JPG", Kind::Picture),
-            ("license_plate.jpeg", Kind::Picture),
-            ("readme.png", Kind::Picture),
+            ("IMG_1.JPG", Kind::Image),
+            ("license_plate.jpeg", Kind::Image),
+            ("readme.png", Kind::Image),
             ("._IMG_1.jpg", Kind::Companion),
             ("train-images-idx3-ubyte.gz", Kind::Idx),
             ("t10k-labels.idx1-ubyte", Kind::Idx),

@@ -29,9 +29,13 @@ pub(crate) fn sample(text: &str, array: bool) -> Sample {
         let whole = text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
         objects.extend(whole.filter_map(|line| serde_json::from_str(line).ok()));
     }
-    let columns: std::collections::BTreeSet<&String> = objects.iter().flat_map(|it| it.keys()).collect();
+    let columns: std::collections::BTreeSet<&String> =
+        objects.iter().flat_map(|it| it.keys()).collect();
     let columns: Vec<String> = columns.into_iter().cloned().collect();
-    let rows = objects.into_iter().map(|mut it| columns.iter().map(|name| take(&mut it, name)).collect()).collect();
+    let rows = objects
+        .into_iter()
+        .map(|mut it| columns.iter().map(|name| take(&mut it, name)).collect())
+        .collect();
     Sample { columns, rows, headerless: false }
 }
 
@@ -54,10 +58,16 @@ fn cell(value: Value) -> Cell {
     }
 }
 
-fn cells(value: Result<Value, serde_json::Error>, columns: &[String], wanted: &[usize]) -> Result<Vec<Cell>, Reason> {
+fn cells(
+    value: Result<Value, serde_json::Error>,
+    columns: &[String],
+    wanted: &[usize],
+) -> Result<Vec<Cell>, Reason> {
     match value {
         Ok(Value::Object(mut object)) => {
-            let cell = |idx: &usize| columns.get(*idx).map_or(Cell::Missing, |name| take(&mut object, name));
+            let cell = |idx: &usize| {
+                columns.get(*idx).map_or(Cell::Missing, |name| take(&mut object, name))
+            };
             Ok(wanted.iter().map(cell).collect())
         }
         Ok(_) => Err(Reason::NotAnObject),
@@ -82,7 +92,9 @@ pub(crate) fn line_rows(
     for line in 1.. {
         bytes.clear();
         row_left.set(ROW_BYTES_MAX);
-        let n = reader.read_until(b'\n', &mut bytes).map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
+        let n = reader
+            .read_until(b'\n', &mut bytes)
+            .map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
         if n == 0 {
             break;
         }
@@ -118,7 +130,11 @@ pub(crate) fn array_rows(
             // Behind a syntax error nobody knows where the next element begins.
             let message = err.to_string();
             let what = message.split(" at line ").next().unwrap_or(&message);
-            Err(refusal::data(format!("{name} line {}: invalid JSON after {row} rows: {what}", err.line())).with_cure("mend the file"))
+            Err(refusal::data(format!(
+                "{name} line {}: invalid JSON after {row} rows: {what}",
+                err.line()
+            ))
+            .with_cure("mend the file"))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! From examples as they were read to splits that a model can be trained on and judged by: leaked examples are
-//! left out, missing splits carved, and what can't be learnt is refused.
+//! From examples as they were read to splits that a model can be trained on and judged by: leaked
+//! examples are left out, missing splits carved, and what can't be learnt is refused.
 
 use crate::carve::{self, Fractions};
 use crate::duplicates;
@@ -30,7 +30,10 @@ pub(crate) fn divide<E: Sample>(
     let (duplicates, train_keys) = duplicates::take_out(examples);
     check_train(&examples.train, rules, &duplicates, origin)?;
     let fraction = |has, fraction| if has { 0.0 } else { fraction };
-    let fractions = Fractions { validation: fraction(has_validation, rules.validation), test: fraction(has_test, rules.test) };
+    let fractions = Fractions {
+        validation: fraction(has_validation, rules.validation),
+        test: fraction(has_test, rules.test),
+    };
     carve::carve(examples, &train_keys, &fractions, rules.seed);
     drop(train_keys);
     check_judged(examples, has_validation)?;
@@ -41,24 +44,44 @@ pub(crate) fn divide<E: Sample>(
             Split::Validation => has_validation,
             Split::Test => has_test,
         };
-        let origin = if from_file { "file".to_string() } else { format!("{way}, seed {}", rules.seed) };
+        let origin =
+            if from_file { "file".to_string() } else { format!("{way}, seed {}", rules.seed) };
         SplitReport { split, rows: examples.of(split).len() as u64, origin }
     });
     Ok((duplicates, splits.collect()))
 }
 
-fn check_answers<E: Sample>(examples: &PerSplit<Vec<E>>, rules: &Rules<'_>, origin: &dyn Fn(&E) -> String) -> Result<(), Failure> {
+fn check_answers<E: Sample>(
+    examples: &PerSplit<Vec<E>>,
+    rules: &Rules<'_>,
+    origin: &dyn Fn(&E) -> String,
+) -> Result<(), Failure> {
     let n = examples.len();
-    let Some((_, first)) = examples.iter().next() else { return Err(refusal::data("the drop has no usable rows")) };
+    let Some((_, first)) = examples.iter().next() else {
+        return Err(refusal::data("the drop has no usable rows"));
+    };
     if examples.iter().all(|(_, it)| it.same_answer(first)) {
         return Err(match (rules.problem, rules.classes) {
             (Problem::SingleLabel, classes) => {
-                let class = first.classes().first().and_then(|it| classes.get(*it as usize)).map_or("", String::as_str);
-                refusal::data(format!("all {n} examples have the label `{class}`")).with_cure("a classifier needs two classes at least")
+                let class = first
+                    .classes()
+                    .first()
+                    .and_then(|it| classes.get(*it as usize))
+                    .map_or("", String::as_str);
+                refusal::data(format!("all {n} examples have the label `{class}`"))
+                    .with_cure("a classifier needs two classes at least")
             }
-            (Problem::MultiLabel, []) => refusal::data(format!("none of the {n} examples has a label")),
-            (Problem::MultiLabel, _) => refusal::data(format!("all {n} examples have the same labels")).with_cure("there is nothing to tell apart"),
-            (Problem::Regression, _) => refusal::data(format!("all {n} examples have the same numbers")).with_cure("there is nothing to learn"),
+            (Problem::MultiLabel, []) => {
+                refusal::data(format!("none of the {n} examples has a label"))
+            }
+            (Problem::MultiLabel, _) => {
+                refusal::data(format!("all {n} examples have the same labels"))
+                    .with_cure("there is nothing to tell apart")
+            }
+            (Problem::Regression, _) => {
+                refusal::data(format!("all {n} examples have the same numbers"))
+                    .with_cure("there is nothing to learn")
+            }
         });
     }
     // A rare label among many is no reason to refuse the others: it is warned about.
@@ -70,14 +93,22 @@ fn check_answers<E: Sample>(examples: &PerSplit<Vec<E>>, rules: &Rules<'_>, orig
         None => Ok(()),
         Some((split, example)) => {
             let (at, class) = (origin(example), &rules.classes[example.stratum() as usize]);
-            Err(refusal::data(format!("{at}: the class `{class}` occurs in {} but not in train", split.name()))
-                .with_cure("add examples of it to train, or remove it"))
+            Err(refusal::data(format!(
+                "{at}: the class `{class}` occurs in {} but not in train",
+                split.name()
+            ))
+            .with_cure("add examples of it to train, or remove it"))
         }
     }
 }
 
 /// After leaked examples are gone.
-fn check_train<E: Sample>(train: &[E], rules: &Rules<'_>, duplicates: &Duplicates, origin: &dyn Fn(&E) -> String) -> Result<(), Failure> {
+fn check_train<E: Sample>(
+    train: &[E],
+    rules: &Rules<'_>,
+    duplicates: &Duplicates,
+    origin: &dyn Fn(&E) -> String,
+) -> Result<(), Failure> {
     let dropped = match duplicates.leaked_dropped {
         0 => String::new(),
         n => format!(" once the {n} that stand in validation or test too are left out"),
@@ -87,20 +118,31 @@ fn check_train<E: Sample>(train: &[E], rules: &Rules<'_>, duplicates: &Duplicate
     }
     if rules.problem != Problem::SingleLabel {
         return match train.len() {
-            1 => Err(refusal::data(format!("train has one example only{dropped} ({})", origin(&train[0])))),
+            1 => Err(refusal::data(format!(
+                "train has one example only{dropped} ({})",
+                origin(&train[0])
+            ))),
             _ => Ok(()),
         };
     }
-    let Some(class_idx) = counts(train, rules.classes.len()).iter().position(|it| *it < 2) else { return Ok(()) };
+    let Some(class_idx) = counts(train, rules.classes.len()).iter().position(|it| *it < 2) else {
+        return Ok(());
+    };
     let class = &rules.classes[class_idx];
     let message = match train.iter().find(|it| it.stratum() as usize == class_idx) {
-        Some(only) => format!("the class `{class}` has one example only{dropped} ({})", origin(only)),
+        Some(only) => {
+            format!("the class `{class}` has one example only{dropped} ({})", origin(only))
+        }
         None => format!("the class `{class}` has no example in train{dropped}"),
     };
-    Err(refusal::data(message).with_cure("add examples of it or remove it; a class needs two at least"))
+    Err(refusal::data(message)
+        .with_cure("add examples of it or remove it; a class needs two at least"))
 }
 
-fn check_judged<E: Sample>(examples: &PerSplit<Vec<E>>, has_validation: bool) -> Result<(), Failure> {
+fn check_judged<E: Sample>(
+    examples: &PerSplit<Vec<E>>,
+    has_validation: bool,
+) -> Result<(), Failure> {
     if has_validation && examples.validation.is_empty() {
         return Err(refusal::data("every validation example stands in test too, so none is left"));
     }
@@ -117,27 +159,53 @@ fn counts<E: Sample>(examples: &[E], classes: usize) -> Vec<u64> {
     counts
 }
 
-pub(crate) fn class_counts<E: Sample>(examples: &PerSplit<Vec<E>>, classes: &[String]) -> Vec<ClassCount> {
+pub(crate) fn class_counts<E: Sample>(
+    examples: &PerSplit<Vec<E>>,
+    classes: &[String],
+) -> Vec<ClassCount> {
     let [train, validation, test] = Split::ALL.map(|it| counts(examples.of(it), classes.len()));
-    let count = |(idx, class): (usize, &String)| ClassCount { class: class.clone(), train: train[idx], validation: validation[idx], test: test[idx] };
+    let count = |(idx, class): (usize, &String)| ClassCount {
+        class: class.clone(),
+        train: train[idx],
+        validation: validation[idx],
+        test: test[idx],
+    };
     classes.iter().enumerate().map(count).collect()
 }
 
-pub(crate) fn warn_about<E: Sample>(classes: &[ClassCount], examples: &PerSplit<Vec<E>>, duplicates: &Duplicates, warnings: &mut Vec<String>) {
+pub(crate) fn warn_about<E: Sample>(
+    classes: &[ClassCount],
+    examples: &PerSplit<Vec<E>>,
+    duplicates: &Duplicates,
+    warnings: &mut Vec<String>,
+) {
     /// A class this much rarer than the most frequent one is easily never predicted.
     const IMBALANCE: u64 = 20;
-    for (split, count) in [(Split::Validation, (|it| it.validation) as fn(&ClassCount) -> u64), (Split::Test, |it| it.test)] {
-        let absent: Vec<&str> = classes.iter().filter(|it| count(it) == 0).map(|it| it.class.as_str()).collect();
+    for (split, count) in [
+        (Split::Validation, (|it| it.validation) as fn(&ClassCount) -> u64),
+        (Split::Test, |it| it.test),
+    ] {
+        let absent: Vec<&str> =
+            classes.iter().filter(|it| count(it) == 0).map(|it| it.class.as_str()).collect();
         if !examples.of(split).is_empty() && !absent.is_empty() {
-            warnings.push(format!("{} has no examples of {}: their scores say nothing", split.name(), refusal::list(&absent)));
+            warnings.push(format!(
+                "{} has no examples of {}: their scores say nothing",
+                split.name(),
+                refusal::list(&absent)
+            ));
         }
     }
-    let unlearnt: Vec<&str> = classes.iter().filter(|it| it.train == 0).map(|it| it.class.as_str()).collect();
+    let unlearnt: Vec<&str> =
+        classes.iter().filter(|it| it.train == 0).map(|it| it.class.as_str()).collect();
     if !unlearnt.is_empty() {
-        warnings.push(format!("train has no examples of {}: the model can't learn them", refusal::list(&unlearnt)));
+        warnings.push(format!(
+            "train has no examples of {}: the model can't learn them",
+            refusal::list(&unlearnt)
+        ));
     }
     let by_count = |it: &&ClassCount| it.train;
-    if let (Some(least), Some(most)) = (classes.iter().min_by_key(by_count), classes.iter().max_by_key(by_count))
+    if let (Some(least), Some(most)) =
+        (classes.iter().min_by_key(by_count), classes.iter().max_by_key(by_count))
         && 0 < least.train
         && IMBALANCE * least.train < most.train
     {
@@ -148,12 +216,21 @@ pub(crate) fn warn_about<E: Sample>(classes: &[ClassCount], examples: &PerSplit<
     }
     let noun = E::NOUN;
     if 0 < duplicates.conflicting_labels {
-        warnings.push(format!("{noun} that stand under more than one label: {}", duplicates.conflicting_labels));
+        warnings.push(format!(
+            "{noun} that stand under more than one label: {}",
+            duplicates.conflicting_labels
+        ));
     }
     if 0 < duplicates.leaked_dropped {
-        warnings.push(format!("training examples left out, as their {noun} stand in validation or test too: {}", duplicates.leaked_dropped));
+        warnings.push(format!(
+            "training examples left out, as their {noun} stand in validation or test too: {}",
+            duplicates.leaked_dropped
+        ));
     }
     if 0 < duplicates.leaked_validation_dropped {
-        warnings.push(format!("validation examples left out, as their {noun} stand in test too: {}", duplicates.leaked_validation_dropped));
+        warnings.push(format!(
+            "validation examples left out, as their {noun} stand in test too: {}",
+            duplicates.leaked_validation_dropped
+        ));
     }
 }

@@ -1,5 +1,5 @@
-//! Decides what the files of a drop are together: tables or folders of texts, and which split each belongs
-//! to. A drop is one data set of one layout; what could be meant in two ways is refused.
+//! Decides what the files of a drop are together: tables or folders of texts, and which split each
+//! belongs to. A drop is one data set of one layout; what could be meant in two ways is refused.
 //!
 //! The words for splits are those of the Hugging Face datasets library.
 
@@ -30,7 +30,7 @@ pub(crate) enum Layout {
     Folders(Vec<ClassFolder>),
 }
 
-/// All texts or pictures of one class in one split.
+/// All texts or images of one class in one split.
 #[derive(Debug)]
 pub(crate) struct ClassFolder {
     pub(crate) class: String,
@@ -41,26 +41,41 @@ pub(crate) struct ClassFolder {
 }
 
 pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result<Layout, Failure> {
-    let Inventory { mut tables, texts, pictures, archives, warnings: mut found, .. } = inventory;
+    let Inventory { mut tables, texts, images, archives, warnings: mut found, .. } = inventory;
     warnings.append(&mut found);
     warn_of_archives(&archives, warnings);
-    if let Some(first) = pictures.first() {
+    if let Some(first) = images.first() {
         if tables.is_empty() && texts.is_empty() {
-            return Err(refusal::data(format!("the drop holds pictures ({}) and no texts", first.name))
-                .with_cure("for pictures the recipe's task is image-classification"));
+            return Err(refusal::data(format!(
+                "the drop holds images ({}) and no texts",
+                first.name
+            ))
+            .with_cure("for images the recipe's task is image-classification"));
         }
-        warnings.push(format!("pictures ignored beside texts: {} (first: {})", pictures.len(), first.name));
+        warnings.push(format!(
+            "images ignored beside texts: {} (first: {})",
+            images.len(),
+            first.name
+        ));
     }
     tables = without_descriptions(tables, warnings);
-    let in_folders: Vec<&SingleFile> = texts.iter().filter(|it| !class_parts(&it.name).is_empty()).collect();
+    let in_folders: Vec<&SingleFile> =
+        texts.iter().filter(|it| !class_parts(&it.name).is_empty()).collect();
     match (tables.is_empty(), in_folders.first()) {
-        (false, Some(text)) => Err(refusal::data(format!("the drop holds tables ({}) and folders of texts ({}) at once", tables[0].name, text.name))
-            .with_cure("drop each data set by itself")),
+        (false, Some(text)) => Err(refusal::data(format!(
+            "the drop holds tables ({}) and folders of texts ({}) at once",
+            tables[0].name, text.name
+        ))
+        .with_cure("drop each data set by itself")),
         (false, None) => {
-            warnings.extend(texts.iter().map(|it| format!("{} is no table and in no class folder, and was ignored", it.name)));
+            warnings.extend(texts.iter().map(|it| {
+                format!("{} is no table and in no class folder, and was ignored", it.name)
+            }));
             split_tables(tables).map(Layout::Tables)
         }
-        (true, _) if !texts.is_empty() => class_folders(texts, &TEXTS, warnings).map(Layout::Folders),
+        (true, _) if !texts.is_empty() => {
+            class_folders(texts, &TEXTS, warnings).map(Layout::Folders)
+        }
         (true, _) => Err(nothing(warnings)),
     }
 }
@@ -73,12 +88,18 @@ pub(crate) fn warn_of_archives(archives: &[PathBuf], warnings: &mut Vec<String>)
 }
 
 /// A .json beside other tables is nearly always a description of them.
-pub(crate) fn without_descriptions(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
+pub(crate) fn without_descriptions(
+    tables: Vec<TableFile>,
+    warnings: &mut Vec<String>,
+) -> Vec<TableFile> {
     if tables.iter().all(|it| it.format == Format::Json) {
         return tables;
     }
-    let (json, rest): (Vec<_>, Vec<_>) = tables.into_iter().partition(|it| it.format == Format::Json);
-    warnings.extend(json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)));
+    let (json, rest): (Vec<_>, Vec<_>) =
+        tables.into_iter().partition(|it| it.format == Format::Json);
+    warnings.extend(
+        json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)),
+    );
     rest
 }
 
@@ -94,7 +115,8 @@ fn nothing(warnings: &[String]) -> Failure {
 pub(crate) fn split_of(part: &str) -> Option<Split> {
     let part = part.to_ascii_lowercase();
     let words = part.split(|c: char| !c.is_ascii_alphabetic());
-    let mut named: Vec<Split> = words.filter_map(|word| WORDS.iter().find(|it| it.0 == word).map(|it| it.1)).collect();
+    let mut named: Vec<Split> =
+        words.filter_map(|word| WORDS.iter().find(|it| it.0 == word).map(|it| it.1)).collect();
     named.sort_unstable();
     named.dedup();
     match named[..] {
@@ -108,13 +130,21 @@ fn split_of_path(name: &str) -> Option<Split> {
     name.rsplit('/').find_map(split_of)
 }
 
-pub(crate) fn split_tables(tables: Vec<TableFile>) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
-    let mut tables: Vec<_> = tables.into_iter().map(|it| (split_of_path(&it.name), it)).map(|(split, it)| (it, split)).collect();
+pub(crate) fn split_tables(
+    tables: Vec<TableFile>,
+) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
+    let mut tables: Vec<_> = tables
+        .into_iter()
+        .map(|it| (split_of_path(&it.name), it))
+        .map(|(split, it)| (it, split))
+        .collect();
     // One table is the whole data set, whatever it is called.
     if let [(_, split)] = &mut tables[..] {
         *split = None;
     }
-    let of = |wanted: Option<Split>| tables.iter().find(|it| it.1 == wanted).map(|it| it.0.name.as_str());
+    let of = |wanted: Option<Split>| {
+        tables.iter().find(|it| it.1 == wanted).map(|it| it.0.name.as_str())
+    };
     let named = Split::ALL.iter().find_map(|it| of(Some(*it)));
     if let (Some(named), Some(other)) = (named, of(None)) {
         return Err(refusal::data(format!("{named} names a split and {other} does not"))
@@ -128,7 +158,8 @@ pub(crate) fn split_tables(tables: Vec<TableFile>) -> Result<Vec<(TableFile, Opt
 }
 
 pub(crate) fn no_train(named: &str) -> Failure {
-    refusal::data(format!("{named} is there, but no train split")).with_cure("add the training data under a name with `train` in it")
+    refusal::data(format!("{named} is there, but no train split"))
+        .with_cure("add the training data under a name with `train` in it")
 }
 
 /// Parts of a file's path that can name a class: its folders, without a leading split.
@@ -163,15 +194,24 @@ const TEXTS: FolderRule = FolderRule {
     ),
 };
 
-pub(crate) fn class_folders(texts: Vec<SingleFile>, rule: &FolderRule, warnings: &mut Vec<String>) -> Result<Vec<ClassFolder>, Failure> {
+pub(crate) fn class_folders(
+    texts: Vec<SingleFile>,
+    rule: &FolderRule,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<ClassFolder>, Failure> {
     // `train/` beside `car/` and `plane/`, with files directly in it, is a class.
     let first = |it: &SingleFile| it.name.split('/').next().map(str::to_string).unwrap_or_default();
-    let splits_hold_classes = texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty());
+    let splits_hold_classes =
+        texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty());
     let mut folders: BTreeMap<(Option<Split>, String, String), ClassFolder> = BTreeMap::new();
     let mut homeless = Vec::new();
     for text in texts {
         let parts: Vec<&str> = text.name.split('/').collect();
-        let split = if splits_hold_classes && is_split_folder(parts[0]) { split_of(parts[0]) } else { None };
+        let split = if splits_hold_classes && is_split_folder(parts[0]) {
+            split_of(parts[0])
+        } else {
+            None
+        };
         let first_idx = usize::from(split.is_some());
         let folders_of_it = &parts[first_idx..parts.len() - 1];
         if folders_of_it.is_empty() {
@@ -181,7 +221,9 @@ pub(crate) fn class_folders(texts: Vec<SingleFile>, rule: &FolderRule, warnings:
         let class_idx = first_idx + (rule.class)(folders_of_it);
         let class = parts[class_idx].trim().to_string();
         let name = format!("{}/", parts[..=class_idx].join("/"));
-        let folder = folders.entry((split, class.clone(), name.clone())).or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
+        let folder = folders
+            .entry((split, class.clone(), name.clone()))
+            .or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
         folder.files.push(text);
     }
     if folders.is_empty() {
@@ -191,10 +233,15 @@ pub(crate) fn class_folders(texts: Vec<SingleFile>, rule: &FolderRule, warnings:
     let split_folder = folders.values().find(|it| it.split.is_some());
     let plain_folder = folders.values().find(|it| it.split.is_none());
     if let (Some(split), Some(plain)) = (split_folder, plain_folder) {
-        return Err(refusal::data(format!("{} lies in a split and {} does not", split.name, plain.name))
-            .with_cure("put all classes into train, validation or test, or none of them"));
+        return Err(refusal::data(format!(
+            "{} lies in a split and {} does not",
+            split.name, plain.name
+        ))
+        .with_cure("put all classes into train, validation or test, or none of them"));
     }
-    if let (Some(split), false) = (split_folder, folders.keys().any(|it| it.0 == Some(Split::Train))) {
+    if let (Some(split), false) =
+        (split_folder, folders.keys().any(|it| it.0 == Some(Split::Train)))
+    {
         return Err(no_train(&split.name));
     }
     Ok(folders.into_values().collect())
@@ -205,9 +252,13 @@ fn warn_of_homeless(names: &[String], warnings: &mut Vec<String>) {
     const NAMED_MAX: usize = 10;
     match names {
         [first, ..] if NAMED_MAX < names.len() => {
-            warnings.push(format!("files that lie in no class folder and were ignored: {} (first: {first})", names.len()));
+            warnings.push(format!(
+                "files that lie in no class folder and were ignored: {} (first: {first})",
+                names.len()
+            ));
         }
-        _ => warnings.extend(names.iter().map(|it| format!("{it} lies in no class folder and was ignored"))),
+        _ => warnings
+            .extend(names.iter().map(|it| format!("{it} lies in no class folder and was ignored"))),
     }
 }
 

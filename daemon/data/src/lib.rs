@@ -1,8 +1,9 @@
-//! A drop -> examples: unpacks archives, finds the recipe, reads tables and folders of texts or pictures, and reports
-//! what a person should know before anything is trained on them.
+//! A drop -> examples: unpacks archives, finds the recipe, reads tables and folders of texts or
+//! images, and reports what a person should know before anything is trained on them.
 //!
-//! Invariant: this crate decodes files of strangers, so all of it is safe Rust, and it knows no tensor, no
-//! model, no process and no network. Tokens are counted, and time is estimated, by the worker.
+//! Invariant: this crate decodes files of strangers, so all of it is safe Rust, and it knows no
+//! tensor, no model, no process and no network. Tokens are counted, and time is estimated, by the
+//! worker.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod delimited; // CSV, TSV
 mod duplicates;
 mod encoding; // bytes -> text
 mod gather; // rows -> examples
+mod images; // the same way for images
 mod inflate; // .gz and .zst
 mod inputs; // what `predict` is given
 mod inventory; // a folder -> its files
@@ -22,7 +24,6 @@ mod judging; // what can be learnt, and judged
 mod layout; // files -> splits and classes
 mod opened; // a drop -> a folder and its recipe
 mod parquet_table;
-mod pictures; // the same way for pictures
 mod quarantine; // rows that can't be used
 mod reading; // all of it in order
 mod refusal;
@@ -32,9 +33,11 @@ mod source; // one file, watched while it is read
 mod table; // one file of rows
 mod text_folder; // how to say no
 
-pub use inputs::{PictureInput, PredictInput, inputs, picture_inputs};
+pub use images::{
+    At, ImageChoice, ImageDataset, ImageExample, ImageForm, ImageRequest, Images, Target,
+};
+pub use inputs::{ImageInput, PredictInput, image_inputs, inputs};
 pub use opened::{Opened, open};
-pub use pictures::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, ImageRequest, Pictures, Target};
 
 use finetuned_job::data::DataReport;
 use finetuned_job::event::Phase;
@@ -46,8 +49,8 @@ pub type Progress<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
 /// Bytes between two words of progress.
 const TOLD_BYTES: u64 = 1 << 20;
 
-/// The usable texts of a drop. Train is not empty, and has two examples of every class at least before
-/// validation and test are carved from it, one after; validation or test is not empty.
+/// The usable texts of a drop. Train is not empty, and has two examples of every class at least
+/// before validation and test are carved from it, one after; validation or test is not empty.
 #[derive(Debug)]
 pub struct Dataset {
     /// In the order of the model's outputs: by number if all are integers, else by their letters.
@@ -69,7 +72,8 @@ pub struct Example {
     pub label: u32,
     /// Index into [`DataReport::files`].
     pub file: u32,
-    /// Counts from 1: the line, the row for formats without lines, the file's place in its class folder.
+    /// Counts from 1: the line, the row for formats without lines, the file's place in its class
+    /// folder.
     pub line: u64,
 }
 

@@ -1,5 +1,5 @@
-//! From a drop to a folder that can be read: an archive is unpacked (once: what was unpacked whole is used
-//! again), a folder or a single file is used where it lies. Finds the recipe.
+//! From a drop to a folder that can be read: an archive is unpacked (once: what was unpacked whole
+//! is used again), a folder or a single file is used where it lies. Finds the recipe.
 
 use crate::archive::{self, Archive};
 use crate::inflate::Compression;
@@ -7,7 +7,7 @@ use crate::inventory::{self, Inventory, Kind, TableFile};
 use crate::reading::{self, Request};
 use crate::source::Source;
 use crate::table::Format;
-use crate::{Dataset, ImageDataset, ImageForm, ImageRequest, Progress, pictures, refusal};
+use crate::{Dataset, ImageDataset, ImageForm, ImageRequest, Progress, images, refusal};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::spec::RecipeText;
@@ -35,17 +35,19 @@ enum Place {
     File(TableFile),
 }
 
-/// Makes `drop` readable. An archive is unpacked into a folder `unpacked…` of `staging`, beside which
-/// nothing there is touched; `staging` is made where it is missing, and holds nothing of ours after a refusal.
+/// Makes `drop` readable. An archive is unpacked into a folder `unpacked…` of `staging`, beside
+/// which nothing there is touched; `staging` is made where it is missing, and holds nothing of ours
+/// after a refusal.
 ///
-/// # Errors
-/// Kind `Data`: the drop is gone, no data, or an archive that may not be unpacked. Kind `Recipe`: `job.toml`
-/// is no text. Kind `Disk`: the machine failed.
+/// # Errors Kind `Data`: the drop is gone, no data, or an archive that may not be unpacked. Kind
+/// `Recipe`: `job.toml` is no text. Kind `Disk`: the machine failed.
 pub fn open(drop: &Path, staging: &Path, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
     let source = drop.file_name().unwrap_or(drop.as_os_str()).to_string_lossy().into_owned();
-    let metadata = std::fs::symlink_metadata(drop).map_err(|err| refusal::reading(&source, &err))?;
+    let metadata =
+        std::fs::symlink_metadata(drop).map_err(|err| refusal::reading(&source, &err))?;
     if metadata.is_symlink() {
-        return Err(refusal::data(format!("{source} is a symbolic link")).with_cure("drop the data themselves"));
+        return Err(refusal::data(format!("{source} is a symbolic link"))
+            .with_cure("drop the data themselves"));
     }
     if metadata.is_dir() {
         return open_folder(drop, source, staging, progress);
@@ -69,46 +71,59 @@ impl Opened {
         self.recipe.as_ref()
     }
 
-    /// Reads everything. `quarantine` is the file for the rows that can't be used, one JSON object a line; it
-    /// is begun anew, and absent afterwards when there are none.
+    /// Reads everything. `quarantine` is the file for the rows that can't be used, one JSON object
+    /// a line; it is begun anew, and absent afterwards when there are none.
     ///
-    /// # Errors
-    /// Kind `Data` with file, line and cure where the drop can't be trained on; kind `Disk` where the machine
-    /// failed.
-    pub fn load(&self, choice: &DataChoice, seed: u64, quarantine: &Path, progress: &mut Progress<'_>) -> Result<Dataset, Failure> {
+    /// # Errors Kind `Data` with file, line and cure where the drop can't be trained on; kind
+    /// `Disk` where the machine failed.
+    pub fn load(
+        &self,
+        choice: &DataChoice,
+        seed: u64,
+        quarantine: &Path,
+        progress: &mut Progress<'_>,
+    ) -> Result<Dataset, Failure> {
         let request = Request { source: &self.source, choice, seed, quarantine };
         reading::load(self.inventory()?.1, self.warnings.clone(), &request, progress)
     }
 
-    /// How the drop's pictures lie in it; nothing where it holds texts, or no data at all.
+    /// How the drop's images lie in it; nothing where it holds texts, or no data at all.
     ///
     /// # Errors
     /// Kind `Data` or `Disk`: the drop can't be listed.
     pub fn image_form(&self) -> Result<Option<ImageForm>, Failure> {
-        Ok(pictures::recognise(&self.inventory()?.1))
+        Ok(images::recognise(&self.inventory()?.1))
     }
 
-    /// Reads everything and decodes every picture once. See [`ImageRequest`] for what is written.
+    /// Reads everything and decodes every image once. See [`ImageRequest`] for what is written.
     ///
     /// # Errors
-    /// As [`Opened::load`], with the file instead of file and line where a picture is one.
-    pub fn load_images(&self, request: &ImageRequest<'_>, progress: &mut Progress<'_>) -> Result<ImageDataset, Failure> {
+    /// As [`Opened::load`], with the file instead of file and line where an image is one.
+    pub fn load_images(
+        &self,
+        request: &ImageRequest<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<ImageDataset, Failure> {
         let (root, mut found) = self.inventory()?;
         found.warnings.splice(0..0, self.warnings.iter().cloned());
-        pictures::load(&self.source, &root, found, request, progress)
+        images::load(&self.source, &root, found, request, progress)
     }
 
-    /// The folder of the data and the files in it, below it with `/` and sorted by bytes: what a reader of a plugin is
-    /// shown. Links, hidden files and names that are no UTF-8 are left out.
+    /// The folder of the data and the files in it, below it with `/` and sorted by bytes: what a
+    /// reader of a plugin is shown. Links, hidden files and names that are no UTF-8 are left out.
     ///
-    /// # Errors
-    /// Kind `Disk`: the drop can't be listed. Kind `Data`: the folder's own path is no UTF-8.
+    /// # Errors Kind `Disk`: the drop can't be listed. Kind `Data`: the folder's own path is no
+    /// UTF-8.
     pub fn files(&self) -> Result<(String, Vec<String>), Failure> {
         let (root, only) = match &self.place {
             Place::Folder(root) => (root.as_path(), None),
-            Place::File(file) => (file.path.parent().unwrap_or(Path::new("")), Some(file.name.clone())),
+            Place::File(file) => {
+                (file.path.parent().unwrap_or(Path::new("")), Some(file.name.clone()))
+            }
         };
-        let spoken = root.to_str().ok_or_else(|| refusal::data(format!("{} is no UTF-8", root.display())))?;
+        let spoken = root
+            .to_str()
+            .ok_or_else(|| refusal::data(format!("{} is no UTF-8", root.display())))?;
         Ok((spoken.into(), only.map_or_else(|| inventory::files(root), |it| Ok(vec![it]))?))
     }
 
@@ -118,31 +133,48 @@ impl Opened {
             Place::Folder(root) => Ok((root.clone(), inventory::take(root)?)),
             Place::File(file) => {
                 let root = file.path.parent().unwrap_or(Path::new("")).to_path_buf();
-                let file = TableFile { path: file.path.clone(), name: file.name.clone(), format: file.format };
+                let file = TableFile {
+                    path: file.path.clone(),
+                    name: file.name.clone(),
+                    format: file.format,
+                };
                 Ok((root, Inventory { tables: vec![file], ..Inventory::default() }))
             }
         }
     }
 }
 
-fn open_folder(drop: &Path, source: String, staging: &Path, progress: &mut Progress<'_>) -> Result<Opened, Failure> {
+fn open_folder(
+    drop: &Path,
+    source: String,
+    staging: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<Opened, Failure> {
     let (root, recipe) = root_of(drop, &source)?;
     let found = inventory::take(&root)?;
     // A recipe beside an archive: there is no other way to give the two together.
-    let is_alone = found.tables.is_empty() && found.texts.is_empty() && found.pictures.is_empty() && found.idx.is_empty();
+    let is_alone = found.tables.is_empty()
+        && found.texts.is_empty()
+        && found.images.is_empty()
+        && found.idx.is_empty();
     if is_alone && let [only] = &found.archives[..] {
         let name = only.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(archive) = archive_of(only, &name)? {
             let folder = archive::unpack(&archive, staging, progress)?;
             let (root, inner) = root_of(&folder, &name)?;
-            return Ok(Opened { source, place: Place::Folder(root), recipe: recipe.or(inner), warnings: found.warnings });
+            return Ok(Opened {
+                source,
+                place: Place::Folder(root),
+                recipe: recipe.or(inner),
+                warnings: found.warnings,
+            });
         }
     }
     Ok(Opened { source, place: Place::Folder(root), recipe, warnings: Vec::new() })
 }
 
-/// The folder with the data: a folder that holds nothing but one other folder is entered, once. With the
-/// recipe of either, the inner one first.
+/// The folder with the data: a folder that holds nothing but one other folder is entered, once.
+/// With the recipe of either, the inner one first.
 fn root_of(folder: &Path, source: &str) -> Result<(PathBuf, Option<RecipeText>), Failure> {
     let failed = |err| refusal::reading(source, &err);
     let outer = recipe_in(folder)?;
@@ -171,7 +203,8 @@ fn holds_more_than_texts(folder: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = Kind::of(&entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive | Kind::Idx) {
+        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive | Kind::Idx)
+        {
             return Ok(true);
         }
     }
@@ -187,14 +220,18 @@ fn recipe_in(folder: &Path) -> Result<Option<RecipeText>, Failure> {
     }
     let source = Source::open(&path, RECIPE)?;
     let mut bytes = Vec::new();
-    let mut file = source.file().map_err(|err| refusal::reading(RECIPE, &err))?.take(RECIPE_BYTES_MAX + 1);
+    let mut file =
+        source.file().map_err(|err| refusal::reading(RECIPE, &err))?.take(RECIPE_BYTES_MAX + 1);
     file.read_to_end(&mut bytes).map_err(|err| refusal::reading(RECIPE, &err))?;
     let recipe = |message: String| Failure::new(FailureKind::Recipe, message);
     if RECIPE_BYTES_MAX < bytes.len() as u64 {
         return Err(recipe(format!("{RECIPE} is longer than {} KiB", RECIPE_BYTES_MAX >> 10)));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(RecipeText { file: path, text: text.strip_prefix('\u{feff}').unwrap_or(&text).to_string() })),
+        Ok(text) => Ok(Some(RecipeText {
+            file: path,
+            text: text.strip_prefix('\u{feff}').unwrap_or(&text).to_string(),
+        })),
         Err(_) => Err(recipe(format!("{RECIPE} is not UTF-8")).with_cure("save it as UTF-8")),
     }
 }
@@ -202,8 +239,11 @@ fn recipe_in(folder: &Path) -> Result<Option<RecipeText>, Failure> {
 /// By content, not by name: what can be unpacked, if it is such a thing.
 fn archive_of(path: &Path, name: &str) -> Result<Option<Archive>, Failure> {
     let lower = name.to_ascii_lowercase();
-    if let Some((_, extension @ ("xlsx" | "xlsm" | "xls" | "ods" | "docx" | "odt"))) = lower.rsplit_once('.') {
-        return Err(refusal::data(format!("{name} is an office document (.{extension})")).with_cure("save the sheet as CSV and drop that"));
+    if let Some((_, extension @ ("xlsx" | "xlsm" | "xls" | "ods" | "docx" | "odt"))) =
+        lower.rsplit_once('.')
+    {
+        return Err(refusal::data(format!("{name} is an office document (.{extension})"))
+            .with_cure("save the sheet as CSV and drop that"));
     }
     archive::recognise(Source::open(path, name)?)
 }

@@ -1,5 +1,5 @@
-//! Parquet, through the row interface of the parquet crate: without Arrow it needs far fewer crates,
-//! and a row of few cells gains nothing from columns.
+//! Parquet, through the row interface of the parquet crate: without Arrow it needs far fewer
+//! crates, and a row of few cells gains nothing from columns.
 //!
 //! The crate may panic on a damaged file; that ends here, as a sentence.
 
@@ -15,7 +15,7 @@ use parquet::schema::types::{Type, TypePtr};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Rows with pictures in them are large, and a few of them say what they are.
+/// Rows with images in them are large, and a few of them say what they are.
 const SAMPLE_BYTES: usize = 16 << 20;
 
 pub(crate) struct Opened {
@@ -25,12 +25,15 @@ pub(crate) struct Opened {
 
 pub(crate) fn open(source: &Source) -> Result<Opened, Failure> {
     guarded(source, || {
-        let reader = SerializedFileReader::new(file(source)?).map_err(|err| damaged(source, &err))?;
+        let reader =
+            SerializedFileReader::new(file(source)?).map_err(|err| damaged(source, &err))?;
         let metadata = reader.metadata().file_metadata();
         let fields = metadata.schema().get_fields();
         let columns: Vec<String> = fields.iter().map(|it| it.name().to_string()).collect();
-        let huggingface = metadata.key_value_metadata().into_iter().flatten().find(|it| it.key == "huggingface");
-        let label_names = huggingface.and_then(|it| it.value.as_deref()).map(class_labels).unwrap_or_default();
+        let huggingface =
+            metadata.key_value_metadata().into_iter().flatten().find(|it| it.key == "huggingface");
+        let label_names =
+            huggingface.and_then(|it| it.value.as_deref()).map(class_labels).unwrap_or_default();
         let all: Vec<usize> = (0..fields.len()).collect();
         let (mut rows, mut bytes) = (Vec::new(), 0);
         scan(source, &reader, &all, &mut |_, mut row| {
@@ -46,7 +49,7 @@ pub(crate) fn open(source: &Source) -> Result<Opened, Failure> {
 fn shorten(cell: &mut Cell) -> usize {
     const HEAD_BYTES: usize = 64;
     match cell {
-        Cell::Bytes(bytes) | Cell::Picture(Embedded { bytes: Some(bytes), .. }) => {
+        Cell::Bytes(bytes) | Cell::Image(Embedded { bytes: Some(bytes), .. }) => {
             let n = bytes.len();
             bytes.truncate(HEAD_BYTES);
             bytes.shrink_to_fit();
@@ -56,18 +59,27 @@ fn shorten(cell: &mut Cell) -> usize {
     }
 }
 
-pub(crate) fn rows(source: &Source, wanted: &[usize], raw: &Count, each: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(crate) fn rows(
+    source: &Source,
+    wanted: &[usize],
+    raw: &Count,
+    each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     guarded(source, || {
-        let reader = SerializedFileReader::new(file(source)?).map_err(|err| damaged(source, &err))?;
+        let reader =
+            SerializedFileReader::new(file(source)?).map_err(|err| damaged(source, &err))?;
         let total = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
         // A projection keeps the order of the file.
         let mut projection = wanted.to_vec();
         projection.sort_unstable();
-        let places: Vec<usize> = wanted.iter().filter_map(|idx| projection.binary_search(idx).ok()).collect();
+        let places: Vec<usize> =
+            wanted.iter().filter_map(|idx| projection.binary_search(idx).ok()).collect();
         scan(source, &reader, &projection, &mut |line, mut row| {
             // Bytes can't be counted through the crate's own file access: rows stand for them.
             raw.set((source.bytes() as f64 * (line as f64 / total as f64).min(1.0)) as u64);
-            let cell = |place: &usize| row.get_mut(*place).map_or(Cell::Missing, |it| std::mem::replace(it, Cell::Missing));
+            let cell = |place: &usize| {
+                row.get_mut(*place).map_or(Cell::Missing, |it| std::mem::replace(it, Cell::Missing))
+            };
             each(Row { line, cells: Ok(places.iter().map(cell).collect()) }).map(|()| true)
         })
     })
@@ -81,15 +93,22 @@ fn scan(
     each: &mut dyn FnMut(u64, Vec<Cell>) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let schema = reader.metadata().file_metadata().schema();
-    let fields: Vec<TypePtr> = projection.iter().map(|idx| schema.get_fields()[*idx].clone()).collect();
-    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(|err| damaged(source, &err))?;
+    let fields: Vec<TypePtr> =
+        projection.iter().map(|idx| schema.get_fields()[*idx].clone()).collect();
+    let projection = Type::group_type_builder(schema.name())
+        .with_fields(fields)
+        .build()
+        .map_err(|err| damaged(source, &err))?;
     let mut line = 0;
     for group_idx in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group_idx).map_err(|err| damaged(source, &err))?;
-        for row in group.get_row_iter(Some(projection.clone())).map_err(|err| damaged(source, &err))? {
+        for row in
+            group.get_row_iter(Some(projection.clone())).map_err(|err| damaged(source, &err))?
+        {
             let row = row.map_err(|err| damaged(source, &err))?;
             line += 1;
-            if !each(line, row.into_columns().into_iter().map(|(_, field)| cell(field)).collect())? {
+            if !each(line, row.into_columns().into_iter().map(|(_, field)| cell(field)).collect())?
+            {
                 return Ok(());
             }
         }
@@ -115,31 +134,34 @@ fn cell(field: Field) -> Cell {
         Field::Float(it) => Cell::Fraction(it.into()),
         Field::Double(it) => Cell::Fraction(it),
         Field::Decimal(_) => Cell::Other("a decimal number"),
-        Field::Date(_) | Field::TimeMillis(_) | Field::TimeMicros(_) | Field::TimestampMillis(_) | Field::TimestampMicros(_) => {
-            Cell::Other("a date or a time")
-        }
+        Field::Date(_)
+        | Field::TimeMillis(_)
+        | Field::TimeMicros(_)
+        | Field::TimestampMillis(_)
+        | Field::TimestampMicros(_) => Cell::Other("a date or a time"),
         Field::ListInternal(it) => Cell::List(it.elements().iter().cloned().map(cell).collect()),
         Field::Group(it) => structure(it),
         Field::MapInternal(_) => Cell::Other("a map"),
     }
 }
 
-/// `{bytes, path}` is a picture, whichever of the two there is.
+/// `{bytes, path}` is an image, whichever of the two there is.
 fn structure(row: parquet::record::Row) -> Cell {
-    let (mut picture, mut known) = (Embedded::default(), false);
+    let (mut image, mut known) = (Embedded::default(), false);
     for (name, field) in row.into_columns() {
         known |= name == "bytes";
         match (name.as_str(), field) {
-            ("bytes", Field::Bytes(it)) => picture.bytes = Some(it.data().to_vec()),
-            ("path", Field::Str(it)) => picture.path = Some(it),
+            ("bytes", Field::Bytes(it)) => image.bytes = Some(it.data().to_vec()),
+            ("path", Field::Str(it)) => image.path = Some(it),
             _ => {}
         }
     }
-    if known { Cell::Picture(picture) } else { Cell::Other("a structure") }
+    if known { Cell::Image(image) } else { Cell::Other("a structure") }
 }
 
-/// `{"info": {"features": {COLUMN: {"_type": "ClassLabel", "names": [...]}}}}`, as the datasets library writes
-/// it, for lists one level deeper in `feature`; nothing where it says something else.
+/// `{"info": {"features": {COLUMN: {"_type": "ClassLabel", "names": [...]}}}}`, as the datasets
+/// library writes it, for lists one level deeper in `feature`; nothing where it says something
+/// else.
 fn class_labels(json: &str) -> BTreeMap<String, Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let features = value["info"]["features"].as_object().into_iter().flatten();
@@ -164,6 +186,10 @@ fn damaged(source: &Source, err: &ParquetError) -> Failure {
 }
 
 fn guarded<T>(source: &Source, read: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(refusal::data(format!("{} is damaged: its Parquet pages contradict each other", source.name))))
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(refusal::data(format!(
+            "{} is damaged: its Parquet pages contradict each other",
+            source.name
+        )))
+    })
 }

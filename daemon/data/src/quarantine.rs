@@ -1,5 +1,5 @@
-//! Rows and pictures that can't be used: why, how many, and when they are so many that the whole drop was read in the
-//! wrong way. Every one is written down; none stops the reading by itself.
+//! Rows and images that can't be used: why, how many, and when they are so many that the whole drop
+//! was read in the wrong way. Every one is written down; none stops the reading by itself.
 
 use crate::refusal;
 use finetuned_job::data::{Quarantine, Quarantined};
@@ -10,15 +10,16 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Part of all rows that may be unusable. Real tables have a few broken rows in a hundred; more say that the
-/// delimiter, the quotes or the columns were misunderstood, and training on the rest would go unnoticed.
+/// Part of all rows that may be unusable. Real tables have a few broken rows in a hundred; more say
+/// that the delimiter, the quotes or the columns were misunderstood, and training on the rest would
+/// go unnoticed.
 const SHARE_MAX: f64 = 0.10;
 /// Lines of `quarantine.jsonl`; a table that is broken throughout must not fill the disk.
 const LINES_MAX: u64 = 100_000;
 /// Shown in `data.json`.
 const SHOWN_MAX: usize = 20;
 
-/// What a row or a picture gives, or why it can't be used; or why nothing can.
+/// What a row or an image gives, or why it can't be used; or why nothing can.
 pub(crate) type Usable<T> = Result<Result<T, Reason>, Failure>;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +37,7 @@ pub(crate) enum Reason {
     LabelIs(&'static str),
     LabelIsFraction(f64),
     NotText(&'static str),
-    NoPicture,
+    NoImage,
     /// A path in a table.
     PathLeaves(String),
     PathAbsolute(String),
@@ -47,10 +48,10 @@ pub(crate) enum Reason {
     NoNumber(String),
     NotANumber(String, String),
     NotZeroOrOne(String, String),
-    PictureTooLong(u64),
-    PictureBroken(finetuned_images::Broken),
+    ImageTooLong(u64),
+    ImageBroken(finetuned_images::Broken),
     /// The decoder gave up in a way that it does not know itself.
-    PicturePanicked,
+    ImagePanicked,
 }
 
 impl Reason {
@@ -67,18 +68,18 @@ impl Reason {
             Reason::LabelIs(_) => "a label that is neither string nor integer",
             Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
             Reason::NotText(_) => "not a text file",
-            Reason::NoPicture => "no picture",
+            Reason::NoImage => "no image",
             Reason::PathLeaves(_) => "a path that leaves the drop",
             Reason::PathAbsolute(_) => "an absolute path",
             Reason::PathIsAddress(_) => "an address on the network",
             Reason::PathIsLink(_) => "a symbolic link",
-            Reason::PathNamesNothing(_) => "a path to no picture",
-            Reason::PathNamesSeveral(_) => "a name of several pictures",
+            Reason::PathNamesNothing(_) => "a path to no image",
+            Reason::PathNamesSeveral(_) => "a name of several images",
             Reason::NoNumber(_) => "no number",
             Reason::NotANumber(..) => "not a number",
             Reason::NotZeroOrOne(..) => "neither 0 nor 1",
-            Reason::PictureTooLong(_) => "a file that is too long",
-            Reason::PictureBroken(_) | Reason::PicturePanicked => "not a usable picture",
+            Reason::ImageTooLong(_) => "a file that is too long",
+            Reason::ImageBroken(_) | Reason::ImagePanicked => "not a usable image",
         }
     }
 }
@@ -86,24 +87,40 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Fields { found, header } => write!(f, "{found} fields, but the header has {header}"),
+            Reason::Fields { found, header } => {
+                write!(f, "{found} fields, but the header has {header}")
+            }
             Reason::NotJson(why) => write!(f, "invalid JSON: {why}"),
             Reason::TextIs(what) => write!(f, "the text is {what}, not a string"),
             Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
             Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
             Reason::NotText(what) => write!(f, "is {what}, not text"),
             Reason::PathLeaves(path) => write!(f, "the path {path} leaves the drop"),
-            Reason::PathAbsolute(path) => write!(f, "{path} is an absolute path; paths begin at the table's folder"),
-            Reason::PathIsAddress(path) => write!(f, "{path} is an address; pictures must lie in the drop"),
+            Reason::PathAbsolute(path) => {
+                write!(f, "{path} is an absolute path; paths begin at the table's folder")
+            }
+            Reason::PathIsAddress(path) => {
+                write!(f, "{path} is an address; images must lie in the drop")
+            }
             Reason::PathIsLink(path) => write!(f, "{path} is a symbolic link and was not followed"),
-            Reason::PathNamesNothing(path) => write!(f, "the drop has no picture {path}"),
-            Reason::PathNamesSeveral(path) => write!(f, "the drop has several pictures called {path}"),
+            Reason::PathNamesNothing(path) => write!(f, "the drop has no image {path}"),
+            Reason::PathNamesSeveral(path) => {
+                write!(f, "the drop has several images called {path}")
+            }
             Reason::NoNumber(column) => write!(f, "`{column}` has no number"),
-            Reason::NotANumber(column, value) => write!(f, "`{column}` is {value}, which is no number"),
-            Reason::NotZeroOrOne(column, value) => write!(f, "`{column}` is {value}, neither 0 nor 1"),
-            Reason::PictureTooLong(bytes) => write!(f, "the file has {} MiB, more than is read as one picture", bytes >> 20),
-            Reason::PictureBroken(why) => write!(f, "{why}"),
-            Reason::PicturePanicked => f.write_str("the picture is damaged in a way that its decoder can't name"),
+            Reason::NotANumber(column, value) => {
+                write!(f, "`{column}` is {value}, which is no number")
+            }
+            Reason::NotZeroOrOne(column, value) => {
+                write!(f, "`{column}` is {value}, neither 0 nor 1")
+            }
+            Reason::ImageTooLong(bytes) => {
+                write!(f, "the file has {} MiB, more than is read as one image", bytes >> 20)
+            }
+            Reason::ImageBroken(why) => write!(f, "{why}"),
+            Reason::ImagePanicked => {
+                f.write_str("the image is damaged in a way that its decoder can't name")
+            }
             other => f.write_str(other.kind()),
         }
     }
@@ -126,17 +143,33 @@ impl Ward {
     /// `path`: `quarantine.jsonl`, begun anew; there is none when nothing is quarantined.
     pub(crate) fn open(path: &Path) -> Result<Ward, Failure> {
         match std::fs::remove_file(path) {
-            Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(refusal::writing(&path.display().to_string(), &err)),
-            _ => Ok(Ward { path: path.into(), file: None, report: Quarantine::default(), tallies: BTreeMap::new() }),
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                Err(refusal::writing(&path.display().to_string(), &err))
+            }
+            _ => Ok(Ward {
+                path: path.into(),
+                file: None,
+                report: Quarantine::default(),
+                tallies: BTreeMap::new(),
+            }),
         }
     }
 
-    pub(crate) fn admit(&mut self, file: &str, line: Option<u64>, reason: &Reason) -> Result<(), Failure> {
+    pub(crate) fn admit(
+        &mut self,
+        file: &str,
+        line: Option<u64>,
+        reason: &Reason,
+    ) -> Result<(), Failure> {
         let it = Quarantined { file: file.into(), line, reason: reason.to_string() };
         self.report.count += 1;
-        self.tallies.entry(reason.kind()).or_insert_with(|| Tally { count: 0, first: place(file, line) }).count += 1;
+        self.tallies
+            .entry(reason.kind())
+            .or_insert_with(|| Tally { count: 0, first: place(file, line) })
+            .count += 1;
         if self.report.count <= LINES_MAX {
-            self.write(&it).map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
+            self.write(&it)
+                .map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
         }
         if self.report.shown.len() < SHOWN_MAX {
             self.report.shown.push(it);
@@ -164,9 +197,16 @@ impl Ward {
         }
         let mut tallies: Vec<_> = self.tallies.iter().collect();
         tallies.sort_by_key(|(_, it)| std::cmp::Reverse(it.count));
-        let why: Vec<String> = tallies.iter().map(|(kind, it)| format!("{} times {kind} (first: {})", it.count, it.first)).collect();
-        let message =
-            format!("{} of {rows} {noun} can't be used, which is more than {:.0} %: {}", self.report.count, 100.0 * SHARE_MAX, why.join(", "));
+        let why: Vec<String> = tallies
+            .iter()
+            .map(|(kind, it)| format!("{} times {kind} (first: {})", it.count, it.first))
+            .collect();
+        let message = format!(
+            "{} of {rows} {noun} can't be used, which is more than {:.0} %: {}",
+            self.report.count,
+            100.0 * SHARE_MAX,
+            why.join(", ")
+        );
         Err(refusal::data(message).with_cure(cure))
     }
 }

@@ -1,4 +1,5 @@
-//! The way from a folder to a [`Dataset`] of texts: list, lay out, read, judge, count, split, report.
+//! The way from a folder to a [`Dataset`] of texts: list, lay out, read, judge, count, split,
+//! report.
 
 use crate::columns::Wanted;
 use crate::gather::{Gather, Place};
@@ -42,10 +43,16 @@ pub(crate) fn load(
     let layout = layout::decide(found, &mut warnings)?;
     let mut gather = Gather::new(Ward::open(request.quarantine)?);
     let read = match layout {
-        Layout::Tables(tables) => read_tables(tables, request.choice, &mut gather, &mut warnings, progress)?,
+        Layout::Tables(tables) => {
+            read_tables(tables, request.choice, &mut gather, &mut warnings, progress)?
+        }
         Layout::Folders(folders) => read_folders(folders, &mut gather, progress)?,
     };
-    gather.ward.close(gather.rows, "rows", "mend or remove these rows, or name the right columns in the recipe")?;
+    gather.ward.close(
+        gather.rows,
+        "rows",
+        "mend or remove these rows, or name the right columns in the recipe",
+    )?;
     let classes = gather.order_classes();
     let rules = Rules {
         problem: Problem::SingleLabel,
@@ -54,7 +61,9 @@ pub(crate) fn load(
         test: request.choice.test,
         seed: request.seed,
     };
-    let divided = judging::divide(&mut gather.examples, &rules, &|it| origin(&read.files, &read.members, it))?;
+    let divided = judging::divide(&mut gather.examples, &rules, &|it| {
+        origin(&read.files, &read.members, it)
+    })?;
     Ok(dataset(request, gather, classes, read, divided, warnings))
 }
 
@@ -66,7 +75,8 @@ fn read_tables(
     progress: &mut Progress<'_>,
 ) -> Result<Read, Failure> {
     let mut tables = Vec::new();
-    let named: Vec<&str> = [&choice.text, &choice.label].into_iter().flatten().map(String::as_str).collect();
+    let named: Vec<&str> =
+        [&choice.text, &choice.label].into_iter().flatten().map(String::as_str).collect();
     for (file, split) in &files {
         tables.push((Table::open(&file.path, &file.name, file.format, &named)?, *split));
     }
@@ -78,13 +88,19 @@ fn read_tables(
         let sample = &table.sample.columns;
         if read.columns.is_none() {
             read.columns = Some((sample[wanted.text].clone(), sample[wanted.label].clone()));
-            let extra: Vec<&String> = (0..sample.len()).filter(|it| *it != wanted.text && *it != wanted.label).map(|it| &sample[it]).collect();
+            let extra: Vec<&String> = (0..sample.len())
+                .filter(|it| *it != wanted.text && *it != wanted.label)
+                .map(|it| &sample[it])
+                .collect();
             if !extra.is_empty() {
                 warnings.push(format!("columns not used: {}", refusal::list(&extra)));
             }
         }
         if let Some(encoding) = table.encoding.filter(|it| it.is_guess()) {
-            warnings.push(format!("{}: {encoding} is a guess; save the file as UTF-8 if texts look wrong", table.source.name));
+            warnings.push(format!(
+                "{}: {encoding} is a guess; save the file as UTF-8 if texts look wrong",
+                table.source.name
+            ));
         }
         let mut told = |bytes| progress(Phase::Reading, done + bytes, Some(total));
         let rows = read_table(&table, split, wanted, read.files.len() as u32, gather, &mut told)?;
@@ -103,12 +119,32 @@ fn read_tables(
 }
 
 /// The first table decides; the others must have the same two columns.
-fn wanted(table: &Table, choice: &DataChoice, first: &Option<(String, String)>, warnings: &mut Vec<String>) -> Result<Wanted, Failure> {
+fn wanted(
+    table: &Table,
+    choice: &DataChoice,
+    first: &Option<(String, String)>,
+    warnings: &mut Vec<String>,
+) -> Result<Wanted, Failure> {
     let name = &table.source.name;
     match first {
-        None => columns::choose(name, &table.sample, choice.text.as_deref(), choice.label.as_deref(), warnings),
-        Some((text, label)) => columns::choose(name, &table.sample, Some(text), Some(label), &mut Vec::new())
-            .map_err(|it| if it.cure.is_none() { it.with_cure("all files of a drop need the same columns") } else { it }),
+        None => columns::choose(
+            name,
+            &table.sample,
+            choice.text.as_deref(),
+            choice.label.as_deref(),
+            warnings,
+        ),
+        Some((text, label)) => {
+            columns::choose(name, &table.sample, Some(text), Some(label), &mut Vec::new()).map_err(
+                |it| {
+                    if it.cure.is_none() {
+                        it.with_cure("all files of a drop need the same columns")
+                    } else {
+                        it
+                    }
+                },
+            )
+        }
     }
 }
 
@@ -130,7 +166,12 @@ fn read_table(
             told_at = raw.get();
             told(told_at);
         }
-        let at = Place { split: split.unwrap_or(Split::Train), file: file_idx, name, line: Some(row.line) };
+        let at = Place {
+            split: split.unwrap_or(Split::Train),
+            file: file_idx,
+            name,
+            line: Some(row.line),
+        };
         let cells = row.cells.map(|it| {
             let mut cells = it.into_iter();
             let mut next = || cells.next().unwrap_or(Cell::Missing);
@@ -148,15 +189,21 @@ fn read_table(
 /// `negative` instead of 0, where the file itself says so.
 pub(crate) fn named_label(label: Cell, names: Option<&Vec<String>>) -> Cell {
     match (&label, names) {
-        (Cell::Integer(number), Some(names)) => match usize::try_from(*number).ok().and_then(|it| names.get(it)) {
-            Some(name) => Cell::Text(name.clone()),
-            None => label,
-        },
+        (Cell::Integer(number), Some(names)) => {
+            match usize::try_from(*number).ok().and_then(|it| names.get(it)) {
+                Some(name) => Cell::Text(name.clone()),
+                None => label,
+            }
+        }
         _ => label,
     }
 }
 
-fn read_folders(folders: Vec<ClassFolder>, gather: &mut Gather, progress: &mut Progress<'_>) -> Result<Read, Failure> {
+fn read_folders(
+    folders: Vec<ClassFolder>,
+    gather: &mut Gather,
+    progress: &mut Progress<'_>,
+) -> Result<Read, Failure> {
     let mut read = Read { files: Vec::new(), columns: None, members: Vec::new() };
     let (mut done, mut told_at) = (0, 0);
     for folder in folders {
@@ -217,7 +264,8 @@ fn dataset(
     Dataset { classes, train, validation, test, report, members: read.members }
 }
 
-/// blake3 over class names and examples of all splits in order, every part with its length before it.
+/// blake3 over class names and examples of all splits in order, every part with its length before
+/// it.
 fn content_hash(classes: &[String], examples: &PerSplit<Vec<Example>>) -> String {
     let mut hash = PartsHash::default();
     classes.iter().for_each(|it| hash.part(it.as_bytes()));

@@ -1,5 +1,5 @@
-//! How this crate says no: every failure is a sentence with the file (and the line, where there is one) and,
-//! where the user can do something, the cure. Nobody else words an I/O error.
+//! How this crate says no: every failure is a sentence with the file (and the line, where there is
+//! one) and, where the user can do something, the cure. Nobody else words an I/O error.
 
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::io;
@@ -11,13 +11,17 @@ pub(crate) fn data(message: impl Into<String>) -> Failure {
 
 /// `name` could not be read. Damaged content is the data's fault, the rest the machine's.
 pub(crate) fn reading(name: &str, err: &io::Error) -> Failure {
-    use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, NotFound, PermissionDenied, UnexpectedEof};
+    use io::ErrorKind::{
+        FileTooLarge, InvalidData, InvalidInput, NotFound, PermissionDenied, UnexpectedEof,
+    };
     match err.kind() {
-        NotFound => data(format!("{name} is gone: it was removed before it was read")).with_cure("drop it again"),
-        PermissionDenied => {
-            data(format!("{name} can't be read: permission denied")).with_cure("give the user that finetuned runs as the right to read it")
+        NotFound => data(format!("{name} is gone: it was removed before it was read"))
+            .with_cure("drop it again"),
+        PermissionDenied => data(format!("{name} can't be read: permission denied"))
+            .with_cure("give the user that finetuned runs as the right to read it"),
+        UnexpectedEof => {
+            data(format!("{name} is cut off: it ends in the middle")).with_cure("copy it again")
         }
-        UnexpectedEof => data(format!("{name} is cut off: it ends in the middle")).with_cure("copy it again"),
         // Our own limits.
         FileTooLarge => data(format!("{name}: {err}")),
         InvalidData | InvalidInput => data(format!("{name} is damaged: {err}")),

@@ -1,4 +1,4 @@
-//! What counting, splitting and judging need to know of an example, be it a text or a picture.
+//! What counting, splitting and judging need to know of an example, be it a text or an image.
 
 use finetuned_job::scores::Split;
 

@@ -1,5 +1,5 @@
-//! Decides what a file is that is not what its name says: a picture called `.csv`, a page instead of a
-//! download. Only for the sentence of the refusal.
+//! Decides what a file is that is not what its name says: an image called `.csv`, a page instead of
+//! a download. Only for the sentence of the refusal.
 
 /// First bytes, and what such a file is called in a sentence.
 const SIGNATURES: &[(&[u8], &str)] = &[
@@ -39,7 +39,10 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
     if page(b"<!doctype html") || page(b"<html") {
         return Some("a web page");
     }
-    let control = head.iter().filter(|it| it.is_ascii_control() && !matches!(it, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)).count();
+    let control = head
+        .iter()
+        .filter(|it| it.is_ascii_control() && !matches!(it, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
+        .count();
     (head.len() / CONTROL_SHARE_MAX < control).then_some("binary data")
 }
 
@@ -48,7 +51,7 @@ mod tests {
     use super::foreign;
 
     #[test]
-    fn pictures_pages_and_noise_are_named_and_texts_are_not() {
+    fn images_pages_and_noise_are_named_and_texts_are_not() {
         assert_eq!(foreign(b"\x89PNG\r\n\x1a\n...."), Some("a PNG image"));
         assert_eq!(foreign(b"\n <!DOCTYPE HTML><html>"), Some("a web page"));
         assert_eq!(foreign(&[0, 1, 2, 3, 200, 7]), Some("binary data"));

@@ -1,5 +1,6 @@
-//! Opens one file of a drop: never through a link, never a pipe or a device, inflated where it is compressed,
-//! with a watch on whether anybody changed it meanwhile and a bound on what a single row may take.
+//! Opens one file of a drop: never through a link, never a pipe or a device, inflated where it is
+//! compressed, with a watch on whether anybody changed it meanwhile and a bound on what a single
+//! row may take.
 
 use crate::inflate::{Compression, Count, Counted};
 use crate::refusal;
@@ -10,8 +11,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Longest row of a table, and longest single text. A book fits; a table read with a quote that never closes
-/// does not.
+/// Longest row of a table, and longest single text. A book fits; a table read with a quote that
+/// never closes does not.
 pub(crate) const ROW_BYTES_MAX: u64 = 16 << 20;
 
 pub(crate) struct Source {
@@ -40,17 +41,27 @@ impl Stamp {
 impl Source {
     pub(crate) fn open(path: &Path, name: &str) -> Result<Source, Failure> {
         let failed = |err: io::Error| refusal::reading(name, &err);
-        // NONBLOCK: opening a pipe that appeared here since the folder was listed must not wait for a writer.
+        // NONBLOCK: opening a pipe that appeared here since the folder was listed must not wait for
+        // a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|err| match err {
-            rustix::io::Errno::LOOP => refusal::data(format!("{name} is a symbolic link")).with_cure("drop the file itself"),
-            err => failed(err.into()),
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|err| {
+            match err {
+                rustix::io::Errno::LOOP => refusal::data(format!("{name} is a symbolic link"))
+                    .with_cure("drop the file itself"),
+                err => failed(err.into()),
+            }
         })?);
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
             return Err(refusal::data(format!("{name} is not an ordinary file")));
         }
-        let mut source = Source { name: name.into(), path: path.into(), file, before: Stamp::of(&metadata), compression: None };
+        let mut source = Source {
+            name: name.into(),
+            path: path.into(),
+            file,
+            before: Stamp::of(&metadata),
+            compression: None,
+        };
         let mut head = [0; 4];
         let n = source.raw_head(&mut head)?;
         source.compression = Compression::of(&head[..n]);
@@ -68,7 +79,8 @@ impl Source {
 
     /// The first bytes as they lie on disk.
     pub(crate) fn raw_head(&self, head: &mut [u8]) -> Result<usize, Failure> {
-        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *head, 0)).map_err(|err| refusal::reading(&self.name, &err.into()))
+        rustix::io::retry_on_intr(|| rustix::io::pread(&self.file, &mut *head, 0))
+            .map_err(|err| refusal::reading(&self.name, &err.into()))
     }
 
     /// The whole file from its start, inflated. `raw` counts what was read from disk.
@@ -98,8 +110,9 @@ impl Source {
     /// To be asked after the last read: is it still the file that was opened?
     pub(crate) fn check_unchanged(&self) -> Result<(), Failure> {
         let changed = || {
-            refusal::data(format!("{} changed while it was read", self.name))
-                .with_cure("drop it again when it is complete; writing it elsewhere and moving it in is safe")
+            refusal::data(format!("{} changed while it was read", self.name)).with_cure(
+                "drop it again when it is complete; writing it elsewhere and moving it in is safe",
+            )
         };
         match std::fs::symlink_metadata(&self.path) {
             Ok(now) if Stamp::of(&now) == self.before => Ok(()),
@@ -109,7 +122,8 @@ impl Source {
     }
 }
 
-/// Ends with an error when a row takes more than [`ROW_BYTES_MAX`]; `left` is filled up between rows.
+/// Ends with an error when a row takes more than [`ROW_BYTES_MAX`]; `left` is filled up between
+/// rows.
 pub(crate) struct RowBound<R> {
     inner: R,
     left: Count,
@@ -126,7 +140,10 @@ impl<R> RowBound<R> {
 impl<R: Read> Read for RowBound<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.left.get() == 0 && !buf.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("a row is longer than {} MiB", ROW_BYTES_MAX >> 20)));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("a row is longer than {} MiB", ROW_BYTES_MAX >> 20),
+            ));
         }
         let wanted = buf.len().min(self.left.get() as usize);
         let n = self.inner.read(&mut buf[..wanted])?;

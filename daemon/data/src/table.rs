@@ -1,5 +1,5 @@
-//! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row with
-//! the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
+//! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row
+//! with the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
 //! `parquet_table`; which columns matter, to `columns`.
 
 use crate::delimited::{self, Dialect};
@@ -62,7 +62,7 @@ pub(crate) enum Cell {
     Bytes(Vec<u8>),
     List(Vec<Cell>),
     /// As Hugging Face's Image keeps it in Parquet.
-    Picture(Embedded),
+    Image(Embedded),
     /// An object, a date: what it is called in a sentence.
     Other(&'static str),
 }
@@ -95,7 +95,8 @@ pub(crate) struct Table {
     pub(crate) format: Format,
     pub(crate) encoding: Option<Encoding>,
     pub(crate) sample: Sample,
-    /// Names for integer labels, as Hugging Face's ClassLabel keeps them beside a column (or a list of them).
+    /// Names for integer labels, as Hugging Face's ClassLabel keeps them beside a column (or a list
+    /// of them).
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
     body: Body,
 }
@@ -111,21 +112,40 @@ enum Body {
 
 impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
-    pub(crate) fn open(path: &Path, name: &str, format: Format, named: &[&str]) -> Result<Table, Failure> {
+    pub(crate) fn open(
+        path: &Path,
+        name: &str,
+        format: Format,
+        named: &[&str],
+    ) -> Result<Table, Failure> {
         let source = Source::open(path, name)?;
         if source.bytes() == 0 {
             return Err(refusal::data(format!("{name} is empty")));
         }
         if format == Format::Parquet {
             let opened = parquet_table::open(&source)?;
-            return Ok(Table { source, format, encoding: None, sample: opened.sample, label_names: opened.label_names, body: Body::Parquet });
+            return Ok(Table {
+                source,
+                format,
+                encoding: None,
+                sample: opened.sample,
+                label_names: opened.label_names,
+                body: Body::Parquet,
+            });
         }
-        let survey = encoding::survey(source.stream(&Count::default())?).map_err(|err| refusal::reading(name, &err))?;
+        let survey = encoding::survey(source.stream(&Count::default())?)
+            .map_err(|err| refusal::reading(name, &err))?;
         if let Some(what) = survey.foreign() {
             return Err(refusal::data(format!("{name} is {what}, not {}", spoken(format))));
         }
-        let mut table =
-            Table { source, format, encoding: Some(survey.encoding), sample: Sample::default(), label_names: BTreeMap::new(), body: Body::JsonLines };
+        let mut table = Table {
+            source,
+            format,
+            encoding: Some(survey.encoding),
+            sample: Sample::default(),
+            label_names: BTreeMap::new(),
+            body: Body::JsonLines,
+        };
         let text = table.head()?;
         if text.trim().is_empty() {
             return Err(refusal::data(format!("{name} is empty")));
@@ -138,11 +158,17 @@ impl Table {
             _ => {
                 // Both extensions are used for both: what the file starts with decides.
                 let array = text.trim_start().starts_with('[');
-                (table.format, table.body) = if array { (Format::Json, Body::JsonArray) } else { (Format::JsonLines, Body::JsonLines) };
+                (table.format, table.body) = if array {
+                    (Format::Json, Body::JsonArray)
+                } else {
+                    (Format::JsonLines, Body::JsonLines)
+                };
                 table.sample = json::sample(&text, array);
                 if table.sample.columns.is_empty() {
-                    return Err(refusal::data(format!("{name} holds no JSON objects that can be read"))
-                        .with_cure("it takes a list of objects, or one object a line"));
+                    return Err(refusal::data(format!(
+                        "{name} holds no JSON objects that can be read"
+                    ))
+                    .with_cure("it takes a list of objects, or one object a line"));
                 }
             }
         }
@@ -154,7 +180,10 @@ impl Table {
         const HEAD_BYTES: u64 = 512 << 10;
         let mut bytes = Vec::new();
         let (stream, _) = self.text(&Count::default())?;
-        stream.take(HEAD_BYTES).read_to_end(&mut bytes).map_err(|err| refusal::reading(&self.source.name, &err))?;
+        stream
+            .take(HEAD_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|err| refusal::reading(&self.source.name, &err))?;
         if HEAD_BYTES <= bytes.len() as u64
             && let Some(end) = bytes.iter().rposition(|it| *it == b'\n')
         {
@@ -172,8 +201,14 @@ impl Table {
         Ok(RowBound::new(Decoded::new(self.source.stream(raw)?, encoding)))
     }
 
-    /// Every row in order. `wanted`: columns, each once, by index into the sample's. `raw` counts the bytes read of the file meanwhile.
-    pub(crate) fn rows(&self, wanted: &[usize], raw: &Count, each: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Every row in order. `wanted`: columns, each once, by index into the sample's. `raw` counts
+    /// the bytes read of the file meanwhile.
+    pub(crate) fn rows(
+        &self,
+        wanted: &[usize],
+        raw: &Count,
+        each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let name = &self.source.name;
         if let Body::Parquet = self.body {
             parquet_table::rows(&self.source, wanted, raw, each)?;
@@ -181,9 +216,15 @@ impl Table {
         }
         let (text, row_left) = self.text(raw)?;
         let read = match &self.body {
-            Body::Delimited(dialect) => delimited::rows(name, text, &row_left, dialect, wanted, each),
-            Body::JsonArray => json::array_rows(name, text, &row_left, &self.sample.columns, wanted, each),
-            Body::JsonLines | Body::Parquet => json::line_rows(name, text, &row_left, &self.sample.columns, wanted, each),
+            Body::Delimited(dialect) => {
+                delimited::rows(name, text, &row_left, dialect, wanted, each)
+            }
+            Body::JsonArray => {
+                json::array_rows(name, text, &row_left, &self.sample.columns, wanted, each)
+            }
+            Body::JsonLines | Body::Parquet => {
+                json::line_rows(name, text, &row_left, &self.sample.columns, wanted, each)
+            }
         };
         // A file that changed explains whatever else went wrong.
         self.source.check_unchanged()?;

@@ -38,19 +38,28 @@ impl std::fmt::Display for HubName {
 
 impl Base {
     /// `~` stands for `home`; other relative paths start at `relative_to`.
-    pub(crate) fn parse(text: &str, relative_to: &Path, home: Option<&Path>) -> Result<Base, Failure> {
+    pub(crate) fn parse(
+        text: &str,
+        relative_to: &Path,
+        home: Option<&Path>,
+    ) -> Result<Base, Failure> {
         if let Some(name) = text.strip_prefix("hf:") {
             return hub_name(name).map(Base::Hub).map_err(|why| {
-                Failure::new(FailureKind::Model, format!("the base model `{text}` {why}")).with_cure("write hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+                Failure::new(FailureKind::Model, format!("the base model `{text}` {why}"))
+                    .with_cure("write hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
             });
         }
         if text.trim().is_empty() {
             let cure = "write a folder's path or hf:OWNER/NAME as model.base in the recipe";
-            return Err(Failure::new(FailureKind::Model, "the recipe names no base model").with_cure(cure));
+            return Err(
+                Failure::new(FailureKind::Model, "the recipe names no base model").with_cure(cure)
+            );
         }
         match (text.strip_prefix('~'), home) {
             (Some(""), Some(home)) => Ok(Base::Folder(home.to_owned())),
-            (Some(rest), Some(home)) if rest.starts_with('/') => Ok(Base::Folder(home.join(&rest[1..]))),
+            (Some(rest), Some(home)) if rest.starts_with('/') => {
+                Ok(Base::Folder(home.join(&rest[1..])))
+            }
             _ => Ok(Base::Folder(relative_to.join(text))),
         }
     }
@@ -76,7 +85,10 @@ fn hub_name(text: &str) -> Result<HubName, &'static str> {
 /// Letters, digits, `.`, `_` and `-`, as one part of a path that leads nowhere else.
 pub(crate) fn is_plain(part: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !part.is_empty() && !part.starts_with(['.', '-']) && !part.contains("..") && part.chars().all(known)
+    !part.is_empty()
+        && !part.starts_with(['.', '-'])
+        && !part.contains("..")
+        && part.chars().all(known)
 }
 
 #[cfg(test)]
@@ -102,11 +114,16 @@ mod tests {
 
     #[test]
     fn a_name_may_carry_a_revision() {
-        for (text, id, revision) in
-            [("hf:a/b", "a/b", "main"), ("hf:a/b.c-d_e@refs/pr/1", "a/b.c-d_e", "refs/pr/1"), ("hf:gpt2@v1.0", "gpt2", "v1.0")]
-        {
+        for (text, id, revision) in [
+            ("hf:a/b", "a/b", "main"),
+            ("hf:a/b.c-d_e@refs/pr/1", "a/b.c-d_e", "refs/pr/1"),
+            ("hf:gpt2@v1.0", "gpt2", "v1.0"),
+        ] {
             let Base::Hub(name) = parse(text).unwrap() else { panic!("{text} is no hub name") };
-            assert_eq!((name.id.as_str(), name.revision(), name.to_string().as_str()), (id, revision, text));
+            assert_eq!(
+                (name.id.as_str(), name.revision(), name.to_string().as_str()),
+                (id, revision, text)
+            );
         }
     }
 
@@ -128,7 +145,10 @@ mod tests {
             " ",
         ] {
             let failure = parse(text).unwrap_err();
-            assert!(failure.kind == FailureKind::Model && failure.cure.is_some(), "{text}: {failure}");
+            assert!(
+                failure.kind == FailureKind::Model && failure.cure.is_some(),
+                "{text}: {failure}"
+            );
         }
         assert!(parse(&format!("hf:a/{}", "b".repeat(95))).is_err());
     }

@@ -1,8 +1,9 @@
-//! Decides where things lie in the cache: the layout that Python's huggingface_hub, hf-hub and this crate share.
+//! Decides where things lie in the cache: the layout that Python's huggingface_hub, hf-hub and this
+//! crate share.
 //!
-//! `models--OWNER--NAME/blobs/HASH` holds content, `snapshots/COMMIT/FILE` links to it, `refs/BRANCH` names a
-//! commit, `.locks/models--OWNER--NAME/HASH.lock` is held (flock) by whoever fetches that content. What to
-//! fetch and from where is not known here.
+//! `models--OWNER--NAME/blobs/HASH` holds content, `snapshots/COMMIT/FILE` links to it,
+//! `refs/BRANCH` names a commit, `.locks/models--OWNER--NAME/HASH.lock` is held (flock) by whoever
+//! fetches that content. What to fetch and from where is not known here.
 
 use crate::base::{HubName, is_plain};
 use crate::failures::Trouble;
@@ -39,7 +40,8 @@ impl Snapshot {
         wanted::lack(&self.folder)
     }
 
-    /// Nothing that a base model may have is missing. (A model without tokenizer.json is never sure of it.)
+    /// Nothing that a base model may have is missing. (A model without tokenizer.json is never sure
+    /// of it.)
     pub(crate) fn is_whole(&self) -> bool {
         self.lack().is_none() && self.folder.join(wanted::TOKENIZER).is_file()
     }
@@ -51,16 +53,26 @@ impl Snapshot {
 
 impl Repo {
     pub(crate) fn new(cache: &Path, name: &HubName) -> Repo {
-        let repo = hf_hub::Repo::with_revision(name.id.clone(), RepoType::Model, name.revision().into());
+        let repo =
+            hf_hub::Repo::with_revision(name.id.clone(), RepoType::Model, name.revision().into());
         let folder = cache.join(repo.folder_name());
         let locks = cache.join(".locks").join(repo.folder_name());
-        Repo { layout: hf_hub::Cache::new(cache.into()).repo(repo), revision: name.revision().into(), folder, locks }
+        Repo {
+            layout: hf_hub::Cache::new(cache.into()).repo(repo),
+            revision: name.revision().into(),
+            folder,
+            locks,
+        }
     }
 
     /// The snapshot that the revision names here, whole or not.
     pub(crate) fn held(&self) -> Option<Snapshot> {
         let by_commit = self.snapshot(&self.revision);
-        let folder = if by_commit.is_dir() { by_commit } else { self.layout.get("config.json")?.parent()?.to_owned() };
+        let folder = if by_commit.is_dir() {
+            by_commit
+        } else {
+            self.layout.get("config.json")?.parent()?.to_owned()
+        };
         let commit = folder.file_name()?.to_str()?.to_owned();
         Some(Snapshot { folder, commit })
     }
@@ -76,12 +88,18 @@ impl Repo {
         Ok(folder.join(etag))
     }
 
-    /// Waits until no other process fetches this content; calls `waiting` while it does. Held until dropped.
-    /// Where the file system knows no locks there is none: the hash still guards the content.
+    /// Waits until no other process fetches this content; calls `waiting` while it does. Held until
+    /// dropped. Where the file system knows no locks there is none: the hash still guards the
+    /// content.
     pub(crate) fn lock(&self, etag: &str, waiting: &mut dyn FnMut()) -> Result<File, Trouble> {
         let path = self.locks.join(format!("{etag}.lock"));
         fs::create_dir_all(&self.locks).map_err(|err| Trouble::disk(&self.locks, err))?;
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(|err| Trouble::disk(&path, err))?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|err| Trouble::disk(&path, err))?;
         while let Err(TryLockError::WouldBlock) = file.try_lock() {
             waiting();
             std::thread::sleep(LOCK_LOOK);
@@ -95,7 +113,9 @@ impl Repo {
         let link = || {
             fs::create_dir_all(pointer.parent().unwrap_or(pointer))?;
             match std::os::unix::fs::symlink(&target, pointer) {
-                Err(err) if err.kind() == io::ErrorKind::AlreadyExists && pointer.is_file() => Ok(()),
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists && pointer.is_file() => {
+                    Ok(())
+                }
                 Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
                     fs::remove_file(pointer)?;
                     std::os::unix::fs::symlink(&target, pointer)
@@ -106,12 +126,15 @@ impl Repo {
         link().map_err(|err| Trouble::disk(pointer, err))
     }
 
-    /// Notes that the revision, where it is a branch or a tag and was what was `asked`, is `commit` now.
+    /// Notes that the revision, where it is a branch or a tag and was what was `asked`, is `commit`
+    /// now.
     pub(crate) fn refer(&self, asked: &str, commit: &str) -> Result<(), Trouble> {
         if asked != self.revision || asked == commit {
             return Ok(());
         }
-        self.layout.create_ref(commit).map_err(|err| Trouble::disk(&self.folder.join("refs").join(asked), err))
+        self.layout
+            .create_ref(commit)
+            .map_err(|err| Trouble::disk(&self.folder.join("refs").join(asked), err))
     }
 }
 
@@ -135,7 +158,9 @@ pub struct CachedModel {
 pub(crate) fn list(cache: &Path) -> Vec<CachedModel> {
     let mut models = Vec::new();
     for repo in names(cache) {
-        let Some(name) = repo.strip_prefix("models--").map(|it| it.replace("--", "/")) else { continue };
+        let Some(name) = repo.strip_prefix("models--").map(|it| it.replace("--", "/")) else {
+            continue;
+        };
         let refs = refs(&cache.join(&repo).join("refs"));
         let snapshots = cache.join(&repo).join("snapshots");
         for revision in names(&snapshots) {
@@ -162,7 +187,9 @@ pub(crate) fn list(cache: &Path) -> Vec<CachedModel> {
 fn refs(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
     walk(folder, "", 0, &mut files);
-    let read = |name: String| fs::read_to_string(folder.join(&name)).ok().map(|commit| (name, commit.trim().to_owned()));
+    let read = |name: String| {
+        fs::read_to_string(folder.join(&name)).ok().map(|commit| (name, commit.trim().to_owned()))
+    };
     files.into_iter().filter_map(|it| read(it.0)).collect()
 }
 
@@ -172,13 +199,16 @@ fn names(folder: &Path) -> Vec<String> {
     entries.filter_map(|it| it.file_name().into_string().ok()).filter(|it| is_plain(it)).collect()
 }
 
-/// Files below `folder` with their sizes; links to folders are not followed, broken links are left out.
+/// Files below `folder` with their sizes; links to folders are not followed, broken links are left
+/// out.
 fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<(String, u64)>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let name = format!("{prefix}{name}");
         match (entry.file_type(), fs::metadata(entry.path())) {
-            (Ok(kind), _) if kind.is_dir() && depth < DEPTH_MAX => walk(&entry.path(), &format!("{name}/"), depth + 1, files),
+            (Ok(kind), _) if kind.is_dir() && depth < DEPTH_MAX => {
+                walk(&entry.path(), &format!("{name}/"), depth + 1, files)
+            }
             (_, Ok(facts)) if facts.is_file() => files.push((name, facts.len())),
             _ => (),
         }

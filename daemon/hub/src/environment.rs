@@ -1,5 +1,5 @@
-//! Decides what the process's environment says about the hub. The only place that reads it; names and
-//! defaults are those of Python's huggingface_hub (`constants.py`).
+//! Decides what the process's environment says about the hub. The only place that reads it; names
+//! and defaults are those of Python's huggingface_hub (`constants.py`).
 
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ const ENDPOINT_DEFAULT: &str = "https://huggingface.co";
 pub struct Environment {
     /// What `~` stands for.
     pub home: Option<PathBuf>,
-    /// `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`; absent where there is no home.
+    /// `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`; absent where there is
+    /// no home.
     pub cache: Option<PathBuf>,
     /// `HF_ENDPOINT`, without a slash at the end.
     pub endpoint: String,
@@ -44,21 +45,37 @@ impl Default for Patience {
 impl Environment {
     pub fn of_process() -> Environment {
         let var = |name: &str| std::env::var(name).ok();
-        Environment { proxy: ureq::Proxy::try_from_env(), ..Environment::from_vars(std::env::home_dir(), &var) }
+        Environment {
+            proxy: ureq::Proxy::try_from_env(),
+            ..Environment::from_vars(std::env::home_dir(), &var)
+        }
     }
 
     fn from_vars(home: Option<PathBuf>, var: &dyn Fn(&str) -> Option<String>) -> Environment {
         let var = |name: &str| var(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
         let path = |name: &str| var(name).map(|it| expanded(&it, home.as_deref()));
-        let cache_home = path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|it| it.join(".cache")));
+        let cache_home =
+            path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|it| it.join(".cache")));
         let hf_home = path("HF_HOME").or_else(|| cache_home.map(|it| it.join("huggingface")));
         let hub_cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
-        let token_file = path("HF_TOKEN_PATH").or_else(|| hf_home.as_ref().map(|it| it.join("token")));
-        let token_on_disk = || token_file.and_then(|it| std::fs::read_to_string(it).ok()).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
-        let truthy = |name: &str| var(name).is_some_and(|it| ["1", "ON", "YES", "TRUE"].contains(&it.to_uppercase().as_str()));
+        let token_file =
+            path("HF_TOKEN_PATH").or_else(|| hf_home.as_ref().map(|it| it.join("token")));
+        let token_on_disk = || {
+            token_file
+                .and_then(|it| std::fs::read_to_string(it).ok())
+                .map(|it| it.trim().to_owned())
+                .filter(|it| !it.is_empty())
+        };
+        let truthy = |name: &str| {
+            var(name)
+                .is_some_and(|it| ["1", "ON", "YES", "TRUE"].contains(&it.to_uppercase().as_str()))
+        };
         Environment {
             cache: hub_cache.or_else(|| hf_home.map(|it| it.join("hub"))),
-            endpoint: var("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT_DEFAULT.into()).trim_end_matches('/').to_owned(),
+            endpoint: var("HF_ENDPOINT")
+                .unwrap_or_else(|| ENDPOINT_DEFAULT.into())
+                .trim_end_matches('/')
+                .to_owned(),
             token: var("HF_TOKEN").or_else(|| var("HUGGING_FACE_HUB_TOKEN")).or_else(token_on_disk),
             offline: truthy("HF_HUB_OFFLINE") || truthy("TRANSFORMERS_OFFLINE"),
             proxy: None,
@@ -69,7 +86,10 @@ impl Environment {
 
     pub(crate) fn cache(&self) -> Result<&Path, Failure> {
         let cure = "set HF_HOME to a folder for the models that are fetched";
-        self.cache.as_deref().ok_or_else(|| Failure::new(FailureKind::Model, "there is no home folder to keep models in").with_cure(cure))
+        self.cache.as_deref().ok_or_else(|| {
+            Failure::new(FailureKind::Model, "there is no home folder to keep models in")
+                .with_cure(cure)
+        })
     }
 }
 
@@ -110,15 +130,24 @@ mod tests {
         std::fs::write(home.path().join("token"), "hf_file\n").unwrap();
         let hf_home = home.path().to_str().unwrap();
         assert_eq!(with(&[("HF_HOME", hf_home)], None).token.as_deref(), Some("hf_file"));
-        assert_eq!(with(&[("HF_HOME", hf_home), ("HF_TOKEN", " hf_var\n")], None).token.as_deref(), Some("hf_var"));
+        assert_eq!(
+            with(&[("HF_HOME", hf_home), ("HF_TOKEN", " hf_var\n")], None).token.as_deref(),
+            Some("hf_var")
+        );
         assert_eq!(with(&[("HF_HOME", "/nowhere")], None).token, None);
     }
 
     #[test]
     fn offline_and_endpoint_are_understood_as_python_does() {
-        assert!(with(&[("HF_HUB_OFFLINE", "yes")], None).offline && with(&[("TRANSFORMERS_OFFLINE", "1")], None).offline);
+        assert!(
+            with(&[("HF_HUB_OFFLINE", "yes")], None).offline
+                && with(&[("TRANSFORMERS_OFFLINE", "1")], None).offline
+        );
         assert!(!with(&[("HF_HUB_OFFLINE", "0")], None).offline);
-        assert_eq!(with(&[("HF_ENDPOINT", "http://mirror:8080/hf/")], None).endpoint, "http://mirror:8080/hf");
+        assert_eq!(
+            with(&[("HF_ENDPOINT", "http://mirror:8080/hf/")], None).endpoint,
+            "http://mirror:8080/hf"
+        );
         assert_eq!(with(&[("HF_ENDPOINT", "")], None).endpoint, ENDPOINT_DEFAULT);
     }
 }

@@ -1,5 +1,5 @@
-//! Decides in which words trouble with a base model reaches a person: what, which repository, which file, and
-//! what to do about it.
+//! Decides in which words trouble with a base model reaches a person: what, which repository, which
+//! file, and what to do about it.
 
 use crate::base::HubName;
 use crate::environment::Environment;
@@ -49,7 +49,9 @@ impl Trouble {
 
     pub(crate) fn network(err: ureq::Error) -> Trouble {
         match err {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::BodyExceedsLimit(_) => Trouble::Strange(err.to_string()),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::BodyExceedsLimit(_) => {
+                Trouble::Strange(err.to_string())
+            }
             err => Trouble::Network(err.to_string()),
         }
     }
@@ -74,12 +76,21 @@ impl Trouble {
     }
 
     /// Trouble with the model as a whole.
-    pub(crate) fn of_repository(self, env: &Environment, name: &HubName, revision: &str) -> Failure {
+    pub(crate) fn of_repository(
+        self,
+        env: &Environment,
+        name: &HubName,
+        revision: &str,
+    ) -> Failure {
         match &self {
-            Trouble::Status { code: 404, error: Some(error), .. } if error == "RevisionNotFound" => model(
-                format!("hf:{} has no revision `{revision}`", name.id),
-                "name a branch, a tag or a commit that it has, or leave out `@…` for the newest",
-            ),
+            Trouble::Status { code: 404, error: Some(error), .. }
+                if error == "RevisionNotFound" =>
+            {
+                model(
+                    format!("hf:{} has no revision `{revision}`", name.id),
+                    "name a branch, a tag or a commit that it has, or leave out `@…` for the newest",
+                )
+            }
             _ => self.of(env, name, &format!("{name}")),
         }
     }
@@ -96,60 +107,105 @@ impl Trouble {
                 format!("{endpoint} isn't trusted while fetching {what}: {why}"),
                 "install the system's ca-certificates, or set SSL_CERT_FILE to your own authority's certificate",
             ),
-            Trouble::Network(why) => model(format!("{endpoint} can't be reached to fetch {what}: {why}"), without_network(name)),
+            Trouble::Network(why) => model(
+                format!("{endpoint} can't be reached to fetch {what}: {why}"),
+                without_network(name),
+            ),
             Trouble::Cut { here, bytes } => model(
-                format!("the connection broke again and again while fetching {what}: {here} of {bytes} bytes are here"),
+                format!(
+                    "the connection broke again and again while fetching {what}: {here} of {bytes} bytes are here"
+                ),
                 "try again: it continues where it stopped",
             ),
             Trouble::Status { code, error, .. } => refused(env, name, what, code, error.as_deref()),
             Trouble::Hash { wanted, found } => model(
-                format!("{what} arrived damaged and was thrown away: its hash is {found}, but {endpoint} announced {wanted}"),
-                format!("try again; if it stays so, something on the way changes files: a proxy, or the mirror in HF_ENDPOINT, or {}", copied(name)),
+                format!(
+                    "{what} arrived damaged and was thrown away: its hash is {found}, but {endpoint} announced {wanted}"
+                ),
+                format!(
+                    "try again; if it stays so, something on the way changes files: a proxy, or the mirror in HF_ENDPOINT, or {}",
+                    copied(name)
+                ),
             ),
-            Trouble::Strange(why) => {
-                model(format!("{endpoint} gives no sensible answer about {what}: {why}"), "check HF_ENDPOINT and the proxy settings")
-            }
+            Trouble::Strange(why) => model(
+                format!("{endpoint} gives no sensible answer about {what}: {why}"),
+                "check HF_ENDPOINT and the proxy settings",
+            ),
             Trouble::Disk { path, source } => {
                 let cure = match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or set HF_HOME to a folder on a larger disk",
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "make room there, or set HF_HOME to a folder on a larger disk"
+                    }
                     _ => "make it writable, or set HF_HOME to a folder that is",
                 };
-                Failure::new(FailureKind::Disk, format!("{what} can't be kept in {}: {source}", path.display())).with_cure(cure)
+                Failure::new(
+                    FailureKind::Disk,
+                    format!("{what} can't be kept in {}: {source}", path.display()),
+                )
+                .with_cure(cure)
             }
             Trouble::Full { path, wanted, free } => Failure::new(
                 FailureKind::Disk,
-                format!("{what} needs {} MB more, but only {} MB are free for {}", wanted.div_ceil(1_000_000), free / 1_000_000, path.display()),
+                format!(
+                    "{what} needs {} MB more, but only {} MB are free for {}",
+                    wanted.div_ceil(1_000_000),
+                    free / 1_000_000,
+                    path.display()
+                ),
             )
             .with_cure("make room there, or set HF_HOME to a folder on a larger disk"),
         }
     }
 }
 
-fn refused(env: &Environment, name: &HubName, what: &str, code: u16, error: Option<&str>) -> Failure {
+fn refused(
+    env: &Environment,
+    name: &HubName,
+    what: &str,
+    code: u16,
+    error: Option<&str>,
+) -> Failure {
     let (endpoint, id) = (&env.endpoint, &name.id);
     let token = match env.token {
-        Some(_) => "the token in HF_TOKEN (or of `hf auth login`) doesn't open it: check that it is valid and may read this model",
+        Some(_) => {
+            "the token in HF_TOKEN (or of `hf auth login`) doesn't open it: check that it is valid and may read this model"
+        }
         None => "if it is private, set HF_TOKEN to a token that may read it",
     };
     match (code, error) {
         (_, Some("GatedRepo")) => model(
-            format!("{what} is gated: {endpoint} gives it only to accounts that accepted its conditions"),
+            format!(
+                "{what} is gated: {endpoint} gives it only to accounts that accepted its conditions"
+            ),
             format!("accept them at {endpoint}/{id} and set HF_TOKEN to that account's token"),
         ),
-        (404, Some("EntryNotFound")) => model(format!("{endpoint} has no {what}"), "try again: the repository may have changed meanwhile"),
+        (404, Some("EntryNotFound")) => model(
+            format!("{endpoint} has no {what}"),
+            "try again: the repository may have changed meanwhile",
+        ),
         // The hub says 401 for what doesn't exist, so that names of private models can't be probed.
-        (_, Some("RepoNotFound")) | (404, _) => {
-            model(format!("{endpoint} knows no model {what}"), format!("check the spelling of OWNER/NAME; {token}"))
-        }
+        (_, Some("RepoNotFound")) | (404, _) => model(
+            format!("{endpoint} knows no model {what}"),
+            format!("check the spelling of OWNER/NAME; {token}"),
+        ),
         (401 | 403, _) => model(format!("{endpoint} refuses {what} (status {code})"), token),
-        (429, _) => model(format!("{endpoint} says that it was asked too often for {what}"), "wait a few minutes; with HF_TOKEN set it allows more"),
-        _ => model(format!("{endpoint} failed to give {what} (status {code})"), format!("try again later, or {}", copied(name))),
+        (429, _) => model(
+            format!("{endpoint} says that it was asked too often for {what}"),
+            "wait a few minutes; with HF_TOKEN set it allows more",
+        ),
+        _ => model(
+            format!("{endpoint} failed to give {what} (status {code})"),
+            format!("try again later, or {}", copied(name)),
+        ),
     }
 }
 
 /// Nothing may be asked, and the cache doesn't hold it.
 pub(crate) fn offline(name: &HubName) -> Failure {
-    model(format!("{name} isn't in the cache, and HF_HUB_OFFLINE forbids to fetch it"), format!("unset HF_HUB_OFFLINE once, or {}", copied(name)))
+    model(
+        format!("{name} isn't in the cache, and HF_HUB_OFFLINE forbids to fetch it"),
+        format!("unset HF_HUB_OFFLINE once, or {}", copied(name)),
+    )
 }
 
 pub(crate) fn no_folder(base: &str, folder: &Path) -> Failure {
@@ -165,15 +221,24 @@ pub(crate) fn no_folder(base: &str, folder: &Path) -> Failure {
 pub(crate) fn folder_lacks(folder: &Path, lack: &Lack) -> Failure {
     let shown = folder.display();
     match lack {
-        Lack::Config => {
-            model(format!("{shown} has no config.json, so it is no model's folder"), "name the folder that holds config.json and model.safetensors")
-        }
-        Lack::Weights => model(format!("{shown} has no model.safetensors"), "name the folder that holds config.json and model.safetensors"),
+        Lack::Config => model(
+            format!("{shown} has no config.json, so it is no model's folder"),
+            "name the folder that holds config.json and model.safetensors",
+        ),
+        Lack::Weights => model(
+            format!("{shown} has no model.safetensors"),
+            "name the folder that holds config.json and model.safetensors",
+        ),
         Lack::OnlyPickle => model(
-            format!("{shown} has its weights only as pytorch_model.bin, which can run code when it is read"),
+            format!(
+                "{shown} has its weights only as pytorch_model.bin, which can run code when it is read"
+            ),
             format!("convert it once with Python: {}", conversion(&shown.to_string())),
         ),
-        Lack::Shard(file) => model(format!("{shown} lacks {file}, which its index names"), "copy the folder again, whole"),
+        Lack::Shard(file) => model(
+            format!("{shown} lacks {file}, which its index names"),
+            "copy the folder again, whole",
+        ),
         Lack::Index(why) => bad_index(&folder.join(crate::wanted::INDEX), why),
     }
 }
@@ -181,17 +246,23 @@ pub(crate) fn folder_lacks(folder: &Path, lack: &Lack) -> Failure {
 pub(crate) fn repository_lacks(name: &HubName, lack: &Lack) -> Failure {
     match lack {
         Lack::OnlyPickle => model(
-            format!("{name} has its weights only as pytorch_model.bin, which can run code when it is read"),
+            format!(
+                "{name} has its weights only as pytorch_model.bin, which can run code when it is read"
+            ),
             format!(
                 "name a revision that has model.safetensors (hf:{}@refs/pr/N, see the repository's pull requests), or convert it once with Python and name the folder: {}",
                 name.id,
                 conversion(&name.id)
             ),
         ),
-        Lack::Config => {
-            model(format!("{name} has no config.json, so no library can say what it is"), "choose a repository in the transformers format")
-        }
-        _ => model(format!("{name} has no model.safetensors"), "choose a repository in the transformers format with safetensors weights"),
+        Lack::Config => model(
+            format!("{name} has no config.json, so no library can say what it is"),
+            "choose a repository in the transformers format",
+        ),
+        _ => model(
+            format!("{name} has no model.safetensors"),
+            "choose a repository in the transformers format with safetensors weights",
+        ),
     }
 }
 

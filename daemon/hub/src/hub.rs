@@ -1,8 +1,8 @@
-//! Decides how the hub is asked: which addresses, which headers, where the token may go, what an answer means,
-//! and how often a question is repeated.
+//! Decides how the hub is asked: which addresses, which headers, where the token may go, what an
+//! answer means, and how often a question is repeated.
 //!
-//! The protocol is the one of Python's huggingface_hub (`file_download.py`), so mirrors that serve Python serve
-//! this. What comes in is written down elsewhere (`transfer`).
+//! The protocol is the one of Python's huggingface_hub (`file_download.py`), so mirrors that serve
+//! Python serve this. What comes in is written down elsewhere (`transfer`).
 
 use crate::base::{HubName, is_plain};
 use crate::environment::{Environment, Patience};
@@ -71,57 +71,79 @@ impl<'a> Hub<'a> {
         struct Sibling {
             rfilename: String,
         }
-        let url = format!("{}/api/models/{}/revision/{}", self.env.endpoint, self.id, revision.replace('/', "%2F"));
+        let url = format!(
+            "{}/api/models/{}/revision/{}",
+            self.env.endpoint,
+            self.id,
+            revision.replace('/', "%2F")
+        );
         let text = patiently(self.env.patience, || {
             let (_, mut answer) = self.ask("GET", &url, None, |_| true)?;
             expect(&answer, &[StatusCode::OK])?;
-            answer.body_mut().with_config().limit(LISTING_BYTES_MAX).read_to_string().map_err(Trouble::network)
+            answer
+                .body_mut()
+                .with_config()
+                .limit(LISTING_BYTES_MAX)
+                .read_to_string()
+                .map_err(Trouble::network)
         })?;
-        let answer: Answer = serde_json::from_str(&text).map_err(|err| Trouble::Strange(format!("its listing is unreadable: {err}")))?;
+        let answer: Answer = serde_json::from_str(&text)
+            .map_err(|err| Trouble::Strange(format!("its listing is unreadable: {err}")))?;
         if !is_plain(&answer.sha) {
             return Err(Trouble::Strange(format!("it names the commit `{}`", answer.sha)));
         }
-        Ok(Listing { commit: answer.sha, files: answer.siblings.into_iter().map(|it| it.rfilename).collect() })
+        Ok(Listing {
+            commit: answer.sha,
+            files: answer.siblings.into_iter().map(|it| it.rfilename).collect(),
+        })
     }
 
     pub(crate) fn describe(&self, commit: &str, file: &str) -> Result<RemoteFile, Trouble> {
         let url = format!("{}/{}/resolve/{commit}/{file}", self.env.endpoint, self.id);
         let answer = patiently(self.env.patience, || {
             // A redirect with this header is the hub's description of a file that lies elsewhere.
-            let (_, answer) = self.ask("HEAD", &url, None, |it| text(it, "x-linked-etag").is_none())?;
+            let (_, answer) =
+                self.ask("HEAD", &url, None, |it| text(it, "x-linked-etag").is_none())?;
             if !answer.status().is_redirection() {
                 expect(&answer, &[StatusCode::OK])?;
             }
             Ok(answer)
         })?;
-        let etag = text(&answer, "x-linked-etag").or_else(|| text(&answer, "etag")).unwrap_or_default();
+        let etag =
+            text(&answer, "x-linked-etag").or_else(|| text(&answer, "etag")).unwrap_or_default();
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         if !is_plain(etag) {
             return Err(Trouble::Strange(format!("it gives `{etag}` as the hash")));
         }
-        let own_length = || if answer.status().is_redirection() { None } else { text(&answer, "content-length") };
-        let bytes = text(&answer, "x-linked-size").or_else(own_length).and_then(|it| it.parse().ok());
+        let own_length = || {
+            if answer.status().is_redirection() { None } else { text(&answer, "content-length") }
+        };
+        let bytes =
+            text(&answer, "x-linked-size").or_else(own_length).and_then(|it| it.parse().ok());
         Ok(RemoteFile { file: file.into(), etag: etag.into(), bytes, url })
     }
 
-    /// Opens the content at byte `from`. The second value says where the answer really starts: a server that
-    /// knows no ranges starts at 0.
+    /// Opens the content at byte `from`. The second value says where the answer really starts: a
+    /// server that knows no ranges starts at 0.
     pub(crate) fn open(&self, remote: &RemoteFile, from: u64) -> Result<(Body, u64), Trouble> {
         let range = (0 < from).then(|| format!("bytes={from}-"));
         let (_, answer) = self.ask("GET", &remote.url, range.as_deref(), |_| true)?;
         expect(&answer, &[StatusCode::OK, StatusCode::PARTIAL_CONTENT])?;
         let start = match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
-                let first = text(&answer, "content-range").and_then(|it| it.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
-                first.filter(|it| *it == from).ok_or_else(|| Trouble::Strange("it answers with another part of the file than asked".into()))?
+                let first = text(&answer, "content-range")
+                    .and_then(|it| it.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
+                first.filter(|it| *it == from).ok_or_else(|| {
+                    Trouble::Strange("it answers with another part of the file than asked".into())
+                })?
             }
             _ => 0,
         };
         Ok((answer.into_body(), start))
     }
 
-    /// Asks, and follows redirects while `follow` wants it. The token goes to the endpoint only, never to
-    /// another host, port or scheme that it redirects to.
+    /// Asks, and follows redirects while `follow` wants it. The token goes to the endpoint only,
+    /// never to another host, port or scheme that it redirects to.
     fn ask(
         &self,
         method: &str,
@@ -131,12 +153,15 @@ impl<'a> Hub<'a> {
     ) -> Result<(String, Response<Body>), Trouble> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS_MAX {
-            let mut request = if method == "HEAD" { self.agent.head(&url) } else { self.agent.get(&url) };
+            let mut request =
+                if method == "HEAD" { self.agent.head(&url) } else { self.agent.get(&url) };
             request = request.header(header::ACCEPT_ENCODING, "identity");
             if let Some(range) = range {
                 request = request.header(header::RANGE, range);
             }
-            if let (Some(token), true) = (&self.env.token, origin(&url) == origin(&self.env.endpoint)) {
+            if let (Some(token), true) =
+                (&self.env.token, origin(&url) == origin(&self.env.endpoint))
+            {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
             let answer = request.call().map_err(Trouble::network)?;
@@ -161,8 +186,8 @@ impl Tries {
         Tries { patience, spent: 0 }
     }
 
-    /// Returns after a pause when another try makes sense, else with the reason. A try that gained something
-    /// worth the name before it failed starts the count anew.
+    /// Returns after a pause when another try makes sense, else with the reason. A try that gained
+    /// something worth the name before it failed starts the count anew.
     pub(crate) fn again(&mut self, why: Trouble, gained: u64) -> Result<(), Trouble> {
         self.spent = if GAIN_BYTES_MIN <= gained { 1 } else { self.spent + 1 };
         if !why.is_passing() || self.patience.tries <= self.spent {
@@ -177,7 +202,10 @@ impl Tries {
     }
 }
 
-fn patiently<T>(patience: Patience, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+fn patiently<T>(
+    patience: Patience,
+    mut attempt: impl FnMut() -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
     let mut tries = Tries::new(patience);
     loop {
         match attempt() {
@@ -192,7 +220,11 @@ fn expect(answer: &Response<Body>, wanted: &[StatusCode]) -> Result<(), Trouble>
         return Ok(());
     }
     let wait = text(answer, "retry-after").and_then(|it| it.parse().ok()).map(Duration::from_secs);
-    Err(Trouble::Status { code: answer.status().as_u16(), error: text(answer, "x-error-code").map(Into::into), wait })
+    Err(Trouble::Status {
+        code: answer.status().as_u16(),
+        error: text(answer, "x-error-code").map(Into::into),
+        wait,
+    })
 }
 
 fn text<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
@@ -210,7 +242,9 @@ fn origin(url: &str) -> &str {
 fn joined(url: &str, location: &str) -> Result<String, Trouble> {
     let scheme = url.split("://").next().unwrap_or_default();
     match location {
-        it if it.starts_with("https://") || (it.starts_with("http://") && scheme == "http") => Ok(it.into()),
+        it if it.starts_with("https://") || (it.starts_with("http://") && scheme == "http") => {
+            Ok(it.into())
+        }
         it if it.starts_with("//") => Ok(format!("{scheme}:{it}")),
         it if it.starts_with('/') => Ok(format!("{}{it}", origin(url))),
         it => Err(Trouble::Strange(format!("it redirects to `{it}`"))),
@@ -227,7 +261,10 @@ mod tests {
         assert_eq!(joined(url, "/api/y?z").unwrap(), "https://hub.example:8443/api/y?z");
         assert_eq!(joined(url, "//cdn.example/y").unwrap(), "https://cdn.example/y");
         assert_eq!(joined(url, "https://cdn.example/y").unwrap(), "https://cdn.example/y");
-        assert!(joined(url, "http://cdn.example/y").is_err() && joined(url, "file:///etc/passwd").is_err());
+        assert!(
+            joined(url, "http://cdn.example/y").is_err()
+                && joined(url, "file:///etc/passwd").is_err()
+        );
         assert_eq!(joined("http://mirror/x", "http://other/y").unwrap(), "http://other/y");
     }
 
@@ -242,8 +279,11 @@ mod tests {
     #[test]
     fn tries_have_a_number_that_only_gain_renews() {
         let passing = || Trouble::Network("reset".into());
-        let mut tries = Tries::new(Patience { tries: 3, first_wait: Duration::ZERO, silence: Duration::ZERO });
-        assert!(tries.again(passing(), 0).is_ok() && tries.again(passing(), GAIN_BYTES_MIN).is_ok());
+        let mut tries =
+            Tries::new(Patience { tries: 3, first_wait: Duration::ZERO, silence: Duration::ZERO });
+        assert!(
+            tries.again(passing(), 0).is_ok() && tries.again(passing(), GAIN_BYTES_MIN).is_ok()
+        );
         assert!(tries.again(passing(), 10).is_ok() && tries.again(passing(), 10).is_err());
     }
 }

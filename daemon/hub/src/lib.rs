@@ -1,8 +1,10 @@
-//! Decides which folder on disk a recipe's base model is: a path as it stands, or `hf:OWNER/NAME[@REVISION]`
-//! in the cache that the Hugging Face libraries share, filled over the network where something is missing.
+//! Decides which folder on disk a recipe's base model is: a path as it stands, or
+//! `hf:OWNER/NAME[@REVISION]` in the cache that the Hugging Face libraries share, filled over the
+//! network where something is missing.
 //!
-//! What the files say (architecture, tensors, tokens) is left to `models` and the worker. No file that a
-//! model's author could hide code in is ever fetched or accepted: safetensors, JSON and word lists only.
+//! What the files say (architecture, tensors, tokens) is left to `models` and the worker. No file
+//! that a model's author could hide code in is ever fetched or accepted: safetensors, JSON and word
+//! lists only.
 
 mod base; // the recipe's words -> a path or a name on the hub
 mod cache; // the layout on disk
@@ -23,8 +25,9 @@ use finetuned_job::outcome::Failure;
 use hub::Hub;
 use std::path::{Path, PathBuf};
 
-/// Told while files come: name of the file, bytes that are here, bytes in all where known. Also told, with
-/// the bytes unchanged, while another process holds the same file, so that a caller may give up.
+/// Told while files come: name of the file, bytes that are here, bytes in all where known. Also
+/// told, with the bytes unchanged, while another process holds the same file, so that a caller may
+/// give up.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, Option<u64>);
 
 /// A base model on disk.
@@ -37,17 +40,23 @@ pub struct Resolved {
     pub revision: Option<String>,
 }
 
-/// Finds `base`, and fetches what the cache lacks. What lies complete in the cache is used without a request,
-/// so a finished fetch works without network for ever; [`pull`] asks whether there is something newer.
+/// Finds `base`, and fetches what the cache lacks. What lies complete in the cache is used without
+/// a request, so a finished fetch works without network for ever; [`pull`] asks whether there is
+/// something newer.
 ///
-/// # Errors
-/// Kind `Model` (`Disk` where the disk is at fault), with the repository, the file and the cure.
+/// # Errors Kind `Model` (`Disk` where the disk is at fault), with the repository, the file and the
+/// cure.
 pub fn resolve(base: &str, relative_to: &Path, progress: Progress) -> Result<Resolved, Failure> {
     resolve_in(&Environment::of_process(), base, relative_to, progress)
 }
 
 /// [`resolve`] in a given environment.
-pub fn resolve_in(env: &Environment, base: &str, relative_to: &Path, progress: Progress) -> Result<Resolved, Failure> {
+pub fn resolve_in(
+    env: &Environment,
+    base: &str,
+    relative_to: &Path,
+    progress: Progress,
+) -> Result<Resolved, Failure> {
     match Base::parse(base, relative_to, env.home.as_deref())? {
         Base::Folder(folder) => local(base, folder),
         Base::Hub(name) => {
@@ -70,9 +79,16 @@ pub fn pull(base: &str, relative_to: &Path, progress: Progress) -> Result<Resolv
 }
 
 /// [`pull`] in a given environment.
-pub fn pull_in(env: &Environment, base: &str, relative_to: &Path, progress: Progress) -> Result<Resolved, Failure> {
+pub fn pull_in(
+    env: &Environment,
+    base: &str,
+    relative_to: &Path,
+    progress: Progress,
+) -> Result<Resolved, Failure> {
     match Base::parse(base, relative_to, env.home.as_deref())? {
-        Base::Hub(name) if !env.offline => fetch(env, &name, &Repo::new(env.cache()?, &name), name.revision(), progress),
+        Base::Hub(name) if !env.offline => {
+            fetch(env, &name, &Repo::new(env.cache()?, &name), name.revision(), progress)
+        }
         _ => resolve_in(env, base, relative_to, progress),
     }
 }
@@ -95,31 +111,47 @@ fn local(base: &str, folder: PathBuf) -> Result<Resolved, Failure> {
         return Err(failures::folder_lacks(&folder, &lack));
     }
     let folder = folder.canonicalize().unwrap_or(folder);
-    let name = folder.file_name().map_or_else(|| "base".into(), |it| it.to_string_lossy().into_owned());
+    let name =
+        folder.file_name().map_or_else(|| "base".into(), |it| it.to_string_lossy().into_owned());
     Ok(Resolved { folder, name, revision: None })
 }
 
-/// A snapshot that another program left without tokenizer.json: the hub may have it, but its absence is no
-/// reason to fail. Asks for the very commit, so that a branch that moved on changes nothing here.
-fn complete(env: &Environment, name: &HubName, repo: &Repo, held: Snapshot, progress: Progress) -> Result<Resolved, Failure> {
+/// A snapshot that another program left without tokenizer.json: the hub may have it, but its
+/// absence is no reason to fail. Asks for the very commit, so that a branch that moved on changes
+/// nothing here.
+fn complete(
+    env: &Environment,
+    name: &HubName,
+    repo: &Repo,
+    held: Snapshot,
+    progress: Progress,
+) -> Result<Resolved, Failure> {
     if env.offline {
         return Ok(held.resolved(name));
     }
     Ok(fetch(env, name, repo, &held.commit, progress).unwrap_or_else(|_| held.resolved(name)))
 }
 
-/// Brings what is wanted of `revision` into the cache. The reference is written last: it names only snapshots
-/// that are whole.
-fn fetch(env: &Environment, name: &HubName, repo: &Repo, revision: &str, progress: Progress) -> Result<Resolved, Failure> {
+/// Brings what is wanted of `revision` into the cache. The reference is written last: it names only
+/// snapshots that are whole.
+fn fetch(
+    env: &Environment,
+    name: &HubName,
+    repo: &Repo,
+    revision: &str,
+    progress: Progress,
+) -> Result<Resolved, Failure> {
     if env.offline {
         return Err(failures::offline(name));
     }
     let hub = Hub::new(env, name);
     let listing = hub.listing(revision).map_err(|why| why.of_repository(env, name, revision))?;
-    let mut files = wanted::of_listing(&listing.files).map_err(|lack| failures::repository_lacks(name, &lack))?;
+    let mut files = wanted::of_listing(&listing.files)
+        .map_err(|lack| failures::repository_lacks(name, &lack))?;
     let mut file_idx = 0;
     while let Some(file) = files.get(file_idx).cloned() {
-        let path = file_into_cache(env, &hub, repo, &listing.commit, &file, progress).map_err(|why| why.of_file(env, name, &file))?;
+        let path = file_into_cache(env, &hub, repo, &listing.commit, &file, progress)
+            .map_err(|why| why.of_file(env, name, &file))?;
         if file == wanted::INDEX {
             files.extend(wanted::shards(&path).map_err(|why| failures::bad_index(&path, &why))?);
         }
@@ -130,8 +162,16 @@ fn fetch(env: &Environment, name: &HubName, repo: &Repo, revision: &str, progres
     Ok(snapshot.resolved(name))
 }
 
-/// One file: known already, or there under another commit, or fetched; then linked into the snapshot.
-fn file_into_cache(env: &Environment, hub: &Hub, repo: &Repo, commit: &str, file: &str, progress: Progress) -> Result<PathBuf, Trouble> {
+/// One file: known already, or there under another commit, or fetched; then linked into the
+/// snapshot.
+fn file_into_cache(
+    env: &Environment,
+    hub: &Hub,
+    repo: &Repo,
+    commit: &str,
+    file: &str,
+    progress: Progress,
+) -> Result<PathBuf, Trouble> {
     let pointer = repo.snapshot(commit).join(file);
     if pointer.is_file() {
         return Ok(pointer);

@@ -1,5 +1,5 @@
-//! Decides how one file's content arrives: continued where an earlier try ended, checked against its hash, and
-//! only then given its name.
+//! Decides how one file's content arrives: continued where an earlier try ended, checked against
+//! its hash, and only then given its name.
 //!
 //! The caller holds the lock for this content.
 
@@ -20,14 +20,26 @@ const SHA1_HEX_LEN: usize = 40;
 
 /// Brings `remote` to `blob`.
 ///
-/// What an interrupted fetch left is continued; should the whole then have a wrong hash, it is fetched once
-/// more from the start, because the leftover may have been at fault.
-pub(crate) fn bring(patience: Patience, hub: &Hub, remote: &RemoteFile, blob: &Path, progress: Progress) -> Result<(), Trouble> {
+/// What an interrupted fetch left is continued; should the whole then have a wrong hash, it is
+/// fetched once more from the start, because the leftover may have been at fault.
+pub(crate) fn bring(
+    patience: Patience,
+    hub: &Hub,
+    remote: &RemoteFile,
+    blob: &Path,
+    progress: Progress,
+) -> Result<(), Trouble> {
     let mut partial = blob.as_os_str().to_owned();
     partial.push(".incomplete");
     let partial = Path::new(&partial);
     let disk = |err| Trouble::disk(partial, err);
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(partial).map_err(disk)?;
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(partial)
+        .map_err(disk)?;
     let leftover = file.metadata().map_err(disk)?.len();
     room(partial, remote.bytes.unwrap_or(0).saturating_sub(leftover))?;
     receive(patience, hub, remote, &mut file, partial, progress)?;
@@ -45,8 +57,16 @@ pub(crate) fn bring(patience: Patience, hub: &Hub, remote: &RemoteFile, blob: &P
     fs::rename(partial, blob).map_err(disk)
 }
 
-/// Repeats [`receive_once`] until all is there, patience ends, or the trouble is of a kind that stays.
-fn receive(patience: Patience, hub: &Hub, remote: &RemoteFile, file: &mut File, path: &Path, progress: Progress) -> Result<(), Trouble> {
+/// Repeats [`receive_once`] until all is there, patience ends, or the trouble is of a kind that
+/// stays.
+fn receive(
+    patience: Patience,
+    hub: &Hub,
+    remote: &RemoteFile,
+    file: &mut File,
+    path: &Path,
+    progress: Progress,
+) -> Result<(), Trouble> {
     let mut tries = Tries::new(patience);
     loop {
         let mut gained = 0;
@@ -58,7 +78,14 @@ fn receive(patience: Patience, hub: &Hub, remote: &RemoteFile, file: &mut File, 
 }
 
 /// Appends what `file` lacks. `gained` counts the new bytes, also of a try that fails.
-fn receive_once(hub: &Hub, remote: &RemoteFile, file: &mut File, path: &Path, progress: Progress, gained: &mut u64) -> Result<(), Trouble> {
+fn receive_once(
+    hub: &Hub,
+    remote: &RemoteFile,
+    file: &mut File,
+    path: &Path,
+    progress: Progress,
+    gained: &mut u64,
+) -> Result<(), Trouble> {
     let disk = |err| Trouble::disk(path, err);
     let mut here = file.metadata().map_err(disk)?.len();
     if remote.bytes.is_some_and(|it| it < here) {
@@ -68,7 +95,8 @@ fn receive_once(hub: &Hub, remote: &RemoteFile, file: &mut File, path: &Path, pr
         return Ok(());
     }
     let (body, start) = match hub.open(remote, here) {
-        // Nothing is left to send, or the leftover is of something else: the hash will tell from a fresh start.
+        // Nothing is left to send, or the leftover is of something else: the hash will tell from a
+        // fresh start.
         Err(Trouble::Status { code: 416, .. }) => hub.open(remote, 0)?,
         other => other?,
     };
@@ -90,13 +118,16 @@ fn receive_once(hub: &Hub, remote: &RemoteFile, file: &mut File, path: &Path, pr
     }
     match remote.bytes {
         Some(bytes) if here < bytes => Err(Trouble::Cut { here, bytes }),
-        Some(bytes) if bytes < here => Err(Trouble::Strange(format!("it sends {here} bytes instead of {bytes}"))),
+        Some(bytes) if bytes < here => {
+            Err(Trouble::Strange(format!("it sends {here} bytes instead of {bytes}")))
+        }
         _ => Ok(()),
     }
 }
 
-/// The hash that was found where it is not the one that was wanted. A mirror's etag that is no hash of the
-/// content (neither sha256 nor git's) can't be checked; then the length alone vouches for it.
+/// The hash that was found where it is not the one that was wanted. A mirror's etag that is no hash
+/// of the content (neither sha256 nor git's) can't be checked; then the length alone vouches for
+/// it.
 fn verify(remote: &RemoteFile, file: &mut File, path: &Path) -> Result<Option<String>, Trouble> {
     let is_hex = remote.etag.bytes().all(|it| it.is_ascii_hexdigit());
     let found = match remote.etag.len() {
@@ -124,12 +155,15 @@ fn digest<D: Digest>(file: &mut File, mut digest: D) -> std::io::Result<String> 
     Ok(digest.finalize().iter().map(|it| format!("{it:02x}")).collect())
 }
 
-/// Refuses early what can't fit. A file system that doesn't say how full it is gets the benefit of the doubt.
+/// Refuses early what can't fit. A file system that doesn't say how full it is gets the benefit of
+/// the doubt.
 fn room(path: &Path, wanted: u64) -> Result<(), Trouble> {
     match rustix::fs::statvfs(path) {
-        Ok(facts) if facts.f_bavail.saturating_mul(facts.f_frsize) < wanted => {
-            Err(Trouble::Full { path: path.into(), wanted, free: facts.f_bavail.saturating_mul(facts.f_frsize) })
-        }
+        Ok(facts) if facts.f_bavail.saturating_mul(facts.f_frsize) < wanted => Err(Trouble::Full {
+            path: path.into(),
+            wanted,
+            free: facts.f_bavail.saturating_mul(facts.f_frsize),
+        }),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,8 @@
-//! Decides which files of a model count, and what a folder or a repository lacks to be a base model.
+//! Decides which files of a model count, and what a folder or a repository lacks to be a base
+//! model.
 //!
-//! Only files that are data: no pickle (`pytorch_model.bin`), no code, no other framework's weights.
+//! Only files that are data: no pickle (`pytorch_model.bin`), no code, no other framework's
+//! weights.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,7 +25,7 @@ pub const TOKENIZER_FILES: &[&str] = &[
     "spiece.model",
     "tokenizer.model",
 ];
-/// How pictures must look for a model that sees.
+/// How images must look for a model that sees.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.
@@ -107,8 +109,20 @@ mod tests {
 
     #[test]
     fn only_data_is_wanted() {
-        let all = ["README.md", "config.json", "evil.py", "model.safetensors", "onnx/model.onnx", "pytorch_model.bin", "tokenizer.json", "vocab.txt"];
-        assert_eq!(listing(&all).unwrap(), ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"]);
+        let all = [
+            "README.md",
+            "config.json",
+            "evil.py",
+            "model.safetensors",
+            "onnx/model.onnx",
+            "pytorch_model.bin",
+            "tokenizer.json",
+            "vocab.txt",
+        ];
+        assert_eq!(
+            listing(&all).unwrap(),
+            ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"]
+        );
         assert_eq!(listing(&["config.json", INDEX]).unwrap(), ["config.json", INDEX]);
         assert_eq!(listing(&["config.json", "pytorch_model.bin"]), Err(Lack::OnlyPickle));
         assert_eq!(listing(&["config.json", "tf_model.h5"]), Err(Lack::Weights));
@@ -124,14 +138,20 @@ mod tests {
         assert_eq!(lack(dir.path()), Some(Lack::Weights));
         put("pytorch_model.bin", "");
         assert_eq!(lack(dir.path()), Some(Lack::OnlyPickle));
-        put(INDEX, r#"{"metadata":{},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors","c":"m-1.safetensors"}}"#);
+        put(
+            INDEX,
+            r#"{"metadata":{},"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors","c":"m-1.safetensors"}}"#,
+        );
         put("m-1.safetensors", "");
         assert_eq!(lack(dir.path()), Some(Lack::Shard("m-2.safetensors".into())));
         put("m-2.safetensors", "");
         assert_eq!(lack(dir.path()), None);
         for bad in ["../m.safetensors", "/etc/passwd", "m.bin"] {
             put(INDEX, &format!(r#"{{"weight_map":{{"a":"{bad}"}}}}"#));
-            assert!(matches!(lack(dir.path()), Some(Lack::Index(why)) if why.contains(bad)), "{bad}");
+            assert!(
+                matches!(lack(dir.path()), Some(Lack::Index(why)) if why.contains(bad)),
+                "{bad}"
+            );
         }
     }
 }

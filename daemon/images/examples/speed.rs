@@ -1,4 +1,5 @@
-//! How long one picture takes on one core: `cargo run --release -p finetuned-images --example speed -- FILE...`
+//! How long one image takes on one core: `cargo run --release -p finetuned-images --example speed
+//! -- FILE...`
 
 use std::fs;
 use std::hint::black_box;

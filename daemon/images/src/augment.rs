@@ -1,6 +1,7 @@
-//! Pictures that show the same and look different, for training only. What is drawn is a pure function of
-//! (seed, epoch, index), so that a resumed run sees what it would have seen. Order and formulas as in timm 1.0
-//! (`timm/data/transforms_factory.py`, `transforms_imagenet_train`): crop, flips, RandAugment, colour jitter, erasing.
+//! Images that show the same and look different, for training only. What is drawn is a pure
+//! function of (seed, epoch, index), so that a resumed run sees what it would have seen. Order and
+//! formulas as in timm 1.0 (`timm/data/transforms_factory.py`, `transforms_imagenet_train`): crop,
+//! flips, RandAugment, colour jitter, erasing.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ mod tests;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
-    /// Random resized crop; without it pictures are fitted as for evaluation.
+    /// Random resized crop; without it images are fitted as for evaluation.
     pub crop: Option<Crop>,
     /// Probabilities.
     pub horizontal_flip: f64,
@@ -40,8 +41,8 @@ pub struct Crop {
     pub ratio: [f64; 2],
 }
 
-/// torchvision's ColorJitter: each factor is drawn from 1 - x to 1 + x (never below 0), hue is shifted by -x to x turns
-/// (at most 0.5), in an order that is drawn too.
+/// torchvision's ColorJitter: each factor is drawn from 1 - x to 1 + x (never below 0), hue is
+/// shifted by -x to x turns (at most 0.5), in an order that is drawn too.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jitter {
@@ -51,8 +52,9 @@ pub struct Jitter {
     pub hue: f64,
 }
 
-/// Cubuk et al., arXiv:1909.13719, as timm's `rand-mM-nN-mstdS-inc1`: each of `ops` operations is drawn, then left out
-/// with probability one half; its strength is normal around `magnitude`, cut to 0 to 10.
+/// Cubuk et al., arXiv:1909.13719, as timm's `rand-mM-nN-mstdS-inc1`: each of `ops` operations is
+/// drawn, then left out with probability one half; its strength is normal around `magnitude`, cut
+/// to 0 to 10.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandAugment {
@@ -64,9 +66,9 @@ pub struct RandAugment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Every epoch sees the pictures of the evaluation; features of frozen layers can be kept.
+    /// Every epoch sees the images of the evaluation; features of frozen layers can be kept.
     None,
-    /// For few epochs or few pictures: moderate crops, left and right, a little colour.
+    /// For few epochs or few images: moderate crops, left and right, a little colour.
     Light,
     /// For long runs of large models: timm's recipe for training from ImageNet weights on.
     Strong,
@@ -77,8 +79,15 @@ const NO_MIXING: Mixing = Mixing { mixup_alpha: 0.0, cutmix_alpha: 0.0 };
 
 impl Augment {
     pub fn preset(preset: Preset) -> Augment {
-        let none =
-            Augment { crop: None, horizontal_flip: 0.0, vertical_flip: 0.0, jitter: NO_JITTER, rand_augment: None, erasing: 0.0, mixing: NO_MIXING };
+        let none = Augment {
+            crop: None,
+            horizontal_flip: 0.0,
+            vertical_flip: 0.0,
+            jitter: NO_JITTER,
+            rand_augment: None,
+            erasing: 0.0,
+            mixing: NO_MIXING,
+        };
         let ratio = [3.0 / 4.0, 4.0 / 3.0];
         match preset {
             Preset::None => none,
@@ -99,13 +108,20 @@ impl Augment {
         }
     }
 
-    /// Nothing in a picture depends on the epoch: what is computed from it may be kept.
-    pub fn leaves_pictures_alone(&self) -> bool {
+    /// Nothing in an image depends on the epoch: what is computed from it may be kept.
+    pub fn leaves_images_alone(&self) -> bool {
         *self == Augment { mixing: self.mixing, ..Augment::preset(Preset::None) }
     }
 
     /// `(3, height, width)` of `preprocess`, normalised.
-    pub fn apply(&self, preprocess: &Preprocess, pixels: &Pixels, seed: u64, epoch: u64, index: u64) -> Vec<f32> {
+    pub fn apply(
+        &self,
+        preprocess: &Preprocess,
+        pixels: &Pixels,
+        seed: u64,
+        epoch: u64,
+        index: u64,
+    ) -> Vec<f32> {
         let mut out = vec![0.0; preprocess.numbers()];
         self.apply_into(preprocess, pixels, (seed, epoch, index), &mut out);
         out
@@ -113,23 +129,29 @@ impl Augment {
 
     /// # Panics
     /// If `out` is not [`Preprocess::numbers`] long.
-    pub fn apply_into(&self, preprocess: &Preprocess, pixels: &Pixels, (seed, epoch, index): (u64, u64, u64), out: &mut [f32]) {
+    pub fn apply_into(
+        &self,
+        preprocess: &Preprocess,
+        pixels: &Pixels,
+        (seed, epoch, index): (u64, u64, u64),
+        out: &mut [f32],
+    ) {
         let mut draws = Draws::at(seed, epoch, index, Use::Augment);
-        let mut picture = match self.crop {
+        let mut image = match self.crop {
             Some(crop) => crop.apply(&mut draws, preprocess, pixels),
             None => preprocess.fit(pixels),
         };
         if draws.chance(self.horizontal_flip) {
-            picture = picture.flipped_horizontally();
+            image = image.flipped_horizontally();
         }
         if draws.chance(self.vertical_flip) {
-            picture = picture.flipped_vertically();
+            image = image.flipped_vertically();
         }
         if let Some(rand_augment) = self.rand_augment {
-            picture = rand_augment.apply(&mut draws, picture, preprocess.mean_colour());
+            image = rand_augment.apply(&mut draws, image, preprocess.mean_colour());
         }
-        self.jitter.apply(&mut draws, &mut picture);
-        preprocess.normalize_into(&picture, out);
+        self.jitter.apply(&mut draws, &mut image);
+        preprocess.normalize_into(&image, out);
         if draws.chance(self.erasing) {
             erasing::erase(&mut draws, out, preprocess.height, preprocess.width);
         }
@@ -141,15 +163,24 @@ impl Crop {
     fn apply(&self, draws: &mut Draws, preprocess: &Preprocess, pixels: &Pixels) -> Pixels {
         let (left, top, width, height) = self.draw(draws, pixels.width(), pixels.height());
         let part = pixels.cut(left, top, width, height);
-        resize(&part, Window::whole(&part), (preprocess.width, preprocess.height), preprocess.filter)
+        resize(
+            &part,
+            Window::whole(&part),
+            (preprocess.width, preprocess.height),
+            preprocess.filter,
+        )
     }
 
     /// left, top, width, height.
     fn draw(&self, draws: &mut Draws, width: u32, height: u32) -> (u32, u32, u32, u32) {
         for _ in 0..10 {
-            let area = draws.uniform(self.area[0], self.area[1]) * f64::from(width) * f64::from(height);
+            let area =
+                draws.uniform(self.area[0], self.area[1]) * f64::from(width) * f64::from(height);
             let ratio = draws.uniform(self.ratio[0].ln(), self.ratio[1].ln()).exp();
-            let (w, h) = ((area * ratio).sqrt().round_ties_even() as u32, (area / ratio).sqrt().round_ties_even() as u32);
+            let (w, h) = (
+                (area * ratio).sqrt().round_ties_even() as u32,
+                (area / ratio).sqrt().round_ties_even() as u32,
+            );
             if (1..=width).contains(&w) && (1..=height).contains(&h) {
                 let top = draws.below(height - h + 1);
                 return (draws.below(width - w + 1), top, w, h);
@@ -174,21 +205,23 @@ impl Crop {
 }
 
 impl Jitter {
-    fn apply(&self, draws: &mut Draws, picture: &mut Pixels) {
-        // All is drawn whatever is switched on, so that one setting does not change what another draws.
+    fn apply(&self, draws: &mut Draws, image: &mut Pixels) {
+        // All is drawn whatever is switched on, so that one setting does not change what another
+        // draws.
         let mut order = [0, 1, 2, 3];
         for last in (1..order.len()).rev() {
             order.swap(last, draws.below(last as u32 + 1) as usize);
         }
         let mut factor = |spread: f64| draws.uniform((1.0 - spread).max(0.0), 1.0 + spread) as f32;
-        let (brightness, contrast, saturation) = (factor(self.brightness), factor(self.contrast), factor(self.saturation));
+        let (brightness, contrast, saturation) =
+            (factor(self.brightness), factor(self.contrast), factor(self.saturation));
         let hue = draws.uniform(-self.hue, self.hue);
         for step in order {
             match step {
-                0 if self.brightness != 0.0 => colour::brightness(picture, brightness),
-                1 if self.contrast != 0.0 => colour::contrast(picture, contrast),
-                2 if self.saturation != 0.0 => colour::saturation(picture, saturation),
-                3 if self.hue != 0.0 => colour::hue(picture, hue),
+                0 if self.brightness != 0.0 => colour::brightness(image, brightness),
+                1 if self.contrast != 0.0 => colour::contrast(image, contrast),
+                2 if self.saturation != 0.0 => colour::saturation(image, saturation),
+                3 if self.hue != 0.0 => colour::hue(image, hue),
                 _ => {}
             }
         }

@@ -1,14 +1,17 @@
-//! Bytes -> facts and pixels, as `PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert("RGB")` would give them:
-//! alpha is dropped, not blended, 16 bits lose their lower eight, of moving pictures the first frame is taken.
-//! Colour profiles are not applied, as Pillow does not apply them either.
+//! Bytes -> facts and pixels, as `PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert("RGB")`
+//! would give them: alpha is dropped, not blended, 16 bits lose their lower eight, of moving images
+//! the first frame is taken. Colour profiles are not applied, as Pillow does not apply them either.
 //!
-//! Sizes are checked before pixels are allocated. JPEGs are decoded in full: `zune-jpeg` and `image` can't decode a
-//! smaller picture straight from the coefficients. `jpeg-decoder` can, but is in maintenance mode, and takes as long for
-//! an eighth of 4000 x 2672 pixels (44 ms) as `zune-jpeg` for all of them (42 ms), so there is nothing to win.
+//! Sizes are checked before pixels are allocated. JPEGs are decoded in full: `zune-jpeg` and
+//! `image` can't decode a smaller image straight from the coefficients. `jpeg-decoder` can, but is
+//! in maintenance mode, and takes as long for an eighth of 4000 x 2672 pixels (44 ms) as
+//! `zune-jpeg` for all of them (42 ms), so there is nothing to win.
 
 use std::io::{Cursor, ErrorKind};
 
-use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::codecs::{
+    bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder,
+};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, RgbImage};
 
@@ -16,8 +19,9 @@ use crate::{Broken, Format, Pixels};
 
 mod jpeg;
 
-/// The largest picture that is decoded. Cameras of today stay below it, and while decoding it takes 0.3 to 0.9 GB,
-/// which a small machine has once. Pillow warns from 89 million pixels on and refuses from 179 on.
+/// The largest image that is decoded. Cameras of today stay below it, and while decoding it takes
+/// 0.3 to 0.9 GB, which a small machine has once. Pillow warns from 89 million pixels on and
+/// refuses from 179 on.
 pub const PIXELS_MAX: u64 = 100_000_000;
 
 /// What a file says about itself.
@@ -66,12 +70,16 @@ pub fn decode(bytes: &[u8]) -> Result<(Facts, Pixels), Broken> {
 
 /// `facts` have the sides after turning.
 fn turn(facts: Facts, data: Vec<u8>, orientation: Orientation) -> Result<Pixels, Broken> {
-    let (width, height) = if swaps_sides(orientation) { (facts.height, facts.width) } else { (facts.width, facts.height) };
+    let (width, height) = if swaps_sides(orientation) {
+        (facts.height, facts.width)
+    } else {
+        (facts.width, facts.height)
+    };
     let exact = data.len() as u64 == u64::from(width) * u64::from(height) * 3;
-    let picture = exact.then(|| RgbImage::from_raw(width, height, data)).flatten();
-    let mut picture = DynamicImage::ImageRgb8(picture.ok_or(Broken::Damaged { format: facts.format })?);
-    picture.apply_orientation(orientation);
-    Ok(Pixels::new(facts.width, facts.height, picture.into_rgb8().into_raw()))
+    let image = exact.then(|| RgbImage::from_raw(width, height, data)).flatten();
+    let mut image = DynamicImage::ImageRgb8(image.ok_or(Broken::Damaged { format: facts.format })?);
+    image.apply_orientation(orientation);
+    Ok(Pixels::new(facts.width, facts.height, image.into_rgb8().into_raw()))
 }
 
 /// A file of any kind but JPEG, its header read.
@@ -93,7 +101,7 @@ fn open(format: Format, bytes: &[u8]) -> Result<Opened<'_>, Broken> {
         Format::Tiff => TiffDecoder::new(data).map(|it| Box::new(it) as _),
     };
     let mut decoder = decoder.map_err(|err| broken(format, bytes, err))?;
-    // A damaged note about the picture is no reason to refuse the picture.
+    // A damaged note about the image is no reason to refuse the image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(Opened { format, bytes, decoder, orientation })
 }
@@ -103,16 +111,28 @@ impl Opened<'_> {
         let (width, height) = self.decoder.dimensions();
         let kind = self.decoder.original_color_type();
         let (colour, bits) = colour_of(kind, self.format, self.bytes);
-        facts(self.format, (width, height), (colour, self.decoder.color_type().has_alpha(), bits), self.orientation)
+        facts(
+            self.format,
+            (width, height),
+            (colour, self.decoder.color_type().has_alpha(), bits),
+            self.orientation,
+        )
     }
 
     /// As stored, not yet turned.
     fn decode(self) -> Result<Vec<u8>, Broken> {
-        DynamicImage::from_decoder(self.decoder).map(to_rgb).map_err(|err| broken(self.format, self.bytes, err))
+        DynamicImage::from_decoder(self.decoder)
+            .map(to_rgb)
+            .map_err(|err| broken(self.format, self.bytes, err))
     }
 }
 
-fn facts(format: Format, (width, height): (u32, u32), (colour, alpha, bits): (Colour, bool, u8), orientation: Orientation) -> Result<Facts, Broken> {
+fn facts(
+    format: Format,
+    (width, height): (u32, u32),
+    (colour, alpha, bits): (Colour, bool, u8),
+    orientation: Orientation,
+) -> Result<Facts, Broken> {
     let (width, height) = if swaps_sides(orientation) { (height, width) } else { (width, height) };
     if width == 0 || height == 0 {
         return Err(Broken::NoPixels { width, height });
@@ -120,7 +140,15 @@ fn facts(format: Format, (width, height): (u32, u32), (colour, alpha, bits): (Co
     if PIXELS_MAX < u64::from(width) * u64::from(height) {
         return Err(Broken::TooLarge { width, height });
     }
-    Ok(Facts { format, width, height, colour, alpha, bits, turned: orientation != Orientation::NoTransforms })
+    Ok(Facts {
+        format,
+        width,
+        height,
+        colour,
+        alpha,
+        bits,
+        turned: orientation != Orientation::NoTransforms,
+    })
 }
 
 fn swaps_sides(orientation: Orientation) -> bool {
@@ -148,17 +176,18 @@ fn colour_of(kind: ExtendedColorType, format: Format, bytes: &[u8]) -> (Colour, 
     (colour, u8::try_from(kind.bits_per_pixel() / channels).unwrap_or(u8::MAX))
 }
 
-/// 16 bits -> 8 by leaving the lower byte away, as Pillow does for colour. (Grey with 16 bits it cuts at 255, which
-/// leaves nearly all of it white: nobody can want that.)
-fn to_rgb(picture: DynamicImage) -> Vec<u8> {
-    let (values, channels): (&[u16], usize) = match &picture {
+/// 16 bits -> 8 by leaving the lower byte away, as Pillow does for colour. (Grey with 16 bits it
+/// cuts at 255, which leaves nearly all of it white: nobody can want that.)
+fn to_rgb(image: DynamicImage) -> Vec<u8> {
+    let (values, channels): (&[u16], usize) = match &image {
         DynamicImage::ImageLuma16(it) => (it.as_raw(), 1),
         DynamicImage::ImageLumaA16(it) => (it.as_raw(), 2),
         DynamicImage::ImageRgb16(it) => (it.as_raw(), 3),
         DynamicImage::ImageRgba16(it) => (it.as_raw(), 4),
-        _ => return picture.into_rgb8().into_raw(),
+        _ => return image.into_rgb8().into_raw(),
     };
-    let rgb = |pixel: &[u16]| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
+    let rgb =
+        |pixel: &[u16]| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
     values.chunks_exact(channels).flat_map(|pixel| rgb(pixel).map(|it| (it >> 8) as u8)).collect()
 }
 
@@ -166,7 +195,9 @@ fn to_rgb(picture: DynamicImage) -> Vec<u8> {
 fn broken(format: Format, bytes: &[u8], err: ImageError) -> Broken {
     match err {
         ImageError::Unsupported(_) => Broken::Unsupported { format },
-        ImageError::IoError(err) if err.kind() == ErrorKind::UnexpectedEof => Broken::Truncated { format },
+        ImageError::IoError(err) if err.kind() == ErrorKind::UnexpectedEof => {
+            Broken::Truncated { format }
+        }
         _ if ends_early(format, bytes) => Broken::Truncated { format },
         _ => Broken::Damaged { format },
     }
@@ -178,7 +209,9 @@ fn ends_early(format: Format, bytes: &[u8]) -> bool {
         Format::Png => !bytes.windows(4).rev().any(|it| it == b"IEND"),
         Format::Gif => bytes.last() != Some(&b';'),
         // Its length stands after RIFF.
-        Format::WebP => bytes.get(4..8).is_none_or(|it| (bytes.len() as u64) < 8 + u64::from(u32::from_le_bytes([it[0], it[1], it[2], it[3]]))),
+        Format::WebP => bytes.get(4..8).is_none_or(|it| {
+            (bytes.len() as u64) < 8 + u64::from(u32::from_le_bytes([it[0], it[1], it[2], it[3]]))
+        }),
         Format::Jpeg | Format::Bmp | Format::Tiff => false,
     }
 }

@@ -1,4 +1,5 @@
-//! Random numbers that depend on where they are used and on nothing before: each place has a ChaCha stream of its own.
+//! Random numbers that depend on where they are used and on nothing before: each place has a ChaCha
+//! stream of its own.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -15,7 +16,9 @@ pub(crate) enum Use {
 impl Draws {
     pub(crate) fn at(seed: u64, epoch: u64, index: u64, purpose: Use) -> Draws {
         let mut key = [0; 32];
-        for (bytes, number) in key.as_chunks_mut::<8>().0.iter_mut().zip([seed, epoch, index, purpose as u64]) {
+        for (bytes, number) in
+            key.as_chunks_mut::<8>().0.iter_mut().zip([seed, epoch, index, purpose as u64])
+        {
             *bytes = number.to_le_bytes();
         }
         Draws(ChaCha8Rng::from_seed(key))
@@ -34,7 +37,7 @@ impl Draws {
         self.unit() < probability
     }
 
-    /// In 0..n; the bias of a 53 bit fraction is beyond what pictures can show.
+    /// In 0..n; the bias of a 53 bit fraction is beyond what images can show.
     pub(crate) fn below(&mut self, n: u32) -> u32 {
         (self.unit() * f64::from(n)) as u32
     }
@@ -52,7 +55,8 @@ impl Draws {
         if x + y == 0.0 { self.unit().round() } else { x / (x + y) }
     }
 
-    /// Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; below one as in their section 6.
+    /// Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; below one as in
+    /// their section 6.
     fn gamma(&mut self, shape: f64) -> f64 {
         if shape < 1.0 {
             let boost = (1.0 - self.unit()).powf(1.0 / shape);

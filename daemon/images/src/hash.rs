@@ -1,4 +1,5 @@
-//! How a picture looks, in few bytes, so that scaled, recompressed and slightly retouched copies are found.
+//! How an image looks, in few bytes, so that scaled, recompressed and slightly retouched copies are
+//! found.
 
 use std::f64::consts::PI;
 
@@ -7,27 +8,28 @@ use fast_image_resize::pixels::U8;
 use crate::Pixels;
 use crate::resize::{Filter, Window, resize_values};
 
-/// Hashes of copies differ in at most this many bits: of copies that were scaled, recompressed, brightened or blurred
-/// (tested). Those of unrelated pictures differ in about 32, but where pictures have little in them (a shirt on black),
-/// those of thousands of others agree as well.
+/// Hashes of copies differ in at most this many bits: of copies that were scaled, recompressed,
+/// brightened or blurred (tested). Those of unrelated images differ in about 32, but where images
+/// have little in them (a shirt on black), those of thousands of others agree as well.
 pub const NEAR_DUPLICATE_BITS: u32 = 4;
-/// And nowhere in the small grey picture are copies further apart than this, of 255, once one is as bright as the other.
-/// Measured: of 166 pairs of close hashes among 2,500 pictures of Fashion-MNIST, one is left. Of copies of them and of
-/// photographs, all that were recompressed, enlarged, blurred or brightened stay, and photographs of half the size;
-/// 28 x 28 pixels made 14 x 14 stay in four of five cases, and of photographs cut by 2 % at each side two of three.
+/// And nowhere in the small grey image are copies further apart than this, of 255, once one is as
+/// bright as the other. Measured: of 166 pairs of close hashes among 2,500 images of Fashion-MNIST,
+/// one is left. Of copies of them and of photographs, all that were recompressed, enlarged, blurred
+/// or brightened stay, and photographs of half the size; 28 x 28 pixels made 14 x 14 stay in four
+/// of five cases, and of photographs cut by 2 % at each side two of three.
 pub const NEAR_DUPLICATE_GREY: u32 = 20;
 
-/// Side of the picture that the hash is taken of, and of the low frequencies that are kept of it.
+/// Side of the image that the hash is taken of, and of the low frequencies that are kept of it.
 const SIDE: usize = 32;
 const KEPT: usize = 8;
-/// Side of the small grey picture that is kept.
+/// Side of the small grey image that is kept.
 const GREY_SIDE: usize = 8;
 
-/// What is kept of a picture.
+/// What is kept of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
-    /// `imagehash.phash` (ImageHash 4.3): grey, 32 x 32 by Lanczos, the cosine transform's 8 x 8 lowest frequencies, a bit
-    /// for each that is above their median; the first is the highest bit.
+    /// `imagehash.phash` (ImageHash 4.3): grey, 32 x 32 by Lanczos, the cosine transform's 8 x 8
+    /// lowest frequencies, a bit for each that is above their median; the first is the highest bit.
     pub hash: u64,
     /// The same 32 x 32, averaged to 8 x 8; row by row.
     pub grey: [u8; GREY_SIDE * GREY_SIDE],
@@ -41,10 +43,14 @@ impl Look {
 
     /// Whether one may be a copy of the other, as far as their shades go.
     pub fn is_near(&self, other: &Look) -> bool {
-        let mean = |it: &Look| it.grey.iter().map(|it| i32::from(*it)).sum::<i32>() / it.grey.len() as i32;
+        let mean =
+            |it: &Look| it.grey.iter().map(|it| i32::from(*it)).sum::<i32>() / it.grey.len() as i32;
         let brighter = mean(self) - mean(other);
-        let close = |(one, other): (&u8, &u8)| (i32::from(*one) - i32::from(*other)).abs_diff(brighter) <= NEAR_DUPLICATE_GREY;
-        hash_distance(self.hash, other.hash) <= NEAR_DUPLICATE_BITS && self.grey.iter().zip(&other.grey).all(close)
+        let close = |(one, other): (&u8, &u8)| {
+            (i32::from(*one) - i32::from(*other)).abs_diff(brighter) <= NEAR_DUPLICATE_GREY
+        };
+        hash_distance(self.hash, other.hash) <= NEAR_DUPLICATE_BITS
+            && self.grey.iter().zip(&other.grey).all(close)
     }
 }
 
@@ -64,7 +70,13 @@ pub fn hash_distance(one: u64, other: u64) -> u32 {
 /// Grey before small, in that order, as ImageHash does it.
 fn small_grey(pixels: &Pixels) -> [u8; SIDE * SIDE] {
     let size = (pixels.width(), pixels.height());
-    let small = resize_values::<U8>(&pixels.grey(), size, Window::whole(pixels), (SIDE as u32, SIDE as u32), Filter::Lanczos);
+    let small = resize_values::<U8>(
+        &pixels.grey(),
+        size,
+        Window::whole(pixels),
+        (SIDE as u32, SIDE as u32),
+        Filter::Lanczos,
+    );
     std::array::from_fn(|it| small[it])
 }
 
@@ -79,9 +91,13 @@ fn averaged(small: &[u8; SIDE * SIDE]) -> [u8; GREY_SIDE * GREY_SIDE] {
 
 /// The upper left corner of DCT-II over columns, then rows, unscaled.
 fn low_frequencies(small: &[f64; SIDE * SIDE]) -> [f64; KEPT * KEPT] {
-    let wave = |frequency: usize, at: usize| (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos();
-    let waves: [[f64; SIDE]; KEPT] = std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)));
-    let columns: [[f64; SIDE]; KEPT] =
-        std::array::from_fn(|row| std::array::from_fn(|x| (0..SIDE).map(|y| small[y * SIDE + x] * waves[row][y]).sum()));
+    let wave = |frequency: usize, at: usize| {
+        (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos()
+    };
+    let waves: [[f64; SIDE]; KEPT] =
+        std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)));
+    let columns: [[f64; SIDE]; KEPT] = std::array::from_fn(|row| {
+        std::array::from_fn(|x| (0..SIDE).map(|y| small[y * SIDE + x] * waves[row][y]).sum())
+    });
     std::array::from_fn(|it| (0..SIDE).map(|x| columns[it / KEPT][x] * waves[it % KEPT][x]).sum())
 }

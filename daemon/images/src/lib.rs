@@ -1,14 +1,16 @@
-//! The bytes of a picture -> the numbers that a model takes: decoding, the model's own preprocessing,
-//! augmentation, and what a person or a check for duplicates wants to see of a picture.
+//! The bytes of an image -> the numbers that a model takes: decoding, the model's own
+//! preprocessing, augmentation, and what a person or a check for duplicates wants to see of an
+//! image.
 //!
-//! Invariant: this crate decodes files of strangers, so all of it is safe Rust; it knows no tensor, no model,
-//! no process and no network, and reads no file but a model's preprocessing config. Threads are the caller's:
-//! every function here is pure but [`Preprocess::read`], and may run on as many of them as wanted.
+//! Invariant: this crate decodes files of strangers, so all of it is safe Rust; it knows no tensor,
+//! no model, no process and no network, and reads no file but a model's preprocessing config.
+//! Threads are the caller's: every function here is pure but [`Preprocess::read`], and may run on
+//! as many of them as wanted.
 
 #![forbid(unsafe_code)]
 
 mod augment; // pixels -> other pixels of the same class
-mod broken; // why a file is no picture
+mod broken; // why a file is no image
 mod decode; // bytes -> pixels
 mod draws; // random numbers by place
 mod format; // bytes -> which kind of file

@@ -1,6 +1,7 @@
-//! mixup (Zhang et al., arXiv:1710.09412) and CutMix (Yun et al., arXiv:1905.04899) for a batch, as numbers: who is mixed
-//! with whom, how much, and where. The caller applies them to its tensors. Formulas as in `timm/data/mixup.py`, mode
-//! "batch", with the area as it was after clipping; partners are drawn, while timm reverses the batch.
+//! mixup (Zhang et al., arXiv:1710.09412) and CutMix (Yun et al., arXiv:1905.04899) for a batch, as
+//! numbers: who is mixed with whom, how much, and where. The caller applies them to its tensors.
+//! Formulas as in `timm/data/mixup.py`, mode "batch", with the area as it was after clipping;
+//! partners are drawn, while timm reverses the batch.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,9 @@ pub struct Mixing {
     pub cutmix_alpha: f64,
 }
 
-/// `inputs = lambda * inputs + (1 - lambda) * inputs[partners]`, or with an area: `inputs[area] = inputs[partners][area]`.
-/// Either way `targets = lambda * targets + (1 - lambda) * targets[partners]`.
+/// `inputs = lambda * inputs + (1 - lambda) * inputs[partners]`, or with an area: `inputs[area] =
+/// inputs[partners][area]`. Either way `targets = lambda * targets + (1 - lambda) *
+/// targets[partners]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
     /// A permutation of the batch.
@@ -34,7 +36,14 @@ pub struct Area {
 
 impl Mixing {
     /// A pure function of its arguments; `None` where mixing is off or has no partner.
-    pub fn mix(&self, seed: u64, epoch: u64, batch: u64, examples: usize, (height, width): (u32, u32)) -> Option<Mix> {
+    pub fn mix(
+        &self,
+        seed: u64,
+        epoch: u64,
+        batch: u64,
+        examples: usize,
+        (height, width): (u32, u32),
+    ) -> Option<Mix> {
         let on = (0.0 < self.mixup_alpha, 0.0 < self.cutmix_alpha);
         if on == (false, false) || examples < 2 {
             return None;

@@ -1,4 +1,4 @@
-//! A decoded picture. What its numbers mean to a model is decided in `preprocess`.
+//! A decoded image. What its numbers mean to a model is decided in `preprocess`.
 
 /// RGB, 8 bits each, row by row from the top: `width * height * 3` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,11 @@ impl Pixels {
     /// # Panics
     /// If `data` isn't `width * height * 3` bytes long, or has none.
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Pixels {
-        assert!(!data.is_empty() && data.len() as u64 == u64::from(width) * u64::from(height) * 3, "{width} x {height} RGB in {} bytes", data.len());
+        assert!(
+            !data.is_empty() && data.len() as u64 == u64::from(width) * u64::from(height) * 3,
+            "{width} x {height} RGB in {} bytes",
+            data.len()
+        );
         Pixels { width, height, data }
     }
 
@@ -42,14 +46,16 @@ impl Pixels {
         &self.data[y as usize * stride..][..stride]
     }
 
-    /// Copies `other` to where its left upper corner is at (left, top); what lies outside is cut off.
+    /// Copies `other` to where its left upper corner is at (left, top); what lies outside is cut
+    /// off.
     pub(crate) fn paste(&mut self, other: &Pixels, left: i64, top: i64) {
         let first = left.max(0);
         let columns = (left + i64::from(other.width)).min(i64::from(self.width)) - first;
         if columns <= 0 {
             return;
         }
-        let (target, source, bytes) = (first as usize * 3, (first - left) as usize * 3, columns as usize * 3);
+        let (target, source, bytes) =
+            (first as usize * 3, (first - left) as usize * 3, columns as usize * 3);
         let stride = self.width as usize * 3;
         for y in top.max(0)..(top + i64::from(other.height)).min(i64::from(self.height)) {
             let from = &other.row((y - top) as u32)[source..][..bytes];
@@ -57,7 +63,7 @@ impl Pixels {
         }
     }
 
-    /// The part must lie within the picture.
+    /// The part must lie within the image.
     pub(crate) fn cut(&self, left: u32, top: u32, width: u32, height: u32) -> Pixels {
         let mut data = Vec::with_capacity(width as usize * height as usize * 3);
         for y in top..top + height {
@@ -81,7 +87,8 @@ impl Pixels {
         Pixels::new(self.width, self.height, data)
     }
 
-    /// One number for each pixel, as Pillow's `convert("L")`: ITU-R 601-2 luma in fixed point, rounded.
+    /// One number for each pixel, as Pillow's `convert("L")`: ITU-R 601-2 luma in fixed point,
+    /// rounded.
     pub(crate) fn grey(&self) -> Vec<u8> {
         self.data.as_chunks::<3>().0.iter().map(|&rgb| luma(rgb)).collect()
     }

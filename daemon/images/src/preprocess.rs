@@ -1,5 +1,6 @@
-//! The model's own preprocessing for evaluation: decoded pixels -> what `forward` takes. It is read from the model's
-//! folder (`preprocess/timm.rs`, `preprocess/transformers.rs`) and part of the plan.
+//! The model's own preprocessing for evaluation: decoded pixels -> what `forward` takes. It is read
+//! from the model's folder (`preprocess/timm.rs`, `preprocess/transformers.rs`) and part of the
+//! plan.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,15 @@ mod transformers;
 /// transformers' own; timm has it in `config.json`.
 const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
 
-/// Longest side of an input, in pixels: no image classifier is trained on more, and a config is a stranger's file.
+/// Longest side of an input, in pixels: no image classifier is trained on more, and a config is a
+/// stranger's file.
 const SIDE_MAX: u32 = 4096;
 
 /// A config has some kilobytes, with the names of 21,000 classes a megabyte.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
 
-/// From any picture to `(3, height, width)`: resize, cut from the centre, `(value * rescale - mean) / std`.
+/// From any image to `(3, height, width)`: resize, cut from the centre, `(value * rescale - mean) /
+/// std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
@@ -31,7 +34,8 @@ pub struct Preprocess {
     pub height: u32,
     pub width: u32,
     pub fit: Fit,
-    /// What the centre cut keeps of each side: pictures are first resized to `floor(side / crop_pct)`.
+    /// What the centre cut keeps of each side: images are first resized to `floor(side /
+    /// crop_pct)`.
     pub crop_pct: f64,
     pub filter: Filter,
     pub rescale: f64,
@@ -50,7 +54,7 @@ pub enum Library {
     Transformers,
 }
 
-/// How a picture of another shape comes to the shape of the input.
+/// How an image of another shape comes to the shape of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
@@ -75,19 +79,22 @@ pub enum PreprocessError {
     TooLong { path: PathBuf },
     #[error("{}: {field}: {why}", path.display())]
     Field { path: PathBuf, field: &'static str, why: String },
-    #[error("{}: neither preprocessor_config.json of transformers nor a config.json of timm is there, so nothing says how pictures are prepared", folder.display())]
+    #[error("{}: neither preprocessor_config.json of transformers nor a config.json of timm is there, so nothing says how images are prepared", folder.display())]
     Missing { folder: PathBuf },
 }
 
 impl Preprocess {
-    /// From a model folder: `preprocessor_config.json` as transformers writes it, else `config.json` as timm does.
-    /// What they leave open is as in timm 1.0 and transformers 5.
+    /// From a model folder: `preprocessor_config.json` as transformers writes it, else
+    /// `config.json` as timm does. What they leave open is as in timm 1.0 and transformers 5.
     pub fn read(folder: &Path) -> Result<Preprocess, PreprocessError> {
         Preprocess::read_at_size(folder, None)
     }
 
     /// The same for inputs of another height and width, where there are some.
-    pub fn read_at_size(folder: &Path, size: Option<[u32; 2]>) -> Result<Preprocess, PreprocessError> {
+    pub fn read_at_size(
+        folder: &Path,
+        size: Option<[u32; 2]>,
+    ) -> Result<Preprocess, PreprocessError> {
         let theirs = folder.join(PREPROCESSOR_CONFIG);
         let is_theirs = theirs.is_file();
         let path = if is_theirs { theirs } else { folder.join("config.json") };
@@ -96,17 +103,24 @@ impl Preprocess {
         }
         let mut config = config(&path)?;
         let mut read = || match (is_theirs, size) {
-            (true, Some(size)) => transformers::set_size(&mut config, size).and_then(|()| transformers::read(&config)),
+            (true, Some(size)) => {
+                transformers::set_size(&mut config, size).and_then(|()| transformers::read(&config))
+            }
             (true, None) => transformers::read(&config),
             (false, size) => {
                 size.into_iter().for_each(|it| timm::set_size(&mut config, it));
                 timm::read(&config)
             }
         };
-        read().and_then(Preprocess::checked).map_err(|(field, why)| PreprocessError::Field { path, field, why })
+        read().and_then(Preprocess::checked).map_err(|(field, why)| PreprocessError::Field {
+            path,
+            field,
+            why,
+        })
     }
 
-    /// What `preprocessor_config.json` of a folder should say for these inputs; none where there is no such file.
+    /// What `preprocessor_config.json` of a folder should say for these inputs; none where there is
+    /// no such file.
     pub fn preprocessor_config(&self, folder: &Path) -> Result<Option<Value>, PreprocessError> {
         let path = folder.join(PREPROCESSOR_CONFIG);
         if !path.is_file() {
@@ -114,7 +128,8 @@ impl Preprocess {
         }
         let mut config = config(&path)?;
         let size = [self.height, self.width];
-        transformers::set_size(&mut config, size).map_err(|(field, why)| PreprocessError::Field { path, field, why })?;
+        transformers::set_size(&mut config, size)
+            .map_err(|(field, why)| PreprocessError::Field { path, field, why })?;
         Ok(Some(config))
     }
 
@@ -125,16 +140,25 @@ impl Preprocess {
 
     fn checked(self) -> Result<Preprocess, Wrong> {
         if [self.height, self.width].iter().any(|it| !(1..=SIDE_MAX).contains(it)) {
-            return Err(("size", format!("{} x {} is not between 1 and {SIDE_MAX}", self.width, self.height)));
+            return Err((
+                "size",
+                format!("{} x {} is not between 1 and {SIDE_MAX}", self.width, self.height),
+            ));
         }
         // Above one, all sides are padded, as timm does. Beyond these limits it is a typing error.
         if !(0.1..=2.0).contains(&self.crop_pct) {
             return Err(("crop_pct", format!("{} is not between 0.1 and 2", self.crop_pct)));
         }
-        let mut numbers = self.mean.iter().chain(&self.std).chain(std::slice::from_ref(&self.rescale));
-        let usable = numbers.all(|it| it.is_finite()) && self.std.iter().all(|it| *it != 0.0) && 0.0 < self.rescale;
+        let mut numbers =
+            self.mean.iter().chain(&self.std).chain(std::slice::from_ref(&self.rescale));
+        let usable = numbers.all(|it| it.is_finite())
+            && self.std.iter().all(|it| *it != 0.0)
+            && 0.0 < self.rescale;
         if !usable {
-            return Err(("std", "mean, deviation and scale must be finite, and the last two not zero".into()));
+            return Err((
+                "std",
+                "mean, deviation and scale must be finite, and the last two not zero".into(),
+            ));
         }
         Ok(self)
     }
@@ -162,7 +186,12 @@ impl Preprocess {
         let (resized_width, resized_height) = self.resized(pixels);
         let across = Axis::new(pixels.width(), resized_width, self.width, self.library);
         let down = Axis::new(pixels.height(), resized_height, self.height, self.library);
-        let window = Window { left: across.start, top: down.start, width: across.length, height: down.length };
+        let window = Window {
+            left: across.start,
+            top: down.start,
+            width: across.length,
+            height: down.length,
+        };
         let seen = resize(pixels, window, (across.seen, down.seen), self.filter);
         if (seen.width(), seen.height()) == (self.width, self.height) {
             return seen;
@@ -172,8 +201,9 @@ impl Preprocess {
         canvas
     }
 
-    /// Width and height of the whole picture before the cut. Sources: `timm/data/transforms_factory.py`
-    /// (`transforms_imagenet_eval`), torchvision's `Resize`, transformers' `get_resize_output_image_size`.
+    /// Width and height of the whole image before the cut. Sources:
+    /// `timm/data/transforms_factory.py` (`transforms_imagenet_eval`), torchvision's `Resize`,
+    /// transformers' `get_resize_output_image_size`.
     fn resized(&self, pixels: &Pixels) -> (u32, u32) {
         let cut = |side: u32| (f64::from(side) / self.crop_pct).floor() as u32;
         let (width, height) = (pixels.width(), pixels.height());
@@ -186,13 +216,23 @@ impl Preprocess {
         match fit {
             Fit::Squash => (to_width, to_height),
             Fit::Center | Fit::ConvNext if to_width == to_height => {
-                let longer = |long: u32, short: u32| (u64::from(to_width) * u64::from(long) / u64::from(short)) as u32;
-                if width <= height { (to_width, longer(height, width)) } else { (longer(width, height), to_width) }
+                let longer = |long: u32, short: u32| {
+                    (u64::from(to_width) * u64::from(long) / u64::from(short)) as u32
+                };
+                if width <= height {
+                    (to_width, longer(height, width))
+                } else {
+                    (longer(width, height), to_width)
+                }
             }
             Fit::Center | Fit::ConvNext | Fit::Border => {
-                let (across, down) = (f64::from(width) / f64::from(to_width), f64::from(height) / f64::from(to_height));
+                let (across, down) = (
+                    f64::from(width) / f64::from(to_width),
+                    f64::from(height) / f64::from(to_height),
+                );
                 let ratio = if fit == Fit::Border { across.max(down) } else { across.min(down) };
-                let scaled = |side: u32| ((f64::from(side) / ratio).round_ties_even() as u32).max(1);
+                let scaled =
+                    |side: u32| ((f64::from(side) / ratio).round_ties_even() as u32).max(1);
                 (scaled(width), scaled(height))
             }
         }
@@ -213,19 +253,26 @@ impl Preprocess {
     /// # Panics
     /// If the sizes differ.
     pub(crate) fn normalize_into(&self, pixels: &Pixels, out: &mut [f32]) {
-        assert_eq!((pixels.width(), pixels.height()), (self.width, self.height), "pixels were fitted before");
+        assert_eq!(
+            (pixels.width(), pixels.height()),
+            (self.width, self.height),
+            "pixels were fitted before"
+        );
         assert_eq!(out.len(), self.numbers(), "room for (3, {}, {})", self.height, self.width);
         let table = self.table();
         let (red, rest) = out.split_at_mut(out.len() / 3);
         let (green, blue) = rest.split_at_mut(red.len());
-        for (((rgb, red), green), blue) in pixels.data().as_chunks::<3>().0.iter().zip(red).zip(green).zip(blue) {
+        for (((rgb, red), green), blue) in
+            pixels.data().as_chunks::<3>().0.iter().zip(red).zip(green).zip(blue)
+        {
             *red = table[0][usize::from(rgb[0])];
             *green = table[1][usize::from(rgb[1])];
             *blue = table[2][usize::from(rgb[2])];
         }
     }
 
-    /// Each value's number, for each channel, in the precision and order of torchvision's `ToTensor` and `Normalize`.
+    /// Each value's number, for each channel, in the precision and order of torchvision's
+    /// `ToTensor` and `Normalize`.
     fn table(&self) -> [[f32; 256]; 3] {
         std::array::from_fn(|channel| {
             let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
@@ -241,24 +288,32 @@ impl Preprocess {
         assert_eq!(numbers.len(), self.numbers(), "(3, {}, {})", self.height, self.width);
         let plane = numbers.len() / 3;
         let value = |at: usize, channel: usize| {
-            let number = f64::from(numbers[channel * plane + at]) * self.std[channel] + self.mean[channel];
+            let number =
+                f64::from(numbers[channel * plane + at]) * self.std[channel] + self.mean[channel];
             (number / self.rescale).round().clamp(0.0, 255.0) as u8
         };
-        let data = (0..plane).flat_map(|at| std::array::from_fn::<u8, 3, _>(|channel| value(at, channel))).collect();
+        let data = (0..plane)
+            .flat_map(|at| std::array::from_fn::<u8, 3, _>(|channel| value(at, channel)))
+            .collect();
         Pixels::new(self.width, self.height, data)
     }
 }
 
 fn config(path: &Path) -> Result<Value, PreprocessError> {
-    let length = fs::metadata(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?.len();
+    let length = fs::metadata(path)
+        .map_err(|source| PreprocessError::Read { path: path.into(), source })?
+        .len();
     if CONFIG_BYTES_MAX < length {
         return Err(PreprocessError::TooLong { path: path.into() });
     }
-    let bytes = fs::read(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?;
-    serde_json::from_slice(&bytes).map_err(|source| PreprocessError::Json { path: path.into(), source })
+    let bytes =
+        fs::read(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|source| PreprocessError::Json { path: path.into(), source })
 }
 
-/// One side of a picture: which part of the source is seen, how many pixels it becomes, and what is padded before them.
+/// One side of an image: which part of the source is seen, how many pixels it becomes, and what is
+/// padded before them.
 struct Axis {
     start: f64,
     length: f64,
@@ -270,7 +325,12 @@ impl Axis {
     fn new(source: u32, resized: u32, wanted: u32, library: Library) -> Axis {
         let source = f64::from(source);
         if resized <= wanted {
-            return Axis { start: 0.0, length: source, seen: resized, padding: (wanted - resized) / 2 };
+            return Axis {
+                start: 0.0,
+                length: source,
+                seen: resized,
+                padding: (wanted - resized) / 2,
+            };
         }
         let rest = resized - wanted;
         let first = match library {
@@ -279,7 +339,12 @@ impl Axis {
         };
         let scale = source / f64::from(resized);
         let start = first * scale;
-        Axis { start, length: (f64::from(wanted) * scale).min(source - start), seen: wanted, padding: 0 }
+        Axis {
+            start,
+            length: (f64::from(wanted) * scale).min(source - start),
+            seen: wanted,
+            padding: 0,
+        }
     }
 }
 
@@ -306,5 +371,8 @@ fn three(config: &Value, field: &'static str, default: [f64; 3]) -> Result<[f64;
 
 /// A side in pixels.
 fn side(value: &Value, field: &'static str) -> Result<u32, Wrong> {
-    value.as_u64().and_then(|it| u32::try_from(it).ok()).ok_or_else(|| (field, format!("{value} is not a number of pixels")))
+    value
+        .as_u64()
+        .and_then(|it| u32::try_from(it).ok())
+        .ok_or_else(|| (field, format!("{value} is not a number of pixels")))
 }

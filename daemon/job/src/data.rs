@@ -16,8 +16,8 @@ pub struct DataReport {
     /// Columns used; absent for a folder per class. Several columns of targets stand in `images`.
     pub text_column: Option<String>,
     pub label_column: Option<String>,
-    /// In the order of the model's outputs; empty where numbers are learnt. With several labels to an example,
-    /// each of them counts.
+    /// In the order of the model's outputs; empty where numbers are learnt. With several labels to
+    /// an example, each of them counts.
     pub classes: Vec<ClassCount>,
     pub splits: Vec<SplitReport>,
     pub empty_texts: u64,
@@ -29,7 +29,7 @@ pub struct DataReport {
     pub warnings: Vec<String>,
     /// blake3 over the usable examples in order, hex: a resumed run refuses other data.
     pub content_hash: String,
-    /// What was seen of the pictures; absent for texts.
+    /// What was seen of the images; absent for texts.
     pub images: Option<ImageReport>,
 }
 
@@ -44,11 +44,11 @@ pub enum Problem {
     Regression,
 }
 
-/// Every usable picture, decoded once.
+/// Every usable image, decoded once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageReport {
     pub problem: Problem,
-    /// Column of paths or of pictures; absent for a folder per class and for IDX.
+    /// Column of paths or of images; absent for a folder per class and for IDX.
     pub image_column: Option<String>,
     /// Columns of numbers (regression), or of zeros and ones, one for each class; else empty.
     pub target_columns: Vec<String>,
@@ -56,19 +56,19 @@ pub struct ImageReport {
     pub numbers: Vec<NumberReport>,
     /// As they lie on disk, all together.
     pub bytes: u64,
-    /// Of the upright picture, in pixels.
+    /// Of the upright image, in pixels.
     pub width: Extent,
     pub height: Extent,
-    /// (`jpeg`, pictures), the most frequent first.
+    /// (`jpeg`, images), the most frequent first.
     pub formats: Vec<(String, u64)>,
-    /// (`rgb`, pictures), the most frequent first.
+    /// (`rgb`, images), the most frequent first.
     pub colours: Vec<(String, u64)>,
-    /// Of red, green and blue over the pixels of the training pictures, each picture with the same weight;
-    /// 0 to 1.
+    /// Of red, green and blue over the pixels of the training images, each image with the same
+    /// weight; 0 to 1.
     pub mean: [f64; 3],
     pub deviation: [f64; 3],
     pub near_duplicates: NearDuplicates,
-    /// Pictures of one colour throughout.
+    /// Images of one colour throughout.
     pub blank: u64,
     /// For the report, the classes first.
     pub sheets: Vec<Sheet>,
@@ -93,13 +93,14 @@ pub struct NumberReport {
     pub deviation: f64,
 }
 
-/// Pictures that look alike and whose files differ. All of them are kept.
+/// Images that look alike and whose files differ. All of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearDuplicates {
-    /// Pictures that have a twin.
-    pub pictures: u64,
+    /// Images that have a near duplicate.
+    #[serde(alias = "pictures")]
+    pub images: u64,
     pub pairs: u64,
-    /// Pairs whose pictures stand in two splits.
+    /// Pairs whose images stand in two splits.
     pub across_splits: u64,
     /// Pairs with different labels.
     pub conflicting_labels: u64,
@@ -117,7 +118,7 @@ pub struct NearPair {
     pub same_label: bool,
 }
 
-/// A contact sheet: small pictures in rows, as PNG.
+/// A contact sheet: small images in rows, as PNG.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sheet {
     /// Relative to the run folder; made of no name of the data.
@@ -171,12 +172,12 @@ pub struct SplitReport {
     pub origin: String,
 }
 
-/// Exact duplicates: of the text (after trimming white space), of the picture's bytes.
+/// Exact duplicates: of the text (after trimming white space), of the image's bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Duplicates {
     /// Repetitions within a split, kept.
     pub within_splits: u64,
-    /// Same text or picture under two labels.
+    /// Same text or image under two labels.
     pub conflicting_labels: u64,
     /// Training rows whose text stands in validation or test too: dropped from training.
     pub leaked_dropped: u64,
@@ -209,7 +210,7 @@ pub struct TokenReport {
     pub longest: u32,
     /// Examples longer than `max_tokens`, whose end is cut off.
     pub cut: u64,
-    /// (upper bound of the bucket, examples), ascending, for a picture.
+    /// (upper bound of the bucket, examples), ascending, for an image.
     pub histogram: Vec<(u32, u64)>,
 }
 

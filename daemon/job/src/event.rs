@@ -1,8 +1,8 @@
-//! What a worker says while it works: one line of JSON each, appended to `events.jsonl` (the truth) and
-//! printed on stdout (which only wakes the supervisor).
+//! What a worker says while it works: one line of JSON each, appended to `events.jsonl` (the truth)
+//! and printed on stdout (which only wakes the supervisor).
 //!
-//! After a crash the steps since the last checkpoint are done and told again: a reader takes the last line
-//! for a step.
+//! After a crash the steps since the last checkpoint are done and told again: a reader takes the
+//! last line for a step.
 
 use crate::outcome::Failure;
 use crate::scores::{Scores, Split};
@@ -46,7 +46,8 @@ pub enum Event {
     },
     /// One optimizer step.
     Step(Step),
-    /// An evaluation of the validation split (or, at the end, of the split that the report is about).
+    /// An evaluation of the validation split (or, at the end, of the split that the report is
+    /// about).
     Evaluation {
         step: u64,
         epoch: f64,

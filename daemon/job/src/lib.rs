@@ -1,9 +1,9 @@
-//! The vocabulary that the supervisor and the worker share: what a job is asked (`spec`, `recipe`), what
-//! was decided (`plan`), what happens (`event`), what was found (`data`, `scores`), how it ended
-//! (`outcome`), and how the files of a run are called (`run_folder`).
+//! The vocabulary that the supervisor and the worker share: what a job is asked (`spec`, `recipe`),
+//! what was decided (`plan`), what happens (`event`), what was found (`data`, `scores`), how it
+//! ended (`outcome`), and how the files of a run are called (`run_folder`).
 //!
-//! Only types and the rules that need nothing but the types: no I/O, no clock, no tensor, no process.
-//! Every file format here carries a version; a change of shape raises it.
+//! Only types and the rules that need nothing but the types: no I/O, no clock, no tensor, no
+//! process. Every file format here carries a version; a change of shape raises it.
 
 pub mod data; // data.json
 pub mod event; // events.jsonl

@@ -24,8 +24,8 @@ pub struct Trained {
     pub head: Head,
     /// blake3 of model.safetensors, hex.
     pub model_hash: String,
-    /// Part of all token places that would have been padding, had each batch been filled up to its longest
-    /// text, 0 to 1.
+    /// Part of all token places that would have been padding, had each batch been filled up to its
+    /// longest text, 0 to 1.
     pub padding_saved: f64,
 }
 
@@ -59,7 +59,11 @@ impl Done {
     /// What the command line prints at the end and the report begins with, in three sentences.
     pub fn summary(&self) -> String {
         let interval = self.scores.intervals.get(&self.metric);
-        let interval = interval.map(|it| format!(" ({:.0} % interval {:.3} to {:.3})", it.level * 100.0, it.low, it.high)).unwrap_or_default();
+        let interval = interval
+            .map(|it| {
+                format!(" ({:.0} % interval {:.3} to {:.3})", it.level * 100.0, it.low, it.high)
+            })
+            .unwrap_or_default();
         let examples = match (self.scores.examples, self.split) {
             (1, Split::Train) => "1 training example".into(),
             (1, split) => format!("1 held-out {} example", split.name()),
@@ -67,7 +71,10 @@ impl Done {
             (n, split) => format!("{} held-out {} examples", thousands(n), split.name()),
         };
         let baseline = match self.baseline.metrics.get(&self.metric) {
-            Some(value) => format!(" Always answering \u{201c}{}\u{201d} would score {value:.3}.", self.baseline.answer),
+            Some(value) => format!(
+                " Always answering \u{201c}{}\u{201d} would score {value:.3}.",
+                self.baseline.answer
+            ),
             None => String::new(),
         };
         let proof = if self.proof.holds() {
@@ -76,7 +83,10 @@ impl Done {
             "The saved files were loaded again and did not score the same."
         };
         let metric = spoken(&self.metric);
-        format!("This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline} {proof}", self.name, self.score)
+        format!(
+            "This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline} {proof}",
+            self.name, self.score
+        )
     }
 }
 
@@ -88,7 +98,8 @@ pub fn spoken(metric: &str) -> String {
 /// `12,345`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|it| std::str::from_utf8(it).ok()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|it| std::str::from_utf8(it).ok()).collect();
     groups.join(",")
 }
 

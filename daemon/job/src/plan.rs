@@ -1,5 +1,6 @@
-//! `plan.json`: the recipe with every default decided, the tensors that train, and the facts of data and
-//! model that the decisions rest on. A resumed attempt obeys the plan that it finds; it decides nothing anew.
+//! `plan.json`: the recipe with every default decided, the tensors that train, and the facts of
+//! data and model that the decisions rest on. A resumed attempt obeys the plan that it finds; it
+//! decides nothing anew.
 
 use crate::data::Problem;
 use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task, Unfreeze};
@@ -17,7 +18,7 @@ pub struct Plan {
     pub model: ModelPlan,
     pub freeze: FreezePlan,
     pub data: DataPlan,
-    /// How training pictures are changed, in the words of finetuned-images; absent for texts.
+    /// How training images are changed, in the words of finetuned-images; absent for texts.
     pub augment: Option<serde_json::Value>,
     pub train: TrainPlan,
     pub eval: EvalPlan,
@@ -41,7 +42,7 @@ pub struct ModelPlan {
     pub head: Head,
     pub dropout: f64,
     pub attention_dropout: f64,
-    /// How pictures are brought to numbers, in the words of finetuned-images; absent for texts.
+    /// How images are brought to numbers, in the words of finetuned-images; absent for texts.
     pub preprocess: Option<serde_json::Value>,
     pub load: LoadSummary,
 }
@@ -103,7 +104,7 @@ pub struct DataPlan {
     pub train: u64,
     pub validation: u64,
     pub test: u64,
-    /// 0 for pictures.
+    /// 0 for images.
     pub max_tokens: u32,
     pub content_hash: String,
 }

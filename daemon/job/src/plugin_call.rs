@@ -1,10 +1,10 @@
-//! The file `plugin.call`: which function of which plugin a worker is in. The worker maps it and writes a number
-//! before and after each call; the kernel keeps the page however the worker ends, so whoever finds it dead can say
-//! who was at work.
+//! The file `plugin.call`: which function of which plugin a worker is in. The worker maps it and
+//! writes a number before and after each call; the kernel keeps the page however the worker ends,
+//! so whoever finds it dead can say who was at work.
 //!
-//! Layout, little endian: `[u32 current][u32 overdue_s]`, then records of [`RECORD_BYTES`], each UTF-8 filled up with
-//! zeros. `current` counts records from 1; 0 is "none". `overdue_s` is not 0 when the worker ended itself because
-//! the call took longer than that many seconds.
+//! Layout, little endian: `[u32 current][u32 overdue_s]`, then records of [`RECORD_BYTES`], each
+//! UTF-8 filled up with zeros. `current` counts records from 1; 0 is "none". `overdue_s` is not 0
+//! when the worker ended itself because the call took longer than that many seconds.
 
 pub const FILE_BYTES: usize = 32 * 1024;
 pub const HEADER_BYTES: usize = 8;
@@ -29,7 +29,8 @@ impl PluginCall {
         let record = bytes.get(start..start + RECORD_BYTES)?;
         let end = record.iter().position(|it| *it == 0).unwrap_or(RECORD_BYTES);
         let what = String::from_utf8_lossy(&record[..end]).into_owned();
-        (!what.is_empty()).then_some(PluginCall { what, overdue_s: number(4).filter(|it| *it != 0) })
+        (!what.is_empty())
+            .then_some(PluginCall { what, overdue_s: number(4).filter(|it| *it != 0) })
     }
 }
 
@@ -43,7 +44,10 @@ mod tests {
         bytes[HEADER_BYTES + RECORD_BYTES..][..7].copy_from_slice(b"a head,");
         assert_eq!(PluginCall::read(&bytes), None);
         bytes[0] = 2;
-        assert_eq!(PluginCall::read(&bytes), Some(PluginCall { what: "a head,".into(), overdue_s: None }));
+        assert_eq!(
+            PluginCall::read(&bytes),
+            Some(PluginCall { what: "a head,".into(), overdue_s: None })
+        );
         bytes[4] = 5;
         assert_eq!(PluginCall::read(&bytes).and_then(|it| it.overdue_s), Some(5));
     }

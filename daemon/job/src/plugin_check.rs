@@ -1,6 +1,6 @@
-//! What a worker says while it tries a plugin (`finetuned plugin check`): one JSON object a line on stdout, a
-//! [`Line::Trying`] before everything that may not return, a [`Line::Tried`] after it, and [`Line::End`] last.
-//! A worker that is gone without an end was ended by what it tried last.
+//! What a worker says while it tries a plugin (`finetuned plugin check`): one JSON object a line on
+//! stdout, a [`Line::Trying`] before everything that may not return, a [`Line::Tried`] after it,
+//! and [`Line::End`] last. A worker that is gone without an end was ended by what it tried last.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
-//! Decides what a user's TOML asks for, in two stages: as typed ([`Raw`], unknown keys refused with a
-//! suggestion), then checked ([`Recipe`], every value usable, enums instead of strings).
+//! Decides what a user's TOML asks for, in two stages: as typed ([`Raw`], unknown keys refused with
+//! a suggestion), then checked ([`Recipe`], every value usable, enums instead of strings).
 //!
-//! A field stays an `Option` only where its default depends on the data or the model; that default is
-//! decided in the worker's `planning`, once.
+//! A field stays an `Option` only where its default depends on the data or the model; that default
+//! is decided in the worker's `planning`, once.
 
 mod check; // as typed -> usable
 mod raw;
@@ -31,14 +31,19 @@ pub struct Recipe {
 pub enum Task {
     TextClassification,
     ImageClassification,
-    /// Any number of classes to a picture.
+    /// Any number of classes to an image.
     ImageMultiLabelClassification,
-    /// One or more numbers to a picture.
+    /// One or more numbers to an image.
     ImageRegression,
 }
 
 impl Task {
-    pub const ALL: [Task; 4] = [Task::TextClassification, Task::ImageClassification, Task::ImageMultiLabelClassification, Task::ImageRegression];
+    pub const ALL: [Task; 4] = [
+        Task::TextClassification,
+        Task::ImageClassification,
+        Task::ImageMultiLabelClassification,
+        Task::ImageRegression,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -75,7 +80,8 @@ pub struct ModelChoice {
     /// A folder, or `hf:OWNER/NAME`, with `@REVISION` where one is pinned.
     pub base: Option<String>,
     pub head: Head,
-    /// Side of the square that pictures are brought to, in pixels; absent: as the model's config says.
+    /// Side of the square that images are brought to, in pixels; absent: as the model's config
+    /// says.
     pub image_size: Option<u32>,
     /// Probability for hidden states and the head; absent: what the model's config says.
     pub dropout: Option<f64>,
@@ -107,7 +113,7 @@ impl From<Head> for String {
     }
 }
 
-/// How training pictures are changed. Absent values are the preset's.
+/// How training images are changed. Absent values are the preset's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AugmentChoice {
     /// Absent: decided by what trains.
@@ -190,8 +196,11 @@ impl TryFrom<String> for Pattern {
                 },
                 None if text.contains(['*', '?', '.']) => Ok(Pattern::Glob(text)),
                 None => {
-                    let hint = raw::suggestion(&text, &["all", "head", "norms", "embeddings", "last:2"]);
-                    Err(format!("`{text}` is none of all, head, norms, embeddings, last:N or a glob of tensor names{hint}"))
+                    let hint =
+                        raw::suggestion(&text, &["all", "head", "norms", "embeddings", "last:2"]);
+                    Err(format!(
+                        "`{text}` is none of all, head, norms, embeddings, last:N or a glob of tensor names{hint}"
+                    ))
                 }
             },
         }
@@ -224,7 +233,7 @@ pub struct DataChoice {
     /// Column names; absent: found by the usual names.
     pub text: Option<String>,
     pub label: Option<String>,
-    /// Column of paths or pictures.
+    /// Column of paths or images.
     pub image: Option<String>,
     /// Columns of numbers to learn, or of zeros and ones, one for each class.
     pub labels: Vec<String>,
@@ -255,11 +264,12 @@ pub struct TrainChoice {
     pub class_weights: ClassWeights,
     /// Evaluations without a better score before training stops; absent: never.
     pub patience: Option<u32>,
-    /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the mean square.
+    /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the
+    /// mean square.
     pub loss: Option<String>,
     /// Plugins' hooks, by name.
     pub hooks: Vec<String>,
-    /// Less memory for more time; absent: for pictures.
+    /// Less memory for more time; absent: for images.
     pub gradient_checkpointing: Option<bool>,
     pub seed: u64,
 }
@@ -355,11 +365,18 @@ pub const METRICS_MULTI_LABEL: &[&str] = &[
 /// The same where numbers are learnt; means over the numbers.
 pub const METRICS_REGRESSION: &[&str] = &["r2", "mae", "rmse", "loss"];
 
-/// What may be selected for a problem; those shown first and the one that chooses the best step by default.
-pub fn metrics(problem: Problem) -> (&'static [&'static str], &'static [&'static str], &'static str) {
+/// What may be selected for a problem; those shown first and the one that chooses the best step by
+/// default.
+pub fn metrics(
+    problem: Problem,
+) -> (&'static [&'static str], &'static [&'static str], &'static str) {
     match problem {
         Problem::SingleLabel => (METRICS, &["accuracy", "macro_f1"], "macro_f1"),
-        Problem::MultiLabel => (METRICS_MULTI_LABEL, &["macro_average_precision", "micro_f1"], "macro_average_precision"),
+        Problem::MultiLabel => (
+            METRICS_MULTI_LABEL,
+            &["macro_average_precision", "micro_f1"],
+            "macro_average_precision",
+        ),
         Problem::Regression => (METRICS_REGRESSION, &["r2", "mae", "rmse"], "r2"),
     }
 }
@@ -376,11 +393,15 @@ pub struct RecipeError {
 impl Recipe {
     pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
         let raw: Raw = raw::parse(text)?;
-        checked(raw).map_err(|wrong| RecipeError { line: raw::line_of(text, wrong.field), message: wrong.to_string() })
+        checked(raw).map_err(|wrong| RecipeError {
+            line: raw::line_of(text, wrong.field),
+            message: wrong.to_string(),
+        })
     }
 }
 
-/// The first stage alone, for our other TOML files: an unknown key is refused with its line and a suggestion.
+/// The first stage alone, for our other TOML files: an unknown key is refused with its line and a
+/// suggestion.
 pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
     raw::parse(text)
 }
@@ -412,7 +433,10 @@ mod tests {
 
     #[test]
     fn a_typo_is_refused_with_a_suggestion_and_its_line() {
-        refused("[train]\nepochs = 2\nbacth = 3\n", "line 3: unknown key `bacth` in [train]: did you mean `batch`?");
+        refused(
+            "[train]\nepochs = 2\nbacth = 3\n",
+            "line 3: unknown key `bacth` in [train]: did you mean `batch`?",
+        );
         refused("tusk = 'x'", "line 1: unknown key `tusk`: did you mean `task`?");
         refused(
             "[freeze]\ntrain = ['heat']",
@@ -422,10 +446,19 @@ mod tests {
 
     #[test]
     fn values_are_checked_where_they_stand() {
-        refused("[train]\n# how long\nepochs = 0", "line 3: train.epochs is 0, but must be at least 1");
+        refused(
+            "[train]\n# how long\nepochs = 0",
+            "line 3: train.epochs is 0, but must be at least 1",
+        );
         refused("[train]\nlr = -1.0", "line 2: train.lr is -1, but must be above 0 and at most 10");
-        refused("[data]\nvalidation = 1.5", "line 2: data.validation is 1.5, but must be at least 0 and below 0.9");
-        refused("train.optimizer = 'adagrad'", "line 1: train.optimizer is `adagrad`, but must be adamw, adam or sgd");
+        refused(
+            "[data]\nvalidation = 1.5",
+            "line 2: data.validation is 1.5, but must be at least 0 and below 0.9",
+        );
+        refused(
+            "train.optimizer = 'adagrad'",
+            "line 1: train.optimizer is `adagrad`, but must be adamw, adam or sgd",
+        );
         refused("[train]\nbatch = \"many\"", "line 2: invalid type: string \"many\", expected u32");
     }
 

@@ -6,7 +6,7 @@ pub const PLAN: &str = "plan.json";
 pub const DATA: &str = "data.json";
 /// Every quarantined row or file, one JSON object a line; `data.json` shows the first ones.
 pub const QUARANTINE: &str = "quarantine.jsonl";
-/// Contact sheets of the pictures; `data.json` names those that there are.
+/// Contact sheets of the images; `data.json` names those that there are.
 pub const CONTACT: &str = "contact";
 pub const EVENTS: &str = "events.jsonl";
 /// What a worker printed on stderr, the last attempt at the end.
@@ -33,7 +33,8 @@ pub fn name(job: u64, drop: &str) -> String {
     /// Longer names only make paths hard to read.
     const NAME_CHARS_MAX: usize = 40;
     let stem = drop.split('.').find(|part| !part.is_empty()).unwrap_or("drop");
-    let clean = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
+    let clean =
+        |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
     let stem: String = stem.chars().take(NAME_CHARS_MAX).map(clean).collect();
     format!("{job:04}-{stem}")
 }

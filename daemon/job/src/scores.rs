@@ -28,15 +28,17 @@ impl Split {
 pub struct Scores {
     pub split: Split,
     pub examples: u64,
-    /// One label: mean cross-entropy, natural logarithm, without label smoothing and class weights. Several: the
-    /// mean of the binary ones over examples and classes. Numbers: the mean square error.
+    /// One label: mean cross-entropy, natural logarithm, without label smoothing and class weights.
+    /// Several: the mean of the binary ones over examples and classes. Numbers: the mean square
+    /// error.
     pub loss: f64,
     /// Every scalar metric by name.
     pub metrics: BTreeMap<String, f64>,
     /// 95 % intervals of `accuracy`, `macro_f1` and the metric that the recipe selects.
     pub intervals: BTreeMap<String, Interval>,
     pub per_class: Vec<ClassScores>,
-    /// `confusion[true][predicted]`, in the order of the classes; empty unless an example has one label.
+    /// `confusion[true][predicted]`, in the order of the classes; empty unless an example has one
+    /// label.
     pub confusion: Vec<Vec<u64>>,
     /// For each number that is learnt.
     pub per_number: Vec<NumberScores>,
@@ -72,10 +74,12 @@ pub struct NumberScores {
     pub r2: f64,
 }
 
-/// What a model scores that gives the same answer to everything, learnt from the training split alone.
+/// What a model scores that gives the same answer to everything, learnt from the training split
+/// alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// The most frequent class; where there may be several, those that most examples have; the means.
+    /// The most frequent class; where there may be several, those that most examples have; the
+    /// means.
     pub answer: String,
     pub metrics: BTreeMap<String, f64>,
 }

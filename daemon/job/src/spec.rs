@@ -1,5 +1,5 @@
-//! The one file that a worker is given. Everything that it may know about the world outside the drop and
-//! the run folder stands here; a worker reads no configuration and no database.
+//! The one file that a worker is given. Everything that it may know about the world outside the
+//! drop and the run folder stands here; a worker reads no configuration and no database.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ pub struct Spec {
     /// The recipe bound to the inbox or given on the command line; a `job.toml` in the drop wins.
     pub recipe: Option<RecipeText>,
     pub threads: u32,
-    /// Most memory that the worker may take for its data; beyond, allocation fails and the job says so.
+    /// Most memory that the worker may take for its data; beyond, allocation fails and the job says
+    /// so.
     pub memory_bytes: Option<u64>,
     pub device: Device,
     /// Absent: no plugin may be loaded.
@@ -66,22 +67,25 @@ pub struct RecipeText {
 pub enum Action {
     /// Drop to `model.unproven/` and `trained.json`; continues from the newest valid checkpoint.
     Train,
-    /// `model.unproven/` is loaded from disk, evaluated and compared; ends with `model/` and `done.json`.
+    /// `model.unproven/` is loaded from disk, evaluated and compared; ends with `model/` and
+    /// `done.json`.
     Prove,
     /// Data report and plan, no training: `data.json` and `plan.json`.
     Check,
     /// Predicts with the finished model in `run`; results as `predictions.jsonl` lines on stdout.
     Predict { inputs: Vec<String>, csv: Option<PathBuf> },
-    /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes, files}]`.
+    /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes,
+    /// files}]`.
     ListModels,
-    /// Fetches a base model into the cache; the folder on stdout as JSON, `{name, folder, revision}`.
+    /// Fetches a base model into the cache; the folder on stdout as JSON, `{name, folder,
+    /// revision}`.
     Pull { base: String },
     /// Describes a base model: architecture, tensors, load report. JSON on stdout.
     Inspect { base: String },
     /// libtorch, devices, threads: JSON on stdout.
     Doctor,
-    /// Opens a plugin, wherever it lies, and tries what it exports: one line of [`crate::plugin_check`] on stdout
-    /// for each thing tried.
+    /// Opens a plugin, wherever it lies, and tries what it exports: one line of
+    /// [`crate::plugin_check`] on stdout for each thing tried.
     CheckPlugin { file: PathBuf },
 }
 

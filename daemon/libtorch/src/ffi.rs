@@ -37,8 +37,16 @@ unsafe extern "C" {
         nesterov: bool,
         weight_decay: f64,
     ) -> *mut c_char;
-    pub(crate) fn finetuned_clip(norm: *mut f64, parameters: *const *const C_tensor, n: usize, max: *const f64) -> *mut c_char;
-    pub(crate) fn finetuned_backward(output: *const C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    pub(crate) fn finetuned_clip(
+        norm: *mut f64,
+        parameters: *const *const C_tensor,
+        n: usize,
+        max: *const f64,
+    ) -> *mut c_char;
+    pub(crate) fn finetuned_backward(
+        output: *const C_tensor,
+        gradient: *const C_tensor,
+    ) -> *mut c_char;
     pub(crate) fn finetuned_zero_grad(parameters: *const *const C_tensor, n: usize) -> *mut c_char;
     pub(crate) fn finetuned_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;
@@ -66,7 +74,9 @@ pub(crate) unsafe fn check(message: *mut c_char) -> Result<(), Error> {
 ///
 /// # Safety
 /// `call` must either return a message, or null after storing a tensor that the caller owns.
-pub(crate) unsafe fn tensor(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, Error> {
+pub(crate) unsafe fn tensor(
+    call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char,
+) -> Result<Tensor, Error> {
     let mut out = std::ptr::null_mut();
     let message = call(&raw mut out);
     // SAFETY: `message` comes from the call and is looked at only here.

@@ -1,19 +1,26 @@
-//! Gradients: a backward pass that begins in the middle of a model, and what happens before the optimizer.
+//! Gradients: a backward pass that begins in the middle of a model, and what happens before the
+//! optimizer.
 
 use crate::{Error, ffi};
 use tch::Tensor;
 
-/// The L2 norm over the gradients of all parameters that have one (0 if none has), before clipping. Where it
-/// exceeds `max`, they are scaled by `max / (norm + 1e-6)`: `torch.nn.utils.clip_grad_norm_`, to the bit.
+/// The L2 norm over the gradients of all parameters that have one (0 if none has), before clipping.
+/// Where it exceeds `max`, they are scaled by `max / (norm + 1e-6)`:
+/// `torch.nn.utils.clip_grad_norm_`, to the bit.
 ///
-/// # Errors
-/// Sparse gradients, and gradients in different kinds.
-pub fn clip_grad_norm<'a>(parameters: impl IntoIterator<Item = &'a Tensor>, max: Option<f64>) -> Result<f64, Error> {
+/// # Errors Sparse gradients, and gradients in different kinds.
+pub fn clip_grad_norm<'a>(
+    parameters: impl IntoIterator<Item = &'a Tensor>,
+    max: Option<f64>,
+) -> Result<f64, Error> {
     let parameters = ffi::pointers(parameters);
     let mut norm = 0.0;
     let max = max.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the tensors are borrowed for longer than the call; `norm` and `max` live in this frame.
-    unsafe { ffi::check(ffi::finetuned_clip(&raw mut norm, parameters.as_ptr(), parameters.len(), max))? };
+    // SAFETY: the tensors are borrowed for longer than the call; `norm` and `max` live in this
+    // frame.
+    unsafe {
+        ffi::check(ffi::finetuned_clip(&raw mut norm, parameters.as_ptr(), parameters.len(), max))?
+    };
     Ok(norm)
 }
 
@@ -27,14 +34,14 @@ pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
     unsafe { ffi::check(ffi::finetuned_backward(output.as_ptr(), gradient.as_ptr())) }
 }
 
-/// Makes the gradients undefined: their memory is freed, and a parameter that the next backward pass does not
-/// reach is skipped by the optimizer.
+/// Makes the gradients undefined: their memory is freed, and a parameter that the next backward
+/// pass does not reach is skipped by the optimizer.
 ///
-/// # Panics
-/// For an undefined tensor.
+/// # Panics For an undefined tensor.
 pub fn zero_grad<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) {
     let parameters = ffi::pointers(parameters);
     // SAFETY: the tensors are borrowed for longer than the call.
-    let done = unsafe { ffi::check(ffi::finetuned_zero_grad(parameters.as_ptr(), parameters.len())) };
+    let done =
+        unsafe { ffi::check(ffi::finetuned_zero_grad(parameters.as_ptr(), parameters.len())) };
     done.expect("zero_grad");
 }

@@ -1,6 +1,6 @@
 //! What tch leaves out of libtorch and a training run needs. The C++ side is `finetuned.cpp`, and
-//! `memory.cpp` for where large tensors lie; here it becomes safe Rust: tensors go in and out as [`tch::Tensor`],
-//! exceptions come back as [`Error`].
+//! `memory.cpp` for where large tensors lie; here it becomes safe Rust: tensors go in and out as
+//! [`tch::Tensor`], exceptions come back as [`Error`].
 //!
 //! What is trained, and when, is left to the worker.
 

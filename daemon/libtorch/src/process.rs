@@ -1,12 +1,13 @@
-//! What belongs to the whole process: random generators, denormal numbers, the memory of tensors, the version.
+//! What belongs to the whole process: random generators, denormal numbers, the memory of tensors,
+//! the version.
 
 use crate::{Error, ffi};
 use tch::Tensor;
 
-/// State of the default generators: the CPU's, then those of the CUDA devices if there are any. (bytes) of u8.
+/// State of the default generators: the CPU's, then those of the CUDA devices if there are any.
+/// (bytes) of u8.
 ///
-/// # Errors
-/// What libtorch refuses.
+/// # Errors What libtorch refuses.
 pub fn generator_state() -> Result<Tensor, Error> {
     // SAFETY: the function stores a new tensor when it returns null.
     unsafe { ffi::tensor(|out| ffi::finetuned_generator_state(out)) }
@@ -21,20 +22,22 @@ pub fn set_generator_state(state: &Tensor) -> Result<(), Error> {
     unsafe { ffi::check(ffi::finetuned_set_generator_state(state.as_ptr())) }
 }
 
-/// Whether numbers too small for their exponent become 0, in this thread and in the threads of libtorch's
-/// pool. Arithmetic with such numbers takes a hundred times as long on many processors. False: this
-/// processor has no such switch.
+/// Whether numbers too small for their exponent become 0, in this thread and in the threads of
+/// libtorch's pool. Arithmetic with such numbers takes a hundred times as long on many processors.
+/// False: this processor has no such switch.
 pub fn flush_denormal(on: bool) -> bool {
     // SAFETY: no arguments in memory; the function throws nothing.
     unsafe { ffi::finetuned_flush_denormal(on) }
 }
 
-/// Tensors of a megabyte or more on the CPU, made from now on, have their memory from a pool. What they free is not
-/// returned to the system, to be faulted in anew by every step, but used again, in parts and joined with its
-/// neighbours; yet never more is kept than makes the process an eighth larger than its tensors were at most.
+/// Tensors of a megabyte or more on the CPU, made from now on, have their memory from a pool. What
+/// they free is not returned to the system, to be faulted in anew by every step, but used again, in
+/// parts and joined with its neighbours; yet never more is kept than makes the process an eighth
+/// larger than its tensors were at most.
 ///
-/// A run of EfficientNet-Lite0 (batch 32, 224 pixels, 3 steps, gradient checkpointing): 11.3 s and 1.36 GB; with all
-/// freed memory kept in glibc's heap 11.6 s and 2.60 GB; with glibc as it is 13 % longer and 2.0 GB.
+/// A run of EfficientNet-Lite0 (batch 32, 224 pixels, 3 steps, gradient checkpointing): 11.3 s and
+/// 1.36 GB; with all freed memory kept in glibc's heap 11.6 s and 2.60 GB; with glibc as it is 13 %
+/// longer and 2.0 GB.
 pub fn pool_memory() {
     // SAFETY: no arguments; blocks that libtorch's own allocator gave out know how they are freed.
     unsafe { ffi::finetuned_pool_memory() }
@@ -67,15 +70,25 @@ mod tests {
     #[test]
     fn what_is_no_generator_state_is_refused() {
         let message = |it: &Tensor| set_generator_state(it).unwrap_err().to_string();
-        assert_eq!(message(&Tensor::from_slice(&[1.0f32])), "libtorch: a generator state is a row of bytes");
+        assert_eq!(
+            message(&Tensor::from_slice(&[1.0f32])),
+            "libtorch: a generator state is a row of bytes"
+        );
         let length = generator_state().unwrap().numel();
-        assert_eq!(message(&Tensor::from_slice(&[1u8, 2])), format!("libtorch: a generator state ends after 2 of {length} bytes"));
+        assert_eq!(
+            message(&Tensor::from_slice(&[1u8, 2])),
+            format!("libtorch: a generator state ends after 2 of {length} bytes")
+        );
     }
 
     #[test]
     fn denormal_numbers_are_flushed_on_request() {
         // Larger than what one thread takes alone, so that the pool's threads work too.
-        let halves = || (Tensor::full([1 << 20], 1.5e-38, (Kind::Float, Device::Cpu)) * 0.25).count_nonzero(None).int64_value(&[]);
+        let halves = || {
+            (Tensor::full([1 << 20], 1.5e-38, (Kind::Float, Device::Cpu)) * 0.25)
+                .count_nonzero(None)
+                .int64_value(&[])
+        };
         assert!(flush_denormal(true));
         assert_eq!(halves(), 0);
         assert!(flush_denormal(false));

@@ -50,7 +50,8 @@ fn main() {
     assert_eq!(address(&again), place);
     about(taken(), 256 * MB);
 
-    // What does not fit takes the place of what waits: the process grows by an eighth of what it needs at most.
+    // What does not fit takes the place of what waits: the process grows by an eighth of what it
+    // needs at most.
     drop(again);
     let larger = tensor(320 * MB);
     about(taken(), 360 * MB);

@@ -1,5 +1,6 @@
-//! Optimizers against PyTorch's, whose numbers `data/make_fixtures.py` made; and what PyTorch has no word on:
-//! that saved state continues to the bit, that memory layout does not matter, that exceptions become errors.
+//! Optimizers against PyTorch's, whose numbers `data/make_fixtures.py` made; and what PyTorch has
+//! no word on: that saved state continues to the bit, that memory layout does not matter, that
+//! exceptions become errors.
 
 use finetuned_libtorch::{Algorithm, Optimizer};
 use std::collections::BTreeMap;
@@ -11,7 +12,13 @@ const LATE: usize = 4;
 const LR: f64 = 0.05;
 const CLIP: f64 = 1.5;
 /// Name, factor on the learning rate, weight decay; as in the script.
-const PARAMETERS: [(&str, f64, f64); 5] = [("embed", 1.0, 0.1), ("weight", 1.0, 0.1), ("bias", 0.5, 0.0), ("unused", 0.5, 0.0), ("late", 0.25, 0.1)];
+const PARAMETERS: [(&str, f64, f64); 5] = [
+    ("embed", 1.0, 0.1),
+    ("weight", 1.0, 0.1),
+    ("bias", 0.5, 0.0),
+    ("unused", 0.5, 0.0),
+    ("late", 0.25, 0.1),
+];
 const BETAS: (f64, f64) = (0.9, 0.98);
 const ALGORITHMS: [(&str, Algorithm); 5] = [
     ("adamw", Algorithm::AdamW { betas: BETAS, eps: 1e-6 }),
@@ -77,7 +84,10 @@ fn ten_updates_equal_pytorchs() {
         for step in 0..STEPS {
             let norm = training.update(step);
             let expected = training.fixtures[&format!("{name}.norms")].double_value(&[step as i64]);
-            assert!((norm - expected).abs() <= 1e-6 * expected, "{name}, step {step}: norm {norm}, not {expected}");
+            assert!(
+                (norm - expected).abs() <= 1e-6 * expected,
+                "{name}, step {step}: norm {norm}, not {expected}"
+            );
             for (parameter, tensor) in &training.tensors {
                 let expected = &training.fixtures[&format!("{name}.{}.{parameter}", step + 1)];
                 let off = (tensor - expected).abs().max().double_value(&[]);
@@ -96,9 +106,17 @@ fn saved_state_continues_to_the_bit() {
             for step in 0..stop {
                 whole.update(step);
             }
-            let saved: Vec<_> = whole.optimizer.state().iter().map(|(name, it)| (name.clone(), it.copy())).collect();
+            let saved: Vec<_> = whole
+                .optimizer
+                .state()
+                .iter()
+                .map(|(name, it)| (name.clone(), it.copy()))
+                .collect();
             let mut resumed = Training::new(algorithm);
-            resumed.tensors.iter_mut().for_each(|(name, it)| tch::no_grad(|| it.copy_(&whole.tensors[name])));
+            resumed
+                .tensors
+                .iter_mut()
+                .for_each(|(name, it)| tch::no_grad(|| it.copy_(&whole.tensors[name])));
             if LATE < stop {
                 resumed.add("late");
             }
@@ -107,10 +125,18 @@ fn saved_state_continues_to_the_bit() {
                 assert_eq!(whole.update(step), resumed.update(step));
             }
             for (parameter, tensor) in &whole.tensors {
-                assert!(tensor.equal(&resumed.tensors[parameter]), "{name}, stopped at {stop}: {parameter} differs");
+                assert!(
+                    tensor.equal(&resumed.tensors[parameter]),
+                    "{name}, stopped at {stop}: {parameter} differs"
+                );
             }
-            for ((one, a), (two, b)) in whole.optimizer.state().iter().zip(resumed.optimizer.state()) {
-                assert!(*one == two && a.equal(&b), "{name}, stopped at {stop}: state {one} differs");
+            for ((one, a), (two, b)) in
+                whole.optimizer.state().iter().zip(resumed.optimizer.state())
+            {
+                assert!(
+                    *one == two && a.equal(&b),
+                    "{name}, stopped at {stop}: state {one} differs"
+                );
             }
         }
     }
@@ -118,15 +144,21 @@ fn saved_state_continues_to_the_bit() {
 
 #[test]
 fn state_has_torchs_names_is_sorted_and_exists_from_the_first_update_on() {
-    let names = |it: &Training| it.optimizer.state().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let names =
+        |it: &Training| it.optimizer.state().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let mut adamw = Training::new(ALGORITHMS[0].1);
     assert!(names(&adamw).is_empty());
     adamw.update(0);
-    let expected = ["bias", "embed", "weight"].iter().flat_map(|it| ["step", "exp_avg", "exp_avg_sq"].map(|field| format!("{it}.{field}")));
+    let expected = ["bias", "embed", "weight"]
+        .iter()
+        .flat_map(|it| ["step", "exp_avg", "exp_avg_sq"].map(|field| format!("{it}.{field}")));
     assert_eq!(names(&adamw), expected.collect::<Vec<_>>());
     let mut momentum = Training::new(ALGORITHMS[3].1);
     momentum.update(1);
-    assert_eq!(names(&momentum), ["bias", "embed", "unused", "weight"].map(|it| format!("{it}.momentum_buffer")));
+    assert_eq!(
+        names(&momentum),
+        ["bias", "embed", "unused", "weight"].map(|it| format!("{it}.momentum_buffer"))
+    );
     let mut sgd = Training::new(ALGORITHMS[2].1);
     sgd.update(1);
     assert!(names(&sgd).is_empty());
@@ -137,17 +169,30 @@ fn wrong_state_is_refused_and_changes_nothing() {
     let mut training = Training::new(ALGORITHMS[0].1);
     training.update(0);
     let before: Vec<_> = training.optimizer.state().iter().map(|(_, it)| it.copy()).collect();
-    let refused = |optimizer: &mut Optimizer, name: &str, value: Tensor| optimizer.load_state(&[(name.into(), value)]).unwrap_err().to_string();
+    let refused = |optimizer: &mut Optimizer, name: &str, value: Tensor| {
+        optimizer.load_state(&[(name.into(), value)]).unwrap_err().to_string()
+    };
     let optimizer = &mut training.optimizer;
     let scalar = || Tensor::from(1f32);
-    assert_eq!(refused(optimizer, "head.step", scalar()), "optimizer state head.step: its parameter is not trained");
-    assert_eq!(refused(optimizer, "bias.exp_avg", scalar()), "optimizer state bias.exp_avg: has the shape [], the parameter wants [4]");
-    assert_eq!(refused(optimizer, "bias.step", scalar()), "optimizer state bias.exp_avg: is missing");
+    assert_eq!(
+        refused(optimizer, "head.step", scalar()),
+        "optimizer state head.step: its parameter is not trained"
+    );
+    assert_eq!(
+        refused(optimizer, "bias.exp_avg", scalar()),
+        "optimizer state bias.exp_avg: has the shape [], the parameter wants [4]"
+    );
+    assert_eq!(
+        refused(optimizer, "bias.step", scalar()),
+        "optimizer state bias.exp_avg: is missing"
+    );
     assert_eq!(
         refused(optimizer, "bias.momentum_buffer", scalar()),
         "optimizer state bias.momentum_buffer: belongs to no AdamW { betas: (0.9, 0.98), eps: 1e-6 }"
     );
-    assert!(training.optimizer.state().iter().zip(before).all(|((_, now), before)| now.equal(&before)));
+    assert!(
+        training.optimizer.state().iter().zip(before).all(|((_, now), before)| now.equal(&before))
+    );
 }
 
 #[test]
@@ -162,7 +207,8 @@ fn memory_layout_does_not_matter() {
             optimizer.add(name, tensor, 1.0, 0.01);
             for _ in 0..3 {
                 optimizer.zero_grad();
-                // The gradient of a matrix product comes out row by row, whatever the parameter's layout.
+                // The gradient of a matrix product comes out row by row, whatever the parameter's
+                // layout.
                 tensor.matmul(&values.tr()).square().mean(Kind::Float).backward();
                 optimizer.step(0.01).unwrap();
             }
@@ -187,7 +233,13 @@ fn clipping_without_a_limit_or_without_gradients() {
 #[test]
 fn an_exception_is_an_error() {
     let table = Tensor::ones([5, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let rows = Tensor::embedding(&table, &Tensor::from_slice(&[1i64, 3]), -1, false, /* sparse */ true);
+    let rows = Tensor::embedding(
+        &table,
+        &Tensor::from_slice(&[1i64, 3]),
+        -1,
+        false,
+        /* sparse */ true,
+    );
     rows.sum(Kind::Float).backward();
     let mut optimizer = Optimizer::new(ALGORITHMS[0].1);
     optimizer.add("table", &table, 1.0, 0.0);

@@ -1,4 +1,5 @@
-//! The bytes of a descriptor -> what a plugin says of itself, checked. Decides whether this release can use it.
+//! The bytes of a descriptor -> what a plugin says of itself, checked. Decides whether this release
+//! can use it.
 
 use crate::Refusal;
 use finetuned_sdk::abi;
@@ -68,7 +69,11 @@ impl Kind {
 impl Descriptor {
     /// `head arcface, loss focal`
     pub fn exports_words(&self) -> String {
-        self.exports.iter().map(|it| format!("{} {}", it.kind.name(), it.name)).collect::<Vec<_>>().join(", ")
+        self.exports
+            .iter()
+            .map(|it| format!("{} {}", it.kind.name(), it.name))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Reads the bytes of the section, which may be longer than the descriptor.
@@ -103,13 +108,18 @@ impl Descriptor {
         let version_text = |at| fields.text(at, abi::VERSION_BYTES_MAX + 1);
         if tier == Tier::Tensor {
             same("tch", version_text(offset_of!(abi::Descriptor, tch))?, abi::TCH_VERSION)?;
-            same("libtorch", version_text(offset_of!(abi::Descriptor, libtorch))?, abi::LIBTORCH_VERSION)?;
+            same(
+                "libtorch",
+                version_text(offset_of!(abi::Descriptor, libtorch))?,
+                abi::LIBTORCH_VERSION,
+            )?;
         }
         Ok(Descriptor {
             name: fields.name(offset_of!(abi::Descriptor, name), "its name")?,
             version: version_text(offset_of!(abi::Descriptor, version))?,
             abi: found,
-            made_with: fields.text(offset_of!(abi::Descriptor, made_with), abi::NAME_BYTES_MAX + 1)?,
+            made_with: fields
+                .text(offset_of!(abi::Descriptor, made_with), abi::NAME_BYTES_MAX + 1)?,
             tier,
             exports: exports(&fields, tier)?,
         })
@@ -125,7 +135,9 @@ fn exports(fields: &Fields<'_>, tier: Tier) -> Result<Vec<Export>, Refusal> {
     for item_idx in 0..n {
         let at = offset_of!(abi::Descriptor, items) + item_idx * size_of::<abi::Item>();
         let number = fields.number(at + offset_of!(abi::Item, kind))?;
-        let Some(kind) = Kind::from_number(number) else { return damaged(format!("item {item_idx} is of kind {number}")) };
+        let Some(kind) = Kind::from_number(number) else {
+            return damaged(format!("item {item_idx} is of kind {number}"));
+        };
         let name = fields.name(at + offset_of!(abi::Item, name), "the name of an item")?;
         if tier == Tier::Plain && matches!(kind, Kind::Head | Kind::Loss) {
             return damaged(format!("the {} {name} stands in the plain tier", kind.name()));
@@ -140,7 +152,11 @@ fn exports(fields: &Fields<'_>, tier: Tier) -> Result<Vec<Export>, Refusal> {
 }
 
 fn same(what: &'static str, found: String, wanted: &str) -> Result<(), Refusal> {
-    if found == wanted { Ok(()) } else { Err(Refusal::OtherLibtorch { what, found, wanted: wanted.into() }) }
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(Refusal::OtherLibtorch { what, found, wanted: wanted.into() })
+    }
 }
 
 fn damaged<T>(what: impl Into<String>) -> Result<T, Refusal> {
@@ -151,7 +167,9 @@ struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     fn bytes(&self, at: usize, n: usize) -> Result<&'a [u8], Refusal> {
-        self.0.get(at..at + n).map_or_else(|| damaged(format!("it ends after {} bytes", self.0.len())), Ok)
+        self.0
+            .get(at..at + n)
+            .map_or_else(|| damaged(format!("it ends after {} bytes", self.0.len())), Ok)
     }
 
     fn number(&self, at: usize) -> Result<u32, Refusal> {
@@ -162,15 +180,23 @@ impl<'a> Fields<'a> {
     /// UTF-8, filled up with zeros, at least one.
     fn text(&self, at: usize, n: usize) -> Result<String, Refusal> {
         let bytes = self.bytes(at, n)?;
-        let Some(end) = bytes.iter().position(|it| *it == 0) else { return damaged("a text has no end") };
-        let text = std::str::from_utf8(&bytes[..end]).ok().filter(|it| !it.chars().any(char::is_control));
+        let Some(end) = bytes.iter().position(|it| *it == 0) else {
+            return damaged("a text has no end");
+        };
+        let text =
+            std::str::from_utf8(&bytes[..end]).ok().filter(|it| !it.chars().any(char::is_control));
         text.map_or_else(|| damaged("a text is no plain UTF-8"), |it| Ok(it.to_string()))
     }
 
     fn name(&self, at: usize, which: &str) -> Result<String, Refusal> {
         let name = self.text(at, abi::NAME_BYTES_MAX + 1)?;
-        let good = !name.is_empty() && name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-        if good { Ok(name) } else { damaged(format!("{which} is `{name}`, but must be of small letters, digits, - and _")) }
+        let good = !name.is_empty()
+            && name.bytes().all(|it| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        if good {
+            Ok(name)
+        } else {
+            damaged(format!("{which} is `{name}`, but must be of small letters, digits, - and _"))
+        }
     }
 }
 
@@ -210,13 +236,19 @@ mod tests {
     fn damaged_by(change: impl FnOnce(&mut Vec<u8>), says: &str) {
         let mut bytes = good();
         change(&mut bytes);
-        assert_eq!(Descriptor::read(&bytes).unwrap_err().to_string(), format!("its descriptor is damaged: {says}"));
+        assert_eq!(
+            Descriptor::read(&bytes).unwrap_err().to_string(),
+            format!("its descriptor is damaged: {says}")
+        );
     }
 
     #[test]
     fn a_descriptor_is_read_as_it_was_laid_out() {
         let it = Descriptor::read(&good()).unwrap();
-        assert_eq!((it.name.as_str(), it.version.as_str(), it.tier), ("margins", "0.3.0", Tier::Tensor));
+        assert_eq!(
+            (it.name.as_str(), it.version.as_str(), it.tier),
+            ("margins", "0.3.0", Tier::Tensor)
+        );
         assert_eq!(it.exports_words(), "head arcface, metric ece");
         // A later SDK of this ABI appends.
         let mut longer = good();
@@ -231,16 +263,40 @@ mod tests {
         let items = offset_of!(abi::Descriptor, items);
         damaged_by(|it| it.truncate(10), "it ends after 10 bytes");
         damaged_by(|it| it[15] = b'x', "it does not begin with `finetuned-plugin`");
-        damaged_by(|it| number(it, offset_of!(abi::Descriptor, n_items), 33), "it has 33 items, but must have 1 to 32");
-        damaged_by(|it| number(it, offset_of!(abi::Descriptor, n_items), 0), "it has 0 items, but must have 1 to 32");
+        damaged_by(
+            |it| number(it, offset_of!(abi::Descriptor, n_items), 33),
+            "it has 33 items, but must have 1 to 32",
+        );
+        damaged_by(
+            |it| number(it, offset_of!(abi::Descriptor, n_items), 0),
+            "it has 0 items, but must have 1 to 32",
+        );
         damaged_by(|it| number(it, items, 77), "item 0 is of kind 77");
-        damaged_by(|it| it[items + 4] = b'A', "the name of an item is `Arcface`, but must be of small letters, digits, - and _");
+        damaged_by(
+            |it| it[items + 4] = b'A',
+            "the name of an item is `Arcface`, but must be of small letters, digits, - and _",
+        );
         damaged_by(|it| it[items + 4..items + 64].fill(b'a'), "a text has no end");
-        damaged_by(|it| it[offset_of!(abi::Descriptor, version)] = 0xff, "a text is no plain UTF-8");
-        damaged_by(|it| it[offset_of!(abi::Descriptor, version)] = 0x1b, "a text is no plain UTF-8");
-        damaged_by(|it| number(it, offset_of!(abi::Descriptor, tier), abi::TIER_PLAIN), "the head arcface stands in the plain tier");
-        damaged_by(|it| it.copy_within(items..items + 64, items + 64), "the head arcface stands there twice");
-        damaged_by(|it| it.truncate(size_of::<abi::Descriptor>() - 1), "it says that it has 2304 bytes, the section has 2303, ABI 1 has 2304");
+        damaged_by(
+            |it| it[offset_of!(abi::Descriptor, version)] = 0xff,
+            "a text is no plain UTF-8",
+        );
+        damaged_by(
+            |it| it[offset_of!(abi::Descriptor, version)] = 0x1b,
+            "a text is no plain UTF-8",
+        );
+        damaged_by(
+            |it| number(it, offset_of!(abi::Descriptor, tier), abi::TIER_PLAIN),
+            "the head arcface stands in the plain tier",
+        );
+        damaged_by(
+            |it| it.copy_within(items..items + 64, items + 64),
+            "the head arcface stands there twice",
+        );
+        damaged_by(
+            |it| it.truncate(size_of::<abi::Descriptor>() - 1),
+            "it says that it has 2304 bytes, the section has 2303, ABI 1 has 2304",
+        );
     }
 
     #[test]

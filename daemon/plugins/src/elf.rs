@@ -1,9 +1,13 @@
-//! Finds a section in the bytes of a shared library, without trusting them: what is cut off, of another kind or made
-//! for another machine is named. What the section means is left to `descriptor`.
+//! Finds a section in the bytes of a shared library, without trusting them: what is cut off, of
+//! another kind or made for another machine is named. What the section means is left to
+//! `descriptor`.
 
 use crate::Refusal;
 use object::LittleEndian as LE;
-use object::elf::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, ET_DYN, FileHeader64, Machine, PT_LOAD};
+use object::elf::{
+    EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64, ET_DYN, FileHeader64,
+    Machine, PT_LOAD,
+};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 const MACHINE: Machine = if cfg!(target_arch = "aarch64") { EM_AARCH64 } else { EM_X86_64 };
@@ -18,27 +22,48 @@ const MACHINE_AT: usize = 18;
 pub(crate) fn section<'a>(bytes: &'a [u8], name: &'static str) -> Result<&'a [u8], Refusal> {
     const HEADER: &str = "the ELF header";
     if !bytes.starts_with(MAGIC) {
-        return Err(if MAGIC.starts_with(bytes) && !bytes.is_empty() { Refusal::Truncated { what: HEADER } } else { Refusal::NoElf });
+        return Err(if MAGIC.starts_with(bytes) && !bytes.is_empty() {
+            Refusal::Truncated { what: HEADER }
+        } else {
+            Refusal::NoElf
+        });
     }
-    let (Some(&class), Some(&order)) = (bytes.get(CLASS.0), bytes.get(DATA.0)) else { return Err(Refusal::Truncated { what: HEADER }) };
-    let machine = bytes.get(MACHINE_AT..MACHINE_AT + 2).ok_or(Refusal::Truncated { what: HEADER })?;
+    let (Some(&class), Some(&order)) = (bytes.get(CLASS.0), bytes.get(DATA.0)) else {
+        return Err(Refusal::Truncated { what: HEADER });
+    };
+    let machine =
+        bytes.get(MACHINE_AT..MACHINE_AT + 2).ok_or(Refusal::Truncated { what: HEADER })?;
     let machine = [machine[0], machine[1]];
-    let machine = Machine(if order == DATA.1 { u16::from_le_bytes(machine) } else { u16::from_be_bytes(machine) });
+    let machine = Machine(if order == DATA.1 {
+        u16::from_le_bytes(machine)
+    } else {
+        u16::from_be_bytes(machine)
+    });
     if (class, order, machine) != (CLASS.1, DATA.1, MACHINE) {
         let bits = if class == CLASS.1 { "" } else { " (32-bit)" };
-        return Err(Refusal::Architecture { found: format!("{}{bits}", machine_name(machine)), wanted: std::env::consts::ARCH });
+        return Err(Refusal::Architecture {
+            found: format!("{}{bits}", machine_name(machine)),
+            wanted: std::env::consts::ARCH,
+        });
     }
-    let header = FileHeader64::<LE>::parse(bytes).map_err(|_| Refusal::Truncated { what: HEADER })?;
+    let header =
+        FileHeader64::<LE>::parse(bytes).map_err(|_| Refusal::Truncated { what: HEADER })?;
     if header.e_type(LE) != ET_DYN {
         return Err(Refusal::NoLibrary);
     }
-    let segments = header.program_headers(LE, bytes).map_err(|_| Refusal::Truncated { what: "the table of segments" })?;
+    let segments = header
+        .program_headers(LE, bytes)
+        .map_err(|_| Refusal::Truncated { what: "the table of segments" })?;
     for segment in segments.iter().filter(|it| it.p_type(LE) == PT_LOAD) {
         // The kernel maps what is missing all the same, and touching it is a SIGBUS.
         segment.data(LE, bytes).map_err(|()| Refusal::Truncated { what: "code or data" })?;
     }
-    let sections = header.sections(LE, bytes).map_err(|_| Refusal::Truncated { what: "the table of sections" })?;
-    let (_, found) = sections.section_by_name(LE, name.as_bytes()).ok_or(Refusal::NoDescriptor { section: name })?;
+    let sections = header
+        .sections(LE, bytes)
+        .map_err(|_| Refusal::Truncated { what: "the table of sections" })?;
+    let (_, found) = sections
+        .section_by_name(LE, name.as_bytes())
+        .ok_or(Refusal::NoDescriptor { section: name })?;
     found.data(LE, bytes).map_err(|_| Refusal::Truncated { what: "the descriptor" })
 }
 
@@ -68,7 +93,10 @@ mod tests {
     fn a_section_is_found_by_its_name() {
         let bytes = own_bytes();
         assert!(!section(&bytes, ".text").unwrap().is_empty());
-        assert_eq!(section(&bytes, ".finetuned"), Err(Refusal::NoDescriptor { section: ".finetuned" }));
+        assert_eq!(
+            section(&bytes, ".finetuned"),
+            Err(Refusal::NoDescriptor { section: ".finetuned" })
+        );
     }
 
     #[test]
@@ -76,10 +104,17 @@ mod tests {
         let bytes = own_bytes();
         for part in 1..200 {
             let cut = bytes.len() * part / 200;
-            assert!(matches!(section(&bytes[..cut], ".text"), Err(Refusal::Truncated { .. })), "cut at {cut} of {}", bytes.len());
+            assert!(
+                matches!(section(&bytes[..cut], ".text"), Err(Refusal::Truncated { .. })),
+                "cut at {cut} of {}",
+                bytes.len()
+            );
         }
         for cut in 1..64 {
-            assert!(matches!(section(&bytes[..cut], ".text"), Err(Refusal::Truncated { .. })), "cut at {cut}");
+            assert!(
+                matches!(section(&bytes[..cut], ".text"), Err(Refusal::Truncated { .. })),
+                "cut at {cut}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
-//! What may be known of a plugin without opening it: who could have written its file, for which machine and ABI it
-//! was made, what it says it holds. Both binaries judge by these rules; only the worker then opens the very bytes
-//! that were judged.
+//! What may be known of a plugin without opening it: who could have written its file, for which
+//! machine and ABI it was made, what it says it holds. Both binaries judge by these rules; only the
+//! worker then opens the very bytes that were judged.
 //!
 //! No tensor, no `dlopen`, no unsafe code.
 

@@ -33,11 +33,15 @@ pub enum Refusal {
     NoDescriptor { section: &'static str },
     #[error("its descriptor is damaged: {what}")]
     Damaged { what: String },
-    #[error("it was built with panic = \"abort\", so that a panic would end the worker: take that line out of its Cargo.toml")]
+    #[error(
+        "it was built with panic = \"abort\", so that a panic would end the worker: take that line out of its Cargo.toml"
+    )]
     PanicAborts,
     #[error("it was made for plugin ABI {found}, this finetuned has {wanted}: {}", cure(*found, *wanted))]
     Abi { found: u32, wanted: u32 },
-    #[error("it was made with {what} {found}, this finetuned has {wanted}: build it again with the SDK of this release")]
+    #[error(
+        "it was made with {what} {found}, this finetuned has {wanted}: build it again with the SDK of this release"
+    )]
     OtherLibtorch { what: &'static str, found: String, wanted: String },
     #[error("the name `{name}` is taken by {}", by.display())]
     NameTaken { name: String, by: PathBuf },
@@ -50,5 +54,9 @@ fn known(present: &[String]) -> String {
 }
 
 fn cure(found: u32, wanted: u32) -> &'static str {
-    if found < wanted { "build it again with the SDK of this release" } else { "update finetuned, or build it with the SDK of this release" }
+    if found < wanted {
+        "build it again with the SDK of this release"
+    } else {
+        "update finetuned, or build it with the SDK of this release"
+    }
 }

@@ -1,6 +1,7 @@
-//! Decides how far a score could lie off by the luck of the held-out examples: a percentile bootstrap, as
-//! `scipy.stats.bootstrap(method="percentile")` does it (Efron and Tibshirani, An Introduction to the
-//! Bootstrap, 1993, chapter 13). What is measured on a resample is left to [`Sampled`].
+//! Decides how far a score could lie off by the luck of the held-out examples: a percentile
+//! bootstrap, as `scipy.stats.bootstrap(method="percentile")` does it (Efron and Tibshirani, An
+//! Introduction to the Bootstrap, 1993, chapter 13). What is measured on a resample is left to
+//! [`Sampled`].
 
 use crate::scores::ScoresError;
 use finetuned_job::scores::Interval;
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 const RESAMPLES: usize = 1_000;
 /// With fewer, a 2.5 % point would be one of the five outermost draws.
 const RESAMPLES_MIN: usize = 200;
-/// Numbers looked at over all resamples, some seconds: many classes times many examples get fewer resamples.
+/// Numbers looked at over all resamples, some seconds: many classes times many examples get fewer
+/// resamples.
 const EFFORT_MAX: usize = 4_000_000_000;
 /// Part of repeated experiments whose interval holds the true value.
 const LEVEL: f64 = 0.95;
@@ -28,8 +30,13 @@ pub(crate) trait Sampled {
     fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError>;
 }
 
-/// Intervals of the named metrics. Only integers decide what is drawn, so every machine draws the same.
-pub(crate) fn intervals(of: &impl Sampled, metrics: &[&str], seed: u64) -> Result<BTreeMap<String, Interval>, ScoresError> {
+/// Intervals of the named metrics. Only integers decide what is drawn, so every machine draws the
+/// same.
+pub(crate) fn intervals(
+    of: &impl Sampled,
+    metrics: &[&str],
+    seed: u64,
+) -> Result<BTreeMap<String, Interval>, ScoresError> {
     if metrics.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -46,7 +53,11 @@ pub(crate) fn intervals(of: &impl Sampled, metrics: &[&str], seed: u64) -> Resul
             values.push(value);
         }
     }
-    Ok(metrics.iter().zip(drawn).map(|(&metric, values)| (metric.to_owned(), interval(values))).collect())
+    Ok(metrics
+        .iter()
+        .zip(drawn)
+        .map(|(&metric, values)| (metric.to_owned(), interval(values)))
+        .collect())
 }
 
 /// A number below `n`: the high half of a 128-bit product, whose bias is `n` in 2^64.
@@ -57,7 +68,12 @@ fn below(rng: &mut ChaCha8Rng, n: u64) -> usize {
 fn interval(mut values: Vec<f64>) -> Interval {
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - LEVEL) / 2.0;
-    Interval { low: percentile(&values, tail), high: percentile(&values, 1.0 - tail), level: LEVEL, resamples: values.len() as u32 }
+    Interval {
+        low: percentile(&values, tail),
+        high: percentile(&values, 1.0 - tail),
+        level: LEVEL,
+        resamples: values.len() as u32,
+    }
 }
 
 /// Between neighbours in proportion, as numpy's default. `sorted` is not empty.
@@ -99,12 +115,13 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut held = 0;
         for experiment in 0..EXPERIMENTS {
-            let right = (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < truth * 1_000.0).collect();
+            let right =
+                (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < truth * 1_000.0).collect();
             let found = &intervals(&Right(right), &["accuracy"], experiment).unwrap()["accuracy"];
             held += u64::from(found.low <= truth && truth <= found.high);
         }
-        // The standard error over 400 experiments is 1.1 points; a percentile bootstrap of 200 examples
-        // covers a little less than its level.
+        // The standard error over 400 experiments is 1.1 points; a percentile bootstrap of 200
+        // examples covers a little less than its level.
         let coverage = held as f64 / EXPERIMENTS as f64;
         assert!((0.92..=0.98).contains(&coverage), "{coverage}");
     }
@@ -125,7 +142,8 @@ mod tests {
                 Ok(vec![0.5])
             }
         }
-        let resamples = |effort| intervals(&Huge(effort), &["accuracy"], 0).unwrap()["accuracy"].resamples;
+        let resamples =
+            |effort| intervals(&Huge(effort), &["accuracy"], 0).unwrap()["accuracy"].resamples;
         assert_eq!([1_000, 10_000_000, usize::MAX].map(resamples), [1_000, 400, 200]);
     }
 }

@@ -1,6 +1,6 @@
-//! Decides what the model's `README.md` says: the metadata that the Hugging Face Hub reads from model cards,
-//! then the same facts in sentences. It may be published, so no text of the data set stands in it, and no path
-//! of this machine.
+//! Decides what the model's `README.md` says: the metadata that the Hugging Face Hub reads from
+//! model cards, then the same facts in sentences. It may be published, so no text of the data set
+//! stands in it, and no path of this machine.
 
 use crate::recipe_text;
 use crate::story::{Story, Verdict};
@@ -13,12 +13,15 @@ use finetuned_job::scores::ClassScores;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-/// The model card: YAML metadata, then Markdown. Metadata that is not known (licence, language, a base that is
-/// no Hub model) is left out rather than guessed.
+/// The model card: YAML metadata, then Markdown. Metadata that is not known (licence, language, a
+/// base that is no Hub model) is left out rather than guessed.
 pub fn model_card(story: &Story) -> Result<String> {
     let done = story.done;
     let base_id = hub_id(&story.plan.model.base);
-    let public = Plan { model: ModelPlan { base: story.base_name(), ..story.plan.model.clone() }, ..story.plan.clone() };
+    let public = Plan {
+        model: ModelPlan { base: story.base_name(), ..story.plan.model.clone() },
+        ..story.plan.clone()
+    };
     let context = context! {
         plan => Serde(story.plan),
         data => Serde(story.data),
@@ -41,7 +44,8 @@ pub fn model_card(story: &Story) -> Result<String> {
     templates::render("card.md", context)
 }
 
-/// `OWNER/NAME` of a base on the Hub; nothing where it has letters that no such name has, for it becomes a link.
+/// `OWNER/NAME` of a base on the Hub; nothing where it has letters that no such name has, for it
+/// becomes a link.
 fn hub_id(base: &str) -> Option<&str> {
     let id = base.strip_prefix("hf:")?;
     let id = id.split_once('@').map_or(id, |(id, _)| id);
@@ -124,7 +128,8 @@ mod tests {
         let mut told = Told::tweets();
         told.plan.model.base = "hf:sentence-transformers/all-MiniLM-L6-v2@main".into();
         let card = model_card(&Story { license: Some("apache-2.0"), ..told.story() }).unwrap();
-        let metadata = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
+        let metadata =
+            card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
         expect_test::expect![[r#"
             license: "apache-2.0"
             base_model: "sentence-transformers/all-MiniLM-L6-v2"
@@ -166,7 +171,8 @@ mod tests {
         told.done.name = "a\"\n---\nevil: true".into();
         told.rename_class(0, "x | y\n# z <script>");
         let card = model_card(&told.story()).unwrap();
-        let metadata = card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
+        let metadata =
+            card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
         assert!(metadata.contains(r#"- name: "a\"\n---\nevil: true""#), "{metadata}");
         assert!(card.contains(r"| x \| y \# z &lt;script\> |"), "{card}");
     }
@@ -174,8 +180,22 @@ mod tests {
     /// Front matter without what every card has.
     fn family(told: &Told) -> String {
         let card = model_card(&told.story()).unwrap();
-        let kept = ["library_name", "pipeline_tag", "- image", "- timm", "- type", "type: image", "  name: Image"];
-        card.split("\n---\n").next().unwrap().lines().filter(|it| kept.iter().any(|part| it.contains(part))).map(|it| format!("{it}\n")).collect()
+        let kept = [
+            "library_name",
+            "pipeline_tag",
+            "- image",
+            "- timm",
+            "- type",
+            "type: image",
+            "  name: Image",
+        ];
+        card.split("\n---\n")
+            .next()
+            .unwrap()
+            .lines()
+            .filter(|it| kept.iter().any(|part| it.contains(part)))
+            .map(|it| format!("{it}\n"))
+            .collect()
     }
 
     #[test]
@@ -221,7 +241,11 @@ mod tests {
     fn the_snippet_is_of_the_library_that_opens_the_model() {
         let mut told = Told::scenes();
         let card = model_card(&told.story()).unwrap();
-        assert!(card.contains(r#"timm.create_model("local-dir:path/to/this/folder", pretrained=True)"#) && card.contains(".sigmoid()[0]"), "{card}");
+        assert!(
+            card.contains(r#"timm.create_model("local-dir:path/to/this/folder", pretrained=True)"#)
+                && card.contains(".sigmoid()[0]"),
+            "{card}"
+        );
         told.plan.model.preprocess.as_mut().unwrap()["library"] = "transformers".into();
         let card = model_card(&told.story()).unwrap();
         let snippet = card.split("```").nth(1).unwrap();
@@ -232,14 +256,16 @@ mod tests {
 
             prepare = AutoImageProcessor.from_pretrained("path/to/this/folder")
             model = AutoModelForImageClassification.from_pretrained("path/to/this/folder").eval()
-            picture = Image.open("picture.jpg").convert("RGB")
-            outputs = model(**prepare(picture, return_tensors="pt")).logits.sigmoid()[0].tolist()
+            image = Image.open("image.jpg").convert("RGB")
+            outputs = model(**prepare(image, return_tensors="pt")).logits.sigmoid()[0].tolist()
             print(dict(zip(model.config.id2label.values(), outputs)))
         "#]]
         .assert_eq(snippet);
         let card = model_card(&Told::ages().story()).unwrap();
         assert!(
-            !card.contains("sigmoid") && !card.contains("softmax") && card.contains("reads 2 numbers from a picture (age, height\\_cm)"),
+            !card.contains("sigmoid")
+                && !card.contains("softmax")
+                && card.contains("reads 2 numbers from an image (age, height\\_cm)"),
             "{card}"
         );
     }

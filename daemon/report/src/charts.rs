@@ -1,11 +1,11 @@
-//! Draws series as inline SVG. Colours are marks that the report's style sheet replaces by attribute, so one
-//! picture serves light, dark and print.
+//! Draws series as inline SVG. Colours are marks that the report's style sheet replaces by
+//! attribute, so one image serves light, dark and print.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Units of the picture; it is scaled to the page.
+/// Units of the image; it is scaled to the page.
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 230;
 /// Columns that a long series is thinned to: two units each, finer than a screen shows.
@@ -17,10 +17,11 @@ const FONT: u32 = 13;
 const TEXT: RGBColor = RGBColor(0x6b, 0x72, 0x80);
 const GRID: RGBColor = RGBColor(0xe5, 0xe7, 0xeb);
 const AXIS: RGBColor = RGBColor(0x9c, 0xa3, 0xaf);
-/// Series that one picture can tell apart.
+/// Series that one image can tell apart.
 pub(crate) const SERIES_MAX: usize = 3;
 /// First, second and third series, as in the style sheet.
-const SERIES: [RGBColor; SERIES_MAX] = [RGBColor(0x25, 0x63, 0xeb), RGBColor(0xc2, 0x41, 0x0c), RGBColor(0x04, 0x78, 0x57)];
+const SERIES: [RGBColor; SERIES_MAX] =
+    [RGBColor(0x25, 0x63, 0xeb), RGBColor(0xc2, 0x41, 0x0c), RGBColor(0x04, 0x78, 0x57)];
 /// Behind the first series: what it was drawn from.
 const PALE: RGBColor = RGBColor(0xbf, 0xdb, 0xfe);
 
@@ -57,7 +58,8 @@ pub(crate) fn curves(chart: &Curves) -> Result<Option<String>> {
     let high = all().map(|it| it.1).fold(f64::NEG_INFINITY, f64::max);
     let (low, high) = axis(if chart.from_zero { low.min(0.0) } else { low }, high);
     let mut svg = String::new();
-    draw_curves(&mut svg, chart, x_max.max(1.0), low, high).map_err(|it| anyhow!("drawing a chart: {it}"))?;
+    draw_curves(&mut svg, chart, x_max.max(1.0), low, high)
+        .map_err(|it| anyhow!("drawing a chart: {it}"))?;
     Ok(Some(inline(&svg, chart.alt)))
 }
 
@@ -65,8 +67,12 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw_curves(svg: &mut String, chart: &Curves, x_max: f64, low: f64, high: f64) -> Drawn {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let mut area =
-        ChartBuilder::on(&root).margin(8).margin_right(20).x_label_area_size(26).y_label_area_size(46).build_cartesian_2d(0.0..x_max, low..high)?;
+    let mut area = ChartBuilder::on(&root)
+        .margin(8)
+        .margin_right(20)
+        .x_label_area_size(26)
+        .y_label_area_size(46)
+        .build_cartesian_2d(0.0..x_max, low..high)?;
     let labels = TextStyle::from(("sans-serif", FONT)).color(&TEXT);
     let x_label = |x: &f64| short(*x);
     let y_label = |y: &f64| short(*y);
@@ -83,15 +89,18 @@ fn draw_curves(svg: &mut String, chart: &Curves, x_max: f64, low: f64, high: f64
         .draw()?;
     if let Some(x) = chart.mark {
         area.draw_series(DashedLineSeries::new([(x, low), (x, high)], 4, 4, AXIS.into()))?;
-        let (side, text) = if x < x_max * 0.8 { (HPos::Left, " best") } else { (HPos::Right, "best ") };
+        let (side, text) =
+            if x < x_max * 0.8 { (HPos::Left, " best") } else { (HPos::Right, "best ") };
         area.draw_series([Text::new(text, (x, high), labels.pos(Pos::new(side, VPos::Top)))])?;
     }
     for (series, colour) in chart.series.iter().zip(SERIES) {
-        let points: Vec<(f64, f64)> = series.points.iter().copied().filter(|it| it.1.is_finite()).collect();
+        let points: Vec<(f64, f64)> =
+            series.points.iter().copied().filter(|it| it.1.is_finite()).collect();
         if matches!(series.look, Look::Noisy) {
             area.draw_series(LineSeries::new(extremes(&points, x_max), PALE))?;
         }
-        let line = if matches!(series.look, Look::Noisy) { smoothed(&points) } else { points.clone() };
+        let line =
+            if matches!(series.look, Look::Noisy) { smoothed(&points) } else { points.clone() };
         area.draw_series(LineSeries::new(means(&line, x_max), colour.stroke_width(2)))?;
         if matches!(series.look, Look::Dotted) {
             area.draw_series(points.iter().map(|&it| Circle::new(it, 3, colour.filled())))?;
@@ -102,10 +111,15 @@ fn draw_curves(svg: &mut String, chart: &Curves, x_max: f64, low: f64, high: f64
 }
 
 /// Bars over (lower, upper] ranges, with a vertical line at `mark`.
-pub(crate) fn histogram(alt: &str, bars: &[(u32, u64)], mark: Option<u32>) -> Result<Option<String>> {
+pub(crate) fn histogram(
+    alt: &str,
+    bars: &[(u32, u64)],
+    mark: Option<u32>,
+) -> Result<Option<String>> {
     let Some(&(x_max, _)) = bars.last() else { return Ok(None) };
     let mut svg = String::new();
-    draw_histogram(&mut svg, bars, f64::from(x_max.max(mark.unwrap_or(0))), mark).map_err(|it| anyhow!("drawing a chart: {it}"))?;
+    draw_histogram(&mut svg, bars, f64::from(x_max.max(mark.unwrap_or(0))), mark)
+        .map_err(|it| anyhow!("drawing a chart: {it}"))?;
     Ok(Some(inline(&svg, alt)))
 }
 
@@ -139,20 +153,32 @@ fn draw_histogram(svg: &mut String, bars: &[(u32, u64)], x_max: f64, mark: Optio
         lower = upper;
     }
     if let Some(mark) = mark.map(f64::from) {
-        area.draw_series(DashedLineSeries::new([(mark, 0.0), (mark, most * 1.1)], 4, 4, AXIS.into()))?;
-        let (side, text) = if mark < x_max * 0.7 { (HPos::Left, " cut here") } else { (HPos::Right, "cut here ") };
-        area.draw_series([Text::new(text, (mark, most * 1.1), labels.pos(Pos::new(side, VPos::Top)))])?;
+        area.draw_series(DashedLineSeries::new(
+            [(mark, 0.0), (mark, most * 1.1)],
+            4,
+            4,
+            AXIS.into(),
+        ))?;
+        let (side, text) =
+            if mark < x_max * 0.7 { (HPos::Left, " cut here") } else { (HPos::Right, "cut here ") };
+        area.draw_series([Text::new(
+            text,
+            (mark, most * 1.1),
+            labels.pos(Pos::new(side, VPos::Top)),
+        )])?;
     }
     root.present()?;
     Ok(())
 }
 
-/// Points that a picture shows; of more, every n-th.
+/// Points that an image shows; of more, every n-th.
 const POINTS_MAX: usize = 1_500;
 
-/// What is said (y) over what is true (x), with the line where both are equal; nothing where there is no point.
+/// What is said (y) over what is true (x), with the line where both are equal; nothing where there
+/// is no point.
 pub(crate) fn scatter(alt: &str, points: &[(f64, f64)]) -> Result<Option<String>> {
-    let shown: Vec<(f64, f64)> = points.iter().copied().step_by(points.len().div_ceil(POINTS_MAX).max(1)).collect();
+    let shown: Vec<(f64, f64)> =
+        points.iter().copied().step_by(points.len().div_ceil(POINTS_MAX).max(1)).collect();
     let ends = |pick: fn(&(f64, f64)) -> f64| {
         let low = shown.iter().map(pick).fold(f64::INFINITY, f64::min);
         let high = shown.iter().map(pick).fold(f64::NEG_INFINITY, f64::max);
@@ -169,8 +195,12 @@ pub(crate) fn scatter(alt: &str, points: &[(f64, f64)]) -> Result<Option<String>
 
 fn draw_scatter(svg: &mut String, points: &[(f64, f64)], x: (f64, f64), y: (f64, f64)) -> Drawn {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let mut area =
-        ChartBuilder::on(&root).margin(8).margin_right(20).x_label_area_size(26).y_label_area_size(46).build_cartesian_2d(x.0..x.1, y.0..y.1)?;
+    let mut area = ChartBuilder::on(&root)
+        .margin(8)
+        .margin_right(20)
+        .x_label_area_size(26)
+        .y_label_area_size(46)
+        .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
     let label = |it: &f64| short(*it);
     area.configure_mesh()
         .light_line_style(TRANSPARENT)
@@ -237,12 +267,16 @@ fn extremes(points: &[(f64, f64)], x_max: f64) -> Vec<(f64, f64)> {
 fn means(points: &[(f64, f64)], x_max: f64) -> Vec<(f64, f64)> {
     let mean = |column: &[(f64, f64)]| {
         let n = column.len() as f64;
-        (column.iter().map(|it| it.0).sum::<f64>() / n, column.iter().map(|it| it.1).sum::<f64>() / n)
+        (
+            column.iter().map(|it| it.0).sum::<f64>() / n,
+            column.iter().map(|it| it.1).sum::<f64>() / n,
+        )
     };
     columns(points, x_max).map(mean).collect()
 }
 
-/// Exponential moving average over about a fortieth of the run, corrected for its start (as Adam's moments are).
+/// Exponential moving average over about a fortieth of the run, corrected for its start (as Adam's
+/// moments are).
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let keep = 1.0 - 1.0 / (points.len() as f64 / 40.0).clamp(1.0, 200.0);
     let (mut sum, mut weight) = (0.0, 0.0);
@@ -254,7 +288,7 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().map(smooth).collect()
 }
 
-/// The picture without a fixed size, named for screen readers.
+/// The image without a fixed size, named for screen readers.
 fn inline(svg: &str, alt: &str) -> String {
     let head = format!("<svg width=\"{WIDTH}\" height=\"{HEIGHT}\" ");
     svg.replacen(&head, &format!("<svg role=\"img\" aria-label=\"{alt}\" class=\"chart\" "), 1)
@@ -265,12 +299,19 @@ mod tests {
     use super::*;
 
     fn chart(points: Vec<(f64, f64)>) -> Option<String> {
-        curves(&Curves { alt: "Loss", series: vec![Series { look: Look::Noisy, points }], mark: Some(3.0), from_zero: true }).unwrap()
+        curves(&Curves {
+            alt: "Loss",
+            series: vec![Series { look: Look::Noisy, points }],
+            mark: Some(3.0),
+            from_zero: true,
+        })
+        .unwrap()
     }
 
     #[test]
-    fn thirty_thousand_steps_become_a_small_picture_that_keeps_the_spike() {
-        let mut points: Vec<(f64, f64)> = (1..=30_000).map(|it| (f64::from(it), 1.0 / f64::from(it).sqrt())).collect();
+    fn thirty_thousand_steps_become_a_small_image_that_keeps_the_spike() {
+        let mut points: Vec<(f64, f64)> =
+            (1..=30_000).map(|it| (f64::from(it), 1.0 / f64::from(it).sqrt())).collect();
         points[20_000].1 = 9.0;
         assert!(extremes(&points, 30_000.0).contains(&points[20_000]));
         let svg = chart(points).unwrap();
@@ -289,8 +330,9 @@ mod tests {
     }
 
     #[test]
-    fn fifty_thousand_points_become_a_small_picture() {
-        let points: Vec<(f64, f64)> = (0..50_000).map(|it| (f64::from(it), f64::from(it) * 0.9)).collect();
+    fn fifty_thousand_points_become_a_small_image() {
+        let points: Vec<(f64, f64)> =
+            (0..50_000).map(|it| (f64::from(it), f64::from(it) * 0.9)).collect();
         let svg = scatter("Said over true", &points).unwrap().unwrap();
         assert!((1_000..=POINTS_MAX).contains(&svg.matches("<circle").count()));
         assert!(svg.len() < 200_000, "{}", svg.len());
@@ -299,13 +341,20 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_takes_the_size_of_the_page() {
+    fn a_image_takes_the_size_of_the_page() {
         let svg = chart(vec![(1.0, 1.0), (2.0, 0.5)]).unwrap();
-        assert!(svg.starts_with("<svg role=\"img\" aria-label=\"Loss\" class=\"chart\" viewBox="), "{}", &svg[..120]);
+        assert!(
+            svg.starts_with("<svg role=\"img\" aria-label=\"Loss\" class=\"chart\" viewBox="),
+            "{}",
+            &svg[..120]
+        );
     }
 
     #[test]
     fn labels_of_axes_are_short() {
-        assert_eq!([0.0, 0.25, 1500.0, 5e-5, 2.5e-4, 0.30000000000000004].map(short), ["0", "0.25", "1500", "5e-5", "2.5e-4", "0.3"]);
+        assert_eq!(
+            [0.0, 0.25, 1500.0, 5e-5, 2.5e-4, 0.30000000000000004].map(short),
+            ["0", "0.25", "1500", "5e-5", "2.5e-4", "0.3"]
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Reads `events.jsonl` as a crash may have left it: the last line may be torn, and the steps after the last
-//! checkpoint may be told twice.
+//! Reads `events.jsonl` as a crash may have left it: the last line may be torn, and the steps after
+//! the last checkpoint may be told twice.
 
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, LINE_BYTES_MAX, Line};
@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// The lines of an `events.jsonl` in their order. Lines that no worker of ours has written whole (torn, over
-/// [`LINE_BYTES_MAX`], other JSON) are left out; of several lines about one step, or one evaluation of one
-/// split, the last one stays.
+/// The lines of an `events.jsonl` in their order. Lines that no worker of ours has written whole
+/// (torn, over [`LINE_BYTES_MAX`], other JSON) are left out; of several lines about one step, or
+/// one evaluation of one split, the last one stays.
 pub fn read_events(path: &Path) -> Result<Vec<Line>> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     parse(BufReader::new(file)).with_context(|| format!("reading {}", path.display()))
@@ -47,13 +47,19 @@ enum Subject {
 fn subject(line: &Line) -> Option<Subject> {
     match &line.event {
         Event::Step(step) => Some(Subject::Step(step.step)),
-        Event::Evaluation { step, scores, .. } => Some(Subject::Evaluation(*step, scores.split.name())),
+        Event::Evaluation { step, scores, .. } => {
+            Some(Subject::Evaluation(*step, scores.split.name()))
+        }
         _ => None,
     }
 }
 
 fn last_told(lines: Vec<Line>) -> Vec<Line> {
-    let last: HashMap<Subject, usize> = lines.iter().enumerate().filter_map(|(index, line)| Some((subject(line)?, index))).collect();
+    let last: HashMap<Subject, usize> = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(index, line)| Some((subject(line)?, index)))
+        .collect();
     let stays = |(index, line): &(usize, Line)| subject(line).is_none_or(|it| last[&it] == *index);
     lines.into_iter().enumerate().filter(stays).map(|(_, line)| line).collect()
 }
@@ -90,7 +96,8 @@ mod tests {
 
     #[test]
     fn steps_told_again_after_a_crash_count_once() {
-        let text = [step(1, 1), step(2, 1), step(3, 1), step(2, 2), step(3, 2), step(4, 2)].join("\n");
+        let text =
+            [step(1, 1), step(2, 1), step(3, 1), step(2, 2), step(3, 2), step(4, 2)].join("\n");
         assert_eq!(told(&text), [(1, 1), (2, 2), (3, 2), (4, 2)]);
     }
 
@@ -98,7 +105,14 @@ mod tests {
     fn torn_overlong_and_foreign_lines_are_left_out() {
         let overlong = format!("{{\"at_ms\":\"{}\"}}", "x".repeat(3 * LINE_BYTES_MAX));
         let whole = step(3, 1);
-        let text = [step(1, 1), overlong, "{\"kind\":7}\n\n\u{0}".into(), step(2, 1), whole[..whole.len() / 2].into()].join("\n");
+        let text = [
+            step(1, 1),
+            overlong,
+            "{\"kind\":7}\n\n\u{0}".into(),
+            step(2, 1),
+            whole[..whole.len() / 2].into(),
+        ]
+        .join("\n");
         assert_eq!(told(&text), [(1, 1), (2, 1)]);
     }
 

@@ -1,10 +1,10 @@
 //! Decides what `report.html` shows and in which order; how it looks is left to `templates/`.
 //!
-//! One file that asks for nothing: no script, no font, no picture from elsewhere, and a content security policy
-//! that says so. Text from users is escaped by the engine; only the pictures of `charts` and our own style sheet
-//! are passed as they are.
+//! One file that asks for nothing: no script, no font, no image from elsewhere, and a content
+//! security policy that says so. Text from users is escaped by the engine; only the images of
+//! `charts` and our own style sheet are passed as they are.
 
-mod gallery; // pictures of the data set
+mod gallery; // images of the data set
 mod said; // what the model said, right and wrong
 
 use crate::charts::{self, Curves, Look, Series};
@@ -70,16 +70,23 @@ fn gauge(story: &Story) -> Option<Value> {
     let baseline = story.done.baseline.metrics.get(metric)?;
     let place = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
     let (low, high) = (place(interval.low), place(interval.high));
-    Some(context! { score => place(story.done.score), low, width => high - low, baseline => place(*baseline) })
+    Some(
+        context! { score => place(story.done.score), low, width => high - low, baseline => place(*baseline) },
+    )
 }
 
 /// The metric that chose the best step, then those that the recipe names, then all others.
 fn metric_order(story: &Story) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
-    let named = [story.done.metric.as_str()].into_iter().chain(story.plan.eval.metrics.iter().map(String::as_str));
+    let named = [story.done.metric.as_str()]
+        .into_iter()
+        .chain(story.plan.eval.metrics.iter().map(String::as_str));
     let (known, ..) = recipe::metrics(story.plan.data.problem);
     // A plugin's metrics stand among the scores only.
-    for metric in named.chain(known.iter().copied()).chain(story.done.scores.metrics.keys().map(String::as_str)) {
+    for metric in named
+        .chain(known.iter().copied())
+        .chain(story.done.scores.metrics.keys().map(String::as_str))
+    {
         if !order.iter().any(|it| it == metric) {
             order.push(metric.to_owned());
         }
@@ -92,20 +99,28 @@ fn metrics(story: &Story) -> Value {
     let row = |metric: String| {
         let value = crate::value(&story.done.scores, &metric)?;
         let interval = story.done.scores.intervals.get(&metric).map(Serde);
-        Some(context! { name => &metric, value, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
-        validation => crate::value(&story.trained.validation, &metric) })
+        Some(
+            context! { name => &metric, value, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
+            validation => crate::value(&story.trained.validation, &metric) },
+        )
     };
-    let named = |metric: &String| *metric == story.done.metric || story.plan.eval.metrics.contains(metric) || metric == "loss";
-    let (chief, others): (Vec<String>, Vec<String>) = metric_order(story).into_iter().partition(named);
+    let named = |metric: &String| {
+        *metric == story.done.metric || story.plan.eval.metrics.contains(metric) || metric == "loss"
+    };
+    let (chief, others): (Vec<String>, Vec<String>) =
+        metric_order(story).into_iter().partition(named);
     let rows = |names: Vec<String>| names.into_iter().filter_map(row).collect::<Vec<_>>();
     context! { chief => rows(chief), others => rows(others) }
 }
 
 fn all_curves(story: &Story) -> Result<Vec<Value>> {
-    let of = |value: fn(&finetuned_job::event::Step) -> f64| story.steps().map(|it| (it.step as f64, value(it))).collect::<Vec<_>>();
+    let of = |value: fn(&finetuned_job::event::Step) -> f64| {
+        story.steps().map(|it| (it.step as f64, value(it))).collect::<Vec<_>>()
+    };
     let mark = Some(story.trained.best_step as f64);
     let scores = metric_order(story).into_iter().filter(|it| it != "loss");
-    let mut shown: Vec<String> = scores.take(story.plan.eval.metrics.len().clamp(1, charts::SERIES_MAX)).collect();
+    let mut shown: Vec<String> =
+        scores.take(story.plan.eval.metrics.len().clamp(1, charts::SERIES_MAX)).collect();
     // Errors and shares have no axis in common.
     let upwards = shown.first().is_none_or(|it| higher_is_better(it));
     shown.retain(|it| higher_is_better(it) == upwards);
@@ -115,28 +130,53 @@ fn all_curves(story: &Story) -> Result<Vec<Value>> {
     let plain = |value| Series { look: Look::Plain, points: of(value) };
     let noisy = Series { look: Look::Noisy, points: of(|it| it.grad_norm) };
     let charts = [
-        figure("Loss", loss.into(), vec!["training, smoothed".into(), "validation".into()], mark, true)?,
-        figure("Validation scores", shown.iter().map(|it| dotted(it)).collect(), names, mark, false)?,
+        figure(
+            "Loss",
+            loss.into(),
+            vec!["training, smoothed".into(), "validation".into()],
+            mark,
+            true,
+        )?,
+        figure(
+            "Validation scores",
+            shown.iter().map(|it| dotted(it)).collect(),
+            names,
+            mark,
+            false,
+        )?,
         figure("Learning rate", vec![plain(|it| it.lr)], vec!["learning rate".into()], None, true)?,
         figure("Gradient norm", vec![noisy], vec!["before clipping, smoothed".into()], None, true)?,
     ];
     Ok(charts.into_iter().flatten().collect())
 }
 
-fn figure(title: &str, series: Vec<Series>, names: Vec<String>, mark: Option<f64>, from_zero: bool) -> Result<Option<Value>> {
+fn figure(
+    title: &str,
+    series: Vec<Series>,
+    names: Vec<String>,
+    mark: Option<f64>,
+    from_zero: bool,
+) -> Result<Option<Value>> {
     let ends: Vec<Option<(f64, f64)>> = series.iter().map(|it| it.points.last().copied()).collect();
     let alt = format!("{title} over training steps: {}", names.join(", "));
-    let picture = charts::curves(&Curves { alt: &alt, series, mark, from_zero })?;
-    let legend: Vec<Value> = names.into_iter().zip(ends).map(|(name, end)| context! { name, last => end.map(|it| it.1) }).collect();
-    Ok(picture.map(|svg| context! { title, legend, svg => Value::from_safe_string(svg) }))
+    let image = charts::curves(&Curves { alt: &alt, series, mark, from_zero })?;
+    let legend: Vec<Value> = names
+        .into_iter()
+        .zip(ends)
+        .map(|(name, end)| context! { name, last => end.map(|it| it.1) })
+        .collect();
+    Ok(image.map(|svg| context! { title, legend, svg => Value::from_safe_string(svg) }))
 }
 
 fn tokens(story: &Story) -> Result<Option<Value>> {
     let Some(tokens) = &story.data.tokens else { return Ok(None) };
-    let alt = format!("Examples by their number of tokens: median {}, longest {}", tokens.median, tokens.longest);
+    let alt = format!(
+        "Examples by their number of tokens: median {}, longest {}",
+        tokens.median, tokens.longest
+    );
     let mark = (tokens.max_tokens < tokens.longest).then_some(tokens.max_tokens);
-    let picture = charts::histogram(&alt, &tokens.histogram, mark)?;
-    Ok(picture.map(Value::from_safe_string))
+    let image = charts::histogram(&alt, &tokens.histogram, mark)?;
+    Ok(image.map(Value::from_safe_string))
 }
 
 fn throughput(story: &Story) -> Option<Value> {

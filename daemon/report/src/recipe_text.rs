@@ -1,5 +1,5 @@
-//! Writes a plan as the recipe that decides the same again: nothing is left to a default, so a later release
-//! with other defaults trains as this one did.
+//! Writes a plan as the recipe that decides the same again: nothing is left to a default, so a
+//! later release with other defaults trains as this one did.
 
 use crate::templates;
 use anyhow::{Context, Result};
@@ -10,8 +10,8 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde_json::Value as Json;
 
-/// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. Parts that were split off by seed are counted back from
-/// the data report; where the drop brought its own splits there are none.
+/// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. Parts that were split off by seed are
+/// counted back from the data report; where the drop brought its own splits there are none.
 pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
     // Half a step less, because planning rounds up.
     let warmup = (plan.train.warmup_steps as f64 - 0.5).max(0.0) / plan.train.steps.max(1) as f64;
@@ -32,34 +32,57 @@ pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
 
 /// The part of the rows that a split was given by seed.
 fn part(data: &DataReport, split: Split) -> Option<f64> {
-    let by_seed = |split: Split| data.splits.iter().find(|it| it.split == split && it.origin != "file").map_or(0, |it| it.rows);
+    let by_seed = |split: Split| {
+        data.splits
+            .iter()
+            .find(|it| it.split == split && it.origin != "file")
+            .map_or(0, |it| it.rows)
+    };
     if by_seed(split) == 0 {
         return None;
     }
-    let strata: Vec<(u64, u64)> = if data.images.as_ref().is_none_or(|it| it.problem == Problem::SingleLabel) {
-        let pool = |it: &ClassCount| {
-            let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
-            let taken = |wanted: Split| counts.iter().filter(|(of, _)| *of == wanted && by_seed(*of) != 0).map(|it| it.1).sum::<u64>();
-            (taken(split), it.train + taken(Split::Validation) + taken(Split::Test))
+    let strata: Vec<(u64, u64)> =
+        if data.images.as_ref().is_none_or(|it| it.problem == Problem::SingleLabel) {
+            let pool = |it: &ClassCount| {
+                let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
+                let taken = |wanted: Split| {
+                    counts
+                        .iter()
+                        .filter(|(of, _)| *of == wanted && by_seed(*of) != 0)
+                        .map(|it| it.1)
+                        .sum::<u64>()
+                };
+                (taken(split), it.train + taken(Split::Validation) + taken(Split::Test))
+            };
+            data.classes.iter().map(pool).collect()
+        } else {
+            let train: u64 =
+                data.splits.iter().filter(|it| it.split == Split::Train).map(|it| it.rows).sum();
+            vec![(by_seed(split), train + by_seed(Split::Validation) + by_seed(Split::Test))]
         };
-        data.classes.iter().map(pool).collect()
-    } else {
-        let train: u64 = data.splits.iter().filter(|it| it.split == Split::Train).map(|it| it.rows).sum();
-        vec![(by_seed(split), train + by_seed(Split::Validation) + by_seed(Split::Test))]
-    };
     Some(shortest(&strata))
 }
 
-/// The shortest decimal f that takes as many of each stratum, (taken, all), as were taken: round(f * all), at least
-/// 1. Equal contents stay together and may make one stratum larger than its share; then the part of all rows.
+/// The shortest decimal f that takes as many of each stratum, (taken, all), as were taken: round(f
+/// * all), at least
+/// 1. Equal contents stay together and may make one stratum larger than its share; then the part of
+///    all rows.
 fn shortest(strata: &[(u64, u64)]) -> f64 {
     let strata = strata.iter().filter(|it| it.1 != 0);
-    let fits = |f: f64| strata.clone().all(|&(taken, all)| (f * all as f64).round().max(1.0) == taken as f64);
-    let low = strata.clone().filter(|it| 1 < it.0).map(|&(taken, all)| (taken as f64 - 0.5) / all as f64).fold(0.0, f64::max);
+    let fits = |f: f64| {
+        strata.clone().all(|&(taken, all)| (f * all as f64).round().max(1.0) == taken as f64)
+    };
+    let low = strata
+        .clone()
+        .filter(|it| 1 < it.0)
+        .map(|&(taken, all)| (taken as f64 - 0.5) / all as f64)
+        .fold(0.0, f64::max);
     for digits in 1..=9 {
         let scale = 10_f64.powi(digits);
         let first = (low * scale).ceil().max(1.0);
-        if let Some(found) = [first, first + 1.0].into_iter().map(|it| it / scale).find(|it| fits(*it)) {
+        if let Some(found) =
+            [first, first + 1.0].into_iter().map(|it| it / scale).find(|it| fits(*it))
+        {
             return found;
         }
     }
@@ -67,7 +90,7 @@ fn shortest(strata: &[(u64, u64)]) -> f64 {
     (taken as f64 / all.max(1) as f64 * 1000.0).round() / 1000.0
 }
 
-/// Side of the square that pictures are brought to, where it is one.
+/// Side of the square that images are brought to, where it is one.
 fn image_size(plan: &Plan) -> Option<u64> {
     let side = |name: &str| plan.model.preprocess.as_ref()?.get(name)?.as_u64();
     side("height").filter(|height| side("width") == Some(*height))
@@ -83,9 +106,11 @@ fn plugin_use<'a>(plan: &'a Plan, kind: &str) -> Option<&'a str> {
 fn settings(plan: &Plan) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for (what, settings) in plan.plugins.iter().flat_map(|it| &it.uses) {
-        let json: Json = serde_json::from_str(settings).with_context(|| format!("the settings of the {what}"))?;
+        let json: Json = serde_json::from_str(settings)
+            .with_context(|| format!("the settings of the {what}"))?;
         if json.as_object().is_some_and(|it| !it.is_empty()) {
-            let toml = toml::Value::try_from(&json).with_context(|| format!("the settings of the {what} as TOML"))?;
+            let toml = toml::Value::try_from(&json)
+                .with_context(|| format!("the settings of the {what} as TOML"))?;
             let name = what.split_once(' ').map_or(what.as_str(), |it| it.1);
             all.push(context! { name, toml => toml.to_string() });
         }
@@ -109,14 +134,29 @@ mod tests {
         let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
         let (plan, train) = (&told.plan, &told.plan.train);
         assert_eq!(read.model.base.as_deref(), Some(plan.model.base.as_str()));
-        assert_eq!((read.model.dropout, read.model.attention_dropout), (Some(plan.model.dropout), plan.model.attention_dropout));
-        assert_eq!((&read.freeze.train, &read.freeze.unfreeze), (&plan.freeze.train, &plan.freeze.unfreeze));
+        assert_eq!(
+            (read.model.dropout, read.model.attention_dropout),
+            (Some(plan.model.dropout), plan.model.attention_dropout)
+        );
+        assert_eq!(
+            (&read.freeze.train, &read.freeze.unfreeze),
+            (&plan.freeze.train, &plan.freeze.unfreeze)
+        );
         assert_eq!((read.data.max_tokens, read.data.validation), (Some(plan.data.max_tokens), 0.1));
-        assert_eq!((read.train.epochs, read.train.batch, read.train.lr), (Some(train.epochs), train.batch, Some(train.lr)));
-        assert_eq!((read.train.optimizer, read.train.schedule, read.train.clip), (train.optimizer, train.schedule, train.clip));
+        assert_eq!(
+            (read.train.epochs, read.train.batch, read.train.lr),
+            (Some(train.epochs), train.batch, Some(train.lr))
+        );
+        assert_eq!(
+            (read.train.optimizer, read.train.schedule, read.train.clip),
+            (train.optimizer, train.schedule, train.clip)
+        );
         assert_eq!((read.train.warmup * train.steps as f64).ceil() as u64, train.warmup_steps);
         assert_eq!((read.train.patience, read.train.seed), (train.patience, train.seed));
-        assert_eq!((&read.eval.metrics, read.eval.best.as_ref()), (&plan.eval.metrics, Some(&plan.eval.best)));
+        assert_eq!(
+            (&read.eval.metrics, read.eval.best.as_ref()),
+            (&plan.eval.metrics, Some(&plan.eval.best))
+        );
         assert_eq!(read.save, plan.save);
     }
 
@@ -126,45 +166,75 @@ mod tests {
         told.plan.train.clip = None;
         told.plan.train.patience = None;
         told.plan.save.every_minutes = None;
-        told.plan.freeze.unfreeze = vec![Unfreeze { epoch: 3, train: vec![Pattern::All, Pattern::Glob("a.\"b\".*".into())] }];
+        told.plan.freeze.unfreeze = vec![Unfreeze {
+            epoch: 3,
+            train: vec![Pattern::All, Pattern::Glob("a.\"b\".*".into())],
+        }];
         let betas = (0.8, 0.99);
-        for optimizer in
-            [Optimizer::Sgd { momentum: 0.5, nesterov: true }, Optimizer::Adam { betas, eps: 1e-6 }, Optimizer::AdamW { betas, eps: 1e-7 }]
-        {
+        for optimizer in [
+            Optimizer::Sgd { momentum: 0.5, nesterov: true },
+            Optimizer::Adam { betas, eps: 1e-6 },
+            Optimizer::AdamW { betas, eps: 1e-7 },
+        ] {
             told.plan.train.optimizer = optimizer;
             let text = recipe(&told.plan, &told.data).unwrap();
             let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
             assert_eq!(read.train.optimizer, optimizer);
-            assert_eq!((read.train.clip, read.train.patience, read.save.every_minutes), (None, None, None));
+            assert_eq!(
+                (read.train.clip, read.train.patience, read.save.every_minutes),
+                (None, None, None)
+            );
             assert_eq!(read.freeze.unfreeze, told.plan.freeze.unfreeze);
         }
     }
 
     #[test]
-    fn the_recipe_of_a_run_with_pictures_and_plugins_decides_what_the_plan_says() {
+    fn the_recipe_of_a_run_with_images_and_plugins_decides_what_the_plan_says() {
         let mut told = Told::scenes();
         told.plan.model.head = Head::Plugin("cosine".into());
         told.plan.train.loss = Some("focal \"2\"".into());
         told.plan.train.hooks = vec!["stop_at".into()];
-        let uses = [("head cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#), ("loss focal \"2\"", "{}"), ("hook stop_at", "null")];
+        let uses = [
+            ("head cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#),
+            ("loss focal \"2\"", "{}"),
+            ("hook stop_at", "null"),
+        ];
         let more = [("reader dicom", "{}"), ("augmentation rain", "{}")];
         let plugin = |name: &str, uses: &[(&str, &str)]| PluginPlan {
             name: name.into(),
             version: "1.0.0".into(),
             hash: "ab".repeat(32),
-            uses: uses.iter().map(|(what, settings)| ((*what).into(), (*settings).into())).collect(),
+            uses: uses
+                .iter()
+                .map(|(what, settings)| ((*what).into(), (*settings).into()))
+                .collect(),
         };
         told.plan.plugins = vec![plugin("margins", &uses), plugin("medical", &more)];
         let text = recipe(&told.plan, &told.data).unwrap();
         let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
         assert_eq!(read.task, Some(told.plan.task));
-        assert_eq!((read.model.head, read.model.image_size), (told.plan.model.head.clone(), Some(224)));
-        assert_eq!((read.data.image.as_deref(), read.data.label, read.data.max_tokens), (Some("path"), None, None));
-        assert_eq!((read.data.labels, read.data.reader.as_deref()), (told.plan.data.classes.clone(), Some("dicom")));
-        assert_eq!((read.train.loss, read.train.hooks), (told.plan.train.loss.clone(), told.plan.train.hooks.clone()));
+        assert_eq!(
+            (read.model.head, read.model.image_size),
+            (told.plan.model.head.clone(), Some(224))
+        );
+        assert_eq!(
+            (read.data.image.as_deref(), read.data.label, read.data.max_tokens),
+            (Some("path"), None, None)
+        );
+        assert_eq!(
+            (read.data.labels, read.data.reader.as_deref()),
+            (told.plan.data.classes.clone(), Some("dicom"))
+        );
+        assert_eq!(
+            (read.train.loss, read.train.hooks),
+            (told.plan.train.loss.clone(), told.plan.train.hooks.clone())
+        );
         assert_eq!(read.plugins.load, ["margins", "medical"]);
         assert_eq!(read.plugins.settings.len(), 1);
-        assert_eq!(read.plugins.settings["cosine"], serde_json::from_str::<Json>(uses[0].1).unwrap());
+        assert_eq!(
+            read.plugins.settings["cosine"],
+            serde_json::from_str::<Json>(uses[0].1).unwrap()
+        );
         assert_eq!(read.augment.plugin.as_deref(), Some("rain"));
     }
 
@@ -177,14 +247,20 @@ mod tests {
             let text = recipe(&told.plan, &told.data).unwrap();
             let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}")).augment;
             // As planning puts them together: the preset, then what is set beside it.
-            let mut found = Augment::preset(if read.preset == Some(choices::Preset::Strong) { Preset::Strong } else { Preset::None });
+            let mut found = Augment::preset(if read.preset == Some(choices::Preset::Strong) {
+                Preset::Strong
+            } else {
+                Preset::None
+            });
             found.crop = read.crop.map(|area| Crop { area, ratio: [3.0 / 4.0, 4.0 / 3.0] });
             found.horizontal_flip = read.horizontal_flip.unwrap();
             found.vertical_flip = read.vertical_flip.unwrap();
             found.erasing = read.erasing.unwrap();
-            let [brightness, contrast, saturation, hue] = [read.brightness, read.contrast, read.saturation, read.hue].map(Option::unwrap);
+            let [brightness, contrast, saturation, hue] =
+                [read.brightness, read.contrast, read.saturation, read.hue].map(Option::unwrap);
             found.jitter = Jitter { brightness, contrast, saturation, hue };
-            (found.mixing.mixup_alpha, found.mixing.cutmix_alpha) = (read.mixup.unwrap(), read.cutmix.unwrap());
+            (found.mixing.mixup_alpha, found.mixing.cutmix_alpha) =
+                (read.mixup.unwrap(), read.cutmix.unwrap());
             assert_eq!(found, wanted, "{text}");
         }
     }
@@ -192,21 +268,39 @@ mod tests {
     #[test]
     fn the_parts_that_were_split_off_are_the_shortest_that_take_the_same_rows() {
         let pools = [640_u64, 915, 732, 7, 3];
-        for (validation, test) in [(0.1, 0.0), (0.1, 0.15), (0.2, 0.05), (0.123, 0.3), (0.001, 0.0)] {
-            let taken = |f: f64, pool: u64| if f == 0.0 { 0 } else { ((f * pool as f64).round() as u64).max(1) };
+        for (validation, test) in [(0.1, 0.0), (0.1, 0.15), (0.2, 0.05), (0.123, 0.3), (0.001, 0.0)]
+        {
+            let taken = |f: f64, pool: u64| {
+                if f == 0.0 { 0 } else { ((f * pool as f64).round() as u64).max(1) }
+            };
             let mut data = Told::tweets().data;
             let class = |&pool: &u64| {
                 let (validation, test) = (taken(validation, pool), taken(test, pool));
-                ClassCount { class: String::new(), train: pool - validation - test, validation, test }
+                ClassCount {
+                    class: String::new(),
+                    train: pool - validation - test,
+                    validation,
+                    test,
+                }
             };
             data.classes = pools.iter().map(class).collect();
             let rows = |of: fn(&ClassCount) -> u64| data.classes.iter().map(of).sum::<u64>();
-            let split = |split, rows| SplitReport { split, rows, origin: "stratified, seed 0".into() };
-            data.splits = vec![split(Split::Validation, rows(|it| it.validation)), split(Split::Test, rows(|it| it.test))];
+            let split =
+                |split, rows| SplitReport { split, rows, origin: "stratified, seed 0".into() };
+            data.splits = vec![
+                split(Split::Validation, rows(|it| it.validation)),
+                split(Split::Test, rows(|it| it.test)),
+            ];
             for (split, wanted) in [(Split::Validation, validation), (Split::Test, test)] {
                 let found = part(&data, split).unwrap_or(0.0);
-                assert!(pools.iter().all(|pool| taken(found, *pool) == taken(wanted, *pool)), "{found}, wanted {wanted}");
-                assert!(found.to_string().len() <= wanted.to_string().len(), "{found}, wanted {wanted}");
+                assert!(
+                    pools.iter().all(|pool| taken(found, *pool) == taken(wanted, *pool)),
+                    "{found}, wanted {wanted}"
+                );
+                assert!(
+                    found.to_string().len() <= wanted.to_string().len(),
+                    "{found}, wanted {wanted}"
+                );
             }
         }
         // Equal contents that stay together make a class larger than its share.

@@ -1,7 +1,8 @@
 //! Decides what each number of an evaluation means. The definitions are scikit-learn's with
-//! `zero_division=0`. Where an example has one label, also its default `labels=None`: a class that is neither
-//! true nor predicted anywhere does not count in macro averages, one that is never true not in that of average
-//! precision. Where it may have several, all classes count. Intervals are `bootstrap`'s.
+//! `zero_division=0`. Where an example has one label, also its default `labels=None`: a class that
+//! is neither true nor predicted anywhere does not count in macro averages, one that is never true
+//! not in that of average precision. Where it may have several, all classes count. Intervals are
+//! `bootstrap`'s.
 
 mod classified; // probabilities of classes, one or several true
 mod numbers; // predictions of numbers
@@ -112,7 +113,9 @@ impl<'a> Truth<'a> {
         };
         match outputs.iter().position(|it| !usable(*it)) {
             None => Ok(()),
-            Some(at) if self.problem() == Problem::Regression => Err(ScoresError::Output { example: at / width, value: outputs[at] }),
+            Some(at) if self.problem() == Problem::Regression => {
+                Err(ScoresError::Output { example: at / width, value: outputs[at] })
+            }
             Some(at) => Err(ScoresError::Probability { example: at / width, value: outputs[at] }),
         }
     }
@@ -121,26 +124,35 @@ impl<'a> Truth<'a> {
         let unusable = match self {
             Truth::Classes(labels) => {
                 return match labels.iter().position(|it| width <= *it as usize) {
-                    Some(example) => Err(ScoresError::Label { example, label: labels[example], classes: width }),
+                    Some(example) => {
+                        Err(ScoresError::Label { example, label: labels[example], classes: width })
+                    }
                     None => Ok(()),
                 };
             }
-            Truth::Sets(values) => values.iter().position(|it| *it != 0.0 && *it != 1.0).map(|at| (at, values[at])),
-            Truth::Numbers(values) => values.iter().position(|it| !it.is_finite()).map(|at| (at, values[at])),
+            Truth::Sets(values) => {
+                values.iter().position(|it| *it != 0.0 && *it != 1.0).map(|at| (at, values[at]))
+            }
+            Truth::Numbers(values) => {
+                values.iter().position(|it| !it.is_finite()).map(|at| (at, values[at]))
+            }
         };
-        unusable.map_or(Ok(()), |(at, value)| Err(ScoresError::Truth { example: at / width, value }))
+        unusable
+            .map_or(Ok(()), |(at, value)| Err(ScoresError::Truth { example: at / width, value }))
     }
 }
 
-/// Scores of `outputs`, examples x `names`, row by row: for one label its probabilities (softmax), of which the
-/// largest is said, and of equal ones the first, as numpy's argmax does; for several the probability of each
-/// (sigmoid), said from 0.5 on; for numbers the numbers. `loss` is the mean over the examples.
+/// Scores of `outputs`, examples x `names`, row by row: for one label its probabilities (softmax),
+/// of which the largest is said, and of equal ones the first, as numpy's argmax does; for several
+/// the probability of each (sigmoid), said from 0.5 on; for numbers the numbers. `loss` is the mean
+/// over the examples.
 ///
-/// `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input gives the same
-/// scores on every machine. `top5_accuracy` exists only where there are more than five classes.
+/// `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input gives
+/// the same scores on every machine. `top5_accuracy` exists only where there are more than five
+/// classes.
 ///
-/// # Errors
-/// Shapes that do not fit, labels that are no class, outputs that are no numbers, metrics that nobody knows.
+/// # Errors Shapes that do not fit, labels that are no class, outputs that are no numbers, metrics
+/// that nobody knows.
 pub fn scores(
     split: Split,
     names: &[String],
@@ -174,7 +186,8 @@ pub fn scores(
         scores.per_class = classified.per_class(names);
         scores.metrics = classified.metrics(&scores.per_class);
         scores.confusion = classified.confusion();
-        scores.intervals = bootstrap::intervals(&classified.sampled(intervals_for), intervals_for, seed)?;
+        scores.intervals =
+            bootstrap::intervals(&classified.sampled(intervals_for), intervals_for, seed)?;
     }
     Ok(scores)
 }
@@ -195,12 +208,12 @@ pub(crate) fn is_said(probability: f32) -> bool {
     THRESHOLD <= probability
 }
 
-/// What a model scores on `truth` that says the same of everything, learnt from the training split alone: the
-/// share of each class there as its probability, so that the most frequent class is said (of equally frequent
-/// ones the first), or those that half of the examples have; of numbers the mean. There is no `loss`.
+/// What a model scores on `truth` that says the same of everything, learnt from the training split
+/// alone: the share of each class there as its probability, so that the most frequent class is said
+/// (of equally frequent ones the first), or those that half of the examples have; of numbers the
+/// mean. There is no `loss`.
 ///
-/// # Errors
-/// As [`scores`]; `train` of another kind than `truth`.
+/// # Errors As [`scores`]; `train` of another kind than `truth`.
 pub fn baseline(names: &[String], train: Truth, truth: Truth) -> Result<Baseline, ScoresError> {
     if train.problem() != truth.problem() {
         return Err(ScoresError::Kinds);
@@ -209,11 +222,21 @@ pub fn baseline(names: &[String], train: Truth, truth: Truth) -> Result<Baseline
     let said = match train {
         Truth::Classes(_) => names[predicted(&row) as usize].clone(),
         Truth::Sets(_) => {
-            let said: Vec<&str> = names.iter().zip(&row).filter(|it| is_said(*it.1)).map(|it| it.0.as_str()).collect();
+            let said: Vec<&str> = names
+                .iter()
+                .zip(&row)
+                .filter(|it| is_said(*it.1))
+                .map(|it| it.0.as_str())
+                .collect();
             if said.is_empty() { "no label".into() } else { said.join(", ") }
         }
         Truth::Numbers(_) if names.len() == 1 => short(row[0]),
-        Truth::Numbers(_) => names.iter().zip(&row).map(|(name, mean)| format!("{name} {}", short(*mean))).collect::<Vec<_>>().join(", "),
+        Truth::Numbers(_) => names
+            .iter()
+            .zip(&row)
+            .map(|(name, mean)| format!("{name} {}", short(*mean)))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     let outputs = row.repeat(truth.examples(names.len()));
     let scores = scores(Split::Train, names, &outputs, truth, 0.0, &[], 0)?;
@@ -230,7 +253,9 @@ fn means(truth: Truth, width: usize) -> Result<Vec<f32>, ScoresError> {
     for answer in truth.answers(width) {
         match answer {
             Answer::Class(class) => sums[class as usize] += 1.0,
-            Answer::Set(row) | Answer::Numbers(row) => sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value)),
+            Answer::Set(row) | Answer::Numbers(row) => {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value))
+            }
         }
     }
     let n = truth.examples(width) as f64;
@@ -239,9 +264,14 @@ fn means(truth: Truth, width: usize) -> Result<Vec<f32>, ScoresError> {
 
 /// Four digits that count: `3.142`, `0.00052`, `12750`.
 pub(crate) fn short(value: f32) -> String {
-    let digits = (3 - value.abs().max(f32::MIN_POSITIVE).log10().floor() as i32).clamp(0, 12) as usize;
+    let digits =
+        (3 - value.abs().max(f32::MIN_POSITIVE).log10().floor() as i32).clamp(0, 12) as usize;
     let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Whether a greater value of the metric is a better one: all but `loss`, `mae` and `rmse`.

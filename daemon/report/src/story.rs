@@ -1,7 +1,7 @@
-//! What report and model card tell alike, and the few conclusions that are drawn from the numbers: whether
-//! the score is better than the baseline, what was confused most, where the time went.
+//! What report and model card tell alike, and the few conclusions that are drawn from the numbers:
+//! whether the score is better than the baseline, what was confused most, where the time went.
 
-use crate::pictures::Pictures;
+use crate::images::Images;
 use crate::predictions::Mistake;
 use crate::scores::{Truth, higher_is_better};
 use crate::templates;
@@ -24,14 +24,14 @@ pub struct Story<'a> {
     pub done: &'a Done,
     /// As [`crate::read_events`] gives them.
     pub events: &'a [Line],
-    /// As [`crate::worst_mistakes`] gives them. They stand in the report, never in the model card, which may
-    /// be published.
+    /// As [`crate::worst_mistakes`] gives them. They stand in the report, never in the model card,
+    /// which may be published.
     pub mistakes: &'a [Mistake],
     /// Of the examples that the report is about.
     pub truth: Truth<'a>,
     /// What the model gives for them, as [`crate::scores`] takes it.
     pub outputs: &'a [f32],
-    pub pictures: Pictures<'a>,
+    pub images: Images<'a>,
     /// Licence of the base model as its own card names it (`apache-2.0`), where it does.
     pub license: Option<&'a str>,
 }
@@ -76,7 +76,7 @@ impl<'a> Story<'a> {
 
     /// What an example is called.
     pub(crate) fn noun(&self) -> &'static str {
-        if self.plan.task == Task::TextClassification { "text" } else { "picture" }
+        if self.plan.task == Task::TextClassification { "text" } else { "image" }
     }
 
     /// What answers the same to everything.
@@ -90,14 +90,23 @@ impl<'a> Story<'a> {
 
     /// The Python library that the model's files are for.
     pub(crate) fn library(&self) -> &'static str {
-        let whose = self.plan.model.preprocess.as_ref().and_then(|it| it.get("library")).and_then(|it| it.as_str());
+        let whose = self
+            .plan
+            .model
+            .preprocess
+            .as_ref()
+            .and_then(|it| it.get("library"))
+            .and_then(|it| it.as_str());
         if whose == Some("timm") { "timm" } else { "transformers" }
     }
 
-    /// The plugin's head that was trained, by its name, with the plugin; nothing for the model's own.
+    /// The plugin's head that was trained, by its name, with the plugin; nothing for the model's
+    /// own.
     pub(crate) fn plugin_head(&self) -> Option<(&'a str, Option<&'a PluginPlan>)> {
         let Head::Plugin(name) = &self.plan.model.head else { return None };
-        let uses = |it: &&PluginPlan| it.uses.iter().any(|(what, _)| what.strip_prefix("head ") == Some(name));
+        let uses = |it: &&PluginPlan| {
+            it.uses.iter().any(|(what, _)| what.strip_prefix("head ") == Some(name))
+        };
         Some((name, self.plan.plugins.iter().find(uses)))
     }
 
@@ -106,7 +115,8 @@ impl<'a> Story<'a> {
         self.trained.head != Head::Linear
     }
 
-    /// Python that opens the model in `folder` and asks it something; nothing where its head is a plugin's.
+    /// Python that opens the model in `folder` and asks it something; nothing where its head is a
+    /// plugin's.
     pub(crate) fn usage(&self, folder: &str) -> Result<Option<String>> {
         if self.needs_plugin() {
             return Ok(None);
@@ -116,20 +126,26 @@ impl<'a> Story<'a> {
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = &'a Step> {
-        self.events.iter().filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
+        self.events
+            .iter()
+            .filter_map(|line| if let Event::Step(step) = &line.event { Some(step) } else { None })
     }
 
     /// (step, value) of a metric at each evaluation of the validation split.
     pub(crate) fn validation(&self, metric: &str) -> Vec<(f64, f64)> {
         let point = |line: &Line| match &line.event {
-            Event::Evaluation { step, scores, .. } if scores.split == Split::Validation => Some((*step as f64, crate::value(scores, metric)?)),
+            Event::Evaluation { step, scores, .. } if scores.split == Split::Validation => {
+                Some((*step as f64, crate::value(scores, metric)?))
+            }
             _ => None,
         };
         self.events.iter().filter_map(point).collect()
     }
 
     pub(crate) fn warnings(&self) -> Vec<&'a str> {
-        let told = self.events.iter().filter_map(|line| if let Event::Warning { message } = &line.event { Some(message.as_str()) } else { None });
+        let told = self.events.iter().filter_map(|line| {
+            if let Event::Warning { message } = &line.event { Some(message.as_str()) } else { None }
+        });
         let mut all: Vec<&str> = self.data.warnings.iter().map(String::as_str).collect();
         // A resumed attempt tells its warnings again.
         told.for_each(|it| {
@@ -142,18 +158,31 @@ impl<'a> Story<'a> {
 
     pub(crate) fn verdict(&self) -> Verdict {
         let metric = &self.done.metric;
-        let (Some(interval), Some(&baseline)) = (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric)) else {
+        let (Some(interval), Some(&baseline)) =
+            (self.done.scores.intervals.get(metric), self.done.baseline.metrics.get(metric))
+        else {
             return Verdict::Unknown;
         };
-        let better = if higher_is_better(metric) { baseline < interval.low } else { interval.high < baseline };
+        let better = if higher_is_better(metric) {
+            baseline < interval.low
+        } else {
+            interval.high < baseline
+        };
         if better { Verdict::Better } else { Verdict::NotBetter }
     }
 
     /// The commonest first; at most `keep`.
     pub(crate) fn confusions(&self, keep: usize) -> Vec<Confusion> {
         let rows = self.done.scores.confusion.iter().enumerate();
-        let cells = rows.flat_map(|(truth, row)| row.iter().enumerate().map(move |(predicted, &count)| Confusion { truth, predicted, count }));
-        let mut wrong: Vec<Confusion> = cells.filter(|it| it.truth != it.predicted && 0 < it.count).collect();
+        let cells = rows.flat_map(|(truth, row)| {
+            row.iter().enumerate().map(move |(predicted, &count)| Confusion {
+                truth,
+                predicted,
+                count,
+            })
+        });
+        let mut wrong: Vec<Confusion> =
+            cells.filter(|it| it.truth != it.predicted && 0 < it.count).collect();
         wrong.sort_by_key(|it| (std::cmp::Reverse(it.count), it.truth, it.predicted));
         wrong.truncate(keep);
         wrong
@@ -168,13 +197,15 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Seconds spent in each phase over all attempts, in the order of their first beginning. A phase lasts until
-    /// the next one of its attempt begins or its attempt says its last; time between attempts counts for none.
+    /// Seconds spent in each phase over all attempts, in the order of their first beginning. A
+    /// phase lasts until the next one of its attempt begins or its attempt says its last; time
+    /// between attempts counts for none.
     pub(crate) fn phases(&self) -> Vec<(Phase, f64)> {
         let mut phases: Vec<(Phase, u64)> = Vec::new();
         let mut running: Option<(Phase, &Line)> = None;
         for line in self.events {
-            if let Some((phase, since)) = running.filter(|(_, since)| since.attempt == line.attempt) {
+            if let Some((phase, since)) = running.filter(|(_, since)| since.attempt == line.attempt)
+            {
                 let spent = line.at_ms.saturating_sub(since.at_ms);
                 match phases.iter_mut().find(|(it, _)| *it == phase) {
                     Some((_, sum)) => *sum += spent,

@@ -1,6 +1,6 @@
-//! The template engine with the filters that report and card share. What a file name's ending says decides the
-//! escaping: everything in an `.html` template is escaped unless it was made here; in Markdown, each value
-//! from a user goes through `md` or `quoted`.
+//! The template engine with the filters that report and card share. What a file name's ending says
+//! decides the escaping: everything in an `.html` template is escaped unless it was made here; in
+//! Markdown, each value from a user goes through `md` or `quoted`.
 
 use anyhow::{Context, Result};
 use minijinja::syntax::SyntaxConfig;
@@ -8,7 +8,7 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 
 const TEMPLATES: &[(&str, &str)] = &[
     ("report.html", include_str!("templates/report.html")),
-    ("report/pictures.html", include_str!("templates/pictures.html")),
+    ("report/images.html", include_str!("templates/images.html")),
     ("report/plan.html", include_str!("templates/plan.html")),
     ("report/data.html", include_str!("templates/data.html")),
     ("report/scores.html", include_str!("templates/scores.html")),
@@ -23,7 +23,13 @@ pub(crate) fn render(template: &str, context: Value) -> Result<String> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     // Lines that hold only a tag leave no line behind.
-    engine.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
+    engine.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true)
+            .build()?,
+    );
     for (name, source) in TEMPLATES {
         engine.add_template(name, source).with_context(|| format!("template {name}"))?;
     }
@@ -38,12 +44,19 @@ pub(crate) fn render(template: &str, context: Value) -> Result<String> {
     engine.add_filter("quoted", quoted);
     engine.add_filter("md", markdown);
     engine.add_filter("metric", |name: &str| finetuned_job::outcome::spoken(name));
-    engine.get_template(template).and_then(|it| it.render(context)).with_context(|| format!("template {template}"))
+    engine
+        .get_template(template)
+        .and_then(|it| it.render(context))
+        .with_context(|| format!("template {template}"))
 }
 
 /// Three decimals, or as many digits where those would say nothing: errors have a unit.
 fn score(value: f64) -> String {
-    if value == 0.0 || (1e-3..1e3).contains(&value.abs()) { format!("{value:.3}") } else { crate::scores::short(value as f32) }
+    if value == 0.0 || (1e-3..1e3).contains(&value.abs()) {
+        format!("{value:.3}")
+    } else {
+        crate::scores::short(value as f32)
+    }
 }
 
 /// A part from 0 to 1 as `12.5 %`; a no-break space keeps them together.
@@ -91,8 +104,15 @@ pub(crate) fn quoted(text: &str) -> String {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            // Control, format and private characters, which YAML 1.1 refuses raw, and its line separators.
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            // Control, format and private characters, which YAML 1.1 refuses raw, and its line
+            // separators.
+            '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
                 out.push_str(&format!("\\u{:04X}", u32::from(c)));
             }
             _ => out.push(c),
@@ -109,7 +129,9 @@ fn markdown(text: &str) -> String {
         match c {
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '$' | '>' => out.extend(['\\', c]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '$' | '>' => {
+                out.extend(['\\', c])
+            }
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
@@ -123,9 +145,18 @@ mod tests {
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!([0.04, 59.7, 61.0, 7_265.0].map(duration), ["0.0\u{a0}s", "1\u{a0}min 0\u{a0}s", "1\u{a0}min 1\u{a0}s", "2\u{a0}h 1\u{a0}min"]);
-        assert_eq!([512, 2_048, 5_000_000].map(bytes), ["512\u{a0}B", "2.0\u{a0}KiB", "4.8\u{a0}MiB"]);
-        assert_eq!([0.0, 0.88251, -0.4, 0.000_123_46, 5_127.25].map(score), ["0.000", "0.883", "-0.400", "0.0001235", "5127"]);
+        assert_eq!(
+            [0.04, 59.7, 61.0, 7_265.0].map(duration),
+            ["0.0\u{a0}s", "1\u{a0}min 0\u{a0}s", "1\u{a0}min 1\u{a0}s", "2\u{a0}h 1\u{a0}min"]
+        );
+        assert_eq!(
+            [512, 2_048, 5_000_000].map(bytes),
+            ["512\u{a0}B", "2.0\u{a0}KiB", "4.8\u{a0}MiB"]
+        );
+        assert_eq!(
+            [0.0, 0.88251, -0.4, 0.000_123_46, 5_127.25].map(score),
+            ["0.000", "0.883", "-0.400", "0.0001235", "5127"]
+        );
         assert_eq!([0.00005, 0.9, 0.0].map(small), ["5e-5", "0.9", "0"]);
     }
 

@@ -1,6 +1,6 @@
-//! Writes the curves as TensorBoard reads them: records framed as TFRecord, each an `Event` message with one
-//! scalar. Only the few fields of TensorFlow's event.proto and summary.proto that scalars need are here; their
-//! numbers are fixed for ever by that format.
+//! Writes the curves as TensorBoard reads them: records framed as TFRecord, each an `Event` message
+//! with one scalar. Only the few fields of TensorFlow's event.proto and summary.proto that scalars
+//! need are here; their numbers are fixed for ever by that format.
 
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Line, Step};
@@ -12,7 +12,8 @@ use std::path::Path;
 
 /// First record of every event file.
 const FILE_VERSION: &str = "brain.Event:2";
-/// TFRecord stores checksums rotated by 15 bits plus this, so that a checksum over checksums stays useful.
+/// TFRecord stores checksums rotated by 15 bits plus this, so that a checksum over checksums stays
+/// useful.
 const CRC_MASK_DELTA: u32 = 0xa282_ead8;
 
 /// `tensorflow.Event` of event.proto.
@@ -52,8 +53,8 @@ struct Value {
 }
 
 /// Writes one event file into `folder`, which is made if need be: `train/loss`, `train/lr` and
-/// `train/grad_norm` at each step, and each metric below its split (`validation/macro_f1`). Times are those of
-/// the events, so the same events give the same file.
+/// `train/grad_norm` at each step, and each metric below its split (`validation/macro_f1`). Times
+/// are those of the events, so the same events give the same file.
 pub fn tensorboard(events: &[Line], folder: &Path) -> Result<()> {
     let started_ms = events.first().map_or(0, |it| it.at_ms);
     let path = folder.join(format!("events.out.tfevents.{:010}.finetuned", started_ms / 1000));
@@ -63,7 +64,14 @@ pub fn tensorboard(events: &[Line], folder: &Path) -> Result<()> {
 
 fn write_file(path: &Path, events: &[Line], started_ms: u64) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
-    write_record(&mut file, &Record { wall_time: seconds(started_ms), step: 0, what: Some(What::FileVersion(FILE_VERSION.into())) })?;
+    write_record(
+        &mut file,
+        &Record {
+            wall_time: seconds(started_ms),
+            step: 0,
+            what: Some(What::FileVersion(FILE_VERSION.into())),
+        },
+    )?;
     for line in events {
         for (step, tag, value) in scalars(&line.event) {
             write_record(&mut file, &scalar(line.at_ms, step, tag, value))?;
@@ -78,14 +86,22 @@ fn seconds(at_ms: u64) -> f64 {
 
 fn scalar(at_ms: u64, step: u64, tag: String, value: f64) -> Record {
     let summary = Summary { value: vec![Value { tag, simple_value: Some(value as f32) }] };
-    Record { wall_time: seconds(at_ms), step: step.cast_signed(), what: Some(What::Summary(summary)) }
+    Record {
+        wall_time: seconds(at_ms),
+        step: step.cast_signed(),
+        what: Some(What::Summary(summary)),
+    }
 }
 
 fn scalars(event: &Event) -> Vec<(u64, String, f64)> {
     match event {
         Event::Step(Step { step, loss, lr, grad_norm, epoch, .. }) => {
-            let values = [("loss", *loss), ("lr", *lr), ("grad_norm", *grad_norm), ("epoch", *epoch)];
-            values.into_iter().map(|(name, value)| (*step, format!("train/{name}"), value)).collect()
+            let values =
+                [("loss", *loss), ("lr", *lr), ("grad_norm", *grad_norm), ("epoch", *epoch)];
+            values
+                .into_iter()
+                .map(|(name, value)| (*step, format!("train/{name}"), value))
+                .collect()
         }
         Event::Evaluation { step, scores, .. } => metrics(*step, scores),
         _ => Vec::new(),
@@ -93,7 +109,11 @@ fn scalars(event: &Event) -> Vec<(u64, String, f64)> {
 }
 
 fn metrics(step: u64, scores: &Scores) -> Vec<(u64, String, f64)> {
-    let all = scores.metrics.iter().map(|(metric, value)| (metric.as_str(), *value)).chain([("loss", scores.loss)]);
+    let all = scores
+        .metrics
+        .iter()
+        .map(|(metric, value)| (metric.as_str(), *value))
+        .chain([("loss", scores.loss)]);
     all.map(|(metric, value)| (step, format!("{}/{metric}", scores.split.name()), value)).collect()
 }
 
@@ -120,11 +140,24 @@ mod tests {
     fn the_bytes_are_those_of_tensorboards_own_writer() {
         const START_MS: u64 = 1_700_000_000_500;
         let mut bytes = Vec::new();
-        write_record(&mut bytes, &Record { wall_time: seconds(START_MS), step: 0, what: Some(What::FileVersion(FILE_VERSION.into())) }).unwrap();
-        let values =
-            [(1, "train/loss", 1.25), (1, "train/lr", 5e-4), (300, "validation/accuracy", 0.0), (300, "validation/loss", std::f64::consts::PI)];
+        write_record(
+            &mut bytes,
+            &Record {
+                wall_time: seconds(START_MS),
+                step: 0,
+                what: Some(What::FileVersion(FILE_VERSION.into())),
+            },
+        )
+        .unwrap();
+        let values = [
+            (1, "train/loss", 1.25),
+            (1, "train/lr", 5e-4),
+            (300, "validation/accuracy", 0.0),
+            (300, "validation/loss", std::f64::consts::PI),
+        ];
         for (step, tag, value) in values {
-            write_record(&mut bytes, &scalar(START_MS + step * 1000, step, tag.into(), value)).unwrap();
+            write_record(&mut bytes, &scalar(START_MS + step * 1000, step, tag.into(), value))
+                .unwrap();
         }
         assert_eq!(bytes, include_bytes!("../tests/data/reader.tfevents"));
     }
@@ -133,7 +166,9 @@ mod tests {
     fn a_run_without_events_still_gives_a_file_that_opens() {
         let folder = tempfile::tempdir().unwrap();
         tensorboard(&[], &folder.path().join("tensorboard")).unwrap();
-        let bytes = fs::read(folder.path().join("tensorboard/events.out.tfevents.0000000000.finetuned")).unwrap();
+        let bytes =
+            fs::read(folder.path().join("tensorboard/events.out.tfevents.0000000000.finetuned"))
+                .unwrap();
         // Neither time (0) nor step is written: 15 bytes of data, 16 of frame.
         assert_eq!(bytes.len(), 31);
     }

@@ -1,4 +1,5 @@
-//! Decides what a worker is told: the spec for each kind of work, from the configuration and the job.
+//! Decides what a worker is told: the spec for each kind of work, from the configuration and the
+//! job.
 
 use crate::config::Config;
 use finetuned_job::spec::{Action, RecipeText, SPEC_VERSION, Spec};

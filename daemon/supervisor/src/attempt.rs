@@ -45,9 +45,16 @@ pub(crate) enum Next {
     Quarantine(Failure),
 }
 
-/// `asked`: we have told it to stop, so that even its death by our signal is no crash.
-/// `told`: the failure it told on stdout, for when a full disk kept `failed.json` from being written.
-pub(crate) fn next(phase: Phase, ending: &Ending, facts: RunFacts, told: Option<Failure>, asked: bool, crashes: u32) -> Next {
+/// `asked`: we have told it to stop, so that even its death by our signal is no crash. `told`: the
+/// failure it told on stdout, for when a full disk kept `failed.json` from being written.
+pub(crate) fn next(
+    phase: Phase,
+    ending: &Ending,
+    facts: RunFacts,
+    told: Option<Failure>,
+    asked: bool,
+    crashes: u32,
+) -> Next {
     if facts.done {
         return Next::Done;
     }
@@ -60,9 +67,14 @@ pub(crate) fn next(phase: Phase, ending: &Ending, facts: RunFacts, told: Option<
     }
     match ending {
         Ending::Exited(exit::DONE) if phase == Phase::Train && facts.trained => Next::Prove,
-        Ending::Exited(exit::DONE) => Next::Failed(internal(format!("the worker ended well, but left no {}", promised(phase)))),
+        Ending::Exited(exit::DONE) => Next::Failed(internal(format!(
+            "the worker ended well, but left no {}",
+            promised(phase)
+        ))),
         Ending::Exited(exit::FAILED) => {
-            Next::Failed(facts.failed.or(told).unwrap_or_else(|| internal("the worker gave up without saying why: see worker.log")))
+            Next::Failed(facts.failed.or(told).unwrap_or_else(|| {
+                internal("the worker gave up without saying why: see worker.log")
+            }))
         }
         Ending::Exited(exit::STOPPED) => Next::Again { crash: None },
         Ending::Exited(exit::USAGE) => {
@@ -86,22 +98,30 @@ fn internal(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Internal, message)
 }
 
-/// SIGKILL comes from outside (a person, the killer for memory), unless the worker says that it killed itself.
+/// SIGKILL comes from outside (a person, the killer for memory), unless the worker says that it
+/// killed itself.
 fn is_plugins_doing(call: &PluginCall, ending: &Ending) -> bool {
-    call.overdue_s.is_some() || !matches!(ending, Ending::Signaled { signal, .. } if *signal == rustix::process::Signal::KILL.as_raw())
+    call.overdue_s.is_some()
+        || !matches!(ending, Ending::Signaled { signal, .. } if *signal == rustix::process::Signal::KILL.as_raw())
 }
 
 /// A plugin that ends the process does so again: trying it three times would only cost time.
 fn died_in_plugin(call: &PluginCall, ending: &Ending) -> Failure {
     let message = plugin_death(call, ending);
-    Failure::new(FailureKind::Plugin, message).with_cure("`finetuned plugin check FILE` tries a plugin by itself; worker.log has its last words")
+    Failure::new(FailureKind::Plugin, message).with_cure(
+        "`finetuned plugin check FILE` tries a plugin by itself; worker.log has its last words",
+    )
 }
 
 /// `the worker was ended by SIGSEGV in the head arcface of the plugin margins, in forward`
 pub(crate) fn plugin_death(call: &PluginCall, ending: &Ending) -> String {
     match (call.overdue_s, ending) {
-        (Some(limit), _) => format!("no end after {limit} s, so the worker was killed, in {}", call.what),
-        (None, Ending::Exited(status)) => format!("the process was ended with exit status {status} in {}", call.what),
+        (Some(limit), _) => {
+            format!("no end after {limit} s, so the worker was killed, in {}", call.what)
+        }
+        (None, Ending::Exited(status)) => {
+            format!("the process was ended with exit status {status} in {}", call.what)
+        }
         (None, died) => format!("the worker died {} in {}", describe(died), call.what),
     }
 }
@@ -113,15 +133,24 @@ fn crash(died: &Ending, times: u32) -> Failure {
         }
         _ => "see worker.log for its last words; `finetuned retry` tries it three more times",
     };
-    Failure::new(FailureKind::Crash, format!("its worker died {times} times, at last {}", describe(died))).with_cure(cure)
+    Failure::new(
+        FailureKind::Crash,
+        format!("its worker died {times} times, at last {}", describe(died)),
+    )
+    .with_cure(cure)
 }
 
 pub(crate) fn describe(ending: &Ending) -> String {
     match ending {
         Ending::Exited(status) => format!("with exit status {status}"),
         Ending::Signaled { signal, out_of_memory } => {
-            let name = signal_hook::low_level::signal_name(*signal).map_or_else(|| format!("signal {signal}"), str::to_string);
-            let why = if *out_of_memory { ", while the kernel's out-of-memory killer was at work" } else { "" };
+            let name = signal_hook::low_level::signal_name(*signal)
+                .map_or_else(|| format!("signal {signal}"), str::to_string);
+            let why = if *out_of_memory {
+                ", while the kernel's out-of-memory killer was at work"
+            } else {
+                ""
+            };
             format!("by {name}{why}")
         }
     }
@@ -141,7 +170,9 @@ mod tests {
     fn only_trained_json_leads_to_the_proof() {
         let trained = RunFacts { trained: true, ..RunFacts::default() };
         assert_eq!(after(Ending::Exited(0), trained.clone()), Next::Prove);
-        assert!(matches!(after(Ending::Exited(0), RunFacts::default()), Next::Failed(why) if why.message.contains("trained.json")));
+        assert!(
+            matches!(after(Ending::Exited(0), RunFacts::default()), Next::Failed(why) if why.message.contains("trained.json"))
+        );
         let unproven = next(Phase::Prove, &Ending::Exited(0), trained, None, false, 0);
         assert!(matches!(unproven, Next::Failed(why) if why.message.contains("done.json")));
     }
@@ -160,46 +191,78 @@ mod tests {
         assert!(matches!(die(1), Next::Again { .. }));
         let Next::Quarantine(failure) = die(2) else { panic!("three deaths") };
         assert_eq!(failure.message, "its worker died 3 times, at last by SIGKILL");
-        let panicked = next(Phase::Train, &Ending::Exited(101), RunFacts::default(), None, false, 2);
-        assert!(matches!(panicked, Next::Quarantine(why) if why.message.ends_with("with exit status 101")));
+        let panicked =
+            next(Phase::Train, &Ending::Exited(101), RunFacts::default(), None, false, 2);
+        assert!(
+            matches!(panicked, Next::Quarantine(why) if why.message.ends_with("with exit status 101"))
+        );
     }
 
     #[test]
     fn a_death_in_a_plugin_is_laid_at_its_door() {
         let died = |ending, overdue_s| {
-            let call = PluginCall { what: "the head arcface of the plugin margins, in forward".into(), overdue_s };
+            let call = PluginCall {
+                what: "the head arcface of the plugin margins, in forward".into(),
+                overdue_s,
+            };
             let facts = RunFacts { plugin: Some(call), ..RunFacts::default() };
-            let Next::Failed(failure) = next(Phase::Train, &ending, facts, None, false, 0) else { panic!("no second try") };
+            let Next::Failed(failure) = next(Phase::Train, &ending, facts, None, false, 0) else {
+                panic!("no second try")
+            };
             assert_eq!(failure.kind, FailureKind::Plugin);
             failure.message
         };
         let segfault = Ending::Signaled { signal: 11, out_of_memory: false };
-        assert_eq!(died(segfault, None), "the worker died by SIGSEGV in the head arcface of the plugin margins, in forward");
+        assert_eq!(
+            died(segfault, None),
+            "the worker died by SIGSEGV in the head arcface of the plugin margins, in forward"
+        );
         let call = PluginCall { what: "a plugin".into(), overdue_s: None };
-        let killed_from_outside = after(KILLED, RunFacts { plugin: Some(call), ..RunFacts::default() });
+        let killed_from_outside =
+            after(KILLED, RunFacts { plugin: Some(call), ..RunFacts::default() });
         assert_eq!(killed_from_outside, Next::Again { crash: Some("by SIGKILL".into()) });
-        assert_eq!(died(KILLED, Some(300)), "no end after 300 s, so the worker was killed, in the head arcface of the plugin margins, in forward");
-        assert_eq!(died(Ending::Exited(0), None), "the process was ended with exit status 0 in the head arcface of the plugin margins, in forward");
+        assert_eq!(
+            died(KILLED, Some(300)),
+            "no end after 300 s, so the worker was killed, in the head arcface of the plugin margins, in forward"
+        );
+        assert_eq!(
+            died(Ending::Exited(0), None),
+            "the process was ended with exit status 0 in the head arcface of the plugin margins, in forward"
+        );
     }
 
     #[test]
     fn the_killer_for_memory_is_named_with_a_cure() {
         let killed = Ending::Signaled { signal: 9, out_of_memory: true };
-        let Next::Quarantine(failure) = next(Phase::Train, &killed, RunFacts::default(), None, false, 2) else { panic!("three deaths") };
+        let Next::Quarantine(failure) =
+            next(Phase::Train, &killed, RunFacts::default(), None, false, 2)
+        else {
+            panic!("three deaths")
+        };
         assert!(failure.message.contains("out-of-memory"), "{failure}");
         assert!(failure.cure.is_some_and(|it| it.contains("smaller batch")));
     }
 
     #[test]
     fn a_death_that_we_caused_is_no_crash() {
-        assert_eq!(next(Phase::Train, &KILLED, RunFacts::default(), None, true, 2), Next::Again { crash: None });
+        assert_eq!(
+            next(Phase::Train, &KILLED, RunFacts::default(), None, true, 2),
+            Next::Again { crash: None }
+        );
         assert_eq!(after(Ending::Exited(4), RunFacts::default()), Next::Again { crash: None });
     }
 
     #[test]
     fn a_failure_is_told_even_when_the_disk_was_full() {
         let full = Failure::new(FailureKind::Disk, "no space left on the disk");
-        let told = next(Phase::Train, &Ending::Exited(3), RunFacts::default(), Some(full.clone()), false, 0);
+        let told = next(
+            Phase::Train,
+            &Ending::Exited(3),
+            RunFacts::default(),
+            Some(full.clone()),
+            false,
+            0,
+        );
         assert_eq!(told, Next::Failed(full));
     }
 }

@@ -1,5 +1,5 @@
-//! `daemon.json`: what a running daemon says about its inboxes and its troubles, for `status` and `doctor`.
-//! Written when it changes; jobs stand in the database.
+//! `daemon.json`: what a running daemon says about its inboxes and its troubles, for `status` and
+//! `doctor`. Written when it changes; jobs stand in the database.
 
 use crate::home::Home;
 use crate::inbox::{Inbox, Standing};
@@ -58,7 +58,12 @@ impl InboxNews {
             },
             waiting: inbox.waiting().count(),
             waiting_first: inbox.waiting().take(NAMES_MAX).map(str::to_string).collect(),
-            refused: inbox.refused.iter().take(NAMES_MAX).map(|(name, why)| Refused { name: name.clone(), why: why.clone() }).collect(),
+            refused: inbox
+                .refused
+                .iter()
+                .take(NAMES_MAX)
+                .map(|(name, why)| Refused { name: name.clone(), why: why.clone() })
+                .collect(),
         }
     }
 }
@@ -67,7 +72,10 @@ impl Bulletin {
     pub fn publish(&self, home: &Home) -> Result<()> {
         let path = home.bulletin();
         let partial = path.with_extension("json.tmp");
-        let write = || fs::write(&partial, serde_json::to_vec_pretty(self)?).and_then(|()| fs::rename(&partial, &path));
+        let write = || {
+            fs::write(&partial, serde_json::to_vec_pretty(self)?)
+                .and_then(|()| fs::rename(&partial, &path))
+        };
         write().with_context(|| format!("writing {}", path.display()))
     }
 

@@ -1,6 +1,7 @@
-//! Takes settled drops out of an inbox: rows first, then one rename each into `runs/<id>/drop/`. A crash
-//! between the two is repaired by `recovery` in either direction. Nobody's data is ever deleted: from another
-//! file system a drop is copied, synced and compared before the original goes.
+//! Takes settled drops out of an inbox: rows first, then one rename each into `runs/<id>/drop/`. A
+//! crash between the two is repaired by `recovery` in either direction. Nobody's data is ever
+//! deleted: from another file system a drop is copied, synced and compared before the original
+//! goes.
 
 use crate::home::Home;
 use crate::inbox::Settled;
@@ -34,10 +35,23 @@ pub(crate) enum Moved {
 
 /// # Errors
 /// Only those of the database; what stays in the inbox is told in the result.
-pub(crate) fn claim(queue: &mut Queue, home: &Home, recipe: Option<&RecipeText>, settled: &[Settled]) -> Result<Claimed> {
+pub(crate) fn claim(
+    queue: &mut Queue,
+    home: &Home,
+    recipe: Option<&RecipeText>,
+    settled: &[Settled],
+) -> Result<Claimed> {
     let mut claimed = Claimed::default();
     for batch in settled.chunks(BATCH_MAX) {
-        let drops: Vec<NewDrop> = batch.iter().map(|it| NewDrop { name: &it.name, source: &it.path, fingerprint: it.fingerprint, recipe }).collect();
+        let drops: Vec<NewDrop> = batch
+            .iter()
+            .map(|it| NewDrop {
+                name: &it.name,
+                source: &it.path,
+                fingerprint: it.fingerprint,
+                recipe,
+            })
+            .collect();
         let jobs = queue.announce(&drops).context("writing new jobs into the database")?;
         let mut taken = Vec::new();
         let mut left = Vec::new();
@@ -107,11 +121,18 @@ fn copy_over(job: &Job, folder: &Path, target: &Path) -> Result<Moved> {
 /// The copy is there; the original goes, unless it has become something else meanwhile.
 pub(crate) fn remove_original(job: &Job, copy: &Path) -> Result<()> {
     let same = match observe(&job.source) {
-        Ok(seen) => seen.fingerprint == job.fingerprint && observe(copy)?.fingerprint == job.fingerprint,
+        Ok(seen) => {
+            seen.fingerprint == job.fingerprint && observe(copy)?.fingerprint == job.fingerprint
+        }
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(err) => return Err(err.into()),
     };
-    if same { remove(&job.source).with_context(|| format!("removing {}, which has been copied", job.source.display())) } else { Ok(()) }
+    if same {
+        remove(&job.source)
+            .with_context(|| format!("removing {}, which has been copied", job.source.display()))
+    } else {
+        Ok(())
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -128,7 +149,10 @@ fn copy_whole(from: &Path, to: &Path) -> Result<()> {
     let meta = fs::symlink_metadata(from)?;
     if meta.is_symlink() {
         std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
-        let times = rustix::fs::Timestamps { last_access: time(meta.accessed()?), last_modification: time(meta.modified()?) };
+        let times = rustix::fs::Timestamps {
+            last_access: time(meta.accessed()?),
+            last_modification: time(meta.modified()?),
+        };
         rustix::fs::utimensat(rustix::fs::CWD, to, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
         return Ok(());
     }
@@ -151,7 +175,10 @@ fn copy_whole(from: &Path, to: &Path) -> Result<()> {
 
 fn time(at: std::time::SystemTime) -> rustix::fs::Timespec {
     let since = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    rustix::fs::Timespec { tv_sec: since.as_secs().cast_signed(), tv_nsec: since.subsec_nanos().into() }
+    rustix::fs::Timespec {
+        tv_sec: since.as_secs().cast_signed(),
+        tv_nsec: since.subsec_nanos().into(),
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +245,12 @@ mod tests {
         let drop = story.dropped("far");
         std::os::unix::fs::symlink("data.csv", drop.path.join("link")).unwrap();
         let settled = Settled { fingerprint: observe(&drop.path).unwrap().fingerprint, ..drop };
-        let new = NewDrop { name: "far", source: &settled.path, fingerprint: settled.fingerprint, recipe: None };
+        let new = NewDrop {
+            name: "far",
+            source: &settled.path,
+            fingerprint: settled.fingerprint,
+            recipe: None,
+        };
         let job = story.queue.announce(&[new]).unwrap().remove(0);
         let target = drop_of(&story.home, &job);
         let folder = target.parent().unwrap();

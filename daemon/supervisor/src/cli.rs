@@ -1,5 +1,5 @@
-//! What can be typed: commands, arguments, and the exit statuses that they end with. What a command does stands
-//! in `commands` and `foreground`.
+//! What can be typed: commands, arguments, and the exit statuses that they end with. What a command
+//! does stands in `commands` and `foreground`.
 
 use crate::config::LogStyle;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -43,7 +43,8 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, Parser)]
 #[command(name = "finetuned", version, after_help = EXIT_STATUSES, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The home folder: inbox, runs, database [default: FINETUNED_HOME, else ~/.local/share/finetuned]
+    /// The home folder: inbox, runs, database [default: FINETUNED_HOME, else
+    /// ~/.local/share/finetuned]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
     #[command(subcommand)]
@@ -52,7 +53,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch the inboxes and work on what is dropped, until SIGTERM (SIGHUP: read the configuration again)
+    /// Watch the inboxes and work on what is dropped, until SIGTERM (SIGHUP: read the configuration
+    /// again)
     Serve {
         /// One JSON object a line, or text for people [default: the setting `log`]
         #[arg(long, value_name = "STYLE")]
@@ -209,7 +211,8 @@ pub(crate) enum PluginCommand {
         name: String,
         #[arg(long, value_name = "KIND")]
         kind: PluginKind,
-        /// The folder of the SDK that the crate depends on [default: the one that came with this finetuned]
+        /// The folder of the SDK that the crate depends on [default: the one that came with this
+        /// finetuned]
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         sdk: Option<PathBuf>,
         /// The folder that the crate's folder is made in [default: the current one]

@@ -1,5 +1,5 @@
-//! Carries out what was typed. Commands that only ask open the database for reading; those that wish something
-//! write it there and poke the daemon, and work without one too.
+//! Carries out what was typed. Commands that only ask open the database for reading; those that
+//! wish something write it there and poke the daemon, and work without one too.
 
 mod doctor;
 mod logs;
@@ -45,10 +45,14 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
             }
         }
         Command::Run(args) => foreground::run(&home()?, &args, &mut report),
-        Command::Check { drop, recipe, json } => foreground::check(&home()?, &drop, recipe.as_deref(), json, &mut report),
+        Command::Check { drop, recipe, json } => {
+            foreground::check(&home()?, &drop, recipe.as_deref(), json, &mut report)
+        }
         Command::Status { all, json } => status::status(&home()?, all, json, &mut report),
         Command::Show { job, json } => show::show(&home()?, &job.job, json, &mut report),
-        Command::Logs { job, follow, json } => logs::logs(&home()?, &job.job, follow, json, &mut report),
+        Command::Logs { job, follow, json } => {
+            logs::logs(&home()?, &job.job, follow, json, &mut report)
+        }
         Command::Cancel(args) => wish(&home()?, &args, Wish::Cancel, &mut report),
         Command::Retry(args) => wish(&home()?, &args, Wish::Retry, &mut report),
         Command::Pause(args) => wish(&home()?, &args, Wish::Pause, &mut report),
@@ -89,7 +93,10 @@ fn wish(home: &Home, args: &WishArgs, wish: Wish, report: &mut Report) -> Result
 
 fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
     let Some(queue) = Queue::open_to_read(&home.database())? else {
-        bail!("there are no jobs in {} yet: drop a data set into an inbox, or name another --home", home.root.display());
+        bail!(
+            "there are no jobs in {} yet: drop a data set into an inbox, or name another --home",
+            home.root.display()
+        );
     };
     let job = lookup::find(queue.all()?, wanted)?;
     Ok((queue, job))
@@ -101,12 +108,14 @@ fn ask(config: &Config, action: Action, run: Option<&Path>) -> Result<(ExitStatu
     worker_process::ask(&config.worker, &spec_file)
 }
 
-/// A folder with the spec of a question, which is the run folder where the question is about no other.
+/// A folder with the spec of a question, which is the run folder where the question is about no
+/// other.
 fn ask_folder(config: &Config, action: Action, run: Option<&Path>) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
     let spec_file = folder.path().join("spec.json");
     let run = run.unwrap_or(folder.path());
-    let spec = Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
+    let spec =
+        Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
     run_facts::write_spec(&spec, &spec_file)?;
     Ok((folder, spec_file))
 }

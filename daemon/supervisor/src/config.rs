@@ -1,6 +1,6 @@
-//! Decides what the supervisor may do here: `config.toml` in two stages (as typed, then checked), with
-//! defaults from the machine. The only place that reads environment variables, and where the home folder is
-//! found. Values of recipes are judged by `finetuned_job::recipe`.
+//! Decides what the supervisor may do here: `config.toml` in two stages (as typed, then checked),
+//! with defaults from the machine. The only place that reads environment variables, and where the
+//! home folder is found. Values of recipes are judged by `finetuned_job::recipe`.
 
 mod raw;
 
@@ -15,7 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A folder must hold still this long before it becomes a job: a copy still under way touches it again sooner.
+/// A folder must hold still this long before it becomes a job: a copy still under way touches it
+/// again sooner.
 const SETTLE_DEFAULT: Duration = Duration::from_secs(5);
 /// Events are hints that may be lost: after this time a drop is found without one.
 const RESCAN_DEFAULT: Duration = Duration::from_secs(30);
@@ -23,11 +24,13 @@ const RESCAN_DEFAULT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 /// More workers at a time than this is a typing error, not a machine.
 const WORKERS_MAX: u32 = 64;
-/// Part of the memory that all workers together may take by default, in percent; the rest is for the system.
+/// Part of the memory that all workers together may take by default, in percent; the rest is for
+/// the system.
 const MEMORY_PERCENT: u64 = 80;
 /// A call into a plugin sees one batch at most: what takes longer than this hangs.
 const PLUGIN_CALL_S_DEFAULT: u32 = 300;
-/// Of features kept on disk: 5,000 pictures before the last stage of a ResNet are 2 GB, before the head 40 MB.
+/// Of features kept on disk: 5,000 images before the last stage of a ResNet are 2 GB, before the
+/// head 40 MB.
 const FEATURE_CACHE_DEFAULT: u64 = 10_000_000_000;
 /// blake3 as `b3sum` and `finetuned plugin list` print it.
 const HASH_HEX_CHARS: usize = 64;
@@ -82,32 +85,46 @@ impl Config {
         };
         let machine = Machine::read();
         match candidates.iter().find_map(read).transpose()? {
-            Some((file, text)) => {
-                Config::parse(&text, &file, home, machine).with_context(|| format!("the configuration {} can't be used", file.display()))
-            }
+            Some((file, text)) => Config::parse(&text, &file, home, machine)
+                .with_context(|| format!("the configuration {} can't be used", file.display())),
             None => Config::checked(Raw::default(), None, home, machine).map_err(|wrong| wrong.why),
         }
     }
 
     fn parse(text: &str, file: &Path, home: &Path, machine: Machine) -> Result<Config> {
         let raw = recipe::typed(text)?;
-        Config::checked(raw, Some(file), home, machine).map_err(|wrong| match recipe::line_of(text, wrong.field) {
-            Some(line) => anyhow::anyhow!("line {line}: {:#}", wrong.why),
-            None => wrong.why,
+        Config::checked(raw, Some(file), home, machine).map_err(|wrong| {
+            match recipe::line_of(text, wrong.field) {
+                Some(line) => anyhow::anyhow!("line {line}: {:#}", wrong.why),
+                None => wrong.why,
+            }
         })
     }
 
-    fn checked(raw: Raw, file: Option<&Path>, home: &Path, machine: Machine) -> Result<Config, Wrong> {
+    fn checked(
+        raw: Raw,
+        file: Option<&Path>,
+        home: &Path,
+        machine: Machine,
+    ) -> Result<Config, Wrong> {
         let workers = raw.workers.unwrap_or(1);
         if !(1..=WORKERS_MAX).contains(&workers) {
-            return wrong("workers", format!("workers is {workers}, but must be from 1 to {WORKERS_MAX}"));
+            return wrong(
+                "workers",
+                format!("workers is {workers}, but must be from 1 to {WORKERS_MAX}"),
+            );
         }
         let threads = raw.threads.unwrap_or((machine.cores / workers).max(1));
         if threads == 0 {
             return wrong("threads", "threads is 0, but must be at least 1");
         }
         let memory = match raw.memory.as_deref() {
-            Some(text) => Some(bytes(text).ok_or_else(|| Wrong::new("memory", format!("memory is `{text}`, but must be a size such as `8 GiB`")))?),
+            Some(text) => Some(bytes(text).ok_or_else(|| {
+                Wrong::new(
+                    "memory",
+                    format!("memory is `{text}`, but must be a size such as `8 GiB`"),
+                )
+            })?),
             None => machine.memory_bytes.map(|it| it / 100 * MEMORY_PERCENT),
         };
         let base = file.and_then(Path::parent).unwrap_or(home);
@@ -124,7 +141,12 @@ impl Config {
                 None | Some("auto") => Device::Auto,
                 Some("cpu") => Device::Cpu,
                 Some("cuda") => Device::Cuda,
-                Some(other) => return wrong("device", format!("device is `{other}`, but must be auto, cpu or cuda")),
+                Some(other) => {
+                    return wrong(
+                        "device",
+                        format!("device is `{other}`, but must be auto, cpu or cuda"),
+                    );
+                }
             },
             plugins: plugins(raw.plugins.unwrap_or_default(), base, home)?,
             features: features(raw.feature_cache.as_deref(), home)?,
@@ -132,18 +154,30 @@ impl Config {
             log: match raw.log.as_deref() {
                 None | Some("human") => LogStyle::Human,
                 Some("json") => LogStyle::Json,
-                Some(other) => return wrong("log", format!("log is `{other}`, but must be human or json")),
+                Some(other) => {
+                    return wrong("log", format!("log is `{other}`, but must be human or json"));
+                }
             },
         })
     }
 }
 
-/// `--home`, else FINETUNED_HOME, else what systemd gives a service, else the user's data folder; absolute.
+/// `--home`, else FINETUNED_HOME, else what systemd gives a service, else the user's data folder;
+/// absolute.
 pub(crate) fn home(flag: Option<PathBuf>) -> Result<PathBuf> {
     let var = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-    let user_data = || var("XDG_DATA_HOME").or_else(|| Some(var("HOME")?.join(".local/share"))).map(|it| it.join("finetuned"));
-    let found = flag.or_else(|| var("FINETUNED_HOME")).or_else(|| var("STATE_DIRECTORY")).or_else(user_data);
-    let Some(home) = found else { bail!("no home folder is known: set FINETUNED_HOME or give --home DIR") };
+    let user_data = || {
+        var("XDG_DATA_HOME")
+            .or_else(|| Some(var("HOME")?.join(".local/share")))
+            .map(|it| it.join("finetuned"))
+    };
+    let found = flag
+        .or_else(|| var("FINETUNED_HOME"))
+        .or_else(|| var("STATE_DIRECTORY"))
+        .or_else(user_data);
+    let Some(home) = found else {
+        bail!("no home folder is known: set FINETUNED_HOME or give --home DIR")
+    };
     std::path::absolute(&home).with_context(|| format!("the home folder {}", home.display()))
 }
 
@@ -154,12 +188,15 @@ pub(crate) fn log_filter() -> Option<String> {
 
 /// Where people look for their pager-less, colour-less terminals.
 pub(crate) fn plain_terminal() -> bool {
-    env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty()) || env::var_os("TERM").is_some_and(|it| it == "dumb")
+    env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
+        || env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// Reads and judges a recipe file; what is kept is the text, which the worker judges again together with the data.
+/// Reads and judges a recipe file; what is kept is the text, which the worker judges again together
+/// with the data.
 pub(crate) fn recipe_text(file: &Path) -> Result<RecipeText> {
-    let text = fs::read_to_string(file).with_context(|| format!("reading the recipe {}", file.display()))?;
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("reading the recipe {}", file.display()))?;
     Recipe::parse(&text).with_context(|| format!("the recipe {} can't be used", file.display()))?;
     Ok(RecipeText { file: file.to_path_buf(), text })
 }
@@ -172,7 +209,11 @@ fn worker_binary(setting: Option<PathBuf>) -> PathBuf {
     from_env.or(setting).or_else(beside).unwrap_or_else(|| PathBuf::from(NAME))
 }
 
-fn inboxes(raw: Option<Vec<RawInbox>>, base: &Path, home: &Path) -> Result<Vec<InboxConfig>, Wrong> {
+fn inboxes(
+    raw: Option<Vec<RawInbox>>,
+    base: &Path,
+    home: &Path,
+) -> Result<Vec<InboxConfig>, Wrong> {
     let Some(list) = raw else {
         return Ok(vec![InboxConfig { path: home.join("inbox"), recipe: None }]);
     };
@@ -180,13 +221,22 @@ fn inboxes(raw: Option<Vec<RawInbox>>, base: &Path, home: &Path) -> Result<Vec<I
     for it in list {
         let path = base.join(&it.path);
         if path.starts_with(home.join("runs")) || home.starts_with(&path) {
-            return wrong("inbox", format!("inbox {} must neither hold the home folder nor lie among its runs", path.display()));
+            return wrong(
+                "inbox",
+                format!(
+                    "inbox {} must neither hold the home folder nor lie among its runs",
+                    path.display()
+                ),
+            );
         }
         if checked.iter().any(|other| other.path == path) {
             return wrong("inbox", format!("inbox {} stands there twice", path.display()));
         }
         let recipe = it.recipe.map(|file| recipe_text(&base.join(file))).transpose();
-        let recipe = recipe.map_err(|why| Wrong { field: "inbox.recipe", why: why.context(format!("inbox {}", path.display())) })?;
+        let recipe = recipe.map_err(|why| Wrong {
+            field: "inbox.recipe",
+            why: why.context(format!("inbox {}", path.display())),
+        })?;
         checked.push(InboxConfig { path, recipe });
     }
     Ok(checked)
@@ -200,7 +250,9 @@ fn plugins(raw: RawPlugins, base: &Path, home: &Path) -> Result<PluginRules, Wro
     let mut pinned = raw.pin.unwrap_or_default();
     for (name, hash) in &mut pinned {
         if hash.len() != HASH_HEX_CHARS || !hash.bytes().all(|it| it.is_ascii_hexdigit()) {
-            let message = format!("plugins.pin.{name} is `{hash}`, but must be the {HASH_HEX_CHARS} hex digits that `finetuned plugin list` shows");
+            let message = format!(
+                "plugins.pin.{name} is `{hash}`, but must be the {HASH_HEX_CHARS} hex digits that `finetuned plugin list` shows"
+            );
             return wrong("plugins.pin", message);
         }
         hash.make_ascii_lowercase();
@@ -213,13 +265,22 @@ fn features(limit: Option<&str>, home: &Path) -> Result<Option<FeatureCache>, Wr
     let bytes_max = match limit {
         None => FEATURE_CACHE_DEFAULT,
         Some("0" | "none") => return Ok(None),
-        Some(text) => bytes(text)
-            .ok_or_else(|| Wrong::new("feature_cache", format!("feature_cache is `{text}`, but must be a size such as `10 GB`, or `none`")))?,
+        Some(text) => bytes(text).ok_or_else(|| {
+            Wrong::new(
+                "feature_cache",
+                format!("feature_cache is `{text}`, but must be a size such as `10 GB`, or `none`"),
+            )
+        })?,
     };
     Ok(Some(FeatureCache { folder: home.join("cache/features"), bytes_max }))
 }
 
-fn seconds(field: &'static str, value: Option<f64>, least: f64, default: Duration) -> Result<Duration, Wrong> {
+fn seconds(
+    field: &'static str,
+    value: Option<f64>,
+    least: f64,
+    default: Duration,
+) -> Result<Duration, Wrong> {
     /// A day: more is a typing error.
     const MOST: f64 = 86_400.0;
     match value {
@@ -283,7 +344,10 @@ mod tests {
     #[test]
     fn an_empty_file_suits_the_machine() {
         let config = parse("").unwrap();
-        assert_eq!((config.workers, config.threads, config.memory_bytes), (1, 8, Some(8_000_000_000)));
+        assert_eq!(
+            (config.workers, config.threads, config.memory_bytes),
+            (1, 8, Some(8_000_000_000))
+        );
         assert_eq!(config.inboxes, [InboxConfig { path: "/srv/ft/inbox".into(), recipe: None }]);
     }
 
@@ -297,7 +361,10 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line() {
         refused("# speed\nsetle_s = 2", "line 2: unknown key `setle_s`: did you mean `settle_s`?");
-        refused("[[inbox]]\npath = 'x'\nrecipee = 'y'", "line 3: unknown key `recipee` in [inbox]: did you mean `recipe`?");
+        refused(
+            "[[inbox]]\npath = 'x'\nrecipee = 'y'",
+            "line 3: unknown key `recipee` in [inbox]: did you mean `recipe`?",
+        );
         refused("\nworkers = 0", "line 2: workers is 0, but must be from 1 to 64");
         refused("memory = 'much'", "line 1: memory is `much`, but must be a size such as `8 GiB`");
         refused("settle_s = -1", "line 1: settle_s is -1, but must be from 0 to 86400");
@@ -307,13 +374,21 @@ mod tests {
     #[test]
     fn the_documented_example_can_be_used() {
         let document = include_str!("../../../docs/config.md");
-        let example = document.split("```toml\n").nth(1).and_then(|it| it.split("```").next()).unwrap();
+        let example =
+            document.split("```toml\n").nth(1).and_then(|it| it.split("```").next()).unwrap();
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("reviews.toml"), "").unwrap();
-        let config = Config::parse(example, &home.path().join("config.toml"), home.path(), MACHINE).unwrap();
+        let config =
+            Config::parse(example, &home.path().join("config.toml"), home.path(), MACHINE).unwrap();
         let defaults = parse("").unwrap();
-        assert_eq!((config.settle, config.rescan, config.stop_timeout), (defaults.settle, defaults.rescan, defaults.stop_timeout));
-        assert_eq!((config.workers, config.plugins.call_s, config.log), (defaults.workers, defaults.plugins.call_s, defaults.log));
+        assert_eq!(
+            (config.settle, config.rescan, config.stop_timeout),
+            (defaults.settle, defaults.rescan, defaults.stop_timeout)
+        );
+        assert_eq!(
+            (config.workers, config.plugins.call_s, config.log),
+            (defaults.workers, defaults.plugins.call_s, defaults.log)
+        );
         assert_eq!(config.features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
     }
 
@@ -323,7 +398,10 @@ mod tests {
         assert_eq!((kept.folder, kept.bytes_max), ("/srv/ft/cache/features".into(), 2_000_000_000));
         assert_eq!(parse("").unwrap().features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
         assert_eq!(parse("feature_cache = 'none'").unwrap().features, None);
-        refused("feature_cache = 'big'", "line 1: feature_cache is `big`, but must be a size such as `10 GB`, or `none`");
+        refused(
+            "feature_cache = 'big'",
+            "line 1: feature_cache is `big`, but must be a size such as `10 GB`, or `none`",
+        );
     }
 
     #[test]
@@ -331,19 +409,37 @@ mod tests {
         let rules = parse("").unwrap().plugins;
         assert_eq!((rules.folder, rules.pinned.len()), ("/srv/ft/plugins".into(), 0));
         let hash = "AB".repeat(32);
-        let rules = parse(&format!("[plugins]\nfolder = '/opt/p'\ncall_s = 9\npin.focal = '{hash}'")).unwrap().plugins;
+        let rules =
+            parse(&format!("[plugins]\nfolder = '/opt/p'\ncall_s = 9\npin.focal = '{hash}'"))
+                .unwrap()
+                .plugins;
         assert_eq!((rules.folder, rules.call_s), ("/opt/p".into(), 9));
         assert_eq!(rules.pinned["focal"], hash.to_lowercase());
-        refused("[plugins.pin]\nfocal = 'ab12'", "plugins.pin.focal is `ab12`, but must be the 64 hex digits that `finetuned plugin list` shows");
+        refused(
+            "[plugins.pin]\nfocal = 'ab12'",
+            "plugins.pin.focal is `ab12`, but must be the 64 hex digits that `finetuned plugin list` shows",
+        );
         refused("[plugins]\ncall_s = 0", "line 2: plugins.call_s is 0, but must be at least 1");
-        refused("[plugins]\nfoldr = 'x'", "line 2: unknown key `foldr` in [plugins]: did you mean `folder`?");
+        refused(
+            "[plugins]\nfoldr = 'x'",
+            "line 2: unknown key `foldr` in [plugins]: did you mean `folder`?",
+        );
     }
 
     #[test]
     fn an_inbox_must_not_swallow_the_home() {
-        refused("[[inbox]]\npath = '/srv'", "inbox /srv must neither hold the home folder nor lie among its runs");
-        refused("[[inbox]]\npath = 'runs/x'", "inbox /srv/ft/runs/x must neither hold the home folder nor lie among its runs");
-        refused("[[inbox]]\npath = 'a'\n[[inbox]]\npath = 'a'", "inbox /srv/ft/a stands there twice");
+        refused(
+            "[[inbox]]\npath = '/srv'",
+            "inbox /srv must neither hold the home folder nor lie among its runs",
+        );
+        refused(
+            "[[inbox]]\npath = 'runs/x'",
+            "inbox /srv/ft/runs/x must neither hold the home folder nor lie among its runs",
+        );
+        refused(
+            "[[inbox]]\npath = 'a'\n[[inbox]]\npath = 'a'",
+            "inbox /srv/ft/a stands there twice",
+        );
     }
 
     #[test]
@@ -354,7 +450,12 @@ mod tests {
         fs::write(&file, "[[inbox]]\npath = 'in'\nrecipe = 'r.toml'\n").unwrap();
         fs::write(&recipe, "[train]\nepochs = 0\n").unwrap();
         let message = format!("{:#}", Config::load(home.path()).unwrap_err());
-        assert!(message.contains("r.toml can't be used: line 2: train.epochs is 0, but must be at least 1"), "{message}");
+        assert!(
+            message.contains(
+                "r.toml can't be used: line 2: train.epochs is 0, but must be at least 1"
+            ),
+            "{message}"
+        );
         fs::write(&recipe, "[train]\nepochs = 2\n").unwrap();
         let config = Config::load(home.path()).unwrap();
         assert_eq!(config.inboxes[0].recipe.as_ref().unwrap().text, "[train]\nepochs = 2\n");

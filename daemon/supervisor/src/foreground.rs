@@ -1,5 +1,6 @@
-//! `finetuned run` and `finetuned check`: one drop in the foreground, read where it lies, without a daemon and
-//! without the queue. What a worker's end means is decided in `attempt`, as for the daemon.
+//! `finetuned run` and `finetuned check`: one drop in the foreground, read where it lies, without a
+//! daemon and without the queue. What a worker's end means is decided in `attempt`, as for the
+//! daemon.
 
 mod display; // events -> bar, lines or JSON
 mod out; // which run folder, and whether it fits
@@ -60,7 +61,10 @@ pub(crate) fn run(home: &Home, args: &RunArgs, report: &mut Report) -> Result<Ex
     hear_signals(sender.clone())?;
     let mut display = Display::new(args.json);
     let mut foreground = Foreground { config: &config, out: &out, news, sender, signal: None };
-    let next = display.begin(&out.run, report).map_err(Into::into).and_then(|()| foreground.train_and_prove(&mut display, report));
+    let next = display
+        .begin(&out.run, report)
+        .map_err(Into::into)
+        .and_then(|()| foreground.train_and_prove(&mut display, report));
     display.end();
     let next = match next {
         // Nothing is proven: to end as quietly as other commands do must not look like success.
@@ -69,10 +73,14 @@ pub(crate) fn run(home: &Home, args: &RunArgs, report: &mut Report) -> Result<Ex
     };
     match next {
         Next::Done => done(&out, args.json, report),
-        Next::Failed(failure) | Next::Quarantine(failure) => failed(&out, &failure, args.json, report),
+        Next::Failed(failure) | Next::Quarantine(failure) => {
+            failed(&out, &failure, args.json, report)
+        }
         Next::Prove | Next::Again { .. } => {
             let where_ = out.run.display();
-            eprintln!("finetuned: stopped, nothing is lost: the same command with `--out '{where_}'` continues");
+            eprintln!(
+                "finetuned: stopped, nothing is lost: the same command with `--out '{where_}'` continues"
+            );
             Ok(if foreground.signal == Some(SIGINT) { Exit::Interrupted } else { Exit::Stopped })
         }
     }
@@ -82,15 +90,25 @@ impl Foreground<'_> {
     /// Until it is proven, has failed, or was stopped.
     fn train_and_prove(&mut self, display: &mut Display, report: &mut Report) -> Result<Next> {
         let mut crashes = 0;
-        let mut phase = if run_facts::read(&self.out.run).trained { Phase::Prove } else { Phase::Train };
+        let mut phase =
+            if run_facts::read(&self.out.run).trained { Phase::Prove } else { Phase::Train };
         let mut attempt = self.out.attempt;
         loop {
             let (ending, told) = self.work(phase, attempt, display, report)?;
-            let next = attempt::next(phase, &ending, run_facts::read(&self.out.run), told, self.signal.is_some(), crashes);
+            let next = attempt::next(
+                phase,
+                &ending,
+                run_facts::read(&self.out.run),
+                told,
+                self.signal.is_some(),
+                crashes,
+            );
             match &next {
                 Next::Prove if self.signal.is_none() => phase = Phase::Prove,
                 Next::Again { crash: Some(how) } => {
-                    display.say(&format!("the worker died {how}; another one goes on from the last checkpoint"));
+                    display.say(&format!(
+                        "the worker died {how}; another one goes on from the last checkpoint"
+                    ));
                     crashes += 1;
                     attempt += 1;
                 }
@@ -100,7 +118,13 @@ impl Foreground<'_> {
     }
 
     /// One worker from start to end: how it left, and the failure that it told.
-    fn work(&mut self, phase: Phase, attempt: u32, display: &mut Display, report: &mut Report) -> Result<(Ending, Option<Failure>)> {
+    fn work(
+        &mut self,
+        phase: Phase,
+        attempt: u32,
+        display: &mut Display,
+        report: &mut Report,
+    ) -> Result<(Ending, Option<Failure>)> {
         let action = match phase {
             Phase::Train => Action::Train,
             Phase::Prove => Action::Prove,
@@ -134,7 +158,8 @@ impl Foreground<'_> {
         }
     }
 
-    /// Until the worker has written its checkpoint and left, so that the same command may follow at once.
+    /// Until the worker has written its checkpoint and left, so that the same command may follow at
+    /// once.
     fn see_off(&self, process: &WorkerProcess) {
         process.stop();
         while let Ok(news) = self.news.recv() {
@@ -147,8 +172,22 @@ impl Foreground<'_> {
     }
 }
 
-fn start(config: &Config, out: &Out, action: Action, attempt: u32, sender: SyncSender<News>) -> Result<WorkerProcess> {
-    let spec = Assignment { action, job: 0, attempt, drop: Some(out.drop.clone()), run: &out.run, recipe: out.recipe.clone() }.spec(config);
+fn start(
+    config: &Config,
+    out: &Out,
+    action: Action,
+    attempt: u32,
+    sender: SyncSender<News>,
+) -> Result<WorkerProcess> {
+    let spec = Assignment {
+        action,
+        job: 0,
+        attempt,
+        drop: Some(out.drop.clone()),
+        run: &out.run,
+        recipe: out.recipe.clone(),
+    }
+    .spec(config);
     let spec_file = out.run.join(run_folder::SPEC);
     run_facts::forget_failure(&out.run)?;
     run_facts::write_spec(&spec, &spec_file)?;
@@ -157,8 +196,14 @@ fn start(config: &Config, out: &Out, action: Action, attempt: u32, sender: SyncS
 }
 
 fn hear_signals(sender: SyncSender<News>) -> Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("listening to signals")?;
-    let hear = move || signals.forever().take_while(|signal| sender.send(News::Signal(*signal)).is_ok()).for_each(drop);
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("listening to signals")?;
+    let hear = move || {
+        signals
+            .forever()
+            .take_while(|signal| sender.send(News::Signal(*signal)).is_ok())
+            .for_each(drop)
+    };
     thread::Builder::new().name("signals".into()).spawn(hear).context("starting a thread")?;
     Ok(())
 }
@@ -175,25 +220,36 @@ fn done(out: &Out, as_json: bool, report: &mut Report) -> Result<Exit> {
 
 fn failed(out: &Out, failure: &Failure, as_json: bool, report: &mut Report) -> Result<Exit> {
     if run_facts::read(&out.run).failed.is_none() {
-        let name = out.drop.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+        let name =
+            out.drop.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
         run_facts::write_failed(&out.run, 0, &name, out.attempt, failure)?;
     }
     eprintln!("finetuned: {failure}");
     if as_json {
-        let told = report.json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?).map_err(Into::into);
+        let told = report
+            .json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?)
+            .map_err(Into::into);
         told.or_else(|err| if report::is_reader_gone(&err) { Ok(()) } else { Err(err) })?;
     }
     Ok(Exit::JobFailed)
 }
 
 /// The data report and the plan, in a folder that goes afterwards.
-pub(crate) fn check(home: &Home, drop: &Path, recipe: Option<&Path>, as_json: bool, report: &mut Report) -> Result<Exit> {
+pub(crate) fn check(
+    home: &Home,
+    drop: &Path,
+    recipe: Option<&Path>,
+    as_json: bool,
+    report: &mut Report,
+) -> Result<Exit> {
     let config = Config::load(&home.root)?;
     let recipe: Option<RecipeText> = recipe.map(config::recipe_text).transpose()?;
     let drop = out::drop_at(drop)?;
     // Beside the runs where there are any: an unpacked archive may be too big for /tmp.
     let builder = |parent: PathBuf| tempfile::Builder::new().prefix(".check-").tempdir_in(parent);
-    let folder = builder(home.runs()).or_else(|_| builder(std::env::temp_dir())).context("making a temporary folder")?;
+    let folder = builder(home.runs())
+        .or_else(|_| builder(std::env::temp_dir()))
+        .context("making a temporary folder")?;
     let out = Out { drop, run: folder.path().to_path_buf(), recipe, attempt: 1 };
     let (sender, news) = sync_channel(WAITING_MAX);
     hear_signals(sender.clone())?;
@@ -217,20 +273,30 @@ pub(crate) fn check(home: &Home, drop: &Path, recipe: Option<&Path>, as_json: bo
         Ending::Exited(exit::DONE) => findings(&out.run, as_json, report),
         Ending::Exited(exit::STOPPED) => Ok(Exit::Interrupted),
         Ending::Exited(exit::FAILED) => {
-            let failure = run_facts::read(&out.run).failed.or(told).context("the worker gave up without saying why")?;
+            let failure = run_facts::read(&out.run)
+                .failed
+                .or(told)
+                .context("the worker gave up without saying why")?;
             eprintln!("finetuned: {failure}");
             Ok(Exit::JobFailed)
         }
         died => {
             let log = fs::read_to_string(out.run.join(run_folder::LOG)).unwrap_or_default();
-            eprintln!("finetuned: the worker died {}: {}", attempt::describe(&died), log.trim_end());
+            eprintln!(
+                "finetuned: the worker died {}: {}",
+                attempt::describe(&died),
+                log.trim_end()
+            );
             Ok(Exit::Error)
         }
     }
 }
 
 fn findings(run: &Path, as_json: bool, report: &mut Report) -> Result<Exit> {
-    let (data, plan): (DataReport, Plan) = (run_facts::json(&run.join(run_folder::DATA))?, run_facts::json(&run.join(run_folder::PLAN))?);
+    let (data, plan): (DataReport, Plan) = (
+        run_facts::json(&run.join(run_folder::DATA))?,
+        run_facts::json(&run.join(run_folder::PLAN))?,
+    );
     if as_json {
         report.json(&json!({ "data": data, "plan": plan }))?;
     } else {

@@ -1,4 +1,5 @@
-//! Names the places in a home folder, and holds the lock that makes a daemon the only one of its home.
+//! Names the places in a home folder, and holds the lock that makes a daemon the only one of its
+//! home.
 
 use crate::run_lock;
 use anyhow::{Context, Result, bail};
@@ -7,7 +8,8 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A daemon holds its lock for hours, whoever only asks for microseconds: so many looks tell them apart.
+/// A daemon holds its lock for hours, whoever only asks for microseconds: so many looks tell them
+/// apart.
 const LOCK_LOOKS: u32 = 5;
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -70,11 +72,19 @@ impl Home {
             match file.try_lock() {
                 Ok(()) => break,
                 // A `finetuned status` that asks for the daemon holds it for a moment too.
-                Err(TryLockError::WouldBlock) if look < LOCK_LOOKS => std::thread::sleep(LOCK_LOOK_EVERY),
-                Err(TryLockError::WouldBlock) => {
-                    bail!("another finetuned{} serves {}: stop it, or choose another --home", self.holder(), self.root.display())
+                Err(TryLockError::WouldBlock) if look < LOCK_LOOKS => {
+                    std::thread::sleep(LOCK_LOOK_EVERY)
                 }
-                Err(TryLockError::Error(err)) => return Err(err).with_context(|| format!("locking {}", path.display())),
+                Err(TryLockError::WouldBlock) => {
+                    bail!(
+                        "another finetuned{} serves {}: stop it, or choose another --home",
+                        self.holder(),
+                        self.root.display()
+                    )
+                }
+                Err(TryLockError::Error(err)) => {
+                    return Err(err).with_context(|| format!("locking {}", path.display()));
+                }
             }
         }
         // The number is for people only; a full disk is no reason not to serve.

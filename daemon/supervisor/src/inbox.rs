@@ -1,5 +1,5 @@
-//! One inbox: what lies in it, what waits and why, and what has settled. It only looks; taking a drop away
-//! is left to `claim`. The scan is the truth, hints only bring it forward.
+//! One inbox: what lies in it, what waits and why, and what has settled. It only looks; taking a
+//! drop away is left to `claim`. The scan is the truth, hints only bring it forward.
 
 use crate::config::InboxConfig;
 use crate::observe::observe;
@@ -32,7 +32,8 @@ pub(crate) struct Inbox {
     next_scan: Duration,
     last_scan: Duration,
     last_cost: Duration,
-    /// (device, inode) of the folder that is watched: another folder under the same name needs a new watch.
+    /// (device, inode) of the folder that is watched: another folder under the same name needs a
+    /// new watch.
     folder: Option<(u64, u64)>,
 }
 
@@ -116,14 +117,19 @@ impl Inbox {
         let mut settled = Vec::new();
         self.refused.clear();
         let listed = self.list(watches);
-        let mut look_at = now + if self.watch == Watch::Events { pace.rescan } else { POLL_EVERY.min(pace.rescan) };
+        let mut look_at = now
+            + if self.watch == Watch::Events { pace.rescan } else { POLL_EVERY.min(pace.rescan) };
         match listed {
             Ok(entries) => {
                 self.settling.retain(|name, _| entries.contains_key(name));
                 for (name, entry) in entries {
                     match self.judge(&name, &entry, now, pace.quiet) {
-                        Some((Verdict::Settled, fingerprint)) => settled.push(Settled { path: entry.path(), name, fingerprint }),
-                        Some((Verdict::NotBefore(at), _)) => look_at = look_at.min(at).min(now + LOOK_EVERY),
+                        Some((Verdict::Settled, fingerprint)) => {
+                            settled.push(Settled { path: entry.path(), name, fingerprint })
+                        }
+                        Some((Verdict::NotBefore(at), _)) => {
+                            look_at = look_at.min(at).min(now + LOOK_EVERY)
+                        }
                         Some((Verdict::Empty, _)) => look_at = look_at.min(now + POLL_EVERY),
                         None => {}
                     }
@@ -149,7 +155,9 @@ impl Inbox {
     fn list(&mut self, watches: &mut Watches) -> Result<BTreeMap<String, DirEntry>, String> {
         let path = self.config.path.clone();
         let cure = |err: io::Error| match err.kind() {
-            io::ErrorKind::NotFound => format!("the folder does not exist: make it with `mkdir -p '{}'`", path.display()),
+            io::ErrorKind::NotFound => {
+                format!("the folder does not exist: make it with `mkdir -p '{}'`", path.display())
+            }
             _ => format!("it can't be read: {err}"),
         };
         let meta = fs::metadata(&path).map_err(cure)?;
@@ -173,18 +181,26 @@ impl Inbox {
     }
 
     fn refuse_name(&mut self, name: OsString) {
-        self.refused.insert(name.to_string_lossy().into_owned(), "its name is not UTF-8: rename it".into());
+        self.refused
+            .insert(name.to_string_lossy().into_owned(), "its name is not UTF-8: rename it".into());
     }
 
     /// `None`: it is not to be taken now, and nothing follows from that.
-    fn judge(&mut self, name: &str, entry: &DirEntry, now: Duration, quiet: Duration) -> Option<(Verdict, Fingerprint)> {
+    fn judge(
+        &mut self,
+        name: &str,
+        entry: &DirEntry,
+        now: Duration,
+        quiet: Duration,
+    ) -> Option<(Verdict, Fingerprint)> {
         if is_unfinished_name(name) {
             self.settling.remove(name);
             return None;
         }
         let kind = entry.file_type().ok()?;
         if !kind.is_dir() && !kind.is_file() {
-            let what = if kind.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
+            let what =
+                if kind.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
             self.refuse(name, format!("it is {what}: drop the data itself"));
             self.settling.remove(name);
             return None;

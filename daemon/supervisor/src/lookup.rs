@@ -17,7 +17,8 @@ pub(crate) fn find(jobs: Vec<Job>, wanted: &str) -> Result<Job> {
     if let Some(job) = exactly.pop() {
         return Ok(job);
     }
-    let mut fitting: Vec<Job> = others.into_iter().filter(|job| !wanted.is_empty() && begins(job)).collect();
+    let mut fitting: Vec<Job> =
+        others.into_iter().filter(|job| !wanted.is_empty() && begins(job)).collect();
     if 1 < fitting.len() {
         let names: Vec<&str> = fitting.iter().take(5).map(|it| &*it.run).collect();
         let more = if names.len() < fitting.len() { ", …" } else { "" };
@@ -54,7 +55,12 @@ mod tests {
 
     #[track_caller]
     fn check(wanted: &str, expected: &str) {
-        let jobs = vec![job(1, "tweets.csv"), job(2, "mails.zip"), job(12, "tweets.csv"), job(34, "12-angry-men")];
+        let jobs = vec![
+            job(1, "tweets.csv"),
+            job(2, "mails.zip"),
+            job(12, "tweets.csv"),
+            job(34, "12-angry-men"),
+        ];
         let found = find(jobs, wanted).map_or_else(|err| err.to_string(), |it| it.id.to_string());
         assert_eq!(found, expected);
     }

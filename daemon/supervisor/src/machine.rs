@@ -1,5 +1,5 @@
-//! Reads what the machine, and the cgroup that we run in, can give: cores, memory, and how often the kernel
-//! has killed for want of memory. Defaults are derived from it in `config`.
+//! Reads what the machine, and the cgroup that we run in, can give: cores, memory, and how often
+//! the kernel has killed for want of memory. Defaults are derived from it in `config`.
 
 use std::fs;
 use std::path::Path;
@@ -35,12 +35,14 @@ pub(crate) fn is_idle() -> bool {
     LOOKS / 2 < quiet.count()
 }
 
-/// Kills by the kernel's out-of-memory killer so far, in our cgroup and on the whole machine. Only a
-/// difference between two readings says something.
+/// Kills by the kernel's out-of-memory killer so far, in our cgroup and on the whole machine. Only
+/// a difference between two readings says something.
 pub(crate) fn oom_kills() -> u64 {
     let group = own_cgroup();
     let events = Path::new("/sys/fs/cgroup").join(&group).join("memory.events");
-    let counter = |path: &Path| fs::read_to_string(path).ok().and_then(|text| field(&text, "oom_kill")).unwrap_or(0);
+    let counter = |path: &Path| {
+        fs::read_to_string(path).ok().and_then(|text| field(&text, "oom_kill")).unwrap_or(0)
+    };
     counter(&events) + counter(Path::new("/proc/vmstat"))
 }
 
@@ -54,7 +56,9 @@ pub(crate) fn own_cgroup() -> String {
 fn memory_max(root: &Path, group: &str) -> Option<u64> {
     let own = root.join(group);
     let levels = own.ancestors().take_while(|it| it.starts_with(root));
-    levels.filter_map(|it| fs::read_to_string(it.join("memory.max")).ok()?.trim().parse().ok()).min()
+    levels
+        .filter_map(|it| fs::read_to_string(it.join("memory.max")).ok()?.trim().parse().ok())
+        .min()
 }
 
 fn mem_total(meminfo: &str) -> Option<u64> {
@@ -86,6 +90,9 @@ mod tests {
     #[test]
     fn kernel_tables_are_read_by_whole_names() {
         assert_eq!(field("oom_kill_group 7\noom_kill 3\n", "oom_kill"), Some(3));
-        assert_eq!(mem_total("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1024));
+        assert_eq!(
+            mem_total("MemTotal:       24689764 kB\nMemFree: 1 kB\n"),
+            Some(24_689_764 * 1024)
+        );
     }
 }

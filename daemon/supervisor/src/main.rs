@@ -1,5 +1,6 @@
-//! `finetuned`: the supervisor and the command line. It watches inboxes, queues jobs, starts workers and shows
-//! what came of them; it links no libtorch and opens neither data sets nor weights.
+//! `finetuned`: the supervisor and the command line. It watches inboxes, queues jobs, starts
+//! workers and shows what came of them; it links no libtorch and opens neither data sets nor
+//! weights.
 
 mod assignment; // a job -> the spec of a worker
 mod attempt; // a worker's end -> what follows

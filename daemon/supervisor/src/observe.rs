@@ -1,5 +1,5 @@
-//! Looks at an entry of an inbox, or at a drop in its run folder: what lies there, how big, how old. What
-//! follows from it is decided in `settle`.
+//! Looks at an entry of an inbox, or at a drop in its run folder: what lies there, how big, how
+//! old. What follows from it is decided in `settle`.
 
 use crate::settle::{Fingerprint, Observation, Seen};
 use std::fs::{self, Metadata};
@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A drop with more files and folders is a disk, not a data set; looking at it every second would hurt.
+/// A drop with more files and folders is a disk, not a data set; looking at it every second would
+/// hurt.
 pub(crate) const ENTRIES_MAX: usize = 1_000_000;
 /// The owner's sign, inside a folder, that it is complete.
 const READY: &str = ".ready";
@@ -32,7 +33,10 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
             let Ok(meta) = fs::symlink_metadata(&path) else { continue };
             seen.push(one(entry, &path, &meta));
             if ENTRIES_MAX < seen.len() {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it holds more than {ENTRIES_MAX} files")));
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("it holds more than {ENTRIES_MAX} files"),
+                ));
             }
             if meta.is_dir() {
                 folders.push(path);

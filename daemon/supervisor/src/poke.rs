@@ -1,5 +1,5 @@
-//! How a command tells a running daemon that the database has changed: an empty datagram. It may get lost; the
-//! daemon looks by time as well.
+//! How a command tells a running daemon that the database has changed: an empty datagram. It may
+//! get lost; the daemon looks by time as well.
 
 use crate::home::Home;
 use crate::wake::{Bell, Wake};
@@ -15,11 +15,15 @@ use std::thread;
 pub(crate) fn listen(home: &Home, bell: Bell) -> Result<()> {
     let path = home.socket();
     match fs::remove_file(&path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err).with_context(|| format!("removing {}", path.display())),
+        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+            return Err(err).with_context(|| format!("removing {}", path.display()));
+        }
         _ => {}
     }
-    let folder = File::open(&home.root).with_context(|| format!("opening {}", home.root.display()))?;
-    let socket = UnixDatagram::bind(short(&folder, &path)).with_context(|| format!("making the socket {}", path.display()))?;
+    let folder =
+        File::open(&home.root).with_context(|| format!("opening {}", home.root.display()))?;
+    let socket = UnixDatagram::bind(short(&folder, &path))
+        .with_context(|| format!("making the socket {}", path.display()))?;
     let hear = move || while socket.recv(&mut [0; 1]).is_ok() && bell.ring(Wake::Poke) {};
     thread::Builder::new().name("poke".into()).spawn(hear).context("starting a thread")?;
     Ok(())
@@ -32,7 +36,8 @@ pub(crate) fn poke(home: &Home) {
     let _: io::Result<usize> = send();
 }
 
-/// A socket's path has at most 107 bytes, a home's may be longer: this one is short whatever the home's.
+/// A socket's path has at most 107 bytes, a home's may be longer: this one is short whatever the
+/// home's.
 fn short(folder: &File, path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
     Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)

@@ -1,4 +1,5 @@
-//! Where a running job stands, from the end of its `events.jsonl`; the file may be long, only its tail is read.
+//! Where a running job stands, from the end of its `events.jsonl`; the file may be long, only its
+//! tail is read.
 
 use finetuned_job::event::{Event, Line, Phase, Step};
 use std::fs::File;
@@ -49,13 +50,17 @@ impl Progress {
         let (mut begun, mut steps): (Option<u64>, Vec<Step>) = (None, Vec::new());
         for line in lines {
             match &line.event {
-                Event::Started { resumed_from, .. } => (begun, steps) = (Some(resumed_from.unwrap_or(0)), Vec::new()),
+                Event::Started { resumed_from, .. } => {
+                    (begun, steps) = (Some(resumed_from.unwrap_or(0)), Vec::new())
+                }
                 Event::Step(step) => steps.push(step.clone()),
                 _ => {}
             }
             progress.tell(line.event);
         }
-        progress.eta_s = (progress.stage == Some(Phase::Training)).then(|| seconds_left(begun, &steps)).flatten();
+        progress.eta_s = (progress.stage == Some(Phase::Training))
+            .then(|| seconds_left(begun, &steps))
+            .flatten();
         progress
     }
 
@@ -63,8 +68,12 @@ impl Progress {
     pub fn tell(&mut self, event: Event) {
         match event {
             Event::Started { .. } => *self = Progress::default(),
-            Event::Phase { phase, total } => (self.stage, self.done, self.total) = (Some(phase), 0, total),
-            Event::Progress { done, total } => (self.done, self.total) = (done, total.or(self.total)),
+            Event::Phase { phase, total } => {
+                (self.stage, self.done, self.total) = (Some(phase), 0, total)
+            }
+            Event::Progress { done, total } => {
+                (self.done, self.total) = (done, total.or(self.total))
+            }
             Event::Step(step) => {
                 // The tail may begin after the stage was told.
                 self.stage = Some(Phase::Training);
@@ -72,7 +81,9 @@ impl Progress {
                 self.step = Some(step);
             }
             Event::Evaluation { scores, best, .. } => {
-                let shown = ["macro_f1", "accuracy"].into_iter().find_map(|it| scores.metrics.get_key_value(it));
+                let shown = ["macro_f1", "accuracy"]
+                    .into_iter()
+                    .find_map(|it| scores.metrics.get_key_value(it));
                 self.evaluation = shown.map(|(name, value)| (name.clone(), *value, best));
             }
             _ => {}
@@ -105,7 +116,8 @@ impl Progress {
     }
 }
 
-/// A line tells of all steps since the line before it. What is spent once for an example ends with the first epoch.
+/// A line tells of all steps since the line before it. What is spent once for an example ends with
+/// the first epoch.
 fn seconds_left(begun: Option<u64>, steps: &[Step]) -> Option<f64> {
     let old = steps.len().saturating_sub(LINES_FOR_ETA);
     let (from, recent) = match (old, begun) {
@@ -114,10 +126,13 @@ fn seconds_left(begun: Option<u64>, steps: &[Step]) -> Option<f64> {
         _ => (steps[old - 1].step, &steps[old..]),
     };
     let last = recent.last()?;
-    let a_step = |part: fn(&Step) -> f64| recent.iter().map(part).sum::<f64>() / (last.step - from) as f64;
+    let a_step =
+        |part: fn(&Step) -> f64| recent.iter().map(part).sum::<f64>() / (last.step - from) as f64;
     let left = last.steps.saturating_sub(last.step) as f64;
     let left_once = (last.step as f64 / last.epoch - last.step as f64).max(0.0);
-    Some(a_step(|it| it.seconds - it.once_seconds) * left + a_step(|it| it.once_seconds) * left_once)
+    Some(
+        a_step(|it| it.seconds - it.once_seconds) * left + a_step(|it| it.once_seconds) * left_once,
+    )
 }
 
 pub(crate) fn stage_name(stage: Phase) -> &'static str {
@@ -166,18 +181,27 @@ mod tests {
     }
 
     fn training(steps: Vec<Event>) -> Progress {
-        after([vec![started(None), Event::Phase { phase: Phase::Training, total: Some(100) }], steps].concat())
+        after(
+            [vec![started(None), Event::Phase { phase: Phase::Training, total: Some(100) }], steps]
+                .concat(),
+        )
     }
 
     #[test]
     fn training_tells_step_loss_and_time_left() {
         let progress = training(vec![step(10, 10.0), step(20, 30.0)]);
-        assert_eq!(progress.sentence(), "training, step 20 of 100, epoch 2.00, loss 0.050, 2 min 40 s left");
+        assert_eq!(
+            progress.sentence(),
+            "training, step 20 of 100, epoch 2.00, loss 0.050, 2 min 40 s left"
+        );
     }
 
     #[test]
     fn of_a_tail_only_what_lies_between_two_lines_is_a_measure() {
-        let tail = |steps| after([vec![Event::Phase { phase: Phase::Training, total: Some(100) }], steps].concat()).eta_s;
+        let tail = |steps| {
+            after([vec![Event::Phase { phase: Phase::Training, total: Some(100) }], steps].concat())
+                .eta_s
+        };
         assert_eq!(tail(vec![step(19, 1.0)]), None);
         assert_eq!(tail(vec![step(18, 1.0), step(20, 3.0)]), Some(80.0 * 1.5));
     }
@@ -185,7 +209,10 @@ mod tests {
     #[test]
     fn what_is_spent_once_is_not_expected_of_later_epochs() {
         let Event::Step(slow) = step(4, 8.0) else { unreachable!() };
-        assert_eq!(training(vec![Event::Step(Step { once_seconds: 6.0, ..slow })]).eta_s, Some(96.0 * 0.5 + 6.0 * 1.5));
+        assert_eq!(
+            training(vec![Event::Step(Step { once_seconds: 6.0, ..slow })]).eta_s,
+            Some(96.0 * 0.5 + 6.0 * 1.5)
+        );
     }
 
     #[test]
@@ -196,15 +223,20 @@ mod tests {
     #[test]
     fn a_stage_tells_its_part() {
         let stage = Event::Phase { phase: Phase::Tokenizing, total: Some(200) };
-        assert_eq!(after(vec![stage, Event::Progress { done: 50, total: None }]).sentence(), "tokenizing, 25 %");
+        assert_eq!(
+            after(vec![stage, Event::Progress { done: 50, total: None }]).sentence(),
+            "tokenizing, 25 %"
+        );
     }
 
     #[test]
     fn a_tail_begins_with_a_whole_line_and_survives_torn_ones() {
         let run = tempfile::tempdir().unwrap();
-        let line = serde_json::to_string(&Line { at_ms: 0, attempt: 1, event: step(7, 1.0) }).unwrap();
+        let line =
+            serde_json::to_string(&Line { at_ms: 0, attempt: 1, event: step(7, 1.0) }).unwrap();
         let long = "x".repeat(2 * TAIL_BYTES as usize);
-        fs::write(run.path().join("events.jsonl"), format!("{long}\n{line}\n{{\"at_ms\":")).unwrap();
+        fs::write(run.path().join("events.jsonl"), format!("{long}\n{line}\n{{\"at_ms\":"))
+            .unwrap();
         assert_eq!(of(run.path()).step.unwrap().step, 7);
         assert_eq!(of(&run.path().join("absent")), Progress::default());
     }

@@ -1,10 +1,11 @@
-//! The only file that talks to the database: jobs, their attempts, and what may follow what. Its methods are
-//! named after what the business wants; which way a job goes is decided in `attempt`, `claim` and `recovery`.
+//! The only file that talks to the database: jobs, their attempts, and what may follow what. Its
+//! methods are named after what the business wants; which way a job goes is decided in `attempt`,
+//! `claim` and `recovery`.
 //!
 //! What a job is stands in `job`, what its owner may wish in `wishes`; neither knows SQL.
 //!
-//! Commands write here too, while a daemon runs: every change is one immediate transaction that names the
-//! state it starts from, and the table `transitions` refuses the rest.
+//! Commands write here too, while a daemon runs: every change is one immediate transaction that
+//! names the state it starts from, and the table `transitions` refuses the rest.
 
 mod job;
 mod wishes;
@@ -17,7 +18,10 @@ use anyhow::{Context, Result, ensure};
 use finetuned_job::run_folder;
 use finetuned_job::spec::RecipeText;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, Transaction,
+    TransactionBehavior, params,
+};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -54,7 +58,13 @@ pub(crate) struct Interrupted {
 
 impl Interrupted {
     pub fn because(outcome: &'static str, detail: impl Into<String>) -> Interrupted {
-        Interrupted { outcome, detail: detail.into(), waiting: None, not_before_ms: 0, crashed: false }
+        Interrupted {
+            outcome,
+            detail: detail.into(),
+            waiting: None,
+            not_before_ms: 0,
+            crashed: false,
+        }
     }
 }
 
@@ -76,22 +86,31 @@ impl Queue {
             let mut db = Connection::open(path)?;
             settings(&db)?;
             let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-            ensure!(mode == "wal", "its file system does not allow a write-ahead log (mode {mode})");
+            ensure!(
+                mode == "wal",
+                "its file system does not allow a write-ahead log (mode {mode})"
+            );
             migrations().to_latest(&mut db)?;
             Ok(db)
         };
         Ok(Queue { db: open().map_err(|why| unopened(path, &why))? })
     }
 
-    /// Opens an existing database for questions only. `None` where there is none yet, or one whose maker was
-    /// killed before its first table.
+    /// Opens an existing database for questions only. `None` where there is none yet, or one whose
+    /// maker was killed before its first table.
     pub fn open_to_read(path: &Path) -> Result<Option<Queue>> {
         // Not `exists`: what may not be looked at is not absent.
-        if !path.try_exists().with_context(|| format!("looking for the database {}", path.display()))? {
+        if !path
+            .try_exists()
+            .with_context(|| format!("looking for the database {}", path.display()))?
+        {
             return Ok(None);
         }
         let open = || -> Result<(Connection, u32)> {
-            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            let db = Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?;
             settings(&db)?;
             let version = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             Ok((db, version))
@@ -118,13 +137,22 @@ impl Queue {
             let (file, text) = it.recipe.map(|it| (it.file.to_string_lossy(), &it.text)).unzip();
             let source = it.source.to_string_lossy();
             let fingerprint = it.fingerprint.0.cast_signed();
-            tx.prepare_cached(include_str!("queue/announce.sql"))?.execute(params![it.name, source, file, text, fingerprint, now])?;
+            tx.prepare_cached(include_str!("queue/announce.sql"))?.execute(params![
+                it.name,
+                source,
+                file,
+                text,
+                fingerprint,
+                now
+            ])?;
             let id = tx.last_insert_rowid();
             let run = run_folder::name(id.cast_unsigned(), it.name);
-            tx.prepare_cached("UPDATE jobs SET run = ?2 WHERE id = ?1")?.execute(params![id, run])?;
+            tx.prepare_cached("UPDATE jobs SET run = ?2 WHERE id = ?1")?
+                .execute(params![id, run])?;
             ids.push(id);
         }
-        let jobs = ids.iter().map(|id| read(&tx, JobId(id.cast_unsigned()))).collect::<Result<_>>()?;
+        let jobs =
+            ids.iter().map(|id| read(&tx, JobId(id.cast_unsigned()))).collect::<Result<_>>()?;
         tx.commit()?;
         Ok(jobs)
     }
@@ -149,30 +177,42 @@ impl Queue {
 
     /// There is nothing left to work on.
     pub fn vanished(&mut self, id: JobId, reason: &str) -> Result<()> {
-        let sql =
-            "UPDATE jobs SET state = 'cancelled', waiting = NULL, reason = ?2, changed_ms = ?3 WHERE id = ?1 AND state IN ('claiming', 'queued')";
+        let sql = "UPDATE jobs SET state = 'cancelled', waiting = NULL, reason = ?2, changed_ms = ?3 WHERE id = ?1 AND state IN ('claiming', 'queued')";
         self.db.execute(sql, params![id, reason, now_ms()])?;
         Ok(())
     }
 
     /// The oldest queued jobs whose time has come.
     pub fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Job>> {
-        list(&self.db, "state = 'queued' AND not_before_ms <= ?1 ORDER BY id LIMIT ?2", params![now_ms, limit])
+        list(
+            &self.db,
+            "state = 'queued' AND not_before_ms <= ?1 ORDER BY id LIMIT ?2",
+            params![now_ms, limit],
+        )
     }
 
     /// When the next queued job that waits for its time may be looked at again.
     pub fn next_due_ms(&self, now_ms: u64) -> Result<Option<u64>> {
-        let sql = "SELECT min(not_before_ms) FROM jobs WHERE state = 'queued' AND ?1 < not_before_ms";
+        let sql =
+            "SELECT min(not_before_ms) FROM jobs WHERE state = 'queued' AND ?1 < not_before_ms";
         Ok(self.db.query_row(sql, [now_ms], |row| row.get(0))?)
     }
 
-    /// Marks a queued job running and counts the attempt, in one statement. `None`: its owner was faster.
+    /// Marks a queued job running and counts the attempt, in one statement. `None`: its owner was
+    /// faster.
     pub fn claim(&mut self, id: JobId, phase: Phase) -> Result<Option<u32>> {
         let now = now_ms();
         let tx = self.write()?;
-        let attempt: Option<u32> = tx.query_row(include_str!("queue/claim.sql"), params![id, phase.name(), now], |row| row.get(0)).optional()?;
+        let attempt: Option<u32> = tx
+            .query_row(include_str!("queue/claim.sql"), params![id, phase.name(), now], |row| {
+                row.get(0)
+            })
+            .optional()?;
         if let Some(attempt) = attempt {
-            tx.execute("INSERT INTO attempts (job, attempt, started_ms) VALUES (?1, ?2, ?3)", params![id, attempt, now])?;
+            tx.execute(
+                "INSERT INTO attempts (job, attempt, started_ms) VALUES (?1, ?2, ?3)",
+                params![id, attempt, now],
+            )?;
         }
         tx.commit()?;
         Ok(attempt)
@@ -185,7 +225,10 @@ impl Queue {
             "UPDATE jobs SET phase = ?2, pid = ?3, changed_ms = ?4 WHERE id = ?1 AND state = 'running'",
             params![id, phase.name(), pid, now_ms()],
         )?;
-        tx.execute("UPDATE attempts SET pid = ?2 WHERE job = ?1 AND ended_ms IS NULL", params![id, pid])?;
+        tx.execute(
+            "UPDATE attempts SET pid = ?2 WHERE job = ?1 AND ended_ms IS NULL",
+            params![id, pid],
+        )?;
         Ok(tx.commit()?)
     }
 
@@ -193,7 +236,10 @@ impl Queue {
     pub fn interrupted(&mut self, id: JobId, how: &Interrupted) -> Result<()> {
         let now = now_ms();
         let tx = self.write()?;
-        tx.execute(include_str!("queue/end_attempt.sql"), params![id, how.waiting, how.not_before_ms, how.crashed, now])?;
+        tx.execute(
+            include_str!("queue/end_attempt.sql"),
+            params![id, how.waiting, how.not_before_ms, how.crashed, now],
+        )?;
         end_attempt(&tx, id, how.outcome, &how.detail, now)?;
         Ok(tx.commit()?)
     }
@@ -223,7 +269,10 @@ impl Queue {
 
     /// The drop has changed since: this is what it looks like now.
     pub fn resettled(&mut self, id: JobId, fingerprint: Fingerprint) -> Result<()> {
-        self.db.execute("UPDATE jobs SET fingerprint = ?2 WHERE id = ?1", params![id, fingerprint.0.cast_signed()])?;
+        self.db.execute(
+            "UPDATE jobs SET fingerprint = ?2 WHERE id = ?1",
+            params![id, fingerprint.0.cast_signed()],
+        )?;
         Ok(())
     }
 
@@ -234,7 +283,9 @@ impl Queue {
 
     /// Running jobs that their owners no longer want running.
     pub fn unwanted(&self) -> Result<Vec<JobId>> {
-        let mut statement = self.db.prepare_cached("SELECT id FROM jobs WHERE state = 'running' AND wanted <> 'run'")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT id FROM jobs WHERE state = 'running' AND wanted <> 'run'")?;
         let ids = statement.query_map([], |row| row.get(0))?;
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
@@ -250,17 +301,23 @@ impl Queue {
 
     /// Running jobs, the next queued ones, and those that changed last; at most `limit` of each.
     pub fn overview(&self, limit: usize) -> Result<Vec<Job>> {
-        let mut jobs = list(&self.db, "state IN ('claiming', 'running') ORDER BY id LIMIT ?1", [limit])?;
+        let mut jobs =
+            list(&self.db, "state IN ('claiming', 'running') ORDER BY id LIMIT ?1", [limit])?;
         jobs.extend(list(&self.db, "state = 'queued' ORDER BY id LIMIT ?1", [limit])?);
-        let mut others =
-            list(&self.db, "state IN ('paused', 'done', 'failed', 'cancelled', 'quarantined') ORDER BY changed_ms DESC, id DESC LIMIT ?1", [limit])?;
+        let mut others = list(
+            &self.db,
+            "state IN ('paused', 'done', 'failed', 'cancelled', 'quarantined') ORDER BY changed_ms DESC, id DESC LIMIT ?1",
+            [limit],
+        )?;
         others.reverse();
         jobs.extend(others);
         Ok(jobs)
     }
 
     pub fn counts(&self) -> Result<Counts> {
-        let mut statement = self.db.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state")?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(counts.collect::<rusqlite::Result<_>>()?)
     }
@@ -268,7 +325,13 @@ impl Queue {
     pub fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
         let mut statement = self.db.prepare("SELECT attempt, started_ms, ended_ms, outcome, detail FROM attempts WHERE job = ?1 ORDER BY attempt")?;
         let attempts = statement.query_map([id], |row| {
-            Ok(Attempt { attempt: row.get(0)?, started_ms: row.get(1)?, ended_ms: row.get(2)?, outcome: row.get(3)?, detail: row.get(4)? })
+            Ok(Attempt {
+                attempt: row.get(0)?,
+                started_ms: row.get(1)?,
+                ended_ms: row.get(2)?,
+                outcome: row.get(3)?,
+                detail: row.get(4)?,
+            })
         })?;
         Ok(attempts.collect::<rusqlite::Result<_>>()?)
     }
@@ -280,17 +343,25 @@ impl Queue {
     pub fn wish(&mut self, id: JobId, wish: Wish) -> Result<String> {
         let tx = self.write()?;
         let state = read(&tx, id)?.state;
-        let (grant, answer) = wishes::judge(&state, wish).map_err(|why| anyhow::anyhow!("job {id} {why}"))?;
+        let (grant, answer) =
+            wishes::judge(&state, wish).map_err(|why| anyhow::anyhow!("job {id} {why}"))?;
         let (sql, word) = match grant {
             Grant::Nothing => return Ok(format!("job {id} {answer}")),
-            Grant::Pause => ("UPDATE jobs SET state = 'paused', waiting = ?2, changed_ms = ?3 WHERE id = ?1", None),
-            Grant::Cancel => {
-                ("UPDATE jobs SET state = 'cancelled', waiting = NULL, reason = ?2, changed_ms = ?3 WHERE id = ?1", Some("cancelled by its owner"))
+            Grant::Pause => (
+                "UPDATE jobs SET state = 'paused', waiting = ?2, changed_ms = ?3 WHERE id = ?1",
+                None,
+            ),
+            Grant::Cancel => (
+                "UPDATE jobs SET state = 'cancelled', waiting = NULL, reason = ?2, changed_ms = ?3 WHERE id = ?1",
+                Some("cancelled by its owner"),
+            ),
+            Grant::Queue => (
+                "UPDATE jobs SET state = 'queued', reason = ?2, waiting = NULL, not_before_ms = 0, crashes = 0, changed_ms = ?3 WHERE id = ?1",
+                None,
+            ),
+            Grant::Mark(wanted) => {
+                ("UPDATE jobs SET wanted = ?2, changed_ms = ?3 WHERE id = ?1", Some(wanted.name()))
             }
-            Grant::Queue => {
-                ("UPDATE jobs SET state = 'queued', reason = ?2, waiting = NULL, not_before_ms = 0, crashes = 0, changed_ms = ?3 WHERE id = ?1", None)
-            }
-            Grant::Mark(wanted) => ("UPDATE jobs SET wanted = ?2, changed_ms = ?3 WHERE id = ?1", Some(wanted.name())),
         };
         tx.execute(sql, params![id, word, now_ms()])?;
         tx.commit()?;
@@ -337,8 +408,14 @@ fn from_row(row: &Row) -> rusqlite::Result<Job> {
 fn state(row: &Row) -> rusqlite::Result<State> {
     Ok(match row.get::<_, String>("state")?.as_str() {
         "claiming" => State::Claiming,
-        "queued" => State::Queued { waiting: row.get("waiting")?, not_before_ms: row.get("not_before_ms")? },
-        "running" => State::Running { phase: word(row, "phase", Phase::parse)?, pid: row.get("pid")?, wanted: word(row, "wanted", Wanted::parse)? },
+        "queued" => {
+            State::Queued { waiting: row.get("waiting")?, not_before_ms: row.get("not_before_ms")? }
+        }
+        "running" => State::Running {
+            phase: word(row, "phase", Phase::parse)?,
+            pid: row.get("pid")?,
+            wanted: word(row, "wanted", Wanted::parse)?,
+        },
         "paused" => State::Paused,
         "done" => State::Done,
         "failed" => State::Failed(row.get("reason")?),
@@ -349,7 +426,8 @@ fn state(row: &Row) -> rusqlite::Result<State> {
 }
 
 fn word<T>(row: &Row, column: &str, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    parse(&row.get::<_, String>(column)?).ok_or_else(|| rusqlite::Error::InvalidColumnType(0, column.into(), Type::Text))
+    parse(&row.get::<_, String>(column)?)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnType(0, column.into(), Type::Text))
 }
 
 impl ToSql for JobId {
@@ -364,7 +442,13 @@ impl FromSql for JobId {
     }
 }
 
-fn end_attempt(tx: &Transaction, id: JobId, outcome: &str, detail: &str, now_ms: u64) -> rusqlite::Result<()> {
+fn end_attempt(
+    tx: &Transaction,
+    id: JobId,
+    outcome: &str,
+    detail: &str,
+    now_ms: u64,
+) -> rusqlite::Result<()> {
     let sql = "UPDATE attempts SET ended_ms = ?2, outcome = ?3, detail = ?4 WHERE job = ?1 AND ended_ms IS NULL";
     tx.execute(sql, params![id, now_ms, outcome, detail]).map(drop)
 }
@@ -372,14 +456,20 @@ fn end_attempt(tx: &Transaction, id: JobId, outcome: &str, detail: &str, now_ms:
 /// Without SQLite's own chain of causes, which says the same three times.
 fn unopened(path: &Path, why: &anyhow::Error) -> anyhow::Error {
     let cure = match why.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => " (move it away to begin with an empty queue: run folders stay)",
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            " (move it away to begin with an empty queue: run folders stay)"
+        }
         _ => "",
     };
     anyhow::anyhow!("opening the database {}: {why}{cure}", path.display())
 }
 
 fn settings(db: &Connection) -> Result<()> {
-    ensure!(SQLITE_OLDEST <= rusqlite::version_number(), "SQLite {} is too old: 3.51.3 or newer is needed", rusqlite::version());
+    ensure!(
+        SQLITE_OLDEST <= rusqlite::version_number(),
+        "SQLite {} is too old: 3.51.3 or newer is needed",
+        rusqlite::version()
+    );
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;

@@ -1,5 +1,5 @@
-//! Decides, when a daemon starts, what becomes of jobs that its predecessor left in the middle of something.
-//! Afterwards no job is claiming or running.
+//! Decides, when a daemon starts, what becomes of jobs that its predecessor left in the middle of
+//! something. Afterwards no job is claiming or running.
 
 use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
@@ -15,7 +15,8 @@ pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// Also after trouble while we live: a full disk can keep the second row of a claim from being written.
+/// Also after trouble while we live: a full disk can keep the second row of a claim from being
+/// written.
 pub(crate) fn finish_claims(queue: &mut Queue, home: &Home) -> Result<()> {
     for job in left_behind(queue)?.iter().filter(|it| it.state == State::Claiming) {
         claiming(queue, home, job)?;
@@ -32,13 +33,16 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let here = drop_of(home, job);
     if here.exists() {
         // The crash may have come between a copy and the removal of its original.
-        claim::remove_original(job, &here).unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
+        claim::remove_original(job, &here)
+            .unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
         tracing::info!("job {}: its drop had been taken, it is queued", job.id);
         return queue.claimed(&[job.id]);
     }
     match claim::take(home, job) {
         Ok(Moved::Here) => queue.claimed(&[job.id]),
-        Ok(Moved::Vanished) => queue.vanished(job.id, "its drop was removed from the inbox before it could be taken"),
+        Ok(Moved::Vanished) => {
+            queue.vanished(job.id, "its drop was removed from the inbox before it could be taken")
+        }
         // It lies in the inbox still: the scan will find it, and its reason not to be taken.
         Err(err) => {
             tracing::warn!("job {}: {err:#}", job.id);
@@ -47,8 +51,8 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     }
 }
 
-/// Its worker was told of the daemon's end by the kernel, and stops or has stopped. If it still lives it holds
-/// the run folder's lock, and the job waits in the queue for that.
+/// Its worker was told of the daemon's end by the kernel, and stops or has stopped. If it still
+/// lives it holds the run folder's lock, and the job waits in the queue for that.
 fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let run = home.runs().join(&job.run);
     let facts = run_facts::read(&run);
@@ -88,7 +92,10 @@ mod tests {
         fs::write(&source, "text,label\n").unwrap();
         let mut queue = Queue::open(&home.database()).unwrap();
         let fingerprint = observe(&source).unwrap().fingerprint;
-        let id = queue.announce(&[NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None }]).unwrap()[0].id;
+        let id = queue
+            .announce(&[NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None }])
+            .unwrap()[0]
+            .id;
         Story { _root: root, home, queue, source, id }
     }
 
@@ -161,7 +168,9 @@ mod tests {
     fn its_owner_took_the_drop_back_meanwhile() {
         let mut story = announced();
         fs::remove_file(&story.source).unwrap();
-        assert!(matches!(story.recover(), State::Cancelled(why) if why.contains("removed from the inbox")));
+        assert!(
+            matches!(story.recover(), State::Cancelled(why) if why.contains("removed from the inbox"))
+        );
     }
 
     #[test]
@@ -178,7 +187,14 @@ mod tests {
         assert_eq!(story.recover(), State::Done);
 
         let mut story = running();
-        run_facts::write_failed(&story.run(), 1, "a.csv", 1, &Failure::new(FailureKind::Data, "one class only")).unwrap();
+        run_facts::write_failed(
+            &story.run(),
+            1,
+            "a.csv",
+            1,
+            &Failure::new(FailureKind::Data, "one class only"),
+        )
+        .unwrap();
         assert_eq!(story.recover(), State::Failed("one class only".into()));
     }
 

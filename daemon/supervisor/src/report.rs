@@ -1,5 +1,5 @@
-//! The only place that prints on stdout. A reader that has gone (`finetuned status | head -1`) is no error: it
-//! ends the command quietly.
+//! The only place that prints on stdout. A reader that has gone (`finetuned status | head -1`) is
+//! no error: it ends the command quietly.
 
 use serde::Serialize;
 use std::io::{self, Write};
@@ -31,11 +31,15 @@ impl Report {
     fn print(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let mut out = self.out.lock();
         let printed = parts.iter().try_for_each(|it| out.write_all(it)).and_then(|()| out.flush());
-        printed.map_err(|err| io::Error::new(err.kind(), format!("writing the answer to stdout: {err}")))
+        printed.map_err(|err| {
+            io::Error::new(err.kind(), format!("writing the answer to stdout: {err}"))
+        })
     }
 }
 
 /// Whether an error only says that nobody reads on.
 pub(crate) fn is_reader_gone(err: &anyhow::Error) -> bool {
-    err.chain().filter_map(|it| it.downcast_ref::<io::Error>()).any(|it| it.kind() == io::ErrorKind::BrokenPipe)
+    err.chain()
+        .filter_map(|it| it.downcast_ref::<io::Error>())
+        .any(|it| it.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,5 +1,5 @@
-//! Reads and writes the small files of a run folder that the supervisor's decisions rest on. Data sets and
-//! weights are none of them: those are for workers only.
+//! Reads and writes the small files of a run folder that the supervisor's decisions rest on. Data
+//! sets and weights are none of them: those are for workers only.
 
 use crate::attempt::RunFacts;
 use anyhow::{Context, Result};
@@ -33,7 +33,8 @@ pub(crate) fn done(run: &Path) -> Result<Done> {
 /// The file of our own making at `path`.
 pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} was not written by this version of finetuned", path.display()))
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} was not written by this version of finetuned", path.display()))
 }
 
 /// Written beside, synced, renamed: a spec is whole or absent.
@@ -43,8 +44,20 @@ pub(crate) fn write_spec(spec: &Spec, path: &Path) -> Result<()> {
 }
 
 /// For failures that no worker was left to write down.
-pub(crate) fn write_failed(run: &Path, job: u64, name: &str, attempt: u32, failure: &Failure) -> Result<()> {
-    let failed = Failed { version: OUTCOME_VERSION, job, name: name.to_string(), attempt, failure: failure.clone() };
+pub(crate) fn write_failed(
+    run: &Path,
+    job: u64,
+    name: &str,
+    attempt: u32,
+    failure: &Failure,
+) -> Result<()> {
+    let failed = Failed {
+        version: OUTCOME_VERSION,
+        job,
+        name: name.to_string(),
+        attempt,
+        failure: failure.clone(),
+    };
     let text = serde_json::to_vec_pretty(&failed).context("encoding failed.json")?;
     let path = run.join(run_folder::FAILED);
     write(&path, &text).with_context(|| format!("writing {}", path.display()))
@@ -52,13 +65,27 @@ pub(crate) fn write_failed(run: &Path, job: u64, name: &str, attempt: u32, failu
 
 /// What the last attempt said about its end no longer holds when a new one begins.
 pub(crate) fn forget_failure(run: &Path) -> io::Result<()> {
-    [run_folder::FAILED, run_folder::PLUGIN_CALL].iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))
+    [run_folder::FAILED, run_folder::PLUGIN_CALL]
+        .iter()
+        .try_for_each(|it| gone(fs::remove_file(run.join(it))))
 }
 
-/// The drop is another one now: what was computed from it is worth nothing. The log and the events stay.
+/// The drop is another one now: what was computed from it is worth nothing. The log and the events
+/// stay.
 pub(crate) fn start_over(run: &Path) -> io::Result<()> {
-    const FILES: &[&str] = &[run_folder::PLAN, run_folder::DATA, run_folder::QUARANTINE, run_folder::TRAINED, run_folder::FAILED];
-    const FOLDERS: &[&str] = &[run_folder::CHECKPOINTS, run_folder::STAGING, run_folder::UNPROVEN, run_folder::TENSORBOARD];
+    const FILES: &[&str] = &[
+        run_folder::PLAN,
+        run_folder::DATA,
+        run_folder::QUARANTINE,
+        run_folder::TRAINED,
+        run_folder::FAILED,
+    ];
+    const FOLDERS: &[&str] = &[
+        run_folder::CHECKPOINTS,
+        run_folder::STAGING,
+        run_folder::UNPROVEN,
+        run_folder::TENSORBOARD,
+    ];
     FILES.iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))?;
     FOLDERS.iter().try_for_each(|it| gone(fs::remove_dir_all(run.join(it))))
 }
@@ -105,7 +132,10 @@ mod tests {
             fs::write(path(name), "{}").unwrap();
         }
         start_over(run.path()).unwrap();
-        let mut left: Vec<_> = fs::read_dir(run.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> = fs::read_dir(run.path())
+            .unwrap()
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         assert_eq!(left, ["drop", "events.jsonl", "spec.json", "worker.log"]);
     }

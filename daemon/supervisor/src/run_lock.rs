@@ -1,5 +1,5 @@
-//! Who works on a run folder. A worker holds `.lock` in it as long as it lives, even when its daemon is gone:
-//! two workers on one folder would ruin each other's checkpoints.
+//! Who works on a run folder. A worker holds `.lock` in it as long as it lives, even when its
+//! daemon is gone: two workers on one folder would ruin each other's checkpoints.
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::{self, File, TryLockError};
@@ -15,7 +15,8 @@ pub(crate) fn is_worked_on(run: &Path) -> bool {
 /// Whether some process holds the file locked.
 pub(crate) fn is_held(path: &Path) -> bool {
     // A shared lock, so that two who only ask do not see each other; it ends with the file handle.
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Ends the worker of a daemon that is gone, when it does not leave by itself.
@@ -24,7 +25,11 @@ pub(crate) fn kill_holder(run: &Path) {
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     // Asked again with the handle in hand: the number has not been given to a stranger meanwhile.
     if holder(run) == Some(pid) {
-        tracing::warn!("killing process {}, which still works on {}", pid.as_raw_nonzero(), run.display());
+        tracing::warn!(
+            "killing process {}, which still works on {}",
+            pid.as_raw_nonzero(),
+            run.display()
+        );
         let _ = pidfd_send_signal(&handle, Signal::KILL);
     }
 }
@@ -49,8 +54,7 @@ mod tests {
 
     #[test]
     fn the_holder_is_found_by_the_files_inode() {
-        let locks =
-            "1: POSIX  ADVISORY  WRITE 11 fe:00:42 0 EOF\n2: FLOCK  ADVISORY  WRITE 22 fe:00:42 0 EOF\n3: FLOCK  ADVISORY  WRITE 33 fe:00:7 0 EOF\n";
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:42 0 EOF\n2: FLOCK  ADVISORY  WRITE 22 fe:00:42 0 EOF\n3: FLOCK  ADVISORY  WRITE 33 fe:00:7 0 EOF\n";
         assert_eq!(holder_in(locks, 42), Some(22));
         assert_eq!(holder_in(locks, 8), None);
     }

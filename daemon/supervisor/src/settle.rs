@@ -1,7 +1,7 @@
 //! Decides when an entry of an inbox has settled and may become a job.
 //!
-//! Everything here is computed from observations passed in; looking at the disk happens in `observe`, and
-//! every clock read in `event_loop`.
+//! Everything here is computed from observations passed in; looking at the disk happens in
+//! `observe`, and every clock read in `event_loop`.
 
 use std::time::Duration;
 
@@ -17,20 +17,23 @@ pub(crate) struct Seen {
     pub is_file: bool,
 }
 
-/// The whole entry at one moment, as one number: equal numbers mean that nothing moved. Kept in the database,
-/// so its meaning must not change.
+/// The whole entry at one moment, as one number: equal numbers mean that nothing moved. Kept in the
+/// database, so its meaning must not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub u64);
 
 impl Fingerprint {
-    /// The first 8 bytes of blake3 over the sorted set. Two states that differ and collide (1 in 2^64) would
-    /// only start a job too early.
+    /// The first 8 bytes of blake3 over the sorted set. Two states that differ and collide (1 in
+    /// 2^64) would only start a job too early.
     pub fn of(mut seen: Vec<Seen>) -> Fingerprint {
         seen.sort_unstable();
         let mut hasher = blake3::Hasher::new();
         for it in &seen {
             hasher.update(&(it.path.len() as u64).to_le_bytes()).update(&it.path);
-            hasher.update(&it.bytes.to_le_bytes()).update(&it.modified_ns.to_le_bytes()).update(&[u8::from(it.is_file)]);
+            hasher
+                .update(&it.bytes.to_le_bytes())
+                .update(&it.modified_ns.to_le_bytes())
+                .update(&[u8::from(it.is_file)]);
         }
         let mut first = [0; 8];
         hasher.finalize_xof().fill(&mut first);
@@ -136,7 +139,8 @@ mod tests {
 
     #[test]
     fn an_empty_folder_waits_for_ever() {
-        let empty = Observation { fingerprint: Fingerprint::of(vec![]), has_files: false, ready: false };
+        let empty =
+            Observation { fingerprint: Fingerprint::of(vec![]), has_files: false, ready: false };
         let mut drop = Settling::default();
         assert_eq!(drop.look(at(0), QUIET, empty), Verdict::Empty);
         assert_eq!(drop.look(at(100), QUIET, empty), Verdict::Empty);
@@ -145,7 +149,12 @@ mod tests {
 
     #[test]
     fn the_order_of_listing_does_not_matter_and_a_touch_does() {
-        let file = |name: &str, modified_ns| Seen { path: name.into(), bytes: 1, modified_ns, is_file: true };
+        let file = |name: &str, modified_ns| Seen {
+            path: name.into(),
+            bytes: 1,
+            modified_ns,
+            is_file: true,
+        };
         let print = |list: &[Seen]| Fingerprint::of(list.to_vec());
         assert_eq!(print(&[file("a", 1), file("b", 2)]), print(&[file("b", 2), file("a", 1)]));
         assert_ne!(print(&[file("a", 1)]), print(&[file("a", 2)]));

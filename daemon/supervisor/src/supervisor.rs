@@ -1,5 +1,5 @@
-//! The daemon: waits for a wake-up or a time, then tends to everything that is due. One thread owns all state;
-//! the others only ring its bell.
+//! The daemon: waits for a wake-up or a time, then tends to everything that is due. One thread owns
+//! all state; the others only ring its bell.
 
 mod crew; // queued jobs -> live workers -> what follows
 mod intake; // inboxes -> queued jobs
@@ -64,8 +64,13 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     let mut queue = Queue::open(&home.database())?;
     recovery::recover(&mut queue, &home)?;
     poke::listen(&home, bell.clone())?;
-    let bulletin =
-        Bulletin { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), since_ms: now_ms(), inboxes: vec![], trouble: None };
+    let bulletin = Bulletin {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        since_ms: now_ms(),
+        inboxes: vec![],
+        trouble: None,
+    };
     let mut supervisor = Supervisor {
         watches: Watches::new(bell.clone()),
         inboxes: vec![],
@@ -82,7 +87,12 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
         bulletin,
     };
     supervisor.open_inboxes();
-    tracing::info!(workers = supervisor.config.workers, threads = supervisor.config.threads, "serving {}", supervisor.home.root.display());
+    tracing::info!(
+        workers = supervisor.config.workers,
+        threads = supervisor.config.threads,
+        "serving {}",
+        supervisor.home.root.display()
+    );
     supervisor.run(&wakes);
     tracing::info!("stopped");
     Ok(())
@@ -95,7 +105,8 @@ impl Supervisor {
             if self.is_over() {
                 return;
             }
-            // The bell is ours too, so the channel never closes; after a time-out there is nothing to take.
+            // The bell is ours too, so the channel never closes; after a time-out there is nothing
+            // to take.
             let first = wakes.recv_timeout(self.pause()).ok();
             first.into_iter().chain(wakes.try_iter()).for_each(|wake| self.take(wake));
         }
@@ -137,7 +148,9 @@ impl Supervisor {
         };
         let trouble = result.err().map(|err| format!("{err:#}"));
         self.retry_at = trouble.is_some().then_some(now + RETRY_AFTER);
-        if let Some(trouble) = trouble.as_ref().filter(|it| self.bulletin.trouble.as_ref() != Some(it)) {
+        if let Some(trouble) =
+            trouble.as_ref().filter(|it| self.bulletin.trouble.as_ref() != Some(it))
+        {
             tracing::error!("{trouble}; trying again every {} s", RETRY_AFTER.as_secs());
         }
         self.publish(trouble);
@@ -154,7 +167,11 @@ impl Supervisor {
     }
 
     fn publish(&mut self, trouble: Option<String>) {
-        let news = Bulletin { inboxes: self.inboxes.iter().map(InboxNews::of).collect(), trouble, ..self.bulletin.clone() };
+        let news = Bulletin {
+            inboxes: self.inboxes.iter().map(InboxNews::of).collect(),
+            trouble,
+            ..self.bulletin.clone()
+        };
         if news != self.bulletin {
             news.publish(&self.home).unwrap_or_else(|err| tracing::warn!("{err:#}"));
             self.bulletin = news;
@@ -183,14 +200,20 @@ impl Supervisor {
     fn is_over(&self) -> bool {
         match self.course {
             Course::Serving => false,
-            Course::Stopping { kill_at } => self.members.is_empty() && (self.unwritten.is_empty() || kill_at <= self.now()),
+            Course::Stopping { kill_at } => {
+                self.members.is_empty() && (self.unwritten.is_empty() || kill_at <= self.now())
+            }
         }
     }
 
     /// Workers write checkpoints and leave. Asked twice: at once.
     fn stop(&mut self) {
         let now = self.now();
-        let patience = if self.course == Course::Serving { self.config.stop_timeout.saturating_sub(STOP_RESERVE) } else { Duration::ZERO };
+        let patience = if self.course == Course::Serving {
+            self.config.stop_timeout.saturating_sub(STOP_RESERVE)
+        } else {
+            Duration::ZERO
+        };
         tracing::info!("stopping: {} workers write their checkpoints", self.members.len());
         let kill_at = now + patience;
         self.course = Course::Stopping { kill_at };
@@ -211,7 +234,8 @@ impl Supervisor {
 }
 
 fn hear_signals(bell: Bell) -> Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP]).context("listening to signals")?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .context("listening to signals")?;
     let hear = move || {
         for signal in signals.forever() {
             let wake = if signal == SIGHUP { Wake::Reload } else { Wake::Stop };

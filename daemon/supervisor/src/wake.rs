@@ -1,5 +1,5 @@
-//! Everything that can wake the supervisor, and the bell that its threads ring. A wake-up carries as little
-//! as possible: the scan, the database and the run folders are the truth.
+//! Everything that can wake the supervisor, and the bell that its threads ring. A wake-up carries
+//! as little as possible: the scan, the database and the run folders are the truth.
 
 use crate::attempt::Ending;
 use crate::queue::JobId;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-/// Wake-ups that may wait. Hints beyond it are dropped (a scan is due anyway); workers and signals wait for room.
+/// Wake-ups that may wait. Hints beyond it are dropped (a scan is due anyway); workers and signals
+/// wait for room.
 const WAITING_MAX: usize = 1024;
 
 /// A new wake-up is a new variant.

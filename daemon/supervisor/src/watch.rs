@@ -1,5 +1,5 @@
-//! Hints that something moved in an inbox. They may be late, lost or absent: `inbox` scans by time as well,
-//! more often where no hints can come.
+//! Hints that something moved in an inbox. They may be late, lost or absent: `inbox` scans by time
+//! as well, more often where no hints can come.
 
 use crate::wake::{Bell, Wake};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
@@ -22,22 +22,33 @@ pub(crate) struct Watches {
 
 impl Watches {
     pub fn new(bell: Bell) -> Watches {
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| tell(&bell, event));
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            tell(&bell, event)
+        });
         Watches { watcher: watcher.map_err(|err| err.to_string()) }
     }
 
-    /// Only the inbox's own folder: what moves inside an entry is found by looking while it settles.
+    /// Only the inbox's own folder: what moves inside an entry is found by looking while it
+    /// settles.
     pub fn add(&mut self, inbox: &Path) -> Watch {
         if let Some(kind) = network_kind(inbox) {
-            return Watch::Polled { why: format!("{kind} sends no events for changes made elsewhere") };
+            return Watch::Polled {
+                why: format!("{kind} sends no events for changes made elsewhere"),
+            };
         }
         let watched = match &mut self.watcher {
-            Ok(watcher) => watcher.watch(inbox, RecursiveMode::NonRecursive).map_err(|err| err.to_string()),
+            Ok(watcher) => {
+                watcher.watch(inbox, RecursiveMode::NonRecursive).map_err(|err| err.to_string())
+            }
             Err(why) => Err(why.clone()),
         };
         match watched {
             Ok(()) => Watch::Events,
-            Err(why) => Watch::Polled { why: format!("no events: {why} (see fs.inotify.max_user_watches and max_user_instances)") },
+            Err(why) => Watch::Polled {
+                why: format!(
+                    "no events: {why} (see fs.inotify.max_user_watches and max_user_instances)"
+                ),
+            },
         }
     }
 

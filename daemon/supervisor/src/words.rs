@@ -27,7 +27,12 @@ pub(crate) fn seconds(s: f64) -> String {
 /// `38,158`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|it| std::str::from_utf8(it).unwrap_or("")).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|it| std::str::from_utf8(it).unwrap_or(""))
+        .collect();
     groups.join(",")
 }
 
@@ -42,13 +47,23 @@ pub(crate) fn moment(ms: u64) -> String {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 /// `0.843 (95 % interval 0.812 to 0.871)`.
 pub(crate) fn score(value: f64, interval: Option<&Interval>) -> String {
     match interval {
-        Some(it) => format!("{value:.3} ({:.0} % interval {:.3} to {:.3})", it.level * 100.0, it.low, it.high),
+        Some(it) => format!(
+            "{value:.3} ({:.0} % interval {:.3} to {:.3})",
+            it.level * 100.0,
+            it.low,
+            it.high
+        ),
         None => format!("{value:.3}"),
     }
 }
@@ -56,10 +71,19 @@ pub(crate) fn score(value: f64, interval: Option<&Interval>) -> String {
 /// Columns as wide as their widest cell; the last one is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|it| it.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|it| it.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..n_columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(column, it)| format!("{it:<width$}", width = widths[column]));
+        let cells = row
+            .iter()
+            .enumerate()
+            .map(|(column, it)| format!("{it:<width$}", width = widths[column]));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -71,8 +95,14 @@ mod tests {
 
     #[test]
     fn numbers_are_for_people() {
-        assert_eq!([bytes(999), bytes(22_713_216), bytes(5_000_000_000)], ["999 B", "22.7 MB", "5.0 GB"]);
-        assert_eq!([seconds(4.4), seconds(185.0), seconds(7620.0)], ["4 s", "3 min 05 s", "2 h 07 min"]);
+        assert_eq!(
+            [bytes(999), bytes(22_713_216), bytes(5_000_000_000)],
+            ["999 B", "22.7 MB", "5.0 GB"]
+        );
+        assert_eq!(
+            [seconds(4.4), seconds(185.0), seconds(7620.0)],
+            ["4 s", "3 min 05 s", "2 h 07 min"]
+        );
         assert_eq!([count(7), count(38_158), count(1_000_000)], ["7", "38,158", "1,000,000"]);
     }
 

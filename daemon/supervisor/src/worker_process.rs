@@ -1,8 +1,8 @@
-//! Starts a worker on a run folder, reads its lines, and tells how it left. One thread a worker; the only
-//! place that makes processes.
+//! Starts a worker on a run folder, reads its lines, and tells how it left. One thread a worker;
+//! the only place that makes processes.
 //!
-//! A worker asks the kernel to be told when the thread that started it ends, so it must be started by a thread
-//! that lives as long as the daemon: the main one.
+//! A worker asks the kernel to be told when the thread that started it ends, so it must be started
+//! by a thread that lives as long as the daemon: the main one.
 
 use crate::attempt::Ending;
 use crate::machine;
@@ -23,7 +23,8 @@ use std::time::Duration;
 /// Lines that a reader is ahead of whoever shows them.
 const LINES_WAITING_MAX: usize = 64;
 
-/// Rounds of waiting before a thread sleeps: some 100 µs, longer than what lies between two operations of a step.
+/// Rounds of waiting before a thread sleeps: some 100 µs, longer than what lies between two
+/// operations of a step.
 const SPINS: &str = "100000";
 
 /// A live worker, or one that has left a moment ago.
@@ -40,15 +41,26 @@ pub(crate) enum Heard {
 }
 
 impl WorkerProcess {
-    /// `spec_file` says what to do; stderr is appended to the run's log. `hear` runs in a thread of its own.
-    /// `lone`: we start no other beside it.
-    pub fn start(worker: &Path, spec_file: &Path, run: &Path, lone: bool, hear: impl FnMut(Heard) + Send + 'static) -> Result<WorkerProcess> {
+    /// `spec_file` says what to do; stderr is appended to the run's log. `hear` runs in a thread of
+    /// its own. `lone`: we start no other beside it.
+    pub fn start(
+        worker: &Path,
+        spec_file: &Path,
+        run: &Path,
+        lone: bool,
+        hear: impl FnMut(Heard) + Send + 'static,
+    ) -> Result<WorkerProcess> {
         let log = run.join(run_folder::LOG);
-        let stderr = File::options().append(true).create(true).open(&log).with_context(|| format!("opening {}", log.display()))?;
+        let stderr = File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .with_context(|| format!("opening {}", log.display()))?;
         let oom_before = machine::oom_kills();
         let mut command = command(worker, spec_file, lone && machine::is_idle());
         command.stdout(Stdio::piped()).stderr(stderr);
-        let mut child = command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+        let mut child =
+            command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
         let opened = (open_handle(&child), child.stdout.take());
         let (Ok(handle), Some(stdout)) = opened else {
             // Without a handle it could not be stopped later.
@@ -57,7 +69,10 @@ impl WorkerProcess {
         };
         let pid = child.id();
         let listen = move || listen(child, stdout, oom_before, hear);
-        thread::Builder::new().name(format!("worker-{pid}")).spawn(listen).context("starting a thread for the worker")?;
+        thread::Builder::new()
+            .name(format!("worker-{pid}"))
+            .spawn(listen)
+            .context("starting a thread for the worker")?;
         Ok(WorkerProcess { pid, handle })
     }
 
@@ -146,9 +161,9 @@ fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
 fn command(worker: &Path, spec_file: &Path, alone: bool) -> Command {
     let mut command = Command::new(worker);
     command.arg(spec_file).stdin(Stdio::null());
-    // OpenMP's waiting threads may spin for a while before they sleep. Alone, a step then takes two thirds of the
-    // time; but as soon as two workers, or a worker and a compiler, share the cores, it takes twice as long. A
-    // user's own choice stands.
+    // OpenMP's waiting threads may spin for a while before they sleep. Alone, a step then takes two
+    // thirds of the time; but as soon as two workers, or a worker and a compiler, share the cores,
+    // it takes twice as long. A user's own choice stands.
     if std::env::var_os("OMP_WAIT_POLICY").is_none() {
         command.env("OMP_WAIT_POLICY", "passive");
         if alone && std::env::var_os("GOMP_SPINCOUNT").is_none() {
@@ -158,20 +173,30 @@ fn command(worker: &Path, spec_file: &Path, alone: bool) -> Command {
     command
 }
 
-/// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to ours.
+/// Runs a worker whose stdout is its answer, in the foreground. What it says on stderr goes to
+/// ours.
 pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8>)> {
-    let child =
-        command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let child = command(worker, spec_file, false)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
     Ok((output.status, output.stdout))
 }
 
-/// Runs a worker that says one thing after the other, in the foreground; one that is silent for longer than
-/// `silence_max` is killed.
-pub(crate) fn converse(worker: &Path, spec_file: &Path, silence_max: Duration, mut hear: impl FnMut(&[u8]) -> Result<()>) -> Result<Ending> {
+/// Runs a worker that says one thing after the other, in the foreground; one that is silent for
+/// longer than `silence_max` is killed.
+pub(crate) fn converse(
+    worker: &Path,
+    spec_file: &Path,
+    silence_max: Duration,
+    mut hear: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Ending> {
     let oom_before = machine::oom_kills();
-    let mut child =
-        command(worker, spec_file, false).stdout(Stdio::piped()).spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
+    let mut child = command(worker, spec_file, false)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting the worker {}", worker.display()))?;
     let stdout = child.stdout.take().context("the worker has no stdout")?;
     let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
     let read = move || {
@@ -182,7 +207,10 @@ pub(crate) fn converse(worker: &Path, spec_file: &Path, silence_max: Duration, m
             }
         }
     };
-    thread::Builder::new().name("worker-lines".into()).spawn(read).context("starting a thread for the worker")?;
+    thread::Builder::new()
+        .name("worker-lines".into())
+        .spawn(read)
+        .context("starting a thread for the worker")?;
     let heard = loop {
         match lines.recv_timeout(silence_max) {
             Ok(line) => match hear(&line) {

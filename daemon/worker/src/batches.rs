@@ -1,5 +1,5 @@
-//! Decides which examples stand together in a batch, and in which order batches come: a pure function of
-//! (seed, epoch, index), so that a killed run continues as if nothing had happened.
+//! Decides which examples stand together in a batch, and in which order batches come: a pure
+//! function of (seed, epoch, index), so that a killed run continues as if nothing had happened.
 
 use crate::tokens::TokenSet;
 use finetuned_models::Tokens;
@@ -8,22 +8,26 @@ use tch::{Device, TchError, Tensor};
 /// Examples of a group.
 const GROUP: usize = 16;
 
-/// The batches of an epoch as example indices: a random order, cut. The first epoch takes the groups one after the
-/// other, in random order.
+/// The batches of an epoch as example indices: a random order, cut. The first epoch takes the
+/// groups one after the other, in random order.
 ///
-/// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no meaning, texts of
-/// one length stand together, because attention takes them as one block.
+/// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no
+/// meaning, texts of one length stand together, because attention takes them as one block.
 pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<u32>> {
     let seed = mix(seed, epoch);
     let order = match epoch {
-        0 => shuffled(groups(lengths), seed).into_iter().flat_map(|group| shuffled(group, seed)).collect(),
+        0 => shuffled(groups(lengths), seed)
+            .into_iter()
+            .flat_map(|group| shuffled(group, seed))
+            .collect(),
         _ => shuffled((0..lengths.len() as u32).collect(), seed),
     };
     cut(order, batch, lengths)
 }
 
-/// The examples in groups drawn by lot, the same for every seed. What frozen stages give is computed group by group:
-/// so it has the same bits whoever wants it first, and a first batch needs few examples.
+/// The examples in groups drawn by lot, the same for every seed. What frozen stages give is
+/// computed group by group: so it has the same bits whoever wants it first, and a first batch needs
+/// few examples.
 pub(crate) fn groups(lengths: &[u32]) -> Vec<Vec<u32>> {
     cut(shuffled((0..lengths.len() as u32).collect(), 0), GROUP, lengths)
 }
@@ -57,7 +61,8 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
 }
 
 pub(crate) fn tokens(set: &TokenSet, indices: &[u32], device: Device) -> Result<Tokens, TchError> {
-    let ids: Vec<i64> = indices.iter().flat_map(|&it| set.tokens(it)).map(|&it| i64::from(it)).collect();
+    let ids: Vec<i64> =
+        indices.iter().flat_map(|&it| set.tokens(it)).map(|&it| i64::from(it)).collect();
     let lengths = indices.iter().map(|&it| set.tokens(it).len() as i64).collect();
     Ok(Tokens { ids: Tensor::f_from_slice(&ids)?.f_to(device)?, lengths })
 }
@@ -95,7 +100,10 @@ mod tests {
             let mut seen = std::collections::BTreeSet::new();
             for (number, batch) in epoch(&lengths, 32, seed, 0).iter().enumerate() {
                 seen.extend(batch.iter().map(|&it| group_of[it as usize]));
-                assert!(seen.len() <= 2 * (number + 1) + 1, "seed {seed}, batch {number}: {seen:?}");
+                assert!(
+                    seen.len() <= 2 * (number + 1) + 1,
+                    "seed {seed}, batch {number}: {seen:?}"
+                );
             }
             assert_eq!(seen.len(), groups.len());
         }
@@ -105,10 +113,18 @@ mod tests {
     fn batches_know_no_length() {
         // Sorting by length ruins small sets: a batch's mean length must be that of a random draw.
         let lengths = lengths(1372);
-        let mean = |it: &[u32]| it.iter().map(|&i| f64::from(lengths[i as usize])).sum::<f64>() / it.len() as f64;
+        let mean = |it: &[u32]| {
+            it.iter().map(|&i| f64::from(lengths[i as usize])).sum::<f64>() / it.len() as f64
+        };
         let all: Vec<u32> = (0..1372).collect();
-        let deviation = (lengths.iter().map(|&it| (f64::from(it) - mean(&all)).powi(2)).sum::<f64>() / 1372.0).sqrt();
-        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)].iter().flatten().filter(|it| it.len() == 32) {
+        let deviation =
+            (lengths.iter().map(|&it| (f64::from(it) - mean(&all)).powi(2)).sum::<f64>() / 1372.0)
+                .sqrt();
+        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)]
+            .iter()
+            .flatten()
+            .filter(|it| it.len() == 32)
+        {
             assert!((mean(batch) - mean(&all)).abs() < 4.0 * deviation / 32_f64.sqrt());
             assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
         }

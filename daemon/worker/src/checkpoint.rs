@@ -1,6 +1,7 @@
-//! Decides what a checkpoint is: a folder `checkpoints/step-N/` with the tensors that may differ from the base
-//! model, the optimizer's state, the generator's state, and a manifest with their hashes, all renamed into
-//! place at once. Also which are kept. What the tensors mean is left to `trainer`.
+//! Decides what a checkpoint is: a folder `checkpoints/step-N/` with the tensors that may differ
+//! from the base model, the optimizer's state, the generator's state, and a manifest with their
+//! hashes, all renamed into place at once. Also which are kept. What the tensors mean is left to
+//! `trainer`.
 
 use crate::durable::{self, Partial};
 use anyhow::{Context, Result, bail};
@@ -73,14 +74,24 @@ impl Checkpoints {
         Ok(Checkpoints { folder })
     }
 
-    pub(crate) fn save(&self, position: &Position, tensors: &Named, state: &Named, keep: u32) -> Result<()> {
+    pub(crate) fn save(
+        &self,
+        position: &Position,
+        tensors: &Named,
+        state: &Named,
+        keep: u32,
+    ) -> Result<()> {
         let target = self.folder.join(format!("step-{}", position.step));
         save(&target, Some(position), &[(TENSORS, tensors), (STATE, state)])?;
         self.prune(position, keep)
     }
 
-    /// The newest one whose hashes are right. What was passed over is told, since it should not happen.
-    pub(crate) fn newest(&self, mut passed_over: impl FnMut(String) -> Result<()>) -> Result<Option<Checkpoint>> {
+    /// The newest one whose hashes are right. What was passed over is told, since it should not
+    /// happen.
+    pub(crate) fn newest(
+        &self,
+        mut passed_over: impl FnMut(String) -> Result<()>,
+    ) -> Result<Option<Checkpoint>> {
         for (_, path) in self.numbered("step-")?.into_iter().rev() {
             match load(&path) {
                 Ok(found) => return Ok(Some(found)),
@@ -101,8 +112,8 @@ impl Checkpoints {
         read(&path.join(TENSORS))
     }
 
-    /// Removes all but the newest checkpoints, and best tensors that neither the newest state nor a kept
-    /// checkpoint speaks of.
+    /// Removes all but the newest checkpoints, and best tensors that neither the newest state nor a
+    /// kept checkpoint speaks of.
     fn prune(&self, newest: &Position, keep: u32) -> Result<()> {
         let steps = self.numbered("step-")?;
         let (old, kept) = steps.split_at(steps.len().saturating_sub(keep as usize));
@@ -111,7 +122,9 @@ impl Checkpoints {
         }
         let mut wanted: Vec<u64> = newest.best.iter().map(|it| it.step).collect();
         for (_, path) in kept {
-            if let Ok(Manifest { position: Some(Position { best: Some(best), .. }), .. }) = manifest(path) {
+            if let Ok(Manifest { position: Some(Position { best: Some(best), .. }), .. }) =
+                manifest(path)
+            {
                 wanted.push(best.step);
             }
         }
@@ -125,9 +138,13 @@ impl Checkpoints {
 
     fn numbered(&self, prefix: &str) -> Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(|| format!("listing {}", self.folder.display()))? {
+        for entry in fs::read_dir(&self.folder)
+            .with_context(|| format!("listing {}", self.folder.display()))?
+        {
             let entry = entry?;
-            if let Some(step) = entry.file_name().to_str().and_then(|it| it.strip_prefix(prefix)?.parse().ok()) {
+            if let Some(step) =
+                entry.file_name().to_str().and_then(|it| it.strip_prefix(prefix)?.parse().ok())
+            {
                 found.push((step, entry.path()));
             }
         }
@@ -147,7 +164,8 @@ fn save(target: &Path, position: Option<&Position>, files: &[(&str, &Named)]) ->
     let mut hashes = BTreeMap::new();
     for (name, tensors) in files {
         let path = partial.path().join(name);
-        finetuned_models::save(tensors, &path).with_context(|| format!("writing {}", target.join(name).display()))?;
+        finetuned_models::save(tensors, &path)
+            .with_context(|| format!("writing {}", target.join(name).display()))?;
         hashes.insert((*name).to_string(), hash(&path)?);
     }
     let manifest = Manifest { version: VERSION, position: position.cloned(), files: hashes };
@@ -156,14 +174,21 @@ fn save(target: &Path, position: Option<&Position>, files: &[(&str, &Named)]) ->
 }
 
 fn load(path: &Path) -> Result<Checkpoint> {
-    let Some(position) = verified(path)?.position else { bail!("{} has no position", path.display()) };
-    Ok(Checkpoint { position, tensors: read(&path.join(TENSORS))?, state: read(&path.join(STATE))? })
+    let Some(position) = verified(path)?.position else {
+        bail!("{} has no position", path.display())
+    };
+    Ok(Checkpoint {
+        position,
+        tensors: read(&path.join(TENSORS))?,
+        state: read(&path.join(STATE))?,
+    })
 }
 
 fn manifest(path: &Path) -> Result<Manifest> {
     let file = path.join(MANIFEST);
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let manifest: Manifest = serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+    let manifest: Manifest =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
     if manifest.version != VERSION {
         bail!("{} has version {}, this program reads {VERSION}", file.display(), manifest.version);
     }
@@ -198,7 +223,11 @@ mod tests {
     use super::*;
 
     fn position(step: u64, best: u64) -> Position {
-        Position { step, best: Some(Best { step: best, score: 0.5, loss: 1.0 }), ..Position::default() }
+        Position {
+            step,
+            best: Some(Best { step: best, score: 0.5, loss: 1.0 }),
+            ..Position::default()
+        }
     }
 
     fn tensors(value: f64) -> Named {
@@ -238,8 +267,10 @@ mod tests {
             }
             checkpoints.save(&position(step, best), &tensors(0.0), &vec![], 2).unwrap();
         }
-        let mut names: Vec<String> =
-            fs::read_dir(run.path().join("checkpoints")).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(run.path().join("checkpoints"))
+            .unwrap()
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["best-3", "step-3", "step-4"]);
         assert_eq!(f64::try_from(&checkpoints.load_best(3).unwrap()[0].1).unwrap(), 3.0);

@@ -1,12 +1,13 @@
-//! Decides how a file or folder becomes complete in one instant: written beside, flushed to the disk,
-//! renamed, and the folder flushed too. What is written is left to the callers.
+//! Decides how a file or folder becomes complete in one instant: written beside, flushed to the
+//! disk, renamed, and the folder flushed too. What is written is left to the callers.
 
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A folder under construction. Dropped unfinished, it is removed, so that a full disk gets its space back.
+/// A folder under construction. Dropped unfinished, it is removed, so that a full disk gets its
+/// space back.
 pub(crate) struct Partial {
     path: PathBuf,
     target: PathBuf,
@@ -14,7 +15,8 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// Starts `target` in a fresh folder beside it; what a killed attempt left there is removed first.
+    /// Starts `target` in a fresh folder beside it; what a killed attempt left there is removed
+    /// first.
     pub(crate) fn new(target: &Path) -> Result<Partial> {
         let path = beside(target);
         remove_tree(&path)?;
@@ -26,7 +28,8 @@ impl Partial {
         &self.path
     }
 
-    /// Flushes every file, then gives the folder its name. A finished folder of that name is replaced.
+    /// Flushes every file, then gives the folder its name. A finished folder of that name is
+    /// replaced.
     pub(crate) fn finish(mut self) -> Result<()> {
         sync_tree(&self.path)?;
         remove_tree(&self.target)?;
@@ -62,20 +65,24 @@ pub(crate) fn write_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -
 }
 
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).with_context(|| format!("encoding {}", path.display()))?;
+    let mut text =
+        serde_json::to_vec_pretty(value).with_context(|| format!("encoding {}", path.display()))?;
     text.push(b'\n');
     write(path, &text)
 }
 
 /// Renames within one folder and flushes that folder, so that the name survives a power cut.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
+    fs::rename(from, to)
+        .with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
     sync(to.parent().unwrap_or(Path::new(".")))
 }
 
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(err).with_context(|| format!("removing {}", path.display())),
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+            Err(err).with_context(|| format!("removing {}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -89,7 +96,9 @@ fn sync_tree(folder: &Path) -> Result<()> {
 }
 
 fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|it| it.sync_all()).with_context(|| format!("flushing {}", path.display()))
+    File::open(path)
+        .and_then(|it| it.sync_all())
+        .with_context(|| format!("flushing {}", path.display()))
 }
 
 fn beside(target: &Path) -> PathBuf {

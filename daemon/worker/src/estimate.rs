@@ -1,5 +1,5 @@
-//! Guesses how long training takes and how much memory it needs, from a few measured examples. Their gradients are
-//! thrown away: no tensor has changed when this returns.
+//! Guesses how long training takes and how much memory it needs, from a few measured examples.
+//! Their gradients are thrown away: no tensor has changed when this returns.
 
 use crate::feed::{Examples, Feed};
 use crate::learner::Learner;
@@ -20,7 +20,8 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     // These run once for an example, all others in each epoch.
     let kept = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
     let only_head = kept == learner.network.body.stages();
-    let tokens = |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
+    let tokens =
+        |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
     all.sort_by_key(tokens);
     let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
@@ -34,7 +35,8 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
         while let Some(batch) = feed.next(&learner.network) {
             let mut batch = batch?;
             if 0 < kept {
-                let below = tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;
+                let below =
+                    tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;
                 batch.input = batch.input.after(kept, below);
                 once = start.elapsed().as_secs_f64();
             }
@@ -51,7 +53,11 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let epoch_tokens = all.iter().map(tokens).sum::<u64>() as f64;
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
     // What frozen stages give is computed for fewer examples at a time.
-    let largest = if only_head { evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0) } else { tokens(longest) };
+    let largest = if only_head {
+        evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0)
+    } else {
+        tokens(longest)
+    };
     let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
     let work = match kept {
         0 => "forward and backward pass",
@@ -61,13 +67,20 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     Ok(Estimate {
         seconds: epoch_tokens * (per_token[0] + per_token[1] * f64::from(plan.train.epochs)),
         memory_bytes: before + grown as u64 + optimizer_bytes,
-        basis: format!("one measured {work} over {} examples, {} {}", measured.len(), tokens(&measured), data.train.unit()),
+        basis: format!(
+            "one measured {work} over {} examples, {} {}",
+            measured.len(),
+            tokens(&measured),
+            data.train.unit()
+        ),
     })
 }
 
 /// A line of /proc/self/status in bytes; 0 where there is none.
 fn memory(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok());
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

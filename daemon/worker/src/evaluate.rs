@@ -1,5 +1,5 @@
-//! Decides how examples are scored: in batches by length, without gradients, every result back in the order
-//! of the examples. What the numbers mean is left to finetuned-report.
+//! Decides how examples are scored: in batches by length, without gradients, every result back in
+//! the order of the examples. What the numbers mean is left to finetuned-report.
 
 use crate::batches;
 use crate::examples::{ExampleSet, Inputs};
@@ -11,14 +11,14 @@ use anyhow::{Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::{Scores, Split};
 
-/// Examples in one forward pass without gradients. Larger ones are not faster; of pictures a convolution's outputs
-/// would only leave the caches, and be most of a run's memory.
+/// Examples in one forward pass without gradients. Larger ones are not faster; of images a
+/// convolution's outputs would only leave the caches, and be most of a run's memory.
 const TEXTS: usize = 64;
-const PICTURES: usize = 16;
+const IMAGES: usize = 16;
 
 /// Every example of a split once, in the order that costs least.
 pub(crate) fn batches_of(set: &ExampleSet) -> Vec<Vec<u32>> {
-    let batch = if matches!(set.inputs, Inputs::Texts(_)) { TEXTS } else { PICTURES };
+    let batch = if matches!(set.inputs, Inputs::Texts(_)) { TEXTS } else { IMAGES };
     batches::by_length(&set.lengths(), batch)
 }
 
@@ -30,7 +30,11 @@ pub(crate) struct Outputs {
     pub loss: f64,
 }
 
-pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl FnMut(u64) -> Result<()>) -> Result<Outputs> {
+pub(crate) fn evaluate(
+    network: &Network,
+    examples: Examples,
+    mut progress: impl FnMut(u64) -> Result<()>,
+) -> Result<Outputs> {
     let (n, width) = (examples.set.len(), network.outputs);
     let mut values = vec![0_f32; n * width];
     let mut losses = vec![0_f64; n];
@@ -40,11 +44,15 @@ pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl
         let batch = batch?;
         let targets = examples.set.targets.tensor(&batch.indices, network.device)?;
         let (said, loss) = judged(network.problem, &network.answers(&batch.input)?, &targets)?;
-        let said: Vec<f64> = Vec::try_from(said.f_to(tch::Device::Cpu)?.f_contiguous()?.f_view(-1)?)?;
+        let said: Vec<f64> =
+            Vec::try_from(said.f_to(tch::Device::Cpu)?.f_contiguous()?.f_view(-1)?)?;
         let loss: Vec<f64> = Vec::try_from(loss.f_to(tch::Device::Cpu)?)?;
         for ((row, loss), &index) in said.chunks(width).zip(loss).zip(&batch.indices) {
             let index = index as usize;
-            values[index * width..][..width].iter_mut().zip(row).for_each(|(to, from)| *to = *from as f32);
+            values[index * width..][..width]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(to, from)| *to = *from as f32);
             losses[index] = loss;
         }
         done += batch.indices.len() as u64;
@@ -58,8 +66,15 @@ pub(crate) fn evaluate(network: &Network, examples: Examples, mut progress: impl
 }
 
 impl Outputs {
-    /// Scores of these outputs, with intervals for the metrics that are shown and the one that chooses the best step.
-    pub(crate) fn scores(&self, split: Split, set: &ExampleSet, plan: &Plan, extensions: &Extensions) -> Result<Scores> {
+    /// Scores of these outputs, with intervals for the metrics that are shown and the one that
+    /// chooses the best step.
+    pub(crate) fn scores(
+        &self,
+        split: Split,
+        set: &ExampleSet,
+        plan: &Plan,
+        extensions: &Extensions,
+    ) -> Result<Scores> {
         // A plugin's metric has none: it would have to be asked a thousand times.
         let (known, _, _) = finetuned_job::recipe::metrics(plan.data.problem);
         let shown = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str);
@@ -70,14 +85,35 @@ impl Outputs {
     }
 
     /// The same without intervals, which cost more than they say while training goes on.
-    pub(crate) fn scores_only(&self, split: Split, set: &ExampleSet, plan: &Plan, extensions: &Extensions) -> Result<Scores> {
+    pub(crate) fn scores_only(
+        &self,
+        split: Split,
+        set: &ExampleSet,
+        plan: &Plan,
+        extensions: &Extensions,
+    ) -> Result<Scores> {
         self.scored(split, set, plan, &[], extensions)
     }
 
-    fn scored(&self, split: Split, set: &ExampleSet, plan: &Plan, intervals_for: &[&str], extensions: &Extensions) -> Result<Scores> {
+    fn scored(
+        &self,
+        split: Split,
+        set: &ExampleSet,
+        plan: &Plan,
+        intervals_for: &[&str],
+        extensions: &Extensions,
+    ) -> Result<Scores> {
         let names = plan.data.outputs();
         let truth = set.targets.truth();
-        let mut scores = finetuned_report::scores(split, names, &self.values, truth, self.loss, intervals_for, plan.train.seed)?;
+        let mut scores = finetuned_report::scores(
+            split,
+            names,
+            &self.values,
+            truth,
+            self.loss,
+            intervals_for,
+            plan.train.seed,
+        )?;
         extensions.judge(&mut scores, plan, &self.values, truth)?;
         Ok(scores)
     }

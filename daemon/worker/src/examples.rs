@@ -1,6 +1,7 @@
-//! The examples of a split: what goes into a model, what should come out, and where each comes from.
+//! The examples of a split: what goes into a model, what should come out, and where each comes
+//! from.
 
-use crate::pictures::PictureSet;
+use crate::images::ImageSet;
 use crate::tokens::TokenSet;
 use finetuned_data::{ImageExample, Target};
 use finetuned_job::data::Problem;
@@ -15,7 +16,7 @@ pub(crate) struct ExampleSet {
 
 pub(crate) enum Inputs {
     Texts(TokenSet),
-    Pictures(Arc<PictureSet>),
+    Images(Arc<ImageSet>),
 }
 
 /// What a model should say, example after example.
@@ -32,7 +33,7 @@ impl ExampleSet {
     pub(crate) fn len(&self) -> usize {
         match &self.inputs {
             Inputs::Texts(it) => it.len(),
-            Inputs::Pictures(it) => it.len(),
+            Inputs::Images(it) => it.len(),
         }
     }
 
@@ -40,15 +41,15 @@ impl ExampleSet {
     pub(crate) fn origin(&self, index: u32) -> String {
         match &self.inputs {
             Inputs::Texts(it) => it.origin(index),
-            Inputs::Pictures(it) => it.origin(index),
+            Inputs::Images(it) => it.origin(index),
         }
     }
 
-    /// How much work each example is: its tokens; a picture is one.
+    /// How much work each example is: its tokens; an image is one.
     pub(crate) fn lengths(&self) -> Vec<u32> {
         match &self.inputs {
             Inputs::Texts(it) => it.lengths(),
-            Inputs::Pictures(it) => vec![1; it.len()],
+            Inputs::Images(it) => vec![1; it.len()],
         }
     }
 
@@ -56,16 +57,23 @@ impl ExampleSet {
     pub(crate) fn unit(&self) -> &'static str {
         match &self.inputs {
             Inputs::Texts(_) => "tokens",
-            Inputs::Pictures(_) => "pictures",
+            Inputs::Images(_) => "images",
         }
     }
 }
 
 impl Targets {
-    pub(crate) fn of_pictures(examples: &[ImageExample], problem: Problem, classes: usize, numbers: usize) -> Targets {
+    pub(crate) fn of_images(
+        examples: &[ImageExample],
+        problem: Problem,
+        classes: usize,
+        numbers: usize,
+    ) -> Targets {
         let targets = examples.iter().map(|it| &it.target);
         match problem {
-            Problem::SingleLabel => Targets::Classes(targets.map(|it| if let Target::Class(class) = it { *class } else { 0 }).collect()),
+            Problem::SingleLabel => Targets::Classes(
+                targets.map(|it| if let Target::Class(class) = it { *class } else { 0 }).collect(),
+            ),
             Problem::MultiLabel => {
                 let mut rows = vec![0.0; examples.len() * classes];
                 for (row, target) in rows.chunks_mut(classes.max(1)).zip(targets) {
@@ -76,7 +84,10 @@ impl Targets {
                 Targets::Sets { rows, width: classes }
             }
             Problem::Regression => {
-                let rows = targets.flat_map(|it| if let Target::Numbers(row) = it { &**row } else { &[] }).map(|&it| it as f32).collect();
+                let rows = targets
+                    .flat_map(|it| if let Target::Numbers(row) = it { &**row } else { &[] })
+                    .map(|&it| it as f32)
+                    .collect();
                 Targets::Numbers { rows, width: numbers }
             }
         }
@@ -104,12 +115,20 @@ impl Targets {
     pub(crate) fn tensor(&self, batch: &[u32], device: Device) -> Result<Tensor, TchError> {
         match self {
             Targets::Classes(all) => {
-                let classes: Vec<i64> = batch.iter().map(|&it| i64::from(all[it as usize])).collect();
+                let classes: Vec<i64> =
+                    batch.iter().map(|&it| i64::from(all[it as usize])).collect();
                 Tensor::f_from_slice(&classes)?.f_to(device)
             }
             Targets::Sets { rows, width } | Targets::Numbers { rows, width } => {
-                let found: Vec<f32> = batch.iter().flat_map(|&it| &rows[it as usize * width..][..*width]).copied().collect();
-                Tensor::f_from_slice(&found)?.f_view([batch.len() as i64, *width as i64])?.f_to_device(device)?.f_to_kind(Kind::Float)
+                let found: Vec<f32> = batch
+                    .iter()
+                    .flat_map(|&it| &rows[it as usize * width..][..*width])
+                    .copied()
+                    .collect();
+                Tensor::f_from_slice(&found)?
+                    .f_view([batch.len() as i64, *width as i64])?
+                    .f_to_device(device)?
+                    .f_to_kind(Kind::Float)
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Decides what a finished model folder holds: weights, config, and tokenizer or preprocessing, as Hugging Face's
-//! libraries and timm expect them. The model card is added by the proof, which knows what to say.
+//! Decides what a finished model folder holds: weights, config, and tokenizer or preprocessing, as
+//! Hugging Face's libraries and timm expect them. The model card is added by the proof, which knows
+//! what to say.
 
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
@@ -17,7 +18,8 @@ pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) fn write(target: &Path, base: &Checkpoint, plan: &Plan, tensors: &Named) -> Result<()> {
     let partial = Partial::new(target)?;
     let folder = partial.path();
-    finetuned_models::save(tensors, &folder.join(WEIGHTS)).with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
+    finetuned_models::save(tensors, &folder.join(WEIGHTS))
+        .with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
     let preprocess = prepare::preprocess(plan)?;
     durable::write_json(&folder.join("config.json"), &config(base, plan, preprocess.as_ref())?)?;
     match preprocess {
@@ -36,14 +38,20 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     for name in finetuned_hub::TOKENIZER_FILES {
         let source = from.join(name);
         if source.exists() {
-            fs::copy(&source, to.join(name)).with_context(|| format!("copying {}", source.display()))?;
+            fs::copy(&source, to.join(name))
+                .with_context(|| format!("copying {}", source.display()))?;
         }
     }
     Ok(())
 }
 
-/// The base's own config with the names of the outputs, and what it otherwise leaves to the reader to guess.
-fn config(base: &Checkpoint, plan: &Plan, preprocess: Option<&Preprocess>) -> Result<serde_json::Value> {
+/// The base's own config with the names of the outputs, and what it otherwise leaves to the reader
+/// to guess.
+fn config(
+    base: &Checkpoint,
+    plan: &Plan,
+    preprocess: Option<&Preprocess>,
+) -> Result<serde_json::Value> {
     let size = preprocess.map(|it| [it.height.into(), it.width.into()]);
     let mut config = base.export_config(plan.data.outputs(), size);
     if let Some(preprocess) = preprocess {

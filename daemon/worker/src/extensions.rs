@@ -1,9 +1,10 @@
-//! What a recipe takes from plugins: a head, a loss, metrics, hooks, an augmentation, a reader, each with its
-//! settings. How a plugin is opened and called is left to `plugins`.
+//! What a recipe takes from plugins: a head, a loss, metrics, hooks, an augmentation, a reader,
+//! each with its settings. How a plugin is opened and called is left to `plugins`.
 
 use crate::checkpoint::Named;
 use crate::plugins::{
-    AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance, LossShape, MetricInstance, Plugins, Wishes,
+    AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance,
+    LossShape, MetricInstance, Plugins, Wishes,
 };
 use anyhow::{Context, Result};
 use finetuned_job::data::Problem;
@@ -46,7 +47,11 @@ impl Extensions {
         uses.extend(metrics.map(|it| (Kind::Metric, it.clone())));
         uses.sort_by(|a, b| (a.0.name(), &a.1).cmp(&(b.0.name(), &b.1)));
         uses.dedup();
-        let extensions = Extensions { plugins: load(spec, &recipe.plugins.load)?, settings: recipe.plugins.settings.clone(), uses };
+        let extensions = Extensions {
+            plugins: load(spec, &recipe.plugins.load)?,
+            settings: recipe.plugins.settings.clone(),
+            uses,
+        };
         extensions.check_settings()?;
         Ok(extensions)
     }
@@ -54,13 +59,28 @@ impl Extensions {
     /// Opens what a finished model with this head needs to be asked: its plugin.
     pub(crate) fn of_plan(spec: &Spec, plan: &Plan, head: &Head) -> Result<Extensions> {
         let Head::Plugin(head) = head else {
-            return Ok(Extensions { plugins: load(spec, &[])?, settings: BTreeMap::new(), uses: Vec::new() });
+            return Ok(Extensions {
+                plugins: load(spec, &[])?,
+                settings: BTreeMap::new(),
+                uses: Vec::new(),
+            });
         };
         let wanted = format!("head {head}");
-        let used = plan.plugins.iter().find_map(|it| Some((it, it.uses.iter().find(|it| it.0 == wanted)?)));
-        let (plugin, (_, settings)) = used.with_context(|| format!("the plan does not say which plugin the head {head} is of"))?;
-        let settings = BTreeMap::from([(head.clone(), serde_json::from_str(settings).context("reading the plan")?)]);
-        Ok(Extensions { plugins: load(spec, std::slice::from_ref(&plugin.name))?, settings, uses: vec![(Kind::Head, head.clone())] })
+        let used = plan
+            .plugins
+            .iter()
+            .find_map(|it| Some((it, it.uses.iter().find(|it| it.0 == wanted)?)));
+        let (plugin, (_, settings)) = used
+            .with_context(|| format!("the plan does not say which plugin the head {head} is of"))?;
+        let settings = BTreeMap::from([(
+            head.clone(),
+            serde_json::from_str(settings).context("reading the plan")?,
+        )]);
+        Ok(Extensions {
+            plugins: load(spec, std::slice::from_ref(&plugin.name))?,
+            settings,
+            uses: vec![(Kind::Head, head.clone())],
+        })
     }
 
     /// Settings of something that nobody uses are a typing error.
@@ -68,9 +88,11 @@ impl Extensions {
         match self.settings.keys().find(|name| !self.uses.iter().any(|it| it.1 == **name)) {
             None => Ok(()),
             Some(name) => {
-                let message = format!("plugins.settings.{name} is for a {name} that the recipe does not use");
-                Err(Failure::new(FailureKind::Recipe, message)
-                    .with_cure("name it as head, loss, metric, hook, reader or augmentation, or leave it out"))
+                let message =
+                    format!("plugins.settings.{name} is for a {name} that the recipe does not use");
+                Err(Failure::new(FailureKind::Recipe, message).with_cure(
+                    "name it as head, loss, metric, hook, reader or augmentation, or leave it out",
+                ))
             }
         }
     }
@@ -88,7 +110,9 @@ impl Extensions {
 
     /// Exports that are used, with the name of the plugin.
     fn used(&self) -> impl Iterator<Item = (&Export, &str)> {
-        self.plugins.exports().filter(|(it, _)| self.uses.iter().any(|(kind, name)| (*kind, name) == (it.kind, &it.name)))
+        self.plugins.exports().filter(|(it, _)| {
+            self.uses.iter().any(|(kind, name)| (*kind, name) == (it.kind, &it.name))
+        })
     }
 
     fn settings(&self, name: &str) -> String {
@@ -98,10 +122,20 @@ impl Extensions {
     /// For plan.json and the report.
     pub(crate) fn plan(&self) -> Vec<PluginPlan> {
         let of = |plugin: &str| {
-            self.used().filter(|it| it.1 == plugin).map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name))).collect()
+            self.used()
+                .filter(|it| it.1 == plugin)
+                .map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name)))
+                .collect()
         };
         let loaded = self.plugins.loaded();
-        loaded.map(|(name, version, hash)| PluginPlan { name: name.into(), version: version.into(), hash: hash.into(), uses: of(name) }).collect()
+        loaded
+            .map(|(name, version, hash)| PluginPlan {
+                name: name.into(),
+                version: version.into(),
+                hash: hash.into(),
+                uses: of(name),
+            })
+            .collect()
     }
 
     /// The head that takes the place of the model's own; nothing where that stays.
@@ -111,19 +145,29 @@ impl Extensions {
         tch::manual_seed(shape.seed as i64);
         let instance = self.plugins.head(name, &self.settings(name), shape)?;
         let parameters = instance.parameters()?;
-        let tensors = parameters.into_iter().map(|it| (format!("{PREFIX}.{name}.{}", it.name), it.tensor, it.trainable)).collect();
+        let tensors = parameters
+            .into_iter()
+            .map(|it| (format!("{PREFIX}.{name}.{}", it.name), it.tensor, it.trainable))
+            .collect();
         Ok(Some(PluginHead { instance, tensors }))
     }
 
     pub(crate) fn loss(&self, plan: &Plan, device: Device) -> Result<Option<LossInstance>> {
-        let shape = LossShape { device, outputs: plan.data.outputs().len() as i64, problem: plan.data.problem };
+        let shape = LossShape {
+            device,
+            outputs: plan.data.outputs().len() as i64,
+            problem: plan.data.problem,
+        };
         let make = |name: &String| self.plugins.loss(name, &self.settings(name), shape);
         Ok(plan.train.loss.as_ref().map(make).transpose()?)
     }
 
     /// One instance, which any thread may use when no other does.
     /// One for each thread that decodes.
-    pub(crate) fn augmentation(&self, recipe: &Recipe) -> Result<Option<Arc<[Mutex<AugmentationInstance>]>>> {
+    pub(crate) fn augmentation(
+        &self,
+        recipe: &Recipe,
+    ) -> Result<Option<Arc<[Mutex<AugmentationInstance>]>>> {
         let Some(name) = &recipe.augment.plugin else { return Ok(None) };
         let make = |_| self.plugins.augmentation(name, &self.settings(name)).map(Mutex::new);
         Ok(Some((0..rayon::current_num_threads()).map(make).collect::<Result<_, _>>()?))
@@ -138,7 +182,13 @@ impl Extensions {
     }
 
     /// Adds the plugins' metrics to the scores of these outputs.
-    pub(crate) fn judge(&self, scores: &mut Scores, plan: &Plan, outputs: &[f32], truth: Truth) -> Result<()> {
+    pub(crate) fn judge(
+        &self,
+        scores: &mut Scores,
+        plan: &Plan,
+        outputs: &[f32],
+        truth: Truth,
+    ) -> Result<()> {
         for name in self.metrics() {
             let metric = self.metric(name, plan)?;
             metric.update(outputs, truth)?;
@@ -155,12 +205,17 @@ impl Extensions {
     }
 
     pub(crate) fn hooks(&self, plan: &Plan) -> Result<Hooks> {
-        let make = |name: &String| Ok((name.clone(), self.plugins.hook(name, &self.settings(name))?));
+        let make =
+            |name: &String| Ok((name.clone(), self.plugins.hook(name, &self.settings(name))?));
         Ok(Hooks { all: plan.train.hooks.iter().map(make).collect::<Result<_>>()? })
     }
 
     /// The reader that the recipe names, or the first one loaded that knows the drop's files.
-    pub(crate) fn reader(&self, recipe: &Recipe, files: crate::plugins::Files) -> Result<Option<crate::plugins::ReaderInstance>> {
+    pub(crate) fn reader(
+        &self,
+        recipe: &Recipe,
+        files: crate::plugins::Files,
+    ) -> Result<Option<crate::plugins::ReaderInstance>> {
         if let Some(name) = &recipe.data.reader {
             return Ok(Some(self.plugins.reader(name, &self.settings(name))?));
         }
@@ -180,14 +235,19 @@ pub(crate) fn is_of_plugin(tensor: &str) -> bool {
 }
 
 fn is_ours(metric: &str) -> bool {
-    [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION].iter().any(|it| it.contains(&metric))
+    [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION]
+        .iter()
+        .any(|it| it.contains(&metric))
 }
 
 fn load(spec: &Spec, names: &[String]) -> Result<Plugins> {
     let ours = [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION].concat();
-    let taken: Vec<(Kind, &str)> = ours.into_iter().map(|it| (Kind::Metric, it)).chain([(Kind::Head, "linear")]).collect();
+    let taken: Vec<(Kind, &str)> =
+        ours.into_iter().map(|it| (Kind::Metric, it)).chain([(Kind::Head, "linear")]).collect();
     // What stands on stderr is the job's log.
-    let log = Arc::new(|plugin: &str, level: u32, line: &str| eprintln!("{plugin}: {}{line}", level_name(level)));
+    let log = Arc::new(|plugin: &str, level: u32, line: &str| {
+        eprintln!("{plugin}: {}{line}", level_name(level))
+    });
     Ok(Plugins::load(spec.plugins.as_ref(), names, &spec.run, &taken, log)?)
 }
 
@@ -199,7 +259,8 @@ fn level_name(level: u32) -> &'static str {
     }
 }
 
-/// A head of a plugin, with the tensors that it computes with by their names in the model: whether each trains.
+/// A head of a plugin, with the tensors that it computes with by their names in the model: whether
+/// each trains.
 pub(crate) struct PluginHead {
     pub instance: HeadInstance,
     pub tensors: Vec<(String, Tensor, bool)>,
@@ -223,7 +284,9 @@ impl Hooks {
 
     /// For a checkpoint.
     pub(crate) fn state(&self) -> Result<Named> {
-        let one = |(name, hook): &(String, HookInstance)| Ok((format!("{HOOK_STATE}{name}"), Tensor::f_from_slice(hook.save()?.as_bytes())?));
+        let one = |(name, hook): &(String, HookInstance)| {
+            Ok((format!("{HOOK_STATE}{name}"), Tensor::f_from_slice(hook.save()?.as_bytes())?))
+        };
         self.all.iter().map(one).collect()
     }
 
@@ -231,7 +294,10 @@ impl Hooks {
     pub(crate) fn load(&self, state: &mut Named) -> Result<()> {
         for (name, hook) in &self.all {
             let key = format!("{HOOK_STATE}{name}");
-            let at = state.iter().position(|it| it.0 == key).with_context(|| format!("the checkpoint knows nothing of the hook {name}"))?;
+            let at = state
+                .iter()
+                .position(|it| it.0 == key)
+                .with_context(|| format!("the checkpoint knows nothing of the hook {name}"))?;
             let bytes: Vec<u8> = Vec::try_from(state.swap_remove(at).1)?;
             hook.load(std::str::from_utf8(&bytes).context("reading a hook's state")?)?;
         }

@@ -1,13 +1,14 @@
-//! Features on disk: what frozen stages gave for the examples of a split, for later attempts and other jobs.
-//! Decides names, format, and what goes when there is too much; what is computed, and what happens when the disk
-//! refuses, is `kept`'s business.
+//! Features on disk: what frozen stages gave for the examples of a split, for later attempts and
+//! other jobs. Decides names, format, and what goes when there is too much; what is computed, and
+//! what happens when the disk refuses, is `kept`'s business.
 //!
-//! A set is two files: `KEY.rows`, fp32 in little endian, row by row, and `KEY.json`, which names their shape and
-//! hash and is written last. Rows are read where they are wanted, through the system's page cache: no memory of
-//! ours, and a file that shrinks is an error where a mapping would be a crash.
+//! A set is two files: `KEY.rows`, fp32 in little endian, row by row, and `KEY.json`, which names
+//! their shape and hash and is written last. Rows are read where they are wanted, through the
+//! system's page cache: no memory of ours, and a file that shrinks is an error where a mapping
+//! would be a crash.
 
 use crate::examples::{ExampleSet, Inputs};
-use crate::pictures::Source;
+use crate::images::Source;
 use crate::{checkpoint, durable};
 use anyhow::{Context, Result, bail, ensure};
 use finetuned_job::plan::Plan;
@@ -27,14 +28,28 @@ const VERSION: u32 = 2;
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// blake3 over everything that the numbers depend on, hex.
-pub(crate) fn key(plan: &Plan, config: &serde_json::Value, stages: usize, set: &ExampleSet) -> Result<String> {
+pub(crate) fn key(
+    plan: &Plan,
+    config: &serde_json::Value,
+    stages: usize,
+    set: &ExampleSet,
+) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
     // Also what decides the last bits: a resumed run is to be the undisturbed one.
-    part(format!("features {VERSION} {} {} {} {}", env!("CARGO_PKG_VERSION"), plan.libtorch, plan.device, plan.threads).as_bytes());
+    part(
+        format!(
+            "features {VERSION} {} {} {} {}",
+            env!("CARGO_PKG_VERSION"),
+            plan.libtorch,
+            plan.device,
+            plan.threads
+        )
+        .as_bytes(),
+    );
     part(format!("{} {stages} {}", plan.model.architecture, plan.model.weights_hash).as_bytes());
     part(config.to_string().as_bytes());
     match &set.inputs {
@@ -42,9 +57,11 @@ pub(crate) fn key(plan: &Plan, config: &serde_json::Value, stages: usize, set: &
             let ids: Vec<u8> = texts.tokens(it).iter().flat_map(|id| id.to_le_bytes()).collect();
             part(&ids);
         }),
-        Inputs::Pictures(pictures) => {
-            let Source::Split { examples, .. } = &pictures.source else { bail!("only splits have names") };
-            part(serde_json::to_string(&pictures.preprocess)?.as_bytes());
+        Inputs::Images(images) => {
+            let Source::Split { examples, .. } = &images.source else {
+                bail!("only splits have names")
+            };
+            part(serde_json::to_string(&images.preprocess)?.as_bytes());
             examples.iter().for_each(|it| part(&it.key.to_le_bytes()));
         }
     }
@@ -77,10 +94,13 @@ impl StoredRows {
         let mut rest = bytes.as_mut_slice();
         for span in spans {
             let (its, after) = rest.split_at_mut((span.end - span.start) as usize * row_bytes);
-            self.file.read_exact_at(its, span.start * row_bytes as u64).context("reading kept features")?;
+            self.file
+                .read_exact_at(its, span.start * row_bytes as u64)
+                .context("reading kept features")?;
             rest = after;
         }
-        let values: Vec<f32> = bytes.as_chunks::<NUMBER_BYTES>().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
+        let values: Vec<f32> =
+            bytes.as_chunks::<NUMBER_BYTES>().0.iter().map(|it| f32::from_le_bytes(*it)).collect();
         Ok(Tensor::f_from_slice(&values)?.f_reshape([&[rows as i64], &self.shape[1..]].concat())?)
     }
 }
@@ -103,7 +123,8 @@ pub(crate) struct FeatureStore {
 
 impl FeatureStore {
     pub(crate) fn open(cache: &FeatureCache) -> Result<FeatureStore> {
-        fs::create_dir_all(&cache.folder).with_context(|| format!("creating {}", cache.folder.display()))?;
+        fs::create_dir_all(&cache.folder)
+            .with_context(|| format!("creating {}", cache.folder.display()))?;
         Ok(FeatureStore { folder: cache.folder.clone(), bytes_max: cache.bytes_max })
     }
 
@@ -128,7 +149,8 @@ impl FeatureStore {
         if found.is_err() {
             self.remove(key)?;
         }
-        let rows = found.with_context(|| format!("{} can't be used and was removed", manifest.display()))?;
+        let rows = found
+            .with_context(|| format!("{} can't be used and was removed", manifest.display()))?;
         // What was used last goes last.
         File::options().append(true).open(&manifest)?.set_modified(SystemTime::now())?;
         Ok(Some(rows))
@@ -139,7 +161,11 @@ impl FeatureStore {
         let Manifest { version, shape, hash } = serde_json::from_slice(&fs::read(manifest)?)?;
         ensure!(version == VERSION, "it has version {version}");
         let file = File::open(&path)?;
-        ensure!(bytes(&shape) == Some(file.metadata()?.len()), "{} has another length", path.display());
+        ensure!(
+            bytes(&shape) == Some(file.metadata()?.len()),
+            "{} has another length",
+            path.display()
+        );
         ensure!(checkpoint::hash(&path)? == hash, "{} has another content", path.display());
         Ok(StoredRows { file, shape })
     }
@@ -150,11 +176,17 @@ impl FeatureStore {
         self.remove_abandoned()?;
         self.make_room(bytes)?;
         let partial = self.folder.join(format!(".{key}.{}.partial", std::process::id()));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial);
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&partial);
         let file = file.with_context(|| format!("creating {}", partial.display()))?;
         // Held until the file is closed: a partial file without a holder is a dead worker's.
         file.lock().with_context(|| format!("locking {}", partial.display()))?;
-        let writer = Writer { store: self.clone(), key: key.into(), partial, stored: StoredRows { file, shape: shape.to_vec() } };
+        let writer = Writer {
+            store: self.clone(),
+            key: key.into(),
+            partial,
+            stored: StoredRows { file, shape: shape.to_vec() },
+        };
         writer.reserve(bytes)?;
         Ok(Some(writer))
     }
@@ -164,7 +196,10 @@ impl FeatureStore {
         for path in self.files()? {
             let abandoned = match path.extension().and_then(|it| it.to_str()) {
                 Some("partial") => File::open(&path).is_ok_and(|it| it.try_lock().is_ok()),
-                Some("rows") => !path.with_extension("json").exists() && File::open(&path).is_ok_and(|it| it.try_lock().is_ok()),
+                Some("rows") => {
+                    !path.with_extension("json").exists()
+                        && File::open(&path).is_ok_and(|it| it.try_lock().is_ok())
+                }
                 _ => false,
             };
             if abandoned {
@@ -177,10 +212,18 @@ impl FeatureStore {
     /// Removes what was used longest ago until so many more bytes fit.
     fn make_room(&self, bytes: u64) -> Result<()> {
         let mut kept = Vec::new();
-        for manifest in self.files()?.into_iter().filter(|it| it.extension().is_some_and(|it| it == "json")) {
+        for manifest in
+            self.files()?.into_iter().filter(|it| it.extension().is_some_and(|it| it == "json"))
+        {
             let Some(key) = manifest.file_stem().and_then(|it| it.to_str()) else { continue };
             let size = fs::metadata(self.rows(key)).map_or(0, |it| it.len());
-            kept.push((fs::metadata(&manifest).and_then(|it| it.modified()).unwrap_or(SystemTime::UNIX_EPOCH), size, key.to_owned()));
+            kept.push((
+                fs::metadata(&manifest)
+                    .and_then(|it| it.modified())
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+                size,
+                key.to_owned(),
+            ));
         }
         kept.sort();
         let mut total: u64 = kept.iter().map(|it| it.1).sum();
@@ -201,7 +244,8 @@ impl FeatureStore {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(&self.folder).with_context(|| format!("listing {}", self.folder.display()))?;
+        let entries = fs::read_dir(&self.folder)
+            .with_context(|| format!("listing {}", self.folder.display()))?;
         Ok(entries.collect::<std::io::Result<Vec<_>>>()?.into_iter().map(|it| it.path()).collect())
     }
 }
@@ -209,7 +253,9 @@ impl FeatureStore {
 /// Another worker may have been quicker.
 fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(err).with_context(|| format!("removing {}", path.display())),
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+            Err(err).with_context(|| format!("removing {}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -228,7 +274,8 @@ impl Writer {
         match rustix::fs::fallocate(&self.stored.file, FallocateFlags::empty(), 0, bytes) {
             // Some file systems know no reservation: there the writing shows it.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(err) => Err(err).with_context(|| format!("reserving {bytes} bytes for {}", self.partial.display())),
+            Err(err) => Err(err)
+                .with_context(|| format!("reserving {bytes} bytes for {}", self.partial.display())),
         }
     }
 
@@ -240,13 +287,17 @@ impl Writer {
     /// `rows`: (rows, …), those of all spans, one behind the other.
     pub(crate) fn put(&self, spans: &[Range<u64>], rows: &Tensor) -> Result<()> {
         let row_bytes = row_numbers(&self.stored.shape) * NUMBER_BYTES;
-        let rows = rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
+        let rows =
+            rows.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([-1])?;
         let values: Vec<f32> = Vec::try_from(&rows).context("reading features")?;
         let bytes: Vec<u8> = values.iter().flat_map(|it| it.to_le_bytes()).collect();
         let mut rest = bytes.as_slice();
         for span in spans {
             let (its, after) = rest.split_at((span.end - span.start) as usize * row_bytes);
-            self.stored.file.write_all_at(its, span.start * row_bytes as u64).with_context(|| format!("writing {}", self.partial.display()))?;
+            self.stored
+                .file
+                .write_all_at(its, span.start * row_bytes as u64)
+                .with_context(|| format!("writing {}", self.partial.display()))?;
             rest = after;
         }
         Ok(())
@@ -258,8 +309,14 @@ impl Writer {
         file.sync_all().with_context(|| format!("flushing {}", self.partial.display()))?;
         let hash = checkpoint::hash(&self.partial)?;
         durable::rename(&self.partial, &self.store.rows(&self.key))?;
-        durable::write_json(&self.store.manifest(&self.key), &Manifest { version: VERSION, shape: shape.clone(), hash })?;
-        Ok(StoredRows { file: file.try_clone().context("keeping features open")?, shape: shape.clone() })
+        durable::write_json(
+            &self.store.manifest(&self.key),
+            &Manifest { version: VERSION, shape: shape.clone(), hash },
+        )?;
+        Ok(StoredRows {
+            file: file.try_clone().context("keeping features open")?,
+            shape: shape.clone(),
+        })
     }
 }
 
@@ -281,13 +338,18 @@ mod tests {
     /// Three rows of two numbers, 24 bytes, of which the first is `first`.
     fn write(store: &FeatureStore, key: &str, first: f32) -> StoredRows {
         let writer = store.begin(key, &[3, 2]).unwrap().unwrap();
-        writer.put(&[2..3, 0..1], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2])).unwrap();
-        writer.put(std::slice::from_ref(&(1..2)), &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2])).unwrap();
+        writer
+            .put(&[2..3, 0..1], &Tensor::from_slice(&[5.0_f32, 6.0, first, 2.0]).view([2, 2]))
+            .unwrap();
+        writer
+            .put(std::slice::from_ref(&(1..2)), &Tensor::from_slice(&[3.0_f32, 4.0]).view([1, 2]))
+            .unwrap();
         writer.finish().unwrap()
     }
 
     fn read(rows: &StoredRows, indices: &[u32]) -> Vec<f32> {
-        let spans: Vec<Range<u64>> = indices.iter().map(|&it| u64::from(it)..u64::from(it) + 1).collect();
+        let spans: Vec<Range<u64>> =
+            indices.iter().map(|&it| u64::from(it)..u64::from(it) + 1).collect();
         let rows = rows.read(&spans).unwrap();
         assert_eq!(rows.size(), [indices.len() as i64, 2]);
         rows.view([-1]).try_into().unwrap()
@@ -308,9 +370,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = store(home.path(), 100);
         let writer = store.begin("a", &[4, 1]).unwrap().unwrap();
-        writer.put(&[3..4, 0..3], &Tensor::from_slice(&[4.0_f32, 1.0, 2.0, 3.0]).view([4, 1])).unwrap();
+        writer
+            .put(&[3..4, 0..3], &Tensor::from_slice(&[4.0_f32, 1.0, 2.0, 3.0]).view([4, 1]))
+            .unwrap();
         let rows = writer.finish().unwrap().read(&[1..3, 3..3, 3..4]).unwrap();
-        assert_eq!((rows.size(), Vec::<f32>::try_from(rows.view([-1])).unwrap()), (vec![3, 1], vec![2.0, 3.0, 4.0]));
+        assert_eq!(
+            (rows.size(), Vec::<f32>::try_from(rows.view([-1])).unwrap()),
+            (vec![3, 1], vec![2.0, 3.0, 4.0])
+        );
     }
 
     #[test]
@@ -340,7 +407,12 @@ mod tests {
         for (key, age) in [("old", 90), ("older", 100)] {
             write(&store, key, 1.0);
             let then = SystemTime::now() - std::time::Duration::from_secs(age);
-            File::options().append(true).open(store.manifest(key)).unwrap().set_modified(then).unwrap();
+            File::options()
+                .append(true)
+                .open(store.manifest(key))
+                .unwrap()
+                .set_modified(then)
+                .unwrap();
         }
         let in_use = store.find("older").unwrap().unwrap();
         write(&store, "new", 1.0);

@@ -1,12 +1,12 @@
-//! Brings batches to a model, in the order asked for: pictures are made ready by other threads while the model
-//! is at work, texts take no time, and of kept features there is only the row to find, or to compute when an example
-//! is wanted for the first time.
+//! Brings batches to a model, in the order asked for: images are made ready by other threads while
+//! the model is at work, texts take no time, and of kept features there is only the row to find, or
+//! to compute when an example is wanted for the first time.
 
 use crate::batches;
 use crate::examples::{ExampleSet, Inputs};
+use crate::images::{Changes, ImageSet};
 use crate::kept::Kept;
 use crate::network::Network;
-use crate::pictures::{Changes, PictureSet};
 use anyhow::{Context, Result};
 use finetuned_images::{Mix, Preprocess};
 use finetuned_models::{Pass, Tokens};
@@ -16,10 +16,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// Batches of pictures that wait to be used. One would do if each took the same time.
+/// Batches of images that wait to be used. One would do if each took the same time.
 const READY: usize = 2;
 
-/// A split as a network takes it: the examples, and what its frozen stages gave for them where that was kept.
+/// A split as a network takes it: the examples, and what its frozen stages gave for them where that
+/// was kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Examples<'a> {
     pub set: &'a ExampleSet,
@@ -50,7 +51,9 @@ impl Input {
 
     fn tensor(&self) -> &Tensor {
         match self {
-            Input::Tokens(Tokens { ids: it, .. }) | Input::Pixels(it) | Input::After { xs: it, .. } => it,
+            Input::Tokens(Tokens { ids: it, .. })
+            | Input::Pixels(it)
+            | Input::After { xs: it, .. } => it,
         }
     }
 
@@ -58,7 +61,9 @@ impl Input {
         match self {
             Input::Tokens(it) => Input::Tokens(Tokens { ids: tensor, lengths: it.lengths.clone() }),
             Input::Pixels(_) => Input::Pixels(tensor),
-            Input::After { stages, lengths, .. } => Input::After { stages: *stages, xs: tensor, lengths: lengths.clone() },
+            Input::After { stages, lengths, .. } => {
+                Input::After { stages: *stages, xs: tensor, lengths: lengths.clone() }
+            }
         }
     }
 
@@ -102,17 +107,33 @@ pub(crate) struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// `batches`: each with its number in the epoch.
-    pub(crate) fn new(examples: Examples<'a>, batches: Vec<(u64, Vec<u32>)>, changes: Option<Changes>, device: Device) -> Feed<'a> {
+    pub(crate) fn new(
+        examples: Examples<'a>,
+        batches: Vec<(u64, Vec<u32>)>,
+        changes: Option<Changes>,
+        device: Device,
+    ) -> Feed<'a> {
         let ahead = match &examples.set.inputs {
-            Inputs::Pictures(set) => Some(Ahead::begin(set, wanted(examples.kept, &batches), changes.clone())),
+            Inputs::Images(set) => {
+                Some(Ahead::begin(set, wanted(examples.kept, &batches), changes.clone()))
+            }
             Inputs::Texts(_) => None,
         };
         Feed { examples, device, changes, batches: batches.into_iter(), ahead }
     }
 
     /// Batches of a split as it is.
-    pub(crate) fn plain(examples: Examples<'a>, batches: Vec<Vec<u32>>, device: Device) -> Feed<'a> {
-        Feed::new(examples, batches.into_iter().zip(0..).map(|(batch, number)| (number, batch)).collect(), None, device)
+    pub(crate) fn plain(
+        examples: Examples<'a>,
+        batches: Vec<Vec<u32>>,
+        device: Device,
+    ) -> Feed<'a> {
+        Feed::new(
+            examples,
+            batches.into_iter().zip(0..).map(|(batch, number)| (number, batch)).collect(),
+            None,
+            device,
+        )
     }
 
     /// `network`: whose frozen stages' features are kept.
@@ -130,22 +151,34 @@ impl<'a> Feed<'a> {
         // Another group each time; where the disk refuses, those that were there are missing again.
         while let Some(group) = kept.missing(&indices).pop_first() {
             let input = self.input(kept.group(group))?;
-            kept.put(group, &tch::no_grad(|| network.run(&input, kept.stages, &Pass::evaluation()))?)?;
+            kept.put(
+                group,
+                &tch::no_grad(|| network.run(&input, kept.stages, &Pass::evaluation()))?,
+            )?;
             once = start.elapsed();
         }
         let lengths = match &self.examples.set.inputs {
             Inputs::Texts(set) => indices.iter().map(|&it| set.tokens(it).len() as i64).collect(),
-            Inputs::Pictures(_) => Vec::new(),
+            Inputs::Images(_) => Vec::new(),
         };
-        let input = Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)?, lengths };
+        let input =
+            Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)?, lengths };
         Ok(Batch { indices, input, mix: None, once })
     }
 
     fn batch(&mut self, number: u64, indices: Vec<u32>) -> Result<Batch> {
         let mut input = self.input(&indices)?;
         let mut mix = None;
-        if let (Input::Pixels(pixels), Inputs::Pictures(set), Some(it)) = (&mut input, &self.examples.set.inputs, &self.changes) {
-            mix = it.augment.mixing.mix(it.seed, it.epoch, number, indices.len(), (set.preprocess.height, set.preprocess.width));
+        if let (Input::Pixels(pixels), Inputs::Images(set), Some(it)) =
+            (&mut input, &self.examples.set.inputs, &self.changes)
+        {
+            mix = it.augment.mixing.mix(
+                it.seed,
+                it.epoch,
+                number,
+                indices.len(),
+                (set.preprocess.height, set.preprocess.width),
+            );
             if let Some(mix) = &mix {
                 mixed(pixels, mix)?;
             }
@@ -157,8 +190,12 @@ impl<'a> Feed<'a> {
     fn input(&mut self, indices: &[u32]) -> Result<Input> {
         Ok(match &self.examples.set.inputs {
             Inputs::Texts(set) => Input::Tokens(batches::tokens(set, indices, self.device)?),
-            Inputs::Pictures(set) => {
-                let numbers = self.ahead.as_mut().context("no thread decodes these pictures")?.numbers(indices)?;
+            Inputs::Images(set) => {
+                let numbers = self
+                    .ahead
+                    .as_mut()
+                    .context("no thread decodes these images")?
+                    .numbers(indices)?;
                 let Preprocess { height, width, .. } = set.preprocess;
                 let shape = [indices.len() as i64, 3, i64::from(height), i64::from(width)];
                 Input::Pixels(Tensor::f_from_slice(&numbers)?.f_view(shape)?.f_to(self.device)?)
@@ -176,16 +213,16 @@ fn wanted(kept: Option<&Kept>, batches: &[(u64, Vec<u32>)]) -> Vec<Vec<u32>> {
     groups.map(|it| kept.group(it).to_vec()).collect()
 }
 
-/// Pictures that are made ready by other threads, in the order in which they are wanted.
+/// Images that are made ready by other threads, in the order in which they are wanted.
 struct Ahead {
-    set: Arc<PictureSet>,
+    set: Arc<ImageSet>,
     wanted: VecDeque<Vec<u32>>,
     ready: Receiver<Result<Vec<f32>>>,
 }
 
 impl Ahead {
     /// The thread ends with the last batch, or when nobody wants the next one.
-    fn begin(set: &Arc<PictureSet>, wanted: Vec<Vec<u32>>, changes: Option<Changes>) -> Ahead {
+    fn begin(set: &Arc<ImageSet>, wanted: Vec<Vec<u32>>, changes: Option<Changes>) -> Ahead {
         let (decoded, ready) = sync_channel(READY);
         let ahead = Ahead { set: Arc::clone(set), wanted: wanted.clone().into(), ready };
         let set = Arc::clone(set);
@@ -205,15 +242,16 @@ impl Ahead {
             return self.set.numbers(batch, None); // features that are wanted again
         }
         self.wanted.pop_front();
-        self.ready.recv().ok().context("the thread that decodes pictures is gone")?
+        self.ready.recv().ok().context("the thread that decodes images is gone")?
     }
 }
 
-/// mixup blends each picture with its partner's; CutMix takes an area of it.
+/// mixup blends each image with its partner's; CutMix takes an area of it.
 fn mixed(pixels: &mut Tensor, mix: &Mix) -> Result<()> {
     let partners = pixels.f_index_select(0, &partners(mix)?.f_to(pixels.device())?)?;
     let Some(area) = &mix.area else {
-        *pixels = pixels.f_mul_scalar(mix.lambda)?.f_add(&partners.f_mul_scalar(1.0 - mix.lambda)?)?;
+        *pixels =
+            pixels.f_mul_scalar(mix.lambda)?.f_add(&partners.f_mul_scalar(1.0 - mix.lambda)?)?;
         return Ok(());
     };
     let cut = |it: &Tensor| {

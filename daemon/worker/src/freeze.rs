@@ -1,12 +1,18 @@
-//! Decides which tensors train, and how fast: patterns of a recipe against the tensor names of a model.
+//! Decides which tensors train, and how fast: patterns of a recipe against the tensor names of a
+//! model.
 
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::Pattern;
 use finetuned_models::Parts;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names that the patterns select. A pattern that selects nothing is refused: it is a mistake in the recipe.
-pub(crate) fn select(patterns: &[Pattern], parts: &Parts, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+/// The names that the patterns select. A pattern that selects nothing is refused: it is a mistake
+/// in the recipe.
+pub(crate) fn select(
+    patterns: &[Pattern],
+    parts: &Parts,
+    names: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
     let mut selected = BTreeSet::new();
     for pattern in patterns {
         let found: Vec<&String> = match pattern {
@@ -15,28 +21,45 @@ pub(crate) fn select(patterns: &[Pattern], parts: &Parts, names: &BTreeSet<Strin
             Pattern::Norms => parts.norms.iter().collect(),
             Pattern::Embeddings => parts.embeddings.iter().collect(),
             Pattern::Last(n) if parts.layers.len() < *n as usize => {
-                let message = format!("the recipe trains last:{n}, but the model has {} layers", parts.layers.len());
-                return Err(Failure::new(FailureKind::Recipe, message).with_cure("use `all`, or a smaller number"));
+                let message = format!(
+                    "the recipe trains last:{n}, but the model has {} layers",
+                    parts.layers.len()
+                );
+                return Err(Failure::new(FailureKind::Recipe, message)
+                    .with_cure("use `all`, or a smaller number"));
             }
-            Pattern::Last(n) => parts.layers[parts.layers.len() - *n as usize..].iter().flatten().collect(),
+            Pattern::Last(n) => {
+                parts.layers[parts.layers.len() - *n as usize..].iter().flatten().collect()
+            }
             Pattern::Glob(glob) => names.iter().filter(|name| matches(glob, name)).collect(),
         };
         if found.is_empty() {
-            let examples: Vec<&str> = names.iter().step_by(names.len().div_ceil(4).max(1)).map(String::as_str).collect();
-            let message = format!("the pattern `{}` of the recipe matches no tensor of the model", String::from(pattern.clone()));
-            return Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("its tensors are called like {}", examples.join(", "))));
+            let examples: Vec<&str> =
+                names.iter().step_by(names.len().div_ceil(4).max(1)).map(String::as_str).collect();
+            let message = format!(
+                "the pattern `{}` of the recipe matches no tensor of the model",
+                String::from(pattern.clone())
+            );
+            return Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure(format!("its tensors are called like {}", examples.join(", "))));
         }
         selected.extend(found.into_iter().cloned());
     }
     Ok(selected)
 }
 
-/// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer, `decay`² for the one
-/// before, and so on down to the embeddings (Howard and Ruder 2018; timm's and BEiT's layer decay).
+/// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer, `decay`²
+/// for the one before, and so on down to the embeddings (Howard and Ruder 2018; timm's and BEiT's
+/// layer decay).
 pub(crate) fn learning_rate_scales(parts: &Parts, decay: f64) -> BTreeMap<String, f64> {
     let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
     let top = parts.layers.len() as i32 + 1;
-    stages.enumerate().flat_map(|(depth, names)| names.iter().map(move |it| (it.clone(), decay.powi(top - depth as i32)))).collect()
+    stages
+        .enumerate()
+        .flat_map(|(depth, names)| {
+            names.iter().map(move |it| (it.clone(), decay.powi(top - depth as i32)))
+        })
+        .collect()
 }
 
 /// Biases and norms are not decayed, as everywhere in the field.
@@ -73,7 +96,12 @@ mod tests {
     use super::*;
 
     fn parts() -> (Parts, BTreeSet<String>) {
-        let layer = |k: usize| vec![format!("bert.encoder.layer.{k}.dense.weight"), format!("bert.encoder.layer.{k}.LayerNorm.weight")];
+        let layer = |k: usize| {
+            vec![
+                format!("bert.encoder.layer.{k}.dense.weight"),
+                format!("bert.encoder.layer.{k}.LayerNorm.weight"),
+            ]
+        };
         let parts = Parts {
             embeddings: vec!["bert.embeddings.word_embeddings.weight".into()],
             layers: (0..12).map(layer).collect(),
@@ -81,14 +109,21 @@ mod tests {
             norms: (0..12).map(|k| layer(k)[1].clone()).collect(),
             ..Parts::default()
         };
-        let names = parts.embeddings.iter().chain(parts.layers.iter().flatten()).chain(&parts.head).cloned().collect();
+        let names = parts
+            .embeddings
+            .iter()
+            .chain(parts.layers.iter().flatten())
+            .chain(&parts.head)
+            .cloned()
+            .collect();
         (parts, names)
     }
 
     #[track_caller]
     fn check(patterns: &[&str], expected: Result<usize, &str>) {
         let (parts, names) = parts();
-        let patterns: Vec<Pattern> = patterns.iter().map(|it| Pattern::try_from(it.to_string()).unwrap()).collect();
+        let patterns: Vec<Pattern> =
+            patterns.iter().map(|it| Pattern::try_from(it.to_string()).unwrap()).collect();
         let actual = select(&patterns, &parts, &names).map(|it| it.len()).map_err(|it| it.message);
         assert_eq!(actual, expected.map_err(String::from));
     }
@@ -107,7 +142,10 @@ mod tests {
 
     #[test]
     fn a_pattern_that_matches_nothing_is_refused() {
-        check(&["head", "*.layer.99.*"], Err("the pattern `*.layer.99.*` of the recipe matches no tensor of the model"));
+        check(
+            &["head", "*.layer.99.*"],
+            Err("the pattern `*.layer.99.*` of the recipe matches no tensor of the model"),
+        );
         check(&["last:13"], Err("the recipe trains last:13, but the model has 12 layers"));
     }
 

@@ -1,5 +1,5 @@
-//! Tells what happens: each event becomes one line in `events.jsonl` and on stdout. How often a stage
-//! reports its progress is decided here, so that nobody else looks at the clock for it.
+//! Tells what happens: each event becomes one line in `events.jsonl` and on stdout. How often a
+//! stage reports its progress is decided here, so that nobody else looks at the clock for it.
 
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Line, Phase};
@@ -39,11 +39,13 @@ impl Journal {
     }
 
     pub(crate) fn tell(&mut self, event: Event) -> Result<()> {
-        let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as u64);
-        let mut line = serde_json::to_vec(&Line { at_ms, attempt: self.attempt, event }).context("encoding an event")?;
+        let at_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as u64);
+        let mut line = serde_json::to_vec(&Line { at_ms, attempt: self.attempt, event })
+            .context("encoding an event")?;
         line.push(b'\n');
-        // stdout only wakes the supervisor, and it comes first: it still works when the disk is full.
-        // A supervisor that is gone is no reason to stop.
+        // stdout only wakes the supervisor, and it comes first: it still works when the disk is
+        // full. A supervisor that is gone is no reason to stop.
         let _ = std::io::stdout().lock().write_all(&line).and_then(|()| std::io::stdout().flush());
         self.file.write_all(&line).context("writing events.jsonl")
     }

@@ -1,6 +1,7 @@
-//! Keeps what frozen stages give for an example, so that they run once for it: on disk where there is a folder for
-//! it, else in memory. Decides that, and that a disk which refuses costs time and no result; the files are
-//! `feature_store`'s, and the stages run in `feed`, when an example is first wanted.
+//! Keeps what frozen stages give for an example, so that they run once for it: on disk where there
+//! is a folder for it, else in memory. Decides that, and that a disk which refuses costs time and
+//! no result; the files are `feature_store`'s, and the stages run in `feed`, when an example is
+//! first wanted.
 
 use crate::batches;
 use crate::examples::ExampleSet;
@@ -63,7 +64,11 @@ impl Kept {
         if missing.is_empty() {
             BTreeSet::new()
         } else {
-            indices.iter().map(|&it| self.group_of[it as usize]).filter(|it| missing.contains(it)).collect()
+            indices
+                .iter()
+                .map(|&it| self.group_of[it as usize])
+                .filter(|it| missing.contains(it))
+                .collect()
         }
     }
 
@@ -81,7 +86,9 @@ impl Kept {
                 let _ = all.f_index_copy_(0, &places(&spans, all.device())?, rows)?;
                 return Ok(());
             }
-            Rows::Writing(writer) => writer.put(&spans, rows).and_then(|()| state.missing.is_empty().then(|| writer.finish()).transpose()),
+            Rows::Writing(writer) => writer
+                .put(&spans, rows)
+                .and_then(|()| state.missing.is_empty().then(|| writer.finish()).transpose()),
             Rows::Disk(_) => bail!("the features of these examples are there already"),
         };
         match written {
@@ -96,8 +103,14 @@ impl Kept {
 
     /// In memory, where there is room: the disk refused.
     fn begin_again(&self, state: &mut State, refused: anyhow::Error) -> Result<()> {
-        let Some(rows) = in_memory(&self.shape, self.device)? else { return Err(refused.context("keeping features")) };
-        *state = State { rows, missing: (0..self.groups.len()).collect(), warning: Some(not_on_disk(&refused)) };
+        let Some(rows) = in_memory(&self.shape, self.device)? else {
+            return Err(refused.context("keeping features"));
+        };
+        *state = State {
+            rows,
+            missing: (0..self.groups.len()).collect(),
+            warning: Some(not_on_disk(&refused)),
+        };
         Ok(())
     }
 
@@ -106,8 +119,8 @@ impl Kept {
         self.state.borrow_mut().warning.take()
     }
 
-    /// (indices, …), of texts below their last layer (tokens, width): the rows of these examples, none of which may
-    /// be missing, one behind the other.
+    /// (indices, …), of texts below their last layer (tokens, width): the rows of these examples,
+    /// none of which may be missing, one behind the other.
     pub(crate) fn rows(&self, indices: &[u32], device: Device) -> Result<Tensor> {
         let spans = self.spans.of(indices);
         let stored = match &self.state.borrow().rows {
@@ -125,7 +138,8 @@ fn in_memory(shape: &[i64], device: Device) -> Result<Option<Rows>> {
     few.then(|| Ok(Rows::Memory(Tensor::f_empty(shape, (Kind::Float, device))?))).transpose()
 }
 
-/// Which rows are an example's: one, or one for each of its tokens. Example i has those from the ith number on.
+/// Which rows are an example's: one, or one for each of its tokens. Example i has those from the
+/// ith number on.
 struct Spans(Vec<u64>);
 
 impl Spans {
@@ -159,19 +173,38 @@ pub(crate) struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// For both splits; none where they fit nowhere.
-    pub(crate) fn keep(&self, spec: &Spec, [train, validation]: [&ExampleSet; 2], journal: &mut Journal) -> Result<Option<(Kept, Kept)>> {
+    pub(crate) fn keep(
+        &self,
+        spec: &Spec,
+        [train, validation]: [&ExampleSet; 2],
+        journal: &mut Journal,
+    ) -> Result<Option<(Kept, Kept)>> {
         let store = spec.features.as_ref().map(FeatureStore::open).transpose();
         let store = store.or_else(|err| without(&err, journal))?;
-        let Some(train) = self.keep_split(store.as_ref(), Split::Train, train, journal)? else { return Ok(None) };
-        Ok(self.keep_split(store.as_ref(), Split::Validation, validation, journal)?.map(|validation| (train, validation)))
+        let Some(train) = self.keep_split(store.as_ref(), Split::Train, train, journal)? else {
+            return Ok(None);
+        };
+        Ok(self
+            .keep_split(store.as_ref(), Split::Validation, validation, journal)?
+            .map(|validation| (train, validation)))
     }
 
-    fn keep_split(&self, store: Option<&FeatureStore>, split: Split, set: &ExampleSet, journal: &mut Journal) -> Result<Option<Kept>> {
+    fn keep_split(
+        &self,
+        store: Option<&FeatureStore>,
+        split: Split,
+        set: &ExampleSet,
+        journal: &mut Journal,
+    ) -> Result<Option<Kept>> {
         let spans = Spans::new(set, self.network.body.gives_by_token(self.stages));
         let shape = self.shape(set, &spans)?;
         let Some(rows) = self.rows(store, set, &shape, journal)? else { return Ok(None) };
         let found = matches!(rows, Rows::Disk(_));
-        journal.tell(Event::Features { split, bytes: feature_store::bytes(&shape).unwrap_or(0), found })?;
+        journal.tell(Event::Features {
+            split,
+            bytes: feature_store::bytes(&shape).unwrap_or(0),
+            found,
+        })?;
         let groups = batches::groups(&set.lengths());
         let mut group_of = vec![0; set.len()];
         for (number, group) in groups.iter().enumerate() {
@@ -179,11 +212,25 @@ impl Keeper<'_> {
         }
         let missing = if found { BTreeSet::new() } else { (0..groups.len()).collect() };
         let state = RefCell::new(State { rows, missing, warning: None });
-        Ok(Some(Kept { stages: self.stages, shape, spans, groups, group_of, device: self.network.device, state }))
+        Ok(Some(Kept {
+            stages: self.stages,
+            shape,
+            spans,
+            groups,
+            group_of,
+            device: self.network.device,
+            state,
+        }))
     }
 
     /// Those of an earlier run, or room for new ones.
-    fn rows(&self, store: Option<&FeatureStore>, set: &ExampleSet, shape: &[i64], journal: &mut Journal) -> Result<Option<Rows>> {
+    fn rows(
+        &self,
+        store: Option<&FeatureStore>,
+        set: &ExampleSet,
+        shape: &[i64],
+        journal: &mut Journal,
+    ) -> Result<Option<Rows>> {
         let Some(store) = store else { return in_memory(shape, self.network.device) };
         let key = feature_store::key(self.plan, self.config, self.stages, set)?;
         match store.find(&key) {
@@ -199,9 +246,11 @@ impl Keeper<'_> {
 
     /// (rows, …)
     fn shape(&self, set: &ExampleSet, spans: &Spans) -> Result<Vec<i64>> {
-        let mut first = Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device);
+        let mut first =
+            Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device);
         let first = first.next(self.network).context("there is nothing to keep")??;
-        let row = tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
+        let row =
+            tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
         Ok([&[spans.rows() as i64], &row.size()[1..]].concat())
     }
 }
@@ -232,7 +281,15 @@ mod tests {
         let state = RefCell::new(State { rows, missing: (0..2).collect(), warning: None });
         let spans = Spans((0..=5).collect());
         let groups = vec![vec![3, 1], vec![0, 4, 2]];
-        Kept { stages: 1, shape: vec![5, 2], spans, groups, group_of: vec![1, 0, 1, 0, 1], device: Device::Cpu, state }
+        Kept {
+            stages: 1,
+            shape: vec![5, 2],
+            spans,
+            groups,
+            group_of: vec![1, 0, 1, 0, 1],
+            device: Device::Cpu,
+            state,
+        }
     }
 
     fn put(kept: &Kept, group: usize) {
@@ -245,7 +302,8 @@ mod tests {
     }
 
     fn writing(folder: &std::path::Path) -> Rows {
-        let store = FeatureStore::open(&FeatureCache { folder: folder.into(), bytes_max: 1000 }).unwrap();
+        let store =
+            FeatureStore::open(&FeatureCache { folder: folder.into(), bytes_max: 1000 }).unwrap();
         Rows::Writing(store.begin("a", &[5, 2]).unwrap().unwrap())
     }
 
@@ -259,7 +317,10 @@ mod tests {
             assert_eq!((kept.missing(&[1, 3]), kept.missing(&[1, 2])), ([].into(), [1].into()));
             assert_eq!(read(&kept, &[1, 3, 1]), [1.0, 3.0, 1.0]);
             put(&kept, 1);
-            assert_eq!((kept.missing(&[0, 1, 2, 3, 4]), read(&kept, &[4, 3, 0])), ([].into(), vec![4.0, 3.0, 0.0]));
+            assert_eq!(
+                (kept.missing(&[0, 1, 2, 3, 4]), read(&kept, &[4, 3, 0])),
+                ([].into(), vec![4.0, 3.0, 0.0])
+            );
         }
         assert!(home.path().join("a.json").exists());
     }
@@ -275,7 +336,10 @@ mod tests {
         put(&kept, 1);
         assert_eq!(kept.missing(&[1, 2]), [0, 1].into());
         let warning = kept.take_warning().unwrap();
-        assert!(warning.starts_with("features are not kept on disk: ") && kept.take_warning().is_none(), "{warning}");
+        assert!(
+            warning.starts_with("features are not kept on disk: ") && kept.take_warning().is_none(),
+            "{warning}"
+        );
         (0..2).for_each(|it| put(&kept, it));
         assert_eq!(read(&kept, &[2, 3]), [2.0, 3.0]);
     }

@@ -1,5 +1,5 @@
-//! A model in training: loss, backward, optimizer. It knows what trains now; when that changes, and what comes
-//! after what, is left to `trainer`.
+//! A model in training: loss, backward, optimizer. It knows what trains now; when that changes, and
+//! what comes after what, is left to `trainer`.
 
 use crate::checkpoint::Named;
 use crate::examples::Targets;
@@ -38,18 +38,34 @@ pub(crate) struct Learner {
 
 impl Learner {
     /// `scale`: of the numbers that are learnt.
-    pub(crate) fn new(model: Built, device: Device, plan: &Plan, scale: Option<Scale>, extensions: &Extensions) -> Result<Learner> {
+    pub(crate) fn new(
+        model: Built,
+        device: Device,
+        plan: &Plan,
+        scale: Option<Scale>,
+        extensions: &Extensions,
+    ) -> Result<Learner> {
         let Built { body, head, tensors, own_head, parts, .. } = model;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
         let names = planning::parameters(tensors.keys(), &parts);
         let mut may_change = planning::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
         // The running statistics of a stage move while anything in it trains.
         let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
-        let moving = stages.zip(&parts.buffers).filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
+        let moving = stages
+            .zip(&parts.buffers)
+            .filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
         let moving: Vec<String> = moving.flat_map(|(_, buffers)| buffers).cloned().collect();
         may_change.extend(moving);
         Ok(Learner {
-            network: Network { body, head, parts, problem: plan.data.problem, outputs: plan.data.outputs().len(), device, scale },
+            network: Network {
+                body,
+                head,
+                parts,
+                problem: plan.data.problem,
+                outputs: plan.data.outputs().len(),
+                device,
+                scale,
+            },
             tensors,
             own_head,
             trainable: BTreeSet::new(),
@@ -64,14 +80,27 @@ impl Learner {
     /// Makes train what the plan says for this epoch (counted from 1); true where that is a change.
     pub(crate) fn unfreeze(&mut self, plan: &Plan, epoch: u32) -> Result<bool> {
         let parts = &self.network.parts;
-        let selected = planning::trainable(&plan.freeze, epoch, parts, &planning::parameters(self.tensors.keys(), parts))?;
+        let selected = planning::trainable(
+            &plan.freeze,
+            epoch,
+            parts,
+            &planning::parameters(self.tensors.keys(), parts),
+        )?;
         if selected == self.trainable {
             return Ok(false);
         }
-        let planned: BTreeMap<&str, _> = plan.freeze.trainable.iter().chain(&plan.freeze.frozen).map(|it| (it.name.as_str(), it)).collect();
+        let planned: BTreeMap<&str, _> = plan
+            .freeze
+            .trainable
+            .iter()
+            .chain(&plan.freeze.frozen)
+            .map(|it| (it.name.as_str(), it))
+            .collect();
         for (name, tensor) in &self.tensors {
             if selected.contains(name) && !self.trainable.contains(name) {
-                let planned = planned.get(name.as_str()).with_context(|| format!("the plan does not know {name}"))?;
+                let planned = planned
+                    .get(name.as_str())
+                    .with_context(|| format!("the plan does not know {name}"))?;
                 self.optimizer.add(name, tensor, planned.lr_scale, planned.weight_decay);
             }
         }
@@ -82,7 +111,8 @@ impl Learner {
 
     /// Number of tensors and of their elements that train now.
     pub(crate) fn trainable_counts(&self) -> (u64, u64) {
-        let parameters: usize = self.trainable.iter().filter_map(|it| self.tensors.get(it)).map(Tensor::numel).sum();
+        let parameters: usize =
+            self.trainable.iter().filter_map(|it| self.tensors.get(it)).map(Tensor::numel).sum();
         (self.trainable.len() as u64, parameters as u64)
     }
 
@@ -96,28 +126,49 @@ impl Learner {
         self.objective.weight(targets, batch)
     }
 
-    /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the loss.
-    pub(crate) fn backward(&self, targets: &Targets, batch: &Batch, weight: f64, step: u64, micro: u64) -> Result<f64> {
+    /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the
+    /// loss.
+    pub(crate) fn backward(
+        &self,
+        targets: &Targets,
+        batch: &Batch,
+        weight: f64,
+        step: u64,
+        micro: u64,
+    ) -> Result<f64> {
         let scale = self.network.scale.as_ref();
-        let labels = self.network.head.as_ref().map(|_| objective::truth(targets, &batch.indices, scale, self.network.device)).transpose()?;
+        let labels = self
+            .network
+            .head
+            .as_ref()
+            .map(|_| objective::truth(targets, &batch.indices, scale, self.network.device))
+            .transpose()?;
         let pass = Pass::training(self.seed, step, micro);
-        let lower = self.gradient_checkpointing.then(|| Lower::run(&self.network, &batch.input, self.frozen_stages(), &pass)).transpose()?;
+        let lower = self
+            .gradient_checkpointing
+            .then(|| Lower::run(&self.network, &batch.input, self.frozen_stages(), &pass))
+            .transpose()?;
         let input = lower.as_ref().map_or(&batch.input, |it| &it.top);
         let said = self.network.forward(input, labels.as_ref(), &pass)?;
         let numbers = PassNumbers { train: true, seed: self.seed, step, micro };
-        let loss = self.objective.loss(&said, targets, batch, scale, numbers)?.f_div_scalar(weight)?;
+        let loss =
+            self.objective.loss(&said, targets, batch, scale, numbers)?.f_div_scalar(weight)?;
         loss.f_backward()?;
         drop(said); // its graph
         lower.map_or(Ok(()), |it| it.backward(&self.network, &pass))?;
         Ok(loss.f_double_value(&[])?)
     }
 
-    /// Where a plugin's head has learnt a linear map, and the model's own can be that map too, it becomes it; true
-    /// then. `examples`: some of any split.
+    /// Where a plugin's head has learnt a linear map, and the model's own can be that map too, it
+    /// becomes it; true then. `examples`: some of any split.
     pub(crate) fn take_own_head(&mut self, examples: &Batch) -> Result<bool> {
-        let Some(head) = self.network.head.as_ref().filter(|_| !self.network.wants_sequence()) else { return Ok(false) };
+        let Some(head) = self.network.head.as_ref().filter(|_| !self.network.wants_sequence())
+        else {
+            return Ok(false);
+        };
         let body = &self.network.body;
-        let features = tch::no_grad(|| self.network.run(&examples.input, body.stages(), &Pass::evaluation()))?;
+        let features =
+            tch::no_grad(|| self.network.run(&examples.input, body.stages(), &Pass::evaluation()))?;
         let Some((weight, bias)) = linear_map(head, &features)? else { return Ok(false) };
         if !body.set_head(&weight, &bias)? {
             return Ok(false);
@@ -129,22 +180,38 @@ impl Learner {
         Ok(true)
     }
 
-    /// Makes a model that learnt numbers in units of its own speak plainly. What a plugin's head ends with is not
-    /// known: there the units stay beside the model.
+    /// Makes a model that learnt numbers in units of its own speak plainly. What a plugin's head
+    /// ends with is not known: there the units stay beside the model.
     pub(crate) fn speak_plainly(&mut self) -> Result<()> {
         if self.network.head.is_some() {
             return Ok(());
         }
         let Some(scale) = self.network.scale.take() else { return Ok(()) };
         let head = &self.network.parts.head;
-        let last = |end: &str| head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it));
-        let (Some(weight), Some(bias)) = (last("weight"), last("bias")) else { bail!("the head ends with no linear map") };
+        let last = |end: &str| {
+            head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it))
+        };
+        let (Some(weight), Some(bias)) = (last("weight"), last("bias")) else {
+            bail!("the head ends with no linear map")
+        };
         scale.fold(weight, bias)
     }
 
     /// As [`Learner::backward`], to see what it costs: afterwards everything is as it was.
-    pub(crate) fn try_backward(&mut self, targets: &Targets, batch: &Batch, weight: f64) -> Result<()> {
-        let statistics: Vec<&Tensor> = self.network.parts.buffers.iter().flatten().filter_map(|it| self.tensors.get(it)).collect();
+    pub(crate) fn try_backward(
+        &mut self,
+        targets: &Targets,
+        batch: &Batch,
+        weight: f64,
+    ) -> Result<()> {
+        let statistics: Vec<&Tensor> = self
+            .network
+            .parts
+            .buffers
+            .iter()
+            .flatten()
+            .filter_map(|it| self.tensors.get(it))
+            .collect();
         let before: Vec<Tensor> = statistics.iter().map(|it| it.copy()).collect();
         self.backward(targets, batch, weight, 0, 0)?;
         for (tensor, before) in statistics.into_iter().zip(&before) {
@@ -169,10 +236,13 @@ impl Learner {
         Ok(())
     }
 
-    /// The tensors that may differ from the base model at any time of the run. What trains only later is among
-    /// them: going back to a step before its time must take it back too.
+    /// The tensors that may differ from the base model at any time of the run. What trains only
+    /// later is among them: going back to a step before its time must take it back too.
     pub(crate) fn tensors(&self) -> Named {
-        self.may_change.iter().filter_map(|it| Some((it.clone(), self.tensors.get(it)?.detach()))).collect()
+        self.may_change
+            .iter()
+            .filter_map(|it| Some((it.clone(), self.tensors.get(it)?.detach())))
+            .collect()
     }
 
     /// All tensors, for the finished model, with the units that it needs to be understood.
@@ -183,7 +253,9 @@ impl Learner {
 
     pub(crate) fn load_tensors(&mut self, saved: &Named) -> Result<()> {
         for (name, value) in saved {
-            let Some(tensor) = self.tensors.get_mut(name) else { bail!("the model has no tensor {name}") };
+            let Some(tensor) = self.tensors.get_mut(name) else {
+                bail!("the model has no tensor {name}")
+            };
             tch::no_grad(|| tensor.f_copy_(value)).with_context(|| format!("loading {name}"))?;
         }
         Ok(())
@@ -197,7 +269,10 @@ impl Learner {
     }
 
     pub(crate) fn load_state(&mut self, mut state: Named) -> Result<()> {
-        let at = state.iter().position(|(name, _)| name == GENERATOR).context("the checkpoint has no generator state")?;
+        let at = state
+            .iter()
+            .position(|(name, _)| name == GENERATOR)
+            .context("the checkpoint has no generator state")?;
         finetuned_libtorch::set_generator_state(&state.swap_remove(at).1)?;
         Ok(self.optimizer.load_state(&state)?)
     }

@@ -1,7 +1,8 @@
-//! `finetuned-worker SPEC`: one attempt at one job, or one question about a model, in a process of its own.
+//! `finetuned-worker SPEC`: one attempt at one job, or one question about a model, in a process of
+//! its own.
 //!
-//! Decides how an attempt begins (spec, lock, limits) and how it ends (exit status, `failed.json`). Everything
-//! between is in the modules, listed as the data flows.
+//! Decides how an attempt begins (spec, lock, limits) and how it ends (exit status, `failed.json`).
+//! Everything between is in the modules, listed as the data flows.
 
 mod batches; // examples -> tensors
 mod checkpoint; // updates -> disk and back
@@ -15,13 +16,13 @@ mod extensions; // what a recipe takes from plugins
 mod feature_store; // what is kept, on disk
 mod feed; // batches on their way
 mod freeze; // patterns -> tensors that train
+mod images; // files -> pixels
 mod journal; // events out
 mod kept; // what frozen stages give
 mod learner; // logits -> gradients -> updates
 mod linear_head; // a plugin's head -> the family's own
 mod network; // tensors -> logits
 mod objective; // outputs x targets -> loss
-mod pictures; // files -> pixels
 mod planning; // recipe and facts -> plan
 mod plugin_reader; // what a plugin read -> files
 mod plugins; // libraries that users bring: the only foreign code
@@ -65,11 +66,15 @@ fn main() -> ExitCode {
 fn begin() -> Result<(Spec, Stop)> {
     let mut args = std::env::args_os().skip(1);
     let (Some(path), None) = (args.next(), args.next()) else {
-        bail!("usage: finetuned-worker SPEC.json (started by `finetuned`; a person wants `finetuned run`)");
+        bail!(
+            "usage: finetuned-worker SPEC.json (started by `finetuned`; a person wants `finetuned run`)"
+        );
     };
     let path = Path::new(&path);
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let spec: Spec = serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let spec: Spec =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
     if spec.version != SPEC_VERSION {
         bail!(
             "{} has version {}, this worker reads {SPEC_VERSION}: `finetuned` and `finetuned-worker` are of different releases",
@@ -80,11 +85,15 @@ fn begin() -> Result<(Spec, Stop)> {
     let stop = Stop::on_signals()?;
     if let Some(bytes) = spec.memory_bytes {
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        rustix::process::setrlimit(rustix::process::Resource::Data, limit).context("setting the memory ceiling")?;
+        rustix::process::setrlimit(rustix::process::Resource::Data, limit)
+            .context("setting the memory ceiling")?;
     }
     tch::set_num_threads(spec.threads as i32);
     tch::set_num_interop_threads(1);
-    rayon::ThreadPoolBuilder::new().num_threads(spec.threads as usize).build_global().context("starting threads")?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(spec.threads as usize)
+        .build_global()
+        .context("starting threads")?;
     Ok((spec, stop))
 }
 
@@ -140,13 +149,15 @@ fn lock(run: &Path) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        // One that a killed daemon had just started, say. Whichever was first goes on; the other has failed at
-        // nothing, and must leave no word of failure in a folder that is not its own.
+        // One that a killed daemon had just started, say. Whichever was first goes on; the other
+        // has failed at nothing, and must leave no word of failure in a folder that is not its own.
         Err(TryLockError::WouldBlock) => {
             eprintln!("finetuned-worker: another worker is at work in {}", run.display());
             Err(Stopped.into())
         }
-        Err(TryLockError::Error(err)) => Err(err).with_context(|| format!("locking {}", path.display())),
+        Err(TryLockError::Error(err)) => {
+            Err(err).with_context(|| format!("locking {}", path.display()))
+        }
     }
 }
 
@@ -161,8 +172,18 @@ fn leave_failure(spec: &Spec, failure: &Failure) {
     if !matches!(spec.action, Action::Train | Action::Prove | Action::Check) {
         return;
     }
-    let name = spec.drop.as_deref().and_then(Path::file_name).map_or_else(String::new, |it| it.to_string_lossy().into_owned());
-    let failed = Failed { version: OUTCOME_VERSION, job: spec.job, name, attempt: spec.attempt, failure: failure.clone() };
+    let name = spec
+        .drop
+        .as_deref()
+        .and_then(Path::file_name)
+        .map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+    let failed = Failed {
+        version: OUTCOME_VERSION,
+        job: spec.job,
+        name,
+        attempt: spec.attempt,
+        failure: failure.clone(),
+    };
     if let Err(err) = durable::write_json(&spec.run.join(run_folder::FAILED), &failed) {
         eprintln!("finetuned-worker: {err:#}");
     }
@@ -177,15 +198,18 @@ fn failure(err: anyhow::Error) -> Failure {
     let io = err.chain().find_map(|it| it.downcast_ref::<std::io::Error>());
     let retry = "then `finetuned retry JOB`: it continues from the last checkpoint";
     if message.contains("can't allocate memory") || message.contains("not enough memory") {
-        return Failure::new(FailureKind::Memory, message)
-            .with_cure(format!("lower train.batch or data.max_tokens, or raise the memory ceiling; {retry}"));
+        return Failure::new(FailureKind::Memory, message).with_cure(format!(
+            "lower train.batch or data.max_tokens, or raise the memory ceiling; {retry}"
+        ));
     }
     match io.map(std::io::Error::kind) {
         Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
             Failure::new(FailureKind::Disk, message).with_cure(format!("free some space, {retry}"))
         }
-        Some(_) => Failure::new(FailureKind::Disk, message).with_cure(format!("mend what the message names, {retry}")),
-        None => Failure::new(FailureKind::Internal, message).with_cure("this is a defect of finetuned: please report it with worker.log"),
+        Some(_) => Failure::new(FailureKind::Disk, message)
+            .with_cure(format!("mend what the message names, {retry}")),
+        None => Failure::new(FailureKind::Internal, message)
+            .with_cure("this is a defect of finetuned: please report it with worker.log"),
     }
 }
 

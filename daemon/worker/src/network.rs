@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
-use finetuned_models::{BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier, Tokens};
+use finetuned_models::{
+    BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier, Tokens,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -41,7 +43,11 @@ pub(crate) struct Built {
     pub report: finetuned_models::LoadReport,
 }
 
-pub(crate) fn build(checkpoint: &Checkpoint, options: &BuildOptions, head: Option<PluginHead>) -> Result<Built> {
+pub(crate) fn build(
+    checkpoint: &Checkpoint,
+    options: &BuildOptions,
+    head: Option<PluginHead>,
+) -> Result<Built> {
     let (body, mut tensors, report) = match checkpoint.kind() {
         Kind::Text => {
             let model = checkpoint.build(options).map_err(model_failure)?;
@@ -89,8 +95,8 @@ impl Body {
         }
     }
 
-    /// Stages below everything of these names, which need run only once for an example. A head that wants a vector
-    /// for each token has the last stage run for it.
+    /// Stages below everything of these names, which need run only once for an example. A head that
+    /// wants a vector for each token has the last stage run for it.
     pub(crate) fn stages_below(&self, names: &BTreeSet<String>, wants_sequence: bool) -> usize {
         let parts = self.parts();
         let frozen = |stage: &&Vec<String>| !stage.iter().any(|it| names.contains(it));
@@ -98,7 +104,8 @@ impl Body {
         if wants_sequence { below.min(self.stages() - 1) } else { below }
     }
 
-    /// Whether to compute what the first `stages` give takes longer than to read it. Embeddings do not.
+    /// Whether to compute what the first `stages` give takes longer than to read it. Embeddings do
+    /// not.
     pub(crate) fn worth_keeping(&self, stages: usize) -> bool {
         match self {
             Body::Text(_) => 1 < stages,
@@ -106,20 +113,31 @@ impl Body {
         }
     }
 
-    /// Whether the first `stages` give something for each token of a text, not for a text or a picture as a whole.
+    /// Whether the first `stages` give something for each token of a text, not for a text or an
+    /// image as a whole.
     pub(crate) fn gives_by_token(&self, stages: usize) -> bool {
         matches!(self, Body::Text(_)) && stages < self.stages()
     }
 
-    /// (batch, …), for texts (tokens, width): what the first `stages` give; all of them: (batch, width), the features.
+    /// (batch, …), for texts (tokens, width): what the first `stages` give; all of them: (batch,
+    /// width), the features.
     fn run(&self, input: &Input, stages: usize, pass: &Pass) -> Result<Tensor> {
         Ok(match (self, input) {
             (_, Input::After { stages: done, xs, .. }) if *done == stages => xs.shallow_clone(),
-            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => it.run(ids, lengths, 0..stages, pass)?,
-            (Body::Text(it), Input::After { stages: done, xs, lengths }) => it.run(xs, lengths, *done..stages, pass)?,
+            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => {
+                it.run(ids, lengths, 0..stages, pass)?
+            }
+            (Body::Text(it), Input::After { stages: done, xs, lengths }) => {
+                it.run(xs, lengths, *done..stages, pass)?
+            }
             (Body::Image(it), Input::Pixels(pixels)) => it.run(pixels, 0..stages, pass)?,
-            (Body::Image(it), Input::After { stages: done, xs, .. }) => it.run(xs, *done..stages, pass)?,
-            _ => bail!("the model of {} was given something else", if matches!(self, Body::Text(_)) { "texts" } else { "pictures" }),
+            (Body::Image(it), Input::After { stages: done, xs, .. }) => {
+                it.run(xs, *done..stages, pass)?
+            }
+            _ => bail!(
+                "the model of {} was given something else",
+                if matches!(self, Body::Text(_)) { "texts" } else { "images" }
+            ),
         })
     }
 
@@ -141,22 +159,43 @@ impl Body {
     /// (batch, seq, width), and which of them are tokens: (batch, seq) int64.
     fn sequence(&self, input: &Input, pass: &Pass) -> Result<(Tensor, Tensor)> {
         let (hidden, lengths) = match (self, input) {
-            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => (it.hidden_states(ids, lengths, 0, pass)?, lengths),
-            (Body::Text(it), Input::After { stages, xs, lengths }) => (it.hidden_states(xs, lengths, *stages, pass)?, lengths),
-            _ => bail!("the head wants a vector for each token, which models of pictures do not give here"),
+            (Body::Text(it), Input::Tokens(Tokens { ids, lengths })) => {
+                (it.hidden_states(ids, lengths, 0, pass)?, lengths)
+            }
+            (Body::Text(it), Input::After { stages, xs, lengths }) => {
+                (it.hidden_states(xs, lengths, *stages, pass)?, lengths)
+            }
+            _ => bail!(
+                "the head wants a vector for each token, which models of images do not give here"
+            ),
         };
-        let mask: Vec<Tensor> = lengths.iter().map(|it| Tensor::f_ones([*it], tch::kind::INT64_CPU)).collect::<Result<_, _>>()?;
+        let mask: Vec<Tensor> = lengths
+            .iter()
+            .map(|it| Tensor::f_ones([*it], tch::kind::INT64_CPU))
+            .collect::<Result<_, _>>()?;
         let mask = Tensor::f_pad_sequence(&mask, true, 0.0, "right")?.f_to(hidden.device())?;
-        Ok((Tensor::f_pad_sequence(&hidden.f_split_with_sizes(lengths, 0)?, true, 0.0, "right")?, mask))
+        Ok((
+            Tensor::f_pad_sequence(&hidden.f_split_with_sizes(lengths, 0)?, true, 0.0, "right")?,
+            mask,
+        ))
     }
 
-    /// Numbers that the first `stages` give for one picture of this size, or one text or token.
-    pub(crate) fn numbers_after(&self, stages: usize, width: i64, (height_in, width_in): (u32, u32), device: Device) -> Result<u64> {
+    /// Numbers that the first `stages` give for one image of this size, or one text or token.
+    pub(crate) fn numbers_after(
+        &self,
+        stages: usize,
+        width: i64,
+        (height_in, width_in): (u32, u32),
+        device: Device,
+    ) -> Result<u64> {
         let Body::Image(it) = self else { return Ok(width as u64) };
         if stages == 0 {
             return Ok(0);
         }
-        let blank = Tensor::f_zeros([1, 3, i64::from(height_in), i64::from(width_in)], (tch::Kind::Float, device))?;
+        let blank = Tensor::f_zeros(
+            [1, 3, i64::from(height_in), i64::from(width_in)],
+            (tch::Kind::Float, device),
+        )?;
         Ok(tch::no_grad(|| it.run(&blank, 0..stages, &Pass::evaluation()))?.numel() as u64)
     }
 }
@@ -169,23 +208,61 @@ pub(crate) struct Network {
     pub problem: Problem,
     pub outputs: usize,
     pub device: Device,
-    /// What the model's units are: while numbers are learnt, and of a plugin's head that has learnt them.
+    /// What the model's units are: while numbers are learnt, and of a plugin's head that has learnt
+    /// them.
     pub scale: Option<Scale>,
 }
 
 impl Network {
-    /// Opens a finished model folder, which has this head; the names of its outputs come from its config.
-    pub(crate) fn open(folder: &Path, head: &Head, plan: &Plan, extensions: &Extensions, device: Device) -> Result<(Network, Vec<String>)> {
+    /// Opens a finished model folder, which has this head; the names of its outputs come from its
+    /// config.
+    pub(crate) fn open(
+        folder: &Path,
+        head: &Head,
+        plan: &Plan,
+        extensions: &Extensions,
+        device: Device,
+    ) -> Result<(Network, Vec<String>)> {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
-        let names = output_names(saved.config_json()).with_context(|| format!("{} names no outputs", folder.join("config.json").display()))?;
+        let names = output_names(saved.config_json()).with_context(|| {
+            format!("{} names no outputs", folder.join("config.json").display())
+        })?;
         let outputs = names.len() as i64;
-        let shape = HeadShape { device, width: saved.hidden_size(), outputs, seed: plan.train.seed, problem: plan.data.problem };
+        let shape = HeadShape {
+            device,
+            width: saved.hidden_size(),
+            outputs,
+            seed: plan.train.seed,
+            problem: plan.data.problem,
+        };
         let head = extensions.head(head, shape)?;
-        let scale = head.as_ref().map(|it| restore(folder, it, plan.data.problem, device)).transpose()?.flatten();
-        let options =
-            BuildOptions { classes: outputs, dropout: None, attention_dropout: 0.0, image_size: None, device, seed: 0, keep_head: head.is_none() };
+        let scale = head
+            .as_ref()
+            .map(|it| restore(folder, it, plan.data.problem, device))
+            .transpose()?
+            .flatten();
+        let options = BuildOptions {
+            classes: outputs,
+            dropout: None,
+            attention_dropout: 0.0,
+            image_size: None,
+            device,
+            seed: 0,
+            keep_head: head.is_none(),
+        };
         let Built { body, head, parts, .. } = build(&saved, &options, head)?;
-        Ok((Network { body, head, parts, problem: plan.data.problem, outputs: names.len(), device, scale }, names))
+        Ok((
+            Network {
+                body,
+                head,
+                parts,
+                problem: plan.data.problem,
+                outputs: names.len(),
+                device,
+                scale,
+            },
+            names,
+        ))
     }
 
     /// Whether the head takes a vector for each token.
@@ -194,7 +271,11 @@ impl Network {
     }
 
     /// What trains from now on.
-    pub(crate) fn set_trainable(&mut self, names: &BTreeSet<String>, tensors: &BTreeMap<String, Tensor>) {
+    pub(crate) fn set_trainable(
+        &mut self,
+        names: &BTreeSet<String>,
+        tensors: &BTreeMap<String, Tensor>,
+    ) {
         self.body.set_trainable(names);
         if self.head.is_some() {
             for name in &self.parts.head {
@@ -209,12 +290,21 @@ impl Network {
     }
 
     /// `labels`: what is true, for a plugin's head, while it trains.
-    pub(crate) fn forward(&self, input: &Input, labels: Option<&Tensor>, pass: &Pass) -> Result<Forward> {
-        let numbers = PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro };
+    pub(crate) fn forward(
+        &self,
+        input: &Input,
+        labels: Option<&Tensor>,
+        pass: &Pass,
+    ) -> Result<Forward> {
+        let numbers =
+            PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro };
         match &self.head {
             Some(head) if head.features() == HeadFeatures::Sequence => {
                 let (features, mask) = self.body.sequence(input, pass)?;
-                Ok(Forward { outputs: head.forward(&features, Some(&mask), labels, numbers)?, features: None })
+                Ok(Forward {
+                    outputs: head.forward(&features, Some(&mask), labels, numbers)?,
+                    features: None,
+                })
             }
             head => {
                 let features = self.run(input, self.body.stages(), pass)?;
@@ -234,15 +324,30 @@ impl Network {
     }
 }
 
-/// Gives a plugin's head the numbers that were saved; gives back its units, where it has learnt numbers.
-fn restore(folder: &Path, head: &PluginHead, problem: Problem, device: Device) -> Result<Option<Scale>> {
+/// Gives a plugin's head the numbers that were saved; gives back its units, where it has learnt
+/// numbers.
+fn restore(
+    folder: &Path,
+    head: &PluginHead,
+    problem: Problem,
+    device: Device,
+) -> Result<Option<Scale>> {
     let path = folder.join(WEIGHTS);
-    let mut saved: BTreeMap<String, Tensor> = finetuned_models::read(&path).map_err(model_failure)?.into_iter().collect();
+    let mut saved: BTreeMap<String, Tensor> =
+        finetuned_models::read(&path).map_err(model_failure)?.into_iter().collect();
     for (name, tensor, _) in &head.tensors {
-        let value = saved.remove(name).with_context(|| format!("{} has no {name}: the plugin has changed since", path.display()))?;
-        tch::no_grad(|| tensor.shallow_clone().f_copy_(&value)).with_context(|| format!("loading {name}"))?;
+        let value = saved.remove(name).with_context(|| {
+            format!("{} has no {name}: the plugin has changed since", path.display())
+        })?;
+        tch::no_grad(|| tensor.shallow_clone().f_copy_(&value))
+            .with_context(|| format!("loading {name}"))?;
     }
-    let unit = |name: &str| Ok(saved.remove(name).with_context(|| format!("{} has no {name}", path.display()))?.f_to(device)?);
+    let unit = |name: &str| {
+        Ok(saved
+            .remove(name)
+            .with_context(|| format!("{} has no {name}", path.display()))?
+            .f_to(device)?)
+    };
     (problem == Problem::Regression).then(|| Scale::restore(unit)).transpose()
 }
 

@@ -1,5 +1,5 @@
-//! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The only place
-//! where a default depends on what was found.
+//! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The
+//! only place where a default depends on what was found.
 
 use crate::network::Body;
 use crate::{device, freeze, objective};
@@ -7,8 +7,13 @@ use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::{DataReport, Problem};
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, TensorPlan, TrainPlan};
-use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe, Task};
+use finetuned_job::plan::{
+    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
+    TensorPlan, TrainPlan,
+};
+use finetuned_job::recipe::{
+    self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe, Task,
+};
 use finetuned_job::scores::Split;
 use finetuned_models::Parts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +21,19 @@ use tch::Device;
 
 /// Where a recipe names no base model.
 const BASE_OF_TEXTS: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
-const BASE_OF_PICTURES: &str = "hf:timm/tf_efficientnet_lite0.in1k";
+const BASE_OF_IMAGES: &str = "hf:timm/tf_efficientnet_lite0.in1k";
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
-/// Passes over the data when the body trains, and when only the head does, whose passes cost nothing.
+/// Passes over the data when the body trains, and when only the head does, whose passes cost
+/// nothing.
 const EPOCHS_DEFAULT: u32 = 4;
 const EPOCHS_HEAD_DEFAULT: u32 = 30;
-/// BERT's own fine-tuning rate for its base size (Devlin et al. 2019); narrower models bear more, wider ones
-/// less, so it is scaled by the width.
+/// BERT's own fine-tuning rate for its base size (Devlin et al. 2019); narrower models bear more,
+/// wider ones less, so it is scaled by the width.
 const LR_DEFAULT: f64 = 5e-5;
 const LR_WIDTH: f64 = 768.0;
-/// Of a pretrained model of pictures that trains whole, with AdamW.
-const LR_PICTURES_DEFAULT: f64 = 2e-4;
+/// Of a pretrained model of images that trains whole, with AdamW.
+const LR_IMAGES_DEFAULT: f64 = 2e-4;
 /// A new head on frozen features.
 const LR_HEAD_DEFAULT: f64 = 1e-3;
 
@@ -35,7 +41,7 @@ const LR_HEAD_DEFAULT: f64 = 1e-3;
 pub(crate) struct Facts<'a> {
     pub task: Task,
     pub data: &'a DataReport,
-    /// Of pictures.
+    /// Of images.
     pub preprocess: Option<&'a Preprocess>,
     /// Of texts, those of training and validation together.
     pub tokens: u64,
@@ -65,16 +71,19 @@ pub(crate) struct ModelFacts {
     pub load: LoadSummary,
 }
 
-pub(crate) fn base_default(pictures: bool) -> &'static str {
-    if pictures { BASE_OF_PICTURES } else { BASE_OF_TEXTS }
+pub(crate) fn base_default(images: bool) -> &'static str {
+    if images { BASE_OF_IMAGES } else { BASE_OF_TEXTS }
 }
 
 /// Tokens kept of each text, before anything is tokenised.
 pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure> {
     match recipe.data.max_tokens {
         Some(asked) if positions < asked => {
-            let message = format!("data.max_tokens is {asked}, but the model reads at most {positions} tokens");
-            Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("set it to {positions} or less")))
+            let message = format!(
+                "data.max_tokens is {asked}, but the model reads at most {positions} tokens"
+            );
+            Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure(format!("set it to {positions} or less")))
         }
         Some(asked) => Ok(asked),
         None => Ok(MAX_TOKENS_DEFAULT.min(positions)),
@@ -82,12 +91,15 @@ pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure
 }
 
 pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Plan> {
-    let counts = |split: Split| facts.data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum();
+    let counts = |split: Split| {
+        facts.data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
+    };
     let images = facts.data.images.as_ref();
     let data = DataPlan {
         problem: facts.task.problem(),
         classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
-        numbers: images.map_or_else(Vec::new, |it| it.numbers.iter().map(|it| it.column.clone()).collect()),
+        numbers: images
+            .map_or_else(Vec::new, |it| it.numbers.iter().map(|it| it.column.clone()).collect()),
         text_column: facts.data.text_column.clone(),
         label_column: facts.data.label_column.clone(),
         image_column: images.and_then(|it| it.image_column.clone()),
@@ -114,12 +126,19 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             head: recipe.model.head.clone(),
             dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
-            preprocess: facts.preprocess.map(serde_json::to_value).transpose().context("writing the preprocessing down")?,
+            preprocess: facts
+                .preprocess
+                .map(serde_json::to_value)
+                .transpose()
+                .context("writing the preprocessing down")?,
             load: facts.model.load,
         },
         freeze,
         data,
-        augment: augment.map(serde_json::to_value).transpose().context("writing the augmentation down")?,
+        augment: augment
+            .map(serde_json::to_value)
+            .transpose()
+            .context("writing the augmentation down")?,
         train,
         eval,
         save: recipe.save.clone(),
@@ -129,22 +148,37 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     })
 }
 
-fn eval_plan(recipe: &Recipe, data: &DataPlan, plugins: &[PluginPlan]) -> Result<EvalPlan, Failure> {
+fn eval_plan(
+    recipe: &Recipe,
+    data: &DataPlan,
+    plugins: &[PluginPlan],
+) -> Result<EvalPlan, Failure> {
     let (known, shown, best) = recipe::metrics(data.problem);
     let asked = &recipe.eval;
-    let metrics = if asked.metrics.is_empty() { shown.iter().map(|it| it.to_string()).collect() } else { asked.metrics.clone() };
+    let metrics = if asked.metrics.is_empty() {
+        shown.iter().map(|it| it.to_string()).collect()
+    } else {
+        asked.metrics.clone()
+    };
     let best = asked.best.clone().unwrap_or_else(|| best.into());
-    let of_plugin = |name: &str| plugins.iter().flat_map(|it| &it.uses).any(|it| it.0 == format!("metric {name}"));
-    if let Some(stranger) = metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it)) {
-        let message = format!("the recipe asks for the metric {stranger}, which neither this task nor a plugin that is loaded has");
-        return Err(Failure::new(FailureKind::Recipe, message).with_cure(format!("it has {}", known.join(", "))));
+    let of_plugin = |name: &str| {
+        plugins.iter().flat_map(|it| &it.uses).any(|it| it.0 == format!("metric {name}"))
+    };
+    if let Some(stranger) =
+        metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it))
+    {
+        let message = format!(
+            "the recipe asks for the metric {stranger}, which neither this task nor a plugin that is loaded has"
+        );
+        return Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure(format!("it has {}", known.join(", "))));
     }
     let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
     Ok(EvalPlan { metrics, best, every_steps: asked.every_steps, report_on })
 }
 
-/// The preset, and what the recipe says otherwise. Where only a head trains, pictures are left alone unless the
-/// recipe says otherwise: what the body gives for them need then be computed only once.
+/// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone
+/// unless the recipe says otherwise: what the body gives for them need then be computed only once.
 fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
     let asked = &recipe.augment;
     let preset = match asked.preset {
@@ -154,7 +188,19 @@ fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
         None if only_head(recipe, facts)? => Preset::None,
         None => Preset::Light,
     };
-    let AugmentChoice { crop, horizontal_flip, vertical_flip, erasing, brightness, contrast, saturation, hue, mixup, cutmix, .. } = asked;
+    let AugmentChoice {
+        crop,
+        horizontal_flip,
+        vertical_flip,
+        erasing,
+        brightness,
+        contrast,
+        saturation,
+        hue,
+        mixup,
+        cutmix,
+        ..
+    } = asked;
     let mut augment = Augment::preset(preset);
     if let Some(area) = *crop {
         let ratio = Augment::preset(Preset::Light).crop.map_or([0.75, 4.0 / 3.0], |it| it.ratio);
@@ -173,7 +219,8 @@ fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
     let mixes = 0.0 < augment.mixing.mixup_alpha || 0.0 < augment.mixing.cutmix_alpha;
     if mixes && (recipe.model.head != Head::Linear || recipe.train.loss.is_some()) {
         let message = "mixup and CutMix mix the labels of examples, which a plugin's head or loss is given one of each";
-        return Err(Failure::new(FailureKind::Recipe, message).with_cure("set augment.mixup and augment.cutmix to 0"));
+        return Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure("set augment.mixup and augment.cutmix to 0"));
     }
     Ok(augment)
 }
@@ -187,21 +234,44 @@ fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
 }
 
 /// The names that may train: all but those of buffers.
-pub(crate) fn parameters<'a>(names: impl Iterator<Item = &'a String>, parts: &Parts) -> BTreeSet<String> {
+pub(crate) fn parameters<'a>(
+    names: impl Iterator<Item = &'a String>,
+    parts: &Parts,
+) -> BTreeSet<String> {
     let buffers: BTreeSet<&String> = parts.buffers.iter().flatten().collect();
     names.filter(|it| !buffers.contains(it)).cloned().collect()
 }
 
 /// What trains in an epoch, counted from 1.
-pub(crate) fn trainable(freeze: &FreezePlan, epoch: u32, parts: &Parts, names: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
-    freeze::select(&patterns(&freeze.train, freeze.unfreeze.iter().filter(|it| it.epoch <= epoch).map(|it| &it.train)), parts, names)
+pub(crate) fn trainable(
+    freeze: &FreezePlan,
+    epoch: u32,
+    parts: &Parts,
+    names: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    freeze::select(
+        &patterns(
+            &freeze.train,
+            freeze.unfreeze.iter().filter(|it| it.epoch <= epoch).map(|it| &it.train),
+        ),
+        parts,
+        names,
+    )
 }
 
-fn patterns<'a>(first: &'a [Pattern], later: impl Iterator<Item = &'a Vec<Pattern>>) -> Vec<Pattern> {
+fn patterns<'a>(
+    first: &'a [Pattern],
+    later: impl Iterator<Item = &'a Vec<Pattern>>,
+) -> Vec<Pattern> {
     first.iter().chain(later.flatten()).cloned().collect()
 }
 
-fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&Augment>) -> Result<FreezePlan> {
+fn freeze_plan(
+    recipe: &Recipe,
+    facts: &Facts,
+    examples: u64,
+    augment: Option<&Augment>,
+) -> Result<FreezePlan> {
     let parts = facts.parts;
     let Freeze { train, unfreeze, layer_decay, cache } = &recipe.freeze;
     let names = parameters(facts.tensors.keys(), parts);
@@ -215,46 +285,74 @@ fn freeze_plan(recipe: &Recipe, facts: &Facts, examples: u64, augment: Option<&A
         lr_scale: scales.get(name).copied().unwrap_or(1.0),
         weight_decay: if freeze::decays(name, parts) { recipe.train.weight_decay } else { 0.0 },
     };
-    let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) =
-        facts.tensors.iter().filter(|it| names.contains(it.0)).map(tensor).partition(|it| selected.contains(&it.name));
-    let parameters = |tensors: &[TensorPlan]| tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum();
+    let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) = facts
+        .tensors
+        .iter()
+        .filter(|it| names.contains(it.0))
+        .map(tensor)
+        .partition(|it| selected.contains(&it.name));
+    let parameters = |tensors: &[TensorPlan]| {
+        tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum()
+    };
     let stages = facts.body.stages_below(&selected, facts.wants_sequence);
-    let same_each_time = recipe.augment.plugin.is_none() && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
+    let same_each_time = recipe.augment.plugin.is_none()
+        && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
     let size = facts.preprocess.map_or((0, 0), |it| (it.height, it.width));
     let rows = if facts.body.gives_by_token(stages) { facts.tokens } else { examples };
-    let kept_bytes = 4 * rows * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
+    let kept_bytes =
+        4 * rows * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
         layer_decay: *layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
-        cached: *cache && facts.body.worth_keeping(stages) && same_each_time && kept_bytes <= facts.kept_bytes_max,
+        cached: *cache
+            && facts.body.worth_keeping(stages)
+            && same_each_time
+            && kept_bytes <= facts.kept_bytes_max,
         trainable,
         frozen,
     })
 }
 
-fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPlan) -> Result<TrainPlan, Failure> {
+fn train_plan(
+    recipe: &Recipe,
+    facts: &Facts,
+    freeze: &FreezePlan,
+    data: &DataPlan,
+) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
     let parts = facts.parts;
-    let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name)) && freeze.unfreeze.is_empty();
+    let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name))
+        && freeze.unfreeze.is_empty();
     if data.problem != Problem::SingleLabel && asked.class_weights != ClassWeights::None {
         let message = "train.class_weights weighs the classes of examples that have one label each";
-        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
     }
     if asked.loss.is_some() && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";
-        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave one of them out of the recipe"));
+        return Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure("leave one of them out of the recipe"));
     }
     if data.problem == Problem::Regression && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing is for classes, but numbers are learnt";
-        return Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"));
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
     }
-    let epochs = asked.epochs.unwrap_or(if body_frozen { EPOCHS_HEAD_DEFAULT } else { EPOCHS_DEFAULT });
-    let lr_whole = if facts.preprocess.is_some() { LR_PICTURES_DEFAULT } else { LR_DEFAULT * LR_WIDTH / facts.model.width as f64 };
+    let epochs =
+        asked.epochs.unwrap_or(if body_frozen { EPOCHS_HEAD_DEFAULT } else { EPOCHS_DEFAULT });
+    let lr_whole = if facts.preprocess.is_some() {
+        LR_IMAGES_DEFAULT
+    } else {
+        LR_DEFAULT * LR_WIDTH / facts.model.width as f64
+    };
     let lr = asked.lr.unwrap_or(if body_frozen { LR_HEAD_DEFAULT } else { lr_whole });
-    let steps_per_epoch = data.train.div_ceil(u64::from(asked.batch)).div_ceil(u64::from(asked.accumulate));
+    let steps_per_epoch =
+        data.train.div_ceil(u64::from(asked.batch)).div_ceil(u64::from(asked.accumulate));
     let steps = steps_per_epoch * u64::from(epochs);
     Ok(TrainPlan {
         epochs,
@@ -273,7 +371,9 @@ fn train_plan(recipe: &Recipe, facts: &Facts, freeze: &FreezePlan, data: &DataPl
         class_weights: asked.class_weights,
         class_weight_values: match asked.class_weights {
             ClassWeights::None => Vec::new(),
-            ClassWeights::Auto => objective::balanced(&facts.data.classes.iter().map(|it| it.train).collect::<Vec<u64>>()),
+            ClassWeights::Auto => objective::balanced(
+                &facts.data.classes.iter().map(|it| it.train).collect::<Vec<u64>>(),
+            ),
         },
         patience: asked.patience,
         loss: asked.loss.clone(),

@@ -1,5 +1,6 @@
-//! Brings what a plugin's reader finds into a form that `data` reads: JSON Lines of texts, or pictures beside a
-//! metadata.jsonl, a folder for each split. Which reader is asked is left to `extensions`.
+//! Brings what a plugin's reader finds into a form that `data` reads: JSON Lines of texts, or
+//! images beside a metadata.jsonl, a folder for each split. Which reader is asked is left to
+//! `extensions`.
 
 use crate::durable;
 use crate::plugins::{Content, Files, Place, Read, ReaderInstance};
@@ -19,14 +20,20 @@ struct Found {
     /// Lines of JSON.
     texts: BySplit<String>,
     /// Path below the folder, label.
-    pictures: BySplit<(String, String)>,
+    images: BySplit<(String, String)>,
     bad: u64,
 }
 
 /// Writes all into `into`, which is empty; how many examples could not be read. Those go to stderr.
 pub(crate) fn read(reader: &ReaderInstance, files: Files, into: &Path) -> Result<u64> {
     let mut found = Found::default();
-    let place = |it: Place| format!("{}{}", files.files[it.file], it.line.map_or_else(String::new, |it| format!(":{it}")));
+    let place = |it: Place| {
+        format!(
+            "{}{}",
+            files.files[it.file],
+            it.line.map_or_else(String::new, |it| format!(":{it}"))
+        )
+    };
     reader.read(files, &mut |read| {
         match read {
             Read::Example { content: Content::Text(text), label, split, .. } => {
@@ -34,7 +41,7 @@ pub(crate) fn read(reader: &ReaderInstance, files: Files, into: &Path) -> Result
                 found.texts.entry(split.map(Split::name)).or_default().push(line);
             }
             Read::Example { content: Content::Image(path), label, split, .. } => {
-                found.pictures.entry(split.map(Split::name)).or_default().push((path, label));
+                found.images.entry(split.map(Split::name)).or_default().push((path, label));
             }
             Read::Bad { place: at, reason } => {
                 found.bad += 1;
@@ -43,31 +50,37 @@ pub(crate) fn read(reader: &ReaderInstance, files: Files, into: &Path) -> Result
         }
         ControlFlow::Continue(())
     })?;
-    if !found.texts.is_empty() && !found.pictures.is_empty() {
-        let message = "the reader gives texts and pictures, but a model looks at one of them";
-        return Err(Failure::new(FailureKind::Plugin, message).with_cure("drop them one by one").into());
+    if !found.texts.is_empty() && !found.images.is_empty() {
+        let message = "the reader gives texts and images, but a model looks at one of them";
+        return Err(Failure::new(FailureKind::Plugin, message)
+            .with_cure("drop them one by one")
+            .into());
     }
     for (split, lines) in &found.texts {
-        durable::write(&into.join(format!("{}.jsonl", split.unwrap_or("data"))), (lines.join("\n") + "\n").as_bytes())?;
+        durable::write(
+            &into.join(format!("{}.jsonl", split.unwrap_or("data"))),
+            (lines.join("\n") + "\n").as_bytes(),
+        )?;
     }
-    lay_out(found.pictures, Path::new(files.folder), into)?;
+    lay_out(found.images, Path::new(files.folder), into)?;
     Ok(found.bad)
 }
 
-/// Pictures lie where they lay, below the folder of their split.
-fn lay_out(mut pictures: BySplit<(String, String)>, from: &Path, into: &Path) -> Result<()> {
+/// Images lie where they lay, below the folder of their split.
+fn lay_out(mut images: BySplit<(String, String)>, from: &Path, into: &Path) -> Result<()> {
     // Beside named splits, the rest is for training.
-    if pictures.keys().any(Option::is_some)
-        && let Some(open) = pictures.remove(&None)
+    if images.keys().any(Option::is_some)
+        && let Some(open) = images.remove(&None)
     {
-        pictures.entry(Some(Split::Train.name())).or_default().extend(open);
+        images.entry(Some(Split::Train.name())).or_default().extend(open);
     }
-    for (split, pictures) in pictures {
+    for (split, images) in images {
         let folder = split.map_or(into.to_path_buf(), |it| into.join(it));
         let mut lines = String::new();
-        for (path, label) in pictures {
+        for (path, label) in images {
             let target = folder.join(&path);
-            fs::create_dir_all(target.parent().unwrap_or(&folder)).with_context(|| format!("creating the folder of {}", target.display()))?;
+            fs::create_dir_all(target.parent().unwrap_or(&folder))
+                .with_context(|| format!("creating the folder of {}", target.display()))?;
             if !target.exists() {
                 link(&from.join(&path), &target)?;
             }
@@ -91,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_lie_below_their_split() {
+    fn images_lie_below_their_split() {
         let home = tempfile::tempdir().unwrap();
         let (from, into) = (home.path().join("drop"), home.path().join("read"));
         fs::create_dir_all(from.join("scans")).unwrap();
@@ -108,7 +121,12 @@ mod tests {
 
         let into = home.path().join("split");
         fs::create_dir(&into).unwrap();
-        lay_out(BTreeMap::from([(None, open), (Some("test"), vec![entry("scans/b.png", "dog")])]), &from, &into).unwrap();
+        lay_out(
+            BTreeMap::from([(None, open), (Some("test"), vec![entry("scans/b.png", "dog")])]),
+            &from,
+            &into,
+        )
+        .unwrap();
         assert!(into.join("train/scans/a.png").exists() && into.join("test/scans/b.png").exists());
         assert!(fs::read_to_string(into.join("test/metadata.jsonl")).unwrap().contains("dog"));
     }

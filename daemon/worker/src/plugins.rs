@@ -1,9 +1,11 @@
-//! Opens plugins and calls them: the only place with `libloading` and with calls across the border of the ABI.
+//! Opens plugins and calls them: the only place with `libloading` and with calls across the border
+//! of the ABI.
 //!
-//! [`Plugins::load`] opens what a recipe names; `head`, `loss`, `metric`, `reader`, `hook` and `augmentation` make
-//! instances of what those export. Every error is a [`Failure`] in one sentence that names plugin, item and function.
-//! What a plugin gives is looked at (defined, shape, type, device, finite) before anybody else sees it. Whatever
-//! ends the process while a plugin is at work can be laid at its door by `plugin.call` in the run folder.
+//! [`Plugins::load`] opens what a recipe names; `head`, `loss`, `metric`, `reader`, `hook` and
+//! `augmentation` make instances of what those export. Every error is a [`Failure`] in one sentence
+//! that names plugin, item and function. What a plugin gives is looked at (defined, shape, type,
+//! device, finite) before anybody else sees it. Whatever ends the process while a plugin is at work
+//! can be laid at its door by `plugin.call` in the run folder.
 
 mod augmentation;
 mod border; // what every call shares
@@ -38,7 +40,8 @@ use opened::{Functions, Opened};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Receives a plugin's log lines, on whatever thread it speaks: the plugin's name, `abi::LOG_...`, the line.
+/// Receives a plugin's log lines, on whatever thread it speaks: the plugin's name, `abi::LOG_...`,
+/// the line.
 pub(crate) type Log = Arc<dyn Fn(&str, u32, &str) + Send + Sync>;
 
 /// The plugins of this process. They stay until it ends.
@@ -53,11 +56,20 @@ impl Plugins {
     ///
     /// # Errors
     /// A plugin is missing, refused, can't be opened, or brings a name that is taken.
-    pub(crate) fn load(rules: Option<&PluginRules>, names: &[String], run: &Path, taken: &[(Kind, &str)], log: Log) -> Result<Plugins, Failure> {
+    pub(crate) fn load(
+        rules: Option<&PluginRules>,
+        names: &[String],
+        run: &Path,
+        taken: &[(Kind, &str)],
+        log: Log,
+    ) -> Result<Plugins, Failure> {
         let mut plugins = Plugins { opened: vec![], page: None };
         for name in names {
             let Some(rules) = rules else {
-                return Err(Failure::new(FailureKind::Plugin, format!("the plugin {name} is wanted, but no plugin folder is set")));
+                return Err(Failure::new(
+                    FailureKind::Plugin,
+                    format!("the plugin {name} is wanted, but no plugin folder is set"),
+                ));
             };
             let refused = |why: finetuned_plugins::Refusal| {
                 let cure = "`finetuned plugin list` shows what is there; a plugin is a file NAME.so in the plugin folder";
@@ -69,21 +81,41 @@ impl Plugins {
         Ok(plugins)
     }
 
-    fn open(&mut self, plugin: &Plugin, call_s: u32, run: &Path, taken: &[(Kind, &str)], log: &Log) -> Result<(), Failure> {
+    fn open(
+        &mut self,
+        plugin: &Plugin,
+        call_s: u32,
+        run: &Path,
+        taken: &[(Kind, &str)],
+        log: &Log,
+    ) -> Result<(), Failure> {
         let clash = |export: &Export| {
-            let others = self.opened.iter().flat_map(|it| it.items.iter().map(|item| (&item.export, format!("the plugin {}", it.name))));
+            let others = self.opened.iter().flat_map(|it| {
+                it.items.iter().map(|item| (&item.export, format!("the plugin {}", it.name)))
+            });
             let by_other = others.into_iter().find(|(it, _)| *it == export).map(|(_, by)| by);
-            by_other.or_else(|| taken.contains(&(export.kind, &export.name)).then(|| "finetuned itself".into())).map(|by| (export.clone(), by))
+            by_other
+                .or_else(|| {
+                    taken.contains(&(export.kind, &export.name)).then(|| "finetuned itself".into())
+                })
+                .map(|by| (export.clone(), by))
         };
         if let Some((export, by)) = plugin.descriptor.exports.iter().find_map(clash) {
-            let message = format!("the plugin {} brings the {} {}, a name that {by} has", plugin.descriptor.name, export.kind.name(), export.name);
-            return Err(Failure::new(FailureKind::Plugin, message).with_cure("load one of them, or rename it in its source"));
+            let message = format!(
+                "the plugin {} brings the {} {}, a name that {by} has",
+                plugin.descriptor.name,
+                export.kind.name(),
+                export.name
+            );
+            return Err(Failure::new(FailureKind::Plugin, message)
+                .with_cure("load one of them, or rename it in its source"));
         }
         let page = match &self.page {
             Some(page) => Arc::clone(page),
             None => {
                 let made = CallPage::open(&run.join(run_folder::PLUGIN_CALL), call_s);
-                let made = made.map_err(|err| Failure::new(FailureKind::Disk, format!("{err:#}")))?;
+                let made =
+                    made.map_err(|err| Failure::new(FailureKind::Disk, format!("{err:#}")))?;
                 Arc::clone(self.page.insert(made))
             }
         };
@@ -98,7 +130,9 @@ impl Plugins {
 
     /// What all of them export, with the name of the plugin.
     pub(crate) fn exports(&self) -> impl Iterator<Item = (&Export, &str)> {
-        self.opened.iter().flat_map(|it| it.items.iter().map(|item| (&item.export, it.name.as_str())))
+        self.opened
+            .iter()
+            .flat_map(|it| it.items.iter().map(|item| (&item.export, it.name.as_str())))
     }
 
     /// # Errors
@@ -108,65 +142,115 @@ impl Plugins {
     }
 
     /// `settings` is a JSON object, `{}` for none.
-    pub(crate) fn head(&self, name: &str, settings: &str, shape: HeadShape) -> Result<HeadInstance, Failure> {
+    pub(crate) fn head(
+        &self,
+        name: &str,
+        settings: &str,
+        shape: HeadShape,
+    ) -> Result<HeadInstance, Failure> {
         match self.item_for(shape.problem, Kind::Head, name)? {
-            (subject, Functions::Head(functions)) => HeadInstance::create(subject, functions, settings, shape),
+            (subject, Functions::Head(functions)) => {
+                HeadInstance::create(subject, functions, settings, shape)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
-    pub(crate) fn loss(&self, name: &str, settings: &str, shape: LossShape) -> Result<LossInstance, Failure> {
+    pub(crate) fn loss(
+        &self,
+        name: &str,
+        settings: &str,
+        shape: LossShape,
+    ) -> Result<LossInstance, Failure> {
         match self.item_for(shape.problem, Kind::Loss, name)? {
-            (subject, Functions::Loss(functions)) => LossInstance::create(subject, functions, settings, shape),
+            (subject, Functions::Loss(functions)) => {
+                LossInstance::create(subject, functions, settings, shape)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
     /// `outputs` are the names of the classes, or of the numbers.
-    pub(crate) fn metric(&self, name: &str, settings: &str, problem: Problem, outputs: &[String]) -> Result<MetricInstance, Failure> {
+    pub(crate) fn metric(
+        &self,
+        name: &str,
+        settings: &str,
+        problem: Problem,
+        outputs: &[String],
+    ) -> Result<MetricInstance, Failure> {
         match self.item_for(problem, Kind::Metric, name)? {
-            (subject, Functions::Metric(functions)) => MetricInstance::create(subject, functions, settings, problem, outputs),
+            (subject, Functions::Metric(functions)) => {
+                MetricInstance::create(subject, functions, settings, problem, outputs)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
     pub(crate) fn reader(&self, name: &str, settings: &str) -> Result<ReaderInstance, Failure> {
         match self.item(Kind::Reader, name)? {
-            (subject, Functions::Reader(functions)) => ReaderInstance::create(subject, functions, settings),
+            (subject, Functions::Reader(functions)) => {
+                ReaderInstance::create(subject, functions, settings)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
     pub(crate) fn hook(&self, name: &str, settings: &str) -> Result<HookInstance, Failure> {
         match self.item(Kind::Hook, name)? {
-            (subject, Functions::Hook(functions)) => HookInstance::create(subject, functions, settings),
+            (subject, Functions::Hook(functions)) => {
+                HookInstance::create(subject, functions, settings)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
-    pub(crate) fn augmentation(&self, name: &str, settings: &str) -> Result<AugmentationInstance, Failure> {
+    pub(crate) fn augmentation(
+        &self,
+        name: &str,
+        settings: &str,
+    ) -> Result<AugmentationInstance, Failure> {
         match self.item(Kind::Augmentation, name)? {
-            (subject, Functions::Augmentation(functions)) => AugmentationInstance::create(subject, functions, settings),
+            (subject, Functions::Augmentation(functions)) => {
+                AugmentationInstance::create(subject, functions, settings)
+            }
             _ => unreachable!("a kind has the functions of its kind"),
         }
     }
 
-    fn item_for(&self, problem: Problem, kind: Kind, name: &str) -> Result<(Subject, Functions), Failure> {
+    fn item_for(
+        &self,
+        problem: Problem,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(Subject, Functions), Failure> {
         let (subject, functions) = self.item(kind, name)?;
         functions.suit(&subject, problem)?;
         Ok((subject, functions))
     }
 
     fn item(&self, kind: Kind, name: &str) -> Result<(Subject, Functions), Failure> {
-        let mut items = self.opened.iter().flat_map(|plugin| plugin.items.iter().map(move |item| (plugin, item)));
+        let mut items = self
+            .opened
+            .iter()
+            .flat_map(|plugin| plugin.items.iter().map(move |item| (plugin, item)));
         match (items.find(|(_, it)| it.export.kind == kind && it.export.name == name), &self.page) {
-            (Some((plugin, item)), Some(page)) => Ok((Subject::new(&format!("the {} {name}", kind.name()), &plugin.name, page), item.functions)),
+            (Some((plugin, item)), Some(page)) => Ok((
+                Subject::new(&format!("the {} {name}", kind.name()), &plugin.name, page),
+                item.functions,
+            )),
             _ => {
-                let have: Vec<String> =
-                    self.exports().filter(|(it, _)| it.kind == kind).map(|(it, plugin)| format!("{} of {plugin}", it.name)).collect();
+                let have: Vec<String> = self
+                    .exports()
+                    .filter(|(it, _)| it.kind == kind)
+                    .map(|(it, plugin)| format!("{} of {plugin}", it.name))
+                    .collect();
                 let have = if have.is_empty() { "none".into() } else { have.join(", ") };
-                let message = format!("no {} `{name}` is there: the plugins that are loaded bring {have}", kind.name());
-                Err(Failure::new(FailureKind::Plugin, message).with_cure("name its plugin in [plugins] load"))
+                let message = format!(
+                    "no {} `{name}` is there: the plugins that are loaded bring {have}",
+                    kind.name()
+                );
+                Err(Failure::new(FailureKind::Plugin, message)
+                    .with_cure("name its plugin in [plugins] load"))
             }
         }
     }

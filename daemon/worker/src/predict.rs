@@ -1,12 +1,12 @@
-//! The action `predict`: texts or pictures through a finished model; one JSON object a line on stdout, and a CSV
-//! if asked.
+//! The action `predict`: texts or images through a finished model; one JSON object a line on
+//! stdout, and a CSV if asked.
 
 use crate::evaluate::evaluate;
 use crate::examples::{ExampleSet, Inputs, Targets};
 use crate::extensions::Extensions;
 use crate::feed::Examples;
+use crate::images::{ImageSet, Source};
 use crate::network::Network;
-use crate::pictures::{PictureSet, Source};
 use crate::proof::read_json;
 use crate::tokens::{Encoder, Row};
 use crate::{device, durable, prepare};
@@ -35,7 +35,7 @@ enum Answer<'a> {
 }
 
 struct Prediction<'a> {
-    /// The text, or the name of the picture.
+    /// The text, or the name of the image.
     input: &'a str,
     origin: &'a str,
     answer: Answer<'a>,
@@ -52,21 +52,28 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let folder = spec.run.join(run_folder::MODEL);
     if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
         let message = format!("{} holds no finished model", spec.run.display());
-        return Err(Failure::new(FailureKind::Model, message).with_cure("`finetuned status` lists the runs that are done").into());
+        return Err(Failure::new(FailureKind::Model, message)
+            .with_cure("`finetuned status` lists the runs that are done")
+            .into());
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
     let problem = plan.data.problem;
     let answers = Answers::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
-    let (network, names) = Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
+    let (network, names) =
+        Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let Question { inputs, named } = question(&plan, &folder, inputs)?;
     let set = ExampleSet { targets: Targets::unknown(problem, named.len(), names.len()), inputs };
     let outputs = evaluate(&network, Examples { set: &set, kept: None }, |_| Ok(()))?;
     let predictions: Vec<Prediction> = named
         .iter()
         .zip(outputs.values.chunks(names.len()))
-        .map(|((input, origin), row)| Prediction { input, origin, answer: answer(problem, &names, row) })
+        .map(|((input, origin), row)| Prediction {
+            input,
+            origin,
+            answer: answer(problem, &names, row),
+        })
         .collect();
     let what = if plan.model.preprocess.is_some() { "image" } else { "text" };
     answers.print(what, &predictions)?;
@@ -78,17 +85,27 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
 
 fn question(plan: &Plan, folder: &Path, inputs: &[String]) -> Result<Question> {
     if let Some(preprocess) = prepare::preprocess(plan)? {
-        let inputs = finetuned_data::picture_inputs(inputs)?;
+        let inputs = finetuned_data::image_inputs(inputs)?;
         let named = inputs.iter().map(|it| (it.origin.clone(), it.origin.clone())).collect();
-        return Ok(Question { inputs: Inputs::Pictures(Arc::new(PictureSet { source: Source::Named(inputs), preprocess })), named });
+        return Ok(Question {
+            inputs: Inputs::Images(Arc::new(ImageSet {
+                source: Source::Named(inputs),
+                preprocess,
+            })),
+            named,
+        });
     }
     let inputs = finetuned_data::inputs(inputs, plan.data.text_column.as_deref())?;
     if inputs.is_empty() {
         bail!("there is nothing to predict: the inputs hold no text");
     }
     let rows = inputs.iter().map(|it| Row { text: &it.text, file: 0, line: 0 });
-    let tokens = Encoder::open(folder, plan.data.max_tokens)?.encode(rows, Vec::new(), |_| Ok(()))?;
-    Ok(Question { inputs: Inputs::Texts(tokens), named: inputs.into_iter().map(|it| (it.text, it.origin)).collect() })
+    let tokens =
+        Encoder::open(folder, plan.data.max_tokens)?.encode(rows, Vec::new(), |_| Ok(()))?;
+    Ok(Question {
+        inputs: Inputs::Texts(tokens),
+        named: inputs.into_iter().map(|it| (it.text, it.origin)).collect(),
+    })
 }
 
 fn answer<'a>(problem: Problem, names: &'a [String], row: &[f32]) -> Answer<'a> {
@@ -96,7 +113,11 @@ fn answer<'a>(problem: Problem, names: &'a [String], row: &[f32]) -> Answer<'a> 
     match problem {
         Problem::SingleLabel => {
             let class = finetuned_report::predicted(row) as usize;
-            Answer::Label { label: &names[class], probability: row[class], probabilities: each.collect() }
+            Answer::Label {
+                label: &names[class],
+                probability: row[class],
+                probabilities: each.collect(),
+            }
         }
         Problem::MultiLabel => {
             let labels = each.clone().filter(|it| SAID <= it.1).map(|it| it.0).collect();
@@ -111,7 +132,8 @@ struct Answers(File);
 
 impl Answers {
     fn apart() -> Result<Answers> {
-        let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).context("setting stdout aside")?;
+        let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
+            .context("setting stdout aside")?;
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
         Ok(Answers(File::from(out)))
     }
@@ -134,8 +156,15 @@ fn print(out: File, what: &str, predictions: &[Prediction]) -> Result<()> {
     out.flush().context("printing")
 }
 
-/// origin, text or image, what is said, then `p_CLASS` for each class; of numbers each under its name.
-fn write_csv(path: &Path, what: &str, names: &[String], predictions: &[Prediction], values: &[f32]) -> Result<()> {
+/// origin, text or image, what is said, then `p_CLASS` for each class; of numbers each under its
+/// name.
+fn write_csv(
+    path: &Path,
+    what: &str,
+    names: &[String],
+    predictions: &[Prediction],
+    values: &[f32],
+) -> Result<()> {
     let numbers = predictions.iter().any(|it| matches!(it.answer, Answer::Numbers { .. }));
     let mut out = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["origin".to_string(), what.into()];

@@ -1,15 +1,17 @@
-//! The action `prove`: the saved model is loaded from disk in a process that did not train it, evaluated, and
-//! must score what was scored before saving. Then the folder becomes complete: card, report, `done.json` last.
+//! The action `prove`: the saved model is loaded from disk in a process that did not train it,
+//! evaluated, and must score what was scored before saving. Then the folder becomes complete: card,
+//! report, `done.json` last.
 //!
-//! Killed anywhere, it is run again: each file is written whole, and nothing before `done.json` counts.
+//! Killed anywhere, it is run again: each file is written whole, and nothing before `done.json`
+//! counts.
 
 use crate::durable::Partial;
 use crate::evaluate::{Outputs, evaluate};
 use crate::examples::Inputs;
 use crate::feed::Examples;
+use crate::images::Changes;
 use crate::journal::Journal;
 use crate::network::Network;
-use crate::pictures::Changes;
 use crate::prepare::{Data, Prepared};
 use crate::stop::Stop;
 use crate::{checkpoint, device, durable, export, prepare};
@@ -21,7 +23,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
-use finetuned_report::{Mistake, Pictures, Prediction, Story};
+use finetuned_report::{Images, Mistake, Prediction, Story};
 use std::fs;
 use std::path::Path;
 
@@ -36,16 +38,25 @@ pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let prepared = prepare::prepare(spec, journal, stop)?;
     let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
-        return Err(Failure::new(FailureKind::Data, "the data changed between training and proof").with_cure("retry the job").into());
+        return Err(Failure::new(FailureKind::Data, "the data changed between training and proof")
+            .with_cure("retry the job")
+            .into());
     }
     // A proof that was killed after its last rename finds the model under its final name.
     let unproven = run.join(run_folder::UNPROVEN);
     let folder = if unproven.exists() { unproven.clone() } else { run.join(run_folder::MODEL) };
 
-    let (outputs, proof, again) = reloaded(&folder, spec, &plan, &trained, &prepared, journal, stop)?;
+    let (outputs, proof, again) =
+        reloaded(&folder, spec, &plan, &trained, &prepared, journal, stop)?;
     compare(&trained, &again, &proof)?;
     let done = done(spec, &plan, &trained, proof);
-    publish(run, &folder, Facts { plan: &plan, report: &report, trained: &trained, done: &done }, data, &outputs)?;
+    publish(
+        run,
+        &folder,
+        Facts { plan: &plan, report: &report, trained: &trained, done: &done },
+        data,
+        &outputs,
+    )?;
     journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
 }
 
@@ -70,7 +81,13 @@ fn reloaded(
     let (split, set) = prepared.data.report_split();
     let total = Some(set.len() as u64);
     journal.phase(Phase::Proving, total)?;
-    let (network, _) = Network::open(folder, &trained.head, plan, &prepared.extensions, device::choose(spec.device)?)?;
+    let (network, _) = Network::open(
+        folder,
+        &trained.head,
+        plan,
+        &prepared.extensions,
+        device::choose(spec.device)?,
+    )?;
     let outputs = evaluate(&network, Examples { set, kept: None }, |done| {
         stop.check()?;
         journal.progress(done, total)
@@ -94,16 +111,27 @@ fn compare(trained: &Trained, again: &Scores, proof: &Proof) -> Result<(), Failu
         "the saved model does not score what the trained one scored: loss {} before, {} after loading it again",
         proof.loss_trained, proof.loss_reloaded
     );
-    Err(Failure::new(FailureKind::Proof, message).with_cure("retry the job; if it stays, the disk or the memory of this machine is at fault"))
+    Err(Failure::new(FailureKind::Proof, message).with_cure(
+        "retry the job; if it stays, the disk or the memory of this machine is at fault",
+    ))
 }
 
 /// Numbers that follow from the outputs; those of a model of numbers stand here alone.
 fn same(before: &Scores, after: &Scores) -> bool {
-    before.metrics.iter().all(|(name, a)| after.metrics.get(name).is_some_and(|b| (a - b).abs() <= Proof::LOSS_TOLERANCE * a.abs().max(1.0)))
+    before.metrics.iter().all(|(name, a)| {
+        after
+            .metrics
+            .get(name)
+            .is_some_and(|b| (a - b).abs() <= Proof::LOSS_TOLERANCE * a.abs().max(1.0))
+    })
 }
 
 fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
-    let name = spec.drop.as_deref().and_then(Path::file_name).map_or("drop".into(), |it| it.to_string_lossy().into_owned());
+    let name = spec
+        .drop
+        .as_deref()
+        .and_then(Path::file_name)
+        .map_or("drop".into(), |it| it.to_string_lossy().into_owned());
     Done {
         version: OUTCOME_VERSION,
         job: spec.job,
@@ -131,7 +159,14 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outpu
     let Facts { plan, report, trained, done } = facts;
     let events = finetuned_report::read_events(&run.join(run_folder::EVENTS))?;
     let rows = || predictions(data, outputs, plan.data.outputs().len());
-    let mistakes = with_thumbnails(finetuned_report::worst_mistakes(plan.data.outputs(), rows(), finetuned_report::MISTAKES_SHOWN), data);
+    let mistakes = with_thumbnails(
+        finetuned_report::worst_mistakes(
+            plan.data.outputs(),
+            rows(),
+            finetuned_report::MISTAKES_SHOWN,
+        ),
+        data,
+    );
     let sheets = finetuned_report::read_sheets(run, report)?;
     let augmented = augmented(plan, data)?;
     let license = license(Path::new(&plan.model.folder));
@@ -144,10 +179,12 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outpu
         mistakes: &mistakes,
         truth: data.report_split().1.targets.truth(),
         outputs: &outputs.values,
-        pictures: Pictures { sheets: &sheets, augmented: augmented.as_deref() },
+        images: Images { sheets: &sheets, augmented: augmented.as_deref() },
         license: license.as_deref(),
     };
-    durable::write_with(&run.join(run_folder::PREDICTIONS), |path| finetuned_report::predictions_csv(path, plan, rows()))?;
+    durable::write_with(&run.join(run_folder::PREDICTIONS), |path| {
+        finetuned_report::predictions_csv(path, plan, rows())
+    })?;
     durable::write(&run.join(run_folder::REPORT), finetuned_report::html(&story)?.as_bytes())?;
     let board = Partial::new(&run.join(run_folder::TENSORBOARD))?;
     finetuned_report::tensorboard(&events, board.path())?;
@@ -161,37 +198,45 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outpu
     durable::write_json(&run.join(run_folder::DONE), done)
 }
 
-fn predictions<'a>(data: &'a Data, outputs: &'a Outputs, width: usize) -> impl Iterator<Item = Prediction<'a>> {
+fn predictions<'a>(
+    data: &'a Data,
+    outputs: &'a Outputs,
+    width: usize,
+) -> impl Iterator<Item = Prediction<'a>> {
     let truth = data.report_split().1.targets.truth().answers(width);
-    data.shown.iter().zip(outputs.values.chunks(width)).zip(truth).map(|((shown, outputs), truth)| Prediction {
-        input: &shown.what,
-        truth,
-        outputs,
-        file: data.report.files.get(shown.file as usize).map_or("?", |it| &it.path),
-        line: Some(shown.line),
-    })
+    data.shown.iter().zip(outputs.values.chunks(width)).zip(truth).map(
+        |((shown, outputs), truth)| Prediction {
+            input: &shown.what,
+            truth,
+            outputs,
+            file: data.report.files.get(shown.file as usize).map_or("?", |it| &it.path),
+            line: Some(shown.line),
+        },
+    )
 }
 
-/// A small picture beside each mistake, where the examples are pictures.
+/// A small image beside each mistake, where the examples are images.
 fn with_thumbnails(mut mistakes: Vec<Mistake>, data: &Data) -> Vec<Mistake> {
     /// Pixels of its longer side.
     const SIDE: u32 = 96;
-    if let Inputs::Pictures(set) = &data.report_split().1.inputs {
+    if let Inputs::Images(set) = &data.report_split().1.inputs {
         for mistake in &mut mistakes {
-            // A picture that is gone since it was judged is no reason to fail.
+            // An image that is gone since it was judged is no reason to fail.
             mistake.thumbnail = set.thumbnail(mistake.index as u32, SIDE).ok();
         }
     }
     mistakes
 }
 
-/// The first training pictures as the first epoch saw them, where they were changed.
+/// The first training images as the first epoch saw them, where they were changed.
 fn augmented(plan: &Plan, data: &Data) -> Result<Option<Vec<u8>>> {
-    /// Pictures, and the side of each in pixels.
+    /// Images, and the side of each in pixels.
     const SHOWN: u32 = 8;
     const SIDE: u32 = 112;
-    let (Some(augment), Inputs::Pictures(set)) = (prepare::augment(plan)?, &data.train.inputs) else { return Ok(None) };
-    if augment.leaves_pictures_alone() {
+    let (Some(augment), Inputs::Images(set)) = (prepare::augment(plan)?, &data.train.inputs) else {
+        return Ok(None);
+    };
+    if augment.leaves_images_alone() {
         return Ok(None);
     }
     let changes = Changes { augment, plugin: None, seed: plan.train.seed, epoch: 0 };

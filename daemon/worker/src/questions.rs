@@ -1,5 +1,5 @@
-//! The actions that train nothing: `check`, `pull`, `inspect`, `doctor`. Answers are files in the run folder
-//! (`check`) or JSON on stdout.
+//! The actions that train nothing: `check`, `pull`, `inspect`, `doctor`. Answers are files in the
+//! run folder (`check`) or JSON on stdout.
 
 use crate::journal::Journal;
 use crate::learner::Learner;
@@ -19,10 +19,15 @@ pub(crate) fn check(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let prepared = prepare::prepare(spec, journal, stop)?;
     let (plan, model) = prepare::decide(spec, &prepared, journal)?;
     let device = device::choose(spec.device)?;
-    let mut learner = Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
+    let mut learner =
+        Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
     learner.unfreeze(&plan, 1)?;
     let estimate = estimate::estimate(&mut learner, &plan, &prepared.data)?;
-    prepare::write_findings(&spec.run, &plan, &DataReport { estimate: Some(estimate), ..prepared.data.report })
+    prepare::write_findings(
+        &spec.run,
+        &plan,
+        &DataReport { estimate: Some(estimate), ..prepared.data.report },
+    )
 }
 
 /// The folder of a base model, fetched where it is not there yet.
@@ -31,7 +36,9 @@ pub(crate) fn pull(base: &str) -> Result<()> {
         let of = total.map_or_else(String::new, |it| format!(" of {it}"));
         eprintln!("{file}: {done}{of} bytes");
     })?;
-    answer(&json!({ "name": resolved.name, "folder": resolved.folder, "revision": resolved.revision }))
+    answer(
+        &json!({ "name": resolved.name, "folder": resolved.folder, "revision": resolved.revision }),
+    )
 }
 
 /// The base models in the cache.
@@ -49,7 +56,9 @@ fn answer(value: &Value) -> Result<()> {
 
 /// What a base model is and how its tensors meet ours.
 pub(crate) fn inspect(base: &str) -> Result<()> {
-    let resolved = finetuned_hub::resolve(base, Path::new("."), &mut |file, done, _| eprintln!("{file}: {done} bytes"))?;
+    let resolved = finetuned_hub::resolve(base, Path::new("."), &mut |file, done, _| {
+        eprintln!("{file}: {done} bytes")
+    })?;
     let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     /// As many as any classifier has; the answer says nothing about it.
     const CLASSES: i64 = 2;
@@ -64,9 +73,17 @@ pub(crate) fn inspect(base: &str) -> Result<()> {
     };
     let model = network::build(&checkpoint, &options, None)?;
     let head = &model.parts.head;
-    let tensors: Vec<Value> =
-        model.tensors.iter().map(|(name, it)| json!({ "name": name, "shape": it.size(), "head": head.contains(name) })).collect();
-    let parameters: usize = model.tensors.iter().filter(|(name, _)| !head.contains(name)).map(|(_, it)| it.numel()).sum();
+    let tensors: Vec<Value> = model
+        .tensors
+        .iter()
+        .map(|(name, it)| json!({ "name": name, "shape": it.size(), "head": head.contains(name) }))
+        .collect();
+    let parameters: usize = model
+        .tensors
+        .iter()
+        .filter(|(name, _)| !head.contains(name))
+        .map(|(_, it)| it.numel())
+        .sum();
     answer(&json!({
         "name": resolved.name,
         "folder": resolved.folder,

@@ -1,14 +1,16 @@
-//! Gradient checkpointing (Chen et al. 2016): lower stages keep what they were given instead of all that they
-//! computed, and run once more when their gradients are wanted. Decides which stages; gradients and statistics are
-//! the same bit for bit, since noise is a function of the pass and batch norm's statistics move only once.
+//! Gradient checkpointing (Chen et al. 2016): lower stages keep what they were given instead of all
+//! that they computed, and run once more when their gradients are wanted. Decides which stages;
+//! gradients and statistics are the same bit for bit, since noise is a function of the pass and
+//! batch norm's statistics move only once.
 
 use crate::feed::Input;
 use crate::network::Network;
 use anyhow::Result;
 use finetuned_models::Pass;
 
-/// Stages that are given less than this part of what the largest is given keep their graph: together they take
-/// about as much as the largest alone, which needs its own anyway when it runs again.
+/// Stages that are given less than this part of what the largest is given keep their graph:
+/// together they take about as much as the largest alone, which needs its own anyway when it runs
+/// again.
 const SMALL: usize = 8;
 
 /// What the lower stages of a pass were given.
@@ -23,8 +25,17 @@ pub(crate) struct Lower {
 
 impl Lower {
     /// Runs the lower stages without a graph.
-    pub(crate) fn run(network: &Network, input: &Input, first: usize, pass: &Pass) -> Result<Lower> {
-        let below = if first == 0 { input.shallow_clone() } else { input.after(first, network.run(input, first, pass)?) };
+    pub(crate) fn run(
+        network: &Network,
+        input: &Input,
+        first: usize,
+        pass: &Pass,
+    ) -> Result<Lower> {
+        let below = if first == 0 {
+            input.shallow_clone()
+        } else {
+            input.after(first, network.run(input, first, pass)?)
+        };
         let mut lower = Lower { first, given: Vec::new(), top: below };
         let mut largest = 0;
         // The last stage's graph would be wanted again at once.

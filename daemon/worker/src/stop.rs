@@ -13,13 +13,15 @@ pub(crate) struct Stop(Arc<AtomicBool>);
 pub(crate) struct Stopped;
 
 impl Stop {
-    /// SIGTERM and SIGINT raise the flag; so does the end of the parent process, since nobody would read on.
+    /// SIGTERM and SIGINT raise the flag; so does the end of the parent process, since nobody would
+    /// read on.
     pub(crate) fn on_signals() -> Result<Stop> {
         let stop = Stop::default();
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, stop.0.clone()).context("watching for signals")?;
         }
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).context("watching the parent process")?;
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+            .context("watching the parent process")?;
         Ok(stop)
     }
 
@@ -27,7 +29,8 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// For code that takes no answer from its caller: leaves it by unwinding, without a word of panic.
+    /// For code that takes no answer from its caller: leaves it by unwinding, without a word of
+    /// panic.
     pub(crate) fn unwind_if_requested(&self) {
         if self.requested() {
             std::panic::resume_unwind(Box::new(Stopped));

@@ -1,5 +1,5 @@
-//! Decides how texts become token ids: the base model's own tokenizer, cut at `max_tokens` with its special
-//! tokens kept.
+//! Decides how texts become token ids: the base model's own tokenizer, cut at `max_tokens` with its
+//! special tokens kept.
 
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
@@ -62,16 +62,25 @@ impl Encoder {
     /// Reads `tokenizer.json` of a model folder.
     pub(crate) fn open(folder: &Path, max_tokens: u32) -> Result<Encoder> {
         let path = folder.join("tokenizer.json");
-        let refused = |message: String, cure: &str| Failure::new(FailureKind::Model, message).with_cure(cure);
+        let refused =
+            |message: String, cure: &str| Failure::new(FailureKind::Model, message).with_cure(cure);
         if !path.exists() {
             let cure = "save it with transformers: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)";
             return Err(refused(format!("{} has no tokenizer.json", folder.display()), cure).into());
         }
-        let mut tokenizer = Tokenizer::from_file(&path)
-            .map_err(|err| refused(format!("{} is no tokenizer that this version reads: {err}", path.display()), "fetch the model again"))?;
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(|err| {
+            refused(
+                format!("{} is no tokenizer that this version reads: {err}", path.display()),
+                "fetch the model again",
+            )
+        })?;
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|err| refused(format!("{}: {err}", path.display()), "fetch the model again"))?;
-        let added = tokenizer.get_post_processor().map_or(0, |it| tokenizers::PostProcessor::added_tokens(it, false));
+        tokenizer.with_truncation(None).map_err(|err| {
+            refused(format!("{}: {err}", path.display()), "fetch the model again")
+        })?;
+        let added = tokenizer
+            .get_post_processor()
+            .map_or(0, |it| tokenizers::PostProcessor::added_tokens(it, false));
         Ok(Encoder { tokenizer, max_tokens: max_tokens as usize, added })
     }
 
@@ -86,11 +95,23 @@ impl Encoder {
         while rows.peek().is_some() {
             let chunk: Vec<Row> = rows.by_ref().take(CHUNK).collect();
             let texts: Vec<&str> = chunk.iter().map(|it| it.text).collect();
-            let encodings = self.tokenizer.encode_batch(texts, false).map_err(|err| anyhow::anyhow!("{err}")).context("tokenizing")?;
+            let encodings = self
+                .tokenizer
+                .encode_batch(texts, false)
+                .map_err(|err| anyhow::anyhow!("{err}"))
+                .context("tokenizing")?;
             for (mut encoding, row) in encodings.into_iter().zip(chunk) {
                 set.full_lengths.push((encoding.len() + self.added) as u32);
-                encoding.truncate(self.max_tokens.saturating_sub(self.added), 0, TruncationDirection::Right);
-                let encoding = self.tokenizer.post_process(encoding, None, true).map_err(|err| anyhow::anyhow!("{err}")).context("tokenizing")?;
+                encoding.truncate(
+                    self.max_tokens.saturating_sub(self.added),
+                    0,
+                    TruncationDirection::Right,
+                );
+                let encoding = self
+                    .tokenizer
+                    .post_process(encoding, None, true)
+                    .map_err(|err| anyhow::anyhow!("{err}"))
+                    .context("tokenizing")?;
                 set.ids.extend_from_slice(encoding.get_ids());
                 set.starts.push(set.ids.len());
                 set.origins.push((row.file, row.line));
@@ -102,12 +123,21 @@ impl Encoder {
 }
 
 /// The distribution of lengths before the cut, over all splits.
-pub(crate) fn report<'a>(sets: impl IntoIterator<Item = &'a TokenSet>, max_tokens: u32) -> TokenReport {
-    /// Bars in the picture.
+pub(crate) fn report<'a>(
+    sets: impl IntoIterator<Item = &'a TokenSet>,
+    max_tokens: u32,
+) -> TokenReport {
+    /// Bars in the image.
     const BUCKETS: u32 = 20;
-    let mut lengths: Vec<u32> = sets.into_iter().flat_map(|it| it.full_lengths.iter().copied()).collect();
+    let mut lengths: Vec<u32> =
+        sets.into_iter().flat_map(|it| it.full_lengths.iter().copied()).collect();
     lengths.sort_unstable();
-    let at = |part: f64| lengths.get(((lengths.len() as f64 - 1.0).max(0.0) * part).round() as usize).copied().unwrap_or(0);
+    let at = |part: f64| {
+        lengths
+            .get(((lengths.len() as f64 - 1.0).max(0.0) * part).round() as usize)
+            .copied()
+            .unwrap_or(0)
+    };
     // A few very long texts must not squeeze all others into one bar: the last one holds the rest.
     let width = at(0.99).div_ceil(BUCKETS).max(1);
     let mut histogram: Vec<(u32, u64)> = (1..=BUCKETS).map(|it| (it * width, 0)).collect();

@@ -1,7 +1,7 @@
 //! The training run, top to bottom: every decision of the loop stands in [`Trainer::train`].
 //!
-//! Data order is a pure function of (seed, epoch), noise of (seed, step), and a checkpoint holds all else;
-//! so a killed run continues bit for bit.
+//! Data order is a pure function of (seed, epoch), noise of (seed, step), and a checkpoint holds
+//! all else; so a killed run continues bit for bit.
 
 use crate::batches;
 use crate::checkpoint::{Best, Checkpoints, Position};
@@ -9,9 +9,9 @@ use crate::evaluate::evaluate;
 use crate::examples::Inputs;
 use crate::extensions::{Extensions, Hooks};
 use crate::feed::{Batch, Examples, Feed};
+use crate::images::Changes;
 use crate::journal::Journal;
 use crate::learner::Learner;
-use crate::pictures::Changes;
 use crate::plugins::{HookProgress, Moment};
 use crate::schedule::learning_rate;
 use crate::stop::{Stop, Stopped};
@@ -46,7 +46,7 @@ pub(crate) struct Trainer<'a> {
 
 /// What a run may have besides model and data.
 pub(crate) struct Extras<'a> {
-    /// Of training pictures.
+    /// Of training images.
     pub augment: Option<Changes>,
     pub extensions: &'a Extensions,
     pub hooks: Hooks,
@@ -128,7 +128,8 @@ impl<'a> Trainer<'a> {
                 break;
             }
             self.unfreeze(epoch)?;
-            let batches = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
+            let batches =
+                batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
             let mut feed = self.feed(epoch, &batches, done);
             for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
@@ -174,7 +175,9 @@ impl<'a> Trainer<'a> {
         let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(targets, batch)).sum();
         let mut loss = 0.0;
         for micro in 0..update.len() {
-            let batch: Batch = feed.next(&self.learner.network).context("there are fewer batches than were planned")??;
+            let batch: Batch = feed
+                .next(&self.learner.network)
+                .context("there are fewer batches than were planned")??;
             self.since_told.once += batch.once.as_secs_f64();
             let part = self.learner.backward(targets, &batch, weight, step, micro as u64)?;
             if !part.is_finite() {
@@ -184,7 +187,9 @@ impl<'a> Trainer<'a> {
         }
         let norm = self.learner.clip(self.plan.train.clip)?;
         if !norm.is_finite() {
-            return Err(self.diverged(&format!("the gradients' norm is {norm}"), &update.concat()).into());
+            return Err(self
+                .diverged(&format!("the gradients' norm is {norm}"), &update.concat())
+                .into());
         }
         let train = &self.plan.train;
         let lr = learning_rate(train.schedule, train.lr, train.warmup_steps, train.steps, step);
@@ -198,11 +203,21 @@ impl<'a> Trainer<'a> {
 
     fn diverged(&self, what: &str, batch: &[u32]) -> Failure {
         let step = self.position.step + 1;
-        let examples: Vec<String> = batch.iter().take(8).map(|&it| self.train.set.origin(it)).collect();
-        let more = if examples.len() < batch.len() { format!(" and {} more", batch.len() - examples.len()) } else { String::new() };
-        let message = format!("{what} at step {step}, in the batch of {}{more}", examples.join(", "));
-        let cure = "look at these examples, or lower train.lr; a retry starts from the last checkpoint";
-        Failure { at_step: Some(step), ..Failure::new(FailureKind::Training, message).with_cure(cure) }
+        let examples: Vec<String> =
+            batch.iter().take(8).map(|&it| self.train.set.origin(it)).collect();
+        let more = if examples.len() < batch.len() {
+            format!(" and {} more", batch.len() - examples.len())
+        } else {
+            String::new()
+        };
+        let message =
+            format!("{what} at step {step}, in the batch of {}{more}", examples.join(", "));
+        let cure =
+            "look at these examples, or lower train.lr; a retry starts from the last checkpoint";
+        Failure {
+            at_step: Some(step),
+            ..Failure::new(FailureKind::Training, message).with_cure(cure)
+        }
     }
 
     fn count(&mut self, update: &[Vec<u32>]) {
@@ -253,7 +268,11 @@ impl<'a> Trainer<'a> {
                 examples.kept = examples.kept.filter(|it| it.stages <= still_frozen);
             }
             let (trainable_tensors, trainable_parameters) = self.learner.trainable_counts();
-            self.journal.tell(Event::Unfrozen { epoch: epoch as u32 + 1, trainable_tensors, trainable_parameters })?;
+            self.journal.tell(Event::Unfrozen {
+                epoch: epoch as u32 + 1,
+                trainable_tensors,
+                trainable_parameters,
+            })?;
         }
         Ok(())
     }
@@ -261,25 +280,32 @@ impl<'a> Trainer<'a> {
     fn evaluation_due(&self) -> bool {
         let step = self.position.step;
         let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
-        (step.is_multiple_of(every) || step == self.plan.train.steps) && self.position.evaluated != step
+        (step.is_multiple_of(every) || step == self.plan.train.steps)
+            && self.position.evaluated != step
     }
 
     /// False where a stop signal came before its end: the next attempt begins with it.
     fn evaluate(&mut self) -> Result<bool> {
-        let outputs = match evaluate(&self.learner.network, self.validation, |_| self.stop.check()) {
+        let outputs = match evaluate(&self.learner.network, self.validation, |_| self.stop.check())
+        {
             Err(err) if err.is::<Stopped>() => return Ok(false),
             other => other.with_context(|| format!("evaluating step {}", self.position.step))?,
         };
         self.position.evaluated = self.position.step;
         let best = &self.plan.eval.best;
         let extensions = self.extras.extensions;
-        let scores = outputs.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
-        let score = finetuned_report::value(&scores, best).with_context(|| format!("there is no metric {best}"))?;
+        let scores =
+            outputs.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
+        let score = finetuned_report::value(&scores, best)
+            .with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
             None => true,
-            // At the same score the surer model is the better one: a small set's score stands still for long.
+            // At the same score the surer model is the better one: a small set's score stands still
+            // for long.
             Some(so_far) if so_far.score == score => scores.loss < so_far.loss,
-            Some(so_far) => (so_far.score < score) == extensions.higher_is_better(best, self.plan)?,
+            Some(so_far) => {
+                (so_far.score < score) == extensions.higher_is_better(best, self.plan)?
+            }
         };
         if better {
             self.position.best = Some(Best { step: self.position.step, score, loss: scores.loss });
@@ -288,16 +314,27 @@ impl<'a> Trainer<'a> {
         } else {
             self.position.evaluations_without_progress += 1;
         }
-        self.position.stopped_early |=
-            self.plan.train.patience.is_some_and(|it| it <= self.position.evaluations_without_progress) && self.position.step < self.plan.train.steps;
+        self.position.stopped_early |= self
+            .plan
+            .train
+            .patience
+            .is_some_and(|it| it <= self.position.evaluations_without_progress)
+            && self.position.step < self.plan.train.steps;
         let told: Vec<(&str, f64, bool)> = scores
             .metrics
             .iter()
-            .map(|(name, value)| Ok((name.as_str(), *value, extensions.higher_is_better(name, self.plan)?)))
+            .map(|(name, value)| {
+                Ok((name.as_str(), *value, extensions.higher_is_better(name, self.plan)?))
+            })
             .chain([Ok(("loss", scores.loss, false))])
             .collect::<Result<_>>()?;
         self.ask_hooks(Moment::Evaluated, &told)?;
-        self.journal.tell(Event::Evaluation { step: self.position.step, epoch: self.epochs(), scores, best: better })?;
+        self.journal.tell(Event::Evaluation {
+            step: self.position.step,
+            epoch: self.epochs(),
+            scores,
+            best: better,
+        })?;
         Ok(true)
     }
 
@@ -305,23 +342,37 @@ impl<'a> Trainer<'a> {
     fn ask_hooks(&mut self, moment: Moment, scores: &[(&str, f64, bool)]) -> Result<()> {
         let Latest { loss, lr, grad_norm } = self.latest;
         let (step, steps, epoch) = (self.position.step, self.plan.train.steps, self.epochs());
-        let wishes = self.extras.hooks.tell(&HookProgress { moment, step, steps, epoch, loss, lr, grad_norm, scores })?;
+        let wishes = self.extras.hooks.tell(&HookProgress {
+            moment,
+            step,
+            steps,
+            epoch,
+            loss,
+            lr,
+            grad_norm,
+            scores,
+        })?;
         self.position.stopped_early |= wishes.stop && step < steps;
         self.save_wished |= wishes.save;
         Ok(())
     }
 
     fn warn_of_the_disk(&mut self) -> Result<()> {
-        let mut warnings = [self.train, self.validation].into_iter().filter_map(|it| it.kept?.take_warning());
+        let mut warnings =
+            [self.train, self.validation].into_iter().filter_map(|it| it.kept?.take_warning());
         warnings.try_for_each(|it| self.journal.warn(it))
     }
 
     fn save_due(&self) -> bool {
         let (save, step) = (&self.plan.save, self.position.step);
-        let every_epochs = save.every_epochs.map(|it| u64::from(it) * self.plan.train.steps_per_epoch);
+        let every_epochs =
+            save.every_epochs.map(|it| u64::from(it) * self.plan.train.steps_per_epoch);
         let due = |every: Option<u64>| every.is_some_and(|it| step.is_multiple_of(it));
         let minutes = self.clock.last_save.elapsed().as_secs_f64() / 60.0;
-        self.save_wished || due(save.every_steps) || due(every_epochs) || save.every_minutes.is_some_and(|it| it <= minutes)
+        self.save_wished
+            || due(save.every_steps)
+            || due(every_epochs)
+            || save.every_minutes.is_some_and(|it| it <= minutes)
     }
 
     fn save(&mut self) -> Result<()> {
@@ -331,7 +382,12 @@ impl<'a> Trainer<'a> {
         self.position.seconds = self.clock.before + self.clock.start.elapsed().as_secs_f64();
         let mut state = self.learner.state()?;
         state.extend(self.extras.hooks.state()?);
-        self.checkpoints.save(&self.position, &self.learner.tensors(), &state, self.plan.save.keep)?;
+        self.checkpoints.save(
+            &self.position,
+            &self.learner.tensors(),
+            &state,
+            self.plan.save.keep,
+        )?;
         self.saved = Some(self.position.step);
         self.save_wished = false;
         self.clock.last_save = Instant::now();

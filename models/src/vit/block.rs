@@ -1,6 +1,6 @@
-//! The transformer block with its norms before attention and network (Vaswani et al. 2017 as rearranged by
-//! Dosovitskiy et al. 2020), with layer scale (Touvron et al. 2021) and a gated network (Shazeer 2020) where
-//! the config has them.
+//! The transformer block with its norms before attention and network (Vaswani et al. 2017 as
+//! rearranged by Dosovitskiy et al. 2020), with layer scale (Touvron et al. 2021) and a gated
+//! network (Shazeer 2020) where the config has them.
 
 use crate::error::ModelError;
 use crate::images::Stage;
@@ -21,9 +21,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn new(p: &Names, names: &Scheme, c: &Shape, dropout: Option<Dropout>) -> Result<Block, ModelError> {
-        // Listed among the norms: like their weights, it is near 1 or 0 for each channel, and not decayed.
-        let scale = |name| c.layer_scale.then(|| p.norm_tensor(name, &[c.width], Fill::One)).transpose();
+    pub(crate) fn new(
+        p: &Names,
+        names: &Scheme,
+        c: &Shape,
+        dropout: Option<Dropout>,
+    ) -> Result<Block, ModelError> {
+        // Listed among the norms: like their weights, it is near 1 or 0 for each channel, and not
+        // decayed.
+        let scale =
+            |name| c.layer_scale.then(|| p.norm_tensor(name, &[c.width], Fill::One)).transpose();
         Ok(Block {
             attention_norm: LayerNorm::new(p / names.attention_norm, c.width, c.norm_eps)?,
             attention: Attention::new(p, names, c, dropout)?,
@@ -34,7 +41,8 @@ impl Block {
         })
     }
 
-    /// (batch, tokens, width) -> (batch, wanted, width): as [`Stage::forward`], for the first `wanted` tokens.
+    /// (batch, tokens, width) -> (batch, wanted, width): as [`Stage::forward`], for the first
+    /// `wanted` tokens.
     pub(crate) fn first(&self, xs: &Tensor, wanted: i64, pass: &Pass) -> Result<Tensor, TchError> {
         let mixed = self.attention.forward(&self.attention_norm.forward(xs)?, wanted, pass)?;
         let xs = sum(&xs.f_narrow(1, 0, wanted)?, &mixed, self.attention_scale.as_ref())?;
@@ -116,23 +124,39 @@ impl Projection {
     /// The `n` outputs from `start` on.
     fn narrow(&self, start: i64, n: i64) -> Result<Projection, TchError> {
         let narrow = |it: &Tensor| it.f_narrow(0, start, n);
-        Ok(Projection { weight: narrow(&self.weight)?, bias: self.bias.as_ref().map(narrow).transpose()? })
+        Ok(Projection {
+            weight: narrow(&self.weight)?,
+            bias: self.bias.as_ref().map(narrow).transpose()?,
+        })
     }
 }
 
 impl Attention {
-    fn new(p: &Names, names: &Scheme, c: &Shape, dropout: Option<Dropout>) -> Result<Attention, ModelError> {
+    fn new(
+        p: &Names,
+        names: &Scheme,
+        c: &Shape,
+        dropout: Option<Dropout>,
+    ) -> Result<Attention, ModelError> {
         let projection = |name, outputs| Projection::new(p / name, outputs, c);
         let projections = match names.attention {
             Projections::Joined(name) => Stored::Joined(projection(name, 3 * c.width)?),
-            Projections::Split([query, key, value]) => {
-                Stored::Split([projection(query, c.width)?, projection(key, c.width)?, projection(value, c.width)?])
-            }
+            Projections::Split([query, key, value]) => Stored::Split([
+                projection(query, c.width)?,
+                projection(key, c.width)?,
+                projection(value, c.width)?,
+            ]),
         };
-        Ok(Attention { projections, output: Linear::new(p / names.output, c.width, c.width)?, heads: c.heads, dropout })
+        Ok(Attention {
+            projections,
+            output: Linear::new(p / names.output, c.width, c.width)?,
+            heads: c.heads,
+            dropout,
+        })
     }
 
-    /// The first `wanted` tokens of `xs` (batch, tokens, width) look at all of them: (batch, wanted, width).
+    /// The first `wanted` tokens of `xs` (batch, tokens, width) look at all of them: (batch,
+    /// wanted, width).
     fn forward(&self, xs: &Tensor, wanted: i64, pass: &Pass) -> Result<Tensor, TchError> {
         let (batch, _, width) = xs.size3()?;
         let head = width / self.heads;
@@ -141,12 +165,17 @@ impl Attention {
         let [query, key, value] = self.project(xs, wanted)?;
         let (query, key, value) = (split(&query)?, split(&key)?, split(&value)?);
         let mixed = match self.dropout.filter(|_| pass.train) {
-            // The formula written out: libtorch's kernels would draw the noise from a generator with a state.
+            // The formula written out: libtorch's kernels would draw the noise from a generator
+            // with a state.
             Some(dropout) => {
-                let scores = query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
+                let scores = query
+                    .f_mul_scalar(1.0 / (head as f64).sqrt())?
+                    .f_matmul(&key.f_transpose(2, 3)?)?;
                 dropout.forward(scores.f_softmax(-1, None::<Kind>)?, pass)?.f_matmul(&value)?
             }
-            None => Tensor::f_scaled_dot_product_attention::<Tensor>(&query, &key, &value, None, 0.0, false, None, false)?,
+            None => Tensor::f_scaled_dot_product_attention::<Tensor>(
+                &query, &key, &value, None, 0.0, false, None, false,
+            )?,
         };
         self.output.forward(&mixed.f_transpose(1, 2)?.f_reshape([batch, wanted, width])?)
     }
@@ -156,7 +185,9 @@ impl Attention {
         let (_, tokens, width) = xs.size3()?;
         let first = xs.f_narrow(1, 0, wanted)?;
         let parts = match &self.projections {
-            Stored::Split([query, key, value]) => vec![query.forward(&first)?, key.forward(xs)?, value.forward(xs)?],
+            Stored::Split([query, key, value]) => {
+                vec![query.forward(&first)?, key.forward(xs)?, value.forward(xs)?]
+            }
             Stored::Joined(joined) if wanted == tokens => joined.forward(xs)?.f_chunk(3, 2)?,
             Stored::Joined(joined) => {
                 let query = joined.narrow(0, width)?.forward(&first)?;
@@ -164,6 +195,8 @@ impl Attention {
                 [vec![query], pair.f_chunk(2, 2)?].into_iter().flatten().collect()
             }
         };
-        parts.try_into().map_err(|it: Vec<Tensor>| TchError::Shape(format!("{} parts of attention in place of 3", it.len())))
+        parts.try_into().map_err(|it: Vec<Tensor>| {
+            TchError::Shape(format!("{} parts of attention in place of 3", it.len()))
+        })
     }
 }

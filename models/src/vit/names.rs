@@ -1,7 +1,8 @@
-//! What timm and transformers call the tensors of a vision transformer. The model is the same; only names, and
-//! how positions are resampled, tell the libraries apart.
+//! What timm and transformers call the tensors of a vision transformer. The model is the same; only
+//! names, and how positions are resampled, tell the libraries apart.
 
-/// The names of one library. Those of a layer stand below `layers.N`, and what is below `body` all begins so.
+/// The names of one library. Those of a layer stand below `layers.N`, and what is below `body` all
+/// begins so.
 pub(crate) struct Scheme {
     /// Empty where the names of the body begin with nothing of their own.
     pub body: &'static str,
@@ -24,7 +25,8 @@ pub(crate) struct Scheme {
     /// Outside of the body; one for each token that the logits are the mean of.
     pub heads: &'static [&'static str],
     pub resampling: Resampling,
-    /// The library resamples positions in each pass; else its config has to name the size that they are stored for.
+    /// The library resamples positions in each pass; else its config has to name the size that they
+    /// are stored for.
     pub any_size: bool,
 }
 
@@ -85,7 +87,11 @@ pub(crate) const VIT: Scheme = Scheme {
     patches: "embeddings.patch_embeddings.projection",
     layers: "encoder.layer",
     attention_norm: "layernorm_before",
-    attention: Projections::Split(["attention.attention.query", "attention.attention.key", "attention.attention.value"]),
+    attention: Projections::Split([
+        "attention.attention.query",
+        "attention.attention.key",
+        "attention.attention.value",
+    ]),
     output: "attention.output.dense",
     attention_scale: "layer_scale1.lambda1",
     network_norm: "layernorm_after",
@@ -102,8 +108,16 @@ pub(crate) const VIT: Scheme = Scheme {
 pub(crate) const DEIT: Scheme = Scheme { body: "deit", ..VIT };
 
 /// `Dinov2ForImageClassification`.
-pub(crate) const DINOV2: Scheme =
-    Scheme { body: "dinov2", attention_norm: "norm1", network_norm: "norm2", up: "mlp.fc1", down: "mlp.fc2", any_size: true, ..VIT };
+pub(crate) const DINOV2: Scheme = Scheme {
+    body: "dinov2",
+    attention_norm: "norm1",
+    network_norm: "norm2",
+    up: "mlp.fc1",
+    down: "mlp.fc2",
+    any_size: true,
+    ..VIT
+};
 
 /// The same with a gated network (`use_swiglu_ffn`).
-pub(crate) const DINOV2_GATED: Scheme = Scheme { up: "mlp.weights_in", down: "mlp.weights_out", ..DINOV2 };
+pub(crate) const DINOV2_GATED: Scheme =
+    Scheme { up: "mlp.weights_in", down: "mlp.weights_out", ..DINOV2 };

@@ -1,4 +1,5 @@
-//! Sizes of timm's vision transformers: what an architecture's name says, and what `model_args` change in it.
+//! Sizes of timm's vision transformers: what an architecture's name says, and what `model_args`
+//! change in it.
 
 use crate::error::ModelError;
 use crate::image_config::ImageConfig;
@@ -19,7 +20,8 @@ const SIZES: &[(&str, [i64; 3])] = &[
     // DINOv2's, with gated networks.
     ("giant", [1536, 40, 24]),
 ];
-/// `mlp_ratio` of `VisionTransformer`, and of that giant, whose network's first map also gives the gate.
+/// `mlp_ratio` of `VisionTransformer`, and of that giant, whose network's first map also gives the
+/// gate.
 const MLP_RATIO: f64 = 4.0;
 const MLP_RATIO_GATED: f64 = 2.66667 * 2.0;
 /// Of `timm.layers.LayerNorm`.
@@ -27,8 +29,8 @@ const NORM_EPS: f64 = 1e-6;
 /// Where a name says `reg4`.
 const REGISTERS: i64 = 4;
 
-/// What `create_model` may be told about a vision transformer and is built. A key that is not here would change
-/// what is computed.
+/// What `create_model` may be told about a vision transformer and is built. A key that is not here
+/// would change what is computed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {
@@ -43,7 +45,8 @@ struct Args {
     global_pool: Option<String>,
     no_embed_class: Option<bool>,
     reg_tokens: Option<i64>,
-    /// Images of any size are taken anyway; timm too resamples stored positions for the size that it is told.
+    /// Images of any size are taken anyway; timm too resamples stored positions for the size that
+    /// it is told.
     #[serde(rename = "img_size")]
     _size: Option<Value>,
     #[serde(rename = "dynamic_img_size")]
@@ -52,7 +55,10 @@ struct Args {
 
 /// # Errors
 /// Arguments that are not built.
-pub(crate) fn read(config: &ImageConfig, architecture: &str) -> Result<(Shape, &'static Scheme), ModelError> {
+pub(crate) fn read(
+    config: &ImageConfig,
+    architecture: &str,
+) -> Result<(Shape, &'static Scheme), ModelError> {
     let Some(named) = Named::of(architecture) else {
         return Err(config.wrong("architecture", architecture, "a vision transformer's name"));
     };
@@ -64,13 +70,25 @@ pub(crate) fn read(config: &ImageConfig, architecture: &str) -> Result<(Shape, &
         None | Some("token") if named.distilled => (Pool::Tokens, &TIMM_DISTILLED),
         None | Some("token") => (Pool::Tokens, &TIMM),
         Some("avg") if !named.distilled => (Pool::Mean, &TIMM_MEAN),
-        Some(other) => return Err(config.wrong("global_pool", other, "token, or without a distillation token avg")),
+        Some(other) => {
+            return Err(config.wrong(
+                "global_pool",
+                other,
+                "token, or without a distillation token avg",
+            ));
+        }
     };
     let patch = args.patch_size.map_or(named.patch, |it| it.0);
     config.check_sizes("the side of a patch", [&patch])?;
     let width = args.embed_dim.unwrap_or(named.width);
-    let up = (width as f64 * args.mlp_ratio.unwrap_or(if named.gated { MLP_RATIO_GATED } else { MLP_RATIO })) as i64;
-    let placed = if args.no_embed_class.unwrap_or(named.only_patches_placed) { 0 } else { 1 + i64::from(named.distilled) };
+    let up = (width as f64
+        * args.mlp_ratio.unwrap_or(if named.gated { MLP_RATIO_GATED } else { MLP_RATIO }))
+        as i64;
+    let placed = if args.no_embed_class.unwrap_or(named.only_patches_placed) {
+        0
+    } else {
+        1 + i64::from(named.distilled)
+    };
     let registers = args.reg_tokens.unwrap_or(named.registers);
     let shape = Shape {
         side: None,
@@ -110,13 +128,14 @@ struct Named {
 }
 
 impl Named {
-    /// `FAMILY_SIZE_patchP_PIXELS`, where the size may end in `_distilled`, and `vit_SIZE_patchP_dinov2` or
-    /// `_reg4_dinov2`. Other suffixes are other models.
+    /// `FAMILY_SIZE_patchP_PIXELS`, where the size may end in `_distilled`, and
+    /// `vit_SIZE_patchP_dinov2` or `_reg4_dinov2`. Other suffixes are other models.
     fn of(architecture: &str) -> Option<Named> {
         let (family, rest) = architecture.split_once('_')?;
         let (size, rest) = rest.split_once("_patch")?;
         let (patch, variant) = rest.split_once('_')?;
-        let (size, distilled) = size.strip_suffix("_distilled").map_or((size, false), |it| (it, true));
+        let (size, distilled) =
+            size.strip_suffix("_distilled").map_or((size, false), |it| (it, true));
         let (_, [width, layers, heads]) = *SIZES.iter().find(|it| it.0 == size)?;
         let (dinov2, registers) = (variant.ends_with("dinov2"), variant.starts_with("reg4_"));
         let deit3 = family == "deit3";
@@ -143,7 +162,8 @@ mod tests {
     fn names_say_what_timm_builds() {
         // Made by tests/data/make_vit.py with timm 1.0.31.
         let text = include_str!("../../tests/data/vit/architectures.json");
-        let built: BTreeMap<String, Named> = serde_json::from_str(text).expect("written by make_vit.py");
+        let built: BTreeMap<String, Named> =
+            serde_json::from_str(text).expect("written by make_vit.py");
         let names = crate::vit::FAMILY.timm.iter().chain(crate::dinov2::FAMILY.timm);
         assert_eq!(names.clone().count(), built.len());
         for name in names {

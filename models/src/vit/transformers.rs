@@ -47,11 +47,17 @@ impl Config {
     /// Other inputs than RGB, patches of no size, an activation that is not known.
     pub(crate) fn shape(self, config: &ImageConfig) -> Result<Shape, ModelError> {
         if self.num_channels != 3 {
-            return Err(config.wrong("num_channels", self.num_channels, "3, for red, green and blue"));
+            return Err(config.wrong(
+                "num_channels",
+                self.num_channels,
+                "3, for red, green and blue",
+            ));
         }
         config.check_sizes("patch_size", [&self.patch_size.0])?;
         let activation = Activation::named(&self.hidden_act);
-        let activation = activation.ok_or_else(|| config.wrong("hidden_act", &self.hidden_act, format!("one of {}", Activation::names())))?;
+        let activation = activation.ok_or_else(|| {
+            config.wrong("hidden_act", &self.hidden_act, format!("one of {}", Activation::names()))
+        })?;
         Ok(Shape {
             side: Some(self.image_size.0 / self.patch_size.0),
             patch: self.patch_size.0,
@@ -84,6 +90,8 @@ impl<'de> Deserialize<'de> for Side {
             Some([height, width]) if height == width => height.as_i64(),
             _ => value.as_i64(),
         };
-        side.map(Side).ok_or_else(|| D::Error::custom(format!("{value} is not the side of a square in pixels")))
+        side.map(Side).ok_or_else(|| {
+            D::Error::custom(format!("{value} is not the side of a square in pixels"))
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Freezing is what it says: no gradients, no graph below what trains, no noise, the same bits afterwards.
+//! Freezing is what it says: no gradients, no graph below what trains, no noise, the same bits
+//! afterwards.
 
 use crate::{FAMILIES, all_names, build, data, distance, finished, input};
 use finetuned_libtorch::{Algorithm, Optimizer};
@@ -24,16 +25,33 @@ fn parts_are_a_partition_of_the_tensors() {
         let Parts { embeddings, layers, head, norms, buffers } = model.classifier.parts();
         assert_eq!(layers.len(), 2);
         assert!(buffers.iter().all(Vec::is_empty));
-        let stages: Vec<String> = [embeddings].into_iter().chain(layers).chain([head]).flatten().cloned().collect();
+        let stages: Vec<String> =
+            [embeddings].into_iter().chain(layers).chain([head]).flatten().cloned().collect();
         assert_eq!(stages, model.tensors.iter().map(|it| it.0.clone()).collect::<Vec<_>>());
         assert_eq!(norms.len(), 2 + 2 * 2 * 2, "{norms:?}");
         assert!(norms.iter().all(|it| it.contains("LayerNorm") || it.contains("layer_norm")));
     }
     let head = |family| build(family, &finished()).classifier.parts().head.clone();
-    assert_eq!(head("bert"), ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"]);
-    let roberta = ["classifier.dense.weight", "classifier.dense.bias", "classifier.out_proj.weight", "classifier.out_proj.bias"];
+    assert_eq!(
+        head("bert"),
+        [
+            "bert.pooler.dense.weight",
+            "bert.pooler.dense.bias",
+            "classifier.weight",
+            "classifier.bias"
+        ]
+    );
+    let roberta = [
+        "classifier.dense.weight",
+        "classifier.dense.bias",
+        "classifier.out_proj.weight",
+        "classifier.out_proj.bias",
+    ];
     assert_eq!(head("roberta"), roberta);
-    assert_eq!(head("distilbert"), ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"]);
+    assert_eq!(
+        head("distilbert"),
+        ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"]
+    );
 }
 
 #[test]
@@ -47,7 +65,10 @@ fn a_frozen_body_keeps_no_graph_and_draws_no_noise() {
         assert!(features.equal(&model.classifier.features(&input, &Pass::evaluation()).unwrap()));
         let logits = model.classifier.head(&features, &pass).unwrap();
         assert!(logits.requires_grad());
-        assert!(!logits.equal(&model.classifier.head(&features, &Pass::evaluation()).unwrap()), "the head does draw");
+        assert!(
+            !logits.equal(&model.classifier.head(&features, &Pass::evaluation()).unwrap()),
+            "the head does draw"
+        );
     }
 }
 
@@ -56,7 +77,9 @@ fn a_frozen_stage_above_passes_gradients_and_draws_no_noise() {
     for family in FAMILIES {
         let model = trained(family, &noisy(), |it| it.embeddings.clone());
         let (input, labels) = input(family);
-        let run = |pass: &Pass| model.classifier.head(&model.classifier.features(&input, pass).unwrap(), pass).unwrap();
+        let run = |pass: &Pass| {
+            model.classifier.head(&model.classifier.features(&input, pass).unwrap(), pass).unwrap()
+        };
         run(&Pass::training(0, 1, 0)).cross_entropy_for_logits(&labels).backward();
         for (name, tensor) in &model.tensors {
             assert_eq!(tensor.grad().defined(), name.contains(".embeddings."), "{name}");
@@ -67,15 +90,23 @@ fn a_frozen_stage_above_passes_gradients_and_draws_no_noise() {
 #[test]
 fn what_is_frozen_has_the_same_bits_afterwards() {
     for family in FAMILIES {
-        let model = trained(family, &noisy(), |it| it.layers[1].iter().chain(&it.head).cloned().collect());
+        let model =
+            trained(family, &noisy(), |it| it.layers[1].iter().chain(&it.head).cloned().collect());
         let trains = |name: &str| !name.contains(".embeddings.") && !name.contains(".layer.0.");
         let before: Vec<_> = model.tensors.iter().map(|it| it.1.detach().copy()).collect();
         let mut optimizer = Optimizer::new(Algorithm::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
-        model.tensors.iter().filter(|it| trains(&it.0)).for_each(|(name, it)| optimizer.add(name, it, 1.0, 0.01));
+        model
+            .tensors
+            .iter()
+            .filter(|it| trains(&it.0))
+            .for_each(|(name, it)| optimizer.add(name, it, 1.0, 0.01));
         let (input, labels) = input(family);
         for step in 1..=3 {
             let pass = Pass::training(0, step, 0);
-            let logits = model.classifier.head(&model.classifier.features(&input, &pass).unwrap(), &pass).unwrap();
+            let logits = model
+                .classifier
+                .head(&model.classifier.features(&input, &pass).unwrap(), &pass)
+                .unwrap();
             logits.cross_entropy_for_logits(&labels).backward();
             optimizer.step(1e-2).unwrap();
             optimizer.zero_grad();
@@ -105,7 +136,8 @@ fn dropout_is_the_configs_where_nobody_says_otherwise() {
         let (input, _) = input("distilbert");
         let features = model.classifier.features(&input, &Pass::evaluation()).unwrap();
         let still = model.classifier.head(&features, &Pass::evaluation()).unwrap();
-        let at = |step| model.classifier.head(&features, &Pass::training(0, step, 0)).unwrap().detach();
+        let at =
+            |step| model.classifier.head(&features, &Pass::training(0, step, 0)).unwrap().detach();
         (0..200).map(|step| distance(&at(step), &still).powi(2)).sum::<f64>()
     };
     // Its head drops a fifth: seq_classif_dropout, not dropout.
@@ -124,12 +156,22 @@ fn stages_may_be_run_one_after_the_other() {
         let model = trained(family, &noisy(), |it| it.layers.concat());
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
-        let run = |xs: &Tensor, stages| model.classifier.run(xs, &input.lengths, stages, &pass).unwrap();
+        let run =
+            |xs: &Tensor, stages| model.classifier.run(xs, &input.lengths, stages, &pass).unwrap();
         let top = model.classifier.stages();
-        let step_by_step = (0..top).fold(input.ids.shallow_clone(), |xs, stage| run(&xs, stage..stage + 1));
+        let step_by_step =
+            (0..top).fold(input.ids.shallow_clone(), |xs, stage| run(&xs, stage..stage + 1));
         assert!(step_by_step.equal(&model.classifier.features(&input, &pass).unwrap()), "{family}");
-        let every = model.classifier.hidden_states(&run(&input.ids, 0..1), &input.lengths, 1, &pass).unwrap();
-        assert!(every.equal(&model.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap()), "{family}");
+        let every = model
+            .classifier
+            .hidden_states(&run(&input.ids, 0..1), &input.lengths, 1, &pass)
+            .unwrap();
+        assert!(
+            every.equal(
+                &model.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap()
+            ),
+            "{family}"
+        );
         for stages in [0..0, 1..top + 1] {
             assert!(model.classifier.run(&input.ids, &input.lengths, stages, &pass).is_err());
         }

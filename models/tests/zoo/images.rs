@@ -1,8 +1,10 @@
-//! Convolutional models: names and shapes are timm's, freezing is what it says, what is saved opens again.
-//! Weights are a function of the tensors' names, as in `data/make_images.py`.
+//! Convolutional models: names and shapes are timm's, freezing is what it says, what is saved opens
+//! again. Weights are a function of the tensors' names, as in `data/make_images.py`.
 
 use crate::{data, distance, open};
-use finetuned_models::{BuildOptions, ImageModel, Kind as Sort, ModelError, Parts, Pass, read, save};
+use finetuned_models::{
+    BuildOptions, ImageModel, Kind as Sort, ModelError, Parts, Pass, read, save,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +25,8 @@ pub(crate) const MODELS: [&str; 10] = [
     "convnext_pointwise",
     "convnext_hf",
 ];
-const SMALL: [&str; 5] = ["resnet_basic", "resnet_hf", "tf_mobilenetv3_small", "convnext", "convnext_hf"];
+const SMALL: [&str; 5] =
+    ["resnet_basic", "resnet_hf", "tf_mobilenetv3_small", "convnext", "convnext_hf"];
 /// As in make_images.py.
 pub(crate) const CLASSES: i64 = 3;
 
@@ -37,7 +40,8 @@ pub(crate) struct Expected {
     pub tensors: BTreeMap<String, Stored>,
 }
 
-/// How far timm and transformers are, in single precision, from these numbers, which are theirs in double.
+/// How far timm and transformers are, in single precision, from these numbers, which are theirs in
+/// double.
 #[derive(Deserialize)]
 pub(crate) struct Rounding {
     pub logits: f64,
@@ -68,7 +72,9 @@ pub(crate) fn expected(model: &str) -> Expected {
 
 /// FNV-1a, 64 bits.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xCBF2_9CE4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 /// Numbers in [-1, 1) of 24 bits: SplitMix64 of name and place.
@@ -87,7 +93,9 @@ pub(crate) fn weight(name: &str, shape: &[i64]) -> Tensor {
         return Tensor::from(0_i64);
     }
     let spread = (3.0 / shape[1..].iter().product::<i64>() as f64).sqrt();
-    let around_one = ["weight", "running_var", "gamma", "layer_scale_parameter"].iter().any(|it| name.ends_with(it));
+    let around_one = ["weight", "running_var", "gamma", "layer_scale_parameter"]
+        .iter()
+        .any(|it| name.ends_with(it));
     let place = |v: f64| match shape.len() {
         1 if around_one => 1.0 + 0.25 * v,
         1 => 0.1 * v,
@@ -100,14 +108,27 @@ pub(crate) fn weight(name: &str, shape: &[i64]) -> Tensor {
 /// The model's folder, with the weights.
 fn folder(model: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(data("images").join(model).join("config.json"), folder.path().join("config.json")).unwrap();
-    let tensors: Vec<(String, Tensor)> = expected(model).tensors.iter().map(|(name, it)| (name.clone(), weight(name, &it.shape))).collect();
+    fs::copy(data("images").join(model).join("config.json"), folder.path().join("config.json"))
+        .unwrap();
+    let tensors: Vec<(String, Tensor)> = expected(model)
+        .tensors
+        .iter()
+        .map(|(name, it)| (name.clone(), weight(name, &it.shape)))
+        .collect();
     save(&tensors, &folder.path().join("model.safetensors")).unwrap();
     folder
 }
 
 fn options(keep_head: bool) -> BuildOptions {
-    BuildOptions { classes: CLASSES, dropout: None, attention_dropout: 0.0, image_size: None, device: tch::Device::Cpu, seed: 0, keep_head }
+    BuildOptions {
+        classes: CLASSES,
+        dropout: None,
+        attention_dropout: 0.0,
+        image_size: None,
+        device: tch::Device::Cpu,
+        seed: 0,
+        keep_head,
+    }
 }
 
 pub(crate) fn build(model: &str) -> ImageModel {
@@ -120,7 +141,13 @@ pub(crate) fn train(model: &mut ImageModel, names: impl Fn(&Parts) -> Vec<String
 }
 
 pub(crate) fn all(parts: &Parts) -> Vec<String> {
-    [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]).flatten().cloned().collect()
+    [&parts.embeddings]
+        .into_iter()
+        .chain(&parts.layers)
+        .chain([&parts.head])
+        .flatten()
+        .cloned()
+        .collect()
 }
 
 pub(crate) fn batch() -> (Tensor, Tensor) {
@@ -136,8 +163,8 @@ pub(crate) fn logits(model: &ImageModel, pixels: &Tensor, pass: &Pass) -> Tensor
 /// About a hundred roundings of fp32.
 pub(crate) const EXACT: f64 = 1e-5;
 
-/// A model that is too large to be made here shows what it wants by refusing what it gets: first nothing at all,
-/// then tensors without elements.
+/// A model that is too large to be made here shows what it wants by refusing what it gets: first
+/// nothing at all, then tensors without elements.
 #[test]
 fn every_variant_has_the_names_and_shapes_of_timm() {
     let variants: BTreeMap<String, (usize, String)> = json("variants.json");
@@ -145,18 +172,40 @@ fn every_variant_has_the_names_and_shapes_of_timm() {
     for (architecture, (count, hash)) in variants {
         let folder = tempfile::tempdir().unwrap();
         let weights = folder.path().join("model.safetensors");
-        fs::write(folder.path().join("config.json"), json!({"architecture": architecture, "num_classes": 3}).to_string()).unwrap();
+        fs::write(
+            folder.path().join("config.json"),
+            json!({"architecture": architecture, "num_classes": 3}).to_string(),
+        )
+        .unwrap();
         save(&[], &weights).unwrap();
-        let Some(ModelError::Missing { mut names, .. }) = open(folder.path()).build_image(&options(true)).err() else { panic!("{architecture}") };
-        let counters: Vec<String> =
-            names.iter().filter_map(|it| Some(format!("{}.num_batches_tracked", it.strip_suffix(".running_mean")?))).collect();
+        let Some(ModelError::Missing { mut names, .. }) =
+            open(folder.path()).build_image(&options(true)).err()
+        else {
+            panic!("{architecture}")
+        };
+        let counters: Vec<String> = names
+            .iter()
+            .filter_map(|it| {
+                Some(format!("{}.num_batches_tracked", it.strip_suffix(".running_mean")?))
+            })
+            .collect();
         names.extend(counters);
-        let empty: Vec<(String, Tensor)> = names.into_iter().map(|it| (it, Tensor::zeros([0], tch::kind::FLOAT_CPU))).collect();
+        let empty: Vec<(String, Tensor)> =
+            names.into_iter().map(|it| (it, Tensor::zeros([0], tch::kind::FLOAT_CPU))).collect();
         save(&empty, &weights).unwrap();
-        let Some(ModelError::Shapes { differences, .. }) = open(folder.path()).build_image(&options(true)).err() else { panic!("{architecture}") };
-        let mut lines: Vec<String> = differences.iter().map(|it| format!("{} {:?}", it.name, it.wanted)).collect();
+        let Some(ModelError::Shapes { differences, .. }) =
+            open(folder.path()).build_image(&options(true)).err()
+        else {
+            panic!("{architecture}")
+        };
+        let mut lines: Vec<String> =
+            differences.iter().map(|it| format!("{} {:?}", it.name, it.wanted)).collect();
         lines.sort();
-        assert_eq!((lines.len(), format!("{:016x}", fnv(&lines.concat()))), (count, hash), "{architecture}");
+        assert_eq!(
+            (lines.len(), format!("{:016x}", fnv(&lines.concat()))),
+            (count, hash),
+            "{architecture}"
+        );
     }
 }
 
@@ -166,18 +215,25 @@ fn parts_and_buffers_are_a_partition_of_the_tensors_stage_by_stage() {
         let model = build(name);
         let parts = model.classifier.parts();
         let parameters = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
-        let listed: Vec<&String> = parameters.zip(&parts.buffers).flat_map(|(a, b)| a.iter().chain(b)).collect();
+        let listed: Vec<&String> =
+            parameters.zip(&parts.buffers).flat_map(|(a, b)| a.iter().chain(b)).collect();
         let of_model: BTreeSet<&String> = model.tensors.iter().map(|it| &it.0).collect();
         assert_eq!(listed.len(), of_model.len(), "{name}");
         assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), of_model, "{name}");
-        assert_eq!((parts.buffers.len(), model.classifier.stages()), (parts.layers.len() + 2, parts.layers.len() + 1));
+        assert_eq!(
+            (parts.buffers.len(), model.classifier.stages()),
+            (parts.layers.len() + 2, parts.layers.len() + 1)
+        );
         assert_eq!(parts.head.len(), 2, "{name}");
         assert!(parts.buffers.last().unwrap().is_empty());
     }
     let layers = |name| build(name).classifier.parts().layers.len();
     assert_eq!(MODELS.map(layers), [5, 5, 5, 16, 16, 16, 12, 5, 5, 5]);
     let lite = build("tf_efficientnet_lite0");
-    assert!(lite.classifier.parts().layers[15].iter().any(|it| it == "conv_head.weight"), "what follows the blocks belongs to the last");
+    assert!(
+        lite.classifier.parts().layers[15].iter().any(|it| it == "conv_head.weight"),
+        "what follows the blocks belongs to the last"
+    );
 }
 
 #[test]
@@ -187,16 +243,31 @@ fn running_statistics_move_where_something_trains_and_nowhere_else() {
         train(&mut model, |it| it.layers.last().unwrap().iter().chain(&it.head).cloned().collect());
         let (pixels, labels) = batch();
         let buffers = model.classifier.parts().buffers.clone();
-        let before: BTreeMap<String, Tensor> = model.tensors.iter().map(|it| (it.0.clone(), it.1.detach().copy())).collect();
+        let before: BTreeMap<String, Tensor> =
+            model.tensors.iter().map(|it| (it.0.clone(), it.1.detach().copy())).collect();
         let _ = logits(&model, &pixels, &Pass::evaluation());
-        assert!(model.tensors.iter().all(|it| it.1.equal(&before[&it.0])), "{name}: evaluation moves nothing");
-        logits(&model, &pixels, &Pass::training(0, 1, 0)).cross_entropy_for_logits(&labels).backward();
+        assert!(
+            model.tensors.iter().all(|it| it.1.equal(&before[&it.0])),
+            "{name}: evaluation moves nothing"
+        );
+        logits(&model, &pixels, &Pass::training(0, 1, 0))
+            .cross_entropy_for_logits(&labels)
+            .backward();
         let moving = &buffers[buffers.len() - 2];
         assert!(!moving.is_empty());
         for (tensor_name, tensor) in &model.tensors {
-            assert_eq!(!tensor.equal(&before[tensor_name]), moving.contains(tensor_name), "{name}, {tensor_name}");
+            assert_eq!(
+                !tensor.equal(&before[tensor_name]),
+                moving.contains(tensor_name),
+                "{name}, {tensor_name}"
+            );
         }
-        assert!(model.tensors.iter().all(|it| !it.1.requires_grad() || !buffers.concat().contains(&it.0)));
+        assert!(
+            model
+                .tensors
+                .iter()
+                .all(|it| !it.1.requires_grad() || !buffers.concat().contains(&it.0))
+        );
     }
 }
 
@@ -210,11 +281,25 @@ fn a_frozen_stage_passes_gradients_and_runs_as_in_evaluation() {
         let (from, to) = (1, model.classifier.stages());
         let below = model.classifier.run(&pixels, 0..from, &pass).unwrap();
         let trained = model.classifier.run(&below, from..to, &pass).unwrap();
-        assert!(distance(&trained.detach(), &model.classifier.run(&below, from..to, &Pass::evaluation()).unwrap()) < EXACT);
-        model.classifier.head(&trained, &pass).unwrap().cross_entropy_for_logits(&labels).backward();
+        assert!(
+            distance(
+                &trained.detach(),
+                &model.classifier.run(&below, from..to, &Pass::evaluation()).unwrap()
+            ) < EXACT
+        );
+        model
+            .classifier
+            .head(&trained, &pass)
+            .unwrap()
+            .cross_entropy_for_logits(&labels)
+            .backward();
         let stem = model.classifier.parts().embeddings.clone();
         for (tensor_name, tensor) in &model.tensors {
-            assert_eq!(tensor.grad().defined(), stem.contains(tensor_name), "{name}, {tensor_name}");
+            assert_eq!(
+                tensor.grad().defined(),
+                stem.contains(tensor_name),
+                "{name}, {tensor_name}"
+            );
         }
     }
 }
@@ -232,10 +317,19 @@ fn what_lies_below_all_that_trains_can_be_run_once() {
         let cached = model.classifier.run(&pixels, 0..cut, &pass).unwrap();
         assert!(!cached.requires_grad());
         // As it comes back from a cache: contiguous, one image at a time.
-        let cached = Tensor::cat(&(0..4).map(|k| cached.narrow(0, k, 1).contiguous()).collect::<Vec<_>>(), 0);
+        let cached = Tensor::cat(
+            &(0..4).map(|k| cached.narrow(0, k, 1).contiguous()).collect::<Vec<_>>(),
+            0,
+        );
         let features = model.classifier.run(&cached, cut..top, &pass).unwrap();
         assert!(features.requires_grad());
-        assert!(distance(&features.detach(), &model.classifier.features(&pixels, &pass).unwrap().detach()) < EXACT, "{name}");
+        assert!(
+            distance(
+                &features.detach(),
+                &model.classifier.features(&pixels, &pass).unwrap().detach()
+            ) < EXACT,
+            "{name}"
+        );
         train(&mut model, |it| it.head.clone());
         assert_eq!(model.classifier.frozen(), top);
         assert!(!model.classifier.features(&pixels, &pass).unwrap().requires_grad());
@@ -271,18 +365,33 @@ fn a_saved_model_comes_back_bit_for_bit_with_its_statistics() {
         let (pixels, _) = batch();
         let _ = logits(&model, &pixels, &Pass::training(0, 1, 0));
         save(&model.tensors, &saved.path().join("model.safetensors")).unwrap();
-        fs::write(saved.path().join("config.json"), base.export_config(&names(), None).to_string()).unwrap();
-        let again = open(saved.path()).build_image(&BuildOptions { keep_head: true, ..options }).unwrap();
+        fs::write(saved.path().join("config.json"), base.export_config(&names(), None).to_string())
+            .unwrap();
+        let again =
+            open(saved.path()).build_image(&BuildOptions { keep_head: true, ..options }).unwrap();
         assert_eq!(again.report.loaded.len(), model.tensors.len());
-        assert!(model.tensors.iter().zip(&again.tensors).all(|(a, b)| a.0 == b.0 && a.1.equal(&b.1)), "{name}");
-        assert!(logits(&model, &pixels, &Pass::evaluation()).equal(&logits(&again, &pixels, &Pass::evaluation())), "{name}");
+        assert!(
+            model.tensors.iter().zip(&again.tensors).all(|(a, b)| a.0 == b.0 && a.1.equal(&b.1)),
+            "{name}"
+        );
+        assert!(
+            logits(&model, &pixels, &Pass::evaluation()).equal(&logits(
+                &again,
+                &pixels,
+                &Pass::evaluation()
+            )),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn the_config_of_a_finished_model_is_its_librarys() {
     let timm = open(folder("tf_efficientnet_lite0").path());
-    assert_eq!((timm.kind(), timm.architecture(), timm.hidden_size(), timm.layers()), (Sort::Image, "tf_efficientnet_lite0", 1280, 16));
+    assert_eq!(
+        (timm.kind(), timm.architecture(), timm.hidden_size(), timm.layers()),
+        (Sort::Image, "tf_efficientnet_lite0", 1280, 16)
+    );
     let config = timm.export_config(&names(), None);
     assert_eq!((&config["num_classes"], &config["label_names"][2]), (&json!(4), &json!("élan")));
     assert_eq!(config["architecture"], "tf_efficientnet_lite0");
@@ -290,9 +399,15 @@ fn the_config_of_a_finished_model_is_its_librarys() {
     assert_eq!(config["pretrained_cfg"]["mean"], timm.config_json()["pretrained_cfg"]["mean"]);
     assert!(config.get("model_args").is_none(), "timm wants a table or nothing");
     let hf = open(folder("convnext_hf").path());
-    assert_eq!((hf.kind(), hf.architecture(), hf.hidden_size(), hf.layers()), (Sort::Image, "convnext", 24, 5));
+    assert_eq!(
+        (hf.kind(), hf.architecture(), hf.hidden_size(), hf.layers()),
+        (Sort::Image, "convnext", 24, 5)
+    );
     let config = hf.export_config(&names(), None);
-    assert_eq!((&config["architectures"][0], &config["id2label"]["3"]), (&json!("ConvNextForImageClassification"), &json!("yak")));
+    assert_eq!(
+        (&config["architectures"][0], &config["id2label"]["3"]),
+        (&json!("ConvNextForImageClassification"), &json!("yak"))
+    );
 }
 
 /// What says where weights came from must not lead timm back there.
@@ -309,8 +424,19 @@ fn a_config_from_the_hub_loses_what_leads_back_to_it() {
     fs::write(folder.path().join(config), exported.to_string()).unwrap();
     let open = open(folder.path());
     assert_eq!(open.architecture(), "resnet18");
-    assert_eq!(exported["pretrained_cfg"].as_object().unwrap().keys().filter(|it| ["hf_hub_id", "url"].contains(&it.as_str())).count(), 0);
-    assert_eq!(exported["model_args"], json!({"layers": [1, 1, 2, 1], "channels": [8, 16, 24, 32]}));
+    assert_eq!(
+        exported["pretrained_cfg"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|it| ["hf_hub_id", "url"].contains(&it.as_str()))
+            .count(),
+        0
+    );
+    assert_eq!(
+        exported["model_args"],
+        json!({"layers": [1, 1, 2, 1], "channels": [8, 16, 24, 32]})
+    );
 }
 
 fn edit(folder: &Path, edit: impl FnOnce(&mut Value)) {
@@ -332,7 +458,10 @@ fn old_weights_without_counts_of_batches_load() {
     let model = open(folder.path()).build_image(&options(true)).unwrap();
     let count = &model.tensors.iter().find(|it| it.0 == "bn1.num_batches_tracked").unwrap().1;
     assert_eq!((count.int64_value(&[]), count.dim()), (7, 0));
-    assert!(!model.report.missing.is_empty() && model.report.missing.iter().all(|it| it.ends_with("num_batches_tracked")));
+    assert!(
+        !model.report.missing.is_empty()
+            && model.report.missing.iter().all(|it| it.ends_with("num_batches_tracked"))
+    );
 }
 
 #[test]
@@ -340,9 +469,19 @@ fn what_is_missing_or_misfits_is_named() {
     let folder = folder("resnet_basic");
     let path = folder.path().join("model.safetensors");
     let whole = read(&path).unwrap();
-    let build = || open(folder.path()).build_image(&options(false)).err().unwrap().to_string().replace(&folder.path().display().to_string(), "DIR");
-    let tensors: Vec<(String, Tensor)> =
-        whole.iter().filter(|it| it.0 != "layer1.0.bn2.running_var").map(|it| (it.0.clone(), it.1.shallow_clone())).collect();
+    let build = || {
+        open(folder.path())
+            .build_image(&options(false))
+            .err()
+            .unwrap()
+            .to_string()
+            .replace(&folder.path().display().to_string(), "DIR")
+    };
+    let tensors: Vec<(String, Tensor)> = whole
+        .iter()
+        .filter(|it| it.0 != "layer1.0.bn2.running_var")
+        .map(|it| (it.0.clone(), it.1.shallow_clone()))
+        .collect();
     save(&tensors, &path).unwrap();
     assert_eq!(build(), "DIR lacks 1 of the model's tensors: layer1.0.bn2.running_var");
     save(&whole, &path).unwrap();
@@ -380,31 +519,74 @@ fn a_config_that_is_not_built_is_refused() {
         |it| it["model_args"]["channels"] = json!([0, 1, 1, 1]),
         "DIR/config.json: model_args.channels is 0, but must be between 1",
     );
-    check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"in_chans": 1}), "DIR/config.json: in_chans is 1, but must be 3, for red, green");
-    check("resnet_basic", |it| it["model_args"] = json!([]), "DIR/config.json: model_args is [], but must be an object");
-    check("convnext", |it| it["model_args"]["global_pool"] = json!("max"), "DIR/config.json: global_pool is \"max\", but must be avg");
-    check("tf_efficientnet_lite0", |it| it["model_args"] = json!({"pad_type": ""}), "DIR/config.json is not JSON as it should be: unknown field");
-    check("resnet_hf", |it| it["hidden_act"] = json!("gelu"), "DIR/config.json: hidden_act is gelu, but must be relu");
-    check("resnet_hf", |it| it["num_channels"] = json!(1), "DIR/config.json: num_channels is 1, but must be 3, for red, green and blue");
-    check("resnet_hf", |it| it["hidden_sizes"] = json!([8, 8, 8, 9]), "DIR/config.json: hidden_sizes is ");
-    check("convnext_hf", |it| it["depths"] = json!([1, 1]), "DIR/config.json: depths is [1, 1], but must be as many as the 4 channels");
-    check("convnext_hf", |it| it["patch_size"] = json!(0), "DIR/config.json: patch_size is 0, but must be between 1 and 1048576");
+    check(
+        "tf_efficientnet_lite0",
+        |it| it["model_args"] = json!({"in_chans": 1}),
+        "DIR/config.json: in_chans is 1, but must be 3, for red, green",
+    );
+    check(
+        "resnet_basic",
+        |it| it["model_args"] = json!([]),
+        "DIR/config.json: model_args is [], but must be an object",
+    );
+    check(
+        "convnext",
+        |it| it["model_args"]["global_pool"] = json!("max"),
+        "DIR/config.json: global_pool is \"max\", but must be avg",
+    );
+    check(
+        "tf_efficientnet_lite0",
+        |it| it["model_args"] = json!({"pad_type": ""}),
+        "DIR/config.json is not JSON as it should be: unknown field",
+    );
+    check(
+        "resnet_hf",
+        |it| it["hidden_act"] = json!("gelu"),
+        "DIR/config.json: hidden_act is gelu, but must be relu",
+    );
+    check(
+        "resnet_hf",
+        |it| it["num_channels"] = json!(1),
+        "DIR/config.json: num_channels is 1, but must be 3, for red, green and blue",
+    );
+    check(
+        "resnet_hf",
+        |it| it["hidden_sizes"] = json!([8, 8, 8, 9]),
+        "DIR/config.json: hidden_sizes is ",
+    );
+    check(
+        "convnext_hf",
+        |it| it["depths"] = json!([1, 1]),
+        "DIR/config.json: depths is [1, 1], but must be as many as the 4 channels",
+    );
+    check(
+        "convnext_hf",
+        |it| it["patch_size"] = json!(0),
+        "DIR/config.json: patch_size is 0, but must be between 1 and 1048576",
+    );
 }
 
 #[test]
 fn a_model_of_images_is_none_of_texts() {
     let folder = folder("convnext");
     let refused = open(folder.path()).build(&options(true)).err().unwrap().to_string();
-    assert!(refused.ends_with("is a model of images, but the task wants one of texts"), "{refused}");
+    assert!(
+        refused.ends_with("is a model of images, but the task wants one of texts"),
+        "{refused}"
+    );
     let refused = open(&data("bert")).build_image(&options(true)).err().unwrap().to_string();
-    assert!(refused.ends_with("is a model of texts, but the task wants one of images"), "{refused}");
+    assert!(
+        refused.ends_with("is a model of texts, but the task wants one of images"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn dropout_of_the_head_is_off_unless_asked_for() {
     let folder = folder("convnext");
     let noisy = |dropout| {
-        let mut model = open(folder.path()).build_image(&BuildOptions { dropout, ..options(true) }).unwrap();
+        let mut model =
+            open(folder.path()).build_image(&BuildOptions { dropout, ..options(true) }).unwrap();
         train(&mut model, |it| it.head.clone());
         let (pixels, _) = batch();
         let at = |pass: &Pass| logits(&model, &pixels, pass).detach();

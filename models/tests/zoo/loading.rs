@@ -52,7 +52,10 @@ fn a_checkpoint_says_what_it_is() {
     assert_eq!(bert.weights_files(), [data("bert").join("model.safetensors")]);
     let roberta = open(&data("roberta"));
     // 26 rows, of which the first two are never a token's place.
-    assert_eq!((roberta.architecture(), roberta.max_positions(), roberta.pad_token_id()), ("roberta", 24, 1));
+    assert_eq!(
+        (roberta.architecture(), roberta.max_positions(), roberta.pad_token_id()),
+        ("roberta", 24, 1)
+    );
     assert_eq!(open(&data("distilbert")).hidden_size(), 24);
 }
 
@@ -83,7 +86,15 @@ fn a_pretraining_checkpoint_has_heads_too_many_and_may_lack_the_pooler() {
         it.push(("bert.embeddings.position_ids".into(), Tensor::arange(24, tch::kind::INT64_CPU)));
     });
     let report = report(folder.path(), &fresh());
-    assert_eq!(report.missing, ["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"]);
+    assert_eq!(
+        report.missing,
+        [
+            "bert.pooler.dense.weight",
+            "bert.pooler.dense.bias",
+            "classifier.weight",
+            "classifier.bias"
+        ]
+    );
     assert_eq!(report.surplus, ["bert.embeddings.position_ids", "cls.predictions.bias"]);
 }
 
@@ -91,12 +102,25 @@ fn a_pretraining_checkpoint_has_heads_too_many_and_may_lack_the_pooler() {
 fn another_tasks_head_is_made_anew_and_reported() {
     let options = BuildOptions { classes: 5, ..fresh() };
     let reinitialised = build("bert", &options).report.reinitialised;
-    let difference = |name: &str, found: &[i64], wanted: &[i64]| ShapeDifference { name: name.into(), found: found.into(), wanted: wanted.into() };
-    assert_eq!(reinitialised, [difference("classifier.weight", &[3, 24], &[5, 24]), difference("classifier.bias", &[3], &[5])]);
+    let difference = |name: &str, found: &[i64], wanted: &[i64]| ShapeDifference {
+        name: name.into(),
+        found: found.into(),
+        wanted: wanted.into(),
+    };
+    assert_eq!(
+        reinitialised,
+        [
+            difference("classifier.weight", &[3, 24], &[5, 24]),
+            difference("classifier.bias", &[3], &[5])
+        ]
+    );
     // Of equal shape too, unless it is asked for: the classes are other ones.
     let model = build("bert", &fresh());
     assert_eq!(model.report.reinitialised[0], difference("classifier.weight", &[3, 24], &[3, 24]));
-    assert!(model.report.loaded.contains(&"bert.pooler.dense.weight".to_string()), "the pooler belongs to the body's training");
+    assert!(
+        model.report.loaded.contains(&"bert.pooler.dense.weight".to_string()),
+        "the pooler belongs to the body's training"
+    );
 }
 
 #[test]
@@ -120,12 +144,15 @@ fn shards_are_one_model() {
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let (a, b) = tensors.split_at(tensors.len() / 2);
     let mut weight_map = serde_json::Map::new();
-    for (shard, tensors) in [("model-00001-of-00002.safetensors", a), ("model-00002-of-00002.safetensors", b)] {
+    for (shard, tensors) in
+        [("model-00001-of-00002.safetensors", a), ("model-00002-of-00002.safetensors", b)]
+    {
         save(tensors, &folder.path().join(shard)).unwrap();
         weight_map.extend(tensors.iter().map(|it| (it.0.clone(), json!(shard))));
     }
     let index = folder.path().join("model.safetensors.index.json");
-    fs::write(&index, json!({"metadata": {"total_size": 1}, "weight_map": weight_map}).to_string()).unwrap();
+    fs::write(&index, json!({"metadata": {"total_size": 1}, "weight_map": weight_map}).to_string())
+        .unwrap();
 
     let checkpoint = open(folder.path());
     assert_eq!(checkpoint.weights_files().len(), 2);
@@ -140,21 +167,33 @@ fn shards_are_one_model() {
     fs::write(&index, json!({"weight_map": weight_map}).to_string()).unwrap();
     let outside = "DIR/model.safetensors.index.json: weight_map is `../outside.safetensors`, but must be the name of a file beside it";
     refused(&folder, &finished(), outside);
-    fs::write(&index, json!({"weight_map": {"w": "model-00003-of-00002.safetensors"}}).to_string()).unwrap();
-    refused(&folder, &finished(), "reading DIR/model-00003-of-00002.safetensors: No such file or directory (os error 2)");
+    fs::write(&index, json!({"weight_map": {"w": "model-00003-of-00002.safetensors"}}).to_string())
+        .unwrap();
+    refused(
+        &folder,
+        &finished(),
+        "reading DIR/model-00003-of-00002.safetensors: No such file or directory (os error 2)",
+    );
 }
 
 #[test]
 fn what_the_body_lacks_is_named() {
     let folder = copy("bert");
-    edit_weights(folder.path(), |it| it.retain(|it| !it.0.contains(".layer.1.attention.output.dense.")));
+    edit_weights(folder.path(), |it| {
+        it.retain(|it| !it.0.contains(".layer.1.attention.output.dense."))
+    });
     let names = "bert.encoder.layer.1.attention.output.dense.weight, bert.encoder.layer.1.attention.output.dense.bias";
     refused(&folder, &fresh(), &format!("DIR lacks 2 of the model's tensors: {names}"));
     // A config that asks for more than there is.
     let folder = copy("distilbert");
     edit_config(folder.path(), |it| it["n_layers"] = json!(3));
     let built = open(folder.path()).build(&fresh()).err().unwrap().to_string();
-    assert!(built.contains("lacks 16 of the model's tensors: distilbert.transformer.layer.2.attention.q_lin.weight"), "{built}");
+    assert!(
+        built.contains(
+            "lacks 16 of the model's tensors: distilbert.transformer.layer.2.attention.q_lin.weight"
+        ),
+        "{built}"
+    );
     assert!(built.ends_with("and 8 more"), "{built}");
 }
 
@@ -162,7 +201,8 @@ fn what_the_body_lacks_is_named() {
 fn shapes_that_differ_are_named_with_both() {
     let folder = copy("bert");
     edit_config(folder.path(), |it| it["vocab_size"] = json!(65));
-    let difference = "bert.embeddings.word_embeddings.weight: checkpoint has [64, 24], model wants [65, 24]";
+    let difference =
+        "bert.embeddings.word_embeddings.weight: checkpoint has [64, 24], model wants [65, 24]";
     refused(&folder, &fresh(), &format!("DIR: the weights do not fit the config: {difference}"));
 }
 
@@ -179,22 +219,44 @@ fn a_finished_model_must_be_whole() {
 #[test]
 fn a_folder_that_is_no_model_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
-    refused(&folder, &fresh(), "DIR has no config.json, so it is no model folder of Hugging Face's kind");
+    refused(
+        &folder,
+        &fresh(),
+        "DIR has no config.json, so it is no model folder of Hugging Face's kind",
+    );
     let config = folder.path().join("config.json");
     fs::write(&config, "{").unwrap();
-    refused(&folder, &fresh(), "DIR/config.json is not JSON as it should be: EOF while parsing an object at line 1 column 1");
+    refused(
+        &folder,
+        &fresh(),
+        "DIR/config.json is not JSON as it should be: EOF while parsing an object at line 1 column 1",
+    );
     fs::write(&config, "{}").unwrap();
-    let known = |found: &str| format!("DIR/config.json: model_type is {found}, but must be one of bert, roberta, distilbert, ");
-    let message = |folder: &TempDir| finetuned_models::open(folder.path()).err().unwrap().to_string();
-    let message = |folder: &TempDir| message(folder).replace(&folder.path().display().to_string(), "DIR");
+    let known = |found: &str| {
+        format!(
+            "DIR/config.json: model_type is {found}, but must be one of bert, roberta, distilbert, "
+        )
+    };
+    let message =
+        |folder: &TempDir| finetuned_models::open(folder.path()).err().unwrap().to_string();
+    let message =
+        |folder: &TempDir| message(folder).replace(&folder.path().display().to_string(), "DIR");
     assert!(message(&folder).starts_with(&known("absent")));
     fs::write(&config, r#"{"model_type": "llama"}"#).unwrap();
     assert!(message(&folder).starts_with(&known("`llama`")));
     fs::write(&config, r#"{"model_type": "bert"}"#).unwrap();
-    refused(&folder, &fresh(), "DIR holds no model.safetensors and no model.safetensors.index.json");
+    refused(
+        &folder,
+        &fresh(),
+        "DIR holds no model.safetensors and no model.safetensors.index.json",
+    );
     fs::write(folder.path().join("pytorch_model.bin"), "PK").unwrap();
     let err = finetuned_models::open(folder.path()).err().unwrap().to_string();
-    assert!(err.contains("has its weights in pytorch_model.bin only") && err.contains("safe_serialization=True"), "{err}");
+    assert!(
+        err.contains("has its weights in pytorch_model.bin only")
+            && err.contains("safe_serialization=True"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -205,20 +267,52 @@ fn a_config_that_no_model_can_have_is_refused() {
         edit_config(folder.path(), |it| it[key] = value);
         refused(&folder, &fresh(), &format!("DIR/config.json{message}"));
     }
-    check("num_attention_heads", json!(5), ": the number of heads is 5, but must be a divisor of the hidden size 24");
-    check("num_attention_heads", json!(0), ": the number of heads is 0, but must be a positive number of 31 bits");
-    check("num_hidden_layers", json!(1_000_000), ": the number of layers is 1000000, but must be at most 512");
-    check("hidden_size", json!(-3), ": the hidden size is -3, but must be a positive number of 31 bits");
-    check("hidden_size", json!("wide"), " is not JSON as it should be: invalid type: string \"wide\", expected i64");
+    check(
+        "num_attention_heads",
+        json!(5),
+        ": the number of heads is 5, but must be a divisor of the hidden size 24",
+    );
+    check(
+        "num_attention_heads",
+        json!(0),
+        ": the number of heads is 0, but must be a positive number of 31 bits",
+    );
+    check(
+        "num_hidden_layers",
+        json!(1_000_000),
+        ": the number of layers is 1000000, but must be at most 512",
+    );
+    check(
+        "hidden_size",
+        json!(-3),
+        ": the hidden size is -3, but must be a positive number of 31 bits",
+    );
+    check(
+        "hidden_size",
+        json!("wide"),
+        " is not JSON as it should be: invalid type: string \"wide\", expected i64",
+    );
     check(
         "position_embedding_type",
         json!("relative_key"),
         ": position_embedding_type is relative_key, but must be absolute, the only one that is built",
     );
-    check("pad_token_id", json!(64), ": pad_token_id is 64, but must be below the vocabulary's size 64");
-    check("hidden_dropout_prob", json!(1.5), ": the dropout is 1.5, but must be at least 0 and below 1");
+    check(
+        "pad_token_id",
+        json!(64),
+        ": pad_token_id is 64, but must be below the vocabulary's size 64",
+    );
+    check(
+        "hidden_dropout_prob",
+        json!(1.5),
+        ": the dropout is 1.5, but must be at least 0 and below 1",
+    );
     let known = "gelu, gelu_python, gelu_new, gelu_pytorch_tanh, relu, silu, swish";
-    check("hidden_act", json!("snake"), &format!(": the activation is snake, but must be one of {known}"));
+    check(
+        "hidden_act",
+        json!("snake"),
+        &format!(": the activation is snake, but must be one of {known}"),
+    );
 }
 
 #[test]
@@ -243,27 +337,50 @@ fn damaged_weights_are_refused_with_the_file() {
     check(|it| it.clear(), "FILE is damaged: header too small");
     check(|it| it.truncate(7), "FILE is damaged: header too small");
     check(|it| it.truncate(100), "FILE is damaged: invalid header length");
-    check(|it| it.truncate(54_000), "FILE is damaged: it has 54000 bytes, but its header speaks of 54812; fetch it again");
-    check(|it| it.extend([0; 3]), "FILE is damaged: it has 54815 bytes, but its header speaks of 54812; fetch it again");
+    check(
+        |it| it.truncate(54_000),
+        "FILE is damaged: it has 54000 bytes, but its header speaks of 54812; fetch it again",
+    );
+    check(
+        |it| it.extend([0; 3]),
+        "FILE is damaged: it has 54815 bytes, but its header speaks of 54812; fetch it again",
+    );
     check(|it| it[..8].fill(0xff), "FILE is damaged: header too large");
     check(|it| it[20] = 0xff, "FILE is damaged: invalid JSON in header");
-    check(|it| header(it, "\"data_offsets\":[0,", "\"data_offsets\":[4,"), "FILE is damaged: invalid JSON in header: invalid offset for tensor");
-    check(|it| header(it, "\"shape\":[24,24]", "\"shape\":[24,23]"), "FILE is damaged: invalid JSON in header: invalid shape, data type, or offset");
-    check(|it| header(it, "\"shape\":[24,24]", "\"shape\":[9e9,9]"), "FILE is damaged: invalid JSON in header");
+    check(
+        |it| header(it, "\"data_offsets\":[0,", "\"data_offsets\":[4,"),
+        "FILE is damaged: invalid JSON in header: invalid offset for tensor",
+    );
+    check(
+        |it| header(it, "\"shape\":[24,24]", "\"shape\":[24,23]"),
+        "FILE is damaged: invalid JSON in header: invalid shape, data type, or offset",
+    );
+    check(
+        |it| header(it, "\"shape\":[24,24]", "\"shape\":[9e9,9]"),
+        "FILE is damaged: invalid JSON in header",
+    );
 }
 
 #[test]
 fn weights_of_no_use_are_refused() {
     let folder = copy("bert");
     edit_weights(folder.path(), |it| {
-        it.iter_mut().filter(|it| it.0 == "bert.embeddings.LayerNorm.bias").for_each(|it| it.1 = it.1.to_kind(Kind::Int64))
+        it.iter_mut()
+            .filter(|it| it.0 == "bert.embeddings.LayerNorm.bias")
+            .for_each(|it| it.1 = it.1.to_kind(Kind::Int64))
     });
     let message = "DIR/model.safetensors: bert.embeddings.LayerNorm.bias is of type I64; only F32, F16 and BF16 can be weights";
     refused(&folder, &fresh(), message);
     let folder = copy("bert");
-    edit_weights(folder.path(), |it| it.push(("bert.embeddings.LayerNorm.gamma".into(), Tensor::from(1.0f32))));
+    edit_weights(folder.path(), |it| {
+        it.push(("bert.embeddings.LayerNorm.gamma".into(), Tensor::from(1.0f32)))
+    });
     let names = "bert.embeddings.LayerNorm.gamma and as bert.embeddings.LayerNorm.weight";
-    refused(&folder, &fresh(), &format!("DIR: bert.embeddings.LayerNorm.weight stands in it twice, as {names}"));
+    refused(
+        &folder,
+        &fresh(),
+        &format!("DIR: bert.embeddings.LayerNorm.weight stands in it twice, as {names}"),
+    );
 }
 
 #[test]
@@ -277,7 +394,10 @@ fn inputs_that_do_not_fit_are_errors() {
         assert!(model.classifier.features(&beyond, &pass).is_err(), "{family}");
         let long = Tokens { ids: input.ids.repeat([9]), lengths: vec![9 * input.ids.size()[0]] };
         assert!(model.classifier.features(&long, &pass).is_err(), "{family}");
-        assert!(model.classifier.head(&Tensor::zeros([2, 7], tch::kind::FLOAT_CPU), &pass).is_err(), "{family}");
+        assert!(
+            model.classifier.head(&Tensor::zeros([2, 7], tch::kind::FLOAT_CPU), &pass).is_err(),
+            "{family}"
+        );
         assert!(model.classifier.features(&input, &pass).is_ok(), "{family}");
     }
 }

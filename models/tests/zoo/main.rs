@@ -1,7 +1,8 @@
-//! What users of the zoo rely on: the numbers are those of transformers, a folder is taken or refused for a
-//! reason, freezing is what it says, and what is saved is what was trained.
+//! What users of the zoo rely on: the numbers are those of transformers, a folder is taken or
+//! refused for a reason, freezing is what it says, and what is saved is what was trained.
 //!
-//! The data beside it was made by `data/make_fixtures.py` with torch 2.13.0 and transformers 5.23.0, seed 0.
+//! The data beside it was made by `data/make_fixtures.py` with torch 2.13.0 and transformers
+//! 5.23.0, seed 0.
 
 mod freezing;
 mod image_parity;
@@ -37,7 +38,15 @@ fn open(folder: &Path) -> Checkpoint {
 
 /// No dropout, and the checkpoint's own head.
 fn finished() -> BuildOptions {
-    BuildOptions { classes: CLASSES, dropout: Some(0.0), attention_dropout: 0.0, image_size: None, device: Device::Cpu, seed: 0, keep_head: true }
+    BuildOptions {
+        classes: CLASSES,
+        dropout: Some(0.0),
+        attention_dropout: 0.0,
+        image_size: None,
+        device: Device::Cpu,
+        seed: 0,
+        keep_head: true,
+    }
 }
 
 /// A head of its own, made from the seed.

@@ -1,6 +1,6 @@
-//! all-MiniLM-L6-v2 itself, the weights that most jobs start from: hidden states as transformers has them.
-//! `data/make_minilm.py` stored the numbers. The weights are too large to be kept here: without them the test
-//! says that it was skipped.
+//! all-MiniLM-L6-v2 itself, the weights that most jobs start from: hidden states as transformers
+//! has them. `data/make_minilm.py` stored the numbers. The weights are too large to be kept here:
+//! without them the test says that it was skipped.
 
 use crate::{fresh, open};
 use finetuned_models::{Pass, Tokens};
@@ -41,7 +41,10 @@ fn minilm_has_the_hidden_states_of_transformers() {
     let Some(folder) = weights() else {
         // Past the harness, which keeps what a passing test prints.
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no MiniLM weights in FINETUNED_ASSETS or .assets/models/minilm");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no MiniLM weights in FINETUNED_ASSETS or .assets/models/minilm"
+        );
         return;
     };
     let stored: Stored = serde_json::from_str(include_str!("../data/minilm.json")).unwrap();
@@ -52,16 +55,31 @@ fn minilm_has_the_hidden_states_of_transformers() {
     let ids: Vec<i64> = stored.sentences.iter().flat_map(|it| it.ids.iter().copied()).collect();
     let lengths: Vec<i64> = stored.sentences.iter().map(|it| it.ids.len() as i64).collect();
     let tokens = Tokens { ids: Tensor::from_slice(&ids), lengths: lengths.clone() };
-    let hidden = model.classifier.hidden_states(&tokens.ids, &tokens.lengths, 0, &Pass::evaluation()).unwrap();
+    let hidden = model
+        .classifier
+        .hidden_states(&tokens.ids, &tokens.lengths, 0, &Pass::evaluation())
+        .unwrap();
     let features = model.classifier.features(&tokens, &Pass::evaluation()).unwrap();
-    for (row, (sentence, hidden)) in stored.sentences.iter().zip(hidden.split_with_sizes(&lengths, 0)).enumerate() {
+    for (row, (sentence, hidden)) in
+        stored.sentences.iter().zip(hidden.split_with_sizes(&lengths, 0)).enumerate()
+    {
         let length = lengths[row];
-        let near = |ours: &Tensor, theirs: &[f32]| crate::distance(&ours.narrow(0, 0, 8), &Tensor::from_slice(theirs)) < TOLERANCE;
+        let near = |ours: &Tensor, theirs: &[f32]| {
+            crate::distance(&ours.narrow(0, 0, 8), &Tensor::from_slice(theirs)) < TOLERANCE
+        };
         assert!(near(&hidden.get(0), &sentence.first), "{}", sentence.text);
         assert!(near(&hidden.get(length - 1), &sentence.last), "{}", sentence.text);
         assert!(near(&features.get(row as i64), &sentence.first), "{}", sentence.text);
         let mean = |it: Tensor| it.mean(Kind::Double).double_value(&[]);
-        assert!((mean(hidden.shallow_clone()) - sentence.mean).abs() < TOLERANCE, "{}", sentence.text);
-        assert!((mean(hidden.abs()) - sentence.mean_absolute).abs() < TOLERANCE, "{}", sentence.text);
+        assert!(
+            (mean(hidden.shallow_clone()) - sentence.mean).abs() < TOLERANCE,
+            "{}",
+            sentence.text
+        );
+        assert!(
+            (mean(hidden.abs()) - sentence.mean_absolute).abs() < TOLERANCE,
+            "{}",
+            sentence.text
+        );
     }
 }

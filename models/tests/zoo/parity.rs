@@ -1,5 +1,5 @@
-//! The numbers are those of transformers. 1e-5 is about a hundred roundings of fp32 at the size of these
-//! logits and gradients; ten steps add up theirs, so 1e-4.
+//! The numbers are those of transformers. 1e-5 is about a hundred roundings of fp32 at the size of
+//! these logits and gradients; ten steps add up theirs, so 1e-4.
 
 use crate::{FAMILIES, all_names, build, data, distance, finished, input, packed, tensors};
 use finetuned_libtorch::{Algorithm, Optimizer};
@@ -27,7 +27,11 @@ fn logits_and_gradients_are_those_of_transformers() {
         loss.backward();
         assert_eq!(model.tensors.len(), expected.len() - 2, "{family}");
         for (name, tensor) in &model.tensors {
-            assert!(distance(&tensor.grad(), &expected[name]) < EXACT, "{name}: {}", distance(&tensor.grad(), &expected[name]));
+            assert!(
+                distance(&tensor.grad(), &expected[name]) < EXACT,
+                "{name}: {}",
+                distance(&tensor.grad(), &expected[name])
+            );
         }
     }
 }
@@ -51,16 +55,24 @@ fn ten_steps_end_where_those_of_torch_do() {
         let (input, labels) = input(family);
         for step in 1..=10 {
             optimizer.zero_grad();
-            logits(&model, &input, &Pass::training(0, step, 0)).cross_entropy_for_logits(&labels).backward();
+            logits(&model, &input, &Pass::training(0, step, 0))
+                .cross_entropy_for_logits(&labels)
+                .backward();
             optimizer.step(LR).unwrap();
         }
         let before = tensors(&data(family).join("model.safetensors"));
         for (name, tensor) in &model.tensors {
             let tensor = tensor.detach();
-            assert!(distance(&tensor, &expected[name]) < STEPPED, "{name}: {}", distance(&tensor, &expected[name]));
+            assert!(
+                distance(&tensor, &expected[name]) < STEPPED,
+                "{name}: {}",
+                distance(&tensor, &expected[name])
+            );
             // The bias of a key moves by nothing but rounding.
             assert!(
-                name.contains("key.bias") || name.contains("k_lin.bias") || STEPPED * 10.0 < distance(&tensor, &before[name]),
+                name.contains("key.bias")
+                    || name.contains("k_lin.bias")
+                    || STEPPED * 10.0 < distance(&tensor, &before[name]),
                 "{name} stood still"
             );
         }
@@ -72,7 +84,8 @@ fn a_body_without_prefix_gives_the_same_hidden_states() {
     let expected = tensors(&data("bert_body").join("expected.safetensors"));
     let model = build("bert_body", &crate::fresh());
     let input = packed(&expected["ids"], &expected["mask"]);
-    let hidden = model.classifier.hidden_states(&input.ids, &input.lengths, 0, &Pass::evaluation()).unwrap();
+    let hidden =
+        model.classifier.hidden_states(&input.ids, &input.lengths, 0, &Pass::evaluation()).unwrap();
     // What transformers computes for padding, nobody looks at.
     let seen = expected["mask"].ne(0).unsqueeze(-1);
     assert!(distance(&hidden, &expected["hidden"].masked_select(&seen).view_as(&hidden)) < EXACT);
@@ -86,18 +99,28 @@ fn the_short_way_to_the_first_token_is_exact() {
             let mut model = build(family, &finished());
             model.classifier.set_trainable(&all_names(&model));
             let features = first(&model);
-            (features.square() * Tensor::arange(features.size()[1], (Kind::Float, features.device()))).mean(Kind::Float).backward();
+            (features.square()
+                * Tensor::arange(features.size()[1], (Kind::Float, features.device())))
+            .mean(Kind::Float)
+            .backward();
             (features.detach(), model)
         };
         let pass = Pass::training(0, 1, 0);
         let (short, model) = grads(&|it| it.classifier.features(&input, &pass).unwrap());
         let (long, whole) = grads(&|it| {
-            it.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap().index_select(0, &Tensor::from_slice(&starts(&input)))
+            it.classifier
+                .hidden_states(&input.ids, &input.lengths, 0, &pass)
+                .unwrap()
+                .index_select(0, &Tensor::from_slice(&starts(&input)))
         });
         assert!(distance(&short, &long) < EXACT, "{family}");
         for ((name, a), (_, b)) in model.tensors.iter().zip(&whole.tensors) {
             if a.grad().defined() {
-                assert!(distance(&a.grad(), &b.grad()) < EXACT, "{name}: {}", distance(&a.grad(), &b.grad()));
+                assert!(
+                    distance(&a.grad(), &b.grad()) < EXACT,
+                    "{name}: {}",
+                    distance(&a.grad(), &b.grad())
+                );
             }
         }
     }
@@ -112,7 +135,10 @@ fn a_text_does_not_see_its_neighbours() {
         for (row, (start, &length)) in starts(&input).into_iter().zip(&input.lengths).enumerate() {
             let alone = Tokens { ids: input.ids.narrow(0, start, length), lengths: vec![length] };
             let alone = logits(&model, &alone, &Pass::evaluation());
-            assert!(distance(&alone, &together.narrow(0, row as i64, 1)) < EXACT, "{family}, row {row}");
+            assert!(
+                distance(&alone, &together.narrow(0, row as i64, 1)) < EXACT,
+                "{family}, row {row}"
+            );
         }
     }
 }
@@ -125,10 +151,15 @@ fn starts(input: &Tokens) -> Vec<i64> {
 fn dropout_is_a_function_of_seed_step_and_pass_and_unbiased() {
     for family in FAMILIES {
         for (dropout, attention_dropout) in [(0.1, 0.0), (0.0, 0.1)] {
-            let mut model = build(family, &BuildOptions { dropout: Some(dropout), attention_dropout, ..finished() });
+            let mut model = build(
+                family,
+                &BuildOptions { dropout: Some(dropout), attention_dropout, ..finished() },
+            );
             model.classifier.set_trainable(&all_names(&model));
             let (input, _) = input(family);
-            let at = |seed, step, micro| logits(&model, &input, &Pass::training(seed, step, micro)).detach();
+            let at = |seed, step, micro| {
+                logits(&model, &input, &Pass::training(seed, step, micro)).detach()
+            };
             let first = at(1, 2, 3);
             tch::manual_seed(99); // libtorch's own generator has no say
             assert!(first.equal(&at(1, 2, 3)), "{family}");
@@ -137,10 +168,15 @@ fn dropout_is_a_function_of_seed_step_and_pass_and_unbiased() {
             }
             let still = logits(&model, &input, &Pass::evaluation());
             let all: Vec<Tensor> = (0..400).map(|step| at(0, step, 0) - &still).collect();
-            // What dropout does to the mean is of second order; 400 draws leave a twentieth of its deviation.
+            // What dropout does to the mean is of second order; 400 draws leave a twentieth of its
+            // deviation.
             let all = Tensor::stack(&all, 0);
-            let (spread, mean) = (all.std(true).double_value(&[]), all.mean(Kind::Double).double_value(&[]));
-            assert!(0.01 < spread && mean.abs() < 0.5 * spread, "{family}: mean {mean}, deviation {spread}");
+            let (spread, mean) =
+                (all.std(true).double_value(&[]), all.mean(Kind::Double).double_value(&[]));
+            assert!(
+                0.01 < spread && mean.abs() < 0.5 * spread,
+                "{family}: mean {mean}, deviation {spread}"
+            );
         }
     }
 }
@@ -153,6 +189,12 @@ fn attention_with_dropout_written_out_is_the_kernel_without() {
         long.classifier.set_trainable(&all_names(&long));
         let (input, _) = input(family);
         let expected = tensors(&data(family).join("expected.safetensors"));
-        assert!(distance(&logits(&long, &input, &Pass::training(0, 1, 0)).detach(), &expected["logits"]) < EXACT, "{family}");
+        assert!(
+            distance(
+                &logits(&long, &input, &Pass::training(0, 1, 0)).detach(),
+                &expected["logits"]
+            ) < EXACT,
+            "{family}"
+        );
     }
 }

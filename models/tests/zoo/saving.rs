@@ -16,16 +16,34 @@ fn a_saved_model_comes_back_bit_for_bit() {
         let base = open(&data(family));
         let model = base.build(&fresh()).unwrap();
         save(&model.tensors, &folder.path().join("model.safetensors")).unwrap();
-        fs::write(folder.path().join("config.json"), base.export_config(&names(), None).to_string()).unwrap();
+        fs::write(
+            folder.path().join("config.json"),
+            base.export_config(&names(), None).to_string(),
+        )
+        .unwrap();
 
         let again = open(folder.path()).build(&finished()).unwrap();
         assert_eq!(again.report.loaded.len(), model.tensors.len());
-        assert_eq!((again.report.missing.len(), again.report.surplus.len(), again.report.reinitialised.len()), (0, 0, 0));
+        assert_eq!(
+            (
+                again.report.missing.len(),
+                again.report.surplus.len(),
+                again.report.reinitialised.len()
+            ),
+            (0, 0, 0)
+        );
         for ((name, a), (_, b)) in model.tensors.iter().zip(&again.tensors) {
             assert!(a.equal(b), "{name}");
         }
         let (input, _) = input(family);
-        let logits = |it: &Model| it.classifier.head(&it.classifier.features(&input, &Pass::evaluation()).unwrap(), &Pass::evaluation()).unwrap();
+        let logits = |it: &Model| {
+            it.classifier
+                .head(
+                    &it.classifier.features(&input, &Pass::evaluation()).unwrap(),
+                    &Pass::evaluation(),
+                )
+                .unwrap()
+        };
         assert!(logits(&model).equal(&logits(&again)), "{family}");
     }
 }
@@ -63,10 +81,14 @@ fn every_kind_and_shape_comes_back_and_the_order_given_does_not_matter() {
 fn what_can_not_be_saved_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let one = || Tensor::from(1.0f32);
-    let twice = save(&[("w".into(), one()), ("w".into(), one())], &folder.path().join("x")).unwrap_err();
+    let twice =
+        save(&[("w".into(), one()), ("w".into(), one())], &folder.path().join("x")).unwrap_err();
     assert_eq!(twice.to_string(), "w: conversion error: given twice");
     let complex = one().to_kind(Kind::ComplexFloat);
-    assert!(matches!(save(&[("w".into(), complex)], &folder.path().join("x")), Err(ModelError::Tensor { .. })));
+    assert!(matches!(
+        save(&[("w".into(), complex)], &folder.path().join("x")),
+        Err(ModelError::Tensor { .. })
+    ));
     let nowhere = save(&[("w".into(), one())], &folder.path().join("no/x")).unwrap_err();
     assert!(matches!(nowhere, ModelError::Write { .. }), "{nowhere}");
 }
@@ -87,7 +109,9 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         assert_eq!(config["problem_type"], "single_label_classification");
         assert_eq!(config["dtype"], "float32");
         for (key, value) in base.config_json().as_object().unwrap() {
-            if !["architectures", "id2label", "label2id", "problem_type", "dtype"].contains(&key.as_str()) {
+            if !["architectures", "id2label", "label2id", "problem_type", "dtype"]
+                .contains(&key.as_str())
+            {
                 assert_eq!(&config[key], value, "{key}");
             }
         }
@@ -99,17 +123,21 @@ fn a_new_head_is_a_function_of_the_seed() {
     for family in FAMILIES {
         let head = |seed| {
             let model = build(family, &finetuned_models::BuildOptions { seed, ..fresh() });
-            let wanted = |name: &str| name.ends_with("classifier.weight") || name.ends_with("out_proj.weight");
+            let wanted = |name: &str| {
+                name.ends_with("classifier.weight") || name.ends_with("out_proj.weight")
+            };
             model.tensors.into_iter().filter(|it| wanted(&it.0)).map(|it| it.1).next_back().unwrap()
         };
         assert_eq!(head(1).size()[0], CLASSES);
         assert!(head(1).equal(&head(1)));
         assert!(!head(1).equal(&head(2)));
         // initializer_range is 0.02; 576 draws leave a deviation of 3 %.
-        let dense =
-            build(family, &fresh()).tensors.into_iter().find(|it| it.0.ends_with("classifier.dense.weight") || it.0 == "pre_classifier.weight");
+        let dense = build(family, &fresh()).tensors.into_iter().find(|it| {
+            it.0.ends_with("classifier.dense.weight") || it.0 == "pre_classifier.weight"
+        });
         let Some((_, dense)) = dense else { continue };
-        let (deviation, mean) = (dense.std(true).double_value(&[]), dense.mean(Kind::Double).double_value(&[]));
+        let (deviation, mean) =
+            (dense.std(true).double_value(&[]), dense.mean(Kind::Double).double_value(&[]));
         assert!((0.018..0.022).contains(&deviation) && mean.abs() < 0.004, "{deviation} {mean}");
     }
 }
@@ -130,14 +158,30 @@ fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
         let expected = if can { features.linear(&weight, Some(&bias)) } else { before };
         assert!(distance(&after, &expected) < 1e-5, "{family}");
         let many = Tensor::zeros([width, width], tch::kind::FLOAT_CPU);
-        assert!(!can || !model.classifier.set_head(&many, &many.select(0, 0)).unwrap(), "twice as many classes do not fit");
+        assert!(
+            !can || !model.classifier.set_head(&many, &many.select(0, 0)).unwrap(),
+            "twice as many classes do not fit"
+        );
     }
     for name in ["resnet_hf", "tf_mobilenetv3_small", "convnext"] {
         let model = crate::images::build(name);
-        let width = model.tensors.iter().find(|it| it.0 == model.classifier.parts().head[0]).unwrap().1.size()[1];
+        let width = model
+            .tensors
+            .iter()
+            .find(|it| it.0 == model.classifier.parts().head[0])
+            .unwrap()
+            .1
+            .size()[1];
         let (weight, bias, features) = map(width);
         assert!(model.classifier.set_head(&weight, &bias).unwrap(), "{name}");
-        assert!(model.classifier.head(&features, &Pass::evaluation()).unwrap().equal(&features.linear(&weight, Some(&bias))), "{name}");
+        assert!(
+            model
+                .classifier
+                .head(&features, &Pass::evaluation())
+                .unwrap()
+                .equal(&features.linear(&weight, Some(&bias))),
+            "{name}"
+        );
         assert!(model.classifier.set_head(&weight.transpose(0, 1), &bias).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! Expected calibration error: how far confidence is from accuracy. A model that says 0.8 should be right in 80 of
-//! 100 such cases.
+//! Expected calibration error: how far confidence is from accuracy. A model that says 0.8 should be
+//! right in 80 of 100 such cases.
 //!
-//! Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, eq. 3: examples are put
-//! into `bins` of equal width by the probability of their most probable class; ECE = sum_b (n_b / n) |acc_b - conf_b|.
-//! Where an example has several labels, each is asked alone, as torchmetrics' binary error: by its own probability, and
-//! whether it is true.
+//! Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, eq. 3:
+//! examples are put into `bins` of equal width by the probability of their most probable class; ECE
+//! = sum_b (n_b / n) |acc_b - conf_b|. Where an example has several labels, each is asked alone, as
+//! torchmetrics' binary error: by its own probability, and whether it is true.
 
 use finetuned_sdk::{Error, Metric, Predictions, Problem, Result};
 use serde::Deserialize;
@@ -43,7 +43,10 @@ impl Metric for CalibrationError {
 
     fn new(settings: Settings, _classes: &[&str]) -> Result<CalibrationError> {
         if !(1..=BINS_MAX).contains(&settings.bins) {
-            return Err(Error::invalid(format!("bins = {}: choose 1 to {BINS_MAX}", settings.bins)));
+            return Err(Error::invalid(format!(
+                "bins = {}: choose 1 to {BINS_MAX}",
+                settings.bins
+            )));
         }
         Ok(CalibrationError { bins: vec![Bin::default(); settings.bins] })
     }
@@ -51,7 +54,10 @@ impl Metric for CalibrationError {
     fn update(&mut self, batch: &Predictions) -> Result<()> {
         if batch.problem() == Problem::MultiLabel {
             for (probabilities, truths) in batch.target_rows() {
-                probabilities.iter().zip(truths).for_each(|(&p, &truth)| self.count(p, truth == 1.0));
+                probabilities
+                    .iter()
+                    .zip(truths)
+                    .for_each(|(&p, &truth)| self.count(p, truth == 1.0));
             }
             return Ok(());
         }
@@ -82,7 +88,8 @@ impl Metric for CalibrationError {
             return Err(Error::invalid("no examples were seen"));
         }
         // (n_b / n) |hits_b / n_b - confidence_b / n_b|, without the divisions that cancel.
-        Ok(self.bins.iter().map(|it| (it.hits as f64 - it.confidence).abs()).sum::<f64>() / n as f64)
+        Ok(self.bins.iter().map(|it| (it.hits as f64 - it.confidence).abs()).sum::<f64>()
+            / n as f64)
     }
 }
 
@@ -116,11 +123,18 @@ mod tests {
     #[test]
     fn as_torchmetrics_has_it() {
         // Made by fixtures/make.py.
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../fixtures/ece.json")).expect("cases");
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../fixtures/ece.json")).expect("cases");
         for case in cases {
-            let examples: Vec<(Vec<f32>, u32)> = case.probabilities.into_iter().zip(case.labels).collect();
+            let examples: Vec<(Vec<f32>, u32)> =
+                case.probabilities.into_iter().zip(case.labels).collect();
             let classes = vec!["class"; examples[0].0.len()];
-            let found = testing::metric::<CalibrationError>(&format!(r#"{{"bins": {}}}"#, case.bins), &classes, &examples).expect("a score");
+            let found = testing::metric::<CalibrationError>(
+                &format!(r#"{{"bins": {}}}"#, case.bins),
+                &classes,
+                &examples,
+            )
+            .expect("a score");
             // torchmetrics computes in f32.
             assert!((found - case.expected).abs() < 1e-6, "{found} and {}", case.expected);
         }
@@ -137,12 +151,20 @@ mod tests {
     #[test]
     fn of_several_labels_as_torchmetrics_has_it() {
         // Made by fixtures/make.py.
-        let cases: Vec<Sets> = serde_json::from_str(include_str!("../../fixtures/ece_sets.json")).expect("cases");
+        let cases: Vec<Sets> =
+            serde_json::from_str(include_str!("../../fixtures/ece_sets.json")).expect("cases");
         for case in cases {
-            let examples: Vec<(Vec<f32>, Vec<f32>)> = case.probabilities.into_iter().zip(case.sets).collect();
+            let examples: Vec<(Vec<f32>, Vec<f32>)> =
+                case.probabilities.into_iter().zip(case.sets).collect();
             let classes = vec!["class"; examples[0].0.len()];
             let settings = format!(r#"{{"bins": {}}}"#, case.bins);
-            let found = testing::metric_for::<CalibrationError>(Problem::MultiLabel, &settings, &classes, &examples).expect("a score");
+            let found = testing::metric_for::<CalibrationError>(
+                Problem::MultiLabel,
+                &settings,
+                &classes,
+                &examples,
+            )
+            .expect("a score");
             assert!((found - case.expected).abs() < 1e-6, "{found} and {}", case.expected);
         }
     }
@@ -151,7 +173,9 @@ mod tests {
     fn what_cannot_be_used_is_refused() {
         let refused = |settings: &str, n| {
             let examples = vec![(vec![0.5, 0.5], 0); n];
-            testing::metric::<CalibrationError>(settings, &["no", "yes"], &examples).expect_err("refused").to_string()
+            testing::metric::<CalibrationError>(settings, &["no", "yes"], &examples)
+                .expect_err("refused")
+                .to_string()
         };
         assert_eq!(refused(r#"{"bins": 0}"#, 1), "bins = 0: choose 1 to 10000");
         assert_eq!(refused("{}", 0), "no examples were seen");

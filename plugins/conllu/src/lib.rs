@@ -1,5 +1,6 @@
-//! Reads CoNLL-U, the format of Universal Dependencies (https://universaldependencies.org/format.html): a sentence is
-//! an example, its class stands in a comment.
+//! Reads CoNLL-U, the format of Universal Dependencies
+//! (https://universaldependencies.org/format.html): a sentence is an example, its class stands in a
+//! comment.
 //!
 //! ```text
 //! # newdoc id = GUM_academic_art
@@ -9,10 +10,11 @@
 //! 1   Aesthetic   aesthetic   ADJ   ...
 //! ```
 //!
-//! With `label = "meta::genre"` the sentence above is of class `academic`, and so are those after it until the next
-//! `# newdoc`: comments from the start of a document hold for all of it, unless a sentence says otherwise. The text
-//! is that of `# text`, else it is put together from the FORM column and `SpaceAfter=No`. Splits are told by file
-//! names as Universal Dependencies has them: `en_gum-ud-train.conllu`, `-dev`, `-test`.
+//! With `label = "meta::genre"` the sentence above is of class `academic`, and so are those after
+//! it until the next `# newdoc`: comments from the start of a document hold for all of it, unless a
+//! sentence says otherwise. The text is that of `# text`, else it is put together from the FORM
+//! column and `SpaceAfter=No`. Splits are told by file names as Universal Dependencies has them:
+//! `en_gum-ud-train.conllu`, `-dev`, `-test`.
 
 use finetuned_sdk::{Content, DropFolder, Error, Example, Found, Reader, Result, Split};
 use serde::Deserialize;
@@ -56,7 +58,10 @@ impl Reader for Conllu {
 
     fn read(&mut self, drop: &DropFolder, found: &mut Found) -> Result<()> {
         for (file, name) in drop.files().filter(|it| is_conllu(it.1)) {
-            let lines = BufReader::new(File::open(drop.path(name)).map_err(|err| Error::from(err).context(name))?).split(b'\n');
+            let lines = BufReader::new(
+                File::open(drop.path(name)).map_err(|err| Error::from(err).context(name))?,
+            )
+            .split(b'\n');
             let mut open = Sentence { split: split(name), file, ..Sentence::default() };
             let mut document = None;
             let mut n_lines = 0;
@@ -81,7 +86,9 @@ fn is_conllu(name: &str) -> bool {
 
 fn split(name: &str) -> Split {
     let stem = name.trim_end_matches(".conllu");
-    let ends = |it: &str| stem == it || stem.ends_with(&format!("-{it}")) || stem.ends_with(&format!("/{it}"));
+    let ends = |it: &str| {
+        stem == it || stem.ends_with(&format!("-{it}")) || stem.ends_with(&format!("/{it}"))
+    };
     if ends("train") {
         Split::Train
     } else if ends("dev") {
@@ -114,7 +121,18 @@ struct Sentence {
 impl Default for Sentence {
     fn default() -> Sentence {
         let (words, split) = (String::new(), Split::Open);
-        Sentence { file: 0, split, line: 0, text: None, label: None, words, space: false, covered_to: 0, opens_document: false, wrong: None }
+        Sentence {
+            file: 0,
+            split,
+            line: 0,
+            text: None,
+            label: None,
+            words,
+            space: false,
+            covered_to: 0,
+            opens_document: false,
+            wrong: None,
+        }
     }
 }
 
@@ -124,7 +142,9 @@ impl Sentence {
             self.line = line;
         }
         let Some(comment) = text.strip_prefix('#') else { return self.word(text, line) };
-        let (key, value) = comment.split_once('=').map_or((comment.trim(), ""), |(key, value)| (key.trim(), value.trim()));
+        let (key, value) = comment
+            .split_once('=')
+            .map_or((comment.trim(), ""), |(key, value)| (key.trim(), value.trim()));
         if key == "newdoc" || key.starts_with("newdoc ") {
             *document = None;
             self.opens_document = true;
@@ -141,14 +161,24 @@ impl Sentence {
     fn word(&mut self, text: &str, line: u64) {
         let columns: Vec<&str> = text.split('\t').collect();
         let [id, form, _, _, _, _, _, _, _, misc] = columns[..] else {
-            return self.wrong(line, if columns.len() < COLUMNS { "a word with fewer than 10 columns" } else { "a word with more than 10 columns" });
+            return self.wrong(
+                line,
+                if columns.len() < COLUMNS {
+                    "a word with fewer than 10 columns"
+                } else {
+                    "a word with more than 10 columns"
+                },
+            );
         };
-        // 3: a word. 3-4: a token of several, whose form is the written one. 3.1: an empty node, which nobody wrote.
+        // 3: a word. 3-4: a token of several, whose form is the written one. 3.1: an empty node,
+        // which nobody wrote.
         if id.contains('.') {
             return;
         }
         let (first, last) = id.split_once('-').map_or((id, id), |it| it);
-        let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else { return self.wrong(line, "a word without a number") };
+        let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else {
+            return self.wrong(line, "a word without a number");
+        };
         if first <= self.covered_to {
             return;
         }
@@ -169,7 +199,10 @@ impl Sentence {
 
     /// An empty line ends a sentence, unless none had begun.
     fn end(&mut self, document: &Option<String>, found: &mut Found) -> Result<()> {
-        let it = std::mem::replace(self, Sentence { file: self.file, split: self.split, ..Sentence::default() });
+        let it = std::mem::replace(
+            self,
+            Sentence { file: self.file, split: self.split, ..Sentence::default() },
+        );
         if it.line == 0 {
             return Ok(());
         }
@@ -181,7 +214,13 @@ impl Sentence {
         match label {
             _ if text.is_empty() => found.bad(it.file, it.line, "a sentence without words"),
             None => found.bad(it.file, it.line, "a sentence without a label"),
-            Some(label) => found.example(&Example { content: Content::Text(&text), label, split: it.split, file: it.file, line: it.line }),
+            Some(label) => found.example(&Example {
+                content: Content::Text(&text),
+                label,
+                split: it.split,
+                file: it.file,
+                line: it.line,
+            }),
         }
     }
 }
@@ -203,12 +242,15 @@ mod tests {
 
     #[test]
     fn as_the_conllu_package_has_it() {
-        // gum-train.conllu is ours, in the ways of UD_English-GUM; expected.json was made by fixtures/make.py.
+        // gum-train.conllu is ours, in the ways of UD_English-GUM; expected.json was made by
+        // fixtures/make.py.
         let text = include_str!("../../fixtures/gum-train.conllu");
-        let expected: Vec<(String, String)> = serde_json::from_str(include_str!("../../fixtures/conllu.json")).expect("pairs");
+        let expected: Vec<(String, String)> =
+            serde_json::from_str(include_str!("../../fixtures/conllu.json")).expect("pairs");
         let found = read(&[("gum-train.conllu", text)], r#"{"label": "meta::genre"}"#);
         assert_eq!(found.bad, []);
-        let pairs: Vec<(String, String)> = found.examples.iter().map(|it| (it.content.clone(), it.label.clone())).collect();
+        let pairs: Vec<(String, String)> =
+            found.examples.iter().map(|it| (it.content.clone(), it.label.clone())).collect();
         assert_eq!(pairs, expected);
         assert!(found.examples.iter().all(|it| it.split == Split::Train));
         assert_eq!(found.examples[1].line, 12);
@@ -216,23 +258,41 @@ mod tests {
 
     #[test]
     fn without_a_text_comment_the_words_are_put_together() {
-        let without: String =
-            include_str!("../../fixtures/gum-train.conllu").lines().filter(|it| !it.starts_with("# text")).map(|it| format!("{it}\n")).collect();
-        let with = read(&[("a.conllu", include_str!("../../fixtures/gum-train.conllu"))], r#"{"label": "meta::genre"}"#);
+        let without: String = include_str!("../../fixtures/gum-train.conllu")
+            .lines()
+            .filter(|it| !it.starts_with("# text"))
+            .map(|it| format!("{it}\n"))
+            .collect();
+        let with = read(
+            &[("a.conllu", include_str!("../../fixtures/gum-train.conllu"))],
+            r#"{"label": "meta::genre"}"#,
+        );
         let without = read(&[("a.conllu", &without)], r#"{"label": "meta::genre"}"#);
-        let texts = |it: &Findings| it.examples.iter().map(|it| it.content.clone()).collect::<Vec<_>>();
+        let texts =
+            |it: &Findings| it.examples.iter().map(|it| it.content.clone()).collect::<Vec<_>>();
         assert_eq!(texts(&without), texts(&with));
     }
 
     #[test]
     fn bad_sentences_are_named() {
         let word = "1\tYes\tyes\tINTJ\t_\t_\t0\troot\t_\t_\n";
-        let text = format!("# label = a\n{word}\n{word}\n# label = b\n\n# label = c\n1\tNo\n\n\r\n# label = d\r\n{}", word.replace('\n', "\r\n"));
+        let text = format!(
+            "# label = a\n{word}\n{word}\n# label = b\n\n# label = c\n1\tNo\n\n\r\n# label = d\r\n{}",
+            word.replace('\n', "\r\n")
+        );
         let found = read(&[("x.conllu", &text)], "{}");
-        let kept: Vec<(&str, u64)> = found.examples.iter().map(|it| (it.label.as_str(), it.line)).collect();
+        let kept: Vec<(&str, u64)> =
+            found.examples.iter().map(|it| (it.label.as_str(), it.line)).collect();
         assert_eq!(kept, [("a", 1), ("d", 12)]);
         let bad: Vec<(u64, &str)> = found.bad.iter().map(|it| (it.1, it.2.as_str())).collect();
-        assert_eq!(bad, [(4, "a sentence without a label"), (6, "a sentence without words"), (9, "a word with fewer than 10 columns")]);
+        assert_eq!(
+            bad,
+            [
+                (4, "a sentence without a label"),
+                (6, "a sentence without words"),
+                (9, "a word with fewer than 10 columns")
+            ]
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! Focal loss: examples that the model is sure of count less, so that the rare and the hard are heard.
+//! Focal loss: examples that the model is sure of count less, so that the rare and the hard are
+//! heard.
 //!
-//! Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4, with the softmax
-//! over all classes for the probability of the true one: FL = -(1 - p_y)^gamma log p_y. With two classes it is
-//! `torchvision.ops.sigmoid_focal_loss` of the logits' difference. The weights alpha of eq. 5 are a recipe's
-//! `class_weights`.
+//! Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4,
+//! with the softmax over all classes for the probability of the true one: FL = -(1 - p_y)^gamma log
+//! p_y. With two classes it is `torchvision.ops.sigmoid_focal_loss` of the logits' difference. The
+//! weights alpha of eq. 5 are a recipe's `class_weights`.
 //!
-//! Where an example has several labels, each is asked alone: the mean over the labels of that loss with sigmoid
-//! probabilities, as the built-in binary cross-entropy is a mean over them.
+//! Where an example has several labels, each is asked alone: the mean over the labels of that loss
+//! with sigmoid probabilities, as the built-in binary cross-entropy is a mean over them.
 
 use finetuned_sdk::tch::{Device, Kind, Tensor};
 use finetuned_sdk::{Error, Loss, LossInput, Pass, Problem, Result, Targets};
@@ -45,7 +46,11 @@ impl Loss for Focal {
     fn forward(&self, input: &LossInput, _: &Pass) -> Result<Tensor> {
         match input.targets() {
             Targets::Classes(labels) => {
-                let log_p = input.logits.f_log_softmax(-1, None::<Kind>)?.f_gather(1, &labels.f_unsqueeze(1)?, false)?;
+                let log_p = input.logits.f_log_softmax(-1, None::<Kind>)?.f_gather(
+                    1,
+                    &labels.f_unsqueeze(1)?,
+                    false,
+                )?;
                 Ok(self.of(&log_p.f_squeeze_dim(1)?)?)
             }
             Targets::Sets(sets) => {
@@ -98,13 +103,22 @@ mod tests {
         #[test]
         fn as_torchvision_and_the_formula_have_it() {
             // Made by fixtures/make.py: torchvision for two classes, the formula in f64 for more.
-            let cases: Vec<Case> = serde_json::from_str(include_str!("../../fixtures/focal.json")).expect("cases");
+            let cases: Vec<Case> =
+                serde_json::from_str(include_str!("../../fixtures/focal.json")).expect("cases");
             for case in cases {
-                let logits = Tensor::from_slice(&case.logits.concat()).view([case.logits.len() as i64, -1]);
+                let logits =
+                    Tensor::from_slice(&case.logits.concat()).view([case.logits.len() as i64, -1]);
                 let labels = Tensor::from_slice(&case.labels);
-                let found = testing::loss::<Focal>(&format!(r#"{{"gamma": {}}}"#, case.gamma), &LossInput::new(&logits, &labels, None));
+                let found = testing::loss::<Focal>(
+                    &format!(r#"{{"gamma": {}}}"#, case.gamma),
+                    &LossInput::new(&logits, &labels, None),
+                );
                 let found = found.expect("losses");
-                assert!(found.allclose(&Tensor::from_slice(&case.losses), 1e-4, 1e-7, false), "{found} {:?}", case.losses);
+                assert!(
+                    found.allclose(&Tensor::from_slice(&case.losses), 1e-4, 1e-7, false),
+                    "{found} {:?}",
+                    case.losses
+                );
             }
         }
 
@@ -119,27 +133,52 @@ mod tests {
         #[test]
         fn of_several_labels_as_torchvision_has_it() {
             // Made by fixtures/make.py.
-            let cases: Vec<Sets> = serde_json::from_str(include_str!("../../fixtures/focal_sets.json")).expect("cases");
+            let cases: Vec<Sets> =
+                serde_json::from_str(include_str!("../../fixtures/focal_sets.json"))
+                    .expect("cases");
             for case in cases {
-                let tensor = |rows: &[Vec<f32>]| Tensor::from_slice(&rows.concat()).view([rows.len() as i64, -1]);
+                let tensor = |rows: &[Vec<f32>]| {
+                    Tensor::from_slice(&rows.concat()).view([rows.len() as i64, -1])
+                };
                 let (logits, sets) = (tensor(&case.logits), tensor(&case.sets));
                 let input = LossInput::new(&logits, &sets, None).of(Problem::MultiLabel);
-                let found = testing::loss::<Focal>(&format!(r#"{{"gamma": {}}}"#, case.gamma), &input).expect("losses");
-                assert!(found.allclose(&Tensor::from_slice(&case.losses), 1e-5, 1e-6, false), "{found} {:?}", case.losses);
+                let found =
+                    testing::loss::<Focal>(&format!(r#"{{"gamma": {}}}"#, case.gamma), &input)
+                        .expect("losses");
+                assert!(
+                    found.allclose(&Tensor::from_slice(&case.losses), 1e-5, 1e-6, false),
+                    "{found} {:?}",
+                    case.losses
+                );
             }
         }
 
         #[test]
         fn numbers_are_not_for_it() {
-            let (logits, numbers) = (Tensor::from_slice(&[0_f32, 0.0]).view([1, 2]), Tensor::from_slice(&[0.5_f32, 1.5]).view([1, 2]));
-            let refused = testing::loss::<Focal>("{}", &LossInput::new(&logits, &numbers, None).of(Problem::Regression)).expect_err("refused");
-            assert_eq!(refused.to_string(), "focal is asked for numbers, but its PROBLEMS are one label, several labels");
+            let (logits, numbers) = (
+                Tensor::from_slice(&[0_f32, 0.0]).view([1, 2]),
+                Tensor::from_slice(&[0.5_f32, 1.5]).view([1, 2]),
+            );
+            let refused = testing::loss::<Focal>(
+                "{}",
+                &LossInput::new(&logits, &numbers, None).of(Problem::Regression),
+            )
+            .expect_err("refused");
+            assert_eq!(
+                refused.to_string(),
+                "focal is asked for numbers, but its PROBLEMS are one label, several labels"
+            );
         }
 
         #[test]
         fn gamma_is_checked() {
-            let (logits, labels) = (Tensor::from_slice(&[0_f32, 0.0]).view([1, 2]), Tensor::from_slice(&[0_i64]));
-            let refused = testing::loss::<Focal>(r#"{"gamma": 0.5}"#, &LossInput::new(&logits, &labels, None)).expect_err("refused");
+            let (logits, labels) =
+                (Tensor::from_slice(&[0_f32, 0.0]).view([1, 2]), Tensor::from_slice(&[0_i64]));
+            let refused = testing::loss::<Focal>(
+                r#"{"gamma": 0.5}"#,
+                &LossInput::new(&logits, &labels, None),
+            )
+            .expect_err("refused");
             assert_eq!(refused.to_string(), "gamma = 0.5: 0, or from 1 to 10");
         }
     }

@@ -1,10 +1,11 @@
-//! Cohen's kappa with quadratic weights: agreement beyond chance where classes have an order (grades, stages, stars),
-//! so that a near miss counts less than a far one.
+//! Cohen's kappa with quadratic weights: agreement beyond chance where classes have an order
+//! (grades, stages, stars), so that a near miss counts less than a far one.
 //!
-//! Cohen, "Weighted kappa: nominal scale agreement with provision for scaled disagreement or partial credit",
-//! Psychological Bulletin 70(4), 1968. kappa = 1 - sum_ij w_ij o_ij / sum_ij w_ij e_ij with w_ij = (i - j)^2, the
-//! table o of (true, predicted) and e = row sums x column sums / n. As scikit-learn's
-//! `cohen_kappa_score(weights="quadratic")`. Classes are numbered as the model's outputs are.
+//! Cohen, "Weighted kappa: nominal scale agreement with provision for scaled disagreement or
+//! partial credit", Psychological Bulletin 70(4), 1968. kappa = 1 - sum_ij w_ij o_ij / sum_ij w_ij
+//! e_ij with w_ij = (i - j)^2, the table o of (true, predicted) and e = row sums x column sums / n.
+//! As scikit-learn's `cohen_kappa_score(weights="quadratic")`. Classes are numbered as the model's
+//! outputs are.
 
 use finetuned_sdk::{Error, Metric, NoSettings, Predictions, Result};
 
@@ -22,7 +23,10 @@ impl Metric for QuadraticKappa {
     fn new(_: NoSettings, classes: &[&str]) -> Result<QuadraticKappa> {
         let n_classes = classes.len();
         if !classes.iter().all(|it| it.parse::<i64>().is_ok()) {
-            finetuned_sdk::warn!("quadratic_kappa takes the order of the classes for their rank: {}", classes.join(", "));
+            finetuned_sdk::warn!(
+                "quadratic_kappa takes the order of the classes for their rank: {}",
+                classes.join(", ")
+            );
         }
         Ok(QuadraticKappa { table: vec![0; n_classes * n_classes], n_classes })
     }
@@ -49,8 +53,10 @@ impl Metric for QuadraticKappa {
 
     fn compute(&self) -> Result<f64> {
         let k = self.n_classes;
-        let truths: Vec<f64> = self.table.chunks(k).map(|it| it.iter().sum::<u64>() as f64).collect();
-        let answers: Vec<f64> = (0..k).map(|j| (0..k).map(|i| self.table[i * k + j]).sum::<u64>() as f64).collect();
+        let truths: Vec<f64> =
+            self.table.chunks(k).map(|it| it.iter().sum::<u64>() as f64).collect();
+        let answers: Vec<f64> =
+            (0..k).map(|j| (0..k).map(|i| self.table[i * k + j]).sum::<u64>() as f64).collect();
         let n: f64 = truths.iter().sum();
         let (mut seen, mut by_chance) = (0.0, 0.0);
         for (i, truths) in truths.iter().enumerate() {
@@ -61,7 +67,9 @@ impl Metric for QuadraticKappa {
             }
         }
         if by_chance == 0.0 {
-            return Err(Error::invalid("quadratic_kappa needs at least two classes among truths and answers"));
+            return Err(Error::invalid(
+                "quadratic_kappa needs at least two classes among truths and answers",
+            ));
         }
         Ok(1.0 - seen * n / by_chance)
     }
@@ -91,12 +99,14 @@ mod tests {
     #[test]
     fn as_scikit_learn_has_it() {
         // Made by fixtures/make.py.
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../fixtures/kappa.json")).expect("cases");
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../fixtures/kappa.json")).expect("cases");
         for case in cases {
             let names: Vec<String> = (0..case.classes).map(|it| it.to_string()).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let examples = sure(case.classes, &case.answers, &case.truths);
-            let found = testing::metric::<QuadraticKappa>("{}", &names, &examples).expect("a score");
+            let found =
+                testing::metric::<QuadraticKappa>("{}", &names, &examples).expect("a score");
             assert!((found - case.expected).abs() < 1e-12, "{found} and {}", case.expected);
         }
     }
@@ -104,7 +114,11 @@ mod tests {
     #[test]
     fn one_class_has_no_kappa() {
         let examples = sure(3, &[1, 1], &[1, 1]);
-        let refused = testing::metric::<QuadraticKappa>("{}", &["0", "1", "2"], &examples).expect_err("refused");
-        assert_eq!(refused.to_string(), "quadratic_kappa needs at least two classes among truths and answers");
+        let refused = testing::metric::<QuadraticKappa>("{}", &["0", "1", "2"], &examples)
+            .expect_err("refused");
+        assert_eq!(
+            refused.to_string(),
+            "quadratic_kappa needs at least two classes among truths and answers"
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Stops early by the quotient of what is lost in generalization and what training still gains: while training
-//! still makes fast progress, a validation loss above its best is no reason to stop.
+//! Stops early by the quotient of what is lost in generalization and what training still gains:
+//! while training still makes fast progress, a validation loss above its best is no reason to stop.
 //!
-//! Prechelt, "Early Stopping — But When?", in Neural Networks: Tricks of the Trade, 1998, section 1.3, class PQ:
-//! GL(t) = 100 (E_va(t) / E_opt(t) - 1), P_k(t) = 1000 (mean of E_tr over the last k / least of them - 1), and it
-//! stops as soon as GL(t) / P_k(t) > alpha. An epoch there is the time between two evaluations here: E_va is the
-//! validation loss, E_tr the mean loss of the updates since the evaluation before.
+//! Prechelt, "Early Stopping — But When?", in Neural Networks: Tricks of the Trade, 1998, section
+//! 1.3, class PQ: GL(t) = 100 (E_va(t) / E_opt(t) - 1), P_k(t) = 1000 (mean of E_tr over the last k
+//! / least of them - 1), and it stops as soon as GL(t) / P_k(t) > alpha. An epoch there is the time
+//! between two evaluations here: E_va is the validation loss, E_tr the mean loss of the updates
+//! since the evaluation before.
 
 use finetuned_sdk::{Error, Event, Hook, Progress, Result, Wish};
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,10 @@ impl Hook for ProgressQuotient {
             return Err(Error::invalid(format!("alpha = {}: a number above 0", settings.alpha)));
         }
         if settings.strip < 2 {
-            return Err(Error::invalid(format!("strip = {}: progress takes at least 2 evaluations", settings.strip)));
+            return Err(Error::invalid(format!(
+                "strip = {}: progress takes at least 2 evaluations",
+                settings.strip
+            )));
         }
         Ok(ProgressQuotient { settings, seen: Seen::default() })
     }
@@ -63,7 +67,10 @@ impl Hook for ProgressQuotient {
                 Ok(Wish::GO_ON)
             }
             Event::Evaluated(scores) => {
-                let loss = scores.iter().find(|it| it.name == "loss").ok_or_else(|| Error::failed("the evaluation has no loss"))?;
+                let loss = scores
+                    .iter()
+                    .find(|it| it.name == "loss")
+                    .ok_or_else(|| Error::failed("the evaluation has no loss"))?;
                 Ok(self.evaluated(loss.value, progress.step))
             }
             Event::Epoch => Ok(Wish::GO_ON),
@@ -96,11 +103,14 @@ impl ProgressQuotient {
         let mean = seen.strip.iter().sum::<f64>() / k as f64;
         let least = seen.strip.iter().copied().fold(f64::INFINITY, f64::min);
         let (lost, gained) = (100.0 * (validation / best - 1.0), 1000.0 * (mean / least - 1.0));
-        // The quotient's test without its division: where training stands still, any loss is too much.
+        // The quotient's test without its division: where training stands still, any loss is too
+        // much.
         if lost <= self.settings.alpha * gained {
             return Wish::GO_ON;
         }
-        finetuned_sdk::info!("step {step}: generalization loss {lost:.2} %, progress {gained:.2}: stopping");
+        finetuned_sdk::info!(
+            "step {step}: generalization loss {lost:.2} %, progress {gained:.2}: stopping"
+        );
         Wish::STOP
     }
 }
@@ -125,13 +135,25 @@ mod tests {
     #[test]
     fn stops_where_the_formula_says_also_if_killed_before() {
         // Made by fixtures/make.py, which has the formulas as the paper has them.
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../fixtures/prechelt.json")).expect("cases");
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../fixtures/prechelt.json")).expect("cases");
         for case in cases {
-            let scores: Vec<[Score; 1]> = case.validation.iter().map(|&value| [Score { name: "loss", value, higher_is_better: false }]).collect();
+            let scores: Vec<[Score; 1]> = case
+                .validation
+                .iter()
+                .map(|&value| [Score { name: "loss", value, higher_is_better: false }])
+                .collect();
             let mut run = Vec::new();
             for (i, (&loss, scores)) in case.training.iter().zip(&scores).enumerate() {
-                let at =
-                    |step: usize, loss, event| Progress { event, step: step as u64, steps: 100, epoch: i as f64, loss, lr: 1e-3, gradient_norm: 1.0 };
+                let at = |step: usize, loss, event| Progress {
+                    event,
+                    step: step as u64,
+                    steps: 100,
+                    epoch: i as f64,
+                    loss,
+                    lr: 1e-3,
+                    gradient_norm: 1.0,
+                };
                 // Two updates around the mean.
                 run.push(at(2 * i + 1, loss * 1.25, Event::Step));
                 run.push(at(2 * i + 2, loss * 0.75, Event::Step));
@@ -139,16 +161,22 @@ mod tests {
             }
             let settings = format!(r#"{{"alpha": {}, "strip": {}}}"#, case.alpha, case.strip);
             let wishes = testing::hook::<ProgressQuotient>(&settings, &run).expect("wishes");
-            let stops: Vec<usize> = (0..case.training.len()).filter(|it| wishes[3 * it + 2] == Wish::STOP).collect();
+            let stops: Vec<usize> =
+                (0..case.training.len()).filter(|it| wishes[3 * it + 2] == Wish::STOP).collect();
             assert_eq!(stops, case.stops, "{settings}");
         }
     }
 
     #[test]
     fn settings_that_cannot_work_are_refused() {
-        let refused = |settings| testing::hook::<ProgressQuotient>(settings, &[]).expect_err("refused").to_string();
+        let refused = |settings| {
+            testing::hook::<ProgressQuotient>(settings, &[]).expect_err("refused").to_string()
+        };
         assert_eq!(refused(r#"{"alpha": 0}"#), "alpha = 0: a number above 0");
         assert_eq!(refused(r#"{"strip": 1}"#), "strip = 1: progress takes at least 2 evaluations");
-        assert_eq!(refused(r#"{"patience": 1}"#), "settings: unknown field `patience`, expected `alpha` or `strip`");
+        assert_eq!(
+            refused(r#"{"patience": 1}"#),
+            "settings: unknown field `patience`, expected `alpha` or `strip`"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Version 1. Frozen once it is released: fields and functions are only appended, to the end of their struct.
+//! Version 1. Frozen once it is released: fields and functions are only appended, to the end of
+//! their struct.
 
 mod descriptor; // what is read without opening the library
 mod entry; // how a library that was opened is entered

@@ -11,7 +11,17 @@ fn a_metric_in_c_is_opened_and_scores() {
     let folder = tempfile::tempdir().expect("a folder");
     let library = folder.path().join("libbrier.so");
     let output = Command::new("cc")
-        .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .args([
+            "-std=c11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-I",
+        ])
         .arg(root.join("include"))
         .arg(root.join("tests/border/brier.c"))
         .arg("-o")
@@ -20,16 +30,23 @@ fn a_metric_in_c_is_opened_and_scores() {
         .expect("cc runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let file = std::fs::read(&library).expect("the library");
-    assert!(file.windows(MAGIC.len()).any(|it| it == MAGIC), "the descriptor lies in the file as it is");
+    assert!(
+        file.windows(MAGIC.len()).any(|it| it == MAGIC),
+        "the descriptor lies in the file as it is"
+    );
 
     // SAFETY: it is our own library, and stays open.
-    let library = Box::leak(Box::new(unsafe { libloading::Library::new(&library) }.expect("opens")));
+    let library =
+        Box::leak(Box::new(unsafe { libloading::Library::new(&library) }.expect("opens")));
     // SAFETY: the symbols have these types by the ABI.
     let (descriptor, entry) = unsafe {
         let descriptor = library.get::<*const Descriptor>(DESCRIPTOR_SYMBOL).expect("exported");
         (**descriptor, *library.get::<Entry>(ENTRY_SYMBOL).expect("exported"))
     };
-    assert_eq!((descriptor.abi, descriptor.size as usize, descriptor.n_items), (ABI_VERSION, size_of::<Descriptor>(), 1));
+    assert_eq!(
+        (descriptor.abi, descriptor.size as usize, descriptor.n_items),
+        (ABI_VERSION, size_of::<Descriptor>(), 1)
+    );
     assert_eq!(&descriptor.items[0].name[..6], b"brier\0");
     let opened = Opened::enter(entry);
     assert_eq!(logged(), ["3 brier is here"]);

@@ -1,4 +1,5 @@
-//! `include/finetuned_plugin.h` is what cbindgen makes of the Rust definitions, and C compilers lay it out the same.
+//! `include/finetuned_plugin.h` is what cbindgen makes of the Rust definitions, and C compilers lay
+//! it out the same.
 
 use finetuned_sdk::abi::*;
 use std::fmt::Write;
@@ -6,7 +7,8 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-const FILES: &[&str] = &["descriptor", "entry", "problem", "head", "loss", "metric", "reader", "hook", "pixels"];
+const FILES: &[&str] =
+    &["descriptor", "entry", "problem", "head", "loss", "metric", "reader", "hook", "pixels"];
 const PROLOGUE: &str = "/* The border between finetuned's worker and a plugin, version 1. Made from sdk/src/abi/v1 by a test of the SDK; the\n   rules that hold for all functions stand in sdk/src/abi.rs and docs/plugins.md. */";
 
 fn root() -> &'static Path {
@@ -51,12 +53,19 @@ fn the_header_is_made_from_the_rust_definitions() {
         std::fs::write(&path, &made).expect("the header is written");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == made, "the header is old: FINETUNED_WRITE_HEADER=1 cargo test --release -p finetuned-sdk --test border");
+    assert!(
+        committed == made,
+        "the header is old: FINETUNED_WRITE_HEADER=1 cargo test --release -p finetuned-sdk --test border"
+    );
 }
 
 /// Constants as C names them, and comments without Rust's links.
 fn spoken_in_c(made: &str) -> String {
-    let mut text = made.replace("#define Finetuned", "#define FINETUNED_").replace("[Finetuned", "[FINETUNED_").replace("[`", "`").replace("`]", "`");
+    let mut text = made
+        .replace("#define Finetuned", "#define FINETUNED_")
+        .replace("[Finetuned", "[FINETUNED_")
+        .replace("[`", "`")
+        .replace("`]", "`");
     while let Some(link) = text.find("(super::") {
         let end = text[link..].find(')').expect("a link ends");
         text.replace_range(link..=link + end, "");
@@ -64,8 +73,8 @@ fn spoken_in_c(made: &str) -> String {
     text
 }
 
-/// Structs with their fields, those that were appended after a `+`. Where some were, the struct was released with
-/// the size at which they begin.
+/// Structs with their fields, those that were appended after a `+`. Where some were, the struct was
+/// released with the size at which they begin.
 macro_rules! layout {
     ($released:ident, $appended:ident: $($type:ident { $($field:ident),* $(; + $first:ident $(, $later:ident)*)? })*) => {
         $(
@@ -87,18 +96,21 @@ fn size_line(out: &mut String, of: &str, size: usize) {
 }
 
 fn offset_line(out: &mut String, of: &str, field: &str, at: usize) {
-    writeln!(out, "_Static_assert(offsetof(Finetuned{of}, {field}) == {at}, \"{of}.{field}\");").expect("text");
+    writeln!(out, "_Static_assert(offsetof(Finetuned{of}, {field}) == {at}, \"{of}.{field}\");")
+        .expect("text");
 }
 
-/// The layout of version 1 as it was released, line by line: a line here that no longer holds breaks every plugin
-/// that was ever built. Of a struct that has grown, its size is where the new fields begin.
+/// The layout of version 1 as it was released, line by line: a line here that no longer holds
+/// breaks every plugin that was ever built. Of a struct that has grown, its size is where the new
+/// fields begin.
 const RELEASED: &str = include_str!("layout_v1.c");
 /// What was appended since: the structs that have grown, with their new sizes and fields.
 const APPENDED: &str = include_str!("layout_v1_appended.c");
 
 #[test]
 fn c_has_every_field_where_rust_has_it() {
-    let (mut released, mut appended) = (String::from("#include \"finetuned_plugin.h\"\n"), String::new());
+    let (mut released, mut appended) =
+        (String::from("#include \"finetuned_plugin.h\"\n"), String::new());
     layout! { released, appended:
         Item { kind, name }
         Descriptor { magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved, version, items }
@@ -131,8 +143,11 @@ fn c_has_every_field_where_rust_has_it() {
     assert_eq!(released, RELEASED, "a released layout never changes");
     assert_eq!(appended, APPENDED, "what was appended never changes, too");
     // C has the structs as they are now: of those that grew, the new size.
-    let grown = |line: &str| line.contains("sizeof") && line.split(" == ").next().is_some_and(|it| appended.contains(it));
-    let mut source: String = released.lines().filter(|it| !grown(it)).map(|it| format!("{it}\n")).collect();
+    let grown = |line: &str| {
+        line.contains("sizeof") && line.split(" == ").next().is_some_and(|it| appended.contains(it))
+    };
+    let mut source: String =
+        released.lines().filter(|it| !grown(it)).map(|it| format!("{it}\n")).collect();
     source += &appended;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("layout.c");

@@ -18,7 +18,8 @@ unsafe extern "C" fn log(_: *mut c_void, level: u32, text: Bytes) {
     LOG.with_borrow_mut(|it| it.push(format!("{level} {text}")));
 }
 
-static HOST: Host = Host { abi: ABI_VERSION, size: size_of::<Host>() as u32, context: null_mut(), log: Some(log) };
+static HOST: Host =
+    Host { abi: ABI_VERSION, size: size_of::<Host>() as u32, context: null_mut(), log: Some(log) };
 
 pub(crate) fn bytes(text: &str) -> Bytes {
     Bytes { ptr: text.as_ptr(), len: text.len() }
@@ -28,7 +29,9 @@ pub(crate) fn bytes(text: &str) -> Bytes {
 /// `bytes` are valid UTF-8 now.
 pub(crate) unsafe fn read(bytes: Bytes) -> String {
     // SAFETY: the caller's promise.
-    unsafe { String::from_utf8(std::slice::from_raw_parts(bytes.ptr, bytes.len).to_vec()).expect("UTF-8") }
+    unsafe {
+        String::from_utf8(std::slice::from_raw_parts(bytes.ptr, bytes.len).to_vec()).expect("UTF-8")
+    }
 }
 
 unsafe extern "C" fn write(context: *mut c_void, text: Bytes) {
@@ -65,7 +68,10 @@ impl Opened {
             let table = &*self.table;
             assert_eq!((table.abi, table.size as usize), (ABI_VERSION, size_of::<Table>()));
             let exports = std::slice::from_raw_parts(table.exports, table.n_exports);
-            let export = exports.iter().find(|it| it.kind == kind && read(it.name) == name).expect("exported");
+            let export = exports
+                .iter()
+                .find(|it| it.kind == kind && read(it.name) == name)
+                .expect("exported");
             &*export.functions.cast::<F>()
         }
     }
@@ -78,8 +84,18 @@ pub(crate) struct RawMetric {
 }
 
 impl RawMetric {
-    pub(crate) fn create(functions: &'static MetricFunctions, settings: &str, classes: &[&str]) -> Result<RawMetric, (Status, String)> {
-        RawMetric::create_for(PROBLEM_SINGLE_LABEL, size_of::<MetricShape>(), functions, settings, classes)
+    pub(crate) fn create(
+        functions: &'static MetricFunctions,
+        settings: &str,
+        classes: &[&str],
+    ) -> Result<RawMetric, (Status, String)> {
+        RawMetric::create_for(
+            PROBLEM_SINGLE_LABEL,
+            size_of::<MetricShape>(),
+            functions,
+            settings,
+            classes,
+        )
     }
 
     /// As a host with a shape of that size: what lies behind it must not be read.
@@ -91,7 +107,13 @@ impl RawMetric {
         classes: &[&str],
     ) -> Result<RawMetric, (Status, String)> {
         let names: Vec<Bytes> = classes.iter().map(|it| bytes(it)).collect();
-        let shape = MetricShape { size: size as u32, reserved: 0, n_classes: names.len(), class_names: names.as_ptr(), problem };
+        let shape = MetricShape {
+            size: size as u32,
+            reserved: 0,
+            n_classes: names.len(),
+            class_names: names.as_ptr(),
+            problem,
+        };
         let mut instance = null_mut();
         let create = functions.create.expect("required");
         // SAFETY: all pointers are valid during the call.
@@ -99,7 +121,11 @@ impl RawMetric {
         Ok(RawMetric { functions, instance })
     }
 
-    pub(crate) fn update(&self, probabilities: &[f32], labels: &[u32]) -> Result<(), (Status, String)> {
+    pub(crate) fn update(
+        &self,
+        probabilities: &[f32],
+        labels: &[u32],
+    ) -> Result<(), (Status, String)> {
         let (n, n_classes) = (labels.len(), probabilities.len() / labels.len().max(1));
         let size = size_of::<MetricBatch>() as u32;
         self.take_in(&MetricBatch {
@@ -114,7 +140,12 @@ impl RawMetric {
     }
 
     /// Rows of `width`.
-    pub(crate) fn update_targets(&self, outputs: &[f32], targets: &[f32], width: usize) -> Result<(), (Status, String)> {
+    pub(crate) fn update_targets(
+        &self,
+        outputs: &[f32],
+        targets: &[f32],
+        width: usize,
+    ) -> Result<(), (Status, String)> {
         let (size, n) = (size_of::<MetricBatch>() as u32, outputs.len() / width);
         self.take_in(&MetricBatch {
             size,

@@ -2,7 +2,10 @@
 
 use crate::host::{Opened, RawMetric, bytes, logged};
 use finetuned_sdk::abi::*;
-use finetuned_sdk::{Augmentation, DropFolder, Error, Found, Hook, Metric, NoSettings, Pixels, Predictions, Problem, Random, Reader, Result, Wish};
+use finetuned_sdk::{
+    Augmentation, DropFolder, Error, Found, Hook, Metric, NoSettings, Pixels, Predictions, Problem,
+    Random, Reader, Result, Wish,
+};
 use serde::{Deserialize, Serialize};
 use std::mem::offset_of;
 use std::ptr::null_mut;
@@ -62,7 +65,8 @@ impl Drop for Trap {
     }
 }
 
-/// The mean distance between outputs and targets; of several labels, the part of outputs on the wrong side.
+/// The mean distance between outputs and targets; of several labels, the part of outputs on the
+/// wrong side.
 struct Apart {
     problem: Problem,
     sum: f64,
@@ -159,7 +163,13 @@ impl Reader for Lines {
                     continue;
                 }
                 let content = finetuned_sdk::Content::Text(text);
-                found.example(&finetuned_sdk::Example { content, label: name, split: finetuned_sdk::Split::Open, file, line })?;
+                found.example(&finetuned_sdk::Example {
+                    content,
+                    label: name,
+                    split: finetuned_sdk::Split::Open,
+                    file,
+                    line,
+                })?;
             }
         }
         Ok(())
@@ -187,7 +197,11 @@ impl Augmentation for Invert {
 finetuned_sdk::export! { metrics: [Trap, Apart], hooks: [Third], readers: [Lines], augmentations: [Invert] }
 
 unsafe extern "C" {
-    fn finetuned_plugin_entry(host: *const Host, table: *mut *const Table, error: *const Sink) -> Status;
+    fn finetuned_plugin_entry(
+        host: *const Host,
+        table: *mut *const Table,
+        error: *const Sink,
+    ) -> Status;
     static finetuned_plugin_descriptor: Descriptor;
 }
 
@@ -203,11 +217,23 @@ fn trap(at: &str) -> std::result::Result<RawMetric, (Status, String)> {
 fn the_descriptor_says_what_is_exported() {
     // SAFETY: it is never written.
     let it = unsafe { &finetuned_plugin_descriptor };
-    let text = |bytes: &[u8]| String::from_utf8(bytes.iter().copied().take_while(|&it| it != 0).collect()).expect("UTF-8");
-    assert_eq!((it.magic, it.abi, it.tier, it.flags, it.n_items), (MAGIC, ABI_VERSION, TIER_PLAIN, 0, 5));
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.iter().copied().take_while(|&it| it != 0).collect()).expect("UTF-8")
+    };
+    assert_eq!(
+        (it.magic, it.abi, it.tier, it.flags, it.n_items),
+        (MAGIC, ABI_VERSION, TIER_PLAIN, 0, 5)
+    );
     assert_eq!((text(&it.name), text(&it.tch)), ("finetuned-sdk".into(), String::new()));
-    let items: Vec<(u32, String)> = it.items.iter().map(|it| (it.kind, text(&it.name))).filter(|it| it.0 != 0).collect();
-    let expected = [(KIND_METRIC, "trap"), (KIND_METRIC, "apart"), (KIND_HOOK, "third"), (KIND_READER, "lines"), (KIND_AUGMENTATION, "invert")];
+    let items: Vec<(u32, String)> =
+        it.items.iter().map(|it| (it.kind, text(&it.name))).filter(|it| it.0 != 0).collect();
+    let expected = [
+        (KIND_METRIC, "trap"),
+        (KIND_METRIC, "apart"),
+        (KIND_HOOK, "third"),
+        (KIND_READER, "lines"),
+        (KIND_AUGMENTATION, "invert"),
+    ];
     assert_eq!(items, expected.map(|(kind, name)| (kind, name.to_string())));
 }
 
@@ -215,12 +241,20 @@ fn the_descriptor_says_what_is_exported() {
 fn a_panic_is_a_status_and_breaks_its_instance_alone() {
     let (status, message) = trap("new").err().expect("panics");
     assert_eq!(status, PANICKED);
-    assert!(message.starts_with("panicked at ") && message.contains("rust_plugin.rs:") && message.ends_with(": in new"), "{message}");
+    assert!(
+        message.starts_with("panicked at ")
+            && message.contains("rust_plugin.rs:")
+            && message.ends_with(": in new"),
+        "{message}"
+    );
 
     let broken = trap("update").expect("made");
     let (status, message) = broken.update(&[0.5, 0.5], &[0]).expect_err("panics");
     assert!(status == PANICKED && message.ends_with(": in update"), "{message}");
-    assert_eq!(broken.update(&[0.5, 0.5], &[0]), Err((BROKEN, "broken by an earlier panic".into())));
+    assert_eq!(
+        broken.update(&[0.5, 0.5], &[0]),
+        Err((BROKEN, "broken by an earlier panic".into()))
+    );
 
     let whole = trap("nowhere").expect("made");
     whole.update(&[0.5, 0.5], &[0]).expect("another instance works");
@@ -235,7 +269,11 @@ fn a_panic_is_a_status_and_breaks_its_instance_alone() {
     let _ = logged();
     drop(trap("drop").expect("made"));
     let lines = logged();
-    assert!(lines[0].starts_with("1 while it was dropped: panicked at ") && lines[0].ends_with("in drop"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("1 while it was dropped: panicked at ")
+            && lines[0].ends_with("in drop"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -253,12 +291,19 @@ fn what_the_host_passes_is_checked() {
 #[test]
 fn a_metric_is_told_what_it_serves_and_serves_nothing_else() {
     let (one, others) = (functions("trap"), functions("apart"));
-    assert_eq!((one.problems, others.problems), (PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL | PROBLEM_REGRESSION));
-    let create = |problem| RawMetric::create_for(problem, size_of::<MetricShape>(), others, "{}", &["no", "yes"]);
+    assert_eq!(
+        (one.problems, others.problems),
+        (PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL | PROBLEM_REGRESSION)
+    );
+    let create = |problem| {
+        RawMetric::create_for(problem, size_of::<MetricShape>(), others, "{}", &["no", "yes"])
+    };
     let _ = logged();
     for (problem, score) in [(PROBLEM_MULTI_LABEL, 0.25), (PROBLEM_REGRESSION, 0.3125)] {
         let metric = create(problem).expect("made");
-        metric.update_targets(&[0.25, 0.75, 0.75, 1.0], &[0.0, 1.0, 0.0, 1.0], 2).expect("taken in");
+        metric
+            .update_targets(&[0.25, 0.75, 0.75, 1.0], &[0.0, 1.0, 0.0, 1.0], 2)
+            .expect("taken in");
         assert_eq!(metric.compute(), Ok(score));
         metric.update_targets(&[], &[], 2).expect("an empty batch");
         let none = metric.update(&[0.5, 0.5], &[0]).expect_err("has no targets");
@@ -266,29 +311,59 @@ fn a_metric_is_told_what_it_serves_and_serves_nothing_else() {
     }
     assert_eq!(logged(), ["3 several labels: no, yes", "3 numbers: no, yes"]);
     let refused = |it: std::result::Result<RawMetric, _>| it.err().expect("refused");
-    assert_eq!(refused(create(PROBLEM_SINGLE_LABEL)), (FAILED, "apart is asked for one label, but its PROBLEMS are several labels, numbers".into()));
-    assert_eq!(refused(create(8)), (FAILED, "the host asked for the problem 8, which this SDK does not know".into()));
-    let numbers = RawMetric::create_for(PROBLEM_REGRESSION, size_of::<MetricShape>(), one, r#"{"at": "nowhere"}"#, &["no", "yes"]);
-    assert_eq!(refused(numbers), (FAILED, "trap is asked for numbers, but its PROBLEMS are one label".into()));
+    assert_eq!(
+        refused(create(PROBLEM_SINGLE_LABEL)),
+        (
+            FAILED,
+            "apart is asked for one label, but its PROBLEMS are several labels, numbers".into()
+        )
+    );
+    assert_eq!(
+        refused(create(8)),
+        (FAILED, "the host asked for the problem 8, which this SDK does not know".into())
+    );
+    let numbers = RawMetric::create_for(
+        PROBLEM_REGRESSION,
+        size_of::<MetricShape>(),
+        one,
+        r#"{"at": "nowhere"}"#,
+        &["no", "yes"],
+    );
+    assert_eq!(
+        refused(numbers),
+        (FAILED, "trap is asked for numbers, but its PROBLEMS are one label".into())
+    );
 }
 
 #[test]
 fn a_host_from_before_there_were_other_problems_is_understood() {
     // Its shape ends where the problem would stand; what lies there is not its.
     let before = offset_of!(MetricShape, problem);
-    let metric = RawMetric::create_for(PROBLEM_REGRESSION, before, functions("trap"), r#"{"at": "nowhere"}"#, &["no", "yes"]).expect("made");
+    let metric = RawMetric::create_for(
+        PROBLEM_REGRESSION,
+        before,
+        functions("trap"),
+        r#"{"at": "nowhere"}"#,
+        &["no", "yes"],
+    )
+    .expect("made");
     metric.update(&[0.5, 0.5], &[1]).expect("one label");
 }
 
 #[test]
 fn the_test_kit_tries_every_problem_that_is_claimed() {
     let examples = [(vec![0.25, 0.75], vec![0.0, 1.0]), (vec![0.75, 1.0], vec![0.0, 1.0])];
-    let score = |problem| finetuned_sdk::testing::metric_for::<Apart>(problem, "{}", &["no", "yes"], &examples);
+    let score = |problem| {
+        finetuned_sdk::testing::metric_for::<Apart>(problem, "{}", &["no", "yes"], &examples)
+    };
     let _ = logged();
     assert_eq!(score(Problem::Regression).expect("a score"), 0.3125);
     assert_eq!(score(Problem::MultiLabel).expect("a score"), 0.25);
     let refused = score(Problem::SingleLabel).expect_err("refused").to_string();
-    assert_eq!(refused, "apart is asked for one label, but its PROBLEMS are several labels, numbers");
+    assert_eq!(
+        refused,
+        "apart is asked for one label, but its PROBLEMS are several labels, numbers"
+    );
 }
 
 #[test]
@@ -302,7 +377,8 @@ fn a_hook_wishes_and_remembers() {
         lr: 1e-3,
         gradient_norm: 1.0,
     };
-    let wishes = finetuned_sdk::testing::hook::<Third>("{}", &[1, 2, 3, 4].map(progress)).expect("wishes");
+    let wishes =
+        finetuned_sdk::testing::hook::<Third>("{}", &[1, 2, 3, 4].map(progress)).expect("wishes");
     assert_eq!(wishes, [Wish::GO_ON, Wish::GO_ON, Wish::STOP | Wish::SAVE, Wish::GO_ON]);
 
     let functions = Opened::enter(finetuned_plugin_entry).find::<HookFunctions>(KIND_HOOK, "third");
@@ -319,11 +395,16 @@ fn a_hook_wishes_and_remembers() {
         scores: std::ptr::null(),
         n_scores: 0,
     };
-    let f = (functions.create.expect("required"), functions.load.expect("required"), functions.progress.expect("required"));
+    let f = (
+        functions.create.expect("required"),
+        functions.load.expect("required"),
+        functions.progress.expect("required"),
+    );
     // SAFETY: all pointers are valid during the calls.
     unsafe {
         crate::host::answered(|error| f.0(bytes("{}"), &mut instance, error)).expect("made");
-        crate::host::answered(|error| f.1(instance, bytes(r#"{"steps":2}"#), error)).expect("resumed");
+        crate::host::answered(|error| f.1(instance, bytes(r#"{"steps":2}"#), error))
+            .expect("resumed");
         crate::host::answered(|error| f.2(instance, &raw, &mut asked, error)).expect("asked");
         functions.destroy.expect("required")(instance);
     }
@@ -334,8 +415,11 @@ fn a_hook_wishes_and_remembers() {
 fn a_reader_lists_examples_and_bad_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("b.lines"), "one\n\ntwo\n").expect("written");
-    let found = finetuned_sdk::testing::read::<Lines>("{}", folder.path()).expect("read").expect("recognised");
-    let texts: Vec<(&str, u64)> = found.examples.iter().map(|it| (it.content.as_str(), it.line)).collect();
+    let found = finetuned_sdk::testing::read::<Lines>("{}", folder.path())
+        .expect("read")
+        .expect("recognised");
+    let texts: Vec<(&str, u64)> =
+        found.examples.iter().map(|it| (it.content.as_str(), it.line)).collect();
     assert_eq!(texts, [("one", 1), ("two", 3)]);
     assert_eq!(found.bad, [("b.lines".to_string(), 2, "empty".to_string())]);
     std::fs::write(folder.path().join("a.txt"), "x").expect("written");
@@ -344,7 +428,11 @@ fn a_reader_lists_examples_and_bad_ones() {
 
 #[test]
 fn an_augmentation_changes_pixels_by_seed_alone() {
-    let seen: Vec<Vec<[u8; 3]>> =
-        (0..8).map(|seed| finetuned_sdk::testing::augmentation::<Invert>("{}", 1, &[[0, 1, 255]], seed).expect("changed")).collect();
+    let seen: Vec<Vec<[u8; 3]>> = (0..8)
+        .map(|seed| {
+            finetuned_sdk::testing::augmentation::<Invert>("{}", 1, &[[0, 1, 255]], seed)
+                .expect("changed")
+        })
+        .collect();
     assert!(seen.contains(&vec![[0, 1, 255]]) && seen.contains(&vec![[255, 254, 0]]), "{seen:?}");
 }

@@ -1,10 +1,12 @@
-//! A run folder with a data set and a recipe, and workers started on it one after the other: the contract of
-//! spec, exit status and files, without a supervisor.
+//! A run folder with a data set and a recipe, and workers started on it one after the other: the
+//! contract of spec, exit status and files, without a supervisor.
 
 use finetuned_job::event::{Event, Line};
 use finetuned_job::outcome::{Done, Failed};
 use finetuned_job::run_folder;
-use finetuned_job::spec::{Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Spec};
+use finetuned_job::spec::{
+    Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Spec,
+};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -43,18 +45,24 @@ pub fn on_tiny_bert(recipe: &str) -> String {
     format!("model.base = {:?}\n{recipe}", tiny_bert())
 }
 
-/// `text,label` rows that can be learned: the label says which kind of word stands in the text. A pure function
-/// of its arguments.
+/// `text,label` rows that can be learned: the label says which kind of word stands in the text. A
+/// pure function of its arguments.
 pub fn sentences(rows: u32, seed: u64) -> String {
     const WORDS: [(&str, [&str; 8]); 2] = [
         ("positive", ["good", "great", "lovely", "fine", "happy", "love", "bright", "warm"]),
         ("negative", ["bad", "awful", "poor", "sad", "angry", "hate", "dark", "cold"]),
     ];
     const SUBJECTS: [&str; 8] = ["movie", "film", "book", "day", "food", "place", "song", "game"];
-    const ENDS: [&str; 4] = ["", " really", " but it was quite not so very long and we had two or three", " and i mean it"];
+    const ENDS: [&str; 4] = [
+        "",
+        " really",
+        " but it was quite not so very long and we had two or three",
+        " and i mean it",
+    ];
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut pick = |n: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % n
     };
     let mut text = String::from("text,label\n");
@@ -122,7 +130,10 @@ impl Run {
             action,
             drop: Some(self.drop.clone()),
             run: self.folder(),
-            recipe: Some(RecipeText { file: self.home.path().join("recipe.toml"), text: self.recipe.clone() }),
+            recipe: Some(RecipeText {
+                file: self.home.path().join("recipe.toml"),
+                text: self.recipe.clone(),
+            }),
             threads: self.threads,
             memory_bytes: None,
             device: Device::Cpu,
@@ -131,7 +142,11 @@ impl Run {
         };
         let path = self.folder().join(run_folder::SPEC);
         fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");
-        let log = File::options().create(true).append(true).open(self.folder().join(run_folder::LOG)).expect("log");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder().join(run_folder::LOG))
+            .expect("log");
         let quiet = std::process::Stdio::null();
         let mut worker = Command::new(binary("finetuned-worker"));
         // As the supervisor does: threads that wait must not take the cores from other workers.
@@ -160,7 +175,8 @@ impl Run {
     }
 
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> T {
-        let text = fs::read_to_string(self.folder().join(name)).unwrap_or_else(|err| panic!("{name}: {err}\n{}", self.log()));
+        let text = fs::read_to_string(self.folder().join(name))
+            .unwrap_or_else(|err| panic!("{name}: {err}\n{}", self.log()));
         serde_json::from_str(&text).unwrap_or_else(|err| panic!("{name}: {err}"))
     }
 
@@ -173,15 +189,23 @@ impl Run {
     }
 
     pub fn weights(&self) -> Vec<u8> {
-        fs::read(self.folder().join(run_folder::MODEL).join("model.safetensors")).expect("a finished model")
+        fs::read(self.folder().join(run_folder::MODEL).join("model.safetensors"))
+            .expect("a finished model")
     }
 
     /// Waits until the events of the newest attempt fulfil a condition, or the worker has ended.
     pub fn wait_for(&self, child: &mut Child, condition: impl Fn(&Event) -> bool) {
         let before = self.events().len();
         let start = Instant::now();
-        while child.try_wait().expect("a child").is_none() && !self.events().iter().skip(before).any(&condition) {
-            assert!(start.elapsed() < PATIENCE, "nothing happens: {:?}\n{}", self.events().last(), self.log());
+        while child.try_wait().expect("a child").is_none()
+            && !self.events().iter().skip(before).any(&condition)
+        {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "nothing happens: {:?}\n{}",
+                self.events().last(),
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

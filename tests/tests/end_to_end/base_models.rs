@@ -10,10 +10,20 @@ use std::process::Command;
 /// `finetuned` with a cache of its own, whose hub is on this machine.
 fn finetuned(sandbox: &Sandbox, server: &Server, args: &[&str]) -> Command {
     let mut command = sandbox.command();
-    for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"] {
+    for name in [
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_TOKEN",
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+    ] {
         command.env_remove(name);
     }
-    command.env("HF_HOME", sandbox.home().join("hf")).env("HF_ENDPOINT", &server.endpoint).env("NO_PROXY", "127.0.0.1").args(args);
+    command
+        .env("HF_HOME", sandbox.home().join("hf"))
+        .env("HF_ENDPOINT", &server.endpoint)
+        .env("NO_PROXY", "127.0.0.1")
+        .args(args);
     command
 }
 
@@ -24,34 +34,54 @@ fn a_pulled_model_is_listed_inspected_and_trained_without_a_network() {
         .map(|it| it.unwrap())
         .map(|it| (it.file_name().into_string().unwrap(), fs::read(it.path()).unwrap()))
         .collect();
-    let server = Server::with(&files.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect::<Vec<_>>());
+    let server =
+        Server::with(&files.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect::<Vec<_>>());
     let sandbox = Sandbox::new("");
     let online = |args: &[&str]| ok(&mut finetuned(&sandbox, &server, args));
     assert!(online(&["model", "list"]).contains("no base model is in the cache"));
     let told = online(&["model", "pull", "hf:ada/tiny"]);
     assert!(told.starts_with("ada/tiny is in ") && told.trim_end().ends_with(COMMIT), "{told}");
-    let pulled: Value = serde_json::from_str(&online(&["model", "pull", "hf:ada/tiny", "--json"])).unwrap();
+    let pulled: Value =
+        serde_json::from_str(&online(&["model", "pull", "hf:ada/tiny", "--json"])).unwrap();
     assert_eq!(pulled["revision"], COMMIT);
     assert!(!server.asked().is_empty(), "a pull asks for what is new");
 
     let offline = |args: &[&str]| ok(finetuned(&sandbox, &server, args).env("HF_HUB_OFFLINE", "1"));
     let listed: Value = serde_json::from_str(&offline(&["model", "list", "--json"])).unwrap();
-    assert_eq!((&listed[0]["name"], &listed[0]["revision"]), (&"ada/tiny".into(), &COMMIT.into()), "{listed}");
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["revision"]),
+        (&"ada/tiny".into(), &COMMIT.into()),
+        "{listed}"
+    );
     assert!(offline(&["model", "list"]).starts_with("hf:ada/tiny  0123456789ab  "));
-    let facts: Value = serde_json::from_str(&offline(&["model", "inspect", "hf:ada/tiny", "--json"])).unwrap();
+    let facts: Value =
+        serde_json::from_str(&offline(&["model", "inspect", "hf:ada/tiny", "--json"])).unwrap();
     assert_eq!(facts["architecture"], "bert");
-    assert_eq!(facts["missing"], serde_json::json!(["classifier.weight", "classifier.bias"]), "only the head that is new");
+    assert_eq!(
+        facts["missing"],
+        serde_json::json!(["classifier.weight", "classifier.bias"]),
+        "only the head that is new"
+    );
     assert!(offline(&["model", "inspect", "hf:ada/tiny"]).contains("architecture"));
 
     let (drop, recipe) = (sandbox.home().join("a.csv"), sandbox.home().join("r.toml"));
     fs::write(&drop, sentences(60, 1)).unwrap();
     fs::write(&recipe, "model.base = 'hf:ada/tiny'\n[train]\nepochs = 1\n").unwrap();
-    let run = offline(&["run", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap(), "--json"]);
+    let run =
+        offline(&["run", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap(), "--json"]);
     let done: Value = serde_json::from_str(run.lines().last().unwrap()).unwrap();
     assert_eq!(done["base"], "hf:ada/tiny");
     assert_eq!(server.asked(), [], "nothing was asked of the network");
 
-    let refused = finetuned(&sandbox, &server, &["model", "inspect", "hf:ada/other"]).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    let refused = finetuned(&sandbox, &server, &["model", "inspect", "hf:ada/other"])
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
     let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(refused.status.code() == Some(1) && told.contains("hf:ada/other") && told.contains("HF_HUB_OFFLINE"), "{told}");
+    assert!(
+        refused.status.code() == Some(1)
+            && told.contains("hf:ada/other")
+            && told.contains("HF_HUB_OFFLINE"),
+        "{told}"
+    );
 }

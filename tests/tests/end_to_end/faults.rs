@@ -1,5 +1,5 @@
-//! What must not go wrong when everything else does: kills at any moment, full disks, restless owners. After
-//! each: no drop lost, no half result visible, a clear state, the daemon alive.
+//! What must not go wrong when everything else does: kills at any moment, full disks, restless
+//! owners. After each: no drop lost, no half result visible, a clear state, the daemon alive.
 
 use crate::attempt::sentences;
 use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
@@ -27,8 +27,16 @@ fn a_killed_worker_resumes_and_the_model_is_the_same_bit_for_bit() {
     sandbox.kill_worker(2);
     sandbox.wait_for_state(2, "done");
     assert_eq!(sandbox.job(2)["crashes"], 1);
-    assert!(sandbox.events(2).iter().any(|it| matches!(it, Event::Started { resumed_from: Some(step), .. } if 0 < *step)));
-    assert!(weights(&sandbox.run(1)) == weights(&sandbox.run(2)), "the kill left a trace in the model");
+    assert!(
+        sandbox
+            .events(2)
+            .iter()
+            .any(|it| matches!(it, Event::Started { resumed_from: Some(step), .. } if 0 < *step))
+    );
+    assert!(
+        weights(&sandbox.run(1)) == weights(&sandbox.run(2)),
+        "the kill left a trace in the model"
+    );
 }
 
 #[test]
@@ -36,20 +44,26 @@ fn three_deaths_are_a_quarantine_and_a_retry_forgives() {
     let mut sandbox = Sandbox::new(LONG).serving();
     sandbox.drop_rows("a.csv", 400);
     for death in 1..=3 {
-        sandbox.wait_until("it runs", |it| it.job(1)["attempt"] == death && !it.job(1)["pid"].is_null());
+        sandbox.wait_until("it runs", |it| {
+            it.job(1)["attempt"] == death && !it.job(1)["pid"].is_null()
+        });
         sandbox.kill_worker(1);
     }
     sandbox.wait_for_state(1, "quarantined");
     let job = sandbox.job(1);
     assert_eq!(job["outcome"]["failure"]["kind"], "crash");
-    assert!(job["reason"].as_str().unwrap().starts_with("its worker died 3 times, at last by SIGKILL"), "{job}");
+    assert!(
+        job["reason"].as_str().unwrap().starts_with("its worker died 3 times, at last by SIGKILL"),
+        "{job}"
+    );
     assert!(sandbox.is_alive());
     sandbox.ok(&["retry", "1"]);
     sandbox.wait_for_state(1, "done");
     assert!(!sandbox.run(1).join(run_folder::FAILED).exists());
 }
 
-/// From the first look at the drops to the last rename: whatever the daemon is at, it is killed there.
+/// From the first look at the drops to the last rename: whatever the daemon is at, it is killed
+/// there.
 #[test]
 fn a_daemon_killed_at_any_moment_loses_nothing() {
     let mut sandbox = Sandbox::new("[train]\nepochs = 4\npatience = 0\n[save]\nevery_steps = 2\n");
@@ -57,7 +71,8 @@ fn a_daemon_killed_at_any_moment_loses_nothing() {
     for n in 0..DROPS {
         sandbox.drop_rows(&format!("drop{n}.csv"), 80);
     }
-    // Milliseconds after it serves: settling, claiming, starting, and then in the middle of training and proof.
+    // Milliseconds after it serves: settling, claiming, starting, and then in the middle of
+    // training and proof.
     for pause in [20, 290, 305, 320, 340, 400, 700, 1100, 1500, 1900, 2300, 2700] {
         sandbox.serve();
         sleep(Duration::from_millis(pause));
@@ -73,11 +88,18 @@ fn a_daemon_killed_at_any_moment_loses_nothing() {
     }
     sandbox.serve();
     sandbox.wait_until("all are done", |it| it.status()["counts"]["done"] == DROPS);
-    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len() as u64, DROPS, "each drop is one job: {}", sandbox.status());
+    assert_eq!(
+        sandbox.status()["jobs"].as_array().unwrap().len() as u64,
+        DROPS,
+        "each drop is one job: {}",
+        sandbox.status()
+    );
     assert_eq!(fs::read_dir(sandbox.inbox()).unwrap().count(), 0);
     for job in sandbox.status()["jobs"].as_array().unwrap() {
         assert_eq!(job["crashes"], 0, "its daemon was killed, not its worker: {job}");
-        let drop = Path::new(job["run"].as_str().unwrap()).join("drop").join(job["name"].as_str().unwrap());
+        let drop = Path::new(job["run"].as_str().unwrap())
+            .join("drop")
+            .join(job["name"].as_str().unwrap());
         assert_eq!(fs::read_to_string(drop).unwrap(), sentences(80, 7));
     }
 }
@@ -89,7 +111,10 @@ fn two_thousand_drops_at_once() {
         fs::write(sandbox.inbox().join(format!("drop{n}.csv")), "text,label\n").unwrap();
     }
     let start = Instant::now();
-    sandbox.wait_until("all are jobs", |it| it.status()["jobs"].as_array().unwrap().len() == 2000 && fs::read_dir(it.inbox()).unwrap().count() == 0);
+    sandbox.wait_until("all are jobs", |it| {
+        it.status()["jobs"].as_array().unwrap().len() == 2000
+            && fs::read_dir(it.inbox()).unwrap().count() == 0
+    });
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     sandbox.wait_until("the first has its answer", |it| it.state(1) == "failed");
     assert!(sandbox.is_alive());
@@ -112,7 +137,8 @@ fn a_drop_that_grows_while_it_is_read_is_read_whole() {
     }
     drop(file);
     sandbox.wait_for_state(1, "done");
-    let data: serde_json::Value = serde_json::from_slice(&fs::read(sandbox.run(1).join(run_folder::DATA)).unwrap()).unwrap();
+    let data: serde_json::Value =
+        serde_json::from_slice(&fs::read(sandbox.run(1).join(run_folder::DATA)).unwrap()).unwrap();
     assert_eq!(data["files"][0]["rows"], 600, "{data}");
 }
 
@@ -165,7 +191,8 @@ fn a_full_disk(at: impl Fn(&Event) -> bool) {
         "half a result"
     );
     fs::remove_file(sandbox.home().join("ballast")).unwrap();
-    sandbox.wait_until("the state is written down", |it| ["failed", "done"].contains(&&*it.state(1)));
+    sandbox
+        .wait_until("the state is written down", |it| ["failed", "done"].contains(&&*it.state(1)));
     if sandbox.state(1) == "failed" {
         assert_eq!(sandbox.job(1)["outcome"]["failure"]["kind"], "disk", "{}", sandbox.job(1));
         sandbox.ok(&["retry", "1"]);
@@ -181,7 +208,9 @@ fn a_disk_that_is_full_while_checkpointing() {
 
 #[test]
 fn a_disk_that_is_full_while_publishing() {
-    a_full_disk(|it| matches!(it, Event::Phase { phase: Phase::Evaluating | Phase::Exporting, .. }));
+    a_full_disk(|it| {
+        matches!(it, Event::Phase { phase: Phase::Evaluating | Phase::Exporting, .. })
+    });
 }
 
 #[test]
@@ -189,7 +218,9 @@ fn a_read_only_inbox_is_named_with_its_cure() {
     let prepare = "mkdir -p \"$1/inbox\"; printf 'text,label\\n' > \"$1/inbox/a.csv\"; mount --bind \"$1/inbox\" \"$1/inbox\"; mount -o remount,bind,ro \"$1/inbox\"";
     let mut sandbox = Sandbox::serve_on_tmpfs(QUICK, 32 << 20, prepare);
     sandbox.wait_until("it is told", |it| {
-        it.status()["daemon"]["inboxes"][0]["unclaimable"].as_str().is_some_and(|why| why.contains("mount it read-write"))
+        it.status()["daemon"]["inboxes"][0]["unclaimable"]
+            .as_str()
+            .is_some_and(|why| why.contains("mount it read-write"))
     });
     assert!(sandbox.ok(&["status"]).contains("CLOSED: it lies on a read-only file system"));
     sleep(Duration::from_secs(2));
@@ -203,14 +234,17 @@ fn without_file_events_an_inbox_is_looked_at_and_that_is_told() {
     for limit in ["max_inotify_instances", "max_inotify_watches"] {
         let used_up = format!("echo 0 >/proc/sys/user/{limit}");
         let namespaces = ["--user", "--map-root-user"];
-        let tried = Command::new("unshare").args(namespaces).args(["--", "sh", "-c", &used_up]).output();
+        let tried =
+            Command::new("unshare").args(namespaces).args(["--", "sh", "-c", &used_up]).output();
         if !tried.is_ok_and(|it| it.status.success()) {
             return skipped("no user namespace with limits of its own can be made here");
         }
         let mut sandbox = Sandbox::new(QUICK);
         sandbox.serve_in(&namespaces, &used_up);
         sandbox.wait_until("it is told", |it| {
-            it.status()["daemon"]["inboxes"][0]["polled"].as_str().is_some_and(|why| why.contains("fs.inotify.max_user_"))
+            it.status()["daemon"]["inboxes"][0]["polled"]
+                .as_str()
+                .is_some_and(|why| why.contains("fs.inotify.max_user_"))
         });
         assert!(sandbox.ok(&["status"]).contains("looked at every few seconds: no events"));
         assert!(sandbox.log().contains("no events"), "{}", sandbox.log());

@@ -4,8 +4,8 @@ mod attempt; // one worker process, started with a spec as the supervisor would
 mod base_models; // stories of models from a hub
 mod daemon; // stories of a daemon that nothing disturbs
 mod faults; // stories of kills, full disks and restless owners
+mod images; // stories of runs on images
 mod mistakes; // what a person gets wrong at the command line
-mod pictures; // stories of runs on pictures
 mod plugin_jobs; // stories of jobs with plugins, good and bad
 mod plugins; // stories of plugins, good and bad
 mod publishing; // stories of kills between the last steps of a run

@@ -1,5 +1,5 @@
-//! What a person gets wrong: each is answered with one sentence that says what to do, and the exit status that
-//! `finetuned --help` promises.
+//! What a person gets wrong: each is answered with one sentence that says what to do, and the exit
+//! status that `finetuned --help` promises.
 
 use crate::attempt::binary;
 use crate::sandbox::{LONG, QUICK, Sandbox};
@@ -28,8 +28,14 @@ fn what_is_not_there_is_named() {
         (&["cancel", "7"], no_jobs),
         (&["predict", "7", "a text"], no_jobs),
         (&["predict", "/", "a text"], "/ is not the folder of a run: it has no plan.json"),
-        (&["run", "/nowhere.csv"], "there is no drop /nowhere.csv: name a folder, an archive or one file"),
-        (&["check", "/nowhere.csv", "--json"], "there is no drop /nowhere.csv: name a folder, an archive or one file"),
+        (
+            &["run", "/nowhere.csv"],
+            "there is no drop /nowhere.csv: name a folder, an archive or one file",
+        ),
+        (
+            &["check", "/nowhere.csv", "--json"],
+            "there is no drop /nowhere.csv: name a folder, an archive or one file",
+        ),
         (&["check", "/", "--recipe", "/nowhere.toml"], "reading the recipe /nowhere.toml"),
         (&["model", "pull", "hf:"], "write hf:OWNER/NAME"),
         (&["model", "inspect", "/nowhere"], "there is no folder /nowhere"),
@@ -58,14 +64,23 @@ fn a_home_that_is_none_is_not_called_empty() {
     let Output { status, stdout, .. } = at_file().args(["doctor", "--json"]).output().unwrap();
     assert_eq!(status.code(), Some(1));
     let answer: Value = serde_json::from_slice(&stdout).unwrap();
-    let faults = answer["checks"].as_array().unwrap().iter().filter(|it| it["ok"] == false).map(|it| it["check"].as_str().unwrap());
+    let faults = answer["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["ok"] == false)
+        .map(|it| it["check"].as_str().unwrap());
     assert_eq!(faults.collect::<Vec<_>>(), ["configuration", "home"], "{answer}");
 
     // A daemon that was killed before its first table leaves this.
     fs::write(sandbox.home().join("finetuned.db"), "").unwrap();
     assert!(sandbox.ok(&["status"]).contains("none yet"));
     fs::write(sandbox.home().join("finetuned.db"), "something else").unwrap();
-    check(sandbox.command().arg("status"), 1, "finetuned.db: file is not a database (move it away to begin with an empty queue");
+    check(
+        sandbox.command().arg("status"),
+        1,
+        "finetuned.db: file is not a database (move it away to begin with an empty queue",
+    );
 }
 
 #[test]
@@ -74,8 +89,15 @@ fn wishes_are_answered_in_json_too() {
     fs::write(sandbox.inbox().join("one.csv"), "text,label\ngood,a\n").unwrap();
     sandbox.wait_for_state(1, "failed");
     let answer: Value = serde_json::from_str(&sandbox.ok(&["retry", "1", "--json"])).unwrap();
-    assert_eq!(answer, serde_json::json!({ "id": 1, "answer": "job 1 is queued again", "served": true }));
-    check(sandbox.command().args(["pause", "oen", "--json"]), 1, "there is no job `oen`: `finetuned status --all` lists them");
+    assert_eq!(
+        answer,
+        serde_json::json!({ "id": 1, "answer": "job 1 is queued again", "served": true })
+    );
+    check(
+        sandbox.command().args(["pause", "oen", "--json"]),
+        1,
+        "there is no job `oen`: `finetuned status --all` lists them",
+    );
 }
 
 /// As in `finetuned … | head -0`.
@@ -88,12 +110,26 @@ fn unread(command: &mut Command) -> Output {
 #[test]
 fn nobody_reads_on() {
     let sandbox = Sandbox::new(QUICK);
-    for args in [&["status"][..], &["doctor", "--json"], &["model", "list"], &["model", "list", "--json"], &["completions", "bash"]] {
+    for args in [
+        &["status"][..],
+        &["doctor", "--json"],
+        &["model", "list"],
+        &["model", "list", "--json"],
+        &["completions", "bash"],
+    ] {
         let output = unread(sandbox.command().args(args));
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (Some(0), ""),
+            "{args:?}"
+        );
     }
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    check(sandbox.command().arg("status").stdout(full), 1, "writing the answer to stdout: No space left on device");
+    check(
+        sandbox.command().arg("status").stdout(full),
+        1,
+        "writing the answer to stdout: No space left on device",
+    );
 }
 
 #[test]
@@ -102,7 +138,14 @@ fn a_run_that_nobody_reads_is_no_success_and_continues() {
     let ((drop, recipe), out) = (sandbox.drop_and_recipe(200, LONG), sandbox.home().join("out"));
     let run = |flags: &[&str]| {
         let mut command = sandbox.command();
-        command.arg("run").arg(&drop).arg("--recipe").arg(&recipe).arg("--out").arg(&out).args(flags);
+        command
+            .arg("run")
+            .arg(&drop)
+            .arg("--recipe")
+            .arg(&recipe)
+            .arg("--out")
+            .arg(&out)
+            .args(flags);
         command
     };
     for flags in [&[][..], &["--json"]] {

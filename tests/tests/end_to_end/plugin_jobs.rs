@@ -1,8 +1,9 @@
-//! Stories of jobs with plugins: what a good one gives, what a bad one costs. The good ones are the samples in plugins/,
-//! which `make plugins` builds; the bad ones are cut from tests/bad_plugins/plugin.c.
+//! Stories of jobs with plugins: what a good one gives, what a bad one costs. The good ones are the
+//! samples in plugins/, which `make plugins` builds; the bad ones are cut from
+//! tests/bad_plugins/plugin.c.
 
 use crate::attempt::{Run, on_tiny_bert, sentences};
-use crate::pictures::{COLOURS, on_folders, on_table, shape, tiny_resnet};
+use crate::images::{COLOURS, on_folders, on_table, shape, tiny_resnet};
 use crate::plugins::{build_new, compile};
 use crate::sandbox::Sandbox;
 use crate::training::{largest_difference, signal_if_alive};
@@ -65,15 +66,26 @@ fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
     let folder = samples(&["arcface", "focal", "calibration", "prechelt"]);
     let mut calm = with_samples(folder.path());
     let undisturbed = calm.complete();
-    assert!(0.9 < undisturbed.scores.metrics["accuracy"] && undisturbed.scores.metrics["ece"] < 0.2, "{:?}", undisturbed.scores.metrics);
+    assert!(
+        0.9 < undisturbed.scores.metrics["accuracy"] && undisturbed.scores.metrics["ece"] < 0.2,
+        "{:?}",
+        undisturbed.scores.metrics
+    );
     let plan: Plan = calm.json(run_folder::PLAN);
     let named: Vec<&str> = plan.plugins.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(named, ["arcface", "focal", "calibration", "prechelt"]);
     let library = fs::read(folder.path().join("focal.so")).unwrap();
-    assert_eq!((plan.plugins[1].hash.as_str(), plan.plugins[1].uses[0].1.as_str()), (blake3::hash(&library).to_hex().as_str(), r#"{"gamma":1.5}"#));
+    assert_eq!(
+        (plan.plugins[1].hash.as_str(), plan.plugins[1].uses[0].1.as_str()),
+        (blake3::hash(&library).to_hex().as_str(), r#"{"gamma":1.5}"#)
+    );
     let weights = calm.weights();
     let tensors = SafeTensors::deserialize(&weights).unwrap();
-    assert!(tensors.names().iter().any(|it| it.starts_with("plugin.arcface.")), "{:?}", tensors.names());
+    assert!(
+        tensors.names().iter().any(|it| it.starts_with("plugin.arcface.")),
+        "{:?}",
+        tensors.names()
+    );
     assert!(fs::read_to_string(calm.folder().join("report.html")).unwrap().contains("arcface"));
 
     let mut killed = with_samples(folder.path());
@@ -83,11 +95,16 @@ fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
         signal_if_alive(&mut child, Signal::KILL);
     }
     let done = killed.complete();
-    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert!(
+        killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })),
+        "it did resume"
+    );
     assert_eq!(done.scores, undisturbed.scores);
     assert_eq!(killed.weights(), weights);
 
-    let ask = |run: &mut Run| run.finish(Action::Predict { inputs: vec!["the movie was lovely".into()], csv: None });
+    let ask = |run: &mut Run| {
+        run.finish(Action::Predict { inputs: vec!["the movie was lovely".into()], csv: None })
+    };
     assert!(ask(&mut killed).success(), "{}", killed.log());
     fs::remove_file(folder.path().join("arcface.so")).unwrap();
     assert!(!ask(&mut killed).success());
@@ -103,20 +120,32 @@ fn a_head_may_want_every_token() {
         );
         let mut run = Run::new(&recipe, &sentences(300, 4)).with_plugins(folder.path());
         let done = run.complete();
-        (done.scores.metrics["accuracy"], run.json::<Plan>(run_folder::PLAN).freeze.cached, run.weights())
+        (
+            done.scores.metrics["accuracy"],
+            run.json::<Plan>(run_folder::PLAN).freeze.cached,
+            run.weights(),
+        )
     };
     assert!(0.9 < with("").0);
     // The last layer gives it the tokens; what lies below that need not run again.
-    let [kept, running] = [true, false].map(|cache| with(&format!("[freeze]\ntrain = ['head']\ncache = {cache}\n")));
+    let [kept, running] =
+        [true, false].map(|cache| with(&format!("[freeze]\ntrain = ['head']\ncache = {cache}\n")));
     assert_eq!([kept.1, running.1], [true, false]);
-    assert!(largest_difference(&kept.2, &running.2) < 1e-4, "{}", largest_difference(&kept.2, &running.2));
+    assert!(
+        largest_difference(&kept.2, &running.2) < 1e-4,
+        "{}",
+        largest_difference(&kept.2, &running.2)
+    );
 }
 
 /// Names of the tensors in a finished model, those of its body left out.
 fn head_tensors(run: &Run) -> Vec<String> {
     let weights = run.weights();
     let tensors = SafeTensors::deserialize(&weights).unwrap();
-    let heads = tensors.names().into_iter().filter(|it| ["plugin.", "fc.", "classifier."].iter().any(|head| it.starts_with(head)));
+    let heads = tensors
+        .names()
+        .into_iter()
+        .filter(|it| ["plugin.", "fc.", "classifier."].iter().any(|head| it.starts_with(head)));
     let mut heads: Vec<String> = heads.map(|it| it.to_string()).collect();
     heads.sort();
     heads
@@ -126,30 +155,57 @@ fn head_tensors(run: &Run) -> Vec<String> {
 fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_family_has_one_too() {
     let folder = samples(&["multi-sample-dropout"]);
     let recipe = "model.head = 'multi_sample_dropout'\n[train]\nepochs = 3\nlr = 3e-3\n[plugins]\nload = ['multi-sample-dropout']\n";
-    let mut pictures = on_folders(recipe, 20).with_plugins(folder.path());
-    pictures.complete();
-    assert_eq!(head_tensors(&pictures), ["fc.bias", "fc.weight"]);
-    let card = fs::read_to_string(pictures.folder().join("model/README.md")).unwrap();
-    assert!(card.contains("trained with the head multi\\_sample\\_dropout") && card.contains("```python"), "{card}");
+    let mut images = on_folders(recipe, 20).with_plugins(folder.path());
+    images.complete();
+    assert_eq!(head_tensors(&images), ["fc.bias", "fc.weight"]);
+    let card = fs::read_to_string(images.folder().join("model/README.md")).unwrap();
+    assert!(
+        card.contains("trained with the head multi\\_sample\\_dropout")
+            && card.contains("```python"),
+        "{card}"
+    );
     // BERT's own head bends between two linear maps.
     let mut texts = Run::new(recipe, &sentences(120, 4)).with_plugins(folder.path());
     texts.complete();
-    assert_eq!(head_tensors(&texts), ["plugin.multi_sample_dropout.classifier.bias", "plugin.multi_sample_dropout.classifier.weight"]);
+    assert_eq!(
+        head_tensors(&texts),
+        [
+            "plugin.multi_sample_dropout.classifier.bias",
+            "plugin.multi_sample_dropout.classifier.weight"
+        ]
+    );
 
     let numbers = |hue: usize, _| format!("{}", 10_000 + 500 * hue);
-    let longer = recipe.replace("epochs = 3\nlr = 3e-3", "epochs = 20\nbatch = 16\nlr = 5e-3\npatience = 0");
-    let learnt = format!("task = 'image-regression'\ndata.labels = ['price']\n{longer}[plugins.settings.multi_sample_dropout]\np = 0.1\n");
+    let longer =
+        recipe.replace("epochs = 3\nlr = 3e-3", "epochs = 20\nbatch = 16\nlr = 5e-3\npatience = 0");
+    let learnt = format!(
+        "task = 'image-regression'\ndata.labels = ['price']\n{longer}[plugins.settings.multi_sample_dropout]\np = 0.1\n"
+    );
     let mut priced = on_table(&learnt, "price", numbers).with_plugins(folder.path());
     priced.complete();
-    assert_eq!(head_tensors(&priced), ["fc.bias", "fc.weight"], "which speak in the data's units: no others stand there");
+    assert_eq!(
+        head_tensors(&priced),
+        ["fc.bias", "fc.weight"],
+        "which speak in the data's units: no others stand there"
+    );
 
     fs::remove_file(folder.path().join("multi-sample-dropout.so")).unwrap();
     let said: f64 = asked(&mut priced, 2)["price"].parse().unwrap();
     assert!((10_700.0..11_300.0).contains(&said), "blue is 11,000: {said}");
-    let picture = pictures.folder().join("asked.png");
-    fs::write(&picture, shape(1, 7)).unwrap();
-    assert!(pictures.finish(Action::Predict { inputs: vec![picture.display().to_string()], csv: None }).success(), "{}", pictures.log());
-    assert!(!texts.finish(Action::Predict { inputs: vec!["the film was bad".into()], csv: None }).success());
+    let image = images.folder().join("asked.png");
+    fs::write(&image, shape(1, 7)).unwrap();
+    assert!(
+        images
+            .finish(Action::Predict { inputs: vec![image.display().to_string()], csv: None })
+            .success(),
+        "{}",
+        images.log()
+    );
+    assert!(
+        !texts
+            .finish(Action::Predict { inputs: vec!["the film was bad".into()], csv: None })
+            .success()
+    );
 }
 
 #[test]
@@ -167,14 +223,27 @@ fn a_reader_brings_a_format_of_its_own() {
     })
     .with_plugins(folder.path());
     let done = run.complete();
-    assert_eq!(done.scores.per_class.iter().map(|it| it.class.as_str()).collect::<Vec<_>>(), ["negative", "positive"]);
+    assert_eq!(
+        done.scores.per_class.iter().map(|it| it.class.as_str()).collect::<Vec<_>>(),
+        ["negative", "positive"]
+    );
 }
 
 /// A plugin folder with tests/data/gallery.c.
 fn gallery() -> tempfile::TempDir {
     let (home, here) = (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")));
     let compiled = Command::new("cc")
-        .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .args([
+            "-std=c11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-I",
+        ])
         .args([here.join("../sdk/include"), here.join("data/gallery.c")])
         .arg("-o")
         .arg(home.path().join("gallery.so"))
@@ -188,8 +257,9 @@ fn gallery() -> tempfile::TempDir {
 fn an_augmentation_of_a_plugin_is_the_same_again() {
     let plugins = gallery();
     let train = |plugin: &str, kill_at: Option<u64>| {
-        let recipe =
-            format!("augment.preset = 'none'\n{plugin}[train]\nepochs = 2\nbatch = 8\n[save]\nevery_steps = 3\n[plugins]\nload = ['gallery']\n");
+        let recipe = format!(
+            "augment.preset = 'none'\n{plugin}[train]\nepochs = 2\nbatch = 8\n[save]\nevery_steps = 3\n[plugins]\nload = ['gallery']\n"
+        );
         let mut run = on_folders(&recipe, 20).with_plugins(plugins.path()).with_threads(2);
         if let Some(step) = kill_at {
             let mut child = run.start(Action::Train);
@@ -206,7 +276,7 @@ fn an_augmentation_of_a_plugin_is_the_same_again() {
 }
 
 #[test]
-fn a_reader_written_in_c_brings_pictures() {
+fn a_reader_written_in_c_brings_images() {
     let home = gallery();
     let recipe = "[train]\nepochs = 1\n[plugins]\nload = ['gallery']\n";
     let mut run = Run::with_drop(&tiny_resnet(), recipe, "gallery", |root| {
@@ -221,14 +291,18 @@ fn a_reader_written_in_c_brings_pictures() {
     })
     .with_plugins(home.path());
     let done = run.complete();
-    assert_eq!((done.split, done.scores.examples, done.task.as_str()), (Split::Test, 15, "image-classification"));
+    assert_eq!(
+        (done.split, done.scores.examples, done.task.as_str()),
+        (Split::Test, 15, "image-classification")
+    );
     assert!(run.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("the reader passed over 1 examples"))));
 }
 
 /// Adds a head as `finetuned plugin new` writes it, which serves every problem.
 fn with_new_head(folder: &tempfile::TempDir, name: &str) {
     let place = tempfile::tempdir().unwrap();
-    fs::copy(build_new(place.path(), name, "head"), folder.path().join(format!("{name}.so"))).unwrap();
+    fs::copy(build_new(place.path(), name, "head"), folder.path().join(format!("{name}.so")))
+        .unwrap();
 }
 
 /// What is red is also warm; what is blue has no second label.
@@ -236,12 +310,13 @@ fn several_labels(recipe: &str) -> Run {
     on_table(recipe, "label", |hue, _| ["red|warm", "green|warm", "blue"][hue].to_string())
 }
 
-/// What a finished run says of a picture of this colour: a row of a CSV by its columns.
+/// What a finished run says of an image of this colour: a row of a CSV by its columns.
 fn asked(run: &mut Run, hue: usize) -> BTreeMap<String, String> {
     let place = tempfile::tempdir().unwrap();
-    let (picture, table) = (place.path().join("new.png"), place.path().join("said.csv"));
-    fs::write(&picture, shape(hue, 1000)).unwrap();
-    let action = Action::Predict { inputs: vec![picture.display().to_string()], csv: Some(table.clone()) };
+    let (image, table) = (place.path().join("new.png"), place.path().join("said.csv"));
+    fs::write(&image, shape(hue, 1000)).unwrap();
+    let action =
+        Action::Predict { inputs: vec![image.display().to_string()], csv: Some(table.clone()) };
     assert!(run.finish(action).success(), "{}", run.log());
     let text = fs::read_to_string(table).unwrap();
     let mut rows = text.lines().map(|it| it.split(',').map(String::from));
@@ -259,15 +334,20 @@ fn head_loss_and_metric_of_plugins_serve_several_labels() {
     .with_plugins(folder.path());
     let done = run.complete();
     assert_eq!(done.task, "image-multi-label-classification");
-    assert!(0.9 < done.scores.metrics["macro_average_precision"] && done.scores.metrics["ece"] < 0.3, "{:?}", done.scores.metrics);
+    assert!(
+        0.9 < done.scores.metrics["macro_average_precision"] && done.scores.metrics["ece"] < 0.3,
+        "{:?}",
+        done.scores.metrics
+    );
     let plan: Plan = run.json(run_folder::PLAN);
-    let uses: Vec<&str> = plan.plugins.iter().flat_map(|it| &it.uses).map(|it| it.0.as_str()).collect();
+    let uses: Vec<&str> =
+        plan.plugins.iter().flat_map(|it| &it.uses).map(|it| it.0.as_str()).collect();
     assert_eq!(uses, ["head head-of-sets", "loss focal", "metric ece"]);
     assert_eq!(asked(&mut run, 0)["label"], "red|warm");
 }
 
-/// A plugin's loss in C: the squared distance to what is true, of every example. It would not learn unless both were
-/// in the same units.
+/// A plugin's loss in C: the squared distance to what is true, of every example. It would not learn
+/// unless both were in the same units.
 const SQUARES: &[&str] = &[
     "-DKIND=2",
     "-DNAME=\"squares\"",
@@ -301,7 +381,9 @@ load = ["head-of-numbers", "squares", "gallery"]
     let folder = gallery();
     compile(&folder.path().join("squares.so"), SQUARES);
     with_new_head(&folder, "head-of-numbers");
-    let numbers = |hue: usize, n: u32| format!("{:.2},{}.5", 10_000.0 + 500.0 * hue as f64 + f64::from(n % 7), n % 3);
+    let numbers = |hue: usize, n: u32| {
+        format!("{:.2},{}.5", 10_000.0 + 500.0 * hue as f64 + f64::from(n % 7), n % 3)
+    };
     let start = || on_table(RECIPE, "price,noise", numbers).with_plugins(folder.path());
     let mut calm = start();
     let done = calm.complete();
@@ -311,7 +393,8 @@ load = ["head-of-numbers", "squares", "gallery"]
     let (ours, its) = (done.scores.metrics["mae"], done.scores.metrics["mean_distance"]);
     assert!((ours - its).abs() < 1e-6 * ours, "{ours} {its}");
     let weights = calm.weights();
-    let mean = SafeTensors::deserialize(&weights).unwrap().tensor("units.mean").unwrap().data().to_vec();
+    let mean =
+        SafeTensors::deserialize(&weights).unwrap().tensor("units.mean").unwrap().data().to_vec();
     let price_mean = f32::from_le_bytes(mean[..4].try_into().unwrap());
     assert!((10_000.0..11_100.0).contains(&price_mean), "{price_mean}");
 
@@ -322,7 +405,10 @@ load = ["head-of-numbers", "squares", "gallery"]
         signal_if_alive(&mut child, Signal::KILL);
     }
     let again = killed.complete();
-    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert!(
+        killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })),
+        "it did resume"
+    );
     assert_eq!((&again.scores, killed.weights()), (&done.scores, weights));
 
     let said: f64 = asked(&mut killed, 2)["price"].parse().unwrap();
@@ -332,17 +418,26 @@ load = ["head-of-numbers", "squares", "gallery"]
 #[test]
 fn what_a_plugin_is_not_made_for_is_refused_before_training() {
     let home = tempfile::tempdir().unwrap();
-    for (kind, number, wanted) in
-        [("head", 1, "model.head = 'bad'\n"), ("loss", 2, "train.loss = 'bad'\n"), ("metric", 3, "eval.metrics = ['bad']\n")]
-    {
+    for (kind, number, wanted) in [
+        ("head", 1, "model.head = 'bad'\n"),
+        ("loss", 2, "train.loss = 'bad'\n"),
+        ("metric", 3, "eval.metrics = ['bad']\n"),
+    ] {
         let recipe = format!("{wanted}[plugins]\nload = ['bad']\n");
-        for (claims, says) in [(None, "one label"), (Some("-DPROBLEMS=5"), "one label or numbers")] {
-            // Without the field it is as plugins were built when there was nothing else than one label.
+        for (claims, says) in [(None, "one label"), (Some("-DPROBLEMS=5"), "one label or numbers")]
+        {
+            // Without the field it is as plugins were built when there was nothing else than one
+            // label.
             let of_kind = format!("-DKIND={number}");
-            compile(&home.path().join("bad.so"), &[of_kind.as_str()].into_iter().chain(claims).collect::<Vec<_>>());
+            compile(
+                &home.path().join("bad.so"),
+                &[of_kind.as_str()].into_iter().chain(claims).collect::<Vec<_>>(),
+            );
             let mut run = several_labels(&recipe).with_plugins(home.path());
             let failed = run.failed(Action::Train).failure;
-            let message = format!("the {kind} bad of the plugin bad is made for {says}, but the data have several labels");
+            let message = format!(
+                "the {kind} bad of the plugin bad is made for {says}, but the data have several labels"
+            );
             assert_eq!((failed.kind, failed.message), (FailureKind::Recipe, message));
             assert!(!run.folder().join(run_folder::PLAN).exists(), "{kind}");
         }
@@ -367,17 +462,37 @@ fn a_bad_plugin_costs_its_own_job_one_sentence_and_nobody_else_anything() {
     sandbox.serve();
     let metric = "metrics = ['accuracy', 'bad']";
     let cases: &[(&[&str], &str, &str)] = &[
-        (&["-DUPDATE=abort();"], metric, "died by SIGABRT in the metric bad of the plugin bad, in update"),
-        (&["-DUPDATE=*(volatile int *)0 = 1;"], metric, "died by SIGSEGV in the metric bad of the plugin bad, in update"),
+        (
+            &["-DUPDATE=abort();"],
+            metric,
+            "died by SIGABRT in the metric bad of the plugin bad, in update",
+        ),
+        (
+            &["-DUPDATE=*(volatile int *)0 = 1;"],
+            metric,
+            "died by SIGSEGV in the metric bad of the plugin bad, in update",
+        ),
         (&["-DUPDATE=exit(0);"], metric, "in the metric bad of the plugin bad, in update"),
-        (&["-DMERGE=for (;;);", "-DCOMPUTE=for (;;);"], metric, "in the metric bad of the plugin bad, in compute"),
-        (&["-DCOMPUTE=*score = 0.0 / 0.0; return 0;"], metric, "the metric bad of the plugin bad gave the score NaN in compute"),
+        (
+            &["-DMERGE=for (;;);", "-DCOMPUTE=for (;;);"],
+            metric,
+            "in the metric bad of the plugin bad, in compute",
+        ),
+        (
+            &["-DCOMPUTE=*score = 0.0 / 0.0; return 0;"],
+            metric,
+            "the metric bad of the plugin bad gave the score NaN in compute",
+        ),
         (
             &["-DUPDATE=return say(error, 3, \"boom, src/lib.rs:1\");"],
             metric,
             "the metric bad of the plugin bad panicked in update: boom, src/lib.rs:1",
         ),
-        (&["-DKIND=1", "-DFORWARD=*logits = at_shallow_clone(in->features); return 0;"], "", "the head bad of the plugin bad gave a tensor of shape"),
+        (
+            &["-DKIND=1", "-DFORWARD=*logits = at_shallow_clone(in->features); return 0;"],
+            "",
+            "the head bad of the plugin bad gave a tensor of shape",
+        ),
         (
             &["-DCREATE=return say(error, 1, \"no such key: colour\");"],
             metric,
@@ -389,16 +504,26 @@ fn a_bad_plugin_costs_its_own_job_one_sentence_and_nobody_else_anything() {
         fs::remove_file(folder.join("bad.so")).ok();
         compile(&folder.join("bad.so"), flags);
         let head = if eval.is_empty() { "model.head = 'bad'\n" } else { "" };
-        drop_with(&sandbox, &format!("bad{job}"), &format!("{head}[train]\nepochs = 1\n[eval]\n{eval}\n[plugins]\nload = ['bad']\n"));
+        drop_with(
+            &sandbox,
+            &format!("bad{job}"),
+            &format!("{head}[train]\nepochs = 1\n[eval]\n{eval}\n[plugins]\nload = ['bad']\n"),
+        );
         sandbox.wait_for_state(job, "failed");
-        let failed: Failed = serde_json::from_slice(&fs::read(sandbox.run(job).join(run_folder::FAILED)).unwrap()).unwrap();
+        let failed: Failed =
+            serde_json::from_slice(&fs::read(sandbox.run(job).join(run_folder::FAILED)).unwrap())
+                .unwrap();
         assert!(failed.failure.message.contains(says), "{flags:?}: {}", failed.failure);
         assert_eq!(failed.failure.kind, FailureKind::Plugin, "{flags:?}: {}", failed.failure);
         assert!(sandbox.is_alive());
     }
     compile(&folder.join("good.tmp"), &[]);
     fs::rename(folder.join("good.tmp"), folder.join("bad.so")).unwrap();
-    drop_with(&sandbox, "mended", "[train]\nepochs = 1\n[eval]\nmetrics = ['accuracy', 'bad']\n[plugins]\nload = ['bad']\n");
+    drop_with(
+        &sandbox,
+        "mended",
+        "[train]\nepochs = 1\n[eval]\nmetrics = ['accuracy', 'bad']\n[plugins]\nload = ['bad']\n",
+    );
     drop_with(&sandbox, "plain", "[train]\nepochs = 1\n");
     let jobs = cases.len() as u64;
     [jobs + 1, jobs + 2].into_iter().for_each(|it| sandbox.wait_for_state(it, "done"));

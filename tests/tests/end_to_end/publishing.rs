@@ -1,9 +1,11 @@
-//! Kills between the last steps of a run: whatever was written by then, the next attempt ends with the same
-//! model, and nothing unfinished stays.
+//! Kills between the last steps of a run: whatever was written by then, the next attempt ends with
+//! the same model, and nothing unfinished stays.
 
 use crate::attempt::{Run, sentences};
 use finetuned_job::outcome::Done;
-use finetuned_job::run_folder::{DONE, FAILED, MODEL, PREDICTIONS, REPORT, TENSORBOARD, TRAINED, UNPROVEN};
+use finetuned_job::run_folder::{
+    DONE, FAILED, MODEL, PREDICTIONS, REPORT, TENSORBOARD, TRAINED, UNPROVEN,
+};
 use finetuned_job::spec::Action;
 use rustix::fs::inotify;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +33,9 @@ fn published(run: &Run) -> Published {
     Published {
         // Only the attempts may differ: they are counted.
         done: Done { attempts: 0, ..run.json(DONE) },
-        model: names(&model).map(|it| (it.clone(), blake3::hash(&fs::read(model.join(it)).unwrap()))).collect(),
+        model: names(&model)
+            .map(|it| (it.clone(), blake3::hash(&fs::read(model.join(it)).unwrap())))
+            .collect(),
         names: names(&run.folder()).collect(),
     }
 }
@@ -44,16 +48,37 @@ fn finished() -> Run {
 
 type TakeBack = fn(&Path);
 
-/// Steps of a proof, the last one first, taken back so that the folder is as a kill before that step leaves it.
+/// Steps of a proof, the last one first, taken back so that the folder is as a kill before that
+/// step leaves it.
 const TAKEN_BACK: &[(&str, TakeBack)] = &[
-    ("done.json written beside", |run| fs::rename(run.join(DONE), run.join(format!(".{DONE}.partial"))).unwrap()),
-    ("done.json half written", |run| fs::write(run.join(format!(".{DONE}.partial")), "{\"version\":").unwrap()),
+    ("done.json written beside", |run| {
+        fs::rename(run.join(DONE), run.join(format!(".{DONE}.partial"))).unwrap()
+    }),
+    ("done.json half written", |run| {
+        fs::write(run.join(format!(".{DONE}.partial")), "{\"version\":").unwrap()
+    }),
     ("the model's last name", |run| fs::rename(run.join(MODEL), run.join(UNPROVEN)).unwrap()),
-    ("the card", |run| fs::rename(run.join(UNPROVEN).join("README.md"), run.join(UNPROVEN).join(".README.md.partial")).unwrap()),
-    ("the event files", |run| fs::rename(run.join(TENSORBOARD), run.join(format!(".{TENSORBOARD}.partial"))).unwrap()),
-    ("the report", |run| fs::write(run.join(format!(".{REPORT}.partial")), fs::read(run.join(REPORT)).unwrap().split_off(99)).unwrap()),
+    ("the card", |run| {
+        fs::rename(
+            run.join(UNPROVEN).join("README.md"),
+            run.join(UNPROVEN).join(".README.md.partial"),
+        )
+        .unwrap()
+    }),
+    ("the event files", |run| {
+        fs::rename(run.join(TENSORBOARD), run.join(format!(".{TENSORBOARD}.partial"))).unwrap()
+    }),
+    ("the report", |run| {
+        fs::write(
+            run.join(format!(".{REPORT}.partial")),
+            fs::read(run.join(REPORT)).unwrap().split_off(99),
+        )
+        .unwrap()
+    }),
     ("the report's name", |run| fs::remove_file(run.join(REPORT)).unwrap()),
-    ("the predictions", |run| fs::rename(run.join(PREDICTIONS), run.join(format!(".{PREDICTIONS}.partial"))).unwrap()),
+    ("the predictions", |run| {
+        fs::rename(run.join(PREDICTIONS), run.join(format!(".{PREDICTIONS}.partial"))).unwrap()
+    }),
 ];
 
 #[test]
@@ -62,7 +87,12 @@ fn a_proof_killed_before_any_of_its_steps_is_made_again_alike() {
     let undisturbed = published(&run);
     for n in 1..=TAKEN_BACK.len() {
         TAKEN_BACK[..n].iter().for_each(|(_, take_back)| take_back(&run.folder()));
-        assert!(run.finish(Action::Prove).success(), "before {}: {}", TAKEN_BACK[n - 1].0, run.log());
+        assert!(
+            run.finish(Action::Prove).success(),
+            "before {}: {}",
+            TAKEN_BACK[n - 1].0,
+            run.log()
+        );
         assert_eq!(published(&run), undisturbed, "before {}", TAKEN_BACK[n - 1].0);
     }
 }
@@ -82,7 +112,10 @@ fn a_training_killed_before_it_says_so_ends_alike() {
     let again = published(&again);
     assert_eq!(again.names, undisturbed.names);
     let weights = |it: &Published| it.model["model.safetensors"];
-    assert_eq!((weights(&again), &again.done.scores), (weights(&undisturbed), &undisturbed.done.scores));
+    assert_eq!(
+        (weights(&again), &again.done.scores),
+        (weights(&undisturbed), &undisturbed.done.scores)
+    );
     assert!(run.finish(Action::Prove).success(), "a proof of what is proven changes nothing");
     assert_eq!(published(&run), undisturbed);
 }
@@ -101,7 +134,13 @@ impl Renames {
     fn wait_for(self, wanted: &[&str]) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(self.0, &mut buffer);
-        while !events.next().unwrap().file_name().is_some_and(|it| wanted.iter().any(|wanted| it.to_bytes() == wanted.as_bytes())) {}
+        while !events
+            .next()
+            .unwrap()
+            .file_name()
+            .is_some_and(|it| wanted.iter().any(|wanted| it.to_bytes() == wanted.as_bytes()))
+        {
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! A home with a real daemon, and what a person does with it: drops, commands, signals. It all goes when the
-//! sandbox does.
+//! A home with a real daemon, and what a person does with it: drops, commands, signals. It all goes
+//! when the sandbox does.
 
 use crate::attempt::{binary, events, on_tiny_bert, sentences};
 use finetuned_job::event::Event;
@@ -42,7 +42,12 @@ pub fn is_checkpoint(event: &Event) -> bool {
 #[track_caller]
 pub fn ok(command: &mut Command) -> String {
     let output = command.output().expect("it starts");
-    assert!(output.status.success(), "{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
@@ -55,7 +60,11 @@ pub fn skipped(why: &str) {
 
 /// For unshare(1): where mounts meet nobody else.
 pub fn mounts_of_its_own() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() { &["--mount"] } else { &["--mount", "--user", "--map-root-user"] }
+    if rustix::process::geteuid().is_root() {
+        &["--mount"]
+    } else {
+        &["--mount", "--user", "--map-root-user"]
+    }
 }
 
 impl Sandbox {
@@ -85,9 +94,10 @@ impl Sandbox {
     /// As this process sees it.
     pub fn home(&self) -> PathBuf {
         match (self.disk, &self.daemon) {
-            (Disk::Tmpfs, Some(daemon)) => {
-                Path::new("/proc").join(daemon.id().to_string()).join("root").join(self.real_home().strip_prefix("/").expect("absolute"))
-            }
+            (Disk::Tmpfs, Some(daemon)) => Path::new("/proc")
+                .join(daemon.id().to_string())
+                .join("root")
+                .join(self.real_home().strip_prefix("/").expect("absolute")),
             _ => self.real_home(),
         }
     }
@@ -115,7 +125,11 @@ impl Sandbox {
     pub fn serve_in(&mut self, namespaces: &[&str], prepare: &str) {
         let mut command = Command::new("unshare");
         let script = format!("set -e; {prepare}; exec \"$2\" --home \"$1\" serve");
-        command.args(namespaces).args(["--", "sh", "-c", &script, "sh"]).arg(self.real_home()).arg(binary("finetuned"));
+        command
+            .args(namespaces)
+            .args(["--", "sh", "-c", &script, "sh"])
+            .arg(self.real_home())
+            .arg(binary("finetuned"));
         self.start(command);
     }
 
@@ -123,7 +137,9 @@ impl Sandbox {
     pub fn serve_on_tmpfs(recipe: &str, size: u64, prepare: &str) -> Sandbox {
         let mut sandbox = Sandbox::new(recipe);
         // The configuration is copied over the mount.
-        let mount = format!("cp -r \"$1\" \"$1.kept\"; mount -t tmpfs -o size={size} tmpfs \"$1\"; cp -r \"$1.kept\"/. \"$1\"; {prepare}");
+        let mount = format!(
+            "cp -r \"$1\" \"$1.kept\"; mount -t tmpfs -o size={size} tmpfs \"$1\"; cp -r \"$1.kept\"/. \"$1\"; {prepare}"
+        );
         sandbox.disk = Disk::Tmpfs;
         sandbox.serve_in(mounts_of_its_own(), &mount);
         sandbox
@@ -134,8 +150,14 @@ impl Sandbox {
         // As people and as JSON have it.
         const SERVING: &str = "serving /";
         let before = self.log().matches(SERVING).count();
-        self.daemon =
-            Some(command.stdin(std::process::Stdio::null()).stdout(log.try_clone().expect("log")).stderr(log).spawn().expect("the daemon starts"));
+        self.daemon = Some(
+            command
+                .stdin(std::process::Stdio::null())
+                .stdout(log.try_clone().expect("log"))
+                .stderr(log)
+                .spawn()
+                .expect("the daemon starts"),
+        );
         self.wait_until("the daemon serves", |it| before < it.log().matches(SERVING).count());
     }
 
@@ -174,7 +196,11 @@ impl Sandbox {
                 if !rustix::process::geteuid().is_root() {
                     command.args(["--user", "--preserve-credentials"]);
                 }
-                command.arg("--mount").arg("--target").arg(daemon.id().to_string()).arg(binary("finetuned"));
+                command
+                    .arg("--mount")
+                    .arg("--target")
+                    .arg(daemon.id().to_string())
+                    .arg(binary("finetuned"));
                 command
             }
             _ => Command::new(binary("finetuned")),
@@ -234,7 +260,9 @@ impl Sandbox {
     #[track_caller]
     pub fn wait_for(&self, job: u64, event: impl Fn(&Event) -> bool) {
         let before = self.events(job).len();
-        self.wait_until("something happens in a job", |it| it.events(job).iter().skip(before).any(&event));
+        self.wait_until("something happens in a job", |it| {
+            it.events(job).iter().skip(before).any(&event)
+        });
     }
 
     fn worker(&self, job: u64) -> Option<Pid> {

@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use safetensors::SafeTensors;
 use std::fs;
 
-/// All that exact resume must carry: dropout, momentum, a schedule, accumulation, unfreezing, the best step.
+/// All that exact resume must carry: dropout, momentum, a schedule, accumulation, unfreezing, the
+/// best step.
 const DEMANDING: &str = r#"
 model.dropout = 0.2
 [freeze]
@@ -43,7 +44,14 @@ fn a_drop_becomes_a_proven_model() {
     assert_eq!(done.proof.examples, 80);
     assert!(0.9 < done.scores.metrics["accuracy"], "{:?}", done.scores.metrics);
     assert!(done.baseline.metrics["accuracy"] < 0.65);
-    for name in ["model/model.safetensors", "model/config.json", "model/tokenizer.json", "model/README.md", "report.html", "predictions.csv"] {
+    for name in [
+        "model/model.safetensors",
+        "model/config.json",
+        "model/tokenizer.json",
+        "model/README.md",
+        "report.html",
+        "predictions.csv",
+    ] {
         assert!(run.folder().join(name).exists(), "{name}");
     }
     assert!(!run.folder().join(run_folder::UNPROVEN).exists());
@@ -56,14 +64,17 @@ fn a_drop_becomes_a_proven_model() {
 
 #[test]
 fn what_is_frozen_stays_bit_for_bit() {
-    let mut run =
-        Run::new("[freeze]\ntrain = ['head', 'last:1', '*.layer.0.*.LayerNorm.weight']\n[train]\nepochs = 2\nlr = 1e-2\n", &sentences(120, 2));
+    let mut run = Run::new(
+        "[freeze]\ntrain = ['head', 'last:1', '*.layer.0.*.LayerNorm.weight']\n[train]\nepochs = 2\nlr = 1e-2\n",
+        &sentences(120, 2),
+    );
     run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     assert!(!plan.freeze.cached, "embeddings alone are not kept");
     assert!(plan.freeze.frozen.len() > 10 && plan.freeze.trainable.len() > 10);
     let (base, tuned) = (fs::read(tiny_bert().join("model.safetensors")).unwrap(), run.weights());
-    let (base, tuned) = (SafeTensors::deserialize(&base).unwrap(), SafeTensors::deserialize(&tuned).unwrap());
+    let (base, tuned) =
+        (SafeTensors::deserialize(&base).unwrap(), SafeTensors::deserialize(&tuned).unwrap());
     let same = |name: &str| {
         let before = base.tensor(name.strip_prefix("bert.").unwrap_or(name)).ok()?;
         Some(before.data() == tuned.tensor(name).unwrap().data())
@@ -82,7 +93,9 @@ fn what_trains_on_kept_features_learns_as_on_a_running_body() {
     let csv = sentences(200, 3);
     for train in ["['head']", "['head', 'last:1']"] {
         let recipe = |cache: bool| {
-            format!("model.dropout = 0.0\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n")
+            format!(
+                "model.dropout = 0.0\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n"
+            )
         };
         let [kept, running] = [true, false].map(|cache| {
             let mut run = Run::new(&recipe(cache), &csv);
@@ -90,7 +103,11 @@ fn what_trains_on_kept_features_learns_as_on_a_running_body() {
             assert_eq!(run.json::<Plan>(run_folder::PLAN).freeze.cached, cache);
             run.weights()
         });
-        assert!(largest_difference(&kept, &running) < 1e-5, "{train}: {}", largest_difference(&kept, &running));
+        assert!(
+            largest_difference(&kept, &running) < 1e-5,
+            "{train}: {}",
+            largest_difference(&kept, &running)
+        );
     }
 }
 
@@ -115,11 +132,18 @@ fn small_batches_accumulated_are_one_large_batch() {
 /// Between two safetensors files of the same fp32 tensors.
 pub fn largest_difference(a: &[u8], b: &[u8]) -> f32 {
     let (a, b) = (SafeTensors::deserialize(a).unwrap(), SafeTensors::deserialize(b).unwrap());
-    let numbers = |it: &[u8]| it.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it)).collect::<Vec<f32>>();
-    let differences = a.iter().filter(|(_, it)| it.dtype() == safetensors::Dtype::F32).flat_map(|(name, it)| {
-        let other = numbers(b.tensor(name).unwrap().data());
-        numbers(it.data()).into_iter().zip(other).map(|(a, b)| (a - b).abs()).collect::<Vec<f32>>()
-    });
+    let numbers = |it: &[u8]| {
+        it.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it)).collect::<Vec<f32>>()
+    };
+    let differences =
+        a.iter().filter(|(_, it)| it.dtype() == safetensors::Dtype::F32).flat_map(|(name, it)| {
+            let other = numbers(b.tensor(name).unwrap().data());
+            numbers(it.data())
+                .into_iter()
+                .zip(other)
+                .map(|(a, b)| (a - b).abs())
+                .collect::<Vec<f32>>()
+        });
     differences.fold(0.0, f32::max)
 }
 
@@ -132,8 +156,11 @@ fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
     assert!(150 < steps, "there is something to interrupt: {steps}");
 
     // Points that differ from run to run; they are printed, so that a failure can be looked at.
-    let seed = u64::from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos());
-    let points: Vec<u64> = (0..5).map(|it| ((seed * (it * 2 + 1)) >> 7) % (steps * 9 / 10)).collect();
+    let seed = u64::from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos(),
+    );
+    let points: Vec<u64> =
+        (0..5).map(|it| ((seed * (it * 2 + 1)) >> 7) % (steps * 9 / 10)).collect();
     println!("killed at steps {points:?} of {steps}, and once while it publishes");
     let mut killed = Run::new(DEMANDING, &csv).with_threads(2);
     for point in points {
@@ -143,11 +170,16 @@ fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
     }
     assert!(killed.finish(Action::Train).success(), "{}", killed.log());
     let mut child = killed.start(Action::Prove);
-    killed.wait_for(&mut child, |it| matches!(it, Event::Phase { phase: finetuned_job::event::Phase::Proving, .. }));
+    killed.wait_for(&mut child, |it| {
+        matches!(it, Event::Phase { phase: finetuned_job::event::Phase::Proving, .. })
+    });
     signal_if_alive(&mut child, Signal::KILL);
     let done = killed.complete();
 
-    assert!(killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })), "it did resume");
+    assert!(
+        killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })),
+        "it did resume"
+    );
     assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
     assert_eq!(done.scores, undisturbed.scores);
     assert_eq!(killed.weights(), calm.weights());
@@ -167,14 +199,20 @@ fn a_stop_signal_leaves_a_checkpoint_and_the_next_attempt_goes_on() {
     run.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
     signal(&child, Signal::TERM);
     assert_eq!(wait(&mut child).code(), Some(exit::STOPPED));
-    let Some(Event::Stopped { step }) = run.events().pop() else { panic!("{:?}", run.events().last()) };
+    let Some(Event::Stopped { step }) = run.events().pop() else {
+        panic!("{:?}", run.events().last())
+    };
     assert!(0 < step);
     assert!(run.folder().join(format!("checkpoints/step-{step}/manifest.json")).exists());
 
     let mut child = run.start(Action::Train);
     run.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
     signal_if_alive(&mut child, Signal::KILL);
-    assert!(run.events().contains(&Event::Started { pid: child.id(), version: env!("CARGO_PKG_VERSION").into(), resumed_from: Some(step) }));
+    assert!(run.events().contains(&Event::Started {
+        pid: child.id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        resumed_from: Some(step)
+    }));
 }
 
 #[test]
@@ -188,13 +226,27 @@ fn a_stop_signal_ends_an_evaluation_and_the_next_attempt_makes_it() {
     stopped.wait_for(&mut child, |it| matches!(it, Event::Step(_)));
     signal(&child, Signal::TERM);
     assert_eq!(wait(&mut child).code(), Some(exit::STOPPED));
-    let Some(Event::Stopped { step }) = stopped.events().pop() else { panic!("{:?}", stopped.events().last()) };
-    let evaluated = |run: &Run| -> Vec<u64> {
-        run.events().iter().filter_map(|it| if let Event::Evaluation { step, .. } = it { Some(*step) } else { None }).collect()
+    let Some(Event::Stopped { step }) = stopped.events().pop() else {
+        panic!("{:?}", stopped.events().last())
     };
-    assert!(0 < step && !evaluated(&stopped).contains(&step), "{:?} before step {step}", evaluated(&stopped));
+    let evaluated = |run: &Run| -> Vec<u64> {
+        run.events()
+            .iter()
+            .filter_map(
+                |it| if let Event::Evaluation { step, .. } = it { Some(*step) } else { None },
+            )
+            .collect()
+    };
+    assert!(
+        0 < step && !evaluated(&stopped).contains(&step),
+        "{:?} before step {step}",
+        evaluated(&stopped)
+    );
     let done = stopped.complete();
-    assert_eq!((evaluated(&stopped), done.best_step, done.scores), (evaluated(&calm), undisturbed.best_step, undisturbed.scores));
+    assert_eq!(
+        (evaluated(&stopped), done.best_step, done.scores),
+        (evaluated(&calm), undisturbed.best_step, undisturbed.scores)
+    );
     assert_eq!(stopped.weights(), calm.weights());
 }
 
@@ -207,18 +259,23 @@ fn a_changed_recipe_does_not_continue_a_checkpoint() {
     run.set_recipe(&DEMANDING.replace("lr = 3e-3", "lr = 4e-3"));
     let failed = run.failed(Action::Train);
     assert_eq!(failed.failure.kind, FailureKind::Recipe);
-    assert_eq!(failed.failure.message, "the recipe, the data or the base model changed since the checkpoint: train.lr was 0.003 and is 0.004");
+    assert_eq!(
+        failed.failure.message,
+        "the recipe, the data or the base model changed since the checkpoint: train.lr was 0.003 and is 0.004"
+    );
 }
 
 #[test]
 fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
-    // Labels that nothing in the texts tells: what is learnt of the training rows does not hold elsewhere.
+    // Labels that nothing in the texts tells: what is learnt of the training rows does not hold
+    // elsewhere.
     let rows = sentences(160, 6);
     let csv = rows.lines().enumerate().map(|(n, line)| match (n, line.rsplit_once(',')) {
         (1.., Some((text, _))) => format!("{text},{}\n", ["a", "b"][(n * n / 3) % 2]),
         _ => format!("{line}\n"),
     });
-    let mut run = Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &csv.collect::<String>());
+    let mut run =
+        Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &csv.collect::<String>());
     let done = run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     assert!(run.json::<Trained>(run_folder::TRAINED).stopped_early);
@@ -227,25 +284,41 @@ fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
         .events()
         .iter()
         .filter_map(|it| match it {
-            Event::Evaluation { step, scores, best, .. } => Some((*step, scores.metrics[&plan.eval.best], *best)),
+            Event::Evaluation { step, scores, best, .. } => {
+                Some((*step, scores.metrics[&plan.eval.best], *best))
+            }
             _ => None,
         })
         .collect();
     let highest = evaluations.iter().map(|it| it.1).fold(0.0, f64::max);
     let last_best = evaluations.iter().rfind(|it| it.2).unwrap();
     assert_eq!((done.best_step, last_best.1), (last_best.0, highest));
-    assert_eq!(done.scores.metrics[&plan.eval.best], highest, "what is left is the model of that step");
+    assert_eq!(
+        done.scores.metrics[&plan.eval.best], highest,
+        "what is left is the model of that step"
+    );
     assert_eq!(evaluations.iter().rev().take_while(|it| !it.2).count(), 2, "patience");
 }
 
 #[test]
 fn checkpoints_come_by_epochs_and_by_minutes() {
     let saved = |save: &str| {
-        let mut run = Run::new(&format!("[train]\nepochs = 3\nbatch = 16\npatience = 0\n[save]\n{save}\n"), &sentences(120, 8));
+        let mut run = Run::new(
+            &format!("[train]\nepochs = 3\nbatch = 16\npatience = 0\n[save]\n{save}\n"),
+            &sentences(120, 8),
+        );
         run.complete();
         let steps = run.json::<Plan>(run_folder::PLAN).train.steps_per_epoch;
         let events = run.events();
-        (steps, events.iter().filter_map(|it| if let Event::Checkpoint { step } = it { Some(*step) } else { None }).collect::<Vec<u64>>())
+        (
+            steps,
+            events
+                .iter()
+                .filter_map(
+                    |it| if let Event::Checkpoint { step } = it { Some(*step) } else { None },
+                )
+                .collect::<Vec<u64>>(),
+        )
     };
     let (epoch, steps) = saved("every_epochs = 1\nevery_minutes = 0");
     assert_eq!(steps[..2], [epoch, 2 * epoch], "{steps:?}");
@@ -269,7 +342,11 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
     let mut run = Run::with_base(base.path(), "[train]\nepochs = 1\n", &sentences(200, 7));
     let failed = run.failed(Action::Train);
     assert_eq!(failed.failure.kind, FailureKind::Training, "{}", failed.failure);
-    assert!(failed.failure.message.starts_with("the loss is NaN at step 1, in the batch of data.csv:"), "{}", failed.failure);
+    assert!(
+        failed.failure.message.starts_with("the loss is NaN at step 1, in the batch of data.csv:"),
+        "{}",
+        failed.failure
+    );
     assert_eq!(failed.failure.at_step, Some(1));
     assert!(!run.folder().join(run_folder::UNPROVEN).exists());
 }
@@ -285,5 +362,8 @@ fn a_model_that_changed_on_disk_is_not_proven() {
     fs::write(&path, bytes).unwrap();
     let failed = run.failed(Action::Prove);
     assert_eq!(failed.failure.kind, FailureKind::Proof, "{}", failed.failure);
-    assert!(!run.folder().join(run_folder::MODEL).exists() && !run.folder().join(run_folder::DONE).exists());
+    assert!(
+        !run.folder().join(run_folder::MODEL).exists()
+            && !run.folder().join(run_folder::DONE).exists()
+    );
 }

@@ -1,5 +1,5 @@
-//! Decides which names an archive may give its entries. A name is allowed when it is a plain relative path on
-//! every system; it is then the same path in one spelling.
+//! Decides which names an archive may give its entries. A name is allowed when it is a plain
+//! relative path on every system; it is then the same path in one spelling.
 
 use crate::inventory::DEPTH_MAX;
 use std::path::PathBuf;
@@ -34,7 +34,9 @@ pub(super) fn checked(name: &[u8]) -> Result<PathBuf, &'static str> {
         match part {
             "" | "." => continue,
             ".." => return Err("a path that leaves the archive"),
-            _ if PART_BYTES_MAX < part.len() => return Err("a part of its name of more than 255 bytes"),
+            _ if PART_BYTES_MAX < part.len() => {
+                return Err("a part of its name of more than 255 bytes");
+            }
             _ => path.push(part),
         }
         depth += 1;

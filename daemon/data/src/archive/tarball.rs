@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use tar::{Archive, EntryType, Header};
 
 pub(super) const BLOCK_BYTES: u64 = 512;
-/// Headers between two entries, with their long names. The tar crate holds these in memory, and believes the
-/// size that the archive gives them.
+/// Headers between two entries, with their long names. The tar crate holds these in memory, and
+/// believes the size that the archive gives them.
 const HEADERS_BYTES_MAX: u64 = 1 << 20;
 
 /// Whether a first block is a header: its checksum is right.
@@ -18,7 +18,11 @@ pub(super) fn is_header(block: &[u8]) -> bool {
     }
     let header = Header::from_byte_slice(&block[..BLOCK_BYTES as usize]);
     let field = 148..156;
-    let sum: u32 = block[..BLOCK_BYTES as usize].iter().enumerate().map(|(idx, it)| if field.contains(&idx) { 32 } else { u32::from(*it) }).sum();
+    let sum: u32 = block[..BLOCK_BYTES as usize]
+        .iter()
+        .enumerate()
+        .map(|(idx, it)| if field.contains(&idx) { 32 } else { u32::from(*it) })
+        .sum();
     header.cksum().is_ok_and(|it| it == sum)
 }
 
@@ -71,7 +75,10 @@ impl<R: Read> Read for Allowed<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = buf.len().min(usize::try_from(self.left.get()).unwrap_or(usize::MAX));
         if wanted == 0 && !buf.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a header of an entry is longer than 1 MiB"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "a header of an entry is longer than 1 MiB",
+            ));
         }
         let n = self.inner.read(&mut buf[..wanted])?;
         self.left.set(self.left.get() - n as u64);

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Files and folders of one archive.
 const ENTRIES_MAX: u64 = 100_000;
-/// A data set of text that is larger is given as a folder, so that it need not lie on the disk twice.
+/// A data set of text that is larger is given as a folder, so that it need not lie on the disk
+/// twice.
 const BYTES_MAX: u64 = 64 << 30;
 /// Part of the free space that unpacking may take: checkpoints and the model need the rest.
 const FREE_SHARE_MAX: f64 = 0.8;
@@ -39,8 +40,15 @@ pub(super) struct Unpacker<'a, 'p> {
 }
 
 impl<'a, 'p> Unpacker<'a, 'p> {
-    pub(super) fn new(root: &'a Path, name: &'a str, archive_bytes: u64, raw: Count, progress: &'a mut Progress<'p>) -> Result<Self, Failure> {
-        let space = rustix::fs::statvfs(root).map_err(|err| refusal::writing("the staging folder", &err.into()))?;
+    pub(super) fn new(
+        root: &'a Path,
+        name: &'a str,
+        archive_bytes: u64,
+        raw: Count,
+        progress: &'a mut Progress<'p>,
+    ) -> Result<Self, Failure> {
+        let space = rustix::fs::statvfs(root)
+            .map_err(|err| refusal::writing("the staging folder", &err.into()))?;
         let free = space.f_bavail.saturating_mul(space.f_frsize) as f64;
         Ok(Unpacker {
             root,
@@ -64,8 +72,10 @@ impl<'a, 'p> Unpacker<'a, 'p> {
 
     /// A refusal that names archive and entry.
     pub(super) fn refuse(&self, entry: &[u8], why: &str) -> Failure {
-        let entry: String = String::from_utf8_lossy(entry).chars().take(100).flat_map(char::escape_debug).collect();
-        refusal::data(format!("{}: the entry `{entry}` is {why}", self.name)).with_cure("make the archive again from plain files and folders")
+        let entry: String =
+            String::from_utf8_lossy(entry).chars().take(100).flat_map(char::escape_debug).collect();
+        refusal::data(format!("{}: the entry `{entry}` is {why}", self.name))
+            .with_cure("make the archive again from plain files and folders")
     }
 
     pub(super) fn damaged(&self, err: &dyn std::fmt::Display) -> Failure {
@@ -76,13 +86,18 @@ impl<'a, 'p> Unpacker<'a, 'p> {
     pub(super) fn count(&mut self) -> Result<(), Failure> {
         self.entries += 1;
         if ENTRIES_MAX < self.entries {
-            return Err(refusal::data(format!("{} has more than {ENTRIES_MAX} entries", self.name)).with_cure("put the texts into a table"));
+            return Err(refusal::data(format!(
+                "{} has more than {ENTRIES_MAX} entries",
+                self.name
+            ))
+            .with_cure("put the texts into a table"));
         }
         Ok(())
     }
 
     fn path(&self, entry: &[u8]) -> Result<PathBuf, Failure> {
-        entry_path::checked(entry).map_err(|why| self.refuse(entry, &format!("refused: it has {why}")))
+        entry_path::checked(entry)
+            .map_err(|why| self.refuse(entry, &format!("refused: it has {why}")))
     }
 
     pub(super) fn folder(&mut self, entry: &[u8]) -> Result<(), Failure> {
@@ -98,7 +113,9 @@ impl<'a, 'p> Unpacker<'a, 'p> {
             return Err(self.refuse(entry, "a file and a folder at once"));
         }
         std::fs::create_dir_all(self.root.join(path)).map_err(|err| self.writing(&err))?;
-        self.folders.extend(path.ancestors().filter(|it| !it.as_os_str().is_empty()).map(Path::to_path_buf));
+        self.folders.extend(
+            path.ancestors().filter(|it| !it.as_os_str().is_empty()).map(Path::to_path_buf),
+        );
         Ok(())
     }
 
@@ -118,7 +135,12 @@ impl<'a, 'p> Unpacker<'a, 'p> {
             return Err(self.refuse(entry, "there twice"));
         }
         // Never what the archive says: no set-uid bit, nothing that is executable.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.root.join(&path)).map_err(|err| self.writing(&err))?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.root.join(&path))
+            .map_err(|err| self.writing(&err))?;
         let mut bytes = 0;
         loop {
             let n = match content.read(&mut self.chunk) {
@@ -136,8 +158,13 @@ impl<'a, 'p> Unpacker<'a, 'p> {
     fn account(&mut self, n: u64) -> Result<(), Failure> {
         self.bytes += n;
         if self.bytes_max < self.bytes {
-            let message = format!("{} unpacks to more than {} MiB, which is the room there is for it", self.name, self.bytes_max >> 20);
-            return Err(refusal::data(message).with_cure("free disk space, or drop the folder instead of the archive"));
+            let message = format!(
+                "{} unpacks to more than {} MiB, which is the room there is for it",
+                self.name,
+                self.bytes_max >> 20
+            );
+            return Err(refusal::data(message)
+                .with_cure("free disk space, or drop the folder instead of the archive"));
         }
         // Entries of a zip may overlap, so what was read is bounded by the archive itself.
         if inflate::is_bomb(self.raw.get().min(self.archive_bytes), self.bytes) {

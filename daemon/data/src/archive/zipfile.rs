@@ -1,10 +1,12 @@
-//! Reads .zip through its central directory, entry by entry: the directory is never held as a whole, so that
-//! its length costs no memory.
+//! Reads .zip through its central directory, entry by entry: the directory is never held as a
+//! whole, so that its length costs no memory.
 
 use super::unpacker::Unpacker;
 use crate::inflate::Count;
 use finetuned_job::outcome::Failure;
-use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder};
+use rawzip::{
+    CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder,
+};
 use std::fs::File;
 use std::io::{BufReader, Read};
 
@@ -14,7 +16,11 @@ const TYPE_LINK: u32 = 0o120_000;
 const TYPE_FOLDER: u32 = 0o040_000;
 const TYPE_FILE: u32 = 0o100_000;
 
-pub(super) fn unpack(file: File, raw: &Count, unpacker: &mut Unpacker<'_, '_>) -> Result<(), Failure> {
+pub(super) fn unpack(
+    file: File,
+    raw: &Count,
+    unpacker: &mut Unpacker<'_, '_>,
+) -> Result<(), Failure> {
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
     let archive = ZipArchive::from_file(file, &mut buffer).map_err(|err| unpacker.damaged(&err))?;
     let mut directory_buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
@@ -54,12 +60,19 @@ fn extract(
     let mut content: Box<dyn Read + '_> = match method {
         CompressionMethod::STORE => Box::new(entry.verifying_reader(entry.reader())),
         CompressionMethod::DEFLATE => {
-            let inflated = flate2::bufread::DeflateDecoder::new(BufReader::with_capacity(1 << 16, entry.reader()));
+            let inflated = flate2::bufread::DeflateDecoder::new(BufReader::with_capacity(
+                1 << 16,
+                entry.reader(),
+            ));
             Box::new(entry.verifying_reader(inflated))
         }
         other => {
-            let method = other.name().map_or_else(|| format!("method {}", other.as_u16()), str::to_lowercase);
-            return Err(unpacker.refuse(name, &format!("compressed with {method}, which is not supported")));
+            let method = other
+                .name()
+                .map_or_else(|| format!("method {}", other.as_u16()), str::to_lowercase);
+            return Err(
+                unpacker.refuse(name, &format!("compressed with {method}, which is not supported"))
+            );
         }
     };
     unpacker.file(name, &mut content)?;

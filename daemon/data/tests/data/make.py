@@ -17,7 +17,7 @@ frame.to_parquet(here / "pandas.parquet")
 table = pyarrow.table({"text": texts, "label": pyarrow.array([True, False] * 6)})
 pyarrow.parquet.write_table(table, here / "zstd.parquet", compression="zstd", row_group_size=5, data_page_version="2.0")
 
-# Pictures: as Hugging Face's Image (a structure of bytes and path), as plain binary, and with lists of labels.
+# Images: as Hugging Face's Image (a structure of bytes and path), as plain binary, and with lists of labels.
 def png(i):
     # Eight by eight, each another.
     image = PIL.Image.frombytes("L", (8, 8), bytes((i * 40 + x * x * (i + 1)) % 256 for x in range(64)))
@@ -31,7 +31,7 @@ features = Features({"image": Image(), "label": ClassLabel(names=["cat", "dog"])
 Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "label": [i % 2 for i in range(12)]}, features=features).to_parquet(
     here / "images.parquet"
 )
-pandas.DataFrame({"picture": pngs, "age": [i * 1.5 for i in range(12)]}).to_parquet(here / "binary.parquet")
+pandas.DataFrame({"image": pngs, "age": [i * 1.5 for i in range(12)]}).to_parquet(here / "binary.parquet")
 features = Features({"image": Image(), "labels": Sequence(ClassLabel(names=["sea", "sky", "town"]))})
 tags = [[i % 3] if i % 2 else [0, 2] for i in range(11)] + [[]]
 Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "labels": tags}, features=features).to_parquet(here / "tags.parquet")

@@ -45,9 +45,13 @@ fn zip(entries: &[(&str, u32, bool, &[u8])]) -> Vec<u8> {
             zip.new_dir(EntryPath::verbatim(name.as_bytes())).create().unwrap();
             continue;
         }
-        let file = zip.new_file(EntryPath::verbatim(name.as_bytes())).compression_method(CompressionMethod::DEFLATE);
-        let (mut entry, config) = file.unix_permissions(*mode).encrypted(*encrypted).start().unwrap();
-        let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, Compression::fast()));
+        let file = zip
+            .new_file(EntryPath::verbatim(name.as_bytes()))
+            .compression_method(CompressionMethod::DEFLATE);
+        let (mut entry, config) =
+            file.unix_permissions(*mode).encrypted(*encrypted).start().unwrap();
+        let mut writer =
+            config.wrap(flate2::write::DeflateEncoder::new(&mut entry, Compression::fast()));
         writer.write_all(content).unwrap();
         let (encoder, descriptor) = writer.finish().unwrap();
         encoder.finish().unwrap();
@@ -76,9 +80,16 @@ fn refused(name: &str, archive: &[u8], expected: Expect) {
 #[test]
 fn good_archives_of_every_kind() {
     let csv = csv();
-    let plain =
-        tar(&[(EntryType::Directory, "set/", b""), (EntryType::Regular, "set/data.csv", &csv), (EntryType::Regular, "set/job.toml", b"[train]\n")]);
-    let zipped = zip(&[("set/", 0o755, false, b""), ("set/data.csv", 0o644, false, &csv), ("__MACOSX/set/._data.csv", 0o644, false, b"x")]);
+    let plain = tar(&[
+        (EntryType::Directory, "set/", b""),
+        (EntryType::Regular, "set/data.csv", &csv),
+        (EntryType::Regular, "set/job.toml", b"[train]\n"),
+    ]);
+    let zipped = zip(&[
+        ("set/", 0o755, false, b""),
+        ("set/data.csv", 0o644, false, &csv),
+        ("__MACOSX/set/._data.csv", 0o644, false, b"x"),
+    ]);
     let zst = zstd::encode_all(plain.as_slice(), 0).unwrap();
     let drop = Drop::file("a.zip", &zipped);
     drop.check(expect![[r#"
@@ -90,19 +101,29 @@ fn good_archives_of_every_kind() {
         validation 2 (stratified, seed 0)
     "#]]);
     // By content: the name may say anything.
-    for (name, bytes) in [("a.tar", plain.clone()), ("a.tgz", gz(&plain)), ("a.tar.zst", zst), ("data", gz(&plain))] {
+    for (name, bytes) in
+        [("a.tar", plain.clone()), ("a.tgz", gz(&plain)), ("a.tar.zst", zst), ("data", gz(&plain))]
+    {
         assert_eq!(told(Drop::file(name, &bytes).load()), told(drop.load()), "{name}");
     }
     let opened = |bytes: &[u8]| {
         let drop = Drop::file("a.tar", bytes);
-        finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap().recipe().unwrap().text.clone()
+        finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {})
+            .unwrap()
+            .recipe()
+            .unwrap()
+            .text
+            .clone()
     };
     assert_eq!(opened(&plain), "[train]\n");
 }
 
 #[test]
 fn an_archive_with_a_recipe_beside_it() {
-    let drop = Drop::folder(&[("job.toml", b"[train]\nepochs = 1\n"), ("set.zip", &zip(&[("a.csv", 0o644, false, &csv())]))]);
+    let drop = Drop::folder(&[
+        ("job.toml", b"[train]\nepochs = 1\n"),
+        ("set.zip", &zip(&[("a.csv", 0o644, false, &csv())])),
+    ]);
     drop.check(expect![[r#"
         a.csv: csv utf-8 20 rows
         text `text` label `label`
@@ -118,7 +139,11 @@ fn an_archive_with_a_recipe_beside_it() {
 #[test]
 fn an_archive_inside_another_is_left_alone() {
     let inner = zip(&[("b.csv", 0o644, false, &csv())]);
-    Drop::file("a.zip", &zip(&[("a.csv", 0o644, false, &csv()), ("inner.zip", 0o644, false, &inner)])).check(expect![[r#"
+    Drop::file(
+        "a.zip",
+        &zip(&[("a.csv", 0o644, false, &csv()), ("inner.zip", 0o644, false, &inner)]),
+    )
+    .check(expect![[r#"
         a.csv: csv utf-8 20 rows
         text `text` label `label`
         neg: 9 1 0
@@ -137,7 +162,8 @@ fn what_was_unpacked_whole_is_used_again_and_what_was_not_is_made_again() {
     let unpacked = names(&drop.staging());
     let [unpacked] = &unpacked[..] else { panic!("{unpacked:?}") };
     let unpacked = drop.staging().join(unpacked).join("a.csv");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&unpacked).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&unpacked).unwrap().permissions());
     assert_eq!(mode & 0o7777, 0o600);
     fs::write(&unpacked, rows("text,label\n", 30)).unwrap();
     assert_eq!(drop.load().unwrap().report.files[0].rows, 30);
@@ -149,7 +175,9 @@ fn what_was_unpacked_whole_is_used_again_and_what_was_not_is_made_again() {
 
 #[test]
 fn entries_that_want_out_of_a_tar() {
-    let one = |entry_type, name, content: &[u8]| gz(&tar(&[(EntryType::Regular, "a.csv", &csv()), (entry_type, name, content)]));
+    let one = |entry_type, name, content: &[u8]| {
+        gz(&tar(&[(EntryType::Regular, "a.csv", &csv()), (entry_type, name, content)]))
+    };
     refused(
         "a.tar.gz",
         &one(EntryType::Regular, "../evil.csv", b"x"),
@@ -231,7 +259,9 @@ fn entries_that_want_out_of_a_tar() {
 
 #[test]
 fn entries_that_want_out_of_a_zip() {
-    let one = |name, mode, encrypted| zip(&[("a.csv", 0o644, false, &csv()), (name, mode, encrypted, b"/etc/passwd")]);
+    let one = |name, mode, encrypted| {
+        zip(&[("a.csv", 0o644, false, &csv()), (name, mode, encrypted, b"/etc/passwd")])
+    };
     refused(
         "a.zip",
         &one("../evil.csv", 0o644, false),
@@ -360,8 +390,10 @@ fn bombs_are_refused_and_leave_nothing() {
     );
 
     let mut zip = ZipArchiveWriter::new(Vec::new());
-    let (mut entry, config) = zip.new_file("zeros.csv").compression_method(CompressionMethod::DEFLATE).start().unwrap();
-    let mut writer = config.wrap(flate2::write::DeflateEncoder::new(&mut entry, Compression::best()));
+    let (mut entry, config) =
+        zip.new_file("zeros.csv").compression_method(CompressionMethod::DEFLATE).start().unwrap();
+    let mut writer =
+        config.wrap(flate2::write::DeflateEncoder::new(&mut entry, Compression::best()));
     io::copy(&mut zeros(), &mut writer).unwrap();
     let (encoder, descriptor) = writer.finish().unwrap();
     encoder.finish().unwrap();
@@ -425,7 +457,10 @@ fn too_many_entries() {
 
 #[test]
 fn any_byte_of_an_archive_may_be_wrong() {
-    let good = [("a.tar", tar(&[(EntryType::Regular, "a.csv", &csv())])), ("a.zip", zip(&[("a.csv", 0o644, false, &csv())]))];
+    let good = [
+        ("a.tar", tar(&[(EntryType::Regular, "a.csv", &csv())])),
+        ("a.zip", zip(&[("a.csv", 0o644, false, &csv())])),
+    ];
     for (name, archive) in good {
         for at in (0..archive.len()).step_by(if name == "a.tar" { 7 } else { 1 }) {
             let mut bytes = archive.clone();

@@ -40,9 +40,15 @@ fn encodings_are_detected_and_reported() {
     assert_eq!(encoding_of(&utf16(&text, u16::to_be_bytes, false), "Größe"), "utf-16be");
     assert_eq!(encoding_of(&WINDOWS_1252.encode(&text).0, "Größe"), "windows-1252");
     let russian = csv("Этот фильм мне очень понравился");
-    assert_eq!(encoding_of(&WINDOWS_1251.encode(&russian).0, "Этот фильм мне очень понравился"), "windows-1251");
+    assert_eq!(
+        encoding_of(&WINDOWS_1251.encode(&russian).0, "Этот фильм мне очень понравился"),
+        "windows-1251"
+    );
     let japanese = csv("この映画はとても面白かったです");
-    assert_eq!(encoding_of(&SHIFT_JIS.encode(&japanese).0, "この映画はとても面白かったです"), "shift_jis");
+    assert_eq!(
+        encoding_of(&SHIFT_JIS.encode(&japanese).0, "この映画はとても面白かったです"),
+        "shift_jis"
+    );
 }
 
 #[test]
@@ -55,13 +61,17 @@ fn a_few_foreign_bytes_among_utf_8() {
         let dataset = Drop::file("a.csv", &bytes).load().unwrap();
         assert!(texts(&dataset).contains(&"café “quoted” and ök"));
         let bom = if bom.is_empty() { "" } else { " with BOM" };
-        assert_eq!(dataset.report.files[0].encoding.as_deref().unwrap(), format!("utf-8{bom} with windows-1252 bytes in 1 lines"));
+        assert_eq!(
+            dataset.report.files[0].encoding.as_deref().unwrap(),
+            format!("utf-8{bom} with windows-1252 bytes in 1 lines")
+        );
     }
 }
 
 #[test]
 fn a_guess_is_said_to_be_one() {
-    Drop::file("a.csv", &WINDOWS_1251.encode(&csv("Этот фильм мне очень понравился")).0).check(expect![[r#"
+    Drop::file("a.csv", &WINDOWS_1251.encode(&csv("Этот фильм мне очень понравился")).0).check(
+        expect![[r#"
         a.csv: csv windows-1251 20 rows
         text `text` label `label`
         neg: 9 1 0
@@ -69,7 +79,8 @@ fn a_guess_is_said_to_be_one() {
         train 18 (stratified, seed 0)
         validation 2 (stratified, seed 0)
         warning: a.csv: windows-1251 is a guess; save the file as UTF-8 if texts look wrong
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -80,7 +91,13 @@ fn utf_16_longer_than_any_buffer() {
     }
     let dataset = Drop::file("a.tsv", &utf16(&text, u16::to_le_bytes, true)).load().unwrap();
     assert_eq!(dataset.train.len() + dataset.validation.len(), 20_000);
-    assert_eq!(texts(&dataset).iter().filter(|it| it.starts_with("Füße und Hände") && it.ends_with("🦀")).count(), 20_000);
+    assert_eq!(
+        texts(&dataset)
+            .iter()
+            .filter(|it| it.starts_with("Füße und Hände") && it.ends_with("🦀"))
+            .count(),
+        20_000
+    );
 }
 
 proptest! {

@@ -6,9 +6,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 fn texts(folders: &[&str], n: usize) -> Drop {
-    let files: Vec<(String, String)> =
-        folders.iter().flat_map(|folder| (0..n).map(move |it| (format!("{folder}/{it}.txt"), format!("{folder} text {it}\n")))).collect();
-    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    let files: Vec<(String, String)> = folders
+        .iter()
+        .flat_map(|folder| {
+            (0..n).map(move |it| (format!("{folder}/{it}.txt"), format!("{folder} text {it}\n")))
+        })
+        .collect();
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     Drop::folder(&files)
 }
 
@@ -25,13 +30,19 @@ fn folders_are_classes() {
         validation 2 (stratified, seed 0)
     "#]]);
     let dataset = drop.load().unwrap();
-    let it = dataset.train.iter().find(|it| &*it.text == "café").or_else(|| dataset.validation.iter().find(|it| &*it.text == "café")).unwrap();
+    let it = dataset
+        .train
+        .iter()
+        .find(|it| &*it.text == "café")
+        .or_else(|| dataset.validation.iter().find(|it| &*it.text == "café"))
+        .unwrap();
     assert_eq!(dataset.origin(it), "neg/b.TXT");
 }
 
 #[test]
 fn folders_below_splits() {
-    texts(&["aclImdb/train/neg", "aclImdb/train/pos", "aclImdb/test/neg", "aclImdb/test/pos"], 5).check(expect![[r#"
+    texts(&["aclImdb/train/neg", "aclImdb/train/pos", "aclImdb/test/neg", "aclImdb/test/pos"], 5)
+        .check(expect![[r#"
         train/neg/: text_folders utf-8 5 rows train
         train/pos/: text_folders utf-8 5 rows train
         test/neg/: text_folders utf-8 5 rows test
@@ -62,14 +73,21 @@ fn a_class_may_be_called_train() {
 fn unusable_and_foreign_files() {
     let drop = texts(&["neg", "pos"], 12);
     fs::write(drop.path().join("neg/empty.txt"), b" \n").unwrap();
-    fs::write(drop.path().join("neg/picture.txt"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
+    fs::write(drop.path().join("neg/image.txt"), b"\x89PNG\r\n\x1a\n\0\0\0").unwrap();
     fs::write(drop.path().join("README.txt"), b"about").unwrap();
     fs::write(drop.path().join("notes.txt"), b"to do").unwrap();
     fs::write(drop.path().join("model.bin"), b"x").unwrap();
     fs::write(drop.path().join(".DS_Store"), b"x").unwrap();
     symlink("/etc/passwd", drop.path().join("pos/passwd.txt")).unwrap();
     symlink("/etc", drop.path().join("etc")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, drop.path().join("neg/pipe.txt"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        drop.path().join("neg/pipe.txt"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
     drop.check(expect![[r#"
         neg/: text_folders utf-8 12 rows
         pos/: text_folders utf-8 12 rows
@@ -78,7 +96,7 @@ fn unusable_and_foreign_files() {
         train 22 (stratified, seed 0)
         validation 2 (stratified, seed 0)
         quarantined neg/empty.txt None: empty text
-        quarantined neg/picture.txt None: is a PNG image, not text
+        quarantined neg/image.txt None: is a PNG image, not text
         warning: etc is a symbolic link and was not followed
         warning: model.bin is no data that finetuned reads and was ignored
         warning: neg/pipe.txt is no ordinary file and was ignored
@@ -108,7 +126,8 @@ fn classes_in_splits_and_beside_them() {
     "#]]);
 }
 
-/// Processor time of this thread in hundredths of a second: other work on the machine does not count.
+/// Processor time of this thread in hundredths of a second: other work on the machine does not
+/// count.
 fn ticks() -> u64 {
     let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

@@ -3,9 +3,9 @@
 mod archives;
 mod encodings;
 mod folders;
+mod image_refusals;
+mod images;
 mod nameless;
-mod picture_refusals;
-mod pictures;
 mod predict;
 mod preflight;
 mod refusals;

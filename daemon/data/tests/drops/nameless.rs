@@ -1,23 +1,30 @@
-//! Pictures whose names do not say that they are pictures, and files beside them that are none.
+//! Images whose names do not say that they are images, and files beside them that are none.
 
-use crate::support::{Drop, choice, gallery, picture};
+use crate::support::{Drop, choice, gallery, image};
 use expect_test::expect;
-use finetuned_data::{ImageForm, picture_inputs};
+use finetuned_data::{ImageForm, image_inputs};
 
 /// Begins as TIFFs do.
 const RAW: &[u8] = b"II*\0\x08\0\0\0 a thumbnail";
 
 #[test]
 fn first_bytes_are_asked_where_the_name_says_nothing() {
-    let (names, pictures): (Vec<String>, Vec<Vec<u8>>) = (0..24)
+    let (names, images): (Vec<String>, Vec<Vec<u8>>) = (0..24)
         .map(|it| {
             let folder = ["cat", "dog"][it % 2];
-            let name = [format!("{it:04}"), format!("img_{it}"), format!("{it}.jpg_large"), format!("2024.05.{it}")][it / 2 % 4].clone();
-            (format!("{folder}/{name}"), picture(it as u64))
+            let name = [
+                format!("{it:04}"),
+                format!("img_{it}"),
+                format!("{it}.jpg_large"),
+                format!("2024.05.{it}"),
+            ][it / 2 % 4]
+                .clone();
+            (format!("{folder}/{name}"), image(it as u64))
         })
         .unzip();
-    let half = &picture(100)[..40];
-    let mut files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(pictures.iter().map(Vec::as_slice)).collect();
+    let half = &image(100)[..40];
+    let mut files: Vec<(&str, &[u8])> =
+        names.iter().map(String::as_str).zip(images.iter().map(Vec::as_slice)).collect();
     files.extend([
         ("README", &b"about"[..]),
         ("cat/LICENSE", b"free"),
@@ -50,14 +57,14 @@ fn first_bytes_are_asked_where_the_name_says_nothing() {
     "#]],
     );
     assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Folders));
-    let inputs = picture_inputs(&[drop.path().join("dog").to_string_lossy().into_owned()]).unwrap();
+    let inputs = image_inputs(&[drop.path().join("dog").to_string_lossy().into_owned()]).unwrap();
     assert_eq!(inputs.len(), 12);
     assert!(inputs[0].origin.ends_with("/dog/0001"), "{}", inputs[0].origin);
 }
 
 #[test]
-fn what_begins_like_a_picture_and_ends_too_early_is_put_aside() {
-    let drop = gallery(&["cat", "dog"], 20, &[("cat/0017", &picture(100)[..60])]);
+fn what_begins_like_a_image_and_ends_too_early_is_put_aside() {
+    let drop = gallery(&["cat", "dog"], 20, &[("cat/0017", &image(100)[..60])]);
     drop.check_images(
         &choice(),
         expect![[r#"
@@ -75,11 +82,14 @@ fn what_begins_like_a_picture_and_ends_too_early_is_put_aside() {
 
 #[test]
 fn tables_may_leave_extensions_away() {
-    let pictures: Vec<(String, Vec<u8>)> =
-        (0..12).map(|it| (format!("img/{it:02}{}", ["", ".png", ".jpg_large"][it % 3]), picture(it as u64))).collect();
-    let table: String = (0..12).map(|it| format!("img/{it:02},{}\n", ["cat", "dog"][it % 2])).collect();
+    let images: Vec<(String, Vec<u8>)> = (0..12)
+        .map(|it| (format!("img/{it:02}{}", ["", ".png", ".jpg_large"][it % 3]), image(it as u64)))
+        .collect();
+    let table: String =
+        (0..12).map(|it| format!("img/{it:02},{}\n", ["cat", "dog"][it % 2])).collect();
     let table = format!("path,label\n{table}");
-    let mut files: Vec<(&str, &[u8])> = pictures.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect();
+    let mut files: Vec<(&str, &[u8])> =
+        images.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect();
     files.push(("labels.csv", table.as_bytes()));
     Drop::folder(&files).check_images(
         &choice(),
@@ -93,7 +103,7 @@ fn tables_may_leave_extensions_away() {
     "#]],
     );
     // The file's very name is meant before any other; without one, two are too many.
-    let (other, more) = (picture(50), picture(51));
+    let (other, more) = (image(50), image(51));
     files.extend([("img/05", &other[..]), ("img/04.tif", &more[..])]);
     Drop::folder(&files).check_images(
         &choice(),
@@ -104,17 +114,17 @@ fn tables_may_leave_extensions_away() {
         dog: 5 1 0
         train 9 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-        quarantined labels.csv Some(6): the drop has several pictures called img/04
-        warning: pictures that no table names were ignored: 3 (first: img/04.png)
+        quarantined labels.csv Some(6): the drop has several images called img/04
+        warning: images that no table names were ignored: 3 (first: img/04.png)
     "#]],
     );
 }
 
 #[test]
-fn texts_without_extension_are_no_pictures() {
+fn texts_without_extension_are_no_images() {
     let drop = Drop::folder(&[("neg/0001", b"bad"), ("pos/0002", b"good")]);
     assert_eq!(drop.open().unwrap().image_form().unwrap(), None);
     drop.check_images(&choice(), expect![[r#"
-        Data: the drop holds no pictures: neg/0001 is no data that finetuned reads and was ignored (it takes a folder of pictures for each class, a table of paths and labels beside the pictures, Parquet, or IDX)
+        Data: the drop holds no images: neg/0001 is no data that finetuned reads and was ignored (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
     "#]]);
 }

@@ -15,7 +15,12 @@ fn check(args: &[&str], text_column: Option<&str>, expected: Expect) {
         Err(failure) => format!("{failure}\n"),
     };
     // The temporary folder has another name each time.
-    let folder = args.iter().filter_map(|it| it.rsplit_once('/')).map(|it| format!("{}/", it.0)).next().unwrap_or("\0".into());
+    let folder = args
+        .iter()
+        .filter_map(|it| it.rsplit_once('/'))
+        .map(|it| format!("{}/", it.0))
+        .next()
+        .unwrap_or("\0".into());
     expected.assert_eq(&told.replace(&folder, ""));
 }
 
@@ -125,13 +130,21 @@ fn files_that_can_not_be_predicted() {
 }
 
 #[test]
-fn pictures_and_folders_of_pictures() {
-    let drop = crate::support::gallery(&["new", "new/more"], 2, &[("new/notes.txt", b"x"), ("none/notes.txt", b"x"), ("odd", b"x")]);
+fn images_and_folders_of_images() {
+    let drop = crate::support::gallery(
+        &["new", "new/more"],
+        2,
+        &[("new/notes.txt", b"x"), ("none/notes.txt", b"x"), ("odd", b"x")],
+    );
     std::os::unix::fs::symlink("/etc/passwd", drop.path().join("new/link.png")).unwrap();
     let told = |names: &[&str]| {
-        let args: Vec<String> = names.iter().map(|it| drop.path().join(it).to_str().unwrap().to_string()).collect();
-        let told = match finetuned_data::picture_inputs(&args) {
-            Ok(inputs) => inputs.iter().map(|it| format!("{}: {} bytes\n", it.origin, it.bytes().unwrap().len())).collect(),
+        let args: Vec<String> =
+            names.iter().map(|it| drop.path().join(it).to_str().unwrap().to_string()).collect();
+        let told = match finetuned_data::image_inputs(&args) {
+            Ok(inputs) => inputs
+                .iter()
+                .map(|it| format!("{}: {} bytes\n", it.origin, it.bytes().unwrap().len()))
+                .collect(),
             Err(failure) => format!("{failure}\n"),
         };
         told.replace(drop.path().to_str().unwrap(), "drop")
@@ -149,10 +162,17 @@ fn pictures_and_folders_of_pictures() {
     "#]]
     .assert_eq(&told(&["absent.png"]));
     expect![[r#"
-        drop/none is a folder without pictures
+        drop/none is a folder without images
     "#]]
     .assert_eq(&told(&["none"]));
-    let gone = finetuned_data::picture_inputs(&[drop.path().join("odd").to_str().unwrap().into()]).unwrap();
+    let gone =
+        finetuned_data::image_inputs(&[drop.path().join("odd").to_str().unwrap().into()]).unwrap();
     std::fs::remove_file(drop.path().join("odd")).unwrap();
-    assert!(gone[0].bytes().unwrap_err().message.ends_with("odd is gone: it was removed before it was read"));
+    assert!(
+        gone[0]
+            .bytes()
+            .unwrap_err()
+            .message
+            .ends_with("odd is gone: it was removed before it was read")
+    );
 }

@@ -53,8 +53,8 @@ fn nothing_to_read() {
     Drop::folder(&[("README.md", b"x"), ("job.toml", b"")]).check(expect![[r#"
         Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
     "#]]);
-    Drop::folder(&[("picture.png", b"x")]).check(expect![[r#"
-        Data: the drop holds pictures (picture.png) and no texts (for pictures the recipe's task is image-classification)
+    Drop::folder(&[("image.png", b"x")]).check(expect![[r#"
+        Data: the drop holds images (image.png) and no texts (for images the recipe's task is image-classification)
     "#]]);
     let gone = Drop::file("a.csv", b"x");
     fs::remove_file(gone.path()).unwrap();
@@ -129,7 +129,8 @@ fn labels_that_are_none() {
         Data: a.csv: the label has more than 1000 different values (id-0, id-1, id-2, …) (it looks like a number, a name or a text: name the right label column in the recipe)
     "#]],
     );
-    let measured: String = (0..50).map(|it| format!("{{\"text\": \"text {it}\", \"label\": {it}.5}}\n")).collect();
+    let measured: String =
+        (0..50).map(|it| format!("{{\"text\": \"text {it}\", \"label\": {it}.5}}\n")).collect();
     check(
         "a.jsonl",
         measured.as_bytes(),
@@ -317,11 +318,18 @@ fn files_that_do_not_go_together() {
     Drop::folder(&[("train.csv", &set), ("valid.csv", &set)]).check(expect![[r#"
         Data: train has no examples once the 10 that stand in validation or test too are left out
     "#]]);
-    let leaky = b"text,label\ntext number 1,pos\ntext number 3,pos\ntext number 5,pos\ntext number 7,pos\n".as_slice();
+    let leaky =
+        b"text,label\ntext number 1,pos\ntext number 3,pos\ntext number 5,pos\ntext number 7,pos\n"
+            .as_slice();
     Drop::folder(&[("train.csv", &set), ("valid.csv", leaky)]).check(expect![[r#"
         Data: the class `pos` has one example only once the 4 that stand in validation or test too are left out (train.csv line 11) (add examples of it or remove it; a class needs two at least)
     "#]]);
-    Drop::folder(&[("train.csv", &set), ("valid.csv", b"text,label\na,neg\n"), ("test.csv", b"text,label\na,neg\n")]).check(expect![[r#"
+    Drop::folder(&[
+        ("train.csv", &set),
+        ("valid.csv", b"text,label\na,neg\n"),
+        ("test.csv", b"text,label\na,neg\n"),
+    ])
+    .check(expect![[r#"
         Data: every validation example stands in test too, so none is left
     "#]]);
 }

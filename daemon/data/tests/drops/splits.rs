@@ -8,10 +8,16 @@ use std::collections::HashSet;
 #[test]
 fn splits_by_name() {
     let numbered = |from: usize, n: usize| {
-        let lines: Vec<String> = (from..from + n).map(|it| format!("text {it},{}\n", it % 2)).collect();
+        let lines: Vec<String> =
+            (from..from + n).map(|it| format!("text {it},{}\n", it % 2)).collect();
         format!("text,label\n{}", lines.concat()).into_bytes()
     };
-    Drop::folder(&[("Train.csv", &numbered(0, 20)), ("dev.csv", &numbered(100, 4)), ("test/part.csv", &numbered(200, 6))]).check(expect![[r#"
+    Drop::folder(&[
+        ("Train.csv", &numbered(0, 20)),
+        ("dev.csv", &numbered(100, 4)),
+        ("test/part.csv", &numbered(200, 6)),
+    ])
+    .check(expect![[r#"
         Train.csv: csv utf-8 20 rows train
         dev.csv: csv utf-8 4 rows validation
         test/part.csv: csv utf-8 6 rows test
@@ -22,7 +28,8 @@ fn splits_by_name() {
         validation 4 (file)
         test 6 (file)
     "#]]);
-    Drop::folder(&[("train.csv", &numbered(0, 20)), ("test.csv", &numbered(200, 6))]).check(expect![[r#"
+    Drop::folder(&[("train.csv", &numbered(0, 20)), ("test.csv", &numbered(200, 6))]).check(
+        expect![[r#"
         train.csv: csv utf-8 20 rows train
         test.csv: csv utf-8 6 rows test
         text `text` label `label`
@@ -31,13 +38,20 @@ fn splits_by_name() {
         train 18 (file)
         validation 2 (stratified, seed 0)
         test 6 (file)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn several_files_are_one_set() {
-    let b = "label,text\n".to_string() + &(0..10).map(|it| format!("{},other {it}\n", ["neg", "pos"][it % 2])).collect::<String>();
-    Drop::folder(&[("a.csv", &rows("text,label\n", 10)), ("b.csv", b.as_bytes()), ("notes.pdf", b"%PDF")]).check(expect![[r#"
+    let b = "label,text\n".to_string()
+        + &(0..10).map(|it| format!("{},other {it}\n", ["neg", "pos"][it % 2])).collect::<String>();
+    Drop::folder(&[
+        ("a.csv", &rows("text,label\n", 10)),
+        ("b.csv", b.as_bytes()),
+        ("notes.pdf", b"%PDF"),
+    ])
+    .check(expect![[r#"
         a.csv: csv utf-8 10 rows
         b.csv: csv utf-8 10 rows
         text `text` label `label`
@@ -72,7 +86,10 @@ fn leaked_texts_are_left_out_of_training() {
         warning: validation examples left out, as their texts stand in test too: 1
     "#]]);
     let it = drop.load().unwrap().report.duplicates;
-    assert_eq!((it.leaked_dropped, it.leaked_validation_dropped, it.within_splits, it.conflicting_labels), (3, 1, 0, 0));
+    assert_eq!(
+        (it.leaked_dropped, it.leaked_validation_dropped, it.within_splits, it.conflicting_labels),
+        (3, 1, 0, 0)
+    );
 }
 
 #[test]
@@ -84,7 +101,9 @@ fn repeated_and_contradictory_texts_are_counted() {
     let it = &dataset.report.duplicates;
     assert_eq!((it.leaked_dropped, it.within_splits, it.conflicting_labels), (0, 3, 1));
     assert_eq!(dataset.report.warnings, ["texts that stand under more than one label: 1"]);
-    let of = |examples: &[finetuned_data::Example]| examples.iter().map(|it| it.text.clone()).collect::<HashSet<_>>();
+    let of = |examples: &[finetuned_data::Example]| {
+        examples.iter().map(|it| it.text.clone()).collect::<HashSet<_>>()
+    };
     assert!(of(&dataset.train).is_disjoint(&of(&dataset.validation)));
 }
 
@@ -99,7 +118,8 @@ fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
     assert_eq!(a.report.content_hash, b.report.content_hash);
     assert_ne!(texts(&a), texts(&c));
     assert_ne!(a.report.content_hash, c.report.content_hash);
-    let hash = |text: &str| Drop::file("a.csv", text.as_bytes()).load().unwrap().report.content_hash;
+    let hash =
+        |text: &str| Drop::file("a.csv", text.as_bytes()).load().unwrap().report.content_hash;
     let (x, y) = ("text,label\na,1\nb,2\nc,1\nd,2\n", "text,label\na,1\nb,2\nc,1\ne,2\n");
     assert_ne!(hash(x), hash(y));
 }

@@ -62,7 +62,10 @@ impl Drop {
     }
 
     pub fn load_images(&self, choice: &ImageChoice) -> Result<ImageDataset, Failure> {
-        self.open()?.load_images(&ImageRequest { choice, seed: 0, run: self.run(), threads: 2 }, &mut |_, _, _| {})
+        self.open()?.load_images(
+            &ImageRequest { choice, seed: 0, run: self.run(), threads: 2 },
+            &mut |_, _, _| {},
+        )
     }
 
     #[track_caller]
@@ -105,18 +108,25 @@ fn facts(report: &DataReport) -> String {
     for file in &report.files {
         let split = file.split.map(|it| format!(" {}", it.name())).unwrap_or_default();
         let encoding = file.encoding.as_deref().unwrap_or("-");
-        writeln!(out, "{}: {} {encoding} {} rows{split}", file.path, file.format, file.rows).unwrap();
+        writeln!(out, "{}: {} {encoding} {} rows{split}", file.path, file.format, file.rows)
+            .unwrap();
     }
     if let (Some(text), Some(label)) = (&report.text_column, &report.label_column) {
         writeln!(out, "text `{text}` label `{label}`").unwrap();
     }
     if let Some(images) = &report.images {
-        let columns = [images.image_column.clone(), report.label_column.clone(), Some(images.target_columns.join(", "))];
-        let columns: Vec<String> = columns.into_iter().flatten().filter(|it| !it.is_empty()).collect();
+        let columns = [
+            images.image_column.clone(),
+            report.label_column.clone(),
+            Some(images.target_columns.join(", ")),
+        ];
+        let columns: Vec<String> =
+            columns.into_iter().flatten().filter(|it| !it.is_empty()).collect();
         writeln!(out, "{:?} from {columns:?}", images.problem).unwrap();
     }
     for class in &report.classes {
-        writeln!(out, "{}: {} {} {}", class.class, class.train, class.validation, class.test).unwrap();
+        writeln!(out, "{}: {} {} {}", class.class, class.train, class.validation, class.test)
+            .unwrap();
     }
     for split in &report.splits {
         writeln!(out, "{} {} ({})", split.split.name(), split.rows, split.origin).unwrap();
@@ -135,8 +145,8 @@ pub fn choice() -> ImageChoice {
     ImageChoice { validation: 0.1, ..ImageChoice::default() }
 }
 
-/// A picture of 4 x 4 fields, each seed another one, as PNG.
-pub fn picture(seed: u64) -> Vec<u8> {
+/// An image of 4 x 4 fields, each seed another one, as PNG.
+pub fn image(seed: u64) -> Vec<u8> {
     fields(|field| {
         let x = (seed << 8 | field).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let x = (x ^ x >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -145,17 +155,22 @@ pub fn picture(seed: u64) -> Vec<u8> {
 }
 
 pub fn fields(colour: impl Fn(u64) -> [u8; 3]) -> Vec<u8> {
-    let pixels: Vec<u8> = (0..32 * 32).flat_map(|it| colour(it / 32 / 8 * 4 + it % 32 / 8)).collect();
+    let pixels: Vec<u8> =
+        (0..32 * 32).flat_map(|it| colour(it / 32 / 8 * 4 + it % 32 / 8)).collect();
     contact_sheet(&[Pixels::new(32, 32, pixels)], 1, 32)
 }
 
-/// A folder drop of `n` pictures in each of these folders, and these files beside them.
+/// A folder drop of `n` images in each of these folders, and these files beside them.
 pub fn gallery(folders: &[&str], n: usize, files: &[(&str, &[u8])]) -> Drop {
     let drop = Drop::folder(files);
     for (folder_idx, folder) in folders.iter().enumerate() {
         fs::create_dir_all(drop.path().join(folder)).unwrap();
         for it in 0..n {
-            fs::write(drop.path().join(format!("{folder}/{it}.png")), picture((1000 * folder_idx + it) as u64)).unwrap();
+            fs::write(
+                drop.path().join(format!("{folder}/{it}.png")),
+                image((1000 * folder_idx + it) as u64),
+            )
+            .unwrap();
         }
     }
     drop
@@ -172,13 +187,20 @@ pub fn rows(before: &str, n: usize) -> Vec<u8> {
 
 /// Every example's text, split by split in order.
 pub fn texts(dataset: &Dataset) -> Vec<&str> {
-    [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten().map(|it| &*it.text).collect()
+    [&dataset.train, &dataset.validation, &dataset.test]
+        .into_iter()
+        .flatten()
+        .map(|it| &*it.text)
+        .collect()
 }
 
 /// Names below a folder, or nothing where there is none.
 pub fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).into_iter().flatten().map(|it| it.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|it| it.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

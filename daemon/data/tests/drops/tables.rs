@@ -121,7 +121,8 @@ fn json_lines_with_every_kind_of_label() {
     let mut lines = String::new();
     for it in 0..30 {
         let label = ["1", "10", "2.0"][it % 3];
-        writeln!(lines, r#"{{"text": "caf\u00e9 {it}", "label": {label}, "more": {{"a": [1]}}}}"#).unwrap();
+        writeln!(lines, r#"{{"text": "caf\u00e9 {it}", "label": {label}, "more": {{"a": [1]}}}}"#)
+            .unwrap();
     }
     // A few broken ones among many good ones.
     lines += "{\"text\": \"x\", \"label\": 0.5}\n{\"text\": \"cut off\n\n[1]\n";
@@ -142,7 +143,9 @@ fn json_lines_with_every_kind_of_label() {
 
 #[test]
 fn a_json_array_and_json_lines_called_json() {
-    let objects: Vec<String> = (0..20).map(|it| format!(r#"{{"content": "text {it}", "class": {}}}"#, it % 2 == 0)).collect();
+    let objects: Vec<String> = (0..20)
+        .map(|it| format!(r#"{{"content": "text {it}", "class": {}}}"#, it % 2 == 0))
+        .collect();
     Drop::file("a.json", format!("[{}]", objects.join(",\n")).as_bytes()).check(expect![[r#"
         a.json: json utf-8 20 rows
         text `content` label `class`
@@ -214,15 +217,27 @@ fn broken_rows_are_put_aside_while_they_are_few() {
     assert_eq!(drop.load().unwrap().report.empty_texts, 2);
 }
 
-/// A table of `text` and an integer `label`, whose names stand beside it as the datasets library keeps them.
+/// A table of `text` and an integer `label`, whose names stand beside it as the datasets library
+/// keeps them.
 fn parquet(compression: Compression, from: usize, rows: usize, metadata: Option<&str>) -> Vec<u8> {
     let schema = "message schema { OPTIONAL BYTE_ARRAY text (UTF8); OPTIONAL INT64 label; REPEATED INT64 tokens; }";
-    let metadata = metadata.map(|it| vec![parquet::file::metadata::KeyValue::new("huggingface".to_string(), it.to_string())]);
-    let properties = WriterProperties::builder().set_compression(compression).set_key_value_metadata(metadata).build();
+    let metadata = metadata.map(|it| {
+        vec![parquet::file::metadata::KeyValue::new("huggingface".to_string(), it.to_string())]
+    });
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_key_value_metadata(metadata)
+        .build();
     let mut out = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut out, Arc::new(parse_message_type(schema).unwrap()), Arc::new(properties)).unwrap();
+    let mut writer = SerializedFileWriter::new(
+        &mut out,
+        Arc::new(parse_message_type(schema).unwrap()),
+        Arc::new(properties),
+    )
+    .unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let texts: Vec<ByteArray> = (from..from + rows).map(|it| ByteArray::from(format!("text {it}").into_bytes())).collect();
+    let texts: Vec<ByteArray> =
+        (from..from + rows).map(|it| ByteArray::from(format!("text {it}").into_bytes())).collect();
     let labels: Vec<i64> = (0..rows).map(|it| it as i64 % 3).collect();
     let there = vec![1_i16; rows];
     let mut column = group.next_column().unwrap().unwrap();
@@ -247,7 +262,10 @@ fn parquet_shards_with_class_names() {
         ("README.md", b"# A set"),
         ("data/train-00000-of-00002.parquet", &shard(Compression::SNAPPY, 0)),
         ("data/train-00001-of-00002.parquet", &shard(Compression::ZSTD(Default::default()), 100)),
-        ("data/validation-00000-of-00001.parquet", &shard(Compression::GZIP(Default::default()), 200)),
+        (
+            "data/validation-00000-of-00001.parquet",
+            &shard(Compression::GZIP(Default::default()), 200),
+        ),
     ]);
     drop.check(expect![[r#"
         train-00000-of-00002.parquet: parquet - 30 rows train

@@ -1,4 +1,5 @@
-//! Base models fetched from a small local hub, with everything that goes wrong between two machines.
+//! Base models fetched from a small local hub, with everything that goes wrong between two
+//! machines.
 
 use finetuned_hub::{Environment, Patience, Resolved, list_in, pull_in, resolve_in};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -46,7 +47,11 @@ impl Home {
             token: None,
             offline: false,
             proxy: None,
-            patience: Patience { tries: 3, first_wait: Duration::from_millis(5), silence: Duration::from_secs(5) },
+            patience: Patience {
+                tries: 3,
+                first_wait: Duration::from_millis(5),
+                silence: Duration::from_secs(5),
+            },
         };
         Home { dir, env }
     }
@@ -84,18 +89,37 @@ impl Home {
 fn a_model_is_fetched_once_and_only_its_data() {
     let (server, mut told) = (tiny(), Vec::new());
     let home = Home::of(&server);
-    let resolved = resolve_in(&home.env, BASE, Path::new("/"), &mut |file, done, total| told.push((file.to_owned(), done, total))).unwrap();
+    let resolved = resolve_in(&home.env, BASE, Path::new("/"), &mut |file, done, total| {
+        told.push((file.to_owned(), done, total))
+    })
+    .unwrap();
     assert_eq!((resolved.name.as_str(), resolved.revision.as_deref()), ("ada/tiny", Some(COMMIT)));
     assert_eq!(resolved.folder, home.repo().join("snapshots").join(COMMIT));
-    assert_eq!(home.names(&format!("snapshots/{COMMIT}")), ["config.json", "model.safetensors", "tokenizer.json"]);
+    assert_eq!(
+        home.names(&format!("snapshots/{COMMIT}")),
+        ["config.json", "model.safetensors", "tokenizer.json"]
+    );
     assert_eq!(fs::read_to_string(home.repo().join("refs/main")).unwrap(), COMMIT);
-    assert!(home.names("blobs").iter().all(|it| [40, 64].contains(&it.len())), "{:?}", home.names("blobs"));
+    assert!(
+        home.names("blobs").iter().all(|it| [40, 64].contains(&it.len())),
+        "{:?}",
+        home.names("blobs")
+    );
     let link = fs::read_link(resolved.folder.join("model.safetensors")).unwrap();
-    assert!(link.starts_with("../../blobs"), "a cache that is moved keeps its links: {}", link.display());
+    assert!(
+        link.starts_with("../../blobs"),
+        "a cache that is moved keeps its links: {}",
+        link.display()
+    );
     assert_eq!(home.weights_in_cache(), weights());
     let total = weights().len() as u64;
     assert_eq!(told.last().unwrap(), &("model.safetensors".to_owned(), total, Some(total)));
-    assert!(server.asked().iter().all(|it| !it.path.contains("pytorch_model") && !it.path.ends_with(".py")));
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|it| !it.path.contains("pytorch_model") && !it.path.ends_with(".py"))
+    );
 
     assert_eq!(home.resolve(BASE).unwrap(), resolved);
     assert_eq!(home.resolve(&format!("{BASE}@{COMMIT}")).unwrap(), resolved);
@@ -103,8 +127,14 @@ fn a_model_is_fetched_once_and_only_its_data() {
 
     let listed = list_in(&home.env);
     assert_eq!(listed.len(), 1);
-    assert_eq!((listed[0].name.as_str(), listed[0].revision.as_str(), listed[0].usable), ("ada/tiny", COMMIT, true));
-    assert_eq!((listed[0].refs.as_slice(), listed[0].bytes), (&["main".to_owned()][..], total + 2 + 17));
+    assert_eq!(
+        (listed[0].name.as_str(), listed[0].revision.as_str(), listed[0].usable),
+        ("ada/tiny", COMMIT, true)
+    );
+    assert_eq!(
+        (listed[0].refs.as_slice(), listed[0].bytes),
+        (&["main".to_owned()][..], total + 2 + 17)
+    );
 }
 
 #[test]
@@ -114,7 +144,10 @@ fn a_cut_download_goes_on_where_it_stopped() {
     let home = Home::of(&server);
     home.resolve(BASE).unwrap();
     assert_eq!(home.weights_in_cache(), weights());
-    assert_eq!(server.ranges(), [None, Some("bytes=1000000-".into()), Some("bytes=2000000-".into())]);
+    assert_eq!(
+        server.ranges(),
+        [None, Some("bytes=1000000-".into()), Some("bytes=2000000-".into())]
+    );
 }
 
 #[test]
@@ -149,7 +182,11 @@ fn a_damaged_file_never_gets_its_name() {
     let server = tiny();
     server.set(|it| it.damaged = true);
     let home = Home::of(&server);
-    let failure = home.refused(BASE, "model.safetensors of hf:ada/tiny arrived damaged", "copy the folder from a machine that has ada/tiny");
+    let failure = home.refused(
+        BASE,
+        "model.safetensors of hf:ada/tiny arrived damaged",
+        "copy the folder from a machine that has ada/tiny",
+    );
     assert_eq!(failure.kind, FailureKind::Model);
     assert_eq!(home.names(&format!("snapshots/{COMMIT}")), ["config.json", "tokenizer.json"]);
     assert_eq!(home.names("blobs").len(), 2, "{:?}", home.names("blobs"));
@@ -166,7 +203,9 @@ fn a_leftover_of_something_else_is_healed() {
     let server = tiny();
     let home = Home::of(&server);
     home.resolve(BASE).unwrap();
-    let blob = fs::canonicalize(home.repo().join("snapshots").join(COMMIT).join("model.safetensors")).unwrap();
+    let blob =
+        fs::canonicalize(home.repo().join("snapshots").join(COMMIT).join("model.safetensors"))
+            .unwrap();
     for leftover in [1_000, weights().len(), weights().len() + 1] {
         fs::remove_file(&blob).unwrap();
         fs::write(format!("{}.incomplete", blob.display()), vec![7; leftover]).unwrap();
@@ -179,7 +218,11 @@ fn a_leftover_of_something_else_is_healed() {
 fn without_network_the_cure_is_named() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let home = Home::at(&format!("http://127.0.0.1:{port}"));
-    home.refused(BASE, "can't be reached to fetch hf:ada/tiny", "copy the folder from a machine that has ada/tiny and name it by path");
+    home.refused(
+        BASE,
+        "can't be reached to fetch hf:ada/tiny",
+        "copy the folder from a machine that has ada/tiny and name it by path",
+    );
 }
 
 #[test]
@@ -218,7 +261,11 @@ fn each_refusal_says_what_to_do() {
     let server = tiny();
     let mut home = Home::of(&server);
     home.refused("hf:ada/tyni", "knows no model hf:ada/tyni", "check the spelling");
-    home.refused("hf:ada/tiny@v9", "hf:ada/tiny has no revision `v9`", "name a branch, a tag or a commit");
+    home.refused(
+        "hf:ada/tiny@v9",
+        "hf:ada/tiny has no revision `v9`",
+        "name a branch, a tag or a commit",
+    );
     server.set(|it| it.gate = Some(("hf_other", "")));
     home.refused(BASE, "refuses hf:ada/tiny (status 401)", "set HF_TOKEN");
     home.env.token = Some("hf_mine".into());
@@ -246,9 +293,14 @@ fn silence_ends() {
     let server = tiny();
     server.set(|it| it.silent_after = Some(1_000));
     let mut home = Home::of(&server);
-    home.env.patience = Patience { tries: 2, silence: Duration::from_millis(200), ..home.env.patience };
+    home.env.patience =
+        Patience { tries: 2, silence: Duration::from_millis(200), ..home.env.patience };
     let started = std::time::Instant::now();
-    home.refused(BASE, "can't be reached to fetch model.safetensors of hf:ada/tiny", "check the network");
+    home.refused(
+        BASE,
+        "can't be reached to fetch model.safetensors of hf:ada/tiny",
+        "check the network",
+    );
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -295,10 +347,16 @@ fn a_pull_follows_the_branch_and_a_run_stays() {
     });
     assert_eq!(home.resolve(BASE).unwrap().revision.as_deref(), Some(COMMIT));
     server.asked();
-    assert_eq!(pull_in(&home.env, BASE, Path::new("/"), &mut |_, _, _| ()).unwrap().revision.as_deref(), Some(NEXT));
+    assert_eq!(
+        pull_in(&home.env, BASE, Path::new("/"), &mut |_, _, _| ()).unwrap().revision.as_deref(),
+        Some(NEXT)
+    );
     assert_eq!(server.ranges(), [], "equal content is not fetched twice");
     assert_eq!(home.resolve(BASE).unwrap().revision.as_deref(), Some(NEXT));
-    assert_eq!(list_in(&home.env).iter().map(|it| it.refs.clone()).collect::<Vec<_>>(), [vec!["refs/pr/1".to_owned()], vec!["main".to_owned()]]);
+    assert_eq!(
+        list_in(&home.env).iter().map(|it| it.refs.clone()).collect::<Vec<_>>(),
+        [vec!["refs/pr/1".to_owned()], vec!["main".to_owned()]]
+    );
 }
 
 #[test]
@@ -322,7 +380,11 @@ fn a_pickle_is_refused_with_the_way_out() {
     let home = Home::of(&server);
     home.refused(BASE, "can run code when it is read", "save_pretrained");
     assert!(server.asked().iter().all(|it| !it.path.contains("pytorch_model")));
-    Home::of(&Server::with(&[("README.md", b"")])).refused(BASE, "no config.json", "transformers format");
+    Home::of(&Server::with(&[("README.md", b"")])).refused(
+        BASE,
+        "no config.json",
+        "transformers format",
+    );
 }
 
 #[test]

@@ -1,82 +1,86 @@
-//! Operations that change values and not places, as Pillow computes them: `ImageEnhance`, `ImageOps`, and the shift of
-//! hue in torchvision's `_functional_pil.py`.
+//! Operations that change values and not places, as Pillow computes them: `ImageEnhance`,
+//! `ImageOps`, and the shift of hue in torchvision's `_functional_pil.py`.
 
 use crate::Pixels;
 use crate::pixels::luma;
 
 /// A new value for each value, the same for all channels.
-pub(super) fn map(picture: &mut Pixels, new: impl Fn(u8) -> u8) {
+pub(super) fn map(image: &mut Pixels, new: impl Fn(u8) -> u8) {
     let table: [u8; 256] = std::array::from_fn(|it| new(it as u8));
-    for value in picture.data_mut() {
+    for value in image.data_mut() {
         *value = table[usize::from(*value)];
     }
 }
 
-/// `Image.blend`: from `base` (0) by `value` (1) and beyond. Cut to a byte, not rounded; in 32 bits.
+/// `Image.blend`: from `base` (0) by `value` (1) and beyond. Cut to a byte, not rounded; in 32
+/// bits.
 fn blend(base: u8, value: u8, factor: f32) -> u8 {
     // `as` cuts fractions off and holds to 0..=255.
     (f32::from(base) + factor * (f32::from(value) - f32::from(base))) as u8
 }
 
-pub(super) fn brightness(picture: &mut Pixels, factor: f32) {
-    map(picture, |it| blend(0, it, factor));
+pub(super) fn brightness(image: &mut Pixels, factor: f32) {
+    map(image, |it| blend(0, it, factor));
 }
 
 /// Away from the mean of the luma, rounded.
-pub(super) fn contrast(picture: &mut Pixels, factor: f32) {
-    let grey = picture.grey();
+pub(super) fn contrast(image: &mut Pixels, factor: f32) {
+    let grey = image.grey();
     let sum: u64 = grey.iter().map(|&it| u64::from(it)).sum();
     let mean = (sum as f64 / grey.len() as f64 + 0.5) as u8;
-    map(picture, |it| blend(mean, it, factor));
+    map(image, |it| blend(mean, it, factor));
 }
 
-pub(super) fn saturation(picture: &mut Pixels, factor: f32) {
-    for rgb in picture.data_mut().as_chunks_mut::<3>().0 {
+pub(super) fn saturation(image: &mut Pixels, factor: f32) {
+    for rgb in image.data_mut().as_chunks_mut::<3>().0 {
         let grey = luma(*rgb);
         *rgb = rgb.map(|it| blend(grey, it, factor));
     }
 }
 
-/// Away from `ImageFilter.SMOOTH`: each pixel five times and its eight neighbours once. The outermost pixels stay.
-pub(super) fn sharpness(picture: &mut Pixels, factor: f32) {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
+/// Away from `ImageFilter.SMOOTH`: each pixel five times and its eight neighbours once. The
+/// outermost pixels stay.
+pub(super) fn sharpness(image: &mut Pixels, factor: f32) {
+    let (width, height) = (image.width() as usize, image.height() as usize);
     if width < 3 || height < 3 {
         return;
     }
-    let original = picture.data().to_vec();
+    let original = image.data().to_vec();
     let stride = width * 3;
     for y in 1..height - 1 {
         for at in y * stride + 3..(y + 1) * stride - 3 {
-            let row = |at: usize| u32::from(original[at - 3]) + u32::from(original[at]) + u32::from(original[at + 3]);
+            let row = |at: usize| {
+                u32::from(original[at - 3]) + u32::from(original[at]) + u32::from(original[at + 3])
+            };
             let sum = row(at - stride) + row(at) + row(at + stride) + 4 * u32::from(original[at]);
             let smooth = (sum as f32 / 13.0 + 0.5) as u8;
-            picture.data_mut()[at] = blend(smooth, original[at], factor);
+            image.data_mut()[at] = blend(smooth, original[at], factor);
         }
     }
 }
 
-pub(super) fn invert(picture: &mut Pixels) {
-    map(picture, |it| 255 - it);
+pub(super) fn invert(image: &mut Pixels) {
+    map(image, |it| 255 - it);
 }
 
-pub(super) fn posterize(picture: &mut Pixels, bits: u32) {
+pub(super) fn posterize(image: &mut Pixels, bits: u32) {
     let mask = !(0xFF_u32 >> bits) as u8;
-    map(picture, |it| it & mask);
+    map(image, |it| it & mask);
 }
 
 /// Inverts values from `threshold` on.
-pub(super) fn solarize(picture: &mut Pixels, threshold: u32) {
-    map(picture, |it| if u32::from(it) < threshold { it } else { 255 - it });
+pub(super) fn solarize(image: &mut Pixels, threshold: u32) {
+    map(image, |it| if u32::from(it) < threshold { it } else { 255 - it });
 }
 
 /// Brightens values below 128.
-pub(super) fn solarize_add(picture: &mut Pixels, add: u8) {
-    map(picture, |it| if it < 128 { it.saturating_add(add) } else { it });
+pub(super) fn solarize_add(image: &mut Pixels, add: u8) {
+    map(image, |it| if it < 128 { it.saturating_add(add) } else { it });
 }
 
 /// Each channel stretched to 0..=255.
-pub(super) fn auto_contrast(picture: &mut Pixels) {
-    map_channels(picture, |histogram| {
+pub(super) fn auto_contrast(image: &mut Pixels) {
+    map_channels(image, |histogram| {
         let low = histogram.iter().position(|&it| it != 0).unwrap_or(0);
         let high = histogram.iter().rposition(|&it| it != 0).unwrap_or(0);
         if high <= low {
@@ -89,8 +93,8 @@ pub(super) fn auto_contrast(picture: &mut Pixels) {
 }
 
 /// Each channel to an even histogram.
-pub(super) fn equalize(picture: &mut Pixels) {
-    map_channels(picture, |histogram| {
+pub(super) fn equalize(image: &mut Pixels) {
+    map_channels(image, |histogram| {
         let sum: u32 = histogram.iter().sum();
         let last = histogram.iter().rev().find(|it| **it != 0).copied().unwrap_or(0);
         let step = (sum - last) / 255;
@@ -106,23 +110,23 @@ pub(super) fn equalize(picture: &mut Pixels) {
     });
 }
 
-fn map_channels(picture: &mut Pixels, table: impl Fn(&[u32; 256]) -> [u8; 256]) {
+fn map_channels(image: &mut Pixels, table: impl Fn(&[u32; 256]) -> [u8; 256]) {
     let mut histograms = [[0; 256]; 3];
-    for rgb in picture.data().as_chunks::<3>().0 {
+    for rgb in image.data().as_chunks::<3>().0 {
         for (histogram, value) in histograms.iter_mut().zip(rgb) {
             histogram[usize::from(*value)] += 1;
         }
     }
     let tables = histograms.map(|it| table(&it));
-    for rgb in picture.data_mut().as_chunks_mut::<3>().0 {
+    for rgb in image.data_mut().as_chunks_mut::<3>().0 {
         *rgb = std::array::from_fn(|channel| tables[channel][usize::from(rgb[channel])]);
     }
 }
 
 /// `turns` of the colour wheel, in steps of 1/255 as torchvision has them.
-pub(super) fn hue(picture: &mut Pixels, turns: f64) {
+pub(super) fn hue(image: &mut Pixels, turns: f64) {
     let shift = (turns * 255.0) as i32 as u8;
-    for rgb in picture.data_mut().as_chunks_mut::<3>().0 {
+    for rgb in image.data_mut().as_chunks_mut::<3>().0 {
         let [hue, saturation, value] = to_hsv(*rgb);
         *rgb = from_hsv([hue.wrapping_add(shift), saturation, value]);
     }
@@ -158,7 +162,8 @@ fn from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     let part = sixths - sector;
     let share = (f64::from(saturation) / 255.0) as f32;
     let scaled = |factor: f32| (f32::from(value) * factor).round() as u8;
-    let (p, q, t) = (scaled(1.0 - share), scaled(1.0 - share * part), scaled(1.0 - share * (1.0 - part)));
+    let (p, q, t) =
+        (scaled(1.0 - share), scaled(1.0 - share * part), scaled(1.0 - share * (1.0 - part)));
     match sector as u8 % 6 {
         0 => [value, t, p],
         1 => [q, value, p],

@@ -23,41 +23,59 @@ fn made(name: &str, source: &Pixels, dull: &Pixels) -> Pixels {
     let (operation, argument) = name.rsplit_once('_').unwrap_or((name, ""));
     let number = || argument.parse::<f64>().expect(name);
     let factor = || argument.parse::<f32>().expect(name);
-    let mut picture = source.clone();
+    let mut image = source.clone();
     match operation {
-        "brightness" => colour::brightness(&mut picture, factor()),
-        "contrast" => colour::contrast(&mut picture, factor()),
-        "saturation" => colour::saturation(&mut picture, factor()),
-        "sharpness" => colour::sharpness(&mut picture, factor()),
-        "hue" => colour::hue(&mut picture, number()),
-        "posterize" => colour::posterize(&mut picture, number() as u32),
-        "solarize" => colour::solarize(&mut picture, number() as u32),
-        "solarize_add" => colour::solarize_add(&mut picture, number() as u8),
-        "rotate" => return geometry::transform(source, geometry::rotate(number(), source.width(), source.height()), FILL),
+        "brightness" => colour::brightness(&mut image, factor()),
+        "contrast" => colour::contrast(&mut image, factor()),
+        "saturation" => colour::saturation(&mut image, factor()),
+        "sharpness" => colour::sharpness(&mut image, factor()),
+        "hue" => colour::hue(&mut image, number()),
+        "posterize" => colour::posterize(&mut image, number() as u32),
+        "solarize" => colour::solarize(&mut image, number() as u32),
+        "solarize_add" => colour::solarize_add(&mut image, number() as u8),
+        "rotate" => {
+            return geometry::transform(
+                source,
+                geometry::rotate(number(), source.width(), source.height()),
+                FILL,
+            );
+        }
         "shear_x" => return geometry::transform(source, geometry::shear_x(number()), FILL),
         "shear_y" => return geometry::transform(source, geometry::shear_y(number()), FILL),
-        "translate_x" => return geometry::transform(source, geometry::translate(number() * f64::from(source.width()), 0.0), FILL),
-        "translate_y" => return geometry::transform(source, geometry::translate(0.0, number() * f64::from(source.height())), FILL),
+        "translate_x" => {
+            return geometry::transform(
+                source,
+                geometry::translate(number() * f64::from(source.width()), 0.0),
+                FILL,
+            );
+        }
+        "translate_y" => {
+            return geometry::transform(
+                source,
+                geometry::translate(0.0, number() * f64::from(source.height())),
+                FILL,
+            );
+        }
         "resized_crop" => {
             let part = source.cut(5, 3, 17, 14);
             return resize(&part, Window::whole(&part), (20, 20), Filter::Bicubic);
         }
-        "flip_left" => return picture.flipped_horizontally(),
-        "flip_top" => return picture.flipped_vertically(),
+        "flip_left" => return image.flipped_horizontally(),
+        "flip_top" => return image.flipped_vertically(),
         _ => match name {
-            "invert" => colour::invert(&mut picture),
+            "invert" => colour::invert(&mut image),
             "auto_contrast" => return with(dull, colour::auto_contrast),
             "equalize" => return with(dull, colour::equalize),
             _ => panic!("{name} is not tested"),
         },
     }
-    picture
+    image
 }
 
-fn with(picture: &Pixels, change: fn(&mut Pixels)) -> Pixels {
-    let mut picture = picture.clone();
-    change(&mut picture);
-    picture
+fn with(image: &Pixels, change: fn(&mut Pixels)) -> Pixels {
+    let mut image = image.clone();
+    change(&mut image);
+    image
 }
 
 #[test]
@@ -66,13 +84,23 @@ fn operations_are_those_of_pillow_and_torchvision() {
     let named = |wanted: &str| &fixture.iter().find(|(name, _)| name == wanted).expect(wanted).1;
     let (source, dull) = (named("source"), named("dull"));
     let mut wrong = Vec::new();
-    for (name, expected) in fixture.iter().filter(|(name, _)| !matches!(name.as_str(), "source" | "dull")) {
-        let picture = made(name, source, dull);
-        let most = picture.data().iter().zip(expected.data()).map(|(one, other)| one.abs_diff(*other)).max();
+    for (name, expected) in
+        fixture.iter().filter(|(name, _)| !matches!(name.as_str(), "source" | "dull"))
+    {
+        let image = made(name, source, dull);
+        let most =
+            image.data().iter().zip(expected.data()).map(|(one, other)| one.abs_diff(*other)).max();
         // The weights of filters have fewer bits than Pillow's.
         let allowed = u8::from(name.starts_with("resized"));
-        if (picture.width(), picture.height()) != (expected.width(), expected.height()) || Some(allowed) < most {
-            let differing = picture.data().iter().zip(expected.data()).filter(|(one, other)| one != other).count();
+        if (image.width(), image.height()) != (expected.width(), expected.height())
+            || Some(allowed) < most
+        {
+            let differing = image
+                .data()
+                .iter()
+                .zip(expected.data())
+                .filter(|(one, other)| one != other)
+                .count();
             wrong.push(format!("{name}: {differing} values, {most:?} at most"));
         }
     }

@@ -1,4 +1,5 @@
-//! JPEG through `zune-jpeg` itself: one look at the header, pixels straight as RGB, and a say in what counts as cut off.
+//! JPEG through `zune-jpeg` itself: one look at the header, pixels straight as RGB, and a say in
+//! what counts as cut off.
 
 use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;
@@ -24,28 +25,38 @@ fn open_with(bytes: &[u8], strict: bool) -> Result<(Facts, Orientation, Decoder<
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|err| broken(bytes, err))?;
-    let orientation = decoder.exif().and_then(|it| Orientation::from_exif_chunk(it)).unwrap_or(Orientation::NoTransforms);
+    let orientation = decoder
+        .exif()
+        .and_then(|it| Orientation::from_exif_chunk(it))
+        .unwrap_or(Orientation::NoTransforms);
     let colour = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => Colour::Grey,
         Some(ColorSpace::CMYK | ColorSpace::YCCK) => Colour::Cmyk,
         _ => Colour::Rgb,
     };
     let (width, height) = decoder.dimensions().unwrap_or_default();
-    let facts = facts(Format::Jpeg, (width as u32, height as u32), (colour, false, 8), orientation)?;
+    let facts =
+        facts(Format::Jpeg, (width as u32, height as u32), (colour, false, 8), orientation)?;
     Ok((facts, orientation, decoder))
 }
 
-/// Whatever breaks the rules is refused at first; but where a file goes to its end marker, libjpeg (and so Pillow)
-/// would make a picture of what there is, with a warning. So does the second, lenient way.
+/// Whatever breaks the rules is refused at first; but where a file goes to its end marker, libjpeg
+/// (and so Pillow) would make an image of what there is, with a warning. So does the second,
+/// lenient way.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
     let first = open_with(bytes, true).and_then(|opened| pixels(bytes, opened));
     match first {
-        Err(Broken::Damaged { .. }) if has_end_marker(bytes) => open_with(bytes, false).and_then(|opened| pixels(bytes, opened)),
+        Err(Broken::Damaged { .. }) if has_end_marker(bytes) => {
+            open_with(bytes, false).and_then(|opened| pixels(bytes, opened))
+        }
         other => other,
     }
 }
 
-fn pixels(bytes: &[u8], (facts, orientation, mut decoder): (Facts, Orientation, Decoder)) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
+fn pixels(
+    bytes: &[u8],
+    (facts, orientation, mut decoder): (Facts, Orientation, Decoder),
+) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
     let data = decoder.decode().map_err(|err| broken(bytes, err))?;
     Ok((facts, data, orientation))
 }

@@ -1,4 +1,5 @@
-//! timm's config.json. Source of the defaults: `timm/data/config.py` (`resolve_data_config`), timm 1.0.
+//! timm's config.json. Source of the defaults: `timm/data/config.py` (`resolve_data_config`), timm
+//! 1.0.
 
 use serde_json::{Value, json};
 
@@ -11,8 +12,12 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     };
     let (height, width) = match config.get("input_size") {
         None | Some(Value::Null) => (224, 224),
-        Some(Value::Array(size)) if size.len() == 3 && size[0] == 3 => (side(&size[1], "input_size")?, side(&size[2], "input_size")?),
-        Some(other) => return Err(("input_size", format!("[3, height, width] is expected, not {other}"))),
+        Some(Value::Array(size)) if size.len() == 3 && size[0] == 3 => {
+            (side(&size[1], "input_size")?, side(&size[2], "input_size")?)
+        }
+        Some(other) => {
+            return Err(("input_size", format!("[3, height, width] is expected, not {other}")));
+        }
     };
     Ok(Preprocess {
         library: Library::Timm,
@@ -27,7 +32,8 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     })
 }
 
-/// For inputs of this height and width, what it says of other sizes goes. A config that is not timm's stays as it is.
+/// For inputs of this height and width, what it says of other sizes goes. A config that is not
+/// timm's stays as it is.
 pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) {
     const STALE: &[&str] = &["test_input_size", "test_crop_pct", "test_pool_size", "pool_size"];
     let size = json!([3, height, width]);
@@ -51,13 +57,17 @@ fn fit(config: &Value) -> Result<Fit, Wrong> {
         "squash" => Ok(Fit::Squash),
         "border" => Ok(Fit::Border),
         "center" => Ok(Fit::Center),
-        other => Err(("crop_mode", format!("{other:?} is not known, only \"center\", \"squash\" and \"border\""))),
+        other => Err((
+            "crop_mode",
+            format!("{other:?} is not known, only \"center\", \"squash\" and \"border\""),
+        )),
     }
 }
 
 fn filter(config: &Value) -> Result<Filter, Wrong> {
     let name = text(config, "interpolation")?.unwrap_or("bicubic");
-    Filter::from_name(name).ok_or_else(|| ("interpolation", format!("{name:?} is not a filter of Pillow")))
+    Filter::from_name(name)
+        .ok_or_else(|| ("interpolation", format!("{name:?} is not a filter of Pillow")))
 }
 
 fn text<'a>(config: &'a Value, field: &'static str) -> Result<Option<&'a str>, Wrong> {
@@ -71,6 +81,8 @@ fn text<'a>(config: &'a Value, field: &'static str) -> Result<Option<&'a str>, W
 fn number(config: &Value, field: &'static str, default: f64) -> Result<f64, Wrong> {
     match config.get(field) {
         None | Some(Value::Null) => Ok(default),
-        Some(value) => value.as_f64().ok_or_else(|| (field, format!("a number is expected, not {value}"))),
+        Some(value) => {
+            value.as_f64().ok_or_else(|| (field, format!("a number is expected, not {value}")))
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! transformers' preprocessor_config.json. Source of the defaults: `image_processing_*.py` of each model,
-//! transformers 5, base class in `image_processing_backends.py`. Numbers are those of its Pillow backend. Its torchvision
-//! backend resizes with other kernels: 0.12 steps of 1/255 away on average at most where compared, no value more than 1.2.
+//! transformers' preprocessor_config.json. Source of the defaults: `image_processing_*.py` of each
+//! model, transformers 5, base class in `image_processing_backends.py`. Numbers are those of its
+//! Pillow backend. Its torchvision backend resizes with other kernels: 0.12 steps of 1/255 away on
+//! average at most where compared, no value more than 1.2.
 
 use serde_json::{Value, json};
 
@@ -32,19 +33,71 @@ const fn square(side: u32) -> Size {
 }
 
 const PROCESSORS: &[Processor] = &[
-    Processor { name: "ViT", size: square(224), crop: None, resample: Filter::Bilinear, mean: HALF, std: HALF },
-    Processor { name: "DeiT", size: square(256), crop: Some(224), resample: Filter::Bicubic, mean: HALF, std: HALF },
-    Processor { name: "Bit", size: Size::Shorter(224), crop: Some(224), resample: Filter::Bicubic, mean: CLIP_MEAN, std: CLIP_STD },
-    Processor { name: "CLIP", size: Size::Shorter(224), crop: Some(224), resample: Filter::Bicubic, mean: CLIP_MEAN, std: CLIP_STD },
-    Processor { name: "ConvNext", size: Size::Shorter(384), crop: None, resample: Filter::Bicubic, mean: HALF, std: HALF },
-    Processor { name: "EfficientNet", size: square(346), crop: None, resample: Filter::Bicubic, mean: HALF, std: HALF },
-    Processor { name: "MobileNetV2", size: Size::Shorter(256), crop: Some(224), resample: Filter::Bilinear, mean: HALF, std: HALF },
+    Processor {
+        name: "ViT",
+        size: square(224),
+        crop: None,
+        resample: Filter::Bilinear,
+        mean: HALF,
+        std: HALF,
+    },
+    Processor {
+        name: "DeiT",
+        size: square(256),
+        crop: Some(224),
+        resample: Filter::Bicubic,
+        mean: HALF,
+        std: HALF,
+    },
+    Processor {
+        name: "Bit",
+        size: Size::Shorter(224),
+        crop: Some(224),
+        resample: Filter::Bicubic,
+        mean: CLIP_MEAN,
+        std: CLIP_STD,
+    },
+    Processor {
+        name: "CLIP",
+        size: Size::Shorter(224),
+        crop: Some(224),
+        resample: Filter::Bicubic,
+        mean: CLIP_MEAN,
+        std: CLIP_STD,
+    },
+    Processor {
+        name: "ConvNext",
+        size: Size::Shorter(384),
+        crop: None,
+        resample: Filter::Bicubic,
+        mean: HALF,
+        std: HALF,
+    },
+    Processor {
+        name: "EfficientNet",
+        size: square(346),
+        crop: None,
+        resample: Filter::Bicubic,
+        mean: HALF,
+        std: HALF,
+    },
+    Processor {
+        name: "MobileNetV2",
+        size: Size::Shorter(256),
+        crop: Some(224),
+        resample: Filter::Bilinear,
+        mean: HALF,
+        std: HALF,
+    },
 ];
 
 pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     let processor = processor(config)?;
     if !flag(config, "do_resize", true)? {
-        return Err(("do_resize", "pictures of different sizes don't fit in one batch; set it to true".into()));
+        return Err((
+            "do_resize",
+            "images of different sizes don't fit in one batch; set it to true".into(),
+        ));
     }
     for field in ["do_pad", "do_flip_channel_order"] {
         if flag(config, field, false)? {
@@ -55,7 +108,17 @@ pub(super) fn read(config: &Value) -> Result<Preprocess, Wrong> {
     let crop = crop(config, processor)?;
     let (fit, (height, width), crop_pct) = geometry(processor, config, size, crop)?;
     let (rescale, mean, std) = scale(config, processor)?;
-    Ok(Preprocess { library: Library::Transformers, height, width, fit, crop_pct, filter: filter(config, processor)?, rescale, mean, std })
+    Ok(Preprocess {
+        library: Library::Transformers,
+        height,
+        width,
+        fit,
+        crop_pct,
+        filter: filter(config, processor)?,
+        rescale,
+        mean,
+        std,
+    })
 }
 
 /// For inputs of this height and width; what is cut off keeps its part of a side.
@@ -66,13 +129,19 @@ pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) -> Result<
     if before == (height, width) {
         return Ok(());
     }
-    let scaled = |side: u32, before: u32, after: u32| u64::from(side) * u64::from(after) / u64::from(before);
+    let scaled =
+        |side: u32, before: u32, after: u32| u64::from(side) * u64::from(after) / u64::from(before);
     config["size"] = match resized {
         Size::Shorter(_) if height != width => {
-            return Err(("size", format!("it names the shorter side, so inputs are square, not {width} x {height}")));
+            return Err((
+                "size",
+                format!("it names the shorter side, so inputs are square, not {width} x {height}"),
+            ));
         }
         Size::Shorter(side) => json!({ "shortest_edge": scaled(side, before.0, height) }),
-        Size::Exact { height: tall, width: wide } => json!({ "height": scaled(tall, before.0, height), "width": scaled(wide, before.1, width) }),
+        Size::Exact { height: tall, width: wide } => {
+            json!({ "height": scaled(tall, before.0, height), "width": scaled(wide, before.1, width) })
+        }
     };
     if crop.is_some() {
         config["crop_size"] = json!({ "height": height, "width": width });
@@ -81,11 +150,23 @@ pub(super) fn set_size(config: &mut Value, [height, width]: [u32; 2]) -> Result<
 }
 
 fn processor(config: &Value) -> Result<&'static Processor, Wrong> {
-    let name = ["image_processor_type", "feature_extractor_type"].iter().find_map(|it| config.get(*it)?.as_str());
-    let name = name.ok_or_else(|| ("image_processor_type", "it is missing, so nothing says what the other fields mean".to_owned()))?;
+    let name = ["image_processor_type", "feature_extractor_type"]
+        .iter()
+        .find_map(|it| config.get(*it)?.as_str());
+    let name = name.ok_or_else(|| {
+        (
+            "image_processor_type",
+            "it is missing, so nothing says what the other fields mean".to_owned(),
+        )
+    })?;
     let known = |it: &&Processor| {
         let rest = name.strip_prefix(it.name);
-        matches!(rest, Some("ImageProcessor" | "ImageProcessorFast" | "ImageProcessorPil" | "FeatureExtractor"))
+        matches!(
+            rest,
+            Some(
+                "ImageProcessor" | "ImageProcessorFast" | "ImageProcessorPil" | "FeatureExtractor"
+            )
+        )
     };
     PROCESSORS.iter().find(known).ok_or_else(|| {
         let names: Vec<_> = PROCESSORS.iter().map(|it| it.name).collect();
@@ -101,11 +182,17 @@ fn size(value: Option<&Value>, default: Size) -> Result<Size, Wrong> {
             let side = side(value.unwrap_or(&Value::Null), "size")?;
             Ok(if matches!(default, Size::Shorter(_)) { Size::Shorter(side) } else { square(side) })
         }
-        Some(Value::Object(size)) => match (size.get("shortest_edge"), size.get("height"), size.get("width")) {
-            (Some(shorter), None, None) if !size.contains_key("longest_edge") => Ok(Size::Shorter(side(shorter, "size")?)),
-            (None, Some(height), Some(width)) => Ok(Size::Exact { height: side(height, "size")?, width: side(width, "size")? }),
-            _ => Err(("size", "either shortest_edge or height and width are expected".into())),
-        },
+        Some(Value::Object(size)) => {
+            match (size.get("shortest_edge"), size.get("height"), size.get("width")) {
+                (Some(shorter), None, None) if !size.contains_key("longest_edge") => {
+                    Ok(Size::Shorter(side(shorter, "size")?))
+                }
+                (None, Some(height), Some(width)) => {
+                    Ok(Size::Exact { height: side(height, "size")?, width: side(width, "size")? })
+                }
+                _ => Err(("size", "either shortest_edge or height and width are expected".into())),
+            }
+        }
         Some(other) => Err(("size", format!("{other} is no size"))),
     }
 }
@@ -122,16 +209,28 @@ fn crop(config: &Value, processor: &Processor) -> Result<Option<(u32, u32)>, Wro
 }
 
 /// Fit, (height, width) of the result, and what the cut keeps.
-fn geometry(processor: &Processor, config: &Value, size: Size, crop: Option<(u32, u32)>) -> Result<(Fit, (u32, u32), f64), Wrong> {
+fn geometry(
+    processor: &Processor,
+    config: &Value,
+    size: Size,
+    crop: Option<(u32, u32)>,
+) -> Result<(Fit, (u32, u32), f64), Wrong> {
     match (size, crop) {
         (Size::Shorter(side), None) if processor.name == "ConvNext" => {
             let crop_pct = config.get("crop_pct").and_then(Value::as_f64).unwrap_or(224.0 / 256.0);
             Ok((Fit::ConvNext, (side, side), crop_pct))
         }
-        (Size::Shorter(_), None) => Err(("do_center_crop", "pictures of different shapes don't fit in one batch; set it to true".into())),
+        (Size::Shorter(_), None) => Err((
+            "do_center_crop",
+            "images of different shapes don't fit in one batch; set it to true".into(),
+        )),
         (Size::Exact { height, width }, None) => Ok((Fit::Squash, (height, width), 1.0)),
-        (Size::Shorter(resized), Some((height, width))) if height == width => Ok((Fit::Center, (height, width), kept(height, resized))),
-        (Size::Exact { height, width }, Some(crop)) if u64::from(height) * u64::from(crop.1) == u64::from(width) * u64::from(crop.0) => {
+        (Size::Shorter(resized), Some((height, width))) if height == width => {
+            Ok((Fit::Center, (height, width), kept(height, resized)))
+        }
+        (Size::Exact { height, width }, Some(crop))
+            if u64::from(height) * u64::from(crop.1) == u64::from(width) * u64::from(crop.0) =>
+        {
             Ok((Fit::Squash, crop, kept(crop.0, height)))
         }
         (_, Some(_)) => Err(("crop_size", "it has another shape than size".into())),
@@ -150,7 +249,10 @@ fn kept(crop: u32, resized: u32) -> f64 {
 fn filter(config: &Value, processor: &Processor) -> Result<Filter, Wrong> {
     match config.get("resample") {
         None | Some(Value::Null) => Ok(processor.resample),
-        Some(value) => value.as_u64().and_then(Filter::from_pillow).ok_or_else(|| ("resample", format!("{value} is not one of Pillow's numbers"))),
+        Some(value) => value
+            .as_u64()
+            .and_then(Filter::from_pillow)
+            .ok_or_else(|| ("resample", format!("{value} is not one of Pillow's numbers"))),
     }
 }
 
@@ -159,10 +261,17 @@ fn scale(config: &Value, processor: &Processor) -> Result<(f64, [f64; 3], [f64; 
     let rescale = match config.get("rescale_factor") {
         _ if !flag(config, "do_rescale", true)? => 1.0,
         None | Some(Value::Null) => 1.0 / 255.0,
-        Some(value) => value.as_f64().ok_or_else(|| ("rescale_factor", format!("{value} is not a number")))?,
+        Some(value) => {
+            value.as_f64().ok_or_else(|| ("rescale_factor", format!("{value} is not a number")))?
+        }
     };
-    let (named_mean, named_std) = (three(config, "image_mean", processor.mean)?, three(config, "image_std", processor.std)?);
-    let (mut mean, mut std) = if flag(config, "do_normalize", true)? { (named_mean, named_std) } else { ([0.0; 3], [1.0; 3]) };
+    let (named_mean, named_std) =
+        (three(config, "image_mean", processor.mean)?, three(config, "image_std", processor.std)?);
+    let (mut mean, mut std) = if flag(config, "do_normalize", true)? {
+        (named_mean, named_std)
+    } else {
+        ([0.0; 3], [1.0; 3])
+    };
     if processor.name == "EfficientNet" {
         if flag(config, "rescale_offset", false)? {
             mean = mean.map(|it| it + 1.0);

@@ -1,4 +1,4 @@
-"""Makes the files beside it: small pictures of every kind, and what Pillow, timm, transformers and ImageHash make of them.
+"""Makes the files beside it: small images of every kind, and what Pillow, timm, transformers and ImageHash make of them.
 
     python make_fixtures.py
 
@@ -26,7 +26,7 @@ from transformers import AutoImageProcessor
 
 HERE = pathlib.Path(__file__).parent
 FILES, CONFIGS = HERE / "files", HERE / "configs"
-STRIDE = 13  # every 13th number of a prepared picture is kept
+STRIDE = 13  # every 13th number of a prepared image is kept
 
 
 def photo(width, height, seed):
@@ -58,7 +58,7 @@ def png16(values):
     return png(struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0), rows)
 
 
-def pictures():
+def images():
     """Name -> bytes."""
     rgb = photo(24, 18, 1)
     alpha = Image.fromarray(np.tile(np.linspace(0, 255, 24).astype(np.uint8), (18, 1)))
@@ -69,9 +69,9 @@ def pictures():
     palette = rgb.quantize(16)
     wide = np.random.default_rng(2).integers(0, 65536, (18, 24, 4), dtype=np.uint16)
 
-    def saved(picture, kind, **options):
+    def saved(image, kind, **options):
         out = io.BytesIO()
-        picture.save(out, kind, **options)
+        image.save(out, kind, **options)
         return out.getvalue()
 
     def turned(orientation):
@@ -126,7 +126,7 @@ def decoded():
     shutil.rmtree(FILES, ignore_errors=True)
     FILES.mkdir()
     expected = {}
-    for name, data in pictures().items():
+    for name, data in images().items():
         (FILES / name).write_bytes(data)
         expected[name] = np.asarray(as_rgb(data))
     wide = np.random.default_rng(4).integers(0, 65536, (18, 24, 1), dtype=np.uint16)
@@ -177,7 +177,7 @@ SHAPES = {"landscape": (83, 61), "portrait": (45, 76), "tiny": (21, 19)}
 
 
 def prepared():
-    """Configs as the libraries write them, and every 13th number of what they make of three pictures."""
+    """Configs as the libraries write them, and every 13th number of what they make of three images."""
     shutil.rmtree(CONFIGS, ignore_errors=True)
     expected = {name: np.asarray(photo(*size, 6)) for name, size in SHAPES.items()}
 
@@ -214,45 +214,45 @@ def prepared():
 
 
 def operations():
-    """Each operation of the augmentation on one picture. Names carry the argument that the Rust function is given."""
-    picture = photo(23, 19, 7)
-    dull = picture.point(lambda it: 60 + it // 3)
+    """Each operation of the augmentation on one image. Names carry the argument that the Rust function is given."""
+    image = photo(23, 19, 7)
+    dull = image.point(lambda it: 60 + it // 3)
     fill = (124, 116, 104)
     bilinear = {"fillcolor": fill, "resample": Image.Resampling.BILINEAR}
     made = {
-        "source": picture,
+        "source": image,
         "dull": dull,
         "auto_contrast": ImageOps.autocontrast(dull),
         "equalize": ImageOps.equalize(dull),
-        "invert": ImageOps.invert(picture),
-        "sharpness_0.1": ImageEnhance.Sharpness(picture).enhance(0.1),
-        "sharpness_1.9": ImageEnhance.Sharpness(picture).enhance(1.9),
-        "hue_0.1": F.adjust_hue(picture, 0.1),
-        "hue_-0.37": F.adjust_hue(picture, -0.37),
-        "rotate_27": timm_ops.rotate(picture, 27.0, **bilinear),
-        "rotate_-8.5": timm_ops.rotate(picture, -8.5, **bilinear),
-        "shear_x_0.27": timm_ops.shear_x(picture, 0.27, **bilinear),
-        "shear_y_-0.15": timm_ops.shear_y(picture, -0.15, **bilinear),
-        "translate_x_0.4": timm_ops.translate_x_rel(picture, 0.4, **bilinear),
-        "translate_y_-0.21": timm_ops.translate_y_rel(picture, -0.21, **bilinear),
-        "resized_crop_bicubic": F.resized_crop(picture, 3, 5, 14, 17, [20, 20], F.InterpolationMode.BICUBIC),
-        "flip_left_right": ImageOps.mirror(picture),
-        "flip_top_bottom": ImageOps.flip(picture),
+        "invert": ImageOps.invert(image),
+        "sharpness_0.1": ImageEnhance.Sharpness(image).enhance(0.1),
+        "sharpness_1.9": ImageEnhance.Sharpness(image).enhance(1.9),
+        "hue_0.1": F.adjust_hue(image, 0.1),
+        "hue_-0.37": F.adjust_hue(image, -0.37),
+        "rotate_27": timm_ops.rotate(image, 27.0, **bilinear),
+        "rotate_-8.5": timm_ops.rotate(image, -8.5, **bilinear),
+        "shear_x_0.27": timm_ops.shear_x(image, 0.27, **bilinear),
+        "shear_y_-0.15": timm_ops.shear_y(image, -0.15, **bilinear),
+        "translate_x_0.4": timm_ops.translate_x_rel(image, 0.4, **bilinear),
+        "translate_y_-0.21": timm_ops.translate_y_rel(image, -0.21, **bilinear),
+        "resized_crop_bicubic": F.resized_crop(image, 3, 5, 14, 17, [20, 20], F.InterpolationMode.BICUBIC),
+        "flip_left_right": ImageOps.mirror(image),
+        "flip_top_bottom": ImageOps.flip(image),
     }
     for factor in ["0.1", "0.73", "1.42", "1.9"]:
-        made[f"brightness_{factor}"] = ImageEnhance.Brightness(picture).enhance(float(factor))
-        made[f"contrast_{factor}"] = ImageEnhance.Contrast(picture).enhance(float(factor))
-        made[f"saturation_{factor}"] = ImageEnhance.Color(picture).enhance(float(factor))
+        made[f"brightness_{factor}"] = ImageEnhance.Brightness(image).enhance(float(factor))
+        made[f"contrast_{factor}"] = ImageEnhance.Contrast(image).enhance(float(factor))
+        made[f"saturation_{factor}"] = ImageEnhance.Color(image).enhance(float(factor))
     for bits in [1, 3, 4]:
-        made[f"posterize_{bits}"] = timm_ops.posterize(picture, bits)
+        made[f"posterize_{bits}"] = timm_ops.posterize(image, bits)
     for threshold in [0, 26, 256]:
-        made[f"solarize_{threshold}"] = timm_ops.solarize(picture, threshold)
-    made["solarize_add_99"] = timm_ops.solarize_add(picture, 99)
+        made[f"solarize_{threshold}"] = timm_ops.solarize(image, threshold)
+    made["solarize_add_99"] = timm_ops.solarize_add(image, 99)
     save_file({name: np.ascontiguousarray(np.asarray(it)) for name, it in made.items()}, HERE / "operations.safetensors")
 
 
 def hashes():
-    """Pictures, copies of them, and ImageHash's number for each as it prints it."""
+    """Images, copies of them, and ImageHash's number for each as it prints it."""
     source = photo(48, 36, 8)
     compressed = io.BytesIO()
     source.save(compressed, "JPEG", quality=40)

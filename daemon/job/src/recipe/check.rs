@@ -1,7 +1,9 @@
-//! The second stage of a recipe: every value judged, strings become enums, and what only a plugin can give is asked
-//! for only where plugins are loaded.
+//! The second stage of a recipe: every value judged, strings become enums, and what only a plugin
+//! can give is asked for only where plugins are loaded.
 
-use super::raw::{self, Raw, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave, RawTrain};
+use super::raw::{
+    self, Raw, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave, RawTrain,
+};
 use super::*;
 
 /// A value that can't be used, with the dotted name of its field.
@@ -23,7 +25,14 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
             Some(task) => Some(task),
             None => {
                 let known = Task::ALL.map(Task::name);
-                return wrong("task", format!("`{name}` is no task{}; there are {}", raw::suggestion(&name, &known), known.join(", ")));
+                return wrong(
+                    "task",
+                    format!(
+                        "`{name}` is no task{}; there are {}",
+                        raw::suggestion(&name, &known),
+                        known.join(", ")
+                    ),
+                );
             }
         },
     };
@@ -49,7 +58,9 @@ fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
     if !recipe.plugins.load.is_empty() {
         return Ok(());
     }
-    let none = |field, name: &str, ours: &str| wrong(field, format!("`{name}` is not known; {ours}, and a plugin's wants `plugins.load`"));
+    let none = |field, name: &str, ours: &str| {
+        wrong(field, format!("`{name}` is not known; {ours}, and a plugin's wants `plugins.load`"))
+    };
     if let Head::Plugin(name) = &recipe.model.head {
         return none("model.head", name, "`linear` is the model's own head");
     }
@@ -74,9 +85,16 @@ fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
     Ok(ModelChoice {
         base: raw.base,
         head: raw.head.unwrap_or_else(|| "linear".into()).into(),
-        image_size: raw.image_size.map(|it| at_least("model.image_size", it, IMAGE_SIZE_MIN)).transpose()?,
+        image_size: raw
+            .image_size
+            .map(|it| at_least("model.image_size", it, IMAGE_SIZE_MIN))
+            .transpose()?,
         dropout: raw.dropout.map(|p| within("model.dropout", p, 0.0..0.95)).transpose()?,
-        attention_dropout: within("model.attention_dropout", raw.attention_dropout.unwrap_or(0.0), 0.0..0.95)?,
+        attention_dropout: within(
+            "model.attention_dropout",
+            raw.attention_dropout.unwrap_or(0.0),
+            0.0..0.95,
+        )?,
     })
 }
 
@@ -104,11 +122,17 @@ fn data(raw: RawData) -> Result<DataChoice, Wrong> {
 }
 
 fn augment(raw: RawAugment) -> Result<AugmentChoice, Wrong> {
-    let part = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..1.0 + f64::EPSILON)).transpose();
-    let alpha = |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..100.0)).transpose();
+    let part = |field, value: Option<f64>| {
+        value.map(|it| within(field, it, 0.0..1.0 + f64::EPSILON)).transpose()
+    };
+    let alpha =
+        |field, value: Option<f64>| value.map(|it| within(field, it, 0.0..100.0)).transpose();
     let crop = match raw.crop {
         Some([low, high]) if !(0.0 < low && low <= high && high <= 1.0) => {
-            return wrong("augment.crop", format!("is [{low}, {high}], but must be a range above 0 and at most 1"));
+            return wrong(
+                "augment.crop",
+                format!("is [{low}, {high}], but must be a range above 0 and at most 1"),
+            );
         }
         crop => crop,
     };
@@ -118,7 +142,12 @@ fn augment(raw: RawAugment) -> Result<AugmentChoice, Wrong> {
             Some("none") => Some(Preset::None),
             Some("light") => Some(Preset::Light),
             Some("strong") => Some(Preset::Strong),
-            Some(other) => return wrong("augment.preset", format!("is `{other}`, but must be none, light or strong")),
+            Some(other) => {
+                return wrong(
+                    "augment.preset",
+                    format!("is `{other}`, but must be none, light or strong"),
+                );
+            }
         },
         crop,
         horizontal_flip: part("augment.horizontal_flip", raw.horizontal_flip)?,
@@ -138,7 +167,10 @@ fn plugins(raw: RawPlugins) -> Result<PluginChoice, Wrong> {
     let mut settings = BTreeMap::new();
     for (name, table) in raw.settings.unwrap_or_default() {
         let Ok(json) = serde_json::to_value(&table) else {
-            return wrong("plugins.settings", format!("of {name} can't be passed on: a plugin is given JSON, which has no dates"));
+            return wrong(
+                "plugins.settings",
+                format!("of {name} can't be passed on: a plugin is given JSON, which has no dates"),
+            );
         };
         settings.insert(name, json);
     }
@@ -146,16 +178,33 @@ fn plugins(raw: RawPlugins) -> Result<PluginChoice, Wrong> {
 }
 
 fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Result<f64, Wrong> {
-    if range.contains(&value) { Ok(value) } else { wrong(field, format!("is {value}, but must be at least {} and below {}", range.start, range.end)) }
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        wrong(
+            field,
+            format!("is {value}, but must be at least {} and below {}", range.start, range.end),
+        )
+    }
 }
 
-fn at_least<T: PartialOrd + std::fmt::Display>(field: &'static str, value: T, least: T) -> Result<T, Wrong> {
-    if value < least { wrong(field, format!("is {value}, but must be at least {least}")) } else { Ok(value) }
+fn at_least<T: PartialOrd + std::fmt::Display>(
+    field: &'static str,
+    value: T,
+    least: T,
+) -> Result<T, Wrong> {
+    if value < least {
+        wrong(field, format!("is {value}, but must be at least {least}"))
+    } else {
+        Ok(value)
+    }
 }
 
 fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
     let patterns = |field, list: Vec<String>| {
-        list.into_iter().map(|it| Pattern::try_from(it).or_else(|why| wrong(field, format!("has {why}")))).collect::<Result<Vec<_>, _>>()
+        list.into_iter()
+            .map(|it| Pattern::try_from(it).or_else(|why| wrong(field, format!("has {why}"))))
+            .collect::<Result<Vec<_>, _>>()
     };
     let train = patterns("freeze.train", raw.train.unwrap_or_else(|| vec!["all".into()]))?;
     if train.is_empty() {
@@ -169,20 +218,30 @@ fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
     unfreeze.sort_by_key(|it| it.epoch);
     let layer_decay = raw.layer_decay.unwrap_or(1.0);
     if !(0.0 < layer_decay && layer_decay <= 1.0) {
-        return wrong("freeze.layer_decay", format!("is {layer_decay}, but must be above 0 and at most 1"));
+        return wrong(
+            "freeze.layer_decay",
+            format!("is {layer_decay}, but must be above 0 and at most 1"),
+        );
     }
     Ok(Freeze { train, unfreeze, layer_decay, cache: raw.cache.unwrap_or(true) })
 }
 
 fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
     let lr = match raw.lr {
-        Some(lr) if !(lr.is_finite() && 0.0 < lr && lr <= 10.0) => return wrong("train.lr", format!("is {lr}, but must be above 0 and at most 10")),
+        Some(lr) if !(lr.is_finite() && 0.0 < lr && lr <= 10.0) => {
+            return wrong("train.lr", format!("is {lr}, but must be above 0 and at most 10"));
+        }
         lr => lr,
     };
     let clip = match raw.clip.unwrap_or(1.0) {
         0.0 => None,
         clip if clip.is_finite() && 0.0 < clip => Some(clip),
-        clip => return wrong("train.clip", format!("is {clip}, but must be above 0 (or 0: no clipping)")),
+        clip => {
+            return wrong(
+                "train.clip",
+                format!("is {clip}, but must be above 0 (or 0: no clipping)"),
+            );
+        }
     };
     Ok(TrainChoice {
         epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
@@ -195,15 +254,29 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
             None | Some("linear") => Schedule::Linear,
             Some("cosine") => Schedule::Cosine,
             Some("constant") => Schedule::Constant,
-            Some(other) => return wrong("train.schedule", format!("is `{other}`, but must be linear, cosine or constant")),
+            Some(other) => {
+                return wrong(
+                    "train.schedule",
+                    format!("is `{other}`, but must be linear, cosine or constant"),
+                );
+            }
         },
         warmup: within("train.warmup", raw.warmup.unwrap_or(0.06), 0.0..1.0)?,
         clip,
-        label_smoothing: within("train.label_smoothing", raw.label_smoothing.unwrap_or(0.0), 0.0..0.95)?,
+        label_smoothing: within(
+            "train.label_smoothing",
+            raw.label_smoothing.unwrap_or(0.0),
+            0.0..0.95,
+        )?,
         class_weights: match raw.class_weights.as_deref() {
             None | Some("none") => ClassWeights::None,
             Some("auto") => ClassWeights::Auto,
-            Some(other) => return wrong("train.class_weights", format!("is `{other}`, but must be none or auto")),
+            Some(other) => {
+                return wrong(
+                    "train.class_weights",
+                    format!("is `{other}`, but must be none or auto"),
+                );
+            }
         },
         patience: match raw.patience {
             Some(0) => None,
@@ -254,7 +327,14 @@ fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
         let mut names = all.clone();
         names.sort_unstable();
         names.dedup();
-        wrong(field, format!("names `{name}`, which is no metric{}; there are {}", raw::suggestion(name, &names), names.join(", ")))
+        wrong(
+            field,
+            format!(
+                "names `{name}`, which is no metric{}; there are {}",
+                raw::suggestion(name, &names),
+                names.join(", ")
+            ),
+        )
     };
     let metrics = raw.metrics.unwrap_or_default();
     metrics.iter().try_for_each(|it| known("eval.metrics", it))?;
@@ -269,7 +349,12 @@ fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {
     let minutes = match raw.every_minutes.unwrap_or(MINUTES_DEFAULT) {
         0.0 => None,
         it if it.is_finite() && 0.0 < it => Some(it),
-        it => return wrong("save.every_minutes", format!("is {it}, but must be above 0 (or 0: never)")),
+        it => {
+            return wrong(
+                "save.every_minutes",
+                format!("is {it}, but must be above 0 (or 0: never)"),
+            );
+        }
     };
     Ok(SaveChoice {
         every_steps: raw.every_steps.map(|it| at_least("save.every_steps", it, 1)).transpose()?,

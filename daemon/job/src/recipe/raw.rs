@@ -149,7 +149,10 @@ fn check_depth(text: &str) -> Result<(), RecipeError> {
                 _ => {}
             }
             if DEPTH_MAX < depth || DEPTH_MAX < key_dots {
-                return Err(RecipeError { line: Some(line_idx + 1), message: format!("nested deeper than {DEPTH_MAX} levels") });
+                return Err(RecipeError {
+                    line: Some(line_idx + 1),
+                    message: format!("nested deeper than {DEPTH_MAX} levels"),
+                });
             }
         }
     }
@@ -165,9 +168,13 @@ fn readable(text: &str, err: &toml::de::Error) -> RecipeError {
     let message = match names.next() {
         Some(key) if full.starts_with("unknown field") => {
             let known: Vec<&str> = names.collect();
-            let table = at.and_then(|at| table_at(text, at)).map(|it| format!(" in [{it}]")).unwrap_or_default();
+            let table = at
+                .and_then(|at| table_at(text, at))
+                .map(|it| format!(" in [{it}]"))
+                .unwrap_or_default();
             let hint = suggestion(key, &known);
-            let hint = if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
+            let hint =
+                if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
             format!("unknown key `{key}`{table}{hint}")
         }
         _ => full.trim_end().to_string(),
@@ -176,7 +183,11 @@ fn readable(text: &str, err: &toml::de::Error) -> RecipeError {
 }
 
 fn table_at(text: &str, at: usize) -> Option<&str> {
-    text[..at].lines().rev().map(str::trim).find_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next())
+    text[..at]
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next())
 }
 
 /// `: did you mean ...?` where one of the known names is close, else nothing.

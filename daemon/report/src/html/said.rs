@@ -1,7 +1,8 @@
-//! What the model said of the held-out examples: the matrix, what was confused, mistakes, numbers over numbers.
+//! What the model said of the held-out examples: the matrix, what was confused, mistakes, numbers
+//! over numbers.
 
 use crate::charts;
-use crate::pictures::data_uri;
+use crate::images::data_uri;
 use crate::scores::Truth;
 use crate::story::Story;
 use anyhow::Result;
@@ -14,7 +15,7 @@ const WIDE_CELLS_CLASSES_MAX: usize = 12;
 const CONFUSIONS_SHOWN: usize = 15;
 /// Characters of a text among the mistakes; the rest stands in predictions.csv.
 const MISTAKE_CHARS_MAX: usize = 400;
-/// Of more numbers, the first ones have a picture.
+/// Of more numbers, the first ones have an image.
 const SCATTERS_MAX: usize = 8;
 
 pub(super) fn matrix(story: &Story) -> Option<Value> {
@@ -58,13 +59,26 @@ pub(super) fn mistakes(story: &Story) -> Vec<Value> {
 
 /// For each number what was said over what is true; nothing for classes.
 pub(super) fn scatters(story: &Story) -> Result<Vec<Value>> {
-    let (Truth::Numbers(truth), names) = (story.truth, &story.plan.data.numbers) else { return Ok(Vec::new()) };
-    let column = |values: &[f32], number: usize| values.iter().skip(number).step_by(names.len().max(1)).map(|it| f64::from(*it)).collect::<Vec<_>>();
+    let (Truth::Numbers(truth), names) = (story.truth, &story.plan.data.numbers) else {
+        return Ok(Vec::new());
+    };
+    let column = |values: &[f32], number: usize| {
+        values
+            .iter()
+            .skip(number)
+            .step_by(names.len().max(1))
+            .map(|it| f64::from(*it))
+            .collect::<Vec<_>>()
+    };
     let mut figures = Vec::new();
     for (number, name) in names.iter().enumerate().take(SCATTERS_MAX) {
-        let points: Vec<(f64, f64)> = column(truth, number).into_iter().zip(column(story.outputs, number)).collect();
-        let picture = charts::scatter("What the model says over what is true; on the line both are equal", &points)?;
-        figures.extend(picture.map(|svg| context! { name, svg => Value::from_safe_string(svg) }));
+        let points: Vec<(f64, f64)> =
+            column(truth, number).into_iter().zip(column(story.outputs, number)).collect();
+        let image = charts::scatter(
+            "What the model says over what is true; on the line both are equal",
+            &points,
+        )?;
+        figures.extend(image.map(|svg| context! { name, svg => Value::from_safe_string(svg) }));
     }
     Ok(figures)
 }

@@ -12,7 +12,8 @@ fn report(name: &str, story: &Story) -> String {
     if let Some(folder) = std::env::var_os("REPORT_SAMPLES") {
         let folder = std::path::Path::new(&folder);
         std::fs::write(folder.join(format!("{name}.html")), &text).unwrap();
-        std::fs::write(folder.join(format!("{name}.md")), crate::model_card(story).unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{name}.md")), crate::model_card(story).unwrap())
+            .unwrap();
         crate::tensorboard(story.events, &folder.join(format!("{name}.tensorboard"))).unwrap();
     }
     text
@@ -23,10 +24,20 @@ fn the_report_says_what_was_reached_and_why_to_believe_it() {
     let told = Told::tweets();
     let text = report("tweets", &told.story());
     let score = format!("{:.3}", told.done.score);
-    assert!(text.contains(&format!("scores <b>{score}</b> macro\u{a0}F1 on 400 held-out test examples")), "{text}");
-    for part in
-        ["Always answering “neutral” would score", "scored the same", "Confusion matrix", "tweets.csv:17", "windows-1252", "classifier.weight"]
-    {
+    assert!(
+        text.contains(&format!(
+            "scores <b>{score}</b> macro\u{a0}F1 on 400 held-out test examples"
+        )),
+        "{text}"
+    );
+    for part in [
+        "Always answering “neutral” would score",
+        "scored the same",
+        "Confusion matrix",
+        "tweets.csv:17",
+        "windows-1252",
+        "classifier.weight",
+    ] {
         assert!(text.contains(part), "{part}");
     }
     assert_eq!(text.matches("<svg ").count(), 5);
@@ -64,19 +75,20 @@ fn text_from_users_stays_text() {
 }
 
 #[test]
-fn a_report_about_pictures_holds_them_and_still_asks_nothing_of_the_network() {
+fn a_report_about_images_holds_them_and_still_asks_nothing_of_the_network() {
     let mut told = Told::pets();
     told.data.images.as_mut().unwrap().sheets.push(told.sheets[0].0.clone());
     let text = report("pets", &told.story());
     assert!(text.contains("; img-src data:"));
     let images: Vec<&str> = text.split("<img src=\"").skip(1).collect();
-    // Contact sheets of seven classes, two of suspicious pictures, the strip, and one for each mistake.
+    // Contact sheets of seven classes, two of suspicious images, the strip, and one for each
+    // mistake.
     assert_eq!(images.len(), 7 + 2 + 1 + told.mistakes.len());
     assert!(images.iter().all(|it| it.starts_with("data:image/png;base64,iVBOR")));
     for part in [
         "top5 accuracy",
         "Average precision",
-        "31 pairs of pictures that look alike: 4 across splits",
+        "31 pairs of images that look alike: 4 across splits",
         "copy of &quot;IMG 0001&quot;.JPG",
         "224 × 224 pixels, bicubic",
         "a random 50 to 100\u{a0}% of the area, flipped left to right with probability\u{a0}0.5",
@@ -87,7 +99,9 @@ fn a_report_about_pictures_holds_them_and_still_asks_nothing_of_the_network() {
     ] {
         assert!(text.contains(part), "{part}");
     }
-    for part in ["Tokens a second", "Padding saved", "Empty texts", "Longest text", "http://", "https://"] {
+    for part in
+        ["Tokens a second", "Padding saved", "Empty texts", "Longest text", "http://", "https://"]
+    {
         assert!(!text.replace("http://www.w3.org/2000/svg", "").contains(part), "{part}");
     }
 }
@@ -95,20 +109,39 @@ fn a_report_about_pictures_holds_them_and_still_asks_nothing_of_the_network() {
 #[test]
 fn several_labels_have_average_precisions_and_no_matrix() {
     let text = report("scenes", &Told::scenes().story());
-    for part in ["macro average precision", "Average precision", "A label is said from", "commonest labels", "car | person", ".sigmoid()"] {
+    for part in [
+        "macro average precision",
+        "Average precision",
+        "A label is said from",
+        "commonest labels",
+        "car | person",
+        ".sigmoid()",
+    ] {
         assert!(text.contains(part), "{part}");
     }
     assert!(!text.contains("Confusion matrix") && !text.contains("Confused most"));
 }
 
 #[test]
-fn numbers_have_a_table_and_a_picture_each() {
+fn numbers_have_a_table_and_a_image_each() {
     let told = Told::ages();
     let text = report("ages", &told.story());
-    for part in ["By number", "Said over true", "height_cm", "Over the training pictures.", "off by", "in ages.csv:", "2 numbers"] {
+    for part in [
+        "By number",
+        "Said over true",
+        "height_cm",
+        "Over the training images.",
+        "off by",
+        "in ages.csv:",
+        "2 numbers",
+    ] {
         assert!(text.contains(part), "{part}");
     }
-    assert!(!text.contains("Confusion matrix") && !text.contains("By class") && !text.contains("<h3>Classes</h3>"));
+    assert!(
+        !text.contains("Confusion matrix")
+            && !text.contains("By class")
+            && !text.contains("<h3>Classes</h3>")
+    );
     assert_eq!(text.matches("<svg ").count(), 4 + 2);
 }
 
@@ -133,15 +166,30 @@ fn plugins_are_named_with_version_and_hash() {
         uses: vec![("head cosine".into(), "{\"scale\":16}".into())],
     }];
     let text = report("plugins", &told.story());
-    for part in ["margins", "0.2.1", "head cosine", "{&quot;scale&quot;:16}", "is a plugin's", &"77aa".repeat(16)] {
+    for part in [
+        "margins",
+        "0.2.1",
+        "head cosine",
+        "{&quot;scale&quot;:16}",
+        "is a plugin's",
+        &"77aa".repeat(16),
+    ] {
         assert!(text.contains(part), "{part}");
     }
     let card = crate::model_card(&told.story()).unwrap();
-    assert!(card.contains("Its head is cosine of the plugin margins 0.2.1") && !card.contains("```python"), "{card}");
+    assert!(
+        card.contains("Its head is cosine of the plugin margins 0.2.1")
+            && !card.contains("```python"),
+        "{card}"
+    );
     // A head that turned out to be a linear map is the family's own in the files.
     told.trained.head = finetuned_job::recipe::Head::Linear;
     let card = crate::model_card(&told.story()).unwrap();
-    assert!(card.contains("trained with the head cosine of the plugin margins 0.2.1") && card.contains("```python"), "{card}");
+    assert!(
+        card.contains("trained with the head cosine of the plugin margins 0.2.1")
+            && card.contains("```python"),
+        "{card}"
+    );
     assert!(!report("plugins", &told.story()).contains("is a plugin's"));
 }
 
@@ -176,7 +224,10 @@ fn a_run_with_nothing_to_draw_still_has_a_report() {
     told.done.split = Split::Validation;
     told.plan.eval.metrics.clear();
     let text = html(&told.story()).unwrap();
-    assert!(text.contains("a little optimistic") && text.contains("every example of the validation split was right"));
+    assert!(
+        text.contains("a little optimistic")
+            && text.contains("every example of the validation split was right")
+    );
     assert!(!text.contains("<svg"));
     crate::model_card(&told.story()).unwrap();
 }
@@ -192,7 +243,10 @@ fn a_model_that_scored_otherwise_after_loading_is_called_so() {
 #[test]
 fn a_score_that_the_baseline_reaches_is_called_so() {
     let mut told = Told::tweets();
-    told.done.baseline.metrics.insert("macro_f1".into(), told.done.scores.intervals["macro_f1"].low);
+    told.done
+        .baseline
+        .metrics
+        .insert("macro_f1".into(), told.done.scores.intervals["macro_f1"].low);
     assert!(html(&told.story()).unwrap().contains("Not clearly better"));
     assert!(crate::model_card(&told.story()).unwrap().contains("not clearly better"));
 }

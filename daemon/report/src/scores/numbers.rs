@@ -1,5 +1,5 @@
-//! Predictions of numbers: `mean_absolute_error`, `root_mean_squared_error` and `r2_score` of scikit-learn, each
-//! the plain mean over the numbers.
+//! Predictions of numbers: `mean_absolute_error`, `root_mean_squared_error` and `r2_score` of
+//! scikit-learn, each the plain mean over the numbers.
 
 use super::ScoresError;
 use crate::bootstrap::Sampled;
@@ -26,13 +26,23 @@ impl<'a> Numbers<'a> {
     }
 
     fn errors(&self, number: usize, times: &[u32]) -> Errors {
-        let column = |values: &'a [f32]| values.iter().skip(number).step_by(self.width).map(|it| f64::from(*it));
-        let counted = || times.iter().zip(column(self.truth)).filter(|it| *it.0 != 0).map(|(times, truth)| (f64::from(*times), truth));
+        let column = |values: &'a [f32]| {
+            values.iter().skip(number).step_by(self.width).map(|it| f64::from(*it))
+        };
+        let counted = || {
+            times
+                .iter()
+                .zip(column(self.truth))
+                .filter(|it| *it.0 != 0)
+                .map(|(times, truth)| (f64::from(*times), truth))
+        };
         let n: f64 = times.iter().map(|it| f64::from(*it)).sum();
         let mean = counted().map(|(times, truth)| times * truth).sum::<f64>() / n;
         let scatter: f64 = counted().map(|(times, truth)| times * (truth - mean).powi(2)).sum();
         let (mut absolute, mut squares) = (0.0, 0.0);
-        for ((times, truth), predicted) in times.iter().zip(column(self.truth)).zip(column(self.predicted)) {
+        for ((times, truth), predicted) in
+            times.iter().zip(column(self.truth)).zip(column(self.predicted))
+        {
             let error = predicted - truth;
             absolute += f64::from(*times) * error.abs();
             squares += f64::from(*times) * error * error;
@@ -56,14 +66,22 @@ impl<'a> Numbers<'a> {
     }
 
     pub fn per_number(&self, names: &[String]) -> Vec<NumberScores> {
-        let scores = |(name, it): (&String, Errors)| NumberScores { name: name.clone(), mae: it.mae, rmse: it.mse.sqrt(), r2: it.r2 };
+        let scores = |(name, it): (&String, Errors)| NumberScores {
+            name: name.clone(),
+            mae: it.mae,
+            rmse: it.mse.sqrt(),
+            r2: it.r2,
+        };
         names.iter().zip(self.all_errors(&self.once())).map(scores).collect()
     }
 
     /// Every metric but the loss.
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let errors = self.all_errors(&self.once());
-        ["mae", "rmse", "r2"].iter().filter_map(|&name| Some((name.to_owned(), metric(&errors, name)?))).collect()
+        ["mae", "rmse", "r2"]
+            .iter()
+            .filter_map(|&name| Some((name.to_owned(), metric(&errors, name)?)))
+            .collect()
     }
 }
 
@@ -89,6 +107,9 @@ impl Sampled for Numbers<'_> {
 
     fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError> {
         let errors = self.all_errors(times);
-        metrics.iter().map(|&it| metric(&errors, it).ok_or_else(|| ScoresError::Metric(it.to_owned()))).collect()
+        metrics
+            .iter()
+            .map(|&it| metric(&errors, it).ok_or_else(|| ScoresError::Metric(it.to_owned())))
+            .collect()
     }
 }

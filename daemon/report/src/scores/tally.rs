@@ -14,7 +14,14 @@ pub(super) struct Tally {
 
 impl Tally {
     pub fn new(classes: usize, all_classes: bool) -> Tally {
-        Tally { all_classes, support: vec![0; classes], said: vec![0; classes], hits: vec![0; classes], right: 0, examples: 0 }
+        Tally {
+            all_classes,
+            support: vec![0; classes],
+            said: vec![0; classes],
+            hits: vec![0; classes],
+            right: 0,
+            examples: 0,
+        }
     }
 
     pub fn precision(&self, class: usize) -> f64 {
@@ -42,7 +49,9 @@ impl Tally {
             _ => return None,
         };
         let weight = |class: usize| match average {
-            "macro" => Some(u64::from(self.all_classes || 0 < self.support[class] + self.said[class])),
+            "macro" => {
+                Some(u64::from(self.all_classes || 0 < self.support[class] + self.said[class]))
+            }
             "weighted" => Some(self.support[class]),
             _ => None,
         };

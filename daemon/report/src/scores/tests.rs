@@ -88,7 +88,9 @@ fn equal(name: &str, found: &Scores, metrics: &BTreeMap<String, f64>, per_class:
     assert_eq!(found.per_class.len(), per_class.len());
     for (it, wanted) in found.per_class.iter().zip(per_class) {
         let found = [it.precision, it.recall, it.f1, it.support as f64, it.average_precision];
-        found.into_iter().zip(*wanted).for_each(|(found, wanted)| near(found, wanted, 1e-12, &format!("{name}, {}", it.class)));
+        found.into_iter().zip(*wanted).for_each(|(found, wanted)| {
+            near(found, wanted, 1e-12, &format!("{name}, {}", it.class))
+        });
     }
 }
 
@@ -97,9 +99,10 @@ fn within_noise(name: &str, examples: usize, found: &Scores, wanted: &Intervals)
     assert!(!wanted.is_empty());
     for (metric, &(low, high)) in wanted {
         let found = &found.intervals[metric];
-        // The standard error of a 2.5 % point from 1,000 draws is about 7 % of the half width, and the
-        // accuracy moves in steps of one example.
-        let noise = 0.12 * (high - low) + if metric == "accuracy" { 1.0 / examples as f64 } else { 0.0 };
+        // The standard error of a 2.5 % point from 1,000 draws is about 7 % of the half width, and
+        // the accuracy moves in steps of one example.
+        let noise =
+            0.12 * (high - low) + if metric == "accuracy" { 1.0 / examples as f64 } else { 0.0 };
         near(found.low, low, noise, &format!("{name}, {metric}, low"));
         near(found.high, high, noise, &format!("{name}, {metric}, high"));
     }
@@ -140,25 +143,54 @@ fn every_metric_of_numbers_equals_scikit_learn() {
 fn intervals_equal_scipys_bootstrap_within_its_noise() {
     let Fixtures { cases, sets, numbers } = fixtures();
     for case in cases.iter().filter(|it| !it.intervals.is_empty()) {
-        within_noise(&case.name, case.labels.len(), &case.scores(&["accuracy", "macro_f1", "macro_average_precision"]), &case.intervals);
+        within_noise(
+            &case.name,
+            case.labels.len(),
+            &case.scores(&["accuracy", "macro_f1", "macro_average_precision"]),
+            &case.intervals,
+        );
     }
     let case = &sets[0];
-    let found = scored(case.classes, &case.probabilities, Truth::Sets(&case.truth), &["accuracy", "macro_average_precision"]);
+    let found = scored(
+        case.classes,
+        &case.probabilities,
+        Truth::Sets(&case.truth),
+        &["accuracy", "macro_average_precision"],
+    );
     within_noise(&case.name, case.truth.len() / case.classes, &found, &case.intervals);
     let case = &numbers[0];
-    let found = scored(case.numbers, &case.predicted, Truth::Numbers(&case.truth), METRICS_REGRESSION);
+    let found =
+        scored(case.numbers, &case.predicted, Truth::Numbers(&case.truth), METRICS_REGRESSION);
     within_noise(&case.name, case.truth.len() / case.numbers, &found, &case.intervals);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
     let labels: Vec<u32> = (0..50).map(|it| it % 3).collect();
-    let said: Vec<f32> = (0..50).flat_map(|it| if it % 2 == 0 { [1.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0] }).collect();
-    let of = |seed| scores(Split::Test, &names(3), &said, Truth::Classes(&labels), 0.5, &["macro_f1", "loss"], seed).unwrap().intervals;
+    let said: Vec<f32> = (0..50)
+        .flat_map(|it| if it % 2 == 0 { [1.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0] })
+        .collect();
+    let of = |seed| {
+        scores(
+            Split::Test,
+            &names(3),
+            &said,
+            Truth::Classes(&labels),
+            0.5,
+            &["macro_f1", "loss"],
+            seed,
+        )
+        .unwrap()
+        .intervals
+    };
     assert_eq!(of(7), of(7));
     assert_ne!(of(7), of(8));
     // Written down so that a change of generator, or of how it is used, does not pass unseen.
-    expect_test::expect!["0.18475474719743765 0.38019014813132457"].assert_eq(&format!("{} {}", of(7)["macro_f1"].low, of(7)["macro_f1"].high));
+    expect_test::expect!["0.18475474719743765 0.38019014813132457"].assert_eq(&format!(
+        "{} {}",
+        of(7)["macro_f1"].low,
+        of(7)["macro_f1"].high
+    ));
 }
 
 #[test]
@@ -168,8 +200,19 @@ fn recipe_metrics_all_have_a_value() {
     let (set, number) = (&sets[0], &numbers[0]);
     let all = [
         (METRICS, fifty.scores(METRICS)),
-        (METRICS_MULTI_LABEL, scored(set.classes, &set.probabilities, Truth::Sets(&set.truth), METRICS_MULTI_LABEL)),
-        (METRICS_REGRESSION, scored(number.numbers, &number.predicted, Truth::Numbers(&number.truth), METRICS_REGRESSION)),
+        (
+            METRICS_MULTI_LABEL,
+            scored(set.classes, &set.probabilities, Truth::Sets(&set.truth), METRICS_MULTI_LABEL),
+        ),
+        (
+            METRICS_REGRESSION,
+            scored(
+                number.numbers,
+                &number.predicted,
+                Truth::Numbers(&number.truth),
+                METRICS_REGRESSION,
+            ),
+        ),
     ];
     for (metrics, scores) in all {
         for metric in metrics {
@@ -178,7 +221,10 @@ fn recipe_metrics_all_have_a_value() {
             assert!(interval.low <= interval.high, "{metric}");
             // The loss is what the caller says, which is made up here.
             let value = value(&scores, metric).unwrap();
-            assert!(*metric == "loss" || (interval.low <= value && value <= interval.high), "{metric}: {value} {interval:?}");
+            assert!(
+                *metric == "loss" || (interval.low <= value && value <= interval.high),
+                "{metric}: {value} {interval:?}"
+            );
         }
         assert_eq!(value(&scores, "loss"), Some(0.5));
         assert_eq!(value(&scores, "bleu"), None);
@@ -192,23 +238,53 @@ fn unusable_input_is_an_error_and_never_a_score() {
     fn of(outputs: &[f32], truth: Truth, loss: f64) -> Result<(), ScoresError> {
         scores(Split::Validation, &names(2), outputs, truth, loss, &[], 0).map(|_| ())
     }
-    let refused = |result: Result<(), ScoresError>, message: &str| assert_eq!(result.unwrap_err().to_string(), message);
+    let refused = |result: Result<(), ScoresError>, message: &str| {
+        assert_eq!(result.unwrap_err().to_string(), message)
+    };
     let classes = |outputs: &[f32], labels: &[u32], loss| of(outputs, Truth::Classes(labels), loss);
     refused(classes(&[], &[], 0.1), "nothing to score: the validation split has no examples");
-    refused(classes(&[0.5, 0.5, 0.5], &[0, 1], 0.1), "3 outputs and 2 true values do not make examples of 2");
+    refused(
+        classes(&[0.5, 0.5, 0.5], &[0, 1], 0.1),
+        "3 outputs and 2 true values do not make examples of 2",
+    );
     refused(classes(&[0.5, 0.5], &[2], 0.1), "example 0 has the label 2, but there are 2 classes");
-    refused(classes(&[0.5, 0.5, f32::NAN, 0.5], &[0, 0], 0.1), "example 1: NaN is no probability; the model's outputs are unusable");
-    refused(classes(&[-3.0, 4.0], &[0], 0.1), "example 0: -3 is no probability; the model's outputs are unusable");
-    refused(classes(&[0.5, 0.5], &[0], f64::NAN), "the loss is NaN; the model's outputs are unusable");
-    refused(classes(&[0.5, 0.5], &[0], f64::INFINITY), "the loss is inf; the model's outputs are unusable");
+    refused(
+        classes(&[0.5, 0.5, f32::NAN, 0.5], &[0, 0], 0.1),
+        "example 1: NaN is no probability; the model's outputs are unusable",
+    );
+    refused(
+        classes(&[-3.0, 4.0], &[0], 0.1),
+        "example 0: -3 is no probability; the model's outputs are unusable",
+    );
+    refused(
+        classes(&[0.5, 0.5], &[0], f64::NAN),
+        "the loss is NaN; the model's outputs are unusable",
+    );
+    refused(
+        classes(&[0.5, 0.5], &[0], f64::INFINITY),
+        "the loss is inf; the model's outputs are unusable",
+    );
     refused(of(&[0.5, 0.5], Truth::Sets(&[1.0, 0.5]), 0.1), "example 0: 0.5 can't be true of it");
-    refused(of(&[0.5; 4], Truth::Sets(&[1.0, 0.0]), 0.1), "4 outputs and 2 true values do not make examples of 2");
-    refused(of(&[0.5; 3], Truth::Numbers(&[1.0; 3]), 0.1), "3 outputs and 3 true values do not make examples of 2");
-    refused(of(&[0.5; 2], Truth::Numbers(&[1.0, f32::NAN]), 0.1), "example 0: NaN can't be true of it");
-    refused(of(&[f32::INFINITY, 0.5], Truth::Numbers(&[1.0; 2]), 0.1), "example 0: the model says inf; its outputs are unusable");
+    refused(
+        of(&[0.5; 4], Truth::Sets(&[1.0, 0.0]), 0.1),
+        "4 outputs and 2 true values do not make examples of 2",
+    );
+    refused(
+        of(&[0.5; 3], Truth::Numbers(&[1.0; 3]), 0.1),
+        "3 outputs and 3 true values do not make examples of 2",
+    );
+    refused(
+        of(&[0.5; 2], Truth::Numbers(&[1.0, f32::NAN]), 0.1),
+        "example 0: NaN can't be true of it",
+    );
+    refused(
+        of(&[f32::INFINITY, 0.5], Truth::Numbers(&[1.0; 2]), 0.1),
+        "example 0: the model says inf; its outputs are unusable",
+    );
     let unknown = scores(Split::Test, &names(1), &[1.0], Truth::Classes(&[0]), 0.1, &["bleu"], 0);
     assert_eq!(unknown, Err(ScoresError::Metric("bleu".into())));
-    let few = scores(Split::Test, &names(5), &[0.2; 5], Truth::Classes(&[0]), 0.1, &["top5_accuracy"], 0);
+    let few =
+        scores(Split::Test, &names(5), &[0.2; 5], Truth::Classes(&[0]), 0.1, &["top5_accuracy"], 0);
     assert_eq!(few, Err(ScoresError::Metric("top5_accuracy".into())));
 }
 
@@ -250,13 +326,26 @@ fn the_baseline_of_labels_says_those_that_half_of_the_examples_have() {
 #[test]
 fn the_baseline_of_numbers_says_their_means() {
     let train = Truth::Numbers(&[1.0, 0.0, 2.0, 1000.0, 6.0, 2500.0]);
-    let found = baseline(&["age".into(), "weight".into()], train, Truth::Numbers(&[3.0, 1000.0, 5.0, 2000.0])).unwrap();
+    let found = baseline(
+        &["age".into(), "weight".into()],
+        train,
+        Truth::Numbers(&[3.0, 1000.0, 5.0, 2000.0]),
+    )
+    .unwrap();
     assert_eq!(found.answer, "age 3, weight 1167");
     near(found.metrics["mae"], (1.0 + 500.0) / 2.0, 1e-3, "mae");
-    assert_eq!(baseline(&["age".into()], Truth::Numbers(&[0.1, 0.2]), Truth::Numbers(&[1.0])).unwrap().answer, "0.15");
+    assert_eq!(
+        baseline(&["age".into()], Truth::Numbers(&[0.1, 0.2]), Truth::Numbers(&[1.0]))
+            .unwrap()
+            .answer,
+        "0.15"
+    );
 }
 
 #[test]
 fn numbers_are_shortened_to_the_digits_that_count() {
-    assert_eq!([0.0, 2.71234, -0.000_523_4, 12_745.6, 1e-20].map(short), ["0", "2.712", "-0.0005234", "12746", "0"]);
+    assert_eq!(
+        [0.0, 2.71234, -0.000_523_4, 12_745.6, 1e-20].map(short),
+        ["0", "2.712", "-0.0005234", "12746", "0"]
+    );
 }

@@ -11,8 +11,8 @@ from PIL import Image
 
 model = timm.create_model({{ ("local-dir:" ~ folder)|quoted }}, pretrained=True).eval()
 prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
-picture = Image.open("picture.jpg").convert("RGB")
-outputs = model(prepare(picture).unsqueeze(0)){{ activation }}[0].tolist()
+image = Image.open("image.jpg").convert("RGB")
+outputs = model(prepare(image).unsqueeze(0)){{ activation }}[0].tolist()
 print(dict(zip(model.pretrained_cfg["label_names"], outputs)))
 {% else %}
 from PIL import Image
@@ -20,8 +20,8 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 prepare = AutoImageProcessor.from_pretrained({{ folder|quoted }})
 model = AutoModelForImageClassification.from_pretrained({{ folder|quoted }}).eval()
-picture = Image.open("picture.jpg").convert("RGB")
-outputs = model(**prepare(picture, return_tensors="pt")).logits{{ activation }}[0].tolist()
+image = Image.open("image.jpg").convert("RGB")
+outputs = model(**prepare(image, return_tensors="pt")).logits{{ activation }}[0].tolist()
 print(dict(zip(model.config.id2label.values(), outputs)))
 {% endif %}
 {% endif %}

@@ -1,5 +1,5 @@
-//! `finetuned doctor`: is everything there that the daemon needs? Each check gives a sentence, and a cure where
-//! it found fault.
+//! `finetuned doctor`: is everything there that the daemon needs? Each check gives a sentence, and
+//! a cure where it found fault.
 
 use super::ask;
 use crate::bulletin::Bulletin;
@@ -28,19 +28,30 @@ struct Check {
 
 pub(super) fn doctor(home: &Home, as_json: bool, report: &mut Report) -> Result<Exit> {
     let config = Config::load(&home.root);
-    let mut checks = vec![Check { name: "configuration", found: config.as_ref().map(configuration).map_err(|err| anyhow::anyhow!("{err:#}")) }];
+    let mut checks = vec![Check {
+        name: "configuration",
+        found: config.as_ref().map(configuration).map_err(|err| anyhow::anyhow!("{err:#}")),
+    }];
     let writable = writable(home);
     // In a home that can't be used the rest would only say so again.
     if writable.is_ok() {
         checks.push(Check { name: "disk", found: space(&home.root) });
         checks.push(Check { name: "database", found: database(home) });
     }
-    checks.insert(1, Check { name: "home", found: writable.context("give --home a folder of your own, or mend this one") });
+    checks.insert(
+        1,
+        Check {
+            name: "home",
+            found: writable.context("give --home a folder of your own, or mend this one"),
+        },
+    );
     checks.push(Check { name: "file events", found: watches() });
     checks.push(Check { name: "machine", found: Ok(machine_words()) });
     if let Ok(config) = &config {
         checks.push(Check { name: "worker", found: worker(config) });
-        checks.extend(config.inboxes.iter().map(|it| Check { name: "inbox", found: inbox(home, &it.path) }));
+        checks.extend(
+            config.inboxes.iter().map(|it| Check { name: "inbox", found: inbox(home, &it.path) }),
+        );
     }
     checks.push(Check { name: "daemon", found: Ok(daemon(home)) });
     let healthy = checks.iter().all(|it| it.found.is_ok());
@@ -63,9 +74,15 @@ fn to_json(check: &Check) -> Value {
 }
 
 fn configuration(config: &Config) -> String {
-    let file = config.file.as_ref().map_or_else(|| "no config.toml: all defaults".into(), |it| it.display().to_string());
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(|| "no config.toml: all defaults".into(), |it| it.display().to_string());
     let memory = config.memory_bytes.map_or_else(|| "no limit".into(), words::bytes);
-    format!("{file}; {} at a time, {} threads and {memory} of memory each", config.workers, config.threads)
+    format!(
+        "{file}; {} at a time, {} threads and {memory} of memory each",
+        config.workers, config.threads
+    )
 }
 
 fn writable(home: &Home) -> Result<String> {
@@ -78,10 +95,16 @@ fn writable(home: &Home) -> Result<String> {
 }
 
 fn space(root: &Path) -> Result<String> {
-    let stat = rustix::fs::statvfs(root).with_context(|| format!("asking for the space of {}", root.display()))?;
+    let stat = rustix::fs::statvfs(root)
+        .with_context(|| format!("asking for the space of {}", root.display()))?;
     let free = stat.f_bavail * stat.f_frsize;
     if free < SPACE_MIN {
-        bail!("only {} are free at {}: runs need {} or more", words::bytes(free), root.display(), words::bytes(SPACE_MIN));
+        bail!(
+            "only {} are free at {}: runs need {} or more",
+            words::bytes(free),
+            root.display(),
+            words::bytes(SPACE_MIN)
+        );
     }
     Ok(format!("{} free", words::bytes(free)))
 }
@@ -95,7 +118,8 @@ fn database(home: &Home) -> Result<String> {
 fn watches() -> Result<String> {
     let limit = |name: &str| -> Result<u64> {
         let path = Path::new("/proc/sys/fs/inotify").join(name);
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         text.trim().parse().with_context(|| format!("reading {}", path.display()))
     };
     let (watches, instances) = (limit("max_user_watches")?, limit("max_user_instances")?);
@@ -125,15 +149,24 @@ fn worker(config: &Config) -> Result<String> {
     if !status.success() {
         bail!("{path} does not work ({status}): is libtorch where it was when it was built?");
     }
-    let value: Value = serde_json::from_slice(&text).with_context(|| format!("reading the answer of {path}"))?;
+    let value: Value =
+        serde_json::from_slice(&text).with_context(|| format!("reading the answer of {path}"))?;
     if value["worker"] != env!("CARGO_PKG_VERSION") {
-        bail!("{path} is of version {}, finetuned of {}: install both from one release", value["worker"], env!("CARGO_PKG_VERSION"));
+        bail!(
+            "{path} is of version {}, finetuned of {}: install both from one release",
+            value["worker"],
+            env!("CARGO_PKG_VERSION")
+        );
     }
     if value["computes"] != true {
         bail!("libtorch computes a wrong matrix product: {text}", text = value);
     }
     let devices = value["cuda_devices"].as_u64().unwrap_or(0);
-    Ok(format!("{path}, libtorch {}, {} threads, {devices} CUDA devices", value["libtorch"].as_str().unwrap_or("?"), value["threads"]))
+    Ok(format!(
+        "{path}, libtorch {}, {} threads, {devices} CUDA devices",
+        value["libtorch"].as_str().unwrap_or("?"),
+        value["threads"]
+    ))
 }
 
 fn inbox(home: &Home, path: &Path) -> Result<String> {
@@ -141,8 +174,12 @@ fn inbox(home: &Home, path: &Path) -> Result<String> {
     if !path.exists() && path == home.inbox() {
         return Ok(format!("{}, made by `finetuned serve`", path.display()));
     }
-    access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
-        .with_context(|| format!("drops can't be taken from {}: make it, and give this user read and write permission", path.display()))?;
+    access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).with_context(|| {
+        format!(
+            "drops can't be taken from {}: make it, and give this user read and write permission",
+            path.display()
+        )
+    })?;
     Ok(path.display().to_string())
 }
 

@@ -1,5 +1,5 @@
-//! `finetuned logs JOB`: what its workers have said, readable; with `-f` until the job ends. Follows the file
-//! itself, so it needs no daemon.
+//! `finetuned logs JOB`: what its workers have said, readable; with `-f` until the job ends.
+//! Follows the file itself, so it needs no daemon.
 
 use super::find;
 use crate::cli::Exit;
@@ -24,7 +24,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
 
-pub(super) fn logs(home: &Home, wanted: &str, follow: bool, as_json: bool, report: &mut Report) -> Result<Exit> {
+pub(super) fn logs(
+    home: &Home,
+    wanted: &str,
+    follow: bool,
+    as_json: bool,
+    report: &mut Report,
+) -> Result<Exit> {
     let (queue, job) = find(home, wanted)?;
     let run = home.runs().join(&job.run);
     let mut reader = Reader { from: 0, rest: Vec::new(), teller: Teller::new(as_json) };
@@ -43,7 +49,14 @@ pub(super) fn logs(home: &Home, wanted: &str, follow: bool, as_json: bool, repor
 }
 
 fn is_over(state: &State) -> bool {
-    matches!(state, State::Done | State::Failed(_) | State::Cancelled(_) | State::Quarantined(_) | State::Paused)
+    matches!(
+        state,
+        State::Done
+            | State::Failed(_)
+            | State::Cancelled(_)
+            | State::Quarantined(_)
+            | State::Paused
+    )
 }
 
 fn watch(run: &Path, moved: SyncSender<()>) -> notify::Result<notify::RecommendedWatcher> {
@@ -130,11 +143,14 @@ impl Teller {
     pub fn words(&mut self, line: &Line) -> Option<String> {
         Some(match &line.event {
             Event::Started { pid, version, resumed_from } => {
-                let from = resumed_from.map_or_else(String::new, |it| format!(", goes on from step {it}"));
+                let from =
+                    resumed_from.map_or_else(String::new, |it| format!(", goes on from step {it}"));
                 format!("worker {version} starts in process {pid}{from}")
             }
             Event::Phase { phase, total } => {
-                let of = total.filter(|it| 0 < *it).map_or_else(String::new, |it| format!(" ({})", words::count(it)));
+                let of = total
+                    .filter(|it| 0 < *it)
+                    .map_or_else(String::new, |it| format!(" ({})", words::count(it)));
                 format!("{}{of}", progress::stage_name(*phase))
             }
             Event::Progress { .. } => return None,
@@ -143,24 +159,46 @@ impl Teller {
                 format!("features of the {} split, {}: {how}", split.name(), words::bytes(*bytes))
             }
             Event::Step(step) => {
-                if step.step < step.steps && self.step_told_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS) {
+                if step.step < step.steps
+                    && self.step_told_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS)
+                {
                     return None;
                 }
                 self.step_told_at_ms = Some(line.at_ms);
-                format!("step {} of {}, epoch {:.2}, loss {:.4}, learning rate {:.2e}", step.step, step.steps, step.epoch, step.loss, step.lr)
+                format!(
+                    "step {} of {}, epoch {:.2}, loss {:.4}, learning rate {:.2e}",
+                    step.step, step.steps, step.epoch, step.loss, step.lr
+                )
             }
             Event::Evaluation { step, scores, best, .. } => {
-                let metric = |name: &str| scores.metrics.get(name).map_or_else(String::new, |it| format!(", {name} {it:.3}"));
+                let metric = |name: &str| {
+                    scores
+                        .metrics
+                        .get(name)
+                        .map_or_else(String::new, |it| format!(", {name} {it:.3}"))
+                };
                 let best = if *best { " (best so far)" } else { "" };
-                format!("{} after step {step}: loss {:.4}{}{}{best}", scores.split.name(), scores.loss, metric("accuracy"), metric("macro_f1"))
+                format!(
+                    "{} after step {step}: loss {:.4}{}{}{best}",
+                    scores.split.name(),
+                    scores.loss,
+                    metric("accuracy"),
+                    metric("macro_f1")
+                )
             }
             Event::Unfrozen { epoch, trainable_tensors, trainable_parameters } => {
-                format!("from epoch {epoch} on {trainable_tensors} tensors train, {} parameters", words::count(*trainable_parameters))
+                format!(
+                    "from epoch {epoch} on {trainable_tensors} tensors train, {} parameters",
+                    words::count(*trainable_parameters)
+                )
             }
             Event::Checkpoint { step } => format!("checkpoint at step {step}"),
             Event::Warning { message } => format!("warning: {message}"),
             Event::Trained { steps, best_step, seconds } => {
-                format!("trained: {steps} steps in {}, the best at {best_step}", words::seconds(*seconds))
+                format!(
+                    "trained: {steps} steps in {}, the best at {best_step}",
+                    words::seconds(*seconds)
+                )
             }
             Event::Stopped { step } => format!("stopped at step {step}"),
             Event::Done { metric, score } => format!("done: {metric} {score:.3}, proven"),

@@ -27,7 +27,9 @@ pub(super) fn models(home: &Home, command: &ModelCommand, report: &mut Report) -
         let value: Value = serde_json::from_slice(&text).context("reading the worker's answer")?;
         report.line(&match command {
             ModelCommand::List { .. } => list(&value),
-            ModelCommand::Pull { .. } => format!("{} is in {}", word(&value["name"]), word(&value["folder"])),
+            ModelCommand::Pull { .. } => {
+                format!("{} is in {}", word(&value["name"]), word(&value["folder"]))
+            }
             ModelCommand::Inspect { .. } => facts(&value),
         })?;
     }
@@ -41,7 +43,11 @@ fn list(models: &Value) -> String {
     }
     let row = |it: &Value| {
         let revision: String = word(&it["revision"]).chars().take(12).collect();
-        vec![format!("hf:{}", word(&it["name"])), revision, words::bytes(it["bytes"].as_u64().unwrap_or(0))]
+        vec![
+            format!("hf:{}", word(&it["name"])),
+            revision,
+            words::bytes(it["bytes"].as_u64().unwrap_or(0)),
+        ]
     };
     words::table(&models.iter().map(row).collect::<Vec<_>>())
 }
@@ -57,7 +63,9 @@ fn facts(model: &Value) -> String {
         other => word(other),
     };
     let rows = model.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    words::table(&rows.map(|(name, value)| vec![name.replace('_', " "), say(value)]).collect::<Vec<_>>())
+    words::table(
+        &rows.map(|(name, value)| vec![name.replace('_', " "), say(value)]).collect::<Vec<_>>(),
+    )
 }
 
 fn word(value: &Value) -> String {

@@ -1,5 +1,5 @@
-//! `finetuned plugin list|new|check`. Descriptors are read as bytes; a library is opened only by the throw-away
-//! worker of `check`, whose end is explained here.
+//! `finetuned plugin list|new|check`. Descriptors are read as bytes; a library is opened only by
+//! the throw-away worker of `check`, whose end is explained here.
 
 mod check;
 mod new;
@@ -19,8 +19,12 @@ const HASH_CHARS_SHOWN: usize = 12;
 pub(super) fn plugin(home: &Home, command: &PluginCommand, report: &mut Report) -> Result<Exit> {
     match command {
         PluginCommand::List { json } => list(&Config::load(&home.root)?, *json, report),
-        PluginCommand::New { name, kind, sdk, path } => new::new(name, *kind, sdk.as_deref(), path.as_deref(), report),
-        PluginCommand::Check { file, json } => check::check(&Config::load(&home.root)?, file, *json, report),
+        PluginCommand::New { name, kind, sdk, path } => {
+            new::new(name, *kind, sdk.as_deref(), path.as_deref(), report)
+        }
+        PluginCommand::Check { file, json } => {
+            check::check(&Config::load(&home.root)?, file, *json, report)
+        }
     }
 }
 
@@ -40,10 +44,19 @@ fn list(config: &Config, as_json: bool, report: &mut Report) -> Result<Exit> {
 
 fn row(plugin: &Listed) -> Vec<String> {
     let file = plugin.file_name();
-    let hash: String = plugin.hash.as_deref().unwrap_or("-").chars().take(HASH_CHARS_SHOWN).collect();
-    let state = plugin.refused.as_ref().map_or_else(|| "ok".into(), |why| format!("REFUSED: {why}"));
+    let hash: String =
+        plugin.hash.as_deref().unwrap_or("-").chars().take(HASH_CHARS_SHOWN).collect();
+    let state =
+        plugin.refused.as_ref().map_or_else(|| "ok".into(), |why| format!("REFUSED: {why}"));
     match &plugin.descriptor {
-        Some(it) => vec![it.name.clone(), it.exports_words(), it.version.clone(), format!("ABI {}", it.abi), hash, state],
+        Some(it) => vec![
+            it.name.clone(),
+            it.exports_words(),
+            it.version.clone(),
+            format!("ABI {}", it.abi),
+            hash,
+            state,
+        ],
         None => vec![file, "-".into(), "-".into(), "-".into(), hash, state],
     }
 }

@@ -27,7 +27,11 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     if args.json {
         report.raw(&lines)?;
     } else {
-        let rows = lines.split(|it| *it == b'\n').filter(|it| !it.is_empty()).map(row).collect::<Result<Vec<_>>>()?;
+        let rows = lines
+            .split(|it| *it == b'\n')
+            .filter(|it| !it.is_empty())
+            .map(row)
+            .collect::<Result<Vec<_>>>()?;
         report.line(&words::table(&rows))?;
     }
     Ok(Exit::Done)
@@ -59,7 +63,10 @@ fn row(line: &[u8]) -> Result<Vec<String>> {
 /// One label with its probability, several labels, or numbers with their names.
 fn said(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
-        return vec![label.into(), format!("{:.3}", answer["probability"].as_f64().unwrap_or(f64::NAN))];
+        return vec![
+            label.into(),
+            format!("{:.3}", answer["probability"].as_f64().unwrap_or(f64::NAN)),
+        ];
     }
     if let Some(labels) = answer["labels"].as_array() {
         return vec![labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")];

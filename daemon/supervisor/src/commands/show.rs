@@ -23,8 +23,9 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
     if as_json {
         let mut value = status::job_json(home, &job);
         value["attempts"] = attempts.iter().map(attempt_json).collect();
-        value["outcome"] =
-            run_facts::json(&run.join(run_folder::DONE)).or_else(|_| run_facts::json(&run.join(run_folder::FAILED))).unwrap_or(Value::Null);
+        value["outcome"] = run_facts::json(&run.join(run_folder::DONE))
+            .or_else(|_| run_facts::json(&run.join(run_folder::FAILED)))
+            .unwrap_or(Value::Null);
         report.json(&value)?;
         return Ok(exit);
     }
@@ -34,7 +35,10 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         row("run", run.display().to_string()),
     ];
     if let Some(recipe) = &job.recipe {
-        rows.push(row("recipe", format!("{} (of the inbox; a job.toml in the drop wins)", recipe.file.display())));
+        rows.push(row(
+            "recipe",
+            format!("{} (of the inbox; a job.toml in the drop wins)", recipe.file.display()),
+        ));
     }
     rows.extend(attempts.iter().map(|it| row("attempt", attempt_words(it))));
     match &job.state {
@@ -48,7 +52,11 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
 
 /// What a person wants to know of a proven model; `finetuned run` ends with it too.
 pub(crate) fn outcome(done: &Done, run: &Path) -> Vec<Vec<String>> {
-    let baseline = done.baseline.metrics.get(&done.metric).map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
+    let baseline = done
+        .baseline
+        .metrics
+        .get(&done.metric)
+        .map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
     let mut rows = vec![row(
         "score",
         format!(
@@ -59,7 +67,8 @@ pub(crate) fn outcome(done: &Done, run: &Path) -> Vec<Vec<String>> {
             done.split.name()
         ),
     )];
-    for (metric, interval) in done.scores.intervals.iter().filter(|(name, _)| **name != done.metric) {
+    for (metric, interval) in done.scores.intervals.iter().filter(|(name, _)| **name != done.metric)
+    {
         let value = done.scores.metrics.get(metric).copied().unwrap_or(f64::NAN);
         rows.push(row("", format!("{metric} {}", words::score(value, Some(interval)))));
     }
@@ -72,7 +81,13 @@ pub(crate) fn outcome(done: &Done, run: &Path) -> Vec<Vec<String>> {
     ));
     rows.push(row(
         "training",
-        format!("{} steps, the best at {}; {:.1} epochs in {}", done.steps, done.best_step, done.epochs, words::seconds(done.seconds)),
+        format!(
+            "{} steps, the best at {}; {:.1} epochs in {}",
+            done.steps,
+            done.best_step,
+            done.epochs,
+            words::seconds(done.seconds)
+        ),
     ));
     rows.push(row("model", run.join(&done.model).display().to_string()));
     rows.push(row("report", run.join(&done.report).display().to_string()));
@@ -85,10 +100,17 @@ fn row(name: &str, text: String) -> Vec<String> {
 
 fn attempt_words(it: &Attempt) -> String {
     let end = match (it.ended_ms, it.outcome.as_deref()) {
-        (Some(ended), Some(outcome)) => format!("{outcome} after {}", words::seconds(ended.saturating_sub(it.started_ms) as f64 / 1000.0)),
+        (Some(ended), Some(outcome)) => format!(
+            "{outcome} after {}",
+            words::seconds(ended.saturating_sub(it.started_ms) as f64 / 1000.0)
+        ),
         _ => "running".into(),
     };
-    let detail = it.detail.as_deref().filter(|it| !it.is_empty()).map_or_else(String::new, |it| format!(": {it}"));
+    let detail = it
+        .detail
+        .as_deref()
+        .filter(|it| !it.is_empty())
+        .map_or_else(String::new, |it| format!(": {it}"));
     format!("{} on {}, {end}{detail}", it.attempt, words::moment(it.started_ms))
 }
 

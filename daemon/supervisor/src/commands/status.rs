@@ -20,13 +20,21 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
         None => (vec![], vec![]),
     };
     if as_json {
-        let counts: serde_json::Map<String, Value> = counts.into_iter().map(|(state, n)| (state, n.into())).collect();
+        let counts: serde_json::Map<String, Value> =
+            counts.into_iter().map(|(state, n)| (state, n.into())).collect();
         let jobs: Vec<Value> = jobs.iter().map(|it| job_json(home, it)).collect();
-        report.json(&json!({ "home": home.root, "daemon": bulletin, "counts": counts, "jobs": jobs }))?;
+        report.json(
+            &json!({ "home": home.root, "daemon": bulletin, "counts": counts, "jobs": jobs }),
+        )?;
         return Ok(Exit::Done);
     }
     match &bulletin {
-        Some(it) => report.line(&format!("daemon   runs since {}, process {}, home {}", words::moment(it.since_ms), it.pid, home.root.display()))?,
+        Some(it) => report.line(&format!(
+            "daemon   runs since {}, process {}, home {}",
+            words::moment(it.since_ms),
+            it.pid,
+            home.root.display()
+        ))?,
         None => report.line(&format!("daemon   does not run; home {}", home.root.display()))?,
     }
     if let Some(trouble) = bulletin.as_ref().and_then(|it| it.trouble.as_ref()) {
@@ -39,9 +47,15 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
         report.line("jobs     none yet: drop a data set into an inbox")?;
         return Ok(Exit::Done);
     }
-    let counts: Vec<String> = counts.iter().map(|(state, n)| format!("{} {state}", words::count(*n))).collect();
+    let counts: Vec<String> =
+        counts.iter().map(|(state, n)| format!("{} {state}", words::count(*n))).collect();
     report.line(&format!("jobs     {}\n", counts.join(", ")))?;
-    let rows: Vec<Vec<String>> = jobs.iter().map(|it| vec![it.id.to_string(), it.state.name().into(), it.name.clone(), remark(home, it)]).collect();
+    let rows: Vec<Vec<String>> = jobs
+        .iter()
+        .map(|it| {
+            vec![it.id.to_string(), it.state.name().into(), it.name.clone(), remark(home, it)]
+        })
+        .collect();
     report.line(&words::table(&rows))?;
     Ok(Exit::Done)
 }
@@ -50,11 +64,19 @@ fn inbox_lines(inbox: &InboxNews) -> Vec<String> {
     let mut lines = vec![format!(
         "inbox    {}{}",
         inbox.path.display(),
-        if inbox.waiting == 0 { String::new() } else { format!(", {} waiting", words::count(inbox.waiting as u64)) }
+        if inbox.waiting == 0 {
+            String::new()
+        } else {
+            format!(", {} waiting", words::count(inbox.waiting as u64))
+        }
     )];
     lines.extend(inbox.unclaimable.iter().map(|it| format!("         CLOSED: {it}")));
-    lines.extend(inbox.polled.iter().map(|it| format!("         looked at every few seconds: {it}")));
-    lines.extend(inbox.refused.iter().map(|it| format!("         {} is left alone: {}", it.name, it.why)));
+    lines.extend(
+        inbox.polled.iter().map(|it| format!("         looked at every few seconds: {it}")),
+    );
+    lines.extend(
+        inbox.refused.iter().map(|it| format!("         {} is left alone: {}", it.name, it.why)),
+    );
     lines
 }
 
@@ -64,7 +86,12 @@ pub(super) fn remark(home: &Home, job: &Job) -> String {
     match &job.state {
         State::Running { .. } => progress::of(&run).sentence(),
         State::Done => match run_facts::done(&run) {
-            Ok(done) => format!("{} {} on {}", done.metric, words::score(done.score, done.scores.intervals.get(&done.metric)), done.split.name()),
+            Ok(done) => format!(
+                "{} {} on {}",
+                done.metric,
+                words::score(done.score, done.scores.intervals.get(&done.metric)),
+                done.split.name()
+            ),
             Err(err) => format!("{err:#}"),
         },
         other => other.reason().unwrap_or("").to_string(),

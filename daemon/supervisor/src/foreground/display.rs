@@ -1,5 +1,5 @@
-//! How work in the foreground looks while it goes on: a bar on a terminal, lines elsewhere, or the events as
-//! they are. Bars and remarks go to stderr, what a program may read to stdout.
+//! How work in the foreground looks while it goes on: a bar on a terminal, lines elsewhere, or the
+//! events as they are. Bars and remarks go to stderr, what a program may read to stdout.
 
 use crate::commands::Teller;
 use crate::progress::{self, Progress};
@@ -89,7 +89,8 @@ impl Display {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:.bold} {wide_bar} {percent:>3} %  {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg:.bold} {wide_bar} {percent:>3} %  {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
 
@@ -107,7 +108,12 @@ fn draw(bar: &ProgressBar, progress: &Progress, line: &Line) {
         Event::Step(step) => {
             bar.set_length(step.steps);
             bar.set_position(step.step);
-            bar.set_message(format!("{}, epoch {:.1}, loss {:.3}", progress::stage_name(Phase::Training), step.epoch, step.loss));
+            bar.set_message(format!(
+                "{}, epoch {:.1}, loss {:.3}",
+                progress::stage_name(Phase::Training),
+                step.epoch,
+                step.loss
+            ));
         }
         _ => {
             if let Some(text) = Teller::new(false).words(line) {
@@ -124,16 +130,33 @@ pub(super) fn findings(data: &DataReport, plan: &Plan) -> String {
     row("drop", format!("{}, {}", data.source, data.format));
     for file in &data.files {
         let encoding = file.encoding.as_ref().map_or_else(String::new, |it| format!(", {it}"));
-        row("file", format!("{}: {} rows, {}{encoding}", file.path, words::count(file.rows), words::bytes(file.bytes)));
+        row(
+            "file",
+            format!(
+                "{}: {} rows, {}{encoding}",
+                file.path,
+                words::count(file.rows),
+                words::bytes(file.bytes)
+            ),
+        );
     }
     if let (Some(text), Some(label)) = (&data.text_column, &data.label_column) {
         row("columns", format!("text `{text}`, label `{label}`"));
     }
     for split in &data.splits {
-        row("split", format!("{}: {} ({})", split.split.name(), words::count(split.rows), split.origin));
+        row(
+            "split",
+            format!("{}: {} ({})", split.split.name(), words::count(split.rows), split.origin),
+        );
     }
     for class in &data.classes {
-        row("class", format!("{}: {} in training, {} in validation, {} in test", class.class, class.train, class.validation, class.test));
+        row(
+            "class",
+            format!(
+                "{}: {} in training, {} in validation, {} in test",
+                class.class, class.train, class.validation, class.test
+            ),
+        );
     }
     let found = &data.duplicates;
     row(
@@ -148,10 +171,24 @@ pub(super) fn findings(data: &DataReport, plan: &Plan) -> String {
     row("empty", format!("{} texts", data.empty_texts));
     row("quarantined", format!("{} rows", data.quarantined.count));
     for it in data.quarantined.shown.iter().take(5) {
-        row("", format!("{}{}: {}", it.file, it.line.map_or_else(String::new, |line| format!(":{line}")), it.reason));
+        row(
+            "",
+            format!(
+                "{}{}: {}",
+                it.file,
+                it.line.map_or_else(String::new, |line| format!(":{line}")),
+                it.reason
+            ),
+        );
     }
     if let Some(it) = &data.tokens {
-        row("tokens", format!("median {}, 90 % up to {}, longest {}; {} cut at {}", it.median, it.p90, it.longest, it.cut, it.max_tokens));
+        row(
+            "tokens",
+            format!(
+                "median {}, 90 % up to {}, longest {}; {} cut at {}",
+                it.median, it.p90, it.longest, it.cut, it.max_tokens
+            ),
+        );
     }
     row("model", format!("{}, {}", plan.model.base, plan.model.architecture));
     let kept = if plan.freeze.cached { ", the frozen body runs once" } else { "" };
@@ -177,7 +214,15 @@ pub(super) fn findings(data: &DataReport, plan: &Plan) -> String {
     );
     row("chosen by", format!("{}, reported on {}", plan.eval.best, plan.eval.report_on.name()));
     if let Some(it) = &data.estimate {
-        row("estimate", format!("{} and {} of memory ({})", words::seconds(it.seconds), words::bytes(it.memory_bytes), it.basis));
+        row(
+            "estimate",
+            format!(
+                "{} and {} of memory ({})",
+                words::seconds(it.seconds),
+                words::bytes(it.memory_bytes),
+                it.basis
+            ),
+        );
     }
     data.warnings.iter().for_each(|it| row("warning", it.clone()));
     words::table(&rows)

@@ -1,4 +1,5 @@
-//! Decides which run folder `finetuned run` works in, and refuses one that belongs to something else.
+//! Decides which run folder `finetuned run` works in, and refuses one that belongs to something
+//! else.
 
 use crate::home::Home;
 use crate::{run_facts, run_lock};
@@ -22,13 +23,20 @@ pub(super) struct Out {
 }
 
 impl Out {
-    /// With `--out` that folder, new or of the same drop and recipe; else the first below the home's runs that is
-    /// new, or unfinished and of the same.
-    pub fn choose(home: &Home, drop: &Path, recipe: Option<RecipeText>, out: Option<&Path>) -> Result<Out> {
+    /// With `--out` that folder, new or of the same drop and recipe; else the first below the
+    /// home's runs that is new, or unfinished and of the same.
+    pub fn choose(
+        home: &Home,
+        drop: &Path,
+        recipe: Option<RecipeText>,
+        out: Option<&Path>,
+    ) -> Result<Out> {
         let drop = drop_at(drop)?;
         if let Some(out) = out {
-            fs::create_dir_all(out).with_context(|| format!("making the run folder {}", out.display()))?;
-            let run = fs::canonicalize(out).with_context(|| format!("looking for the run folder {}", out.display()))?;
+            fs::create_dir_all(out)
+                .with_context(|| format!("making the run folder {}", out.display()))?;
+            let run = fs::canonicalize(out)
+                .with_context(|| format!("looking for the run folder {}", out.display()))?;
             let attempt = fits(&run, &drop, recipe.as_ref())?;
             return Ok(Out { drop, run, recipe, attempt });
         }
@@ -39,7 +47,8 @@ impl Out {
         for n in 1..RUNS_MAX {
             let run = home.runs().join(if n == 1 { stem.clone() } else { format!("{stem}-{n}") });
             if !run.exists() {
-                fs::create_dir(&run).with_context(|| format!("making the run folder {}", run.display()))?;
+                fs::create_dir(&run)
+                    .with_context(|| format!("making the run folder {}", run.display()))?;
             }
             if !run.join(run_folder::DONE).exists()
                 && let Ok(attempt) = fits(&run, &drop, recipe.as_ref())
@@ -47,7 +56,11 @@ impl Out {
                 return Ok(Out { drop, run, recipe, attempt });
             }
         }
-        bail!("{} is full of unfinished runs of {}: give --out DIR", home.runs().display(), drop.display());
+        bail!(
+            "{} is full of unfinished runs of {}: give --out DIR",
+            home.runs().display(),
+            drop.display()
+        );
     }
 }
 
@@ -58,7 +71,9 @@ pub(super) fn drop_at(path: &Path) -> Result<PathBuf> {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {
             bail!("there is no drop {}: name a folder, an archive or one file", path.display())
         }
-        Err(err) => return Err(err).with_context(|| format!("looking for the drop {}", path.display())),
+        Err(err) => {
+            return Err(err).with_context(|| format!("looking for the drop {}", path.display()));
+        }
     };
     if drop.to_str().is_none() {
         bail!("the drop {} must have a name in UTF-8: rename it", drop.display());
@@ -76,7 +91,10 @@ fn fits(run: &Path, drop: &Path, recipe: Option<&RecipeText>) -> Result<u32> {
     }
     let file = run.join(run_folder::SPEC);
     if !file.exists() {
-        let is_empty = fs::read_dir(run).with_context(|| format!("reading {}", run.display()))?.next().is_none();
+        let is_empty = fs::read_dir(run)
+            .with_context(|| format!("reading {}", run.display()))?
+            .next()
+            .is_none();
         if !is_empty {
             bail!("{} is neither empty nor a run: choose another --out", run.display());
         }
@@ -88,7 +106,10 @@ fn fits(run: &Path, drop: &Path, recipe: Option<&RecipeText>) -> Result<u32> {
         bail!("{} belongs to the drop {}: choose another --out", run.display(), other.display());
     }
     if before.recipe.as_ref().map(|it| &it.text) != recipe.map(|it| &it.text) {
-        bail!("{} was begun with another recipe: choose another --out, or take that recipe to continue", run.display());
+        bail!(
+            "{} was begun with another recipe: choose another --out, or take that recipe to continue",
+            run.display()
+        );
     }
     Ok(before.attempt + 1)
 }
@@ -124,7 +145,15 @@ mod tests {
         fn begin(&self, out: &Out) {
             let config = Config::load(&self.home.root).unwrap();
             let (drop, recipe) = (Some(out.drop.clone()), out.recipe.clone());
-            let spec = Assignment { action: Action::Train, job: 0, attempt: out.attempt, drop, run: &out.run, recipe }.spec(&config);
+            let spec = Assignment {
+                action: Action::Train,
+                job: 0,
+                attempt: out.attempt,
+                drop,
+                run: &out.run,
+                recipe,
+            }
+            .spec(&config);
             run_facts::write_spec(&spec, &out.run.join(run_folder::SPEC)).unwrap();
         }
     }
@@ -146,7 +175,8 @@ mod tests {
         let story = Story::new();
         let first = story.choose("a.csv", None, Some("out")).unwrap();
         story.begin(&first);
-        let refused = |drop, recipe, out| story.choose(drop, recipe, Some(out)).unwrap_err().to_string();
+        let refused =
+            |drop, recipe, out| story.choose(drop, recipe, Some(out)).unwrap_err().to_string();
         assert!(refused("b.csv", None, "out").contains("belongs to the drop"));
         assert!(refused("a.csv", Some("x"), "out").contains("another recipe"));
         assert!(refused("a.csv", None, ".").contains("neither empty nor a run"));

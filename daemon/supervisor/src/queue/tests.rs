@@ -1,4 +1,5 @@
-//! The database as a caller sees it: which ways a job may go, what is kept, what an owner's wish does.
+//! The database as a caller sees it: which ways a job may go, what is kept, what an owner's wish
+//! does.
 
 use super::*;
 
@@ -20,14 +21,17 @@ fn state(queue: &Queue, id: JobId) -> State {
     queue.job(id).unwrap().state
 }
 
-const STATES: [&str; 8] = ["claiming", "queued", "running", "paused", "done", "failed", "cancelled", "quarantined"];
+const STATES: [&str; 8] =
+    ["claiming", "queued", "running", "paused", "done", "failed", "cancelled", "quarantined"];
 
 /// The facts that go with a state, so that only the transition itself can be refused.
 fn force(queue: &Queue, id: JobId, to: &str) -> rusqlite::Result<usize> {
     let running = to == "running";
     let reason = ["failed", "cancelled", "quarantined"].contains(&to).then_some("because");
     let sql = "UPDATE jobs SET state = ?2, phase = ?3, wanted = ?4, pid = NULL, waiting = NULL, reason = ?5 WHERE id = ?1";
-    queue.db.execute(sql, params![id, to, running.then_some("train"), running.then_some("run"), reason])
+    queue
+        .db
+        .execute(sql, params![id, to, running.then_some("train"), running.then_some("run"), reason])
 }
 
 /// By any legal way from a fresh claim.
@@ -49,12 +53,19 @@ fn only_the_closed_list_of_transitions_can_be_written() {
     let mut legal = Vec::new();
     for from in STATES {
         for to in STATES.into_iter().filter(|to| *to != from) {
-            let drop = NewDrop { name: "a", source: Path::new("/a"), fingerprint: Fingerprint(1), recipe: None };
+            let drop = NewDrop {
+                name: "a",
+                source: Path::new("/a"),
+                fingerprint: Fingerprint(1),
+                recipe: None,
+            };
             let id = queue.announce(&[drop]).unwrap()[0].id;
             bring_to(&queue, id, from);
             match force(&queue, id, to) {
                 Ok(_) => legal.push(format!("{from} -> {to}")),
-                Err(err) => assert!(err.to_string().contains("illegal transition"), "{from} -> {to}: {err}"),
+                Err(err) => {
+                    assert!(err.to_string().contains("illegal transition"), "{from} -> {to}: {err}")
+                }
             }
         }
     }
@@ -110,7 +121,10 @@ fn a_job_goes_its_whole_way() {
     assert_eq!(queue.claim(id, Phase::Train).unwrap(), Some(1));
     assert_eq!(queue.claim(id, Phase::Train).unwrap(), None, "it runs already");
     queue.started(id, Phase::Train, 77).unwrap();
-    assert_eq!(state(&queue, id), State::Running { phase: Phase::Train, pid: Some(77), wanted: Wanted::Run });
+    assert_eq!(
+        state(&queue, id),
+        State::Running { phase: Phase::Train, pid: Some(77), wanted: Wanted::Run }
+    );
     queue.started(id, Phase::Prove, 78).unwrap();
     queue.over(id, &Verdict::Done).unwrap();
     assert_eq!(state(&queue, id), State::Done);
@@ -123,7 +137,9 @@ fn the_oldest_that_is_due_comes_first() {
     let (_root, mut queue) = queue();
     let first = queued(&mut queue, "a.csv");
     let second = queued(&mut queue, "b.csv");
-    let due = |queue: &Queue, now| queue.due(now, 9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
+    let due = |queue: &Queue, now| {
+        queue.due(now, 9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
     assert_eq!(due(&queue, 0), [first, second]);
     queue.postpone(first, "no space left on the disk", 5_000).unwrap();
     assert_eq!(due(&queue, 4_999), [second]);
@@ -135,7 +151,10 @@ fn the_oldest_that_is_due_comes_first() {
 #[test]
 fn a_wish_for_a_running_job_is_obeyed_when_its_worker_has_left() {
     let (_root, mut queue) = queue();
-    for (wish, expected) in [(Wish::Pause, State::Paused), (Wish::Cancel, State::Cancelled("cancelled by its owner".into()))] {
+    for (wish, expected) in [
+        (Wish::Pause, State::Paused),
+        (Wish::Cancel, State::Cancelled("cancelled by its owner".into())),
+    ] {
         let id = queued(&mut queue, "a.csv");
         queue.claim(id, Phase::Train).unwrap();
         queue.wish(id, wish).unwrap();
@@ -151,7 +170,12 @@ fn a_retry_forgives_the_crashes() {
     let (_root, mut queue) = queue();
     let id = queued(&mut queue, "a.csv");
     queue.claim(id, Phase::Train).unwrap();
-    queue.interrupted(id, &Interrupted { crashed: true, ..Interrupted::because("crashed", "SIGSEGV") }).unwrap();
+    queue
+        .interrupted(
+            id,
+            &Interrupted { crashed: true, ..Interrupted::because("crashed", "SIGSEGV") },
+        )
+        .unwrap();
     assert_eq!(queue.job(id).unwrap().crashes, 1);
     queue.claim(id, Phase::Train).unwrap();
     queue.over(id, &Verdict::Quarantined("it died three times".into())).unwrap();
@@ -175,7 +199,12 @@ fn a_senseless_wish_says_what_to_do_instead() {
 #[test]
 fn numbers_are_never_used_again() {
     let (_root, mut queue) = queue();
-    let drop = || NewDrop { name: "a", source: Path::new("/a"), fingerprint: Fingerprint(1), recipe: None };
+    let drop = || NewDrop {
+        name: "a",
+        source: Path::new("/a"),
+        fingerprint: Fingerprint(1),
+        recipe: None,
+    };
     let first = queue.announce(&[drop()]).unwrap()[0].id;
     queue.unclaim(&[first]).unwrap();
     assert!(first < queue.announce(&[drop()]).unwrap()[0].id);

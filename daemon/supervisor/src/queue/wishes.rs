@@ -1,5 +1,5 @@
-//! What an owner may ask of a job, and what that means in each state. A running job is only marked: its daemon
-//! stops the worker.
+//! What an owner may ask of a job, and what that means in each state. A running job is only marked:
+//! its daemon stops the worker.
 
 use super::job::{State, Wanted};
 
@@ -27,21 +27,35 @@ pub(super) enum Grant {
 /// What to write and what to tell; or why the wish has no meaning, and which one has.
 pub(super) fn judge(state: &State, wish: Wish) -> Result<(Grant, &'static str), String> {
     Ok(match (wish, state) {
-        (_, State::Claiming) => return Err("is just being taken from its inbox: try again in a moment".into()),
+        (_, State::Claiming) => {
+            return Err("is just being taken from its inbox: try again in a moment".into());
+        }
         (_, State::Done) => return Err("is done: drop its data again to train anew".into()),
         (Wish::Pause, State::Queued { .. }) => (Grant::Pause, "is paused"),
-        (Wish::Pause, State::Running { .. }) => (Grant::Mark(Wanted::Pause), "pauses after its next checkpoint"),
+        (Wish::Pause, State::Running { .. }) => {
+            (Grant::Mark(Wanted::Pause), "pauses after its next checkpoint")
+        }
         (Wish::Pause, State::Paused) => (Grant::Nothing, "is paused already"),
         (Wish::Resume, State::Paused) => (Grant::Queue, "is queued again"),
         (Wish::Resume, State::Running { .. }) => (Grant::Mark(Wanted::Run), "goes on"),
         (Wish::Resume, State::Queued { .. }) => (Grant::Nothing, "is queued already"),
         (Wish::Cancel, State::Queued { .. } | State::Paused) => (Grant::Cancel, "is cancelled"),
-        (Wish::Cancel, State::Running { .. }) => (Grant::Mark(Wanted::Cancel), "is being cancelled"),
+        (Wish::Cancel, State::Running { .. }) => {
+            (Grant::Mark(Wanted::Cancel), "is being cancelled")
+        }
         (Wish::Cancel, State::Cancelled(_)) => (Grant::Nothing, "is cancelled already"),
-        (Wish::Retry, State::Failed(_) | State::Cancelled(_) | State::Quarantined(_)) => (Grant::Queue, "is queued again"),
-        (Wish::Retry, State::Paused) => return Err("is paused: let it go on with `finetuned resume`".into()),
-        (Wish::Retry, State::Queued { .. } | State::Running { .. }) => return Err(format!("is {}: nothing to retry", state.name())),
-        (Wish::Resume, ended) => return Err(format!("is {}: start it again with `finetuned retry`", ended.name())),
+        (Wish::Retry, State::Failed(_) | State::Cancelled(_) | State::Quarantined(_)) => {
+            (Grant::Queue, "is queued again")
+        }
+        (Wish::Retry, State::Paused) => {
+            return Err("is paused: let it go on with `finetuned resume`".into());
+        }
+        (Wish::Retry, State::Queued { .. } | State::Running { .. }) => {
+            return Err(format!("is {}: nothing to retry", state.name()));
+        }
+        (Wish::Resume, ended) => {
+            return Err(format!("is {}: start it again with `finetuned retry`", ended.name()));
+        }
         (Wish::Pause | Wish::Cancel, ended) => return Err(format!("is {} already", ended.name())),
     })
 }

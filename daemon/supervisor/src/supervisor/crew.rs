@@ -1,5 +1,5 @@
-//! From queued jobs to live workers, and what follows when one has left. What a worker's end means is decided
-//! in `attempt`; here it is carried out.
+//! From queued jobs to live workers, and what follows when one has left. What a worker's end means
+//! is decided in `attempt`; here it is carried out.
 
 use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
@@ -23,7 +23,8 @@ use std::time::Duration;
 const ENVIRONMENT_AFTER: Duration = Duration::from_secs(30);
 /// A worker that crashed at once would else crash three times in a moment of bad luck.
 const CRASH_PAUSE: Duration = Duration::from_secs(2);
-/// Between two looks at a run folder that an old worker still holds, or at a drop that still changes.
+/// Between two looks at a run folder that an old worker still holds, or at a drop that still
+/// changes.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A live worker.
@@ -76,8 +77,8 @@ impl Member {
 }
 
 impl Supervisor {
-    /// Fills the free places with the oldest queued jobs. Each of them runs afterwards, is over, or waits for a
-    /// time, so this ends.
+    /// Fills the free places with the oldest queued jobs. Each of them runs afterwards, is over, or
+    /// waits for a time, so this ends.
     pub(super) fn start_due(&mut self) -> Result<()> {
         while self.members.len() < self.config.workers as usize {
             let Some(job) = self.queue.due(now_ms(), 1)?.pop() else { break };
@@ -95,7 +96,13 @@ impl Supervisor {
         let seen = match observe(&drop_of(&self.home, &job)) {
             Ok(seen) => seen,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return self.find_drop(&job),
-            Err(err) => return self.postpone(&job, &format!("its drop can't be looked at: {err}"), ENVIRONMENT_AFTER),
+            Err(err) => {
+                return self.postpone(
+                    &job,
+                    &format!("its drop can't be looked at: {err}"),
+                    ENVIRONMENT_AFTER,
+                );
+            }
         };
         if seen.fingerprint != job.fingerprint {
             self.queue.resettled(job.id, seen.fingerprint)?;
@@ -121,8 +128,8 @@ impl Supervisor {
         self.queue.postpone(job.id, waiting, in_future(pause))
     }
 
-    /// The worker of a daemon that was killed stops by itself; one that does not is killed after the time that
-    /// ours get too.
+    /// The worker of a daemon that was killed stops by itself; one that does not is killed after
+    /// the time that ours get too.
     fn wait_for_old_worker(&mut self, job: &Job) -> Result<()> {
         let now = self.now();
         let since = *self.locked_since.entry(job.id).or_insert(now);
@@ -142,7 +149,8 @@ impl Supervisor {
         self.queue.vanished(job.id, "its drop was removed before it could be read")
     }
 
-    /// The drop has changed since it settled: it must stand still again, and what came of its old contents goes.
+    /// The drop has changed since it settled: it must stand still again, and what came of its old
+    /// contents goes.
     fn read_anew(&mut self, job: &Job) -> Result<()> {
         tracing::warn!("job {}: its drop still changes", job.id);
         run_facts::start_over(&self.run_of(job))?;
@@ -154,17 +162,32 @@ impl Supervisor {
         let id = job.id;
         match self.make_process(&job, attempt, phase) {
             Ok(process) => {
-                tracing::info!("job {id}: attempt {attempt}, {} in process {}", phase.name(), process.pid);
+                tracing::info!(
+                    "job {id}: attempt {attempt}, {} in process {}",
+                    phase.name(),
+                    process.pid
+                );
                 let written = self.queue.started(id, phase, process.pid);
-                let member = Member { job, attempt, phase, process, told: None, is_reading: phase == Phase::Train, course: MemberCourse::Working };
+                let member = Member {
+                    job,
+                    attempt,
+                    phase,
+                    process,
+                    told: None,
+                    is_reading: phase == Phase::Train,
+                    course: MemberCourse::Working,
+                };
                 self.members.insert(id, member);
                 written
             }
             Err(err) => {
                 let why = format!("{err:#}");
                 tracing::error!("job {id}: {why}");
-                let later =
-                    Interrupted { waiting: Some(why.clone()), not_before_ms: in_future(ENVIRONMENT_AFTER), ..Interrupted::because("postponed", why) };
+                let later = Interrupted {
+                    waiting: Some(why.clone()),
+                    not_before_ms: in_future(ENVIRONMENT_AFTER),
+                    ..Interrupted::because("postponed", why)
+                };
                 self.record(id, End::Interrupted(later));
                 Ok(())
             }
@@ -178,7 +201,15 @@ impl Supervisor {
             Phase::Prove => Action::Prove,
         };
         let drop = Some(drop_of(&self.home, job));
-        let spec = Assignment { action, job: job.id.0, attempt, drop, run: &run, recipe: job.recipe.clone() }.spec(&self.config);
+        let spec = Assignment {
+            action,
+            job: job.id.0,
+            attempt,
+            drop,
+            run: &run,
+            recipe: job.recipe.clone(),
+        }
+        .spec(&self.config);
         let spec_file = run.join(run_folder::SPEC);
         run_facts::forget_failure(&run)?;
         run_facts::write_spec(&spec, &spec_file)?;
@@ -222,10 +253,14 @@ impl Supervisor {
         }
         let asked = course != MemberCourse::Working;
         match attempt::next(phase, ending, run_facts::read(&run), told, asked, job.crashes) {
-            Next::Prove if asked => self.record(job.id, End::Interrupted(Interrupted::because("stopped", "trained, not yet proven"))),
+            Next::Prove if asked => self.record(
+                job.id,
+                End::Interrupted(Interrupted::because("stopped", "trained, not yet proven")),
+            ),
             Next::Prove => {
                 let id = job.id;
-                self.launch(job, attempt, Phase::Prove).unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
+                self.launch(job, attempt, Phase::Prove)
+                    .unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
             }
             Next::Done => {
                 tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
@@ -243,12 +278,23 @@ impl Supervisor {
             }
             Next::Again { crash: None } => {
                 tracing::info!("job {}: stopped", job.id);
-                self.record(job.id, End::Interrupted(Interrupted::because("stopped", "a checkpoint was written")));
+                self.record(
+                    job.id,
+                    End::Interrupted(Interrupted::because("stopped", "a checkpoint was written")),
+                );
             }
             Next::Again { crash: Some(how) } => {
-                tracing::error!("job {}: its worker died {how}; it goes on from its last checkpoint", job.id);
+                tracing::error!(
+                    "job {}: its worker died {how}; it goes on from its last checkpoint",
+                    job.id
+                );
                 let waiting = Some(format!("its worker died {how}"));
-                let crash = Interrupted { waiting, not_before_ms: in_future(CRASH_PAUSE), crashed: true, ..Interrupted::because("crashed", how) };
+                let crash = Interrupted {
+                    waiting,
+                    not_before_ms: in_future(CRASH_PAUSE),
+                    crashed: true,
+                    ..Interrupted::because("crashed", how)
+                };
                 self.record(job.id, End::Interrupted(crash));
             }
         }
@@ -259,8 +305,13 @@ impl Supervisor {
         let why = "its drop changed while it was read";
         tracing::warn!("job {}: {why}; it is read again when it stands still", job.id);
         let pause = in_future(self.config.settle.max(LOOK_AGAIN));
-        // Its fingerprint in the database is the old one, so `start` lets it settle and throws away the rest.
-        let again = Interrupted { waiting: Some(why.into()), not_before_ms: pause, ..Interrupted::because("stopped", why) };
+        // Its fingerprint in the database is the old one, so `start` lets it settle and throws away
+        // the rest.
+        let again = Interrupted {
+            waiting: Some(why.into()),
+            not_before_ms: pause,
+            ..Interrupted::because("stopped", why)
+        };
         self.record(job.id, End::Interrupted(again));
     }
 
@@ -268,7 +319,8 @@ impl Supervisor {
     fn put_down(&self, job: &Job, attempt: u32, failure: &Failure) {
         let run = self.run_of(job);
         if run_facts::read(&run).failed.is_none() {
-            run_facts::write_failed(&run, job.id.0, &job.name, attempt, failure).unwrap_or_else(|err| tracing::error!("job {}: {err:#}", job.id));
+            run_facts::write_failed(&run, job.id.0, &job.name, attempt, failure)
+                .unwrap_or_else(|err| tracing::error!("job {}: {err:#}", job.id));
         }
     }
 
@@ -332,7 +384,9 @@ fn news(heard: Heard) -> Option<WorkerNews> {
             Event::Warning { message } => Some(WorkerNews::Warning(message)),
             Event::Failed { failure } => Some(WorkerNews::Failed(failure)),
             // Stages that work on texts in memory.
-            Event::Phase { phase: Stage::Tokenizing | Stage::Training, .. } => Some(WorkerNews::DropRead),
+            Event::Phase { phase: Stage::Tokenizing | Stage::Training, .. } => {
+                Some(WorkerNews::DropRead)
+            }
             _ => None,
         },
     }

@@ -12,14 +12,16 @@ impl Supervisor {
     pub(super) fn open_inboxes(&mut self) {
         let mut before = std::mem::take(&mut self.inboxes);
         for config in self.config.inboxes.clone() {
-            // The home's own inbox is ours to make; a missing other one may be a disk that is not mounted.
+            // The home's own inbox is ours to make; a missing other one may be a disk that is not
+            // mounted.
             if config.path == self.home.inbox()
                 && let Err(err) = fs::create_dir_all(&config.path)
             {
                 tracing::warn!("making the inbox {}: {err}", config.path.display());
             }
             let known = before.iter().position(|it| it.config.path == config.path);
-            let mut inbox = known.map_or_else(|| Inbox::new(config.clone()), |at| before.swap_remove(at));
+            let mut inbox =
+                known.map_or_else(|| Inbox::new(config.clone()), |at| before.swap_remove(at));
             inbox.config = config;
             self.inboxes.push(inbox);
         }
@@ -39,7 +41,9 @@ impl Supervisor {
                 let path = inbox.config.path.display();
                 match &inbox.standing {
                     Standing::Open => tracing::info!("inbox {path}: drops are taken again"),
-                    Standing::Unclaimable(why) => tracing::warn!("inbox {path}: no drop can be taken: {why}"),
+                    Standing::Unclaimable(why) => {
+                        tracing::warn!("inbox {path}: no drop can be taken: {why}")
+                    }
                 }
             }
             if !settled.is_empty() {
@@ -53,7 +57,12 @@ impl Supervisor {
         let inbox = &mut self.inboxes[inbox_idx];
         let claimed = claim(&mut self.queue, &self.home, inbox.config.recipe.as_ref(), settled)?;
         for job in &claimed.jobs {
-            tracing::info!("job {}: took {} from {}", job.id, job.name, inbox.config.path.display());
+            tracing::info!(
+                "job {}: took {} from {}",
+                job.id,
+                job.name,
+                inbox.config.path.display()
+            );
             inbox.taken(&job.name);
         }
         for (name, why) in claimed.refused {

@@ -1,5 +1,5 @@
-//! What every call across the border shares: the note of who is at work, the error sink, and the one sentence that
-//! an answer other than OK becomes.
+//! What every call across the border shares: the note of who is at work, the error sink, and the
+//! one sentence that an answer other than OK becomes.
 
 use super::call_page::{CallPage, Record};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -37,16 +37,27 @@ impl Subject {
     }
 
     /// Calls `f` with an error sink.
-    pub(super) fn call(&self, function: Function, f: impl FnOnce(*const Sink) -> Status) -> Result<(), Refused> {
+    pub(super) fn call(
+        &self,
+        function: Function,
+        f: impl FnOnce(*const Sink) -> Status,
+    ) -> Result<(), Refused> {
         let mut message = String::new();
         let sink = sink(&mut message);
         let status = self.page.during(function.record, || f(&raw const sink));
-        if status == abi::OK { Ok(()) } else { Err(Refused { status, failure: self.explain(function, status, &message) }) }
+        if status == abi::OK {
+            Ok(())
+        } else {
+            Err(Refused { status, failure: self.explain(function, status, &message) })
+        }
     }
 
     /// The answer was OK and what was answered is not as agreed.
     pub(super) fn bad_answer(&self, function: Function, what: impl std::fmt::Display) -> Failure {
-        Failure::new(FailureKind::Plugin, format!("{} gave {what} in {}", self.words, function.name))
+        Failure::new(
+            FailureKind::Plugin,
+            format!("{} gave {what} in {}", self.words, function.name),
+        )
     }
 
     #[cold]
@@ -69,7 +80,10 @@ impl Subject {
             Some(place) if status == abi::PANICKED => format!(" at {place}"),
             _ => format!(": {why}"),
         };
-        Failure::new(FailureKind::Plugin, format!("{} {verb} in {}{place}", self.words, function.name))
+        Failure::new(
+            FailureKind::Plugin,
+            format!("{} {verb} in {}{place}", self.words, function.name),
+        )
     }
 }
 
@@ -94,8 +108,8 @@ pub(super) struct Handle {
     broken: Cell<bool>,
 }
 
-// SAFETY: the ABI allows an instance to be used by different threads one after the other; `Cell` and the pointer
-// keep it from being used by two at once.
+// SAFETY: the ABI allows an instance to be used by different threads one after the other; `Cell`
+// and the pointer keep it from being used by two at once.
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -120,7 +134,11 @@ impl Handle {
     }
 
     /// Calls a function of the instance, unless it broke before.
-    pub(super) fn call(&self, function: Function, f: impl FnOnce(*mut abi::Instance, *const Sink) -> Status) -> Result<(), Failure> {
+    pub(super) fn call(
+        &self,
+        function: Function,
+        f: impl FnOnce(*mut abi::Instance, *const Sink) -> Status,
+    ) -> Result<(), Failure> {
         if self.broken.get() {
             let message = format!("{} panicked before and is not used again", self.subject.words);
             return Err(Failure::new(FailureKind::Plugin, message));
@@ -138,7 +156,8 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: `raw` came from `create` of the same functions, and nothing is called with it afterwards.
+        // SAFETY: `raw` came from `create` of the same functions, and nothing is called with it
+        // afterwards.
         self.subject.page.during(self.destroying.record, || unsafe { (self.destroy)(self.raw) });
     }
 }
@@ -146,7 +165,8 @@ impl Drop for Handle {
 /// A sink that replaces `place` by what is written.
 pub(super) fn sink(place: &mut String) -> Sink {
     unsafe extern "C" fn write(context: *mut c_void, text: Bytes) {
-        // SAFETY: `context` is the `place` of the sink, which outlives the call that the sink was made for.
+        // SAFETY: `context` is the `place` of the sink, which outlives the call that the sink was
+        // made for.
         let place = unsafe { &mut *context.cast::<String>() };
         // SAFETY: the caller's bytes are valid until we return.
         *place = unsafe { to_text(text, MESSAGE_BYTES_MAX) };

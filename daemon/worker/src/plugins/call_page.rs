@@ -1,5 +1,6 @@
-//! Notes which function of which plugin runs now, in the page of `finetuned_job::plugin_call`, and ends the worker
-//! when a call takes too long. Costs two stores to memory a call: the kernel keeps the page of a dead process.
+//! Notes which function of which plugin runs now, in the page of `finetuned_job::plugin_call`, and
+//! ends the worker when a call takes too long. Costs two stores to memory a call: the kernel keeps
+//! the page of a dead process.
 
 use anyhow::{Context, Result};
 use finetuned_job::plugin_call::{FILE_BYTES, HEADER_BYTES, RECORD_BYTES, RECORDS_MAX};
@@ -18,8 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The mapped file. It lives as long as the process.
 struct Page(NonNull<u8>);
 
-// SAFETY: the header is only touched through atomics, and a record is written by one thread before its number is
-// given to anybody.
+// SAFETY: the header is only touched through atomics, and a record is written by one thread before
+// its number is given to anybody.
 unsafe impl Send for Page {}
 // SAFETY: as above.
 unsafe impl Sync for Page {}
@@ -28,7 +29,8 @@ impl Page {
     fn header(&self, idx: usize) -> &AtomicU32 {
         const { assert!(HEADER_BYTES == 8) };
         assert!(idx < 2);
-        // SAFETY: the mapping starts at a page, so it is aligned; it is FILE_BYTES long and never unmapped.
+        // SAFETY: the mapping starts at a page, so it is aligned; it is FILE_BYTES long and never
+        // unmapped.
         unsafe { AtomicU32::from_ptr(self.0.as_ptr().cast::<u32>().add(idx)) }
     }
 }
@@ -36,7 +38,8 @@ impl Page {
 pub(super) struct CallPage {
     page: Page,
     records: AtomicUsize,
-    /// Counts every beginning and end of a call, so that the watcher can tell one long call from many short ones.
+    /// Counts every beginning and end of a call, so that the watcher can tell one long call from
+    /// many short ones.
     moves: AtomicU64,
     /// Calls that run now.
     running: AtomicU32,
@@ -50,29 +53,56 @@ impl CallPage {
     /// Makes the file, and watches over calls from now on.
     pub(super) fn open(path: &Path, call_s: u32) -> Result<Arc<CallPage>> {
         let map = || -> Result<NonNull<u8>> {
-            let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+            let file =
+                File::options().read(true).write(true).create(true).truncate(true).open(path)?;
             // Allocated now: a full disk shall be an error here, not a SIGBUS in a store.
-            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_BYTES as u64)?;
+            rustix::fs::fallocate(
+                &file,
+                rustix::fs::FallocateFlags::empty(),
+                0,
+                FILE_BYTES as u64,
+            )?;
             // SAFETY: a new shared mapping at an address of the kernel's choice overlaps nothing.
-            let start = unsafe { mmap(std::ptr::null_mut(), FILE_BYTES, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &file, 0) }?;
+            let start = unsafe {
+                mmap(
+                    std::ptr::null_mut(),
+                    FILE_BYTES,
+                    ProtFlags::READ | ProtFlags::WRITE,
+                    MapFlags::SHARED,
+                    &file,
+                    0,
+                )
+            }?;
             NonNull::new(start.cast()).context("the mapping is nowhere")
         };
         let start = map().with_context(|| format!("mapping {}", path.display()))?;
-        let page = Arc::new(CallPage { page: Page(start), records: AtomicUsize::new(0), moves: AtomicU64::new(0), running: AtomicU32::new(0) });
+        let page = Arc::new(CallPage {
+            page: Page(start),
+            records: AtomicUsize::new(0),
+            moves: AtomicU64::new(0),
+            running: AtomicU32::new(0),
+        });
         let watched = Arc::clone(&page);
-        std::thread::Builder::new().name("plugin-watch".into()).spawn(move || watched.watch(call_s)).context("starting a thread")?;
+        std::thread::Builder::new()
+            .name("plugin-watch".into())
+            .spawn(move || watched.watch(call_s))
+            .context("starting a thread")?;
         Ok(page)
     }
 
-    /// `what` as in `the head arcface of the plugin margins, in forward`. When the page is full, the last record
-    /// stands for all that come after.
+    /// `what` as in `the head arcface of the plugin margins, in forward`. When the page is full,
+    /// the last record stands for all that come after.
     pub(super) fn record(&self, what: &str) -> Record {
         let idx = self.records.fetch_add(1, Ordering::Relaxed);
         if RECORDS_MAX <= idx {
             return Record(RECORDS_MAX as u32);
         }
-        let end = (0..=what.len().min(RECORD_BYTES)).rev().find(|it| what.is_char_boundary(*it)).unwrap_or(0);
-        // SAFETY: `idx` is below RECORDS_MAX, so the record lies within the mapping, and nobody else has this `idx`.
+        let end = (0..=what.len().min(RECORD_BYTES))
+            .rev()
+            .find(|it| what.is_char_boundary(*it))
+            .unwrap_or(0);
+        // SAFETY: `idx` is below RECORDS_MAX, so the record lies within the mapping, and nobody
+        // else has this `idx`.
         unsafe {
             let record = self.page.0.as_ptr().add(HEADER_BYTES + idx * RECORD_BYTES);
             std::ptr::copy_nonoverlapping(what.as_ptr(), record, end);
@@ -83,7 +113,8 @@ impl CallPage {
     /// The call that `f` makes into a plugin.
     pub(super) fn during<R>(&self, record: Record, f: impl FnOnce() -> R) -> R {
         let current = self.page.header(0);
-        // A call may come while another runs: from another thread, or from the host's function that a plugin called.
+        // A call may come while another runs: from another thread, or from the host's function that
+        // a plugin called.
         self.running.fetch_add(1, Ordering::AcqRel);
         let before = current.swap(record.0, Ordering::AcqRel);
         self.moves.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +140,8 @@ impl CallPage {
                 (seen, since) = (moves, Instant::now());
             } else if limit < since.elapsed() {
                 self.page.header(1).store(call_s, Ordering::Relaxed);
-                // No clean end is possible with a thread inside the plugin; who started us reads the page.
+                // No clean end is possible with a thread inside the plugin; who started us reads
+                // the page.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
         }
@@ -127,11 +159,16 @@ mod tests {
         let path = folder.path().join("plugin.call");
         let page = CallPage::open(&path, 60).unwrap();
         let read = || PluginCall::read(&std::fs::read(&path).unwrap()).map(|it| it.what);
-        let (outer, inner) = (page.record("the loss focal of the plugin focal, in forward"), page.record(&"ü".repeat(200)));
+        let (outer, inner) = (
+            page.record("the loss focal of the plugin focal, in forward"),
+            page.record(&"ü".repeat(200)),
+        );
         assert_eq!(read(), None);
         page.during(outer, || {
             assert_eq!(read().unwrap(), "the loss focal of the plugin focal, in forward");
-            page.during(inner, || assert_eq!(read().unwrap(), "ü".repeat(128), "cut at a character"));
+            page.during(inner, || {
+                assert_eq!(read().unwrap(), "ü".repeat(128), "cut at a character")
+            });
             assert_eq!(read().unwrap(), "the loss focal of the plugin focal, in forward");
         });
         assert_eq!(read(), None);
@@ -163,10 +200,15 @@ mod tests {
     fn more_functions_than_records_are_no_harm() {
         let folder = tempfile::tempdir().unwrap();
         let page = CallPage::open(&folder.path().join("plugin.call"), 60).unwrap();
-        let last = (0..RECORDS_MAX + 10).fold(None, |_, it| Some(page.record(&format!("function {it}")))).unwrap();
+        let last = (0..RECORDS_MAX + 10)
+            .fold(None, |_, it| Some(page.record(&format!("function {it}"))))
+            .unwrap();
         page.during(last, || {
             let bytes = std::fs::read(folder.path().join("plugin.call")).unwrap();
-            assert_eq!(PluginCall::read(&bytes).unwrap().what, format!("function {}", RECORDS_MAX - 1));
+            assert_eq!(
+                PluginCall::read(&bytes).unwrap().what,
+                format!("function {}", RECORDS_MAX - 1)
+            );
         });
     }
 }

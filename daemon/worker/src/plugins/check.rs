@@ -1,6 +1,6 @@
-//! The action `check_plugin`: opens one plugin and tries everything that it exports, telling before each thing what
-//! it is about to try. What is tried of each kind stands in the modules; how a worker that the plugin ended is
-//! explained is left to who started it.
+//! The action `check_plugin`: opens one plugin and tries everything that it exports, telling before
+//! each thing what it is about to try. What is tried of each kind stands in the modules; how a
+//! worker that the plugin ended is explained is left to who started it.
 
 mod heads;
 mod losses;
@@ -31,7 +31,8 @@ const LOADING_MS_MAX: f64 = 20.0;
 /// Calls, after as many to warm up, in which memory must stand still.
 const CALLS: u32 = 10_000;
 
-/// So many times more where memory grew: an allocator that is settling comes to rest meanwhile, a leak does not.
+/// So many times more where memory grew: an allocator that is settling comes to rest meanwhile, a
+/// leak does not.
 const SETTLING_ROUNDS: u32 = 7;
 /// A slow plugin is looked at for so long at most, as often as that goes.
 const STEADY_MAX: Duration = Duration::from_secs(40);
@@ -46,7 +47,8 @@ struct Trial<'a> {
 
 pub(crate) fn check(spec: &Spec, file: &Path) -> Result<()> {
     let mut teller = Teller::new()?;
-    let (plugin, _) = finetuned_plugins::open_anywhere(file).with_context(|| format!("{} is refused", file.display()))?;
+    let (plugin, _) = finetuned_plugins::open_anywhere(file)
+        .with_context(|| format!("{} is refused", file.display()))?;
     let subject = format!("plugin {}", plugin.descriptor.name);
     let call_s = spec.plugins.as_ref().map_or(60, |it| it.call_s);
     let page = super::CallPage::open(&spec.run.join(run_folder::PLUGIN_CALL), call_s)?;
@@ -62,7 +64,9 @@ pub(crate) fn check(spec: &Spec, file: &Path) -> Result<()> {
         Ok(if ms <= LOADING_MS_MAX {
             Seen::Passed(found)
         } else {
-            Seen::Noted(format!("{found}; a job's start should not take more than {LOADING_MS_MAX} ms longer"))
+            Seen::Noted(format!(
+                "{found}; a job's start should not take more than {LOADING_MS_MAX} ms longer"
+            ))
         })
     })?;
     let Some(opened) = opened else { return teller.tell(&Line::End) };
@@ -101,7 +105,11 @@ fn try_item(plugins: &Plugins, item: &Item, teller: &mut Teller) -> Result<()> {
     let problems = problems.unwrap_or_else(|| vec![Problem::SingleLabel]);
     for &problem in &problems {
         let trial = Trial { plugins, name: &export.name, problem };
-        let subject = if problems.len() == 1 { subject.clone() } else { format!("{subject}, {}", words(problem)) };
+        let subject = if problems.len() == 1 {
+            subject.clone()
+        } else {
+            format!("{subject}, {}", words(problem))
+        };
         match export.kind {
             Kind::Head => heads::check(trial, &subject, teller)?,
             Kind::Loss => losses::check(trial, &subject, teller)?,
@@ -116,7 +124,8 @@ fn try_item(plugins: &Plugins, item: &Item, teller: &mut Teller) -> Result<()> {
 
 /// torch starts its own threads and fills its own caches on the first use of each part.
 fn warm_up() -> Result<()> {
-    let it = tch::Tensor::f_ones([4, 4], (tch::Kind::Float, tch::Device::Cpu))?.set_requires_grad(true);
+    let it =
+        tch::Tensor::f_ones([4, 4], (tch::Kind::Float, tch::Device::Cpu))?.set_requires_grad(true);
     it.f_matmul(&it)?.f_sum(tch::Kind::Float)?.f_backward()?;
     Ok(())
 }
@@ -133,8 +142,8 @@ fn log() -> Log {
     })
 }
 
-/// Ten thousand calls, after some to warm up, and again where memory grew and there is time: memory, and how long one
-/// takes.
+/// Ten thousand calls, after some to warm up, and again where memory grew and there is time:
+/// memory, and how long one takes.
 fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
     let mut run = |calls: u32| -> Result<(u32, Duration), teller::Fault> {
         let start = Instant::now();
@@ -160,8 +169,21 @@ fn steady(mut call: impl FnMut() -> Result<(), teller::Fault>) -> Outcome {
         }
     }
     if watch::GROWTH_BYTES_MAX < grown {
-        return Err(format!("memory grew by {} kB in {calls} calls, {} bytes a call", grown / 1000, grown / u64::from(calls.max(1))).into());
+        return Err(format!(
+            "memory grew by {} kB in {calls} calls, {} bytes a call",
+            grown / 1000,
+            grown / u64::from(calls.max(1))
+        )
+        .into());
     }
-    let found = format!("grew by {} kB in {calls} calls of {:.2} \u{b5}s", grown / 1000, took.as_secs_f64() * 1e6 / f64::from(calls.max(1)));
-    Ok(if calls == CALLS { Seen::Passed(found) } else { Seen::Noted(format!("{found}; no time for {CALLS}")) })
+    let found = format!(
+        "grew by {} kB in {calls} calls of {:.2} \u{b5}s",
+        grown / 1000,
+        took.as_secs_f64() * 1e6 / f64::from(calls.max(1))
+    );
+    Ok(if calls == CALLS {
+        Seen::Passed(found)
+    } else {
+        Seen::Noted(format!("{found}; no time for {CALLS}"))
+    })
 }

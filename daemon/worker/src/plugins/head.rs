@@ -2,7 +2,9 @@
 
 use super::border::{Function, Handle, Subject, lend as lend_text, to_slice};
 use super::problem;
-use super::tensors::{device_number, fault, kind_fault, lend, lend_or_null, number_fault, share, take};
+use super::tensors::{
+    device_number, fault, kind_fault, lend, lend_or_null, number_fault, share, take,
+};
 use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
 use finetuned_sdk::abi::{self, Bytes, CTensor};
@@ -32,10 +34,17 @@ pub(crate) struct PassNumbers {
 }
 
 impl PassNumbers {
-    pub(crate) const EVALUATION: PassNumbers = PassNumbers { train: false, seed: 0, step: 0, micro: 0 };
+    pub(crate) const EVALUATION: PassNumbers =
+        PassNumbers { train: false, seed: 0, step: 0, micro: 0 };
 
     pub(super) fn to_abi(self) -> abi::Pass {
-        abi::Pass { size: size_of::<abi::Pass>() as u32, train: u32::from(self.train), seed: self.seed, step: self.step, micro: self.micro }
+        abi::Pass {
+            size: size_of::<abi::Pass>() as u32,
+            train: u32::from(self.train),
+            seed: self.seed,
+            step: self.step,
+            micro: self.micro,
+        }
     }
 }
 
@@ -57,8 +66,9 @@ pub(crate) struct Parameter {
     pub trainable: bool,
 }
 
-/// One head. It is built by [`Plugins::head`](super::Plugins::head), its parameters are asked for once and then
-/// trained, saved and restored in place (`tch::no_grad(|| it.tensor.f_copy_(saved))`):
+/// One head. It is built by [`Plugins::head`](super::Plugins::head), its parameters are asked for
+/// once and then trained, saved and restored in place (`tch::no_grad(||
+/// it.tensor.f_copy_(saved))`):
 ///
 /// ```ignore
 /// let head = plugins.head("arcface", "{\"margin\": 0.5}", HeadShape { device, width, outputs, seed, problem })?;
@@ -74,7 +84,12 @@ pub(crate) struct HeadInstance {
 }
 
 impl HeadInstance {
-    pub(super) fn create(subject: Subject, functions: abi::HeadFunctions, settings: &str, shape: HeadShape) -> Result<HeadInstance, Failure> {
+    pub(super) fn create(
+        subject: Subject,
+        functions: abi::HeadFunctions,
+        settings: &str,
+        shape: HeadShape,
+    ) -> Result<HeadInstance, Failure> {
         let raw_shape = abi::HeadShape {
             size: size_of::<abi::HeadShape>() as u32,
             device: device_number(shape.device),
@@ -85,17 +100,28 @@ impl HeadInstance {
         };
         let (naming, passing) = (subject.function("parameters"), subject.function("forward"));
         if functions.input != abi::INPUT_POOLED && functions.input != abi::INPUT_SEQUENCE {
-            return Err(subject.bad_answer(subject.function("its table"), format!("the unknown kind of input {}", functions.input)));
+            return Err(subject.bad_answer(
+                subject.function("its table"),
+                format!("the unknown kind of input {}", functions.input),
+            ));
         }
-        let (create, destroy) = (functions.create.expect("looked at when opened"), functions.destroy.expect("looked at when opened"));
+        let (create, destroy) = (
+            functions.create.expect("looked at when opened"),
+            functions.destroy.expect("looked at when opened"),
+        );
         // SAFETY: the arguments live until it returns.
-        let handle =
-            Handle::create(subject, destroy, |instance, error| unsafe { create(lend_text(settings), &raw const raw_shape, instance, error) })?;
+        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
+            create(lend_text(settings), &raw const raw_shape, instance, error)
+        })?;
         Ok(HeadInstance { handle, functions, shape, naming, passing })
     }
 
     pub(crate) fn features(&self) -> HeadFeatures {
-        if self.functions.input == abi::INPUT_SEQUENCE { HeadFeatures::Sequence } else { HeadFeatures::Pooled }
+        if self.functions.input == abi::INPUT_SEQUENCE {
+            HeadFeatures::Sequence
+        } else {
+            HeadFeatures::Pooled
+        }
     }
 
     pub(super) fn shape(&self) -> HeadShape {
@@ -108,14 +134,22 @@ impl HeadInstance {
         let mut found: Vec<Result<Parameter, String>> = vec![];
         let sink = abi::ParameterSink { context: (&raw mut found).cast(), put: Some(put) };
         // SAFETY: sink and instance live until it returns.
-        self.handle.call(self.naming, |instance, error| unsafe { parameters(instance, &raw const sink, error) })?;
+        self.handle.call(self.naming, |instance, error| unsafe {
+            parameters(instance, &raw const sink, error)
+        })?;
         let mut named: Vec<Parameter> = vec![];
         for it in found {
             let it = it.map_err(|what| self.handle.bad_answer(self.naming, what))?;
-            let fault =
-                self.parameter_fault(&it).or_else(|| named.iter().any(|other| other.name == it.name).then(|| "the name of another one".into()));
+            let fault = self.parameter_fault(&it).or_else(|| {
+                named
+                    .iter()
+                    .any(|other| other.name == it.name)
+                    .then(|| "the name of another one".into())
+            });
             if let Some(what) = fault {
-                return Err(self.handle.bad_answer(self.naming, format!("the parameter `{}`: {what}", it.name)));
+                return Err(self
+                    .handle
+                    .bad_answer(self.naming, format!("the parameter `{}`: {what}", it.name)));
             }
             named.push(it);
         }
@@ -123,19 +157,28 @@ impl HeadInstance {
     }
 
     fn parameter_fault(&self, it: &Parameter) -> Option<String> {
-        let part = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+        let part = |it: &str| {
+            !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_')
+        };
         if !it.name.split('.').all(part) {
             return Some("a name that is not made of letters, digits and _ between dots".into());
         }
-        kind_fault(&it.tensor, self.shape.device)
-            .or_else(|| number_fault(&it.tensor))
-            .or_else(|| (!it.tensor.is_leaf()).then(|| "a tensor that was computed, not a leaf".into()))
+        kind_fault(&it.tensor, self.shape.device).or_else(|| number_fault(&it.tensor)).or_else(
+            || (!it.tensor.is_leaf()).then(|| "a tensor that was computed, not a leaf".into()),
+        )
     }
 
-    /// Logits, or numbers in the model's own units, fp32 (batch, outputs), part of the gradient graph. `features`: fp32
-    /// (batch, width), or (batch, seq, width) with `mask` int64 (batch, seq); `labels`: what is true, as in
-    /// [`LossInstance::forward`](super::LossInstance::forward), only while training.
-    pub(crate) fn forward(&self, features: &Tensor, mask: Option<&Tensor>, labels: Option<&Tensor>, pass: PassNumbers) -> Result<Tensor, Failure> {
+    /// Logits, or numbers in the model's own units, fp32 (batch, outputs), part of the gradient
+    /// graph. `features`: fp32 (batch, width), or (batch, seq, width) with `mask` int64 (batch,
+    /// seq); `labels`: what is true, as in [`LossInstance::forward`](super::LossInstance::forward),
+    /// only while training.
+    pub(crate) fn forward(
+        &self,
+        features: &Tensor,
+        mask: Option<&Tensor>,
+        labels: Option<&Tensor>,
+        pass: PassNumbers,
+    ) -> Result<Tensor, Failure> {
         let forward = self.functions.forward.expect("looked at when opened");
         let input = abi::HeadInput {
             size: size_of::<abi::HeadInput>() as u32,
@@ -147,9 +190,12 @@ impl HeadInstance {
         let pass = pass.to_abi();
         let mut logits = std::ptr::null_mut();
         // SAFETY: the arguments live until it returns.
-        self.handle.call(self.passing, |instance, error| unsafe { forward(instance, &raw const input, &raw const pass, &raw mut logits, error) })?;
+        self.handle.call(self.passing, |instance, error| unsafe {
+            forward(instance, &raw const input, &raw const pass, &raw mut logits, error)
+        })?;
         // SAFETY: with OK, the plugin has given a new tensor away.
-        let logits = unsafe { take(logits) }.map_err(|what| self.handle.bad_answer(self.passing, what))?;
+        let logits =
+            unsafe { take(logits) }.map_err(|what| self.handle.bad_answer(self.passing, what))?;
         let batch = features.size().first().copied().unwrap_or(0);
         match fault(&logits, &[batch, self.shape.outputs], self.shape.device) {
             Some(what) => Err(self.handle.bad_answer(self.passing, what)),
@@ -169,7 +215,9 @@ unsafe extern "C" fn put(context: *mut c_void, name: Bytes, tensor: *mut CTensor
     }
     // SAFETY: the plugin's name and tensor are valid until we return.
     let (name, tensor) = unsafe { (to_slice(name), share(tensor)) };
-    let name = std::str::from_utf8(name).map(str::to_string).map_err(|_| "a parameter whose name is no UTF-8".to_string());
+    let name = std::str::from_utf8(name)
+        .map(str::to_string)
+        .map_err(|_| "a parameter whose name is no UTF-8".to_string());
     found.push(name.and_then(|name| {
         let tensor = tensor.map_err(|what| format!("the parameter `{name}`: {what}"))?;
         Ok(Parameter { name, tensor, trainable: trainable != 0 })

@@ -10,8 +10,8 @@ use std::os::fd::AsRawFd;
 /// An open library. It is never closed: threads, thread-locals and pointers of it may be anywhere.
 pub(super) struct Library {
     opened: ManuallyDrop<Opened>,
-    /// Stays open too: the loader knows libraries by their path, and a second one under the number of a closed
-    /// descriptor would be taken for the first.
+    /// Stays open too: the loader knows libraries by their path, and a second one under the number
+    /// of a closed descriptor would be taken for the first.
     _file: ManuallyDrop<File>,
 }
 
@@ -21,14 +21,18 @@ impl Library {
     /// # Errors
     /// The loader's sentence: a missing symbol or library.
     pub(super) fn open(name: &str, bytes: &[u8]) -> Result<Library, String> {
-        let file = in_memory(name, bytes).map_err(|err| format!("its bytes can't be put into memory: {err}"))?;
+        let file = in_memory(name, bytes)
+            .map_err(|err| format!("its bytes can't be put into memory: {err}"))?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        // SAFETY: this runs the library's initialisers, foreign code that we can only trust: who could have written
-        // the file was judged before. RTLD_NOW, so that a missing symbol is an error here and no death later;
-        // RTLD_LOCAL, so that two plugins never see each other's symbols.
+        // SAFETY: this runs the library's initialisers, foreign code that we can only trust: who
+        // could have written the file was judged before. RTLD_NOW, so that a missing symbol is an
+        // error here and no death later; RTLD_LOCAL, so that two plugins never see each other's
+        // symbols.
         let opened = unsafe { Opened::open(Some(path.as_str()), RTLD_NOW | RTLD_LOCAL) };
         match opened {
-            Ok(opened) => Ok(Library { opened: ManuallyDrop::new(opened), _file: ManuallyDrop::new(file) }),
+            Ok(opened) => {
+                Ok(Library { opened: ManuallyDrop::new(opened), _file: ManuallyDrop::new(file) })
+            }
             Err(err) => Err(sentence(&err, &path)),
         }
     }
@@ -45,7 +49,10 @@ impl Library {
 fn in_memory(name: &str, bytes: &[u8]) -> std::io::Result<File> {
     let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     file.write_all(bytes)?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     Ok(file)
 }
 

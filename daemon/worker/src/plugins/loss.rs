@@ -32,7 +32,12 @@ pub(crate) struct LossInstance {
 }
 
 impl LossInstance {
-    pub(super) fn create(subject: Subject, functions: abi::LossFunctions, settings: &str, shape: LossShape) -> Result<LossInstance, Failure> {
+    pub(super) fn create(
+        subject: Subject,
+        functions: abi::LossFunctions,
+        settings: &str,
+        shape: LossShape,
+    ) -> Result<LossInstance, Failure> {
         let raw_shape = abi::LossShape {
             size: size_of::<abi::LossShape>() as u32,
             device: device_number(shape.device),
@@ -40,10 +45,14 @@ impl LossInstance {
             problem: problem::number(shape.problem),
         };
         let passing = subject.function("forward");
-        let (create, destroy) = (functions.create.expect("looked at when opened"), functions.destroy.expect("looked at when opened"));
+        let (create, destroy) = (
+            functions.create.expect("looked at when opened"),
+            functions.destroy.expect("looked at when opened"),
+        );
         // SAFETY: the arguments live until it returns.
-        let handle =
-            Handle::create(subject, destroy, |instance, error| unsafe { create(lend_text(settings), &raw const raw_shape, instance, error) })?;
+        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
+            create(lend_text(settings), &raw const raw_shape, instance, error)
+        })?;
         Ok(LossInstance { handle, functions, shape, passing })
     }
 
@@ -51,10 +60,17 @@ impl LossInstance {
         self.shape
     }
 
-    /// The loss of every example, fp32 (batch), part of the gradient graph. `logits`: fp32 (batch, outputs);
-    /// `labels`: int64 (batch), or, for several labels and for numbers in the model's own units, fp32 (batch, outputs);
-    /// `features`: what the head was given, (batch, width), if that is pooled.
-    pub(crate) fn forward(&self, logits: &Tensor, labels: &Tensor, features: Option<&Tensor>, pass: PassNumbers) -> Result<Tensor, Failure> {
+    /// The loss of every example, fp32 (batch), part of the gradient graph. `logits`: fp32 (batch,
+    /// outputs); `labels`: int64 (batch), or, for several labels and for numbers in the model's own
+    /// units, fp32 (batch, outputs); `features`: what the head was given, (batch, width), if that
+    /// is pooled.
+    pub(crate) fn forward(
+        &self,
+        logits: &Tensor,
+        labels: &Tensor,
+        features: Option<&Tensor>,
+        pass: PassNumbers,
+    ) -> Result<Tensor, Failure> {
         let forward = self.functions.forward.expect("looked at when opened");
         let input = abi::LossInput {
             size: size_of::<abi::LossInput>() as u32,
@@ -66,9 +82,12 @@ impl LossInstance {
         let pass = pass.to_abi();
         let mut losses = std::ptr::null_mut();
         // SAFETY: the arguments live until it returns.
-        self.handle.call(self.passing, |instance, error| unsafe { forward(instance, &raw const input, &raw const pass, &raw mut losses, error) })?;
+        self.handle.call(self.passing, |instance, error| unsafe {
+            forward(instance, &raw const input, &raw const pass, &raw mut losses, error)
+        })?;
         // SAFETY: with OK, the plugin has given a new tensor away.
-        let losses = unsafe { take(losses) }.map_err(|what| self.handle.bad_answer(self.passing, what))?;
+        let losses =
+            unsafe { take(losses) }.map_err(|what| self.handle.bad_answer(self.passing, what))?;
         let batch = labels.size().first().copied().unwrap_or(0);
         match fault(&losses, &[batch], self.shape.device) {
             Some(what) => Err(self.handle.bad_answer(self.passing, what)),

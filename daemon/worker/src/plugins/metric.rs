@@ -41,21 +41,35 @@ impl MetricInstance {
             class_names: names.as_ptr(),
             problem: problem::number(problem),
         };
-        let [updating, merging, computing] = ["update", "merge", "compute"].map(|it| subject.function(it));
-        let (create, destroy) = (functions.create.expect("looked at when opened"), functions.destroy.expect("looked at when opened"));
+        let [updating, merging, computing] =
+            ["update", "merge", "compute"].map(|it| subject.function(it));
+        let (create, destroy) = (
+            functions.create.expect("looked at when opened"),
+            functions.destroy.expect("looked at when opened"),
+        );
         // SAFETY: the arguments live until it returns.
-        let handle = Handle::create(subject, destroy, |instance, error| unsafe { create(lend(settings), &raw const shape, instance, error) })?;
-        Ok(MetricInstance { handle, functions, problem, width: names.len(), updating, merging, computing })
+        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
+            create(lend(settings), &raw const shape, instance, error)
+        })?;
+        Ok(MetricInstance {
+            handle,
+            functions,
+            problem,
+            width: names.len(),
+            updating,
+            merging,
+            computing,
+        })
     }
 
     pub(crate) fn higher_is_better(&self) -> bool {
         self.functions.higher_is_better != 0
     }
 
-    /// Takes in examples: `outputs` has a row for each, of probabilities, or of numbers in the data's units.
+    /// Takes in examples: `outputs` has a row for each, of probabilities, or of numbers in the
+    /// data's units.
     ///
-    /// # Panics
-    /// The rows are not as many as what is true, or that is of another problem.
+    /// # Panics The rows are not as many as what is true, or that is of another problem.
     pub(crate) fn update(&self, outputs: &[f32], truth: Truth) -> Result<(), Failure> {
         assert_eq!(truth.problem(), self.problem, "it was created for this");
         let n = truth.examples(self.width);
@@ -75,14 +89,19 @@ impl MetricInstance {
             targets,
         };
         // SAFETY: the batch lives until it returns.
-        self.handle.call(self.updating, |instance, error| unsafe { update(instance, &raw const batch, error) })
+        self.handle.call(self.updating, |instance, error| unsafe {
+            update(instance, &raw const batch, error)
+        })
     }
 
     /// Takes in what `other`, of the same settings and classes, has seen.
     pub(crate) fn merge(&self, other: &MetricInstance) -> Result<(), Failure> {
         let merge = self.functions.merge.expect("looked at when opened");
-        // SAFETY: both instances live until it returns; they are two, since a call borrows `self` on one thread.
-        self.handle.call(self.merging, |instance, error| unsafe { merge(instance, other.handle.raw(), error) })
+        // SAFETY: both instances live until it returns; they are two, since a call borrows `self`
+        // on one thread.
+        self.handle.call(self.merging, |instance, error| unsafe {
+            merge(instance, other.handle.raw(), error)
+        })
     }
 
     /// The score of all that was seen: a finite number.
@@ -90,7 +109,13 @@ impl MetricInstance {
         let compute = self.functions.compute.expect("looked at when opened");
         let mut score = f64::NAN;
         // SAFETY: `score` lives until it returns.
-        self.handle.call(self.computing, |instance, error| unsafe { compute(instance, &raw mut score, error) })?;
-        if score.is_finite() { Ok(score) } else { Err(self.handle.bad_answer(self.computing, format!("the score {score}"))) }
+        self.handle.call(self.computing, |instance, error| unsafe {
+            compute(instance, &raw mut score, error)
+        })?;
+        if score.is_finite() {
+            Ok(score)
+        } else {
+            Err(self.handle.bad_answer(self.computing, format!("the score {score}")))
+        }
     }
 }

@@ -26,8 +26,8 @@ pub(super) fn words(problem: Problem) -> &'static str {
 }
 
 impl Functions {
-    /// What it can be created for; `None` where it sees nothing of that. Claims of a later version are unknown here and
-    /// passed over.
+    /// What it can be created for; `None` where it sees nothing of that. Claims of a later version
+    /// are unknown here and passed over.
     pub(super) fn problems(&self) -> Option<Vec<Problem>> {
         let claimed = match self {
             Functions::Head(it) => it.problems,
@@ -43,10 +43,21 @@ impl Functions {
     /// # Errors
     /// It is not made for what the data have.
     pub(super) fn suit(&self, subject: &Subject, problem: Problem) -> Result<(), Failure> {
-        let Some(claimed) = self.problems().filter(|it| !it.contains(&problem)) else { return Ok(()) };
+        let Some(claimed) = self.problems().filter(|it| !it.contains(&problem)) else {
+            return Ok(());
+        };
         let claimed: Vec<&str> = claimed.into_iter().map(words).collect();
-        let claimed = if claimed.is_empty() { "nothing that this finetuned knows".into() } else { claimed.join(" or ") };
-        let message = format!("{} is made for {claimed}, but the data have {}", subject.words, words(problem));
-        Err(Failure::new(FailureKind::Recipe, message).with_cure("choose another one, or leave it out of the recipe"))
+        let claimed = if claimed.is_empty() {
+            "nothing that this finetuned knows".into()
+        } else {
+            claimed.join(" or ")
+        };
+        let message = format!(
+            "{} is made for {claimed}, but the data have {}",
+            subject.words,
+            words(problem)
+        );
+        Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure("choose another one, or leave it out of the recipe"))
     }
 }

@@ -67,11 +67,20 @@ struct Receiver<'a> {
 }
 
 impl ReaderInstance {
-    pub(super) fn create(subject: Subject, functions: abi::ReaderFunctions, settings: &str) -> Result<ReaderInstance, Failure> {
+    pub(super) fn create(
+        subject: Subject,
+        functions: abi::ReaderFunctions,
+        settings: &str,
+    ) -> Result<ReaderInstance, Failure> {
         let [recognising, reading] = ["recognise", "read"].map(|it| subject.function(it));
-        let (create, destroy) = (functions.create.expect("looked at when opened"), functions.destroy.expect("looked at when opened"));
+        let (create, destroy) = (
+            functions.create.expect("looked at when opened"),
+            functions.destroy.expect("looked at when opened"),
+        );
         // SAFETY: the arguments live until it returns.
-        let handle = Handle::create(subject, destroy, |instance, error| unsafe { create(lend(settings), instance, error) })?;
+        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
+            create(lend(settings), instance, error)
+        })?;
         Ok(ReaderInstance { handle, functions, recognising, reading })
     }
 
@@ -82,7 +91,9 @@ impl ReaderInstance {
         let drop = drop_files(files, &paths);
         let mut recognised = 0;
         // SAFETY: the arguments live until it returns.
-        self.handle.call(self.recognising, |instance, error| unsafe { recognise(instance, &raw const drop, &raw mut recognised, error) })?;
+        self.handle.call(self.recognising, |instance, error| unsafe {
+            recognise(instance, &raw const drop, &raw mut recognised, error)
+        })?;
         Ok(recognised != 0)
     }
 
@@ -92,7 +103,11 @@ impl ReaderInstance {
         let paths: Vec<Bytes> = files.files.iter().map(|it| lend(it)).collect();
         let drop = drop_files(files, &paths);
         let mut receiver = Receiver { files, take, stopped: false, fault: None };
-        let sink = abi::ExampleSink { context: (&raw mut receiver).cast(), example: Some(example), bad: Some(bad) };
+        let sink = abi::ExampleSink {
+            context: (&raw mut receiver).cast(),
+            example: Some(example),
+            bad: Some(bad),
+        };
         let mut status = abi::OK;
         let called = self.handle.call(self.reading, |instance, error| {
             // SAFETY: the arguments live until it returns.
@@ -108,7 +123,13 @@ impl ReaderInstance {
 }
 
 fn drop_files(files: Files<'_>, paths: &[Bytes]) -> abi::DropFiles {
-    abi::DropFiles { size: size_of::<abi::DropFiles>() as u32, reserved: 0, folder: lend(files.folder), files: paths.as_ptr(), n_files: paths.len() }
+    abi::DropFiles {
+        size: size_of::<abi::DropFiles>() as u32,
+        reserved: 0,
+        folder: lend(files.folder),
+        files: paths.as_ptr(),
+        n_files: paths.len(),
+    }
 }
 
 impl Receiver<'_> {
@@ -132,7 +153,10 @@ impl Receiver<'_> {
     /// The texts of `it` must be valid.
     unsafe fn example(&self, it: &abi::Example) -> Result<Read, String> {
         // SAFETY: as the caller promises.
-        let text = |bytes: Bytes, which: &str| unsafe { std::str::from_utf8(to_slice(bytes)) }.map_err(|_| format!("a {which} that is no UTF-8"));
+        let text = |bytes: Bytes, which: &str| {
+            unsafe { std::str::from_utf8(to_slice(bytes)) }
+                .map_err(|_| format!("a {which} that is no UTF-8"))
+        };
         let place = self.place(it.file, it.line)?;
         let content = match (it.text.ptr.is_null(), it.image.ptr.is_null()) {
             (false, true) => Content::Text(text(it.text, "text")?.to_string()),
@@ -162,8 +186,8 @@ impl Receiver<'_> {
 }
 
 unsafe extern "C" fn example(context: *mut c_void, example: *const abi::Example) -> Status {
-    // SAFETY: the context is the receiver of the call that this sink was made for; the plugin's example is valid
-    // until we return.
+    // SAFETY: the context is the receiver of the call that this sink was made for; the plugin's
+    // example is valid until we return.
     let (receiver, example) = unsafe { (&mut *context.cast::<Receiver<'_>>(), example.as_ref()) };
     let found = match example {
         Some(it) if size_of::<abi::Example>() <= it.size as usize => {
@@ -178,7 +202,8 @@ unsafe extern "C" fn example(context: *mut c_void, example: *const abi::Example)
 unsafe extern "C" fn bad(context: *mut c_void, file: usize, line: u64, reason: Bytes) -> Status {
     const REASON_BYTES_MAX: usize = 500;
     // SAFETY: as in `example`.
-    let (receiver, reason) = unsafe { (&mut *context.cast::<Receiver<'_>>(), to_text(reason, REASON_BYTES_MAX)) };
+    let (receiver, reason) =
+        unsafe { (&mut *context.cast::<Receiver<'_>>(), to_text(reason, REASON_BYTES_MAX)) };
     let found = receiver.place(file, line).map(|place| Read::Bad { place, reason });
     receiver.receive(found)
 }

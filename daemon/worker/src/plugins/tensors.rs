@@ -69,8 +69,8 @@ pub(super) fn kind_fault(tensor: &Tensor, device: Device) -> Option<String> {
     }
 }
 
-/// NaN or infinite numbers of an fp32 tensor. On the CPU only, where the numbers are at hand: on a GPU each look
-/// would stop the queue, and a loss that is no number is found by the trainer.
+/// NaN or infinite numbers of an fp32 tensor. On the CPU only, where the numbers are at hand: on a
+/// GPU each look would stop the queue, and a loss that is no number is found by the trainer.
 pub(super) fn number_fault(tensor: &Tensor) -> Option<String> {
     if tensor.device() != Device::Cpu {
         return None;
@@ -81,10 +81,13 @@ pub(super) fn number_fault(tensor: &Tensor) -> Option<String> {
     if start.is_null() {
         return None; // no elements
     }
-    // SAFETY: a contiguous fp32 tensor on the CPU has its numbers one after the other, and lives until we return.
+    // SAFETY: a contiguous fp32 tensor on the CPU has its numbers one after the other, and lives
+    // until we return.
     let numbers = unsafe { std::slice::from_raw_parts(start, tensor.numel()) };
-    // Exponent bits all set: NaN or infinite. Summed without a branch, so that the compiler uses wide registers.
+    // Exponent bits all set: NaN or infinite. Summed without a branch, so that the compiler uses
+    // wide registers.
     const EXPONENT: u32 = 0x7f80_0000;
-    let odd = numbers.iter().fold(0u32, |odd, it| odd + u32::from(it.to_bits() & EXPONENT == EXPONENT));
+    let odd =
+        numbers.iter().fold(0u32, |odd, it| odd + u32::from(it.to_bits() & EXPONENT == EXPONENT));
     (odd != 0).then(|| format!("{odd} of {} numbers that are NaN or infinite", numbers.len()))
 }

@@ -1,4 +1,5 @@
-//! What a plugin says about itself in plain bytes, without pointers: so it can be read from the file alone.
+//! What a plugin says about itself in plain bytes, without pointers: so it can be read from the
+//! file alone.
 
 /// Symbol of the [`Descriptor`].
 pub const DESCRIPTOR_SYMBOL: &str = "finetuned_plugin_descriptor";
@@ -14,7 +15,8 @@ pub const TIER_PLAIN: u32 = 0;
 /// [`Descriptor::tier`]: tensors cross; `tch` and `libtorch` must be the worker's.
 pub const TIER_TENSOR: u32 = 1;
 
-/// [`Descriptor::flags`]: a panic ends the process (Rust's `panic = "abort"`). The host refuses such a plugin.
+/// [`Descriptor::flags`]: a panic ends the process (Rust's `panic = "abort"`). The host refuses
+/// such a plugin.
 pub const FLAG_PANIC_ABORTS: u32 = 1;
 
 /// [`Item::kind`]: see [`HeadFunctions`](super::HeadFunctions).
@@ -43,13 +45,16 @@ pub const VERSION_BYTES_MAX: usize = 31;
 pub struct Item {
     /// `KIND_...`; 0 where there is no item.
     pub kind: u32,
-    /// What recipes call it: lower-case letters, digits, `-` and `_`, 1 to [`NAME_BYTES_MAX`] of them, then zeros.
+    /// What recipes call it: lower-case letters, digits, `-` and `_`, 1 to [`NAME_BYTES_MAX`] of
+    /// them, then zeros.
     pub name: [u8; 60],
 }
 
-/// All that can be known of a plugin without opening it. Texts are UTF-8, filled up with zeros, at least one.
+/// All that can be known of a plugin without opening it. Texts are UTF-8, filled up with zeros, at
+/// least one.
 ///
-/// `magic` and `abi` stand where they stand in every version; a host that does not know `abi` looks no further.
+/// `magic` and `abi` stand where they stand in every version; a host that does not know `abi` looks
+/// no further.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Descriptor {
@@ -82,5 +87,8 @@ pub struct Descriptor {
 }
 
 const _: () = assert!(size_of::<Item>() == 4 + NAME_BYTES_MAX + 1, "a zero ends the longest name");
-const _: () =
-    assert!(size_of::<Descriptor>() == 16 + 6 * 4 + 2 * (NAME_BYTES_MAX + 1) + 3 * (VERSION_BYTES_MAX + 1) + ITEMS_MAX * 64, "no byte of padding");
+const _: () = assert!(
+    size_of::<Descriptor>()
+        == 16 + 6 * 4 + 2 * (NAME_BYTES_MAX + 1) + 3 * (VERSION_BYTES_MAX + 1) + ITEMS_MAX * 64,
+    "no byte of padding"
+);

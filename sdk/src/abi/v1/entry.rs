@@ -1,4 +1,5 @@
-//! What a plugin is given when it is opened, what it answers, and the few shapes that all functions share.
+//! What a plugin is given when it is opened, what it answers, and the few shapes that all functions
+//! share.
 
 use std::ffi::c_void;
 
@@ -43,7 +44,8 @@ pub struct Instance {
     _private: [u8; 0],
 }
 
-/// A place for bytes. Owned by the caller of the function that received it, valid until that function returns.
+/// A place for bytes. Owned by the caller of the function that received it, valid until that
+/// function returns.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Sink {
@@ -72,12 +74,13 @@ pub struct Host {
     pub size: u32,
     /// Passed back in every call.
     pub context: *mut c_void,
-    /// One line for the job's log, under the plugin's name. `level` is `LOG_...`; `text` is copied before it
-    /// returns. From any thread. Never null.
+    /// One line for the job's log, under the plugin's name. `level` is `LOG_...`; `text` is copied
+    /// before it returns. From any thread. Never null.
     pub log: Option<unsafe extern "C" fn(context: *mut c_void, level: u32, text: Bytes)>,
 }
 
-/// One thing that a plugin exports, with its functions. Owned by the plugin, valid until the process ends.
+/// One thing that a plugin exports, with its functions. Owned by the plugin, valid until the
+/// process ends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Export {
@@ -105,15 +108,19 @@ pub struct Table {
     pub n_exports: usize,
 }
 
-/// Type of the symbol [`ENTRY_SYMBOL`]. Called once, before all else, from one thread. `host` stays valid until
-/// the process ends and may be kept. With `OK`, `*table` is written. With another status the plugin is not used.
-pub type Entry = unsafe extern "C" fn(host: *const Host, table: *mut *const Table, error: *const Sink) -> Status;
+/// Type of the symbol [`ENTRY_SYMBOL`]. Called once, before all else, from one thread. `host` stays
+/// valid until the process ends and may be kept. With `OK`, `*table` is written. With another
+/// status the plugin is not used.
+pub type Entry =
+    unsafe extern "C" fn(host: *const Host, table: *mut *const Table, error: *const Sink) -> Status;
 
-// SAFETY: tables are written before the program starts and never again, and their pointers lead to such data.
+// SAFETY: tables are written before the program starts and never again, and their pointers lead to
+// such data.
 unsafe impl Sync for Export {}
 // SAFETY: as above.
 unsafe impl Sync for Table {}
-// SAFETY: the host promises that its table stays as it is, and that its functions may be called from any thread.
+// SAFETY: the host promises that its table stays as it is, and that its functions may be called
+// from any thread.
 unsafe impl Sync for Host {}
 // SAFETY: as above.
 unsafe impl Send for Host {}

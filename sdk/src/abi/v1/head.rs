@@ -3,7 +3,8 @@
 use super::{Bytes, CTensor, Instance, Sink, Status};
 use std::ffi::c_void;
 
-/// [`HeadFunctions::input`]: (batch, width), the one vector that the model's family gives for each example.
+/// [`HeadFunctions::input`]: (batch, width), the one vector that the model's family gives for each
+/// example.
 pub const INPUT_POOLED: u32 = 0;
 /// [`HeadFunctions::input`]: (batch, seq, width), a vector for each token or patch, with a mask.
 pub const INPUT_SEQUENCE: u32 = 1;
@@ -22,12 +23,13 @@ pub struct HeadShape {
     pub outputs: i64,
     /// The run's. The host also seeds torch's generator of random numbers before `create`.
     pub seed: u64,
-    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0:
+    /// [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
     pub problem: u64,
 }
 
-/// What a forward pass is for. Whoever draws noise draws it as a function of these numbers, or from torch's
-/// generator, whose state is part of every checkpoint: a killed run goes on bit for bit.
+/// What a forward pass is for. Whoever draws noise draws it as a function of these numbers, or from
+/// torch's generator, whose state is part of every checkpoint: a killed run goes on bit for bit.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
@@ -41,8 +43,8 @@ pub struct Pass {
     pub micro: u64,
 }
 
-/// Input of a head. The tensors are the host's, fp32 or int64 on the head's device; the plugin must not change
-/// their values, and takes a shallow clone of one that it keeps.
+/// Input of a head. The tensors are the host's, fp32 or int64 on the head's device; the plugin must
+/// not change their values, and takes a shallow clone of one that it keeps.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct HeadInput {
@@ -52,11 +54,11 @@ pub struct HeadInput {
     pub reserved: u32,
     /// fp32: (batch, width) or (batch, seq, width), as [`HeadFunctions::input`] says. Never null.
     pub features: *mut CTensor,
-    /// int64 (batch, seq): 1 where there is a token, 0 where the row is filled up; each row has a 1. Null for
-    /// pooled input.
+    /// int64 (batch, seq): 1 where there is a token, 0 where the row is filled up; each row has a
+    /// 1. Null for pooled input.
     pub mask: *mut CTensor,
-    /// What is true, as in [`LossInput::labels`](super::LossInput::labels). Null in evaluation: a head may use it to
-    /// train, never to answer.
+    /// What is true, as in [`LossInput::labels`](super::LossInput::labels). Null in evaluation: a
+    /// head may use it to train, never to answer.
     pub labels: *mut CTensor,
 }
 
@@ -65,11 +67,19 @@ pub struct HeadInput {
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterSink {
     pub context: *mut c_void,
-    /// `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's own prefix
-    /// before it. `tensor`: fp32, on the head's device, a leaf. The host takes a shallow clone, so it is the very
-    /// tensor that the head computes with, which the host then fills (from a checkpoint), trains and saves.
-    /// `trainable`: 0 for a buffer, which is saved and restored but never trained by the optimizer.
-    pub put: Option<unsafe extern "C" fn(context: *mut c_void, name: Bytes, tensor: *mut CTensor, trainable: u32)>,
+    /// `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's
+    /// own prefix before it. `tensor`: fp32, on the head's device, a leaf. The host takes a shallow
+    /// clone, so it is the very tensor that the head computes with, which the host then fills (from
+    /// a checkpoint), trains and saves. `trainable`: 0 for a buffer, which is saved and restored
+    /// but never trained by the optimizer.
+    pub put: Option<
+        unsafe extern "C" fn(
+            context: *mut c_void,
+            name: Bytes,
+            tensor: *mut CTensor,
+            trainable: u32,
+        ),
+    >,
 }
 
 /// Functions of a head. No function may be null.
@@ -80,16 +90,29 @@ pub struct HeadFunctions {
     pub size: u32,
     /// `INPUT_...`
     pub input: u32,
-    /// Builds a head with new parameters. `settings` is a JSON object: what the recipe says, `{}` for nothing. An
-    /// unknown key is `INVALID`. `*instance` is new and the host's.
-    pub create: Option<unsafe extern "C" fn(settings: Bytes, shape: *const HeadShape, instance: *mut *mut Instance, error: *const Sink) -> Status>,
+    /// Builds a head with new parameters. `settings` is a JSON object: what the recipe says, `{}`
+    /// for nothing. An unknown key is `INVALID`. `*instance` is new and the host's.
+    pub create: Option<
+        unsafe extern "C" fn(
+            settings: Bytes,
+            shape: *const HeadShape,
+            instance: *mut *mut Instance,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Ends an instance of `create`, also a broken one.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
     /// Names every parameter and buffer, in the same order each time.
-    pub parameters: Option<unsafe extern "C" fn(instance: *mut Instance, sink: *const ParameterSink, error: *const Sink) -> Status>,
-    /// Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units. `*logits` is a new tensor and
-    /// the host's, which frees it as tch does (`at_free`). It is part of the gradient graph of the features and the
-    /// parameters.
+    pub parameters: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            sink: *const ParameterSink,
+            error: *const Sink,
+        ) -> Status,
+    >,
+    /// Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units.
+    /// `*logits` is a new tensor and the host's, which frees it as tch does (`at_free`). It is part
+    /// of the gradient graph of the features and the parameters.
     pub forward: Option<
         unsafe extern "C" fn(
             instance: *mut Instance,
@@ -99,6 +122,7 @@ pub struct HeadFunctions {
             error: *const Sink,
         ) -> Status,
     >,
-    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0:
+    /// [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
     pub problems: u64,
 }

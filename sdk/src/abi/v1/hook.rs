@@ -40,7 +40,8 @@ pub struct Progress {
     pub steps: u64,
     /// Epochs done, with the part of the current one.
     pub epoch: f64,
-    /// Of the last update: mean loss of its examples, learning rate, L2 norm of all gradients before clipping.
+    /// Of the last update: mean loss of its examples, learning rate, L2 norm of all gradients
+    /// before clipping.
     pub loss: f64,
     pub lr: f64,
     pub gradient_norm: f64,
@@ -58,14 +59,36 @@ pub struct HookFunctions {
     /// 0
     pub reserved: u32,
     /// `settings` and `*instance` as [`HeadFunctions::create`](super::HeadFunctions::create).
-    pub create: Option<unsafe extern "C" fn(settings: Bytes, instance: *mut *mut Instance, error: *const Sink) -> Status>,
+    pub create: Option<
+        unsafe extern "C" fn(
+            settings: Bytes,
+            instance: *mut *mut Instance,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Ends an instance of `create`, also a broken one.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
-    /// Called in the training loop: after every update, so it must be fast. `*wishes`: `WISH_...`, or-ed.
-    pub progress: Option<unsafe extern "C" fn(instance: *mut Instance, progress: *const Progress, wishes: *mut u32, error: *const Sink) -> Status>,
+    /// Called in the training loop: after every update, so it must be fast. `*wishes`: `WISH_...`,
+    /// or-ed.
+    pub progress: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            progress: *const Progress,
+            wishes: *mut u32,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Writes all that the hook remembers, as text, for a checkpoint.
-    pub save: Option<unsafe extern "C" fn(instance: *mut Instance, state: *const Sink, error: *const Sink) -> Status>,
-    /// Takes back what `save` wrote, in a new instance with the same settings: a resumed run goes on as if it had
-    /// never been killed.
-    pub load: Option<unsafe extern "C" fn(instance: *mut Instance, state: Bytes, error: *const Sink) -> Status>,
+    pub save: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            state: *const Sink,
+            error: *const Sink,
+        ) -> Status,
+    >,
+    /// Takes back what `save` wrote, in a new instance with the same settings: a resumed run goes
+    /// on as if it had never been killed.
+    pub load: Option<
+        unsafe extern "C" fn(instance: *mut Instance, state: Bytes, error: *const Sink) -> Status,
+    >,
 }

@@ -12,7 +12,8 @@ pub struct LossShape {
     pub device: i32,
     /// Numbers in one row of logits: the classes, or the numbers that are learnt.
     pub outputs: i64,
-    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    /// `PROBLEM_...`: one of those that `problems` claims. Appended; 0:
+    /// [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
     pub problem: u64,
 }
 
@@ -26,8 +27,9 @@ pub struct LossInput {
     pub reserved: u32,
     /// fp32 (batch, outputs): what the head gave. Never null.
     pub logits: *mut CTensor,
-    /// What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch, outputs), 1 where a
-    /// class is true and 0 where it is not; for numbers fp32 (batch, outputs), in the model's own units. Never null.
+    /// What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch,
+    /// outputs), 1 where a class is true and 0 where it is not; for numbers fp32 (batch, outputs),
+    /// in the model's own units. Never null.
     pub labels: *mut CTensor,
     /// fp32 (batch, width): what the head was given. Null if the head takes sequences.
     pub features: *mut CTensor,
@@ -42,12 +44,20 @@ pub struct LossFunctions {
     /// 0
     pub reserved: u32,
     /// `settings` and `*instance` as [`HeadFunctions::create`](super::HeadFunctions::create).
-    pub create: Option<unsafe extern "C" fn(settings: Bytes, shape: *const LossShape, instance: *mut *mut Instance, error: *const Sink) -> Status>,
+    pub create: Option<
+        unsafe extern "C" fn(
+            settings: Bytes,
+            shape: *const LossShape,
+            instance: *mut *mut Instance,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Ends an instance of `create`, also a broken one.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
-    /// -> fp32 (batch): the loss of every example, finite. The host weights the examples, adds them up and divides,
-    /// so that the gradients of parts of a batch add up to those of the whole. `*losses` is a new tensor and the
-    /// host's, part of the gradient graph of the logits and the features.
+    /// -> fp32 (batch): the loss of every example, finite. The host weights the examples, adds them
+    /// up and divides, so that the gradients of parts of a batch add up to those of the whole.
+    /// `*losses` is a new tensor and the host's, part of the gradient graph of the logits and the
+    /// features.
     pub forward: Option<
         unsafe extern "C" fn(
             instance: *mut Instance,
@@ -57,6 +67,7 @@ pub struct LossFunctions {
             error: *const Sink,
         ) -> Status,
     >,
-    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
+    /// `PROBLEM_...`, or-ed: what it can be created for. Appended; 0:
+    /// [`PROBLEM_SINGLE_LABEL`](super::PROBLEM_SINGLE_LABEL).
     pub problems: u64,
 }

@@ -1,8 +1,9 @@
-//! Augmentations: change pictures while training. Plain tier.
+//! Augmentations: change images while training. Plain tier.
 
 use super::{Bytes, Instance, Sink, Status};
 
-/// A picture, 8 bits each of red, green and blue. The pixels are the host's and are changed in place.
+/// An image, 8 bits each of red, green and blue. The pixels are the host's and are changed in
+/// place.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Image {
@@ -25,10 +26,24 @@ pub struct AugmentationFunctions {
     /// 0
     pub reserved: u32,
     /// `settings` and `*instance` as [`HeadFunctions::create`](super::HeadFunctions::create).
-    pub create: Option<unsafe extern "C" fn(settings: Bytes, instance: *mut *mut Instance, error: *const Sink) -> Status>,
+    pub create: Option<
+        unsafe extern "C" fn(
+            settings: Bytes,
+            instance: *mut *mut Instance,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Ends an instance of `create`, also a broken one.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
-    /// Changes the picture. What it does depends on nothing but settings, pixels and `seed`, which differs for
-    /// each example and epoch: an instance has no memory, and the host makes one for each thread.
-    pub apply: Option<unsafe extern "C" fn(instance: *mut Instance, image: *const Image, seed: u64, error: *const Sink) -> Status>,
+    /// Changes the image. What it does depends on nothing but settings, pixels and `seed`, which
+    /// differs for each example and epoch: an instance has no memory, and the host makes one for
+    /// each thread.
+    pub apply: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            image: *const Image,
+            seed: u64,
+            error: *const Sink,
+        ) -> Status,
+    >,
 }

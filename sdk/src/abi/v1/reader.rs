@@ -52,9 +52,13 @@ pub struct Example {
 pub struct ExampleSink {
     pub context: *mut c_void,
     /// Copies the example. `STOPPED`: no more is wanted.
-    pub example: Option<unsafe extern "C" fn(context: *mut c_void, example: *const Example) -> Status>,
-    /// An example that cannot be used: where, and why in a few words ("no label"). `STOPPED` as above.
-    pub bad: Option<unsafe extern "C" fn(context: *mut c_void, file: usize, line: u64, reason: Bytes) -> Status>,
+    pub example:
+        Option<unsafe extern "C" fn(context: *mut c_void, example: *const Example) -> Status>,
+    /// An example that cannot be used: where, and why in a few words ("no label"). `STOPPED` as
+    /// above.
+    pub bad: Option<
+        unsafe extern "C" fn(context: *mut c_void, file: usize, line: u64, reason: Bytes) -> Status,
+    >,
 }
 
 /// Functions of a reader. Version 1 has them all, none may be null.
@@ -66,11 +70,31 @@ pub struct ReaderFunctions {
     /// 0
     pub reserved: u32,
     /// `settings` and `*instance` as [`HeadFunctions::create`](super::HeadFunctions::create).
-    pub create: Option<unsafe extern "C" fn(settings: Bytes, instance: *mut *mut Instance, error: *const Sink) -> Status>,
+    pub create: Option<
+        unsafe extern "C" fn(
+            settings: Bytes,
+            instance: *mut *mut Instance,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Ends an instance of `create`, also a broken one.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut Instance)>,
     /// `*recognised` is 1 if these files are in this reader's format, else 0. May look into files.
-    pub recognise: Option<unsafe extern "C" fn(instance: *mut Instance, drop: *const DropFiles, recognised: *mut u32, error: *const Sink) -> Status>,
+    pub recognise: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            drop: *const DropFiles,
+            recognised: *mut u32,
+            error: *const Sink,
+        ) -> Status,
+    >,
     /// Passes every example, in an order that depends on nothing but the files.
-    pub read: Option<unsafe extern "C" fn(instance: *mut Instance, drop: *const DropFiles, sink: *const ExampleSink, error: *const Sink) -> Status>,
+    pub read: Option<
+        unsafe extern "C" fn(
+            instance: *mut Instance,
+            drop: *const DropFiles,
+            sink: *const ExampleSink,
+            error: *const Sink,
+        ) -> Status,
+    >,
 }

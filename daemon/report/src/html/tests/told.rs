@@ -1,14 +1,18 @@
 //! Runs to tell of, for the tests of report, card and recipe.
 
-use crate::{Answer, Mistake, Pictures, Prediction, Story, Truth, baseline, scores, worst_mistakes};
+use crate::{Answer, Images, Mistake, Prediction, Story, Truth, baseline, scores, worst_mistakes};
 use finetuned_images::{Augment, Filter, Fit, Library, Preprocess, Preset};
 use finetuned_job::data::{
-    ClassCount, DATA_VERSION, DataReport, Duplicates, Extent, FileReport, ImageReport, NearDuplicates, NearPair, NumberReport, Problem, Quarantine,
-    Quarantined, Sheet, SheetSubject, SplitReport, TokenReport,
+    ClassCount, DATA_VERSION, DataReport, Duplicates, Extent, FileReport, ImageReport,
+    NearDuplicates, NearPair, NumberReport, Problem, Quarantine, Quarantined, Sheet, SheetSubject,
+    SplitReport, TokenReport,
 };
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, OUTCOME_VERSION, Proof, Trained};
-use finetuned_job::plan::{DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan, TrainPlan};
+use finetuned_job::plan::{
+    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan,
+    TrainPlan,
+};
 use finetuned_job::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task};
 use finetuned_job::scores::{Scores, Split};
 use rand_chacha::ChaCha8Rng;
@@ -61,7 +65,9 @@ fn draw(rng: &mut ChaCha8Rng, n: usize, shares: &[f32], skill: f32) -> Drawn {
                 place <= 0.0
             })
             .unwrap_or(0);
-        let weights: Vec<f32> = (0..shares.len()).map(|class| (unit(rng) * 4.0 + if class == label { skill } else { 0.0 }).exp()).collect();
+        let weights: Vec<f32> = (0..shares.len())
+            .map(|class| (unit(rng) * 4.0 + if class == label { skill } else { 0.0 }).exp())
+            .collect();
         let sum: f32 = weights.iter().sum();
         drawn.labels.push(label as u32);
         drawn.outputs.extend(weights.iter().map(|it| it / sum));
@@ -78,23 +84,32 @@ impl Told {
             ("Not bad at all, I have to say", 0, 2),
             ("@SouthwestAir can you follow so I can DM you? <b>Thanks</b> & \"bye\"", 1, 2),
         ];
-        let mistakes = texts.iter().cycle().take(12).enumerate().map(|(index, &(text, truth, predicted))| Mistake {
-            index,
-            input: text.into(),
-            truth: classes[truth].clone(),
-            predicted: classes[predicted].clone(),
-            degree: 0.97 - index as f64 * 0.013,
-            file: "tweets.csv".into(),
-            line: Some(17 + 211 * index as u64),
-            thumbnail: None,
-        });
+        let mistakes =
+            texts.iter().cycle().take(12).enumerate().map(|(index, &(text, truth, predicted))| {
+                Mistake {
+                    index,
+                    input: text.into(),
+                    truth: classes[truth].clone(),
+                    predicted: classes[predicted].clone(),
+                    degree: 0.97 - index as f64 * 0.013,
+                    file: "tweets.csv".into(),
+                    line: Some(17 + 211 * index as u64),
+                    thumbnail: None,
+                }
+            });
         Told::new("tweets.csv", &classes, &[0.28, 0.40, 0.32], 2.6, mistakes.collect())
     }
 
     /// Fifty classes of long names.
     pub fn fifty() -> Told {
-        let classes: Vec<String> =
-            (0..50).map(|it| format!("Abteilung {it:02} · Donaudampfschifffahrtsgesellschaft / Kundendienst {}", it * 7919)).collect();
+        let classes: Vec<String> = (0..50)
+            .map(|it| {
+                format!(
+                    "Abteilung {it:02} · Donaudampfschifffahrtsgesellschaft / Kundendienst {}",
+                    it * 7919
+                )
+            })
+            .collect();
         let shares: Vec<f32> = (0..50).map(|it| 1.0 / (1.0 + it as f32)).collect();
         let mistake = Mistake {
             index: 0,
@@ -111,9 +126,16 @@ impl Told {
 
     /// Photographs of animals.
     pub fn pets() -> Told {
-        let classes = ["cat", "dog", "guinea pig", "hamster", "parrot", "rabbit", "tortoise"].map(str::to_owned);
-        let mut told = Told::new("pets.zip", &classes, &[0.3, 0.3, 0.1, 0.1, 0.1, 0.05, 0.05], 2.6, Vec::new());
-        told.show_pictures(Problem::SingleLabel);
+        let classes = ["cat", "dog", "guinea pig", "hamster", "parrot", "rabbit", "tortoise"]
+            .map(str::to_owned);
+        let mut told = Told::new(
+            "pets.zip",
+            &classes,
+            &[0.3, 0.3, 0.1, 0.1, 0.1, 0.05, 0.05],
+            2.6,
+            Vec::new(),
+        );
+        told.show_images(Problem::SingleLabel);
         told
     }
 
@@ -135,12 +157,19 @@ impl Told {
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
-        let mut told = Told::of("scenes", &classes, &[230, 915, 1_372, 343], [train, validation, test], Problem::MultiLabel, Vec::new());
-        told.show_pictures(Problem::MultiLabel);
+        let mut told = Told::of(
+            "scenes",
+            &classes,
+            &[230, 915, 1_372, 343],
+            [train, validation, test],
+            Problem::MultiLabel,
+            Vec::new(),
+        );
+        told.show_images(Problem::MultiLabel);
         told
     }
 
-    /// Two numbers from a picture.
+    /// Two numbers from an image.
     pub fn ages() -> Told {
         let numbers = ["age", "height_cm"].map(str::to_owned);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -157,26 +186,51 @@ impl Told {
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
-        let mut told = Told::of("ages.csv", &numbers, &[], [train, validation, test], Problem::Regression, Vec::new());
-        told.show_pictures(Problem::Regression);
+        let mut told = Told::of(
+            "ages.csv",
+            &numbers,
+            &[],
+            [train, validation, test],
+            Problem::Regression,
+            Vec::new(),
+        );
+        told.show_images(Problem::Regression);
         told
     }
 
-    fn new(name: &str, classes: &[String], shares: &[f32], skill: f32, mistakes: Vec<Mistake>) -> Told {
+    fn new(
+        name: &str,
+        classes: &[String],
+        shares: &[f32],
+        skill: f32,
+        mistakes: Vec<Mistake>,
+    ) -> Told {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let test = draw(&mut rng, 400, shares, skill);
         let validation = draw(&mut rng, 300, shares, skill);
         let total: f32 = shares.iter().sum();
         let counts: Vec<u64> = shares.iter().map(|it| (it / total * 2_288.0) as u64).collect();
-        let labels = (0..).zip(&counts).flat_map(|(class, n)| std::iter::repeat_n(class, *n as usize)).collect();
+        let labels = (0..)
+            .zip(&counts)
+            .flat_map(|(class, n)| std::iter::repeat_n(class, *n as usize))
+            .collect();
         let train = Drawn { labels, ..Drawn::default() };
         Told::of(name, classes, &counts, [train, validation, test], Problem::SingleLabel, mistakes)
     }
 
-    fn of(name: &str, names: &[String], counts: &[u64], drawn: [Drawn; 3], problem: Problem, mistakes: Vec<Mistake>) -> Told {
+    fn of(
+        name: &str,
+        names: &[String],
+        counts: &[u64],
+        drawn: [Drawn; 3],
+        problem: Problem,
+        mistakes: Vec<Mistake>,
+    ) -> Told {
         let [train, validation, test] = drawn;
         let (_, chief, metric) = finetuned_job::recipe::metrics(problem);
-        let of = |split, it: &Drawn, intervals: &[&str]| scores(split, names, &it.outputs, it.truth(problem), 0.513, intervals, 0).unwrap();
+        let of = |split, it: &Drawn, intervals: &[&str]| {
+            scores(split, names, &it.outputs, it.truth(problem), 0.513, intervals, 0).unwrap()
+        };
         let trained = Trained {
             version: OUTCOME_VERSION,
             scores: of(Split::Test, &test, chief),
@@ -199,11 +253,21 @@ impl Told {
         if problem == Problem::Regression {
             plan.data.numbers = std::mem::take(&mut plan.data.classes);
         }
-        Told { done: done(name, &plan, &trained), plan, data, events, trained, mistakes, test, sheets: Vec::new(), augmented: None }
+        Told {
+            done: done(name, &plan, &trained),
+            plan,
+            data,
+            events,
+            trained,
+            mistakes,
+            test,
+            sheets: Vec::new(),
+            augmented: None,
+        }
     }
 
-    /// Makes the run one about pictures.
-    fn show_pictures(&mut self, problem: Problem) {
+    /// Makes the run one about images.
+    fn show_images(&mut self, problem: Problem) {
         self.plan.task = Task::of_images(problem);
         self.plan.data.problem = problem;
         self.done.task = self.plan.task.name().into();
@@ -225,12 +289,14 @@ impl Told {
         let images = images(problem, self.plan.data.outputs());
         self.plan.data.image_column = images.image_column.clone();
         self.data.images = Some(images);
-        let sheet = |it: &Sheet| (it.clone(), picture(&it.path, 24));
+        let sheet = |it: &Sheet| (it.clone(), image(&it.path, 24));
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
-        self.augmented = Some(picture("augmented", 8));
+        self.augmented = Some(image("augmented", 8));
         let names = self.plan.data.outputs();
         let answers: Vec<Answer> = self.test.truth(problem).answers(names.len()).collect();
-        let paths: Vec<String> = (0..answers.len()).map(|it| format!("test/{}/IMG {it:04}.JPG", names[it % names.len()])).collect();
+        let paths: Vec<String> = (0..answers.len())
+            .map(|it| format!("test/{}/IMG {it:04}.JPG", names[it % names.len()]))
+            .collect();
         let row = |index: usize| Prediction {
             input: &paths[index],
             truth: answers[index],
@@ -239,22 +305,40 @@ impl Told {
             line: (problem == Problem::Regression).then_some(index as u64 + 2),
         };
         self.mistakes = worst_mistakes(names, (0..answers.len()).map(row), 12);
-        self.mistakes.iter_mut().for_each(|it| it.thumbnail = Some(picture(&it.input, 1)));
+        self.mistakes.iter_mut().for_each(|it| it.thumbnail = Some(image(&it.input, 1)));
     }
 
     pub fn story(&self) -> Story<'_> {
         let Told { plan, data, trained, done, events, mistakes, test, sheets, augmented } = self;
-        let pictures = Pictures { sheets, augmented: augmented.as_deref() };
-        Story { plan, data, trained, done, events, mistakes, truth: test.truth(plan.data.problem), outputs: &test.outputs, pictures, license: None }
+        let images = Images { sheets, augmented: augmented.as_deref() };
+        Story {
+            plan,
+            data,
+            trained,
+            done,
+            events,
+            mistakes,
+            truth: test.truth(plan.data.problem),
+            outputs: &test.outputs,
+            images,
+            license: None,
+        }
     }
 
     pub fn rename_class(&mut self, class: usize, name: &str) {
         let old = std::mem::replace(&mut self.plan.data.classes[class], name.to_owned());
         self.data.classes[class].class = name.to_owned();
-        for scores in [&mut self.done.scores, &mut self.trained.scores, &mut self.trained.validation] {
+        for scores in
+            [&mut self.done.scores, &mut self.trained.scores, &mut self.trained.validation]
+        {
             scores.per_class[class].class = name.to_owned();
         }
-        for it in self.mistakes.iter_mut().flat_map(|it| [&mut it.truth, &mut it.predicted]).filter(|it| **it == old) {
+        for it in self
+            .mistakes
+            .iter_mut()
+            .flat_map(|it| [&mut it.truth, &mut it.predicted])
+            .filter(|it| **it == old)
+        {
             *it = name.to_owned();
         }
         if self.done.baseline.answer == old {
@@ -277,7 +361,12 @@ fn done(name: &str, plan: &Plan, trained: &Trained) -> Done {
         score: trained.scores.metrics[&plan.eval.best],
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
-        proof: Proof { model_hash: trained.model_hash.clone(), examples: 400, loss_trained: 0.513, loss_reloaded: 0.513 },
+        proof: Proof {
+            model_hash: trained.model_hash.clone(),
+            examples: 400,
+            loss_trained: 0.513,
+            loss_reloaded: 0.513,
+        },
         steps: trained.steps,
         best_step: trained.best_step,
         epochs: trained.epochs,
@@ -294,13 +383,19 @@ fn events(validation: &Scores, steps: u64) -> Vec<Line> {
         at_ms += ms;
         lines.push(Line { at_ms, attempt: 1, event });
     };
-    for (phase, ms) in [(Phase::Reading, 10), (Phase::Tokenizing, 420), (Phase::Loading, 1_900), (Phase::Training, 260)] {
+    for (phase, ms) in [
+        (Phase::Reading, 10),
+        (Phase::Tokenizing, 420),
+        (Phase::Loading, 1_900),
+        (Phase::Training, 260),
+    ] {
         tell(ms, Event::Phase { phase, total: None });
     }
     for step in 1..=steps {
         let done = step as f64 / steps as f64;
         let noise = f64::from(unit(&mut rng)) - 0.5;
-        let lr = 5e-4 * (step as f64 / 41.0).min(1.0) * (1.0 + (done * std::f64::consts::PI).cos()) / 2.0;
+        let lr = 5e-4 * (step as f64 / 41.0).min(1.0) * (1.0 + (done * std::f64::consts::PI).cos())
+            / 2.0;
         let loss = 0.22 + 0.9 * (-5.0 * done).exp() + noise * 0.25;
         let grad_norm = 1.2 + 3.0 * (-9.0 * done).exp() + noise;
         let epoch = step as f64 / 68.0;
@@ -323,21 +418,30 @@ fn events(validation: &Scores, steps: u64) -> Vec<Line> {
         if step % 68 == 0 {
             let mut scores = validation.clone();
             scores.loss = 0.50 + 0.5 * (-6.0 * done).exp() + 0.08 * done;
-            scores
-                .metrics
-                .iter_mut()
-                .for_each(|(name, it)| *it = *it * (1.0 - 0.25 * (-5.0 * done).exp()) - if name == "accuracy" { 0.0 } else { 0.01 });
+            scores.metrics.iter_mut().for_each(|(name, it)| {
+                *it = *it * (1.0 - 0.25 * (-5.0 * done).exp())
+                    - if name == "accuracy" { 0.0 } else { 0.01 }
+            });
             tell(900, Event::Evaluation { step, epoch, scores, best: step == 476 });
         }
     }
     tell(10, Event::Phase { phase: Phase::Exporting, total: None });
-    tell(450, Event::Warning { message: "the class “neutral” is confused with “negative” in every fifth case".into() });
+    tell(
+        450,
+        Event::Warning {
+            message: "the class “neutral” is confused with “negative” in every fifth case".into(),
+        },
+    );
     lines
 }
 
 fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
-    let class =
-        |(class, &n): (&String, &u64)| ClassCount { class: class.clone(), train: n, validation: (n as f64 / 9.0).round() as u64, test: n / 6 };
+    let class = |(class, &n): (&String, &u64)| ClassCount {
+        class: class.clone(),
+        train: n,
+        validation: (n as f64 / 9.0).round() as u64,
+        test: n / 6,
+    };
     let file = |path: &str, encoding: &str, bytes| FileReport {
         path: path.into(),
         format: "csv".into(),
@@ -362,11 +466,20 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
             split(Split::Test, 400, "file"),
         ],
         empty_texts: 3,
-        duplicates: Duplicates { within_splits: 41, conflicting_labels: 6, leaked_dropped: 12, leaked_validation_dropped: 0 },
+        duplicates: Duplicates {
+            within_splits: 41,
+            conflicting_labels: 6,
+            leaked_dropped: 12,
+            leaked_validation_dropped: 0,
+        },
         quarantined: Quarantine {
             count: 2,
             shown: vec![
-                Quarantined { file: name.into(), line: Some(871), reason: "4 columns where the header has 3".into() },
+                Quarantined {
+                    file: name.into(),
+                    line: Some(871),
+                    reason: "4 columns where the header has 3".into(),
+                },
                 Quarantined { file: name.into(), line: Some(2_204), reason: "no label".into() },
             ],
         },
@@ -378,23 +491,41 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
             p99: 66,
             longest: 96,
             cut: 38,
-            histogram: heights.iter().enumerate().map(|(index, &n)| (8 * (index as u32 + 1), n)).collect(),
+            histogram: heights
+                .iter()
+                .enumerate()
+                .map(|(index, &n)| (8 * (index as u32 + 1), n))
+                .collect(),
         }),
         estimate: None,
-        warnings: vec!["6 texts stand under two labels: the model can't be right about both".into()],
+        warnings: vec![
+            "6 texts stand under two labels: the model can't be right about both".into(),
+        ],
         content_hash: "41ab".repeat(16),
         images: None,
     }
 }
 
 fn tensor(name: String, shape: &[i64], trains: bool) -> TensorPlan {
-    TensorPlan { name, shape: shape.to_vec(), lr_scale: if trains { 0.9 } else { 1.0 }, weight_decay: 0.01 }
+    TensorPlan {
+        name,
+        shape: shape.to_vec(),
+        lr_scale: if trains { 0.9 } else { 1.0 },
+        weight_decay: 0.01,
+    }
 }
 
 fn plan(classes: &[String], data: &DataReport) -> Plan {
     let layer = |layer: i64| {
-        let linear = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"];
-        linear.map(|it| tensor(format!("bert.encoder.layer.{layer}.{it}.weight"), &[384, 384], 4 <= layer))
+        let linear = [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        ];
+        linear.map(|it| {
+            tensor(format!("bert.encoder.layer.{layer}.{it}.weight"), &[384, 384], 4 <= layer)
+        })
     };
     Plan {
         version: PLAN_VERSION,
@@ -420,7 +551,10 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             train: vec![Pattern::Head, Pattern::Last(2)],
             unfreeze: Vec::new(),
             layer_decay: 0.9,
-            trainable: (4..6).flat_map(layer).chain([tensor("classifier.weight".into(), &[classes.len() as i64, 384], true)]).collect(),
+            trainable: (4..6)
+                .flat_map(layer)
+                .chain([tensor("classifier.weight".into(), &[classes.len() as i64, 384], true)])
+                .collect(),
             frozen: (0..4).flat_map(layer).collect(),
             trainable_parameters: 3_700_227,
             frozen_parameters: 19_013_376,
@@ -462,8 +596,18 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             patience: Some(2),
             seed: 0,
         },
-        eval: EvalPlan { metrics: vec!["accuracy".into(), "macro_f1".into()], best: "macro_f1".into(), every_steps: None, report_on: Split::Test },
-        save: SaveChoice { every_steps: None, every_epochs: Some(1), every_minutes: Some(5.0), keep: 2 },
+        eval: EvalPlan {
+            metrics: vec!["accuracy".into(), "macro_f1".into()],
+            best: "macro_f1".into(),
+            every_steps: None,
+            report_on: Split::Test,
+        },
+        save: SaveChoice {
+            every_steps: None,
+            every_epochs: Some(1),
+            every_minutes: Some(5.0),
+            keep: 2,
+        },
         threads: 2,
         device: "cpu".into(),
     }
@@ -484,10 +628,20 @@ fn preprocess() -> Preprocess {
 }
 
 fn images(problem: Problem, names: &[String]) -> ImageReport {
-    let sheet = |path: &str, subject, shown, total| Sheet { path: format!("contact/{path}.png"), subject, shown, total };
+    let sheet = |path: &str, subject, shown, total| Sheet {
+        path: format!("contact/{path}.png"),
+        subject,
+        shown,
+        total,
+    };
     let mut sheets: Vec<Sheet> = match problem {
         Problem::Regression => vec![sheet("000", SheetSubject::All, 24, 2_988)],
-        _ => (0..).zip(names).map(|(index, name)| sheet(&format!("{index:03}"), SheetSubject::Class(name.clone()), 24, 343)).collect(),
+        _ => (0..)
+            .zip(names)
+            .map(|(index, name)| {
+                sheet(&format!("{index:03}"), SheetSubject::Class(name.clone()), 24, 343)
+            })
+            .collect(),
     };
     sheets.push(sheet("near", SheetSubject::NearDuplicates, 24, 58));
     sheets.push(sheet("blank", SheetSubject::Blank, 2, 2));
@@ -504,7 +658,11 @@ fn images(problem: Problem, names: &[String]) -> ImageReport {
         problem,
         image_column: several.then(|| "path".into()),
         target_columns: if several { names.to_vec() } else { Vec::new() },
-        numbers: if problem == Problem::Regression { names.iter().enumerate().map(number).collect() } else { Vec::new() },
+        numbers: if problem == Problem::Regression {
+            names.iter().enumerate().map(number).collect()
+        } else {
+            Vec::new()
+        },
         bytes: 312_881_000,
         width: Extent { min: 31, median: 640, max: 6_000 },
         height: Extent { min: 40, median: 480, max: 4_000 },
@@ -513,7 +671,7 @@ fn images(problem: Problem, names: &[String]) -> ImageReport {
         mean: [0.481, 0.457, 0.408],
         deviation: [0.229, 0.224, 0.226],
         near_duplicates: NearDuplicates {
-            pictures: 58,
+            images: 58,
             pairs: 31,
             across_splits: 4,
             conflicting_labels: 1,
@@ -530,9 +688,15 @@ fn images(problem: Problem, names: &[String]) -> ImageReport {
 }
 
 /// A contact sheet of coloured squares.
-fn picture(name: &str, count: u32) -> Vec<u8> {
+fn image(name: &str, count: u32) -> Vec<u8> {
     let mut rng = ChaCha8Rng::seed_from_u64(name.bytes().map(u64::from).sum());
-    let small = |_| finetuned_images::Pixels::new(96, 72, [0; 3].map(|_: u8| rng.next_u32() as u8).repeat(96 * 72));
-    let pictures: Vec<_> = (0..count).map(small).collect();
-    finetuned_images::contact_sheet(&pictures, 8, 96)
+    let small = |_| {
+        finetuned_images::Pixels::new(
+            96,
+            72,
+            [0; 3].map(|_: u8| rng.next_u32() as u8).repeat(96 * 72),
+        )
+    };
+    let images: Vec<_> = (0..count).map(small).collect();
+    finetuned_images::contact_sheet(&images, 8, 96)
 }

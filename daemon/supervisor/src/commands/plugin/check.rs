@@ -1,5 +1,5 @@
-//! `finetuned plugin check FILE`: a throw-away worker tries the plugin and says what it tries; whatever the plugin
-//! does to that worker, this says in one sentence.
+//! `finetuned plugin check FILE`: a throw-away worker tries the plugin and says what it tries;
+//! whatever the plugin does to that worker, this says in one sentence.
 
 use super::super::ask_folder;
 use crate::attempt::{Ending, plugin_death};
@@ -17,18 +17,25 @@ use std::time::Duration;
 
 /// A call on a handful of numbers takes microseconds.
 const CALL_S: u32 = 10;
-/// The worker ends a call that hangs by itself; one that says nothing for longer than any probe takes has lost that
-/// power too. Ten thousand calls that each compute for some milliseconds are the longest.
+/// The worker ends a call that hangs by itself; one that says nothing for longer than any probe
+/// takes has lost that power too. Ten thousand calls that each compute for some milliseconds are
+/// the longest.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
-pub(super) fn check(config: &Config, file: &Path, as_json: bool, report: &mut Report) -> Result<Exit> {
+pub(super) fn check(
+    config: &Config,
+    file: &Path,
+    as_json: bool,
+    report: &mut Report,
+) -> Result<Exit> {
     let file = std::path::absolute(file).context("finding the current folder")?;
     let (plugin, doubt) = match finetuned_plugins::open_anywhere(&file) {
         Ok(found) => found,
         Err(refusal) => {
             let sentence = format!("{} is refused: {refusal}", file.display());
             if as_json {
-                report.json(&json!({ "file": file, "sound": false, "tried": [], "end": sentence }))?;
+                report
+                    .json(&json!({ "file": file, "sound": false, "tried": [], "end": sentence }))?;
             } else {
                 report.line(&sentence)?;
             }
@@ -53,10 +60,16 @@ pub(super) fn check(config: &Config, file: &Path, as_json: bool, report: &mut Re
 }
 
 /// What was tried, and the sentence about a worker that did not come to the end.
-fn converse(config: &Config, file: &Path, as_json: bool, report: &mut Report) -> Result<(Vec<Tried>, Option<String>)> {
+fn converse(
+    config: &Config,
+    file: &Path,
+    as_json: bool,
+    report: &mut Report,
+) -> Result<(Vec<Tried>, Option<String>)> {
     let rules = PluginRules { call_s: CALL_S, ..config.plugins.clone() };
     let config = Config { plugins: rules, threads: 1, ..config.clone() };
-    let (folder, spec_file) = ask_folder(&config, Action::CheckPlugin { file: file.to_path_buf() }, None)?;
+    let (folder, spec_file) =
+        ask_folder(&config, Action::CheckPlugin { file: file.to_path_buf() }, None)?;
     let (mut tried, mut trying, mut over) = (Vec::new(), None, false);
     let ending = worker_process::converse(&config.worker, &spec_file, SILENCE_MAX, |line| {
         // The worker keeps its stdout from plugins, so that what can't be read is a defect of ours.
@@ -77,7 +90,9 @@ fn converse(config: &Config, file: &Path, as_json: bool, report: &mut Report) ->
         (true, Ending::Exited(exit::DONE)) => None,
         (_, ending) => Some(match (run_facts::plugin_call(folder.path()), trying) {
             (Some(call), _) => plugin_death(&call, &ending),
-            (None, Some(what)) => format!("the worker ended {} while it tried {what}", attempt::describe(&ending)),
+            (None, Some(what)) => {
+                format!("the worker ended {} while it tried {what}", attempt::describe(&ending))
+            }
             (None, None) => format!("the worker ended {}", attempt::describe(&ending)),
         }),
     };
@@ -86,7 +101,15 @@ fn converse(config: &Config, file: &Path, as_json: bool, report: &mut Report) ->
 
 fn headline(plugin: &Plugin) -> String {
     let it = &plugin.descriptor;
-    format!("{} {}, ABI {}, {}, {}, blake3 {}", it.name, it.version, it.abi, it.exports_words(), words::bytes(plugin.bytes.len() as u64), plugin.hash)
+    format!(
+        "{} {}, ABI {}, {}, {}, blake3 {}",
+        it.name,
+        it.version,
+        it.abi,
+        it.exports_words(),
+        words::bytes(plugin.bytes.len() as u64),
+        plugin.hash
+    )
 }
 
 fn row(tried: &Tried) -> String {
@@ -97,7 +120,10 @@ fn row(tried: &Tried) -> String {
         Verdict::Failed => "FAULT",
         Verdict::Noted => "note ",
     };
-    format!("{verdict}  {:<SUBJECT_CHARS$}  {:<PROBE_CHARS$}  {}", tried.subject, tried.probe, tried.found)
+    format!(
+        "{verdict}  {:<SUBJECT_CHARS$}  {:<PROBE_CHARS$}  {}",
+        tried.subject, tried.probe, tried.found
+    )
 }
 
 fn facts(plugin: &Plugin, tried: &[Tried], end: Option<&str>, sound: bool) -> Value {

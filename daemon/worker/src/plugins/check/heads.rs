@@ -30,18 +30,32 @@ impl Input {
         let labels = targets(problem, batch, outputs)?;
         let options = (Kind::Float, Device::Cpu);
         Ok(match head.features() {
-            HeadFeatures::Pooled => Input { features: Tensor::f_randn([batch, width], options)?, mask: None, labels },
+            HeadFeatures::Pooled => {
+                Input { features: Tensor::f_randn([batch, width], options)?, mask: None, labels }
+            }
             HeadFeatures::Sequence => {
                 // Rows of 1, 2, … SEQ tokens, then from 1 again.
-                let lengths = Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?.f_remainder(SEQ)?.f_add_scalar(1)?.f_unsqueeze(1)?;
-                let mask = Tensor::f_arange(SEQ, (Kind::Int64, Device::Cpu))?.f_unsqueeze(0)?.f_lt_tensor(&lengths)?.f_to_kind(Kind::Int64)?;
-                Input { features: Tensor::f_randn([batch, SEQ, width], options)?, mask: Some(mask), labels }
+                let lengths = Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?
+                    .f_remainder(SEQ)?
+                    .f_add_scalar(1)?
+                    .f_unsqueeze(1)?;
+                let mask = Tensor::f_arange(SEQ, (Kind::Int64, Device::Cpu))?
+                    .f_unsqueeze(0)?
+                    .f_lt_tensor(&lengths)?
+                    .f_to_kind(Kind::Int64)?;
+                Input {
+                    features: Tensor::f_randn([batch, SEQ, width], options)?,
+                    mask: Some(mask),
+                    labels,
+                }
             }
         })
     }
 
     fn evaluate(&self, head: &HeadInstance) -> Result<Tensor, Fault> {
-        Ok(tch::no_grad(|| head.forward(&self.features, self.mask.as_ref(), None, PassNumbers::EVALUATION))?)
+        Ok(tch::no_grad(|| {
+            head.forward(&self.features, self.mask.as_ref(), None, PassNumbers::EVALUATION)
+        })?)
     }
 
     /// With torch's generator where it stood at every such pass, so that noise is the same.
@@ -53,7 +67,11 @@ impl Input {
 
 fn create(trial: Trial<'_>, seed: u64, width: i64, outputs: i64) -> Result<HeadInstance, Fault> {
     tch::manual_seed(seed as i64);
-    Ok(trial.plugins.head(trial.name, "{}", HeadShape { device: Device::Cpu, width, outputs, seed, problem: trial.problem })?)
+    Ok(trial.plugins.head(
+        trial.name,
+        "{}",
+        HeadShape { device: Device::Cpu, width, outputs, seed, problem: trial.problem },
+    )?)
 }
 
 pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
@@ -63,8 +81,11 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
         let found = made.parameters()?;
         let numbers: usize = found.iter().map(|it| it.tensor.numel()).sum();
         let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
-        let seen =
-            format!("{} in {}, for {WIDTH} features and {OUTPUTS} outputs", numbers, if names.is_empty() { "none".into() } else { names.join(", ") });
+        let seen = format!(
+            "{} in {}, for {WIDTH} features and {OUTPUTS} outputs",
+            numbers,
+            if names.is_empty() { "none".into() } else { names.join(", ") }
+        );
         head = Some(made);
         Ok(Seen::Passed(seen))
     })?;
@@ -90,7 +111,11 @@ fn shapes(head: &HeadInstance) -> Outcome {
         let _ = input.evaluate(head)?;
         let _ = input.train(head)?;
     }
-    let kind = if head.features() == HeadFeatures::Sequence { "(batch, seq, width) with a mask" } else { "(batch, width)" };
+    let kind = if head.features() == HeadFeatures::Sequence {
+        "(batch, seq, width) with a mask"
+    } else {
+        "(batch, width)"
+    };
     Ok(Seen::Passed(format!("{kind} to (batch, {OUTPUTS}), for batches of 1, {BATCH} and 64")))
 }
 
@@ -106,7 +131,9 @@ fn determinism(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
     let fresh = create(trial, 1, WIDTH, OUTPUTS)?;
     for (a, b) in twin.parameters()?.iter().zip(fresh.parameters()?) {
         if a.name != b.name || !a.tensor.equal(&b.tensor) {
-            return Err(format!("two heads of the same seed begin with another `{}`", a.name).into());
+            return Err(
+                format!("two heads of the same seed begin with another `{}`", a.name).into()
+            );
         }
     }
     Ok(Seen::Passed("same input, same output; same seed, same beginning".into()))
@@ -120,7 +147,9 @@ fn gradients(head: &HeadInstance) -> Outcome {
     for it in &parameters {
         let _ = it.tensor.set_requires_grad(true);
     }
-    let scalar = || -> Result<Tensor, Fault> { Ok(input.train(head)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?) };
+    let scalar = || -> Result<Tensor, Fault> {
+        Ok(input.train(head)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?)
+    };
     let value = scalar()?;
     if !value.requires_grad() {
         return Err("the outputs are cut off from the gradient graph".to_string().into());
@@ -129,11 +158,20 @@ fn gradients(head: &HeadInstance) -> Outcome {
     let measure = || Ok(tch::no_grad(scalar)?.f_double_value(&[])?);
     let mut worst = slopes::judge("the features", &input.features, measure)?;
     for it in &parameters {
-        worst = slopes::judge(&format!("the parameter `{}`", it.name), &it.tensor, measure)?.into_iter().chain(worst).reduce(f64::max);
+        worst = slopes::judge(&format!("the parameter `{}`", it.name), &it.tensor, measure)?
+            .into_iter()
+            .chain(worst)
+            .reduce(f64::max);
     }
     Ok(match worst {
-        Some(worst) => Seen::Passed(format!("features and {} parameters within {:.1} % of finite differences", parameters.len(), worst * 100.0)),
-        None => Seen::Noted("no direction is smooth enough to compare with finite differences".into()),
+        Some(worst) => Seen::Passed(format!(
+            "features and {} parameters within {:.1} % of finite differences",
+            parameters.len(),
+            worst * 100.0
+        )),
+        None => {
+            Seen::Noted("no direction is smooth enough to compare with finite differences".into())
+        }
     })
 }
 
@@ -154,7 +192,9 @@ fn save_and_load(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
     let input = Input::new(head, BATCH)?;
     let (saved, other) = (head.parameters()?, create(trial, 2, WIDTH, OUTPUTS)?);
     let loaded = other.parameters()?;
-    let names = |list: &[crate::plugins::Parameter]| list.iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>();
+    let names = |list: &[crate::plugins::Parameter]| {
+        list.iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>()
+    };
     if names(&saved) != names(&loaded) {
         return Err("another instance of the same shape has other parameters".to_string().into());
     }
@@ -170,7 +210,8 @@ fn save_and_load(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
     Ok(Seen::Passed("the same outputs, bit for bit".into()))
 }
 
-/// As many outputs as features, so that the lightest head there is, one that gives its input back, can be timed.
+/// As many outputs as features, so that the lightest head there is, one that gives its input back,
+/// can be timed.
 fn cost(trial: Trial<'_>) -> Outcome {
     const CALLS: u32 = 20_000;
     let head = create(trial, 1, WIDTH, WIDTH)?;
@@ -178,7 +219,8 @@ fn cost(trial: Trial<'_>) -> Outcome {
     let _no_graph = tch::no_grad_guard();
     let start = std::time::Instant::now();
     for _ in 0..CALLS {
-        let _ = head.forward(&input.features, input.mask.as_ref(), None, PassNumbers::EVALUATION)?;
+        let _ =
+            head.forward(&input.features, input.mask.as_ref(), None, PassNumbers::EVALUATION)?;
     }
     let ns = start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS);
     Ok(Seen::Passed(format!("{ns:.0} ns for one example, tensor work and checks included")))

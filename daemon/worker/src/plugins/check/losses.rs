@@ -43,7 +43,11 @@ impl Input {
 pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
     let mut loss = None;
     let works = teller.probe(subject, "shapes", || {
-        let made = trial.plugins.loss(trial.name, "{}", LossShape { device: Device::Cpu, outputs: OUTPUTS, problem: trial.problem })?;
+        let made = trial.plugins.loss(
+            trial.name,
+            "{}",
+            LossShape { device: Device::Cpu, outputs: OUTPUTS, problem: trial.problem },
+        )?;
         for batch in [BATCH, 1, 64] {
             let _ = Input::new(&made, batch)?.losses(&made)?;
         }
@@ -69,8 +73,18 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
     teller.probe(subject, "inputs", || {
         let (input, kept) = (Input::new(&loss, BATCH)?, Input::new(&loss, BATCH)?);
         let _ = input.losses(&loss)?;
-        let same = [(&input.logits, &kept.logits), (&input.labels, &kept.labels), (&input.features, &kept.features)].iter().all(|(a, b)| a.equal(b));
-        if same { Ok(Seen::Passed("stay as they are".into())) } else { Err("it changes the numbers of its input".to_string().into()) }
+        let same = [
+            (&input.logits, &kept.logits),
+            (&input.labels, &kept.labels),
+            (&input.features, &kept.features),
+        ]
+        .iter()
+        .all(|(a, b)| a.equal(b));
+        if same {
+            Ok(Seen::Passed("stay as they are".into()))
+        } else {
+            Err("it changes the numbers of its input".to_string().into())
+        }
     })?;
     teller.probe(subject, "memory", || {
         let input = Input::new(&loss, BATCH)?;
@@ -82,8 +96,14 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
 fn gradients(loss: &LossInstance) -> Outcome {
     let input = Input::new(loss, BATCH)?;
     let weights = Tensor::f_rand([BATCH], (Kind::Double, Device::Cpu))?;
-    let input = Input { logits: input.logits.set_requires_grad(true), features: input.features.set_requires_grad(true), ..input };
-    let scalar = || -> Result<Tensor, Fault> { Ok(input.losses(loss)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?) };
+    let input = Input {
+        logits: input.logits.set_requires_grad(true),
+        features: input.features.set_requires_grad(true),
+        ..input
+    };
+    let scalar = || -> Result<Tensor, Fault> {
+        Ok(input.losses(loss)?.f_to_kind(Kind::Double)?.f_mul(&weights)?.f_sum(Kind::Double)?)
+    };
     let value = scalar()?;
     if !value.requires_grad() {
         return Err("the losses are cut off from the gradient graph".to_string().into());
@@ -94,12 +114,21 @@ fn gradients(loss: &LossInstance) -> Outcome {
     // A loss is about logits, or about features; it need not be about both.
     for (name, tensor) in [("logits", &input.logits), ("features", &input.features)] {
         if tensor.grad().defined() {
-            worst = slopes::judge(&format!("the {name}"), tensor, measure)?.into_iter().chain(worst).reduce(f64::max);
+            worst = slopes::judge(&format!("the {name}"), tensor, measure)?
+                .into_iter()
+                .chain(worst)
+                .reduce(f64::max);
             compared.push(name);
         }
     }
     Ok(match worst {
-        Some(worst) => Seen::Passed(format!("{} within {:.1} % of finite differences", compared.join(" and "), worst * 100.0)),
-        None => Seen::Noted("no direction is smooth enough to compare with finite differences".into()),
+        Some(worst) => Seen::Passed(format!(
+            "{} within {:.1} % of finite differences",
+            compared.join(" and "),
+            worst * 100.0
+        )),
+        None => {
+            Seen::Noted("no direction is smooth enough to compare with finite differences".into())
+        }
     })
 }

@@ -22,7 +22,8 @@ struct Examples {
 }
 
 impl Examples {
-    /// The same each time. Four of five rows are right, and none of the first seven: no part scores what the whole does.
+    /// The same each time. Four of five rows are right, and none of the first seven: no part scores
+    /// what the whole does.
     fn new(problem: Problem) -> Examples {
         let mut made = Examples { outputs: vec![], targets: vec![], labels: vec![], problem };
         for idx in 0..EXAMPLES {
@@ -30,12 +31,19 @@ impl Examples {
             let favourite = if idx % 5 == 4 || idx < 7 { (label + 1) % OUTPUTS } else { label };
             let sure = 0.4 + 0.5 * ((idx * 37 % 100) as f32 / 100.0);
             let target = |it: usize| {
-                // Of several labels every other time the next one too; numbers stand a little beside the label's 0 or 1.
-                let is_true = it == label || (problem == Problem::MultiLabel && idx % 2 == 1 && it == (label + 1) % OUTPUTS);
-                let beside = if problem == Problem::Regression { 0.01 * (idx % 7) as f32 } else { 0.0 };
+                // Of several labels every other time the next one too; numbers stand a little
+                // beside the label's 0 or 1.
+                let is_true = it == label
+                    || (problem == Problem::MultiLabel
+                        && idx % 2 == 1
+                        && it == (label + 1) % OUTPUTS);
+                let beside =
+                    if problem == Problem::Regression { 0.01 * (idx % 7) as f32 } else { 0.0 };
                 f32::from(u8::from(is_true)) + beside
             };
-            made.outputs.extend((0..OUTPUTS).map(|it| if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }));
+            made.outputs.extend((0..OUTPUTS).map(|it| {
+                if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }
+            }));
             made.targets.extend((0..OUTPUTS).map(target));
             made.labels.push(label as u32);
         }
@@ -55,7 +63,12 @@ impl Examples {
 }
 
 fn create(trial: Trial<'_>) -> Result<MetricInstance, Fault> {
-    Ok(trial.plugins.metric(trial.name, "{}", trial.problem, &["a".into(), "b".into(), "c".into()])?)
+    Ok(trial.plugins.metric(
+        trial.name,
+        "{}",
+        trial.problem,
+        &["a".into(), "b".into(), "c".into()],
+    )?)
 }
 
 fn score_of(trial: Trial<'_>, all: &Examples) -> Result<f64, Fault> {
@@ -68,7 +81,10 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
     let all = &Examples::new(trial.problem);
     let works = teller.probe(subject, "score", || {
         let better = if create(trial)?.higher_is_better() { "higher" } else { "lower" };
-        Ok(Seen::Passed(format!("{:.6} for {EXAMPLES} examples, {better} is better", score_of(trial, all)?)))
+        Ok(Seen::Passed(format!(
+            "{:.6} for {EXAMPLES} examples, {better} is better",
+            score_of(trial, all)?
+        )))
     })?;
     if !works {
         return Ok(());
@@ -117,12 +133,18 @@ fn merge(trial: Trial<'_>, all: &Examples) -> Outcome {
         first.merge(&second)?;
         let merged = first.compute()?;
         if MERGE_TOLERANCE * (1.0 + whole.abs()) < (merged - whole).abs() {
-            return Err(format!("{cut} and {} examples merged score {merged}, all {EXAMPLES} at once {whole}", EXAMPLES - cut).into());
+            return Err(format!(
+                "{cut} and {} examples merged score {merged}, all {EXAMPLES} at once {whole}",
+                EXAMPLES - cut
+            )
+            .into());
         }
         if let Some(before) = before
             && before != second.compute()?
         {
-            return Err("merging changes the metric that is merged into another".to_string().into());
+            return Err("merging changes the metric that is merged into another"
+                .to_string()
+                .into());
         }
     }
     Ok(Seen::Passed("parts merged are the whole".into()))

@@ -26,8 +26,15 @@ pub(super) fn reader(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Re
         if reader.recognise(nothing)? {
             return Err("it recognises a drop without files".to_string().into());
         }
-        let mine: Vec<&str> = files.iter().filter_map(|it| own(&reader, &folder.path, it).transpose()).collect::<Result<_, _>>()?;
-        let seen = if mine.is_empty() { "none of the sample files is its own, so reading was not tried".into() } else { mine.join(", ") };
+        let mine: Vec<&str> = files
+            .iter()
+            .filter_map(|it| own(&reader, &folder.path, it).transpose())
+            .collect::<Result<_, _>>()?;
+        let seen = if mine.is_empty() {
+            "none of the sample files is its own, so reading was not tried".into()
+        } else {
+            mine.join(", ")
+        };
         let tells = if mine.is_empty() { Seen::Noted(seen) } else { Seen::Passed(seen) };
         found = Some((reader, mine.iter().map(|it| it.to_string()).collect::<Vec<_>>()));
         Ok(tells)
@@ -41,7 +48,10 @@ pub(super) fn reader(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Re
             if once != twice {
                 Err("two readings of the same files differ".to_string().into())
             } else {
-                Ok(Seen::Passed(format!("{} examples, {bad} bad ones, the same twice", once.len() - bad)))
+                Ok(Seen::Passed(format!(
+                    "{} examples, {bad} bad ones, the same twice",
+                    once.len() - bad
+                )))
             }
         })?;
     }
@@ -49,8 +59,14 @@ pub(super) fn reader(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Re
     Ok(())
 }
 
-fn own<'a>(reader: &ReaderInstance, folder: &str, file: &'a String) -> Result<Option<&'a str>, Fault> {
-    Ok(reader.recognise(Files { folder, files: std::slice::from_ref(file) })?.then_some(file.as_str()))
+fn own<'a>(
+    reader: &ReaderInstance,
+    folder: &str,
+    file: &'a String,
+) -> Result<Option<&'a str>, Fault> {
+    Ok(reader
+        .recognise(Files { folder, files: std::slice::from_ref(file) })?
+        .then_some(file.as_str()))
 }
 
 fn read(reader: &ReaderInstance, files: Files<'_>) -> Result<Vec<Read>, Fault> {
@@ -69,12 +85,15 @@ struct Folder {
 
 impl Folder {
     fn new() -> Result<Folder> {
-        let path = std::env::temp_dir().join(format!("finetuned-plugin-check-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("finetuned-plugin-check-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
         for (name, text) in DROP {
             fs::write(path.join(name), text).with_context(|| format!("writing {name}"))?;
         }
-        Ok(Folder { path: path.to_str().context("the temporary folder's name is no UTF-8")?.to_string() })
+        Ok(Folder {
+            path: path.to_str().context("the temporary folder's name is no UTF-8")?.to_string(),
+        })
     }
 }
 
@@ -92,7 +111,8 @@ fn course(hook: &HookInstance, steps: std::ops::Range<u64>) -> Result<Vec<Wishes
     let mut wishes = vec![];
     for step in steps {
         let loss = 1.0 / (1.0 + step.min(30) as f64);
-        let scores = [("accuracy", 1.0 - loss, true), ("macro_f1", 1.0 - loss, true), ("loss", loss, false)];
+        let scores =
+            [("accuracy", 1.0 - loss, true), ("macro_f1", 1.0 - loss, true), ("loss", loss, false)];
         let at = HookProgress {
             moment: Moment::Step,
             step: step + 1,
@@ -105,7 +125,11 @@ fn course(hook: &HookInstance, steps: std::ops::Range<u64>) -> Result<Vec<Wishes
         };
         wishes.push(hook.progress(&at)?);
         if (step + 1) % (STEPS_PER_EPOCH / 4) == 0 {
-            wishes.push(hook.progress(&HookProgress { moment: Moment::Evaluated, scores: &scores, ..at.clone() })?);
+            wishes.push(hook.progress(&HookProgress {
+                moment: Moment::Evaluated,
+                scores: &scores,
+                ..at.clone()
+            })?);
         }
         if (step + 1) % STEPS_PER_EPOCH == 0 {
             wishes.push(hook.progress(&HookProgress { moment: Moment::EpochEnd, ..at })?);
@@ -136,8 +160,12 @@ pub(super) fn hook(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Resu
         let (first, second) = (create()?, create()?);
         course(&first, 0..half)?;
         second.load(&first.save()?)?;
-        if course(&first, half..STEPS)? != course(&second, half..STEPS)? || first.save()? != second.save()? {
-            return Err("a resumed run makes other wishes than one that was never stopped".to_string().into());
+        if course(&first, half..STEPS)? != course(&second, half..STEPS)?
+            || first.save()? != second.save()?
+        {
+            return Err("a resumed run makes other wishes than one that was never stopped"
+                .to_string()
+                .into());
         }
         Ok(Seen::Passed("a resumed run makes the same wishes".into()))
     })?;
@@ -157,7 +185,10 @@ pub(super) fn augmentation(trial: Trial<'_>, subject: &str, teller: &mut Teller)
             augmentation.apply(&mut bytes[GUARD..GUARD + inside], (width, height), 1)?;
             let (left, right) = (&bytes[..GUARD], &bytes[GUARD + inside..]);
             if left.iter().chain(right).any(|it| *it != 0xa5) {
-                return Err(format!("it writes beyond the pixels of a picture of {width} x {height}").into());
+                return Err(format!(
+                    "it writes beyond the pixels of an image of {width} x {height}"
+                )
+                .into());
             }
         }
         Ok(Seen::Passed("stays within the pixels, down to 1 x 1".into()))
@@ -166,9 +197,9 @@ pub(super) fn augmentation(trial: Trial<'_>, subject: &str, teller: &mut Teller)
         return Ok(());
     }
     teller.probe(subject, "determinism", || {
-        let picture: Vec<u8> = (0..32 * 24 * 3).map(|it| (it * 31 % 251) as u8).collect();
+        let image: Vec<u8> = (0..32 * 24 * 3).map(|it| (it * 31 % 251) as u8).collect();
         let applied = |it: &crate::plugins::AugmentationInstance, seed: u64| -> Result<Vec<u8>, Fault> {
-            let mut pixels = picture.clone();
+            let mut pixels = image.clone();
             it.apply(&mut pixels, (32, 24), seed)?;
             Ok(pixels)
         };
@@ -176,9 +207,9 @@ pub(super) fn augmentation(trial: Trial<'_>, subject: &str, teller: &mut Teller)
         let first = applied(&one, 5)?;
         applied(&one, 6)?;
         if first != applied(&one, 5)? || first != applied(&other, 5)? {
-            return Err("the same picture and seed give another result: it remembers something, or draws from elsewhere".to_string().into());
+            return Err("the same image and seed give another result: it remembers something, or draws from elsewhere".to_string().into());
         }
-        Ok(Seen::Passed("same picture and seed, same result".into()))
+        Ok(Seen::Passed("same image and seed, same result".into()))
     })?;
     teller.probe(subject, "memory", || {
         let (augmentation, mut pixels, mut seed) = (create()?, vec![9; 8 * 8 * 3], 0);

@@ -1,4 +1,5 @@
-//! Probes become lines on the worker's stdout, which is kept from the plugin: what that prints lands in a file.
+//! Probes become lines on the worker's stdout, which is kept from the plugin: what that prints
+//! lands in a file.
 
 use anyhow::{Context, Result};
 use finetuned_job::outcome::Failure;
@@ -62,14 +63,24 @@ impl Teller {
     }
 
     /// Says that it tries, tries, and says what it saw; whether that was no fault.
-    pub(super) fn probe(&mut self, subject: &str, probe: &str, f: impl FnOnce() -> Outcome) -> Result<bool> {
+    pub(super) fn probe(
+        &mut self,
+        subject: &str,
+        probe: &str,
+        f: impl FnOnce() -> Outcome,
+    ) -> Result<bool> {
         self.tell(&Line::Trying { what: format!("{subject}: {probe}") })?;
         let (verdict, found) = match f() {
             Ok(Seen::Passed(found)) => (Verdict::Passed, found),
             Ok(Seen::Noted(found)) => (Verdict::Noted, found),
             Err(Fault(found)) => (Verdict::Failed, found),
         };
-        self.tell(&Line::Tried(Tried { subject: subject.into(), probe: probe.into(), verdict, found }))?;
+        self.tell(&Line::Tried(Tried {
+            subject: subject.into(),
+            probe: probe.into(),
+            verdict,
+            found,
+        }))?;
         Ok(verdict != Verdict::Failed)
     }
 

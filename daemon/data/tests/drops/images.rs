@@ -1,0 +1,561 @@
+//! Every way in which a data set of images may lie.
+
+use crate::support::{Drop, choice, gallery, image, names, told_of_images};
+use expect_test::{Expect, expect};
+use finetuned_data::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, Target};
+use finetuned_job::data::Problem;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::fs;
+use std::io::Write;
+
+/// Twelve images in `img/`, and a table.
+#[track_caller]
+fn check_table(name: &str, table: &str, choice: &ImageChoice, expected: Expect) {
+    gallery(&["img"], 12, &[(name, table.as_bytes())]).check_images(choice, expected);
+}
+
+fn lines(header: &str, line: impl Fn(usize) -> String) -> String {
+    format!("{header}\n{}\n", (0..12).map(line).collect::<Vec<_>>().join("\n"))
+}
+
+fn all(dataset: &ImageDataset) -> Vec<&ImageExample> {
+    [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten().collect()
+}
+
+#[test]
+fn folders_are_classes_and_names_may_be_odd() {
+    let drop = gallery(
+        &["cat", "it's \"a\" dog \u{1f415}\n(big)"],
+        10,
+        &[
+            (".DS_Store", b"x"),
+            ("Thumbs.db", b"x"),
+            ("desktop.ini", b"x"),
+            ("README.md", b"about"),
+            ("__MACOSX/cat/._0.png", b"x"),
+            ("cat/.hidden.png", b"x"),
+            ("cat/Thumbs.db", b"x"),
+            ("cat/UPPER.PNG", &image(77)),
+            ("cat/license 1\n.Png", &image(78)),
+        ],
+    );
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        cat/: image_folders - 12 rows
+        it's "a" dog 🐕
+        (big)/: image_folders - 10 rows
+        SingleLabel from []
+        cat: 11 1 0
+        it's "a" dog 🐕
+        (big): 9 1 0
+        train 20 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    let dataset = drop.load_images(&choice()).unwrap();
+    assert_eq!(dataset.classes, ["cat", "it's \"a\" dog \u{1f415}\n(big)"]);
+    let odd = all(&dataset)
+        .into_iter()
+        .find(|it| it.origin(&dataset.report.files) == "cat/license 1\n.Png")
+        .unwrap();
+    assert_eq!((&odd.target, dataset.images.bytes(odd).unwrap()), (&Target::Class(0), image(78)));
+    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Folders));
+}
+
+#[test]
+fn folders_below_splits_and_below_other_folders() {
+    gallery(&["train/cat", "train/dog", "valid/cat", "valid/dog", "Test/cat", "Test/dog"], 4, &[])
+        .check_images(
+            &choice(),
+            expect![[r#"
+        train/cat/: image_folders - 4 rows train
+        train/dog/: image_folders - 4 rows train
+        valid/cat/: image_folders - 4 rows validation
+        valid/dog/: image_folders - 4 rows validation
+        Test/cat/: image_folders - 4 rows test
+        Test/dog/: image_folders - 4 rows test
+        SingleLabel from []
+        cat: 4 4 4
+        dog: 4 4 4
+        train 8 (file)
+        validation 8 (file)
+        test 8 (file)
+    "#]],
+        );
+    gallery(&["animals/pets/cat", "animals/wild/wolf"], 4, &[]).check_images(
+        &choice(),
+        expect![[r#"
+        pets/cat/: image_folders - 4 rows
+        wild/wolf/: image_folders - 4 rows
+        SingleLabel from []
+        cat: 3 1 0
+        wolf: 3 1 0
+        train 6 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+}
+
+#[test]
+fn metadata_as_imagefolder_has_it() {
+    let metadata = |folder: usize| {
+        let line = |it: usize| {
+            format!(
+                "{{\"file_name\": \"{it}.png\", \"label\": \"{}\", \"note\": {folder}}}\n",
+                ["cat", "dog"][it % 2]
+            )
+        };
+        (0..4).map(line).collect::<String>().into_bytes()
+    };
+    let drop = gallery(
+        &["train", "test"],
+        4,
+        &[("train/metadata.jsonl", &metadata(0)), ("test/metadata.jsonl", &metadata(1))],
+    );
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        train/metadata.jsonl: json_lines utf-8 4 rows train
+        test/metadata.jsonl: json_lines utf-8 4 rows test
+        SingleLabel from ["file_name", "label"]
+        cat: 1 1 2
+        dog: 1 1 2
+        train 2 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+        warning: train/metadata.jsonl: columns not used: note
+    "#]],
+    );
+    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Metadata));
+    // One table above the splits: each image lies in its own.
+    let line = |it: usize| {
+        format!("{}/{}.png,{}", ["train", "test"][it / 6], it % 6, ["cat", "dog"][it % 2])
+    };
+    let table = lines("file_name,label", line);
+    gallery(&["train", "test"], 6, &[("metadata.csv", table.as_bytes())]).check_images(
+        &choice(),
+        expect![[r#"
+        metadata.csv: csv utf-8 12 rows
+        SingleLabel from ["file_name", "label"]
+        cat: 2 1 3
+        dog: 2 1 3
+        train 4 (file)
+        validation 2 (stratified, seed 0)
+        test 6 (file)
+    "#]],
+    );
+}
+
+#[test]
+fn tables_of_paths() {
+    let class = |it: usize| ["cat", "dog"][it % 2];
+    check_table(
+        "labels.csv",
+        &lines("path,label", |it| format!("img/{it}.png,{}", class(it))),
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        SingleLabel from ["path", "label"]
+        cat: 5 1 0
+        dog: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    check_table(
+        "tables/labels.tsv",
+        &lines("breed\tfile", |it| format!("{}\t./../img/{it}.png", class(it))),
+        &choice(),
+        expect![[r#"
+            tables/labels.tsv: tsv utf-8 12 rows
+            SingleLabel from ["file", "breed"]
+            cat: 5 1 0
+            dog: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
+    );
+    // Windows paths; a column of splits.
+    let split = |it: usize| ["train", "train", "val"][it / 2 % 3];
+    check_table(
+        "labels.csv",
+        &lines("image,label,split", |it| format!("img\\{it}.png,{},{}", class(it), split(it))),
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        SingleLabel from ["image", "label"]
+        cat: 4 2 0
+        dog: 4 2 0
+        train 8 (file)
+        validation 4 (file)
+    "#]],
+    );
+    // Names without extensions, as in Kaggle's tables.
+    check_table(
+        "train.csv",
+        &lines("id,breed", |it| format!("{it},{}", class(it))),
+        &choice(),
+        expect![[r#"
+        train.csv: csv utf-8 12 rows
+        SingleLabel from ["id", "breed"]
+        cat: 5 1 0
+        dog: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+}
+
+#[test]
+fn several_labels_to_a_image() {
+    let multi = ImageChoice { problem: Some(Problem::MultiLabel), ..choice() };
+    let tags = |it: usize| {
+        [vec!["haze", "old town"], vec!["sea"], vec![], vec!["sea", "haze"]][it % 4].clone()
+    };
+    // What a `|` means needs no word in the recipe.
+    check_table(
+        "labels.csv",
+        &lines("path,tags", |it| format!("img/{it}.png,{}", tags(it).join("|"))),
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        MultiLabel from ["path", "tags"]
+        haze: 6 0 0
+        old town: 3 0 0
+        sea: 5 1 0
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+        warning: validation has no examples of haze, old town: their scores say nothing
+    "#]],
+    );
+    let joined = |separator: &str| {
+        let table = lines("path\ttags", |it| format!("img/{it}.png\t{}", tags(it).join(separator)));
+        let drop = gallery(&["img"], 12, &[("labels.tsv", table.as_bytes())]);
+        let dataset = drop.load_images(&multi).unwrap();
+        all(&dataset)
+            .iter()
+            .map(|it| (it.origin(&dataset.report.files), it.target.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(joined("; "), joined(", "));
+    assert_eq!(joined(";"), joined("|"));
+    let spaced = lines("path,tags", |it| {
+        format!("img/{it}.png,{}", ["haze sea", "sea", "", "road"][it % 4])
+    });
+    check_table(
+        "labels.csv",
+        &spaced,
+        &multi,
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        MultiLabel from ["path", "tags"]
+        haze: 3 0 0
+        road: 3 0 0
+        sea: 5 1 0
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+        warning: validation has no examples of haze, road: their scores say nothing
+    "#]],
+    );
+    let listed: String = (0..12)
+        .map(|it| format!("{{\"image\": \"img/{it}.png\", \"labels\": {:?}}}\n", tags(it)))
+        .collect();
+    check_table(
+        "labels.jsonl",
+        &listed,
+        &choice(),
+        expect![[r#"
+        labels.jsonl: json_lines utf-8 12 rows
+        MultiLabel from ["image", "labels"]
+        haze: 6 0 0
+        old town: 3 0 0
+        sea: 5 1 0
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+        warning: validation has no examples of haze, old town: their scores say nothing
+    "#]],
+    );
+    let flags =
+        lines("path,sea,haze,never", |it| format!("img/{it}.png,{},{},0", it % 2, it % 3 % 2));
+    check_table(
+        "labels.csv",
+        &flags,
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        MultiLabel from ["path", "sea, haze, never"]
+        haze: 3 1 0
+        never: 0 0 0
+        sea: 5 1 0
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+        warning: validation has no examples of never: their scores say nothing
+        warning: train has no examples of never: the model can't learn them
+    "#]],
+    );
+}
+
+#[test]
+fn numbers_to_learn() {
+    let regression = ImageChoice {
+        problem: Some(Problem::Regression),
+        labels: vec!["x".into(), "y".into()],
+        ..choice()
+    };
+    let table = lines("path,x,y", |it| format!("img/{it}.png,{it},{}", 0.5 * it as f64 - 1.0));
+    let drop = gallery(&["img"], 12, &[("labels.csv", table.as_bytes())]);
+    drop.check_images(
+        &regression,
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        Regression from ["path", "x, y"]
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+    "#]],
+    );
+    let dataset = drop
+        .load_images(&ImageChoice { validation: 0.0, test: 0.3, ..regression.clone() })
+        .unwrap();
+    let seven = all(&dataset)
+        .into_iter()
+        .find(|it| it.origin(&dataset.report.files) == "img/7.png")
+        .unwrap();
+    assert_eq!(seven.target, Target::Numbers([7.0, 2.5].into()));
+    // One column of fractions needs no word in the recipe; whole numbers may be classes.
+    check_table(
+        "labels.csv",
+        &lines("path,label", |it| format!("img/{it}.png,{}.5", it % 3)),
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        Regression from ["path", "label"]
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+    "#]],
+    );
+    check_table(
+        "labels.csv",
+        &lines("path,label", |it| format!("img/{it}.png,{}", it % 3)),
+        &choice(),
+        expect![[r#"
+        labels.csv: csv utf-8 12 rows
+        SingleLabel from ["path", "label"]
+        0: 3 1 0
+        1: 3 1 0
+        2: 3 1 0
+        train 9 (stratified, seed 0)
+        validation 3 (stratified, seed 0)
+    "#]],
+    );
+    let numbers = dataset.report.images.unwrap().numbers;
+    let train: Vec<f64> = dataset
+        .train
+        .iter()
+        .map(|it| if let Target::Numbers(it) = &it.target { it[0] } else { 0.0 })
+        .collect();
+    let mean = train.iter().sum::<f64>() / train.len() as f64;
+    assert_eq!((numbers[0].column.as_str(), numbers[0].mean), ("x", mean));
+}
+
+#[test]
+fn numbers_that_are_missing() {
+    let regression =
+        ImageChoice { problem: Some(Problem::Regression), labels: vec!["x".into()], ..choice() };
+    let mut table = String::from("path,x\n");
+    for it in 0..60 {
+        table += &format!("img/{it}.png,{}\n", ["1.5", "2", "-3e2"][it % 3]);
+    }
+    table += "img/0.png,\nimg/1.png,NaN\nimg/2.png,inf\nimg/3.png,tall\n";
+    let drop = gallery(&["img"], 60, &[("labels.csv", table.as_bytes())]);
+    drop.check_images(
+        &regression,
+        expect![[r#"
+        labels.csv: csv utf-8 60 rows
+        Regression from ["path", "x"]
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+        quarantined labels.csv Some(62): `x` has no number
+        quarantined labels.csv Some(63): `x` has no number
+        quarantined labels.csv Some(64): `x` is `inf`, which is no number
+        quarantined labels.csv Some(65): `x` is `tall`, which is no number
+    "#]],
+    );
+}
+
+#[test]
+fn parquet_as_datasets_writes_it() {
+    let drop = Drop::file("train.parquet", include_bytes!("../data/images.parquet"));
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        train.parquet: parquet - 12 rows
+        SingleLabel from ["image", "label"]
+        cat: 5 1 0
+        dog: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Embedded));
+    let dataset = drop.load_images(&choice()).unwrap();
+    let first = &dataset.train[0];
+    assert!(matches!(first.at, At::Part { .. }));
+    assert!(dataset.images.bytes(first).unwrap().starts_with(b"\x89PNG"));
+    Drop::file("binary.parquet", include_bytes!("../data/binary.parquet")).check_images(
+        &choice(),
+        expect![[r#"
+        binary.parquet: parquet - 12 rows
+        Regression from ["image", "age"]
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+    "#]],
+    );
+    Drop::file("tags.parquet", include_bytes!("../data/tags.parquet")).check_images(
+        &choice(),
+        expect![[r#"
+        tags.parquet: parquet - 12 rows
+        MultiLabel from ["image", "labels"]
+        sea: 8 0 0
+        sky: 1 1 0
+        town: 7 0 0
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+        warning: validation has no examples of sea, town: their scores say nothing
+    "#]],
+    );
+}
+
+/// Magic, sizes, content.
+fn idx(sizes: &[u32], content: &[u8]) -> Vec<u8> {
+    let sizes: Vec<u8> = sizes.iter().flat_map(|it| it.to_be_bytes()).collect();
+    [&[0, 0, 8, (sizes.len() / 4) as u8], &sizes[..], content].concat()
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
+}
+
+#[test]
+fn idx_as_mnist_has_it() {
+    let pixels = |from: u32, n: u32| {
+        (from..from + n)
+            .flat_map(|it| (0..12_u32).map(move |pixel| ((it * 12 + pixel) * 37 % 251) as u8))
+            .collect::<Vec<_>>()
+    };
+    let labels = |n: u8| (0..n).map(|it| it % 2 + 3).collect::<Vec<_>>();
+    let (images, digits) = (gz(&idx(&[8, 3, 4], &pixels(0, 8))), gz(&idx(&[8], &labels(8))));
+    let (test_images, test_digits) = (idx(&[4, 3, 4], &pixels(8, 4)), idx(&[4], &labels(4)));
+    let drop = Drop::folder(&[
+        ("train-images-idx3-ubyte.gz", &images),
+        ("train-labels-idx1-ubyte.gz", &digits),
+        ("t10k-images-idx3-ubyte", &test_images),
+        ("t10k-labels-idx1-ubyte", &test_digits),
+    ]);
+    drop.check_images(
+        &choice(),
+        expect![[r#"
+        t10k-images-idx3-ubyte: idx - 4 rows test
+        train-images-idx3-ubyte.gz: idx - 8 rows train
+        SingleLabel from []
+        3: 3 1 2
+        4: 3 1 2
+        train 6 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+    "#]],
+    );
+    let dataset = drop.load_images(&choice()).unwrap();
+    let third = all(&dataset)
+        .into_iter()
+        .find(|it| it.origin(&dataset.report.files) == "train-images-idx3-ubyte.gz line 3")
+        .unwrap();
+    let (facts, decoded) = finetuned_images::decode(&dataset.images.bytes(third).unwrap()).unwrap();
+    assert_eq!((facts.width, facts.height, third.target.clone()), (4, 3, Target::Class(0)));
+    assert_eq!(decoded.data().iter().copied().step_by(3).collect::<Vec<_>>(), pixels(2, 1));
+    Drop::folder(&[
+        ("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 4))),
+        ("labels-idx1-ubyte", &idx(&[3], &labels(3))),
+    ])
+    .check_images(
+        &choice(),
+        expect![[r#"
+            Data: labels-idx1-ubyte holds 3 labels, but images-idx3-ubyte holds 4 images
+        "#]],
+    );
+    Drop::folder(&[
+        ("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 3))),
+        ("labels-idx1-ubyte", &idx(&[4], &labels(4))),
+    ])
+    .check_images(
+        &choice(),
+        expect![[r#"
+            Data: images-idx3-ubyte is cut off: it ends in the middle (copy it again)
+        "#]],
+    );
+    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 0, 4], b""))]).check_images(
+        &choice(),
+        expect![[r#"
+        Data: images-idx3-ubyte holds 4 x 0 x 4, which are no images
+    "#]],
+    );
+    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 4)))]).check_images(
+        &choice(),
+        expect![[r#"
+        Data: images-idx3-ubyte has no file of labels beside it (name the two alike, as train-images-idx3-ubyte and train-labels-idx1-ubyte)
+    "#]],
+    );
+}
+
+#[test]
+fn an_archive_of_folders() {
+    let drop = gallery(&["set/cat", "set/dog"], 5, &[]);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_dir_all(".", drop.path()).unwrap();
+    let archive = Drop::file("pets.tar.gz", &gz(&tar.into_inner().unwrap()));
+    assert_eq!(
+        told_of_images(archive.load_images(&choice())),
+        told_of_images(drop.load_images(&choice()))
+    );
+    let dataset = archive.load_images(&choice()).unwrap();
+    assert_eq!(dataset.images.bytes(&dataset.train[0]).unwrap().len(), image(0).len());
+    assert!(names(&archive.staging()).iter().any(|it| it.starts_with("unpacked-")));
+}
+
+#[test]
+fn texts_are_not_taken_for_images() {
+    let form = |drop: Drop| drop.open().unwrap().image_form().unwrap();
+    let csv = crate::support::rows("text,label\n", 10);
+    assert_eq!(form(Drop::file("a.csv", &csv)), None);
+    assert_eq!(form(gallery(&["figures"], 3, &[("a.csv", &csv)])), None);
+    assert_eq!(form(Drop::folder(&[("neg/a.txt", b"x"), ("pos/b.txt", b"y")])), None);
+    assert_eq!(form(Drop::folder(&[])), None);
+    assert_eq!(
+        form(Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n")),
+        Some(ImageForm::Table)
+    );
+}
+
+#[test]
+fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
+    let drop = gallery(&["cat", "dog"], 20, &[]);
+    let load = |seed| {
+        let choice = ImageChoice { validation: 0.2, test: 0.1, ..ImageChoice::default() };
+        let request = finetuned_data::ImageRequest {
+            choice: &choice,
+            seed,
+            run: drop.run(),
+            threads: 1 + seed as usize % 3,
+        };
+        drop.open().unwrap().load_images(&request, &mut |_, _, _| {}).unwrap()
+    };
+    let (a, b, c) = (load(3), load(3), load(4));
+    assert_eq!((a.train.len(), a.validation.len(), a.test.len()), (28, 8, 4));
+    assert_eq!((&a.train, &a.report.content_hash), (&b.train, &b.report.content_hash));
+    assert_ne!((&a.train, &a.report.content_hash), (&c.train, &c.report.content_hash));
+    fs::write(drop.path().join("cat/0.png"), image(5000)).unwrap();
+    assert_ne!(a.report.content_hash, load(3).report.content_hash);
+}
