@@ -23,9 +23,10 @@ use crate::quarantine::{self, Ward};
 use crate::sample::{Key, PerSplit, Sample};
 use crate::{Progress, layout, refusal};
 use files::Files;
-use finetuned_job::data::{DataReport, FileReport, Problem};
+use finetuned_job::data::{DataReport, FileReport};
 use finetuned_job::outcome::Failure;
 use finetuned_job::run_folder;
+use finetuned_job::task::Answer;
 use gather::Gather;
 use preflight::Judged;
 use std::path::Path;
@@ -52,7 +53,7 @@ pub struct ImageChoice {
     /// Absent: decided by the values of the target column. Lists and values with a `|` are several
     /// labels, numbers with a fraction are learnt as numbers, several columns of zeros and ones are
     /// a class each; everything else is one label.
-    pub problem: Option<Problem>,
+    pub problem: Option<Answer>,
     /// Column of paths or images; absent: found by its name and values.
     pub image: Option<String>,
     /// Target columns; empty: found by their names. One for a single label. For several labels one
@@ -80,7 +81,7 @@ pub struct ImageRequest<'a> {
 /// has one label, before validation and test are carved from it; validation or test is not empty.
 #[derive(Debug)]
 pub struct ImageDataset {
-    pub problem: Problem,
+    pub problem: Answer,
     /// In the order of the model's outputs, as for texts; empty for regression, whose outputs are
     /// `report.images.target_columns`.
     pub classes: Vec<String>,
@@ -238,7 +239,7 @@ pub(crate) fn load(
 
 /// What reading left, besides the examples.
 struct Read {
-    problem: Problem,
+    problem: Answer,
     files: Vec<FileReport>,
     image_column: Option<String>,
     label_column: Option<String>,

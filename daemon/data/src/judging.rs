@@ -5,12 +5,13 @@ use crate::carve::{self, Fractions};
 use crate::duplicates;
 use crate::refusal;
 use crate::sample::{PerSplit, Sample};
-use finetuned_job::data::{ClassCount, Duplicates, Problem, SplitReport};
+use finetuned_job::data::{ClassCount, Duplicates, SplitReport};
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 
 pub(crate) struct Rules<'a> {
-    pub(crate) problem: Problem,
+    pub(crate) problem: Answer,
     pub(crate) classes: &'a [String],
     /// Wanted where the drop has no such split.
     pub(crate) validation: f64,
@@ -37,7 +38,7 @@ pub(crate) fn divide<E: Sample>(
     carve::carve(examples, &train_keys, &fractions, rules.seed);
     drop(train_keys);
     check_judged(examples, has_validation)?;
-    let way = if rules.problem == Problem::SingleLabel { "stratified" } else { "random" };
+    let way = if rules.problem == Answer::Class { "stratified" } else { "random" };
     let splits = Split::ALL.into_iter().filter(|it| !examples.of(*it).is_empty()).map(|split| {
         let from_file = match split {
             Split::Train => has_validation || has_test,
@@ -62,7 +63,7 @@ fn check_answers<E: Sample>(
     };
     if examples.iter().all(|(_, it)| it.same_answer(first)) {
         return Err(match (rules.problem, rules.classes) {
-            (Problem::SingleLabel, classes) => {
+            (Answer::Class, classes) => {
                 let class = first
                     .classes()
                     .first()
@@ -71,21 +72,17 @@ fn check_answers<E: Sample>(
                 refusal::data(format!("all {n} examples have the label `{class}`"))
                     .with_cure("a classifier needs two classes at least")
             }
-            (Problem::MultiLabel, []) => {
-                refusal::data(format!("none of the {n} examples has a label"))
-            }
-            (Problem::MultiLabel, _) => {
-                refusal::data(format!("all {n} examples have the same labels"))
-                    .with_cure("there is nothing to tell apart")
-            }
-            (Problem::Regression, _) => {
+            (Answer::Classes, []) => refusal::data(format!("none of the {n} examples has a label")),
+            (Answer::Classes, _) => refusal::data(format!("all {n} examples have the same labels"))
+                .with_cure("there is nothing to tell apart"),
+            (Answer::Numbers, _) => {
                 refusal::data(format!("all {n} examples have the same numbers"))
                     .with_cure("there is nothing to learn")
             }
         });
     }
     // A rare label among many is no reason to refuse the others: it is warned about.
-    if rules.problem != Problem::SingleLabel {
+    if rules.problem != Answer::Class {
         return Ok(());
     }
     let in_train = counts(&examples.train, rules.classes.len());
@@ -116,7 +113,7 @@ fn check_train<E: Sample>(
     if train.is_empty() {
         return Err(refusal::data(format!("train has no examples{dropped}")));
     }
-    if rules.problem != Problem::SingleLabel {
+    if rules.problem != Answer::Class {
         return match train.len() {
             1 => Err(refusal::data(format!(
                 "train has one example only{dropped} ({})",

@@ -10,11 +10,12 @@ use crate::quarantine::{Ward, place};
 use crate::sample::{PartsHash, PerSplit};
 use crate::table::{Cell, Table};
 use crate::{Dataset, Example, Progress, TOLD_BYTES, columns, inventory, refusal, text_folder};
-use finetuned_job::data::{DATA_VERSION, DataReport, Duplicates, FileReport, Problem, SplitReport};
+use finetuned_job::data::{DATA_VERSION, DataReport, Duplicates, FileReport, SplitReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 use std::path::Path;
 
 pub(crate) struct Request<'a> {
@@ -55,7 +56,7 @@ pub(crate) fn load(
     )?;
     let classes = gather.order_classes();
     let rules = Rules {
-        problem: Problem::SingleLabel,
+        problem: Answer::Class,
         classes: &classes,
         validation: request.choice.validation,
         test: request.choice.test,

@@ -1,6 +1,7 @@
 //! `data.json`: what was found in a drop before anything was trained.
 
 use crate::scores::Split;
+use crate::task::Answer;
 use serde::{Deserialize, Serialize};
 
 pub const DATA_VERSION: u32 = 1;
@@ -33,21 +34,10 @@ pub struct DataReport {
     pub images: Option<ImageReport>,
 }
 
-/// What is learnt; named as `problem_type` in the configs of transformers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Problem {
-    #[serde(rename = "single_label_classification")]
-    SingleLabel,
-    #[serde(rename = "multi_label_classification")]
-    MultiLabel,
-    #[serde(rename = "regression")]
-    Regression,
-}
-
 /// Every usable image, decoded once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageReport {
-    pub problem: Problem,
+    pub problem: Answer,
     /// Column of paths or of images; absent for a folder per class and for IDX.
     pub image_column: Option<String>,
     /// Columns of numbers (regression), or of zeros and ones, one for each class; else empty.

@@ -5,13 +5,14 @@
 //! Only types and the rules that need nothing but the types: no I/O, no clock, no tensor, no
 //! process. Every file format here carries a version; a change of shape raises it.
 
+pub mod task; // what a task is
+pub mod spec; // supervisor -> worker: one file
+pub mod recipe; // TOML text -> what the user asked, checked
+pub mod scores; // what an evaluation says
 pub mod data; // data.json
-pub mod event; // events.jsonl
-pub mod outcome;
 pub mod plan; // plan.json
+pub mod event; // events.jsonl
 pub mod plugin_call; // which plugin was at work when a worker died
 pub mod plugin_check; // what trying a plugin showed
-pub mod recipe; // TOML text -> what the user asked, checked
+pub mod outcome; // done.json and failed.json
 pub mod run_folder; // names of the files of a run
-pub mod scores; // what an evaluation says
-pub mod spec; // supervisor -> worker: one file // done.json and failed.json

@@ -2,9 +2,9 @@
 //! data and model that the decisions rest on. A resumed attempt obeys the plan that it finds; it
 //! decides nothing anew.
 
-use crate::data::Problem;
-use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task, Unfreeze};
+use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze};
 use crate::scores::Split;
+use crate::task::{Answer, Task};
 use serde::{Deserialize, Serialize};
 
 pub const PLAN_VERSION: u32 = 1;
@@ -93,7 +93,7 @@ pub struct TensorPlan {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataPlan {
-    pub problem: Problem,
+    pub problem: Answer,
     /// Empty where numbers are learnt.
     pub classes: Vec<String>,
     /// Names of the numbers that are learnt; else empty.

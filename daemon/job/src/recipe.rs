@@ -7,7 +7,7 @@
 mod check; // as typed -> usable
 mod raw;
 
-use crate::data::Problem;
+use crate::task::Task;
 use check::checked;
 use raw::Raw;
 use serde::{Deserialize, Serialize};
@@ -24,55 +24,6 @@ pub struct Recipe {
     pub eval: EvalChoice,
     pub save: SaveChoice,
     pub plugins: PluginChoice,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    TextClassification,
-    ImageClassification,
-    /// Any number of classes to an image.
-    ImageMultiLabelClassification,
-    /// One or more numbers to an image.
-    ImageRegression,
-}
-
-impl Task {
-    pub const ALL: [Task; 4] = [
-        Task::TextClassification,
-        Task::ImageClassification,
-        Task::ImageMultiLabelClassification,
-        Task::ImageRegression,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Task::TextClassification => "text-classification",
-            Task::ImageClassification => "image-classification",
-            Task::ImageMultiLabelClassification => "image-multi-label-classification",
-            Task::ImageRegression => "image-regression",
-        }
-    }
-
-    pub fn problem(self) -> Problem {
-        match self {
-            Task::TextClassification | Task::ImageClassification => Problem::SingleLabel,
-            Task::ImageMultiLabelClassification => Problem::MultiLabel,
-            Task::ImageRegression => Problem::Regression,
-        }
-    }
-
-    pub fn of_images(problem: Problem) -> Task {
-        match problem {
-            Problem::SingleLabel => Task::ImageClassification,
-            Problem::MultiLabel => Task::ImageMultiLabelClassification,
-            Problem::Regression => Task::ImageRegression,
-        }
-    }
-
-    fn named(name: &str) -> Option<Task> {
-        Task::ALL.into_iter().find(|it| it.name() == name)
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -327,58 +278,6 @@ pub struct SaveChoice {
     pub every_minutes: Option<f64>,
     /// Newest checkpoints kept.
     pub keep: u32,
-}
-
-/// Metric names that a recipe may select where an example has one label.
-pub const METRICS: &[&str] = &[
-    "accuracy",
-    "top5_accuracy",
-    "macro_average_precision",
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "macro_precision",
-    "micro_precision",
-    "weighted_precision",
-    "macro_recall",
-    "micro_recall",
-    "weighted_recall",
-    "loss",
-];
-
-/// The same where it may have several; `accuracy` is that of whole sets.
-pub const METRICS_MULTI_LABEL: &[&str] = &[
-    "macro_average_precision",
-    "accuracy",
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "macro_precision",
-    "micro_precision",
-    "weighted_precision",
-    "macro_recall",
-    "micro_recall",
-    "weighted_recall",
-    "loss",
-];
-
-/// The same where numbers are learnt; means over the numbers.
-pub const METRICS_REGRESSION: &[&str] = &["r2", "mae", "rmse", "loss"];
-
-/// What may be selected for a problem; those shown first and the one that chooses the best step by
-/// default.
-pub fn metrics(
-    problem: Problem,
-) -> (&'static [&'static str], &'static [&'static str], &'static str) {
-    match problem {
-        Problem::SingleLabel => (METRICS, &["accuracy", "macro_f1"], "macro_f1"),
-        Problem::MultiLabel => (
-            METRICS_MULTI_LABEL,
-            &["macro_average_precision", "micro_f1"],
-            "macro_average_precision",
-        ),
-        Problem::Regression => (METRICS_REGRESSION, &["r2", "mae", "rmse"], "r2"),
-    }
 }
 
 /// What is wrong with a recipe, and where.

@@ -6,10 +6,9 @@ use crate::recipe_text;
 use crate::story::{Story, Verdict};
 use crate::templates;
 use anyhow::Result;
-use finetuned_job::data::Problem;
 use finetuned_job::plan::{ModelPlan, Plan};
-use finetuned_job::recipe;
 use finetuned_job::scores::ClassScores;
+use finetuned_job::task::Answer;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
@@ -69,8 +68,8 @@ fn hub_metric(name: &str) -> &str {
 fn metric_names(story: &Story) -> Vec<String> {
     let mut names = vec![story.done.metric.clone()];
     let usual: &[&str] = match story.plan.data.problem {
-        Problem::SingleLabel => &["accuracy", "macro_f1", "weighted_f1"],
-        problem => recipe::metrics(problem).1,
+        Answer::Class => &["accuracy", "macro_f1", "weighted_f1"],
+        _ => story.plan.task.metrics.shown,
     };
     for name in usual.iter().copied().chain(story.plan.eval.metrics.iter().map(String::as_str)) {
         if !names.iter().any(|it| it == name) {

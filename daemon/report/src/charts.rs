@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_image_takes_the_size_of_the_page() {
+    fn an_image_takes_the_size_of_the_page() {
         let svg = chart(vec![(1.0, 1.0), (2.0, 0.5)]).unwrap();
         assert!(
             svg.starts_with("<svg role=\"img\" aria-label=\"Loss\" class=\"chart\" viewBox="),

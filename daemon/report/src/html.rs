@@ -13,7 +13,6 @@ use crate::scores::higher_is_better;
 use crate::story::{Story, Verdict, phase_name};
 use crate::templates;
 use anyhow::Result;
-use finetuned_job::recipe;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
@@ -62,7 +61,7 @@ fn verdict(story: &Story) -> &'static str {
 /// Places on a line from 0 to 1, in percent; nothing for metrics that have no such scale.
 fn gauge(story: &Story) -> Option<Value> {
     let metric = &story.done.metric;
-    let (known, ..) = recipe::metrics(story.plan.data.problem);
+    let known = story.plan.task.metrics.known;
     if !higher_is_better(metric) || !known.contains(&metric.as_str()) {
         return None;
     }
@@ -81,7 +80,7 @@ fn metric_order(story: &Story) -> Vec<String> {
     let named = [story.done.metric.as_str()]
         .into_iter()
         .chain(story.plan.eval.metrics.iter().map(String::as_str));
-    let (known, ..) = recipe::metrics(story.plan.data.problem);
+    let known = story.plan.task.metrics.known;
     // A plugin's metrics stand among the scores only.
     for metric in named
         .chain(known.iter().copied())

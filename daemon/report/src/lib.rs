@@ -27,7 +27,7 @@ pub use images::{Images, read_sheets};
 pub use predictions::{MISTAKES_SHOWN, Mistake, Prediction, predictions_csv, worst_mistakes};
 pub use recipe_text::recipe;
 pub use scores::{
-    Answer, ScoresError, Truth, baseline, higher_is_better, predicted, scores, value,
+    ScoresError, Target, Truth, baseline, higher_is_better, predicted, scores, value,
 };
 pub use story::Story;
 pub use tensorboard::tensorboard;

@@ -6,11 +6,10 @@
 //! from strangers, and a formula can send the sheet's content away (OWASP, CSV Injection). Whoever
 //! needs the untouched text finds it by file and line in the drop.
 
-use crate::scores::{Answer, is_said, predicted, short};
+use crate::scores::{Target, is_said, predicted, short};
 use anyhow::{Context, Result, ensure};
-use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
-use finetuned_job::recipe::Task;
+use finetuned_job::task::Answer;
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
@@ -23,7 +22,7 @@ pub const MISTAKES_SHOWN: usize = 20;
 pub struct Prediction<'a> {
     /// The text, or the path of the image.
     pub input: &'a str,
-    pub truth: Answer<'a>,
+    pub truth: Target<'a>,
     /// What the model gives: probabilities of the classes, or the numbers.
     pub outputs: &'a [f32],
     /// Relative to the drop.
@@ -81,7 +80,7 @@ fn write_csv<'a>(
         csv.write_field(row.line.map(|it| it.to_string()).unwrap_or_default())?;
         csv.write_field(harmless(row.input).as_bytes())?;
         match row.truth {
-            Answer::Class(label) => {
+            Target::Class(label) => {
                 let name = |class: u32| {
                     names
                         .get(class as usize)
@@ -89,12 +88,12 @@ fn write_csv<'a>(
                 };
                 classes(&mut csv, [name(label)?, name(predicted(row.outputs))?], &row)?;
             }
-            Answer::Set(truth) => classes(
+            Target::Set(truth) => classes(
                 &mut csv,
                 [&labels(names, truth, "|"), &labels(names, row.outputs, "|")],
                 &row,
             )?,
-            Answer::Numbers(truth) => {
+            Target::Numbers(truth) => {
                 for number in truth.iter().zip(row.outputs).flat_map(|(truth, said)| [truth, said])
                 {
                     csv.write_field(number.to_string())?;
@@ -108,9 +107,9 @@ fn write_csv<'a>(
 }
 
 fn head(plan: &Plan, names: &[String]) -> Vec<String> {
-    let input = if plan.task == Task::TextClassification { "text" } else { "image" };
+    let input = plan.task.modality.noun();
     let mut head = vec!["file".into(), "line".into(), input.into()];
-    if plan.data.problem == Problem::Regression {
+    if plan.data.problem == Answer::Numbers {
         head.extend(
             names.iter().flat_map(|it| [harmless(it).into_owned(), format!("predicted_{it}")]),
         );
@@ -183,7 +182,7 @@ fn deviations(rows: &[Prediction], width: usize) -> Vec<f64> {
     let of = |number: usize| {
         let values = || {
             rows.iter().filter_map(|it| {
-                if let Answer::Numbers(row) = it.truth {
+                if let Target::Numbers(row) = it.truth {
                     row.get(number).map(|it| f64::from(*it))
                 } else {
                     None
@@ -201,16 +200,16 @@ fn deviations(rows: &[Prediction], width: usize) -> Vec<f64> {
 /// How bad a mistake is, see [`Mistake::degree`]; nothing where all is right.
 fn degree(row: &Prediction, deviations: &[f64]) -> Option<f64> {
     match row.truth {
-        Answer::Class(label) => {
+        Target::Class(label) => {
             let said = predicted(row.outputs);
             (said != label).then(|| f64::from(row.outputs[said as usize]))
         }
-        Answer::Set(truth) => {
+        Target::Set(truth) => {
             let wrong =
                 truth.iter().zip(row.outputs).filter(|(truth, p)| is_said(**truth) != is_said(**p));
             wrong.map(|(_, &p)| f64::from(if is_said(p) { p } else { 1.0 - p })).reduce(f64::max)
         }
-        Answer::Numbers(truth) => {
+        Target::Numbers(truth) => {
             let errors = truth
                 .iter()
                 .zip(row.outputs)
@@ -238,9 +237,9 @@ fn words(names: &[String], row: &Prediction) -> [String; 2] {
             .join(", "),
     };
     match row.truth {
-        Answer::Class(label) => [name(label), name(predicted(row.outputs))],
-        Answer::Set(truth) => [set(truth), set(row.outputs)],
-        Answer::Numbers(truth) => [numbers(truth), numbers(row.outputs)],
+        Target::Class(label) => [name(label), name(predicted(row.outputs))],
+        Target::Set(truth) => [set(truth), set(row.outputs)],
+        Target::Numbers(truth) => [numbers(truth), numbers(row.outputs)],
     }
 }
 
@@ -248,6 +247,7 @@ fn words(names: &[String], row: &Prediction) -> [String; 2] {
 mod tests {
     use super::*;
     use crate::html::tests::Told;
+    use finetuned_job::task::{Modality, Task};
 
     fn classes() -> Vec<String> {
         vec!["-1".into(), "=good".into()]
@@ -260,23 +260,20 @@ mod tests {
         Ok(std::fs::read_to_string(&path).unwrap())
     }
 
-    fn plan(task: Task, names: Vec<String>) -> Plan {
+    fn plan(modality: Modality, answer: Answer, names: Vec<String>) -> Plan {
         let mut plan = Told::tweets().plan;
-        plan.task = task;
-        plan.data.problem = task.problem();
+        plan.task = Task::of(modality, answer).unwrap();
+        plan.data.problem = answer;
         plan.data.classes = Vec::new();
-        *if task == Task::ImageRegression {
-            &mut plan.data.numbers
-        } else {
-            &mut plan.data.classes
-        } = names;
+        *if answer == Answer::Numbers { &mut plan.data.numbers } else { &mut plan.data.classes } =
+            names;
         plan
     }
 
     fn row<'a>(text: &'a str, label: u32, probabilities: &'a [f32], line: u64) -> Prediction<'a> {
         Prediction {
             input: text,
-            truth: Answer::Class(label),
+            truth: Target::Class(label),
             outputs: probabilities,
             file: "a.csv",
             line: Some(line),
@@ -297,7 +294,7 @@ mod tests {
             and two lines",'=good,-1,false,0.5,0.5
             a.csv,,'@you,'=good,'=good,true,0,1
         "#]]
-        .assert_eq(&written(&plan(Task::TextClassification, classes()), rows).unwrap());
+        .assert_eq(&written(&plan(Modality::Text, Answer::Class, classes()), rows).unwrap());
     }
 
     #[test]
@@ -311,21 +308,21 @@ mod tests {
         };
         let (several, none) = ([0.5, 0.9], [0.1, 0.25]);
         let rows =
-            [of(Answer::Set(&[1.0, 1.0]), &several[..]), of(Answer::Set(&[0.0, 1.0]), &none)];
+            [of(Target::Set(&[1.0, 1.0]), &several[..]), of(Target::Set(&[0.0, 1.0]), &none)];
         expect_test::expect![[r#"
             file,line,image,label,predicted,correct,p_-1,p_=good
             train.parquet,7,'=1/a.png,'-1|=good,'-1|=good,true,0.5,0.9
             train.parquet,7,'=1/a.png,'=good,,false,0.1,0.25
         "#]]
-        .assert_eq(&written(&plan(Task::ImageMultiLabelClassification, classes()), rows).unwrap());
+        .assert_eq(&written(&plan(Modality::Image, Answer::Classes, classes()), rows).unwrap());
         expect_test::expect![[r#"
             file,line,image,-1,predicted_-1,'=good,predicted_=good
             train.parquet,7,'=1/a.png,-2.5,-2.25,1000000,999999.5
         "#]]
         .assert_eq(
             &written(
-                &plan(Task::ImageRegression, classes()),
-                [of(Answer::Numbers(&[-2.5, 1e6]), &[-2.25, 999_999.5])],
+                &plan(Modality::Image, Answer::Numbers, classes()),
+                [of(Target::Numbers(&[-2.5, 1e6]), &[-2.25, 999_999.5])],
             )
             .unwrap(),
         );
@@ -354,7 +351,7 @@ mod tests {
     #[test]
     fn a_label_beyond_the_classes_is_an_error_that_names_the_file() {
         let error =
-            written(&plan(Task::TextClassification, classes()), [row("x", 5, &[1.0, 0.0], 1)])
+            written(&plan(Modality::Text, Answer::Class, classes()), [row("x", 5, &[1.0, 0.0], 1)])
                 .unwrap_err();
         assert!(
             format!("{error:#}").ends_with("predictions.csv: class 5 of 2 classes"),
@@ -366,7 +363,7 @@ mod tests {
     fn the_surest_wrong_label_and_the_largest_error_for_its_kind_come_first() {
         let set = |truth, outputs, line| Prediction {
             input: "",
-            truth: Answer::Set(truth),
+            truth: Target::Set(truth),
             outputs,
             file: "",
             line: Some(line),
@@ -390,7 +387,7 @@ mod tests {
         // second, of 100.
         let numbers = |truth, outputs| Prediction {
             input: "",
-            truth: Answer::Numbers(truth),
+            truth: Target::Numbers(truth),
             outputs,
             file: "",
             line: None,

@@ -3,9 +3,10 @@
 
 use crate::templates;
 use anyhow::{Context, Result};
-use finetuned_job::data::{ClassCount, DataReport, Problem};
+use finetuned_job::data::{ClassCount, DataReport};
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 use serde_json::Value as Json;
@@ -42,7 +43,7 @@ fn part(data: &DataReport, split: Split) -> Option<f64> {
         return None;
     }
     let strata: Vec<(u64, u64)> =
-        if data.images.as_ref().is_none_or(|it| it.problem == Problem::SingleLabel) {
+        if data.images.as_ref().is_none_or(|it| it.problem == Answer::Class) {
             let pool = |it: &ClassCount| {
                 let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
                 let taken = |wanted: Split| {

@@ -11,8 +11,8 @@ mod tally; // counts -> precision, recall, F1
 
 use crate::bootstrap;
 use classified::Classified;
-use finetuned_job::data::Problem;
 use finetuned_job::scores::{Baseline, Scores, Split};
+use finetuned_job::task::Answer;
 use numbers::Numbers;
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub enum Truth<'a> {
 
 /// What is true of one example.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Answer<'a> {
+pub enum Target<'a> {
     Class(u32),
     /// A 0 or 1 for each class.
     Set(&'a [f32]),
@@ -75,22 +75,22 @@ impl<'a> Truth<'a> {
     }
 
     /// Each example's, as the model with `width` outputs should have it.
-    pub fn answers(self, width: usize) -> impl Iterator<Item = Answer<'a>> {
+    pub fn answers(self, width: usize) -> impl Iterator<Item = Target<'a>> {
         (0..self.examples(width)).map(move |example| {
             let row = |values: &'a [f32]| &values[example * width..][..width];
             match self {
-                Truth::Classes(labels) => Answer::Class(labels[example]),
-                Truth::Sets(values) => Answer::Set(row(values)),
-                Truth::Numbers(values) => Answer::Numbers(row(values)),
+                Truth::Classes(labels) => Target::Class(labels[example]),
+                Truth::Sets(values) => Target::Set(row(values)),
+                Truth::Numbers(values) => Target::Numbers(row(values)),
             }
         })
     }
 
-    pub fn problem(&self) -> Problem {
+    pub fn problem(&self) -> Answer {
         match self {
-            Truth::Classes(_) => Problem::SingleLabel,
-            Truth::Sets(_) => Problem::MultiLabel,
-            Truth::Numbers(_) => Problem::Regression,
+            Truth::Classes(_) => Answer::Class,
+            Truth::Sets(_) => Answer::Classes,
+            Truth::Numbers(_) => Answer::Numbers,
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Truth<'a> {
         };
         match outputs.iter().position(|it| !usable(*it)) {
             None => Ok(()),
-            Some(at) if self.problem() == Problem::Regression => {
+            Some(at) if self.problem() == Answer::Numbers => {
                 Err(ScoresError::Output { example: at / width, value: outputs[at] })
             }
             Some(at) => Err(ScoresError::Probability { example: at / width, value: outputs[at] }),
@@ -252,8 +252,8 @@ fn means(truth: Truth, width: usize) -> Result<Vec<f32>, ScoresError> {
     let mut sums = vec![0.0_f64; width];
     for answer in truth.answers(width) {
         match answer {
-            Answer::Class(class) => sums[class as usize] += 1.0,
-            Answer::Set(row) | Answer::Numbers(row) => {
+            Target::Class(class) => sums[class as usize] += 1.0,
+            Target::Set(row) | Target::Numbers(row) => {
                 sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value))
             }
         }

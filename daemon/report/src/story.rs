@@ -6,12 +6,13 @@ use crate::predictions::Mistake;
 use crate::scores::{Truth, higher_is_better};
 use crate::templates;
 use anyhow::Result;
-use finetuned_job::data::{DataReport, Problem};
+use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, Trained};
 use finetuned_job::plan::{Plan, PluginPlan};
-use finetuned_job::recipe::{Head, Task};
+use finetuned_job::recipe::Head;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 use minijinja::context;
 use minijinja::value::Serde;
 
@@ -76,15 +77,15 @@ impl<'a> Story<'a> {
 
     /// What an example is called.
     pub(crate) fn noun(&self) -> &'static str {
-        if self.plan.task == Task::TextClassification { "text" } else { "image" }
+        self.plan.task.modality.noun()
     }
 
     /// What answers the same to everything.
     pub(crate) fn baseline_name(&self) -> &'static str {
         match self.plan.data.problem {
-            Problem::SingleLabel => "majority class",
-            Problem::MultiLabel => "commonest labels",
-            Problem::Regression => "mean",
+            Answer::Class => "majority class",
+            Answer::Classes => "commonest labels",
+            Answer::Numbers => "mean",
         }
     }
 

@@ -76,7 +76,7 @@ impl Outputs {
         extensions: &Extensions,
     ) -> Result<Scores> {
         // A plugin's metric has none: it would have to be asked a thousand times.
-        let (known, _, _) = finetuned_job::recipe::metrics(plan.data.problem);
+        let known = plan.task.metrics.known;
         let shown = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str);
         let mut shown: Vec<&str> = shown.filter(|it| known.contains(it)).collect();
         shown.sort_unstable();

@@ -4,7 +4,7 @@
 use crate::images::ImageSet;
 use crate::tokens::TokenSet;
 use finetuned_data::{ImageExample, Target};
-use finetuned_job::data::Problem;
+use finetuned_job::task::Answer;
 use finetuned_report::Truth;
 use std::sync::Arc;
 use tch::{Device, Kind, TchError, Tensor};
@@ -65,16 +65,16 @@ impl ExampleSet {
 impl Targets {
     pub(crate) fn of_images(
         examples: &[ImageExample],
-        problem: Problem,
+        problem: Answer,
         classes: usize,
         numbers: usize,
     ) -> Targets {
         let targets = examples.iter().map(|it| &it.target);
         match problem {
-            Problem::SingleLabel => Targets::Classes(
+            Answer::Class => Targets::Classes(
                 targets.map(|it| if let Target::Class(class) = it { *class } else { 0 }).collect(),
             ),
-            Problem::MultiLabel => {
+            Answer::Classes => {
                 let mut rows = vec![0.0; examples.len() * classes];
                 for (row, target) in rows.chunks_mut(classes.max(1)).zip(targets) {
                     if let Target::Classes(set) = target {
@@ -83,7 +83,7 @@ impl Targets {
                 }
                 Targets::Sets { rows, width: classes }
             }
-            Problem::Regression => {
+            Answer::Numbers => {
                 let rows = targets
                     .flat_map(|it| if let Target::Numbers(row) = it { &**row } else { &[] })
                     .map(|&it| it as f32)
@@ -94,12 +94,12 @@ impl Targets {
     }
 
     /// Of examples of which nothing is known.
-    pub(crate) fn unknown(problem: Problem, examples: usize, width: usize) -> Targets {
+    pub(crate) fn unknown(problem: Answer, examples: usize, width: usize) -> Targets {
         let rows = || vec![0.0; examples * width];
         match problem {
-            Problem::SingleLabel => Targets::Classes(vec![0; examples]),
-            Problem::MultiLabel => Targets::Sets { rows: rows(), width },
-            Problem::Regression => Targets::Numbers { rows: rows(), width },
+            Answer::Class => Targets::Classes(vec![0; examples]),
+            Answer::Classes => Targets::Sets { rows: rows(), width },
+            Answer::Numbers => Targets::Numbers { rows: rows(), width },
         }
     }
 

@@ -7,8 +7,8 @@ use crate::durable::{self, Partial};
 use crate::prepare;
 use anyhow::{Context, Result};
 use finetuned_images::Preprocess;
-use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
+use finetuned_job::task::Answer;
 use finetuned_models::Checkpoint;
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn config(
         preprocess.enter_in_config(&mut config);
     }
     let fields = config.as_object_mut().context("the base's config is no JSON object")?;
-    if plan.data.problem != Problem::SingleLabel {
+    if plan.data.problem != Answer::Class {
         fields.insert("problem_type".into(), serde_json::to_value(plan.data.problem)?);
     }
     Ok(config)

@@ -7,12 +7,12 @@ use crate::plugins::{
     LossShape, MetricInstance, Plugins, Wishes,
 };
 use anyhow::{Context, Result};
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{Plan, PluginPlan};
-use finetuned_job::recipe::{self, Head, Recipe};
+use finetuned_job::recipe::{Head, Recipe};
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
+use finetuned_job::task::{Answer, Task};
 use finetuned_plugins::{Export, Kind};
 use finetuned_report::Truth;
 use serde_json::Value;
@@ -99,7 +99,7 @@ impl Extensions {
 
     /// # Errors
     /// Something that the recipe uses is not made for what the data have.
-    pub(crate) fn suit(&self, problem: Problem) -> Result<(), Failure> {
+    pub(crate) fn suit(&self, problem: Answer) -> Result<(), Failure> {
         self.used().try_for_each(|(it, _)| self.plugins.suits(it.kind, &it.name, problem))
     }
 
@@ -235,13 +235,11 @@ pub(crate) fn is_of_plugin(tensor: &str) -> bool {
 }
 
 fn is_ours(metric: &str) -> bool {
-    [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION]
-        .iter()
-        .any(|it| it.contains(&metric))
+    Task::all_metrics().contains(&metric)
 }
 
 fn load(spec: &Spec, names: &[String]) -> Result<Plugins> {
-    let ours = [recipe::METRICS, recipe::METRICS_MULTI_LABEL, recipe::METRICS_REGRESSION].concat();
+    let ours = Task::all_metrics();
     let taken: Vec<(Kind, &str)> =
         ours.into_iter().map(|it| (Kind::Metric, it)).chain([(Kind::Head, "linear")]).collect();
     // What stands on stderr is the job's log.

@@ -7,9 +7,9 @@ use crate::objective::Scale;
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
 use crate::prepare::model_failure;
 use anyhow::{Context, Result, bail};
-use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
+use finetuned_job::task::Answer;
 use finetuned_models::{
     BuildOptions, Checkpoint, ImageClassifier, Kind, Parts, Pass, TextClassifier, Tokens,
 };
@@ -205,7 +205,7 @@ pub(crate) struct Network {
     pub head: Option<HeadInstance>,
     /// With the plugin's head, where there is one.
     pub parts: Parts,
-    pub problem: Problem,
+    pub problem: Answer,
     pub outputs: usize,
     pub device: Device,
     /// What the model's units are: while numbers are learnt, and of a plugin's head that has learnt
@@ -329,7 +329,7 @@ impl Network {
 fn restore(
     folder: &Path,
     head: &PluginHead,
-    problem: Problem,
+    problem: Answer,
     device: Device,
 ) -> Result<Option<Scale>> {
     let path = folder.join(WEIGHTS);
@@ -348,7 +348,7 @@ fn restore(
             .with_context(|| format!("{} has no {name}", path.display()))?
             .f_to(device)?)
     };
-    (problem == Problem::Regression).then(|| Scale::restore(unit)).transpose()
+    (problem == Answer::Numbers).then(|| Scale::restore(unit)).transpose()
 }
 
 /// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.

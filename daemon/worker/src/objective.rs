@@ -8,8 +8,8 @@ use crate::feed::{self, Batch};
 use crate::network::Forward;
 use crate::plugins::{LossInstance, PassNumbers};
 use anyhow::{Result, bail};
-use finetuned_job::data::Problem;
 use finetuned_job::plan::Plan;
+use finetuned_job::task::Answer;
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Names of a [`Scale`] in model.safetensors. Tensors of a plugin's head are called
@@ -18,7 +18,7 @@ const MEAN: &str = "units.mean";
 const DEVIATION: &str = "units.deviation";
 
 pub(crate) struct Objective {
-    problem: Problem,
+    problem: Answer,
     /// (classes), where classes weigh differently; on the device, and to be read.
     class_weights: Option<(Tensor, Vec<f64>)>,
     label_smoothing: f64,
@@ -72,7 +72,7 @@ impl Objective {
         let Some(mix) = &batch.mix else { return self.plain(outputs, &truth) };
         // Cross-entropy is linear in its target: the mean of two losses is the loss of the mean.
         let partners = truth.f_index_select(0, &feed::partners(mix)?.f_to(truth.device())?)?;
-        if self.problem == Problem::Regression {
+        if self.problem == Answer::Numbers {
             return self.plain(
                 outputs,
                 &truth
@@ -107,7 +107,7 @@ impl Objective {
         /// torch's default for a label that does not count; ours all do.
         const IGNORE_INDEX: i64 = -100;
         Ok(match self.problem {
-            Problem::SingleLabel => {
+            Answer::Class => {
                 let weights = self.class_weights.as_ref().map(|(it, _)| it);
                 outputs.f_cross_entropy_loss(
                     truth,
@@ -117,7 +117,7 @@ impl Objective {
                     self.label_smoothing,
                 )?
             }
-            Problem::MultiLabel => {
+            Answer::Classes => {
                 let smoothed = truth
                     .f_mul_scalar(1.0 - self.label_smoothing)?
                     .f_add_scalar(self.label_smoothing / 2.0)?;
@@ -128,7 +128,7 @@ impl Objective {
                     Reduction::Sum,
                 )?
             }
-            Problem::Regression => outputs.f_mse_loss(truth, Reduction::Sum)?,
+            Answer::Numbers => outputs.f_mse_loss(truth, Reduction::Sum)?,
         })
     }
 }
@@ -155,20 +155,20 @@ pub(crate) fn balanced(counts: &[u64]) -> Vec<f64> {
 /// What a model says of each example, in f64: (batch, outputs) probabilities or numbers, and
 /// (batch) the loss.
 pub(crate) fn judged(
-    problem: Problem,
+    problem: Answer,
     outputs: &Tensor,
     targets: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     // In f64, so that the mean over many examples does not depend on rounding.
     let outputs = outputs.f_to_kind(Kind::Double)?;
     Ok(match problem {
-        Problem::SingleLabel => {
+        Answer::Class => {
             let log_p = outputs.f_log_softmax(-1, Kind::Double)?;
             let losses =
                 log_p.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?.f_neg()?;
             (log_p.f_exp()?, losses)
         }
-        Problem::MultiLabel => {
+        Answer::Classes => {
             let losses = outputs.f_binary_cross_entropy_with_logits::<Tensor>(
                 &targets.f_to_kind(Kind::Double)?,
                 None,
@@ -177,7 +177,7 @@ pub(crate) fn judged(
             )?;
             (outputs.f_sigmoid()?, losses.f_mean_dim(1, false, Kind::Double)?)
         }
-        Problem::Regression => {
+        Answer::Numbers => {
             let losses = outputs.f_mse_loss(&targets.f_to_kind(Kind::Double)?, Reduction::None)?;
             (outputs, losses.f_mean_dim(1, false, Kind::Double)?)
         }
@@ -254,7 +254,7 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Case {
-        problem: Problem,
+        problem: Answer,
         label_smoothing: f64,
         weighted: bool,
         outputs: Vec<f32>,
@@ -308,11 +308,9 @@ mod tests {
         let fixture = fixture();
         for case in &fixture.cases {
             let targets = match case.problem {
-                Problem::SingleLabel => Targets::Classes(fixture.labels.clone()),
-                Problem::MultiLabel => Targets::Sets { rows: fixture.sets.clone(), width: WIDTH },
-                Problem::Regression => {
-                    Targets::Numbers { rows: fixture.numbers.clone(), width: WIDTH }
-                }
+                Answer::Class => Targets::Classes(fixture.labels.clone()),
+                Answer::Classes => Targets::Sets { rows: fixture.sets.clone(), width: WIDTH },
+                Answer::Numbers => Targets::Numbers { rows: fixture.numbers.clone(), width: WIDTH },
             };
             let weights = Tensor::from_slice(&fixture.class_weights).to_kind(Kind::Float);
             let class_weights = case.weighted.then(|| (weights, fixture.class_weights.clone()));

@@ -5,23 +5,19 @@ use crate::network::Body;
 use crate::{device, freeze, objective};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
-use finetuned_job::data::{DataReport, Problem};
+use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
     TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{
-    self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe, Task,
-};
+use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe};
 use finetuned_job::scores::Split;
+use finetuned_job::task::{Answer, Metrics, Task};
 use finetuned_models::Parts;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::Device;
 
-/// Where a recipe names no base model.
-const BASE_OF_TEXTS: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
-const BASE_OF_IMAGES: &str = "hf:timm/tf_efficientnet_lite0.in1k";
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
 /// Passes over the data when the body trains, and when only the head does, whose passes cost
@@ -71,10 +67,6 @@ pub(crate) struct ModelFacts {
     pub load: LoadSummary,
 }
 
-pub(crate) fn base_default(images: bool) -> &'static str {
-    if images { BASE_OF_IMAGES } else { BASE_OF_TEXTS }
-}
-
 /// Tokens kept of each text, before anything is tokenised.
 pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure> {
     match recipe.data.max_tokens {
@@ -96,7 +88,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     };
     let images = facts.data.images.as_ref();
     let data = DataPlan {
-        problem: facts.task.problem(),
+        problem: facts.task.answer,
         classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
         numbers: images
             .map_or_else(Vec::new, |it| it.numbers.iter().map(|it| it.column.clone()).collect()),
@@ -112,7 +104,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;
     let freeze = freeze_plan(recipe, &facts, data.train + data.validation, augment.as_ref())?;
     let train = train_plan(recipe, &facts, &freeze, &data)?;
-    let eval = eval_plan(recipe, &data, &facts.plugins)?;
+    let eval = eval_plan(recipe, facts.task, &data, &facts.plugins)?;
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
@@ -150,17 +142,18 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
 
 fn eval_plan(
     recipe: &Recipe,
+    task: Task,
     data: &DataPlan,
     plugins: &[PluginPlan],
 ) -> Result<EvalPlan, Failure> {
-    let (known, shown, best) = recipe::metrics(data.problem);
+    let Metrics { known, shown, best } = task.metrics;
     let asked = &recipe.eval;
     let metrics = if asked.metrics.is_empty() {
         shown.iter().map(|it| it.to_string()).collect()
     } else {
         asked.metrics.clone()
     };
-    let best = asked.best.clone().unwrap_or_else(|| best.into());
+    let best = asked.best.clone().unwrap_or_else(|| (*best).into());
     let of_plugin = |name: &str| {
         plugins.iter().flat_map(|it| &it.uses).any(|it| it.0 == format!("metric {name}"))
     };
@@ -326,7 +319,7 @@ fn train_plan(
     let parts = facts.parts;
     let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name))
         && freeze.unfreeze.is_empty();
-    if data.problem != Problem::SingleLabel && asked.class_weights != ClassWeights::None {
+    if data.problem != Answer::Class && asked.class_weights != ClassWeights::None {
         let message = "train.class_weights weighs the classes of examples that have one label each";
         return Err(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
@@ -337,7 +330,7 @@ fn train_plan(
         return Err(Failure::new(FailureKind::Recipe, message)
             .with_cure("leave one of them out of the recipe"));
     }
-    if data.problem == Problem::Regression && asked.label_smoothing != 0.0 {
+    if data.problem == Answer::Numbers && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing is for classes, but numbers are learnt";
         return Err(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")

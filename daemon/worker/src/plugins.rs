@@ -31,10 +31,10 @@ pub(crate) use reader::{Content, Files, Place, Read, ReaderInstance};
 
 use border::Subject;
 use call_page::CallPage;
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::PluginRules;
+use finetuned_job::task::Answer;
 use finetuned_plugins::{Export, Kind, Plugin};
 use opened::{Functions, Opened};
 use std::path::Path;
@@ -137,7 +137,7 @@ impl Plugins {
 
     /// # Errors
     /// Nothing loaded has this name, or it is not made for what the data have.
-    pub(crate) fn suits(&self, kind: Kind, name: &str, problem: Problem) -> Result<(), Failure> {
+    pub(crate) fn suits(&self, kind: Kind, name: &str, problem: Answer) -> Result<(), Failure> {
         self.item_for(problem, kind, name).map(drop)
     }
 
@@ -175,7 +175,7 @@ impl Plugins {
         &self,
         name: &str,
         settings: &str,
-        problem: Problem,
+        problem: Answer,
         outputs: &[String],
     ) -> Result<MetricInstance, Failure> {
         match self.item_for(problem, Kind::Metric, name)? {
@@ -219,7 +219,7 @@ impl Plugins {
 
     fn item_for(
         &self,
-        problem: Problem,
+        problem: Answer,
         kind: Kind,
         name: &str,
     ) -> Result<(Subject, Functions), Failure> {

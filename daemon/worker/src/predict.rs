@@ -11,11 +11,11 @@ use crate::proof::read_json;
 use crate::tokens::{Encoder, Row};
 use crate::{device, durable, prepare};
 use anyhow::{Context, Result, bail};
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
+use finetuned_job::task::Answer;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +28,7 @@ const SAID: f32 = 0.5;
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer<'a> {
+enum Reply<'a> {
     Label { label: &'a str, probability: f32, probabilities: BTreeMap<&'a str, f32> },
     Labels { labels: Vec<&'a str>, probabilities: BTreeMap<&'a str, f32> },
     Numbers { numbers: BTreeMap<&'a str, f32> },
@@ -38,7 +38,7 @@ struct Prediction<'a> {
     /// The text, or the name of the image.
     input: &'a str,
     origin: &'a str,
-    answer: Answer<'a>,
+    answer: Reply<'a>,
 }
 
 /// What a person wants to know of, with the names for it.
@@ -59,7 +59,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
     let problem = plan.data.problem;
-    let answers = Answers::apart()?;
+    let answers = Replies::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
     let (network, names) =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
@@ -108,34 +108,34 @@ fn question(plan: &Plan, folder: &Path, inputs: &[String]) -> Result<Question> {
     })
 }
 
-fn answer<'a>(problem: Problem, names: &'a [String], row: &[f32]) -> Answer<'a> {
+fn answer<'a>(problem: Answer, names: &'a [String], row: &[f32]) -> Reply<'a> {
     let each = names.iter().map(String::as_str).zip(row.iter().copied());
     match problem {
-        Problem::SingleLabel => {
+        Answer::Class => {
             let class = finetuned_report::predicted(row) as usize;
-            Answer::Label {
+            Reply::Label {
                 label: &names[class],
                 probability: row[class],
                 probabilities: each.collect(),
             }
         }
-        Problem::MultiLabel => {
+        Answer::Classes => {
             let labels = each.clone().filter(|it| SAID <= it.1).map(|it| it.0).collect();
-            Answer::Labels { labels, probabilities: each.collect() }
+            Reply::Labels { labels, probabilities: each.collect() }
         }
-        Problem::Regression => Answer::Numbers { numbers: each.collect() },
+        Answer::Numbers => Reply::Numbers { numbers: each.collect() },
     }
 }
 
 /// The worker's stdout, out of reach of what a plugin prints: that goes to stderr.
-struct Answers(File);
+struct Replies(File);
 
-impl Answers {
-    fn apart() -> Result<Answers> {
+impl Replies {
+    fn apart() -> Result<Replies> {
         let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
             .context("setting stdout aside")?;
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
-        Ok(Answers(File::from(out)))
+        Ok(Replies(File::from(out)))
     }
 
     fn print(self, what: &str, predictions: &[Prediction]) -> Result<()> {
@@ -165,7 +165,7 @@ fn write_csv(
     predictions: &[Prediction],
     values: &[f32],
 ) -> Result<()> {
-    let numbers = predictions.iter().any(|it| matches!(it.answer, Answer::Numbers { .. }));
+    let numbers = predictions.iter().any(|it| matches!(it.answer, Reply::Numbers { .. }));
     let mut out = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["origin".to_string(), what.into()];
     if numbers {
@@ -177,9 +177,9 @@ fn write_csv(
     out.write_record(header)?;
     for (it, row) in predictions.iter().zip(values.chunks(names.len())) {
         let label = match &it.answer {
-            Answer::Label { label, .. } => Some(label.to_string()),
-            Answer::Labels { labels, .. } => Some(labels.join("|")),
-            Answer::Numbers { .. } => None,
+            Reply::Label { label, .. } => Some(label.to_string()),
+            Reply::Labels { labels, .. } => Some(labels.join("|")),
+            Reply::Numbers { .. } => None,
         };
         let fixed = [it.origin.to_string(), it.input.to_string()].into_iter().chain(label);
         out.write_record(fixed.chain(row.iter().map(f32::to_string)))?;

@@ -21,10 +21,11 @@ use finetuned_job::data::DataReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{LoadSummary, Plan};
-use finetuned_job::recipe::{Recipe, Task};
+use finetuned_job::recipe::Recipe;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
+use finetuned_job::task::{Answer, Modality, Task};
 use finetuned_models::{BuildOptions, Checkpoint, Kind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -105,11 +106,12 @@ pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result
         None => opened,
     };
     let of_images = match recipe.task {
-        Some(task) => task != Task::TextClassification,
+        Some(task) => task.modality == Modality::Image,
         None => opened.image_form()?.is_some(),
     };
-    let base_name =
-        recipe.model.base.clone().unwrap_or_else(|| planning::base_default(of_images).into());
+    let modality = if of_images { Modality::Image } else { Modality::Text };
+    let usual = Task::of(modality, Answer::Class).map_or("", |it| it.base);
+    let base_name = recipe.model.base.clone().unwrap_or_else(|| usual.into());
     let resolved = finetuned_hub::resolve(&base_name, &near, &mut pulling(journal, stop))?;
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     if (base.kind() == Kind::Image) != of_images {
@@ -121,7 +123,9 @@ pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result
         texts(spec, &recipe, &opened, &base, journal, stop)?
     };
     let problem = data.report.images.as_ref().map(|it| it.problem);
-    let task = problem.map_or(Task::TextClassification, Task::of_images);
+    let (modality, answer) =
+        problem.map_or((Modality::Text, Answer::Class), |it| (Modality::Image, it));
+    let task = Task::of(modality, answer).context("no task has these data")?;
     Ok(Prepared { recipe, task, base, base_name, data, extensions })
 }
 
@@ -163,7 +167,7 @@ fn images(
             .map_err(wrong)?;
     let labels = recipe.data.label.iter().chain(&recipe.data.labels).cloned().collect();
     let choice = ImageChoice {
-        problem: recipe.task.map(Task::problem),
+        problem: recipe.task.map(|it| it.answer),
         image: recipe.data.image.clone(),
         labels,
         validation: recipe.data.validation,
@@ -202,7 +206,7 @@ pub(crate) fn decide(
 ) -> Result<(Plan, Built)> {
     journal.phase(Phase::Loading, None)?;
     let Prepared { recipe, task, base, base_name, data, extensions } = prepared;
-    extensions.suit(task.problem())?;
+    extensions.suit(task.answer)?;
     let device = device::choose(spec.device)?;
     let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
     let options = BuildOptions {
@@ -219,7 +223,7 @@ pub(crate) fn decide(
         width: base.hidden_size(),
         outputs: options.classes,
         seed: recipe.train.seed,
-        problem: task.problem(),
+        problem: task.answer,
     };
     let head = extensions.head(&recipe.model.head, shape)?;
     let model = network::build(base, &options, head)?;

@@ -136,7 +136,7 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
         version: OUTCOME_VERSION,
         job: spec.job,
         name,
-        task: plan.task.name().into(),
+        task: plan.task.name.into(),
         base: plan.model.base.clone(),
         model: run_folder::MODEL.into(),
         report: run_folder::REPORT.into(),

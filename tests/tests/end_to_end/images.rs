@@ -312,7 +312,7 @@ pub fn on_table(recipe: &str, header: &str, row: impl Fn(usize, u32) -> String) 
 }
 
 #[test]
-fn a_image_may_have_several_labels() {
+fn an_image_may_have_several_labels() {
     // What is red is also warm; what is blue has no second label.
     let labels = |hue: usize, _| ["red|warm", "green|warm", "blue"][hue].to_string();
     let mut run = on_table(

@@ -8,8 +8,8 @@ use crate::columns::{self as names, LABEL_NAMES};
 use crate::refusal;
 use crate::table::{Cell, Table};
 use finetuned_images::Format;
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
 
 /// What people call the image, the surest first.
 const IMAGE_NAMES: &[&str] = &[
@@ -99,7 +99,7 @@ fn holds_image(cell: &Cell) -> bool {
 pub(super) fn choose(
     table: &Table,
     image: usize,
-    problem: Option<Problem>,
+    problem: Option<Answer>,
     labels: &[String],
     warnings: &mut Vec<String>,
 ) -> Result<Wanted, Failure> {
@@ -141,7 +141,7 @@ fn unnamed(
     table: &Table,
     image: usize,
     split: Option<usize>,
-    problem: Option<Problem>,
+    problem: Option<Answer>,
 ) -> Result<Vec<usize>, Failure> {
     let sample = &table.sample;
     let columns = &sample.columns;
@@ -155,13 +155,13 @@ fn unnamed(
     let numbers: Vec<usize> =
         rest.iter().copied().filter(|it| targets::are_numbers(sample, *it)).collect();
     let found = match (problem, usual) {
-        (Some(Problem::Regression), Some(usual)) if targets::are_numbers(sample, usual) => {
+        (Some(Answer::Numbers), Some(usual)) if targets::are_numbers(sample, usual) => {
             vec![usual]
         }
-        (Some(Problem::Regression), _) if numbers.len() == 1 => numbers,
-        (Some(Problem::Regression), _) => Vec::new(),
+        (Some(Answer::Numbers), _) if numbers.len() == 1 => numbers,
+        (Some(Answer::Numbers), _) => Vec::new(),
         (_, Some(usual)) => vec![usual],
-        (Some(Problem::MultiLabel) | None, None) if 2 <= flags.len() => flags,
+        (Some(Answer::Classes) | None, None) if 2 <= flags.len() => flags,
         (_, None) if rest.len() == 1 => rest.clone(),
         (_, None) => Vec::new(),
     };

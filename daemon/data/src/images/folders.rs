@@ -7,8 +7,9 @@ use super::{ImageChoice, Read, Target};
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, FolderRule};
 use crate::refusal;
-use finetuned_job::data::{FileReport, Problem};
+use finetuned_job::data::FileReport;
 use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
 use std::collections::{BTreeMap, HashSet};
 
 const IMAGES: FolderRule = FolderRule {
@@ -46,9 +47,9 @@ pub(super) fn read(
             text.name
         ));
     }
-    if let Some(problem @ (Problem::MultiLabel | Problem::Regression)) = choice.problem {
+    if let Some(problem @ (Answer::Classes | Answer::Numbers)) = choice.problem {
         let what =
-            if problem == Problem::Regression { "numbers" } else { "several labels to an image" };
+            if problem == Answer::Numbers { "numbers" } else { "several labels to an image" };
         return Err(refusal::data(format!("folders of images can't hold {what}")).with_cure(
             "add a metadata.csv with the column file_name and columns of what is to be learnt",
         ));
@@ -73,7 +74,7 @@ pub(super) fn read(
         });
     }
     Ok(Read {
-        problem: Problem::SingleLabel,
+        problem: Answer::Class,
         files,
         image_column: None,
         label_column: None,

@@ -13,10 +13,11 @@ use crate::layout;
 use crate::refusal;
 use crate::source::Source;
 use crate::{Progress, TOLD_BYTES};
-use finetuned_job::data::{FileReport, Problem};
+use finetuned_job::data::FileReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 use flate2::write::ZlibEncoder;
 use std::io::{self, BufReader, Read as _, Write};
 
@@ -31,7 +32,7 @@ pub(super) fn read(
     gather: &mut Gather,
     progress: &mut Progress<'_>,
 ) -> Result<Read, Failure> {
-    if let Some(Problem::MultiLabel | Problem::Regression) = choice.problem {
+    if let Some(Answer::Classes | Answer::Numbers) = choice.problem {
         return Err(refusal::data(
             "IDX files hold one label to an image, nothing else can be learnt of them",
         ));
@@ -67,7 +68,7 @@ pub(super) fn read(
         return Err(refusal::data("the drop has IDX files of labels, but none of images"));
     }
     Ok(Read {
-        problem: Problem::SingleLabel,
+        problem: Answer::Class,
         files,
         image_column: None,
         label_column: None,

@@ -8,10 +8,11 @@ use crate::sample::PerSplit;
 use finetuned_images::Colour;
 use finetuned_job::data::{
     DATA_VERSION, DataReport, Duplicates, Extent, ImageReport, NearDuplicates, NearPair,
-    NumberReport, Problem, Quarantine, SplitReport,
+    NumberReport, Quarantine, SplitReport,
 };
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
+use finetuned_job::task::Answer;
 use std::collections::BTreeMap;
 
 /// Near duplicates named in the report and shown on their sheet.
@@ -175,8 +176,8 @@ fn channels(train: &[Judged]) -> ([f64; 3], [f64; 3]) {
     (mean, [0, 1, 2].map(|it| (square[it] - mean[it] * mean[it]).max(0.0).sqrt()))
 }
 
-fn numbers(columns: &[String], problem: Problem, train: &[Judged]) -> Vec<NumberReport> {
-    if problem != Problem::Regression {
+fn numbers(columns: &[String], problem: Answer, train: &[Judged]) -> Vec<NumberReport> {
+    if problem != Answer::Numbers {
         return Vec::new();
     }
     let of = |idx: usize| {

@@ -8,7 +8,7 @@ use crate::layout;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::named_label;
 use crate::table::{Cell, Sample};
-use finetuned_job::data::Problem;
+use finetuned_job::task::Answer;
 
 /// How target columns are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(super) enum Separator {
 }
 
 impl Kind {
-    pub(super) fn problem(self) -> Problem {
+    pub(super) fn problem(self) -> Answer {
         match self {
-            Kind::Label => Problem::SingleLabel,
-            Kind::Labels(_) | Kind::Flags => Problem::MultiLabel,
-            Kind::Numbers => Problem::Regression,
+            Kind::Label => Answer::Class,
+            Kind::Labels(_) | Kind::Flags => Answer::Classes,
+            Kind::Numbers => Answer::Numbers,
         }
     }
 
@@ -41,17 +41,17 @@ impl Kind {
     pub(super) fn of(
         sample: &Sample,
         targets: &[usize],
-        problem: Option<Problem>,
+        problem: Option<Answer>,
     ) -> Result<Kind, String> {
         let all = |is: fn(&Sample, usize) -> bool| targets.iter().all(|it| is(sample, *it));
         match (problem, targets) {
-            (Some(Problem::Regression), _) => Ok(Kind::Numbers),
-            (Some(Problem::SingleLabel) | None, [only]) if problem.is_some() || !(are_lists(sample, *only) || are_fractions(sample, *only)) => {
+            (Some(Answer::Numbers), _) => Ok(Kind::Numbers),
+            (Some(Answer::Class) | None, [only]) if problem.is_some() || !(are_lists(sample, *only) || are_fractions(sample, *only)) => {
                 Ok(Kind::Label)
             }
-            (Some(Problem::SingleLabel), _) => Err("one label to an image stands in one column, but several are named".into()),
-            (Some(Problem::MultiLabel), [only]) if !are_flags(sample, *only) => Ok(Kind::Labels(separator(sample, *only))),
-            (Some(Problem::MultiLabel), _) => Ok(Kind::Flags),
+            (Some(Answer::Class), _) => Err("one label to an image stands in one column, but several are named".into()),
+            (Some(Answer::Classes), [only]) if !are_flags(sample, *only) => Ok(Kind::Labels(separator(sample, *only))),
+            (Some(Answer::Classes), _) => Ok(Kind::Flags),
             (None, [only]) if are_fractions(sample, *only) => Ok(Kind::Numbers),
             (None, [only]) => Ok(Kind::Labels(separator(sample, *only))),
             (None, _) if all(are_flags) => Ok(Kind::Flags),

@@ -3,7 +3,7 @@
 use crate::support::{Drop, choice, gallery, image};
 use expect_test::{Expect, expect};
 use finetuned_data::ImageChoice;
-use finetuned_job::data::Problem;
+use finetuned_job::task::Answer;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -64,7 +64,7 @@ fn nothing_to_learn() {
         Data: the class `bird` has no example in train (add examples of it or remove it; a class needs two at least)
     "#]],
     );
-    let same = ImageChoice { problem: Some(Problem::Regression), ..choice() };
+    let same = ImageChoice { problem: Some(Answer::Numbers), ..choice() };
     gallery(&["img"], 3, &[("a.csv", b"path,y\nimg/0.png,1\nimg/1.png,1\nimg/2.png,1\n")])
         .check_images(
             &same,
@@ -132,16 +132,16 @@ fn links_are_not_followed() {
     check(
         &drop,
         expect![[r#"
-        cat/: image_folders - 4 rows
-        dog/: image_folders - 4 rows
-        SingleLabel from []
-        cat: 3 1 0
-        dog: 3 1 0
-        train 6 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-        warning: bird is a symbolic link and was not followed
-        warning: cat/link.png is a symbolic link and was not followed
-    "#]],
+            cat/: image_folders - 4 rows
+            dog/: image_folders - 4 rows
+            Class from []
+            cat: 3 1 0
+            dog: 3 1 0
+            train 6 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: bird is a symbolic link and was not followed
+            warning: cat/link.png is a symbolic link and was not followed
+        "#]],
     );
     fs::write(
         drop.path().join("labels.csv"),
@@ -169,7 +169,7 @@ fn paths_that_lead_nowhere() {
         &drop,
         expect![[r#"
             labels.csv: csv utf-8 81 rows
-            SingleLabel from ["path", "label"]
+            Class from ["path", "label"]
             0: 37 4 0
             1: 36 4 0
             train 73 (stratified, seed 0)
@@ -209,7 +209,7 @@ fn columns_that_can_not_be_told() {
         ..choice()
     };
     drop.check_images(
-        &wanted(None, &[], Some(Problem::Regression)),
+        &wanted(None, &[], Some(Answer::Numbers)),
         expect![[r#"
             Data: a.csv: what is to be learnt can't be told; besides the images it has age, weight (name it in a job.toml: data.label = "age", or several as data.labels)
         "#]],
@@ -239,13 +239,13 @@ fn columns_that_can_not_be_told() {
     "#]],
     );
     drop.check_images(
-        &wanted(None, &["age", "weight"], Some(Problem::SingleLabel)),
+        &wanted(None, &["age", "weight"], Some(Answer::Class)),
         expect![[r#"
         Data: a.csv: one label to an image stands in one column, but several are named
     "#]],
     );
     drop.check_images(
-        &wanted(None, &["age", "weight"], Some(Problem::MultiLabel)),
+        &wanted(None, &["age", "weight"], Some(Answer::Classes)),
         expect![[r#"
         Data: 3 of 3 images can't be used, which is more than 10 %: 3 times neither 0 nor 1 (first: a.csv line 2) (mend or remove them)
     "#]],
@@ -256,7 +256,7 @@ fn columns_that_can_not_be_told() {
         Data: a.csv has no column besides the images, so no label (add a column `label`)
     "#]],
     );
-    gallery(&["cat", "dog"], 3, &[]).check_images(&wanted(None, &[], Some(Problem::MultiLabel)), expect![[r#"
+    gallery(&["cat", "dog"], 3, &[]).check_images(&wanted(None, &[], Some(Answer::Classes)), expect![[r#"
         Data: folders of images can't hold several labels to an image (add a metadata.csv with the column file_name and columns of what is to be learnt)
     "#]]);
 }

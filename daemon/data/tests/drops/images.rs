@@ -3,7 +3,7 @@
 use crate::support::{Drop, choice, gallery, image, names, told_of_images};
 use expect_test::{Expect, expect};
 use finetuned_data::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, Target};
-use finetuned_job::data::Problem;
+use finetuned_job::task::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
@@ -43,16 +43,16 @@ fn folders_are_classes_and_names_may_be_odd() {
     drop.check_images(
         &choice(),
         expect![[r#"
-        cat/: image_folders - 12 rows
-        it's "a" dog 🐕
-        (big)/: image_folders - 10 rows
-        SingleLabel from []
-        cat: 11 1 0
-        it's "a" dog 🐕
-        (big): 9 1 0
-        train 20 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            cat/: image_folders - 12 rows
+            it's "a" dog 🐕
+            (big)/: image_folders - 10 rows
+            Class from []
+            cat: 11 1 0
+            it's "a" dog 🐕
+            (big): 9 1 0
+            train 20 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
     let dataset = drop.load_images(&choice()).unwrap();
     assert_eq!(dataset.classes, ["cat", "it's \"a\" dog \u{1f415}\n(big)"]);
@@ -70,31 +70,31 @@ fn folders_below_splits_and_below_other_folders() {
         .check_images(
             &choice(),
             expect![[r#"
-        train/cat/: image_folders - 4 rows train
-        train/dog/: image_folders - 4 rows train
-        valid/cat/: image_folders - 4 rows validation
-        valid/dog/: image_folders - 4 rows validation
-        Test/cat/: image_folders - 4 rows test
-        Test/dog/: image_folders - 4 rows test
-        SingleLabel from []
-        cat: 4 4 4
-        dog: 4 4 4
-        train 8 (file)
-        validation 8 (file)
-        test 8 (file)
-    "#]],
+                train/cat/: image_folders - 4 rows train
+                train/dog/: image_folders - 4 rows train
+                valid/cat/: image_folders - 4 rows validation
+                valid/dog/: image_folders - 4 rows validation
+                Test/cat/: image_folders - 4 rows test
+                Test/dog/: image_folders - 4 rows test
+                Class from []
+                cat: 4 4 4
+                dog: 4 4 4
+                train 8 (file)
+                validation 8 (file)
+                test 8 (file)
+            "#]],
         );
     gallery(&["animals/pets/cat", "animals/wild/wolf"], 4, &[]).check_images(
         &choice(),
         expect![[r#"
-        pets/cat/: image_folders - 4 rows
-        wild/wolf/: image_folders - 4 rows
-        SingleLabel from []
-        cat: 3 1 0
-        wolf: 3 1 0
-        train 6 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            pets/cat/: image_folders - 4 rows
+            wild/wolf/: image_folders - 4 rows
+            Class from []
+            cat: 3 1 0
+            wolf: 3 1 0
+            train 6 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
 }
 
@@ -117,16 +117,16 @@ fn metadata_as_imagefolder_has_it() {
     drop.check_images(
         &choice(),
         expect![[r#"
-        train/metadata.jsonl: json_lines utf-8 4 rows train
-        test/metadata.jsonl: json_lines utf-8 4 rows test
-        SingleLabel from ["file_name", "label"]
-        cat: 1 1 2
-        dog: 1 1 2
-        train 2 (file)
-        validation 2 (stratified, seed 0)
-        test 4 (file)
-        warning: train/metadata.jsonl: columns not used: note
-    "#]],
+            train/metadata.jsonl: json_lines utf-8 4 rows train
+            test/metadata.jsonl: json_lines utf-8 4 rows test
+            Class from ["file_name", "label"]
+            cat: 1 1 2
+            dog: 1 1 2
+            train 2 (file)
+            validation 2 (stratified, seed 0)
+            test 4 (file)
+            warning: train/metadata.jsonl: columns not used: note
+        "#]],
     );
     assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Metadata));
     // One table above the splits: each image lies in its own.
@@ -137,14 +137,14 @@ fn metadata_as_imagefolder_has_it() {
     gallery(&["train", "test"], 6, &[("metadata.csv", table.as_bytes())]).check_images(
         &choice(),
         expect![[r#"
-        metadata.csv: csv utf-8 12 rows
-        SingleLabel from ["file_name", "label"]
-        cat: 2 1 3
-        dog: 2 1 3
-        train 4 (file)
-        validation 2 (stratified, seed 0)
-        test 6 (file)
-    "#]],
+            metadata.csv: csv utf-8 12 rows
+            Class from ["file_name", "label"]
+            cat: 2 1 3
+            dog: 2 1 3
+            train 4 (file)
+            validation 2 (stratified, seed 0)
+            test 6 (file)
+        "#]],
     );
 }
 
@@ -156,13 +156,13 @@ fn tables_of_paths() {
         &lines("path,label", |it| format!("img/{it}.png,{}", class(it))),
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        SingleLabel from ["path", "label"]
-        cat: 5 1 0
-        dog: 5 1 0
-        train 10 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Class from ["path", "label"]
+            cat: 5 1 0
+            dog: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
     check_table(
         "tables/labels.tsv",
@@ -170,7 +170,7 @@ fn tables_of_paths() {
         &choice(),
         expect![[r#"
             tables/labels.tsv: tsv utf-8 12 rows
-            SingleLabel from ["file", "breed"]
+            Class from ["file", "breed"]
             cat: 5 1 0
             dog: 5 1 0
             train 10 (stratified, seed 0)
@@ -184,13 +184,13 @@ fn tables_of_paths() {
         &lines("image,label,split", |it| format!("img\\{it}.png,{},{}", class(it), split(it))),
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        SingleLabel from ["image", "label"]
-        cat: 4 2 0
-        dog: 4 2 0
-        train 8 (file)
-        validation 4 (file)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Class from ["image", "label"]
+            cat: 4 2 0
+            dog: 4 2 0
+            train 8 (file)
+            validation 4 (file)
+        "#]],
     );
     // Names without extensions, as in Kaggle's tables.
     check_table(
@@ -198,19 +198,19 @@ fn tables_of_paths() {
         &lines("id,breed", |it| format!("{it},{}", class(it))),
         &choice(),
         expect![[r#"
-        train.csv: csv utf-8 12 rows
-        SingleLabel from ["id", "breed"]
-        cat: 5 1 0
-        dog: 5 1 0
-        train 10 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            train.csv: csv utf-8 12 rows
+            Class from ["id", "breed"]
+            cat: 5 1 0
+            dog: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
 }
 
 #[test]
-fn several_labels_to_a_image() {
-    let multi = ImageChoice { problem: Some(Problem::MultiLabel), ..choice() };
+fn several_labels_to_an_image() {
+    let multi = ImageChoice { problem: Some(Answer::Classes), ..choice() };
     let tags = |it: usize| {
         [vec!["haze", "old town"], vec!["sea"], vec![], vec!["sea", "haze"]][it % 4].clone()
     };
@@ -220,15 +220,15 @@ fn several_labels_to_a_image() {
         &lines("path,tags", |it| format!("img/{it}.png,{}", tags(it).join("|"))),
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        MultiLabel from ["path", "tags"]
-        haze: 6 0 0
-        old town: 3 0 0
-        sea: 5 1 0
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-        warning: validation has no examples of haze, old town: their scores say nothing
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Classes from ["path", "tags"]
+            haze: 6 0 0
+            old town: 3 0 0
+            sea: 5 1 0
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+            warning: validation has no examples of haze, old town: their scores say nothing
+        "#]],
     );
     let joined = |separator: &str| {
         let table = lines("path\ttags", |it| format!("img/{it}.png\t{}", tags(it).join(separator)));
@@ -249,15 +249,15 @@ fn several_labels_to_a_image() {
         &spaced,
         &multi,
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        MultiLabel from ["path", "tags"]
-        haze: 3 0 0
-        road: 3 0 0
-        sea: 5 1 0
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-        warning: validation has no examples of haze, road: their scores say nothing
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Classes from ["path", "tags"]
+            haze: 3 0 0
+            road: 3 0 0
+            sea: 5 1 0
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+            warning: validation has no examples of haze, road: their scores say nothing
+        "#]],
     );
     let listed: String = (0..12)
         .map(|it| format!("{{\"image\": \"img/{it}.png\", \"labels\": {:?}}}\n", tags(it)))
@@ -267,15 +267,15 @@ fn several_labels_to_a_image() {
         &listed,
         &choice(),
         expect![[r#"
-        labels.jsonl: json_lines utf-8 12 rows
-        MultiLabel from ["image", "labels"]
-        haze: 6 0 0
-        old town: 3 0 0
-        sea: 5 1 0
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-        warning: validation has no examples of haze, old town: their scores say nothing
-    "#]],
+            labels.jsonl: json_lines utf-8 12 rows
+            Classes from ["image", "labels"]
+            haze: 6 0 0
+            old town: 3 0 0
+            sea: 5 1 0
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+            warning: validation has no examples of haze, old town: their scores say nothing
+        "#]],
     );
     let flags =
         lines("path,sea,haze,never", |it| format!("img/{it}.png,{},{},0", it % 2, it % 3 % 2));
@@ -284,23 +284,23 @@ fn several_labels_to_a_image() {
         &flags,
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        MultiLabel from ["path", "sea, haze, never"]
-        haze: 3 1 0
-        never: 0 0 0
-        sea: 5 1 0
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-        warning: validation has no examples of never: their scores say nothing
-        warning: train has no examples of never: the model can't learn them
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Classes from ["path", "sea, haze, never"]
+            haze: 3 1 0
+            never: 0 0 0
+            sea: 5 1 0
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+            warning: validation has no examples of never: their scores say nothing
+            warning: train has no examples of never: the model can't learn them
+        "#]],
     );
 }
 
 #[test]
 fn numbers_to_learn() {
     let regression = ImageChoice {
-        problem: Some(Problem::Regression),
+        problem: Some(Answer::Numbers),
         labels: vec!["x".into(), "y".into()],
         ..choice()
     };
@@ -309,11 +309,11 @@ fn numbers_to_learn() {
     drop.check_images(
         &regression,
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        Regression from ["path", "x, y"]
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Numbers from ["path", "x, y"]
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+        "#]],
     );
     let dataset = drop
         .load_images(&ImageChoice { validation: 0.0, test: 0.3, ..regression.clone() })
@@ -329,25 +329,25 @@ fn numbers_to_learn() {
         &lines("path,label", |it| format!("img/{it}.png,{}.5", it % 3)),
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        Regression from ["path", "label"]
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Numbers from ["path", "label"]
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+        "#]],
     );
     check_table(
         "labels.csv",
         &lines("path,label", |it| format!("img/{it}.png,{}", it % 3)),
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        SingleLabel from ["path", "label"]
-        0: 3 1 0
-        1: 3 1 0
-        2: 3 1 0
-        train 9 (stratified, seed 0)
-        validation 3 (stratified, seed 0)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Class from ["path", "label"]
+            0: 3 1 0
+            1: 3 1 0
+            2: 3 1 0
+            train 9 (stratified, seed 0)
+            validation 3 (stratified, seed 0)
+        "#]],
     );
     let numbers = dataset.report.images.unwrap().numbers;
     let train: Vec<f64> = dataset
@@ -362,7 +362,7 @@ fn numbers_to_learn() {
 #[test]
 fn numbers_that_are_missing() {
     let regression =
-        ImageChoice { problem: Some(Problem::Regression), labels: vec!["x".into()], ..choice() };
+        ImageChoice { problem: Some(Answer::Numbers), labels: vec!["x".into()], ..choice() };
     let mut table = String::from("path,x\n");
     for it in 0..60 {
         table += &format!("img/{it}.png,{}\n", ["1.5", "2", "-3e2"][it % 3]);
@@ -372,15 +372,15 @@ fn numbers_that_are_missing() {
     drop.check_images(
         &regression,
         expect![[r#"
-        labels.csv: csv utf-8 60 rows
-        Regression from ["path", "x"]
-        train 54 (random, seed 0)
-        validation 6 (random, seed 0)
-        quarantined labels.csv Some(62): `x` has no number
-        quarantined labels.csv Some(63): `x` has no number
-        quarantined labels.csv Some(64): `x` is `inf`, which is no number
-        quarantined labels.csv Some(65): `x` is `tall`, which is no number
-    "#]],
+            labels.csv: csv utf-8 60 rows
+            Numbers from ["path", "x"]
+            train 54 (random, seed 0)
+            validation 6 (random, seed 0)
+            quarantined labels.csv Some(62): `x` has no number
+            quarantined labels.csv Some(63): `x` has no number
+            quarantined labels.csv Some(64): `x` is `inf`, which is no number
+            quarantined labels.csv Some(65): `x` is `tall`, which is no number
+        "#]],
     );
 }
 
@@ -390,13 +390,13 @@ fn parquet_as_datasets_writes_it() {
     drop.check_images(
         &choice(),
         expect![[r#"
-        train.parquet: parquet - 12 rows
-        SingleLabel from ["image", "label"]
-        cat: 5 1 0
-        dog: 5 1 0
-        train 10 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            train.parquet: parquet - 12 rows
+            Class from ["image", "label"]
+            cat: 5 1 0
+            dog: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
     assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Embedded));
     let dataset = drop.load_images(&choice()).unwrap();
@@ -406,24 +406,21 @@ fn parquet_as_datasets_writes_it() {
     Drop::file("binary.parquet", include_bytes!("../data/binary.parquet")).check_images(
         &choice(),
         expect![[r#"
-        binary.parquet: parquet - 12 rows
-        Regression from ["image", "age"]
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-    "#]],
+            Data: binary.parquet has no column of images, or of paths to images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
+        "#]],
     );
     Drop::file("tags.parquet", include_bytes!("../data/tags.parquet")).check_images(
         &choice(),
         expect![[r#"
-        tags.parquet: parquet - 12 rows
-        MultiLabel from ["image", "labels"]
-        sea: 8 0 0
-        sky: 1 1 0
-        town: 7 0 0
-        train 11 (random, seed 0)
-        validation 1 (random, seed 0)
-        warning: validation has no examples of sea, town: their scores say nothing
-    "#]],
+            tags.parquet: parquet - 12 rows
+            Classes from ["image", "labels"]
+            sea: 8 0 0
+            sky: 1 1 0
+            town: 7 0 0
+            train 11 (random, seed 0)
+            validation 1 (random, seed 0)
+            warning: validation has no examples of sea, town: their scores say nothing
+        "#]],
     );
 }
 
@@ -458,15 +455,15 @@ fn idx_as_mnist_has_it() {
     drop.check_images(
         &choice(),
         expect![[r#"
-        t10k-images-idx3-ubyte: idx - 4 rows test
-        train-images-idx3-ubyte.gz: idx - 8 rows train
-        SingleLabel from []
-        3: 3 1 2
-        4: 3 1 2
-        train 6 (file)
-        validation 2 (stratified, seed 0)
-        test 4 (file)
-    "#]],
+            t10k-images-idx3-ubyte: idx - 4 rows test
+            train-images-idx3-ubyte.gz: idx - 8 rows train
+            Class from []
+            3: 3 1 2
+            4: 3 1 2
+            train 6 (file)
+            validation 2 (stratified, seed 0)
+            test 4 (file)
+        "#]],
     );
     let dataset = drop.load_images(&choice()).unwrap();
     let third = all(&dataset)

@@ -40,21 +40,21 @@ fn first_bytes_are_asked_where_the_name_says_nothing() {
     drop.check_images(
         &choice(),
         expect![[r#"
-        cat/: image_folders - 12 rows
-        dog/: image_folders - 12 rows
-        SingleLabel from []
-        cat: 11 1 0
-        dog: 11 1 0
-        train 22 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-        warning: Makefile is no data that finetuned reads and was ignored
-        warning: cat/a.NEF is no data that finetuned reads and was ignored
-        warning: cat/b.png.part is no data that finetuned reads and was ignored
-        warning: cat/copy.tmp is no data that finetuned reads and was ignored
-        warning: cat/notes is no data that finetuned reads and was ignored
-        warning: dog/empty is no data that finetuned reads and was ignored
-        warning: dog/model.bin is no data that finetuned reads and was ignored
-    "#]],
+            cat/: image_folders - 12 rows
+            dog/: image_folders - 12 rows
+            Class from []
+            cat: 11 1 0
+            dog: 11 1 0
+            train 22 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: Makefile is no data that finetuned reads and was ignored
+            warning: cat/a.NEF is no data that finetuned reads and was ignored
+            warning: cat/b.png.part is no data that finetuned reads and was ignored
+            warning: cat/copy.tmp is no data that finetuned reads and was ignored
+            warning: cat/notes is no data that finetuned reads and was ignored
+            warning: dog/empty is no data that finetuned reads and was ignored
+            warning: dog/model.bin is no data that finetuned reads and was ignored
+        "#]],
     );
     assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Folders));
     let inputs = image_inputs(&[drop.path().join("dog").to_string_lossy().into_owned()]).unwrap();
@@ -63,20 +63,20 @@ fn first_bytes_are_asked_where_the_name_says_nothing() {
 }
 
 #[test]
-fn what_begins_like_a_image_and_ends_too_early_is_put_aside() {
+fn what_begins_like_an_image_and_ends_too_early_is_put_aside() {
     let drop = gallery(&["cat", "dog"], 20, &[("cat/0017", &image(100)[..60])]);
     drop.check_images(
         &choice(),
         expect![[r#"
-        cat/: image_folders - 20 rows
-        dog/: image_folders - 20 rows
-        SingleLabel from []
-        cat: 18 2 0
-        dog: 18 2 0
-        train 36 (stratified, seed 0)
-        validation 4 (stratified, seed 0)
-        quarantined cat/0017 None: the PNG ends too early; copy the file again
-    "#]],
+            cat/: image_folders - 20 rows
+            dog/: image_folders - 20 rows
+            Class from []
+            cat: 18 2 0
+            dog: 18 2 0
+            train 36 (stratified, seed 0)
+            validation 4 (stratified, seed 0)
+            quarantined cat/0017 None: the PNG ends too early; copy the file again
+        "#]],
     );
 }
 
@@ -94,13 +94,13 @@ fn tables_may_leave_extensions_away() {
     Drop::folder(&files).check_images(
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 12 rows
-        SingleLabel from ["path", "label"]
-        cat: 5 1 0
-        dog: 5 1 0
-        train 10 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-    "#]],
+            labels.csv: csv utf-8 12 rows
+            Class from ["path", "label"]
+            cat: 5 1 0
+            dog: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
     // The file's very name is meant before any other; without one, two are too many.
     let (other, more) = (image(50), image(51));
@@ -108,15 +108,15 @@ fn tables_may_leave_extensions_away() {
     Drop::folder(&files).check_images(
         &choice(),
         expect![[r#"
-        labels.csv: csv utf-8 11 rows
-        SingleLabel from ["path", "label"]
-        cat: 4 1 0
-        dog: 5 1 0
-        train 9 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-        quarantined labels.csv Some(6): the drop has several images called img/04
-        warning: images that no table names were ignored: 3 (first: img/04.png)
-    "#]],
+            labels.csv: csv utf-8 11 rows
+            Class from ["path", "label"]
+            cat: 4 1 0
+            dog: 5 1 0
+            train 9 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            quarantined labels.csv Some(6): the drop has several images called img/04
+            warning: images that no table names were ignored: 3 (first: img/04.png)
+        "#]],
     );
 }
 

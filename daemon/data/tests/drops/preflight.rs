@@ -48,7 +48,7 @@ fn images_that_are_none_are_put_aside() {
         expect![[r#"
             cat/: image_folders - 60 rows
             dog/: image_folders - 60 rows
-            SingleLabel from []
+            Class from []
             cat: 54 6 0
             dog: 54 6 0
             train 108 (stratified, seed 0)
@@ -89,18 +89,18 @@ fn equal_images() {
     drop.check_images(
         &ImageChoice::default(),
         expect![[r#"
-        train/cat/: image_folders - 7 rows train
-        train/dog/: image_folders - 8 rows train
-        test/cat/: image_folders - 6 rows test
-        test/dog/: image_folders - 6 rows test
-        SingleLabel from []
-        cat: 7 0 6
-        dog: 7 0 6
-        train 14 (file)
-        test 12 (file)
-        warning: images that stand under more than one label: 1
-        warning: training examples left out, as their images stand in validation or test too: 1
-    "#]],
+            train/cat/: image_folders - 7 rows train
+            train/dog/: image_folders - 8 rows train
+            test/cat/: image_folders - 6 rows test
+            test/dog/: image_folders - 6 rows test
+            Class from []
+            cat: 7 0 6
+            dog: 7 0 6
+            train 14 (file)
+            test 12 (file)
+            warning: images that stand under more than one label: 1
+            warning: training examples left out, as their images stand in validation or test too: 1
+        "#]],
     );
     let report = drop.load_images(&ImageChoice::default()).unwrap().report;
     let it = &report.duplicates;
@@ -146,19 +146,19 @@ fn images_that_look_alike_and_images_of_nothing() {
     drop.check_images(
         &ImageChoice::default(),
         expect![[r#"
-        train/cat/: image_folders - 8 rows train
-        train/dog/: image_folders - 7 rows train
-        test/cat/: image_folders - 7 rows test
-        test/dog/: image_folders - 6 rows test
-        SingleLabel from []
-        cat: 8 0 7
-        dog: 7 0 6
-        train 15 (file)
-        test 13 (file)
-        warning: pairs of images in two splits that look alike: 1; if they are copies, scores are too good
-        warning: pairs of images that look alike under different labels: 1
-        warning: images of one colour throughout: 1
-    "#]],
+            train/cat/: image_folders - 8 rows train
+            train/dog/: image_folders - 7 rows train
+            test/cat/: image_folders - 7 rows test
+            test/dog/: image_folders - 6 rows test
+            Class from []
+            cat: 8 0 7
+            dog: 7 0 6
+            train 15 (file)
+            test 13 (file)
+            warning: pairs of images in two splits that look alike: 1; if they are copies, scores are too good
+            warning: pairs of images that look alike under different labels: 1
+            warning: images of one colour throughout: 1
+        "#]],
     );
     let images = drop.load_images(&ImageChoice::default()).unwrap().report.images.unwrap();
     let it = &images.near_duplicates;
@@ -227,7 +227,7 @@ fn contact_sheets_are_bounded_and_named_by_number() {
 }
 
 #[test]
-fn a_image_that_changes_is_not_taken_for_the_one_that_was_checked() {
+fn an_image_that_changes_is_not_taken_for_the_one_that_was_checked() {
     let drop = gallery(&["cat", "dog"], 5, &[]);
     let dataset = drop.load_images(&choice()).unwrap();
     let it = &dataset.train[0];
@@ -268,7 +268,7 @@ fn progress_counts_the_bytes_of_the_images() {
 
 /// Any bytes as an image: decoded or put aside, never a panic.
 #[test]
-fn any_byte_of_a_image_may_be_wrong() {
+fn any_byte_of_an_image_may_be_wrong() {
     let whole = image(9);
     let drop = gallery(&["cat", "dog"], 400, &[]);
     for it in 0..80 {

@@ -24,7 +24,7 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
         Some(name) => match Task::named(&name) {
             Some(task) => Some(task),
             None => {
-                let known = Task::ALL.map(Task::name);
+                let known: Vec<&str> = Task::all().map(|it| it.name).collect();
                 return wrong(
                     "task",
                     format!(
@@ -319,14 +319,11 @@ fn optimizer(raw: &RawTrain) -> Result<Optimizer, Wrong> {
 }
 
 fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
-    let all = [METRICS, METRICS_MULTI_LABEL, METRICS_REGRESSION].concat();
+    let names = Task::all_metrics();
     let known = |field, name: &String| {
-        if with_plugins || all.contains(&name.as_str()) {
+        if with_plugins || names.contains(&name.as_str()) {
             return Ok(());
         }
-        let mut names = all.clone();
-        names.sort_unstable();
-        names.dedup();
         wrong(
             field,
             format!(

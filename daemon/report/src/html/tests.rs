@@ -123,7 +123,7 @@ fn several_labels_have_average_precisions_and_no_matrix() {
 }
 
 #[test]
-fn numbers_have_a_table_and_a_image_each() {
+fn numbers_have_a_table_and_an_image_each() {
     let told = Told::ages();
     let text = report("ages", &told.story());
     for part in [

@@ -5,9 +5,8 @@ use super::ranking::{average_precision, falling, is_in_top};
 use super::tally::Tally;
 use super::{ScoresError, Truth, is_said, predicted};
 use crate::bootstrap::Sampled;
-use finetuned_job::data::Problem;
-use finetuned_job::recipe;
 use finetuned_job::scores::ClassScores;
+use finetuned_job::task::{Answer, Metrics};
 use std::collections::BTreeMap;
 
 /// `top5_accuracy` says nothing of fewer classes than one more.
@@ -24,7 +23,7 @@ pub(super) struct Classified<'a> {
 impl<'a> Classified<'a> {
     /// Of checked values.
     pub fn new(classes: usize, probabilities: &'a [f32], truth: Truth<'a>) -> Classified<'a> {
-        let one = truth.problem() == Problem::SingleLabel;
+        let one = truth.problem() == Answer::Class;
         let said = if one {
             probabilities.chunks_exact(classes).map(predicted).collect()
         } else {
@@ -116,7 +115,7 @@ impl<'a> Classified<'a> {
                     .map(|it| it.iter().filter(|it| **it).count() as f64 / it.len() as f64),
                 _ => tally.metric(name),
             };
-        let (names, ..) = recipe::metrics(self.truth.problem());
+        let names = Metrics::of(self.truth.problem()).known;
         names.iter().filter_map(|&name| Some((name.to_owned(), value(name)?))).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Numbers made by tests/data/make_fixtures.py with scikit-learn 1.9.1, numpy 2.4.6, scipy 1.17.1.
 
 use super::*;
-use finetuned_job::recipe::{METRICS, METRICS_MULTI_LABEL, METRICS_REGRESSION};
+use finetuned_job::task::{Answer, Metrics};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -159,8 +159,12 @@ fn intervals_equal_scipys_bootstrap_within_its_noise() {
     );
     within_noise(&case.name, case.truth.len() / case.classes, &found, &case.intervals);
     let case = &numbers[0];
-    let found =
-        scored(case.numbers, &case.predicted, Truth::Numbers(&case.truth), METRICS_REGRESSION);
+    let found = scored(
+        case.numbers,
+        &case.predicted,
+        Truth::Numbers(&case.truth),
+        Metrics::of(Answer::Numbers).known,
+    );
     within_noise(&case.name, case.truth.len() / case.numbers, &found, &case.intervals);
 }
 
@@ -199,18 +203,23 @@ fn recipe_metrics_all_have_a_value() {
     let fifty = cases.iter().find(|it| 5 < it.classes).unwrap();
     let (set, number) = (&sets[0], &numbers[0]);
     let all = [
-        (METRICS, fifty.scores(METRICS)),
+        (Metrics::of(Answer::Class).known, fifty.scores(Metrics::of(Answer::Class).known)),
         (
-            METRICS_MULTI_LABEL,
-            scored(set.classes, &set.probabilities, Truth::Sets(&set.truth), METRICS_MULTI_LABEL),
+            Metrics::of(Answer::Classes).known,
+            scored(
+                set.classes,
+                &set.probabilities,
+                Truth::Sets(&set.truth),
+                Metrics::of(Answer::Classes).known,
+            ),
         ),
         (
-            METRICS_REGRESSION,
+            Metrics::of(Answer::Numbers).known,
             scored(
                 number.numbers,
                 &number.predicted,
                 Truth::Numbers(&number.truth),
-                METRICS_REGRESSION,
+                Metrics::of(Answer::Numbers).known,
             ),
         ),
     ];

@@ -15,10 +15,10 @@ use super::opened::{Item, Opened};
 use super::problem::words;
 use super::{Log, Plugins};
 use anyhow::{Context, Result};
-use finetuned_job::data::Problem;
 use finetuned_job::plugin_check::Line;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
+use finetuned_job::task::Answer;
 use finetuned_plugins::Kind;
 use finetuned_sdk::abi;
 use std::path::Path;
@@ -42,7 +42,7 @@ const STEADY_MAX: Duration = Duration::from_secs(40);
 struct Trial<'a> {
     plugins: &'a Plugins,
     name: &'a str,
-    problem: Problem,
+    problem: Answer,
 }
 
 pub(crate) fn check(spec: &Spec, file: &Path) -> Result<()> {
@@ -102,7 +102,7 @@ fn try_item(plugins: &Plugins, item: &Item, teller: &mut Teller) -> Result<()> {
         })?;
     }
     // Readers, hooks and augmentations are the same for all.
-    let problems = problems.unwrap_or_else(|| vec![Problem::SingleLabel]);
+    let problems = problems.unwrap_or_else(|| vec![Answer::Class]);
     for &problem in &problems {
         let trial = Trial { plugins, name: &export.name, problem };
         let subject = if problems.len() == 1 {

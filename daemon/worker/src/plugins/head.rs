@@ -5,8 +5,8 @@ use super::problem;
 use super::tensors::{
     device_number, fault, kind_fault, lend, lend_or_null, number_fault, share, take,
 };
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
 use finetuned_sdk::abi::{self, Bytes, CTensor};
 use std::ffi::c_void;
 use tch::{Device, Tensor};
@@ -20,7 +20,7 @@ pub(crate) struct HeadShape {
     /// Classes, or numbers.
     pub outputs: i64,
     pub seed: u64,
-    pub problem: Problem,
+    pub problem: Answer,
 }
 
 /// What a forward pass is for: see `abi::Pass`.

@@ -4,8 +4,8 @@ use super::PassNumbers;
 use super::border::{Function, Handle, Subject, lend as lend_text};
 use super::problem;
 use super::tensors::{device_number, fault, lend, lend_or_null, take};
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
 use finetuned_sdk::abi;
 use tch::{Device, Tensor};
 
@@ -15,7 +15,7 @@ pub(crate) struct LossShape {
     pub device: Device,
     /// Classes, or numbers.
     pub outputs: i64,
-    pub problem: Problem,
+    pub problem: Answer,
 }
 
 /// One loss, built by [`Plugins::loss`](super::Plugins::loss):

@@ -2,8 +2,8 @@
 
 use super::border::{Function, Handle, Subject, lend};
 use super::problem;
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
 use finetuned_report::Truth;
 use finetuned_sdk::abi::{self, Bytes};
 
@@ -17,7 +17,7 @@ use finetuned_sdk::abi::{self, Bytes};
 pub(crate) struct MetricInstance {
     handle: Handle,
     functions: abi::MetricFunctions,
-    problem: Problem,
+    problem: Answer,
     /// Numbers in a row of outputs.
     width: usize,
     updating: Function,
@@ -30,7 +30,7 @@ impl MetricInstance {
         subject: Subject,
         functions: abi::MetricFunctions,
         settings: &str,
-        problem: Problem,
+        problem: Answer,
         outputs: &[String],
     ) -> Result<MetricInstance, Failure> {
         let names: Vec<Bytes> = outputs.iter().map(|it| lend(it)).collect();

@@ -224,7 +224,7 @@ fn host(plugin: &str, log: &Log) -> *const Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use finetuned_job::data::Problem;
+    use finetuned_job::task::Answer;
     use finetuned_sdk::abi::{CTensor, Instance, LossInput, LossShape, Pass, Sink, Status};
 
     /// A loss as the first release had it, and what lies behind it in some plugin's memory.
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(size: usize, behind: u64, expected: Result<&[Problem], &str>) {
+    fn check(size: usize, behind: u64, expected: Result<&[Answer], &str>) {
         let table = Before { size: size as u32, reserved: 0, create, destroy, forward, behind };
         // SAFETY: it begins with its size, and is as long as any size that is claimed below.
         let found = unsafe { functions(Kind::Loss, abi::KIND_LOSS, (&raw const table).cast()) };
@@ -281,15 +281,15 @@ mod tests {
 
     #[test]
     fn what_lies_behind_a_shorter_table_is_not_its_claim() {
-        check(32, u64::MAX, Ok(&[Problem::SingleLabel]));
-        check(40, 0, Ok(&[Problem::SingleLabel]));
+        check(32, u64::MAX, Ok(&[Answer::Class]));
+        check(40, 0, Ok(&[Answer::Class]));
         check(
             40,
             abi::PROBLEM_MULTI_LABEL | abi::PROBLEM_REGRESSION,
-            Ok(&[Problem::MultiLabel, Problem::Regression]),
+            Ok(&[Answer::Classes, Answer::Numbers]),
         );
         // A later version's.
-        check(40, abi::PROBLEM_REGRESSION | 1 << 40, Ok(&[Problem::Regression]));
+        check(40, abi::PROBLEM_REGRESSION | 1 << 40, Ok(&[Answer::Numbers]));
         check(31, 0, Err("its functions have 31 bytes, ABI 1 has 32"));
     }
 }

@@ -2,33 +2,33 @@
 
 use super::border::Subject;
 use super::opened::Functions;
-use finetuned_job::data::Problem;
 use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::task::Answer;
 use finetuned_sdk::abi;
 
-const ALL: [Problem; 3] = [Problem::SingleLabel, Problem::MultiLabel, Problem::Regression];
+const ALL: [Answer; 3] = [Answer::Class, Answer::Classes, Answer::Numbers];
 
 /// As a shape tells it.
-pub(super) fn number(problem: Problem) -> u64 {
+pub(super) fn number(problem: Answer) -> u64 {
     match problem {
-        Problem::SingleLabel => abi::PROBLEM_SINGLE_LABEL,
-        Problem::MultiLabel => abi::PROBLEM_MULTI_LABEL,
-        Problem::Regression => abi::PROBLEM_REGRESSION,
+        Answer::Class => abi::PROBLEM_SINGLE_LABEL,
+        Answer::Classes => abi::PROBLEM_MULTI_LABEL,
+        Answer::Numbers => abi::PROBLEM_REGRESSION,
     }
 }
 
-pub(super) fn words(problem: Problem) -> &'static str {
+pub(super) fn words(problem: Answer) -> &'static str {
     match problem {
-        Problem::SingleLabel => "one label",
-        Problem::MultiLabel => "several labels",
-        Problem::Regression => "numbers",
+        Answer::Class => "one label",
+        Answer::Classes => "several labels",
+        Answer::Numbers => "numbers",
     }
 }
 
 impl Functions {
     /// What it can be created for; `None` where it sees nothing of that. Claims of a later version
     /// are unknown here and passed over.
-    pub(super) fn problems(&self) -> Option<Vec<Problem>> {
+    pub(super) fn problems(&self) -> Option<Vec<Answer>> {
         let claimed = match self {
             Functions::Head(it) => it.problems,
             Functions::Loss(it) => it.problems,
@@ -42,7 +42,7 @@ impl Functions {
 
     /// # Errors
     /// It is not made for what the data have.
-    pub(super) fn suit(&self, subject: &Subject, problem: Problem) -> Result<(), Failure> {
+    pub(super) fn suit(&self, subject: &Subject, problem: Answer) -> Result<(), Failure> {
         let Some(claimed) = self.problems().filter(|it| !it.contains(&problem)) else {
             return Ok(());
         };

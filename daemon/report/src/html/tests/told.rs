@@ -1,10 +1,10 @@
 //! Runs to tell of, for the tests of report, card and recipe.
 
-use crate::{Answer, Images, Mistake, Prediction, Story, Truth, baseline, scores, worst_mistakes};
+use crate::{Images, Mistake, Prediction, Story, Target, Truth, baseline, scores, worst_mistakes};
 use finetuned_images::{Augment, Filter, Fit, Library, Preprocess, Preset};
 use finetuned_job::data::{
     ClassCount, DATA_VERSION, DataReport, Duplicates, Extent, FileReport, ImageReport,
-    NearDuplicates, NearPair, NumberReport, Problem, Quarantine, Quarantined, Sheet, SheetSubject,
+    NearDuplicates, NearPair, NumberReport, Quarantine, Quarantined, Sheet, SheetSubject,
     SplitReport, TokenReport,
 };
 use finetuned_job::event::{Event, Line, Phase, Step};
@@ -13,8 +13,9 @@ use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan,
     TrainPlan,
 };
-use finetuned_job::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Task};
+use finetuned_job::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule};
 use finetuned_job::scores::{Scores, Split};
+use finetuned_job::task::{Answer, Metrics, Modality, Task};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -40,11 +41,11 @@ pub(crate) struct Drawn {
 }
 
 impl Drawn {
-    fn truth(&self, problem: Problem) -> Truth<'_> {
+    fn truth(&self, problem: Answer) -> Truth<'_> {
         match problem {
-            Problem::SingleLabel => Truth::Classes(&self.labels),
-            Problem::MultiLabel => Truth::Sets(&self.values),
-            Problem::Regression => Truth::Numbers(&self.values),
+            Answer::Class => Truth::Classes(&self.labels),
+            Answer::Classes => Truth::Sets(&self.values),
+            Answer::Numbers => Truth::Numbers(&self.values),
         }
     }
 }
@@ -135,7 +136,7 @@ impl Told {
             2.6,
             Vec::new(),
         );
-        told.show_images(Problem::SingleLabel);
+        told.show_images(Answer::Class);
         told
     }
 
@@ -162,10 +163,10 @@ impl Told {
             &classes,
             &[230, 915, 1_372, 343],
             [train, validation, test],
-            Problem::MultiLabel,
+            Answer::Classes,
             Vec::new(),
         );
-        told.show_images(Problem::MultiLabel);
+        told.show_images(Answer::Classes);
         told
     }
 
@@ -191,10 +192,10 @@ impl Told {
             &numbers,
             &[],
             [train, validation, test],
-            Problem::Regression,
+            Answer::Numbers,
             Vec::new(),
         );
-        told.show_images(Problem::Regression);
+        told.show_images(Answer::Numbers);
         told
     }
 
@@ -215,7 +216,7 @@ impl Told {
             .flat_map(|(class, n)| std::iter::repeat_n(class, *n as usize))
             .collect();
         let train = Drawn { labels, ..Drawn::default() };
-        Told::of(name, classes, &counts, [train, validation, test], Problem::SingleLabel, mistakes)
+        Told::of(name, classes, &counts, [train, validation, test], Answer::Class, mistakes)
     }
 
     fn of(
@@ -223,11 +224,11 @@ impl Told {
         names: &[String],
         counts: &[u64],
         drawn: [Drawn; 3],
-        problem: Problem,
+        problem: Answer,
         mistakes: Vec<Mistake>,
     ) -> Told {
         let [train, validation, test] = drawn;
-        let (_, chief, metric) = finetuned_job::recipe::metrics(problem);
+        let Metrics { shown: chief, best: metric, .. } = Metrics::of(problem);
         let of = |split, it: &Drawn, intervals: &[&str]| {
             scores(split, names, &it.outputs, it.truth(problem), 0.513, intervals, 0).unwrap()
         };
@@ -246,11 +247,11 @@ impl Told {
             padding_saved: 0.083,
         };
         let events = events(&trained.validation, trained.steps);
-        let data = data(name, if problem == Problem::Regression { &[] } else { names }, counts);
+        let data = data(name, if problem == Answer::Numbers { &[] } else { names }, counts);
         let mut plan = plan(names, &data);
         plan.eval.metrics = chief.iter().map(|it| (*it).to_owned()).collect();
-        plan.eval.best = metric.into();
-        if problem == Problem::Regression {
+        plan.eval.best = (*metric).into();
+        if problem == Answer::Numbers {
             plan.data.numbers = std::mem::take(&mut plan.data.classes);
         }
         Told {
@@ -267,10 +268,10 @@ impl Told {
     }
 
     /// Makes the run one about images.
-    fn show_images(&mut self, problem: Problem) {
-        self.plan.task = Task::of_images(problem);
+    fn show_images(&mut self, problem: Answer) {
+        self.plan.task = Task::of(Modality::Image, problem).unwrap();
         self.plan.data.problem = problem;
-        self.done.task = self.plan.task.name().into();
+        self.done.task = self.plan.task.name.into();
         self.plan.data.max_tokens = 0;
         self.plan.data.text_column = None;
         self.plan.data.label_column = None;
@@ -293,7 +294,7 @@ impl Told {
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
         self.augmented = Some(image("augmented", 8));
         let names = self.plan.data.outputs();
-        let answers: Vec<Answer> = self.test.truth(problem).answers(names.len()).collect();
+        let answers: Vec<Target> = self.test.truth(problem).answers(names.len()).collect();
         let paths: Vec<String> = (0..answers.len())
             .map(|it| format!("test/{}/IMG {it:04}.JPG", names[it % names.len()]))
             .collect();
@@ -301,8 +302,8 @@ impl Told {
             input: &paths[index],
             truth: answers[index],
             outputs: &self.test.outputs[index * names.len()..][..names.len()],
-            file: if problem == Problem::Regression { "ages.csv" } else { &paths[index] },
-            line: (problem == Problem::Regression).then_some(index as u64 + 2),
+            file: if problem == Answer::Numbers { "ages.csv" } else { &paths[index] },
+            line: (problem == Answer::Numbers).then_some(index as u64 + 2),
         };
         self.mistakes = worst_mistakes(names, (0..answers.len()).map(row), 12);
         self.mistakes.iter_mut().for_each(|it| it.thumbnail = Some(image(&it.input, 1)));
@@ -352,7 +353,7 @@ fn done(name: &str, plan: &Plan, trained: &Trained) -> Done {
         version: OUTCOME_VERSION,
         job: 7,
         name: name.into(),
-        task: plan.task.name().into(),
+        task: plan.task.name.into(),
         base: plan.model.base.clone(),
         model: "model".into(),
         report: "report.html".into(),
@@ -531,7 +532,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
         version: PLAN_VERSION,
         finetuned: "0.1.0".into(),
         libtorch: "2.13.0".into(),
-        task: Task::TextClassification,
+        task: Task::of(Modality::Text, Answer::Class).unwrap(),
         model: ModelPlan {
             base: "hf:sentence-transformers/all-MiniLM-L6-v2".into(),
             folder: "/cache/all-MiniLM-L6-v2".into(),
@@ -561,7 +562,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             cached: false,
         },
         data: DataPlan {
-            problem: Problem::SingleLabel,
+            problem: Answer::Class,
             numbers: Vec::new(),
             image_column: None,
             classes: classes.to_vec(),
@@ -627,7 +628,7 @@ fn preprocess() -> Preprocess {
     }
 }
 
-fn images(problem: Problem, names: &[String]) -> ImageReport {
+fn images(problem: Answer, names: &[String]) -> ImageReport {
     let sheet = |path: &str, subject, shown, total| Sheet {
         path: format!("contact/{path}.png"),
         subject,
@@ -635,7 +636,7 @@ fn images(problem: Problem, names: &[String]) -> ImageReport {
         total,
     };
     let mut sheets: Vec<Sheet> = match problem {
-        Problem::Regression => vec![sheet("000", SheetSubject::All, 24, 2_988)],
+        Answer::Numbers => vec![sheet("000", SheetSubject::All, 24, 2_988)],
         _ => (0..)
             .zip(names)
             .map(|(index, name)| {
@@ -653,12 +654,12 @@ fn images(problem: Problem, names: &[String]) -> ImageReport {
         mean: 39.87 + 100.0 * index as f64,
         deviation: 23.1,
     };
-    let several = problem != Problem::SingleLabel;
+    let several = problem != Answer::Class;
     ImageReport {
         problem,
         image_column: several.then(|| "path".into()),
         target_columns: if several { names.to_vec() } else { Vec::new() },
-        numbers: if problem == Problem::Regression {
+        numbers: if problem == Answer::Numbers {
             names.iter().enumerate().map(number).collect()
         } else {
             Vec::new()

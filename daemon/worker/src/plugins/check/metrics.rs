@@ -4,7 +4,7 @@ use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{CALLS, Trial, steady};
 use crate::plugins::MetricInstance;
 use anyhow::Result;
-use finetuned_job::data::Problem;
+use finetuned_job::task::Answer;
 use finetuned_report::Truth;
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ struct Examples {
     outputs: Vec<f32>,
     targets: Vec<f32>,
     labels: Vec<u32>,
-    problem: Problem,
+    problem: Answer,
 }
 
 impl Examples {
     /// The same each time. Four of five rows are right, and none of the first seven: no part scores
     /// what the whole does.
-    fn new(problem: Problem) -> Examples {
+    fn new(problem: Answer) -> Examples {
         let mut made = Examples { outputs: vec![], targets: vec![], labels: vec![], problem };
         for idx in 0..EXAMPLES {
             let label = (idx * 7 + idx / 5) % OUTPUTS;
@@ -34,11 +34,8 @@ impl Examples {
                 // Of several labels every other time the next one too; numbers stand a little
                 // beside the label's 0 or 1.
                 let is_true = it == label
-                    || (problem == Problem::MultiLabel
-                        && idx % 2 == 1
-                        && it == (label + 1) % OUTPUTS);
-                let beside =
-                    if problem == Problem::Regression { 0.01 * (idx % 7) as f32 } else { 0.0 };
+                    || (problem == Answer::Classes && idx % 2 == 1 && it == (label + 1) % OUTPUTS);
+                let beside = if problem == Answer::Numbers { 0.01 * (idx % 7) as f32 } else { 0.0 };
                 f32::from(u8::from(is_true)) + beside
             };
             made.outputs.extend((0..OUTPUTS).map(|it| {
@@ -54,9 +51,9 @@ impl Examples {
         let rows = part.start * OUTPUTS..part.end * OUTPUTS;
         let (outputs, targets) = (&self.outputs[rows.clone()], &self.targets[rows]);
         let truth = match self.problem {
-            Problem::SingleLabel => Truth::Classes(&self.labels[part]),
-            Problem::MultiLabel => Truth::Sets(targets),
-            Problem::Regression => Truth::Numbers(targets),
+            Answer::Class => Truth::Classes(&self.labels[part]),
+            Answer::Classes => Truth::Sets(targets),
+            Answer::Numbers => Truth::Numbers(targets),
         };
         Ok(metric.update(outputs, truth)?)
     }

@@ -1,0 +1,291 @@
+//! What a task is: the one table that joins a name, what goes in, what comes out, and how it is
+//! learnt. The recipe, the inference from the data, plan, card, report and messages take all of
+//! that from here. How inputs are read, outputs judged and losses computed is left to the crates
+//! that have a file for each of these.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::ops::Deref;
+
+/// What a model looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Modality {
+    Text,
+    Image,
+}
+
+impl Modality {
+    /// What one input is called, in sentences and in tables.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Modality::Text => "text",
+            Modality::Image => "image",
+        }
+    }
+}
+
+/// What a model answers. The first three are named as `problem_type` in the configs of
+/// transformers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Answer {
+    /// One of several classes.
+    #[serde(rename = "single_label_classification")]
+    Class,
+    /// Any number of classes.
+    #[serde(rename = "multi_label_classification")]
+    Classes,
+    /// One or more numbers.
+    #[serde(rename = "regression")]
+    Numbers,
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objective {
+    /// Of the classes' softmax: `torch.nn.CrossEntropyLoss`.
+    CrossEntropy,
+    /// Of each class by itself: `torch.nn.BCEWithLogitsLoss`.
+    BinaryCrossEntropy,
+    /// The squared error of numbers in units of their standard deviation: `torch.nn.MSELoss`.
+    SquaredError,
+}
+
+/// What kind of work a job of this task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Updates by gradients over batches.
+    Train,
+}
+
+/// Metrics that a recipe may select.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metrics {
+    pub known: &'static [&'static str],
+    /// Shown first, unless the recipe says otherwise.
+    pub shown: &'static [&'static str],
+    /// Chooses the best step, unless the recipe says otherwise.
+    pub best: &'static str,
+}
+
+impl Metrics {
+    /// Of the first task that answers so.
+    pub fn of(answer: Answer) -> &'static Metrics {
+        let of_answer = TASKS.iter().find(|it| it.answer == answer);
+        of_answer.map_or(&OF_CLASS, |it| it.metrics)
+    }
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct TaskRow {
+    /// As a recipe says it.
+    pub name: &'static str,
+    /// Of Hugging Face, for the model card.
+    pub pipeline_tag: &'static str,
+    pub modality: Modality,
+    pub answer: Answer,
+    pub objective: Objective,
+    /// The base model where a recipe names none.
+    pub base: &'static str,
+    pub metrics: &'static Metrics,
+    pub work: Work,
+}
+
+const MINILM: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
+const EFFICIENTNET: &str = "hf:timm/tf_efficientnet_lite0.in1k";
+
+const OF_CLASS: Metrics = Metrics {
+    known: &[
+        "accuracy",
+        "top5_accuracy",
+        "macro_average_precision",
+        "macro_f1",
+        "micro_f1",
+        "weighted_f1",
+        "macro_precision",
+        "micro_precision",
+        "weighted_precision",
+        "macro_recall",
+        "micro_recall",
+        "weighted_recall",
+        "loss",
+    ],
+    shown: &["accuracy", "macro_f1"],
+    best: "macro_f1",
+};
+
+/// `accuracy` is that of whole sets.
+const OF_CLASSES: Metrics = Metrics {
+    known: &[
+        "macro_average_precision",
+        "accuracy",
+        "macro_f1",
+        "micro_f1",
+        "weighted_f1",
+        "macro_precision",
+        "micro_precision",
+        "weighted_precision",
+        "macro_recall",
+        "micro_recall",
+        "weighted_recall",
+        "loss",
+    ],
+    shown: &["macro_average_precision", "micro_f1"],
+    best: "macro_average_precision",
+};
+
+/// Means over the numbers.
+const OF_NUMBERS: Metrics =
+    Metrics { known: &["r2", "mae", "rmse", "loss"], shown: &["r2", "mae", "rmse"], best: "r2" };
+
+/// Every task. Where several rows have the same input and answer, the first is what data are taken
+/// for.
+pub const TASKS: &[TaskRow] = &[
+    TaskRow {
+        name: "text-classification",
+        pipeline_tag: "text-classification",
+        modality: Modality::Text,
+        answer: Answer::Class,
+        objective: Objective::CrossEntropy,
+        base: MINILM,
+        metrics: &OF_CLASS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "text-multi-label-classification",
+        pipeline_tag: "text-classification",
+        modality: Modality::Text,
+        answer: Answer::Classes,
+        objective: Objective::BinaryCrossEntropy,
+        base: MINILM,
+        metrics: &OF_CLASSES,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "text-regression",
+        pipeline_tag: "text-classification",
+        modality: Modality::Text,
+        answer: Answer::Numbers,
+        objective: Objective::SquaredError,
+        base: MINILM,
+        metrics: &OF_NUMBERS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "image-classification",
+        pipeline_tag: "image-classification",
+        modality: Modality::Image,
+        answer: Answer::Class,
+        objective: Objective::CrossEntropy,
+        base: EFFICIENTNET,
+        metrics: &OF_CLASS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "image-multi-label-classification",
+        pipeline_tag: "image-classification",
+        modality: Modality::Image,
+        answer: Answer::Classes,
+        objective: Objective::BinaryCrossEntropy,
+        base: EFFICIENTNET,
+        metrics: &OF_CLASSES,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "image-regression",
+        pipeline_tag: "image-classification",
+        modality: Modality::Image,
+        answer: Answer::Numbers,
+        objective: Objective::SquaredError,
+        base: EFFICIENTNET,
+        metrics: &OF_NUMBERS,
+        work: Work::Train,
+    },
+];
+
+/// A row of [`TASKS`], by reference.
+#[derive(Clone, Copy)]
+pub struct Task(&'static TaskRow);
+
+impl Task {
+    pub fn all() -> impl Iterator<Item = Task> {
+        TASKS.iter().map(Task)
+    }
+
+    pub fn named(name: &str) -> Option<Task> {
+        Task::all().find(|it| it.name == name)
+    }
+
+    /// What data with these inputs and answers are taken for; none where nothing learns that.
+    pub fn of(modality: Modality, answer: Answer) -> Option<Task> {
+        Task::all().find(|it| (it.modality, it.answer) == (modality, answer))
+    }
+
+    /// Every metric of any task, in the order of letters.
+    pub fn all_metrics() -> Vec<&'static str> {
+        let mut names: Vec<&str> = TASKS.iter().flat_map(|it| it.metrics.known).copied().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl Deref for Task {
+    type Target = TaskRow;
+
+    fn deref(&self) -> &TaskRow {
+        self.0
+    }
+}
+
+/// Names are unique: tested below.
+impl PartialEq for Task {
+    fn eq(&self, other: &Task) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Task {}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Serialize for Task {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Task {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Task, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Task::named(&name).ok_or_else(|| D::Error::custom(format!("`{name}` is no task")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_come_back_from_json() {
+        for task in Task::all() {
+            assert_eq!(Task::all().filter(|it| *it == task).count(), 1, "{task:?}");
+            let text = serde_json::to_string(&task).unwrap();
+            assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+        }
+        assert!(serde_json::from_str::<Task>("\"text-clasification\"").is_err());
+    }
+
+    #[test]
+    fn what_is_shown_and_chooses_is_known() {
+        for task in Task::all() {
+            let Metrics { known, shown, best } = task.metrics;
+            assert!(shown.iter().chain([best]).all(|it| known.contains(it)), "{task:?}");
+        }
+    }
+}
