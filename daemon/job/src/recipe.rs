@@ -207,8 +207,8 @@ pub struct TrainChoice {
     pub optimizer: Optimizer,
     pub weight_decay: f64,
     pub schedule: Schedule,
-    /// Part of all steps in which the learning rate rises from zero.
-    pub warmup: f64,
+    /// Part of all steps in which the learning rate rises; absent: by the number of steps.
+    pub warmup: Option<f64>,
     /// Largest L2 norm of all gradients together.
     pub clip: Option<f64>,
     pub label_smoothing: f64,

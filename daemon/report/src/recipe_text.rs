@@ -152,7 +152,8 @@ mod tests {
             (read.train.optimizer, read.train.schedule, read.train.clip),
             (train.optimizer, train.schedule, train.clip)
         );
-        assert_eq!((read.train.warmup * train.steps as f64).ceil() as u64, train.warmup_steps);
+        let warmup = read.train.warmup.unwrap();
+        assert_eq!((warmup * train.steps as f64).ceil() as u64, train.warmup_steps);
         assert_eq!((read.train.patience, read.train.seed), (train.patience, train.seed));
         assert_eq!(
             (&read.eval.metrics, read.eval.best.as_ref()),

@@ -2,7 +2,7 @@
 //! only place where a default depends on what was found.
 
 use crate::network::Body;
-use crate::{device, freeze, objective};
+use crate::{device, freeze, objective, schedule};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
@@ -353,8 +353,7 @@ fn train_plan(
         accumulate: asked.accumulate,
         steps_per_epoch,
         steps,
-        // As transformers counts: rounded up.
-        warmup_steps: (asked.warmup * steps as f64).ceil() as u64,
+        warmup_steps: schedule::warmup_steps(asked.warmup, steps),
         lr,
         optimizer: asked.optimizer,
         weight_decay: asked.weight_decay,

@@ -261,7 +261,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
                 );
             }
         },
-        warmup: within("train.warmup", raw.warmup.unwrap_or(0.06), 0.0..1.0)?,
+        warmup: raw.warmup.map(|it| within("train.warmup", it, 0.0..1.0)).transpose()?,
         clip,
         label_smoothing: within(
             "train.label_smoothing",
