@@ -16,9 +16,12 @@ const GROUP: usize = 16;
 pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<u32>> {
     let seed = mix(seed, epoch);
     let order = match epoch {
+        // Each group has a draw of its own: its members stand by length, and with one draw for all
+        // the same ranks of length would come first in every group.
         0 => shuffled(groups(lengths), seed)
             .into_iter()
-            .flat_map(|group| shuffled(group, seed))
+            .zip(1..)
+            .flat_map(|(group, number)| shuffled(group, mix(!seed, number)))
             .collect(),
         _ => shuffled((0..lengths.len() as u32).collect(), seed),
     };
@@ -109,23 +112,42 @@ mod tests {
         }
     }
 
+    /// How many standard errors a batch's mean length is from the mean of all.
+    fn off(lengths: &[u32], batch: &[u32]) -> f64 {
+        let mean = |it: &[f64]| it.iter().sum::<f64>() / it.len() as f64;
+        let all: Vec<f64> = lengths.iter().map(|&it| f64::from(it)).collect();
+        let these: Vec<f64> = batch.iter().map(|&it| all[it as usize]).collect();
+        let squares: Vec<f64> = all.iter().map(|it| (it - mean(&all)).powi(2)).collect();
+        (mean(&these) - mean(&all)) / (mean(&squares) / these.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn halves_of_a_group_know_no_length() {
+        // The first batch cut out of a group is not the one of the shorter or the longer texts:
+        // over many groups the two are alike.
+        let lengths = lengths(1600);
+        for seed in 0..20 {
+            let batches = epoch(&lengths, 8, seed, 0);
+            let half = |first: usize| -> Vec<u32> {
+                batches.iter().skip(first).step_by(2).flatten().copied().collect()
+            };
+            for half in [half(0), half(1)] {
+                let off = off(&lengths, &half);
+                assert!(off.abs() < 4.0, "seed {seed}: {off} standard errors");
+            }
+        }
+    }
+
     #[test]
     fn batches_know_no_length() {
         // Sorting by length ruins small sets: a batch's mean length must be that of a random draw.
         let lengths = lengths(1372);
-        let mean = |it: &[u32]| {
-            it.iter().map(|&i| f64::from(lengths[i as usize])).sum::<f64>() / it.len() as f64
-        };
-        let all: Vec<u32> = (0..1372).collect();
-        let deviation =
-            (lengths.iter().map(|&it| (f64::from(it) - mean(&all)).powi(2)).sum::<f64>() / 1372.0)
-                .sqrt();
         for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)]
             .iter()
             .flatten()
             .filter(|it| it.len() == 32)
         {
-            assert!((mean(batch) - mean(&all)).abs() < 4.0 * deviation / 32_f64.sqrt());
+            assert!(off(&lengths, batch).abs() < 4.0);
             assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
         }
     }
