@@ -11,6 +11,9 @@ const GROUP: usize = 16;
 /// The batches of an epoch as example indices: a random order, cut. The first epoch takes the
 /// groups one after the other, in random order.
 ///
+/// As many batches as full ones and a rest would be, but of even sizes: a rest of one or two
+/// examples would weigh as much as a whole batch, and batch norm would learn from its statistics.
+///
 /// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no
 /// meaning, texts of one length stand together, because attention takes them as one block.
 pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<u32>> {
@@ -25,14 +28,15 @@ pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec
             .collect(),
         _ => shuffled((0..lengths.len() as u32).collect(), seed),
     };
-    cut(order, batch, lengths)
+    sorted(even(order, batch), lengths)
 }
 
 /// The examples in groups drawn by lot, the same for every seed. What frozen stages give is
 /// computed group by group: so it has the same bits whoever wants it first, and a first batch needs
 /// few examples.
 pub(crate) fn groups(lengths: &[u32]) -> Vec<Vec<u32>> {
-    cut(shuffled((0..lengths.len() as u32).collect(), 0), GROUP, lengths)
+    let order = shuffled((0..lengths.len() as u32).collect(), 0);
+    sorted(order.chunks(GROUP).map(<[u32]>::to_vec).collect(), lengths)
 }
 
 fn shuffled<T>(items: Vec<T>, seed: u64) -> Vec<T> {
@@ -41,11 +45,16 @@ fn shuffled<T>(items: Vec<T>, seed: u64) -> Vec<T> {
     keyed.into_iter().map(|it| it.1).collect()
 }
 
-fn cut(mut order: Vec<u32>, batch: usize, lengths: &[u32]) -> Vec<Vec<u32>> {
-    for batch in order.chunks_mut(batch) {
-        batch.sort_by_key(|&it| lengths[it as usize]);
-    }
-    order.chunks(batch).map(<[u32]>::to_vec).collect()
+/// Cut into the fewest batches of at most `most`, no two of which differ by more than one.
+fn even(order: Vec<u32>, most: usize) -> Vec<Vec<u32>> {
+    let count = order.len().div_ceil(most);
+    let place = |number: usize| number * order.len() / count;
+    (0..count).map(|it| order[place(it)..place(it + 1)].to_vec()).collect()
+}
+
+fn sorted(mut batches: Vec<Vec<u32>>, lengths: &[u32]) -> Vec<Vec<u32>> {
+    batches.iter_mut().for_each(|it| it.sort_by_key(|&it| lengths[it as usize]));
+    batches
 }
 
 /// Batches for evaluation: by length, so that attention takes many texts as one block.
@@ -89,6 +98,23 @@ mod tests {
         assert_eq!(first, epoch(&lengths, 32, 7, 0));
         assert_ne!(first, epoch(&lengths, 32, 7, 1));
         assert_ne!(first, epoch(&lengths, 32, 8, 0));
+    }
+
+    #[test]
+    fn batches_are_even() {
+        for (examples, batch) in [(33, 32), (1003, 32), (64, 32), (5, 32), (7, 3), (3, 1), (0, 4)] {
+            for number in [0, 1] {
+                let batches = epoch(&lengths(examples), batch, 0, number);
+                assert_eq!(batches.len(), (examples as usize).div_ceil(batch));
+                let sizes = batches.iter().map(Vec::len);
+                let (least, most) = (sizes.clone().min(), sizes.max());
+                assert!(
+                    most <= least.map(|it| it + 1),
+                    "{examples} by {batch}: {least:?} {most:?}"
+                );
+                assert!(most.is_none_or(|it| it <= batch));
+            }
+        }
     }
 
     #[test]
@@ -142,11 +168,7 @@ mod tests {
     fn batches_know_no_length() {
         // Sorting by length ruins small sets: a batch's mean length must be that of a random draw.
         let lengths = lengths(1372);
-        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)]
-            .iter()
-            .flatten()
-            .filter(|it| it.len() == 32)
-        {
+        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)].iter().flatten() {
             assert!(off(&lengths, batch).abs() < 4.0);
             assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
         }
