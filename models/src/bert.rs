@@ -1,23 +1,46 @@
 //! BERT (Devlin et al. 2018) and what is shaped like it, MiniLM above all; names as in
 //! `BertForSequenceClassification`.
 
-use crate::config::Config;
-use crate::encoder::{Embed, Encoder, Head};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::{ClassNames, ConfigJson};
+use crate::encoder::{self, Config, Dialect, VocabularyNames};
 use crate::error::ModelError;
-use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear, Texts};
-use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
-use crate::zoo::{BuildOptions, Family, Pass};
+use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layout::Layout;
+use crate::load::Names;
+use crate::model::Pass;
+use crate::stages::Stage;
 use serde::Deserialize;
-use serde_json::Value;
 use tch::{TchError, Tensor};
 
 pub(crate) const FAMILY: Family = Family {
-    model_type: "bert",
-    class: "BertForSequenceClassification",
+    timm: &[],
+    transformers: &[(
+        "bert",
+        ClassNames {
+            body: "BertModel",
+            classes: "BertForSequenceClassification",
+            per_token: Some("BertForTokenClassification"),
+            vocabulary: Some("BertForMaskedLM"),
+        },
+    )],
+    read,
+};
+
+const DIALECT: Dialect = Dialect {
     prefix: "bert",
     body: &["embeddings", "encoder", "pooler"],
-    read,
-    build,
+    layers: "encoder.layer",
+    embeddings: |p, c| Ok(Box::new(Embeddings::new(p, c)?)),
+    block,
+    classifier: |p, classes, c| Ok(Box::new(Pooled::new(p, classes, c)?)),
+    vocabulary: VocabularyNames {
+        dense: "cls.predictions.transform.dense",
+        norm: "cls.predictions.transform.LayerNorm",
+        weight: "cls.predictions.decoder.weight",
+        bias: "cls.predictions.bias",
+        bias_again: Some("cls.predictions.decoder.bias"),
+    },
 };
 
 /// `BertConfig` with its defaults; RoBERTa has the same keys.
@@ -39,6 +62,7 @@ pub(crate) struct BertConfig {
     initializer_range: f64,
     hidden_dropout_prob: f64,
     classifier_dropout: Option<f64>,
+    tie_word_embeddings: bool,
 }
 
 impl Default for BertConfig {
@@ -59,6 +83,7 @@ impl Default for BertConfig {
             initializer_range: 0.02,
             hidden_dropout_prob: 0.1,
             classifier_dropout: None,
+            tie_word_embeddings: true,
         }
     }
 }
@@ -66,6 +91,7 @@ impl Default for BertConfig {
 impl BertConfig {
     /// `max_positions`: how many of the table's rows a text can use.
     pub(crate) fn usable(self, max_positions: i64) -> Config {
+        let classifier_dropout = self.classifier_dropout.unwrap_or(self.hidden_dropout_prob);
         Config {
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
@@ -83,35 +109,17 @@ impl BertConfig {
             initializer_range: self.initializer_range,
             dropout: self.hidden_dropout_prob,
             attention_dropout: 0.0,
-            classifier_dropout: self.classifier_dropout.unwrap_or(self.hidden_dropout_prob),
+            classifier_dropout,
+            token_dropout: classifier_dropout,
+            tie_word_embeddings: self.tie_word_embeddings,
         }
     }
 }
 
-fn read(json: &Value) -> Result<Config, serde_json::Error> {
-    let config = BertConfig::deserialize(json)?;
+fn read(json: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
+    let config: BertConfig = json.whole()?;
     let max_positions = config.max_position_embeddings;
-    Ok(config.usable(max_positions))
-}
-
-fn build(
-    c: &Config,
-    catalogue: Catalogue,
-    options: &BuildOptions,
-) -> Result<(Encoder, LoadReport), ModelError> {
-    let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
-    let embeddings = Embeddings::new(loader.part(Part::Embeddings) / "bert" / "embeddings", c)?;
-    let layers = (0..c.layers as usize)
-        .map(|depth| {
-            block(loader.part(Part::Layer(depth)) / "bert" / "encoder" / "layer" / depth, depth, c)
-        })
-        .collect::<Result<Vec<Block>, ModelError>>()?;
-    let head = Pooled::new(loader.part(Part::Head), options.classes, c)?;
-    let loaded = loader.finish()?;
-    Ok((
-        Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts),
-        loaded.report,
-    ))
+    encoder::checked(&DIALECT, config.usable(max_positions), json)
 }
 
 struct Embeddings {
@@ -149,10 +157,11 @@ impl Embeddings {
     }
 }
 
-impl Embed for Embeddings {
-    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
+impl Stage for Embeddings {
+    fn forward(&self, ids: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         // No text has a second part: every token is of type 0.
-        let place = self.positions.forward(texts.places())?.f_add(&self.token_types.row_zero()?)?;
+        let place =
+            self.positions.forward(layout.places())?.f_add(&self.token_types.row_zero()?)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }
@@ -200,8 +209,8 @@ impl Pooled {
     }
 }
 
-impl Head for Pooled {
-    fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+impl Stage for Pooled {
+    fn forward(&self, features: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let pooled = self.pooler.forward(features)?.f_tanh()?;
         self.classifier.forward(&self.dropout.forward(pooled, pass)?)
     }

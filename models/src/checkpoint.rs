@@ -1,29 +1,26 @@
 //! A model folder of transformers or timm: its config, the files its weights lie in, and the model
 //! that they make.
 
-use crate::config::{self, Config};
+use crate::architecture::Architecture;
+use crate::config_json::{ConfigJson, Origin};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageModel, Network};
-use crate::load::{Catalogue, Loader};
+use crate::load::{Catalogue, LoadReport, Loaded, Loader};
+use crate::model::{BuildOptions, HeadKind, Model};
+use crate::stages::{Stack, StackFacts, Takes};
 use crate::weights::WeightsFile;
-use crate::zoo::{BuildOptions, Family, Model, ZOO};
+use crate::zoo::ZOO;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tch::Tensor;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// Files that were usual before safetensors.
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
-
-/// What a new head of an image model is drawn with: that of transformers and ConvNeXt, and close to
-/// torch's own for a linear map. timm's for EfficientNet and MobileNet, 1 / sqrt(classes), drowns
-/// what the features say.
-const IMAGE_HEAD_DEVIATION: f64 = 0.02;
 
 /// What a model looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,24 +29,28 @@ pub enum Kind {
     Image,
 }
 
-/// The model that a config describes.
-enum Described {
-    Text(&'static Family, Config),
-    Image(ImageConfig, Box<dyn Architecture>),
-}
-
 /// What a folder says; its weights have not been read yet, but every file's header has.
 pub struct Checkpoint {
     folder: PathBuf,
-    described: Described,
-    config_json: Value,
+    config: ConfigJson,
+    architecture: Box<dyn Architecture>,
     files: Vec<WeightsFile>,
     paths: Vec<PathBuf>,
 }
 
+/// A model in memory. All is frozen until its `set_trainable`.
+pub struct Built {
+    pub model: Box<dyn Model>,
+    /// The model's own tensors (one storage with those it computes with), running statistics
+    /// included, in the order of the data's way.
+    pub tensors: Vec<(String, Tensor)>,
+    pub report: LoadReport,
+}
+
 /// Opens a model folder as transformers or timm write them.
 ///
-/// # Errors No config or one that no model of the zoo can have, no safetensors, files that are cut
+/// # Errors
+/// No config or one that no model of the zoo can have, no safetensors, files that are cut
 /// off or damaged.
 pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
     let path = folder.join(CONFIG);
@@ -57,14 +58,14 @@ pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
         return Err(ModelError::NoConfig { folder: folder.to_path_buf() });
     }
     let config_json: Value = read_json(&path)?;
-    let described = describe(&path, &config_json)?;
+    let (config, architecture) = describe(&path, &config_json)?;
     let paths = weights(folder)?;
     let files = paths
         .iter()
         .map(|it| WeightsFile::open(it))
         .collect::<Result<Vec<WeightsFile>, ModelError>>()?;
     let checkpoint =
-        Checkpoint { folder: folder.to_path_buf(), described, config_json, files, paths };
+        Checkpoint { folder: folder.to_path_buf(), config, architecture, files, paths };
     checkpoint.check_index()?;
     Ok(checkpoint)
 }
@@ -75,68 +76,41 @@ impl Checkpoint {
     }
 
     pub fn kind(&self) -> Kind {
-        match self.described {
-            Described::Text(..) => Kind::Text,
-            Described::Image(..) => Kind::Image,
-        }
+        if self.architecture.text().is_some() { Kind::Text } else { Kind::Image }
     }
 
     /// timm's name of the model, or `model_type` of transformers' config: `bert`, `resnet50`,
     /// `convnext`.
     pub fn architecture(&self) -> &'static str {
-        match &self.described {
-            Described::Text(family, _) => family.model_type,
-            Described::Image(ImageConfig { origin: Origin::Timm { architecture }, .. }, _) => {
-                architecture
-            }
-            Described::Image(
-                ImageConfig { origin: Origin::Transformers { model_type, .. }, .. },
-                _,
-            ) => model_type,
-        }
+        self.config.architecture()
     }
 
     pub fn config_json(&self) -> &Value {
-        &self.config_json
+        self.config.json()
     }
 
     /// Width of the features that the head takes.
     pub fn hidden_size(&self) -> i64 {
-        match &self.described {
-            Described::Text(_, config) => config.hidden_size,
-            Described::Image(_, architecture) => architecture.width(),
-        }
+        self.architecture.width()
     }
 
     pub fn layers(&self) -> i64 {
-        match &self.described {
-            Described::Text(_, config) => config.layers,
-            Described::Image(_, architecture) => architecture.layers() as i64,
-        }
+        self.architecture.layers() as i64
     }
 
     /// Most tokens that a text may have, special ones included; 0 for a model of images.
     pub fn max_positions(&self) -> u32 {
-        match &self.described {
-            Described::Text(_, config) => config.max_positions as u32,
-            Described::Image(..) => 0,
-        }
+        self.architecture.text().map_or(0, |it| it.max_positions)
     }
 
     /// The token that fills up short texts; 0 where the config has none: nobody looks at it.
     pub fn pad_token_id(&self) -> u32 {
-        match &self.described {
-            Described::Text(_, config) => config.pad_token_id.unwrap_or(0) as u32,
-            Described::Image(..) => 0,
-        }
+        self.architecture.text().and_then(|it| it.pad_token_id).unwrap_or(0)
     }
 
     /// The config's own probability for hidden states; models of images have none.
     pub fn dropout(&self) -> f64 {
-        match &self.described {
-            Described::Text(_, config) => config.dropout,
-            Described::Image(..) => 0.0,
-        }
+        self.architecture.text().map_or(0.0, |it| it.dropout)
     }
 
     /// `model.safetensors`, or its shards in the order of their names.
@@ -144,65 +118,54 @@ impl Checkpoint {
         &self.paths
     }
 
-    /// Reads the weights into a model of texts, one tensor at a time.
-    ///
-    /// # Errors Tensors are missing outside of the head (with `keep_head`: anywhere), shapes differ
-    /// from the config's, types that are no weights, damaged files; a model of images.
-    pub fn build(&self, options: &BuildOptions) -> Result<Model, ModelError> {
-        let Described::Text(family, config) = &self.described else {
-            return Err(ModelError::Kind {
-                folder: self.folder.clone(),
-                found: "images",
-                wanted: "texts",
-            });
-        };
-        let mut config = config.clone();
-        config.attention_dropout = options.attention_dropout;
-        if let Some(p) = options.dropout {
-            (config.dropout, config.classifier_dropout) = (p, p);
-        }
-        let catalogue = Catalogue::new(&self.folder, &self.files, family.prefix, family.body)?;
-        let (encoder, report) = (family.build)(&config, catalogue, options)?;
-        let tensors =
-            encoder.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
-        Ok(Model { classifier: Box::new(encoder), tensors, report })
-    }
-
-    /// As [`Checkpoint::build`], a model of images. Its tensors include the running statistics.
+    /// Reads the weights into a model, one tensor at a time.
     ///
     /// # Errors
-    /// As [`Checkpoint::build`]; a model of texts.
-    pub fn build_image(&self, options: &BuildOptions) -> Result<ImageModel, ModelError> {
-        let Described::Image(_, architecture) = &self.described else {
-            return Err(ModelError::Kind {
-                folder: self.folder.clone(),
-                found: "texts",
-                wanted: "images",
-            });
+    /// Tensors are missing outside of the head (with [`HeadKind::Keep`]: anywhere), shapes differ
+    /// from the config's, types that are no weights, damaged files; a head that such a model can
+    /// not have.
+    pub fn build(&self, options: &BuildOptions) -> Result<Built, ModelError> {
+        let head = match options.head {
+            HeadKind::Keep => self.config.head(),
+            head => head,
         };
-        let (prefix, body) = architecture.body();
+        if !self.architecture.has_head(head) {
+            return Err(ModelError::Head {
+                folder: self.folder.clone(),
+                architecture: self.architecture(),
+                wanted: match head {
+                    HeadKind::Vocabulary => "for a vocabulary",
+                    _ => "for each token",
+                },
+            });
+        }
+        let (prefix, body) = self.architecture.body();
         let catalogue = Catalogue::new(&self.folder, &self.files, prefix, body)?;
-        let loader = Loader::new(catalogue, prefix, IMAGE_HEAD_DEVIATION, options);
-        let stages = architecture.build(&loader, options)?;
-        let loaded = loader.finish()?;
-        let network = Network::new(stages, &loaded.tensors, loaded.parts);
-        Ok(ImageModel {
-            classifier: Box::new(network),
-            tensors: loaded.tensors,
-            report: loaded.report,
-        })
+        let loader = Loader::new(catalogue, prefix, self.architecture.head_deviation(), options);
+        let stages = self.architecture.build(&loader, &BuildOptions { head, ..options.clone() })?;
+        let Loaded { tensors, parts, linears, report } = loader.finish()?;
+        let takes = if self.kind() == Kind::Text { Takes::Tokens } else { Takes::Pixels };
+        let facts = StackFacts {
+            takes,
+            rows: head.rows(),
+            width: self.hidden_size(),
+            device: options.device,
+            dtype: options.dtype,
+        };
+        let model = Box::new(Stack::new(stages, &tensors, parts, linears, facts));
+        Ok(Built { model, tensors, report })
     }
 
-    /// `config.json` of a classifier made from this checkpoint, for the library that the checkpoint
-    /// is of: transformers (5 and 4) or timm; built for images of `image_size`, see
-    /// [`BuildOptions::image_size`].
-    pub fn export_config(&self, classes: &[String], image_size: Option<[i64; 2]>) -> Value {
-        match &self.described {
-            Described::Text(family, _) => config::export(&self.config_json, family.class, classes),
-            Described::Image(config, architecture) => {
-                config.export(classes, image_size.filter(|_| architecture.names_size()))
-            }
-        }
+    /// `config.json` of a model with this head made from this checkpoint, for the library that the
+    /// checkpoint is of: transformers (5 and 4) or timm; built for images of `image_size`, see
+    /// [`BuildOptions::image_size`]. `outputs`: the names of classes, labels, tags or numbers.
+    pub fn export_config(
+        &self,
+        head: HeadKind,
+        outputs: &[String],
+        image_size: Option<[i64; 2]>,
+    ) -> Value {
+        self.config.export(head, outputs, image_size.filter(|_| self.architecture.names_size()))
     }
 
     /// Every tensor that the index speaks of is in the file that it names.
@@ -236,32 +199,43 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelErro
         .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })
 }
 
-fn describe(path: &Path, json: &Value) -> Result<Described, ModelError> {
-    if let Some((family, config)) = ImageConfig::find(path, json) {
+fn describe(path: &Path, json: &Value) -> Result<(ConfigJson, Box<dyn Architecture>), ModelError> {
+    let text = |key| json.get(key).and_then(Value::as_str);
+    let (timm, model_type) = (text("architecture"), text("model_type"));
+    // timm's own names may carry a tag for the weights: resnet50.a1_in1k.
+    let name = timm.map(|it| it.split('.').next().unwrap_or(it));
+    let found = ZOO.iter().find_map(|family| {
+        let origin = match name {
+            Some(name) => {
+                let architecture = family.timm.iter().find(|it| **it == name)?;
+                Origin::Timm { architecture }
+            }
+            None => {
+                let known = family.transformers.iter().find(|it| model_type == Some(it.0));
+                known.map(|(model_type, names)| Origin::Transformers { model_type, names })?
+            }
+        };
+        Some((family, origin))
+    });
+    if let Some((family, origin)) = found {
+        let config = ConfigJson::new(path, json, origin);
         let architecture = (family.read)(&config)?;
-        return Ok(Described::Image(config, architecture));
+        return Ok((config, architecture));
     }
-    let wrong = |key, found: Option<&str>, wanted| {
-        let found = found.map_or("absent".into(), |it| format!("`{it}`"));
-        Err(ModelError::Value { path: path.to_path_buf(), key, found, wanted })
+    let (key, found, known): (_, _, Vec<&str>) = match timm {
+        Some(_) => ("architecture", timm, ZOO.iter().flat_map(|it| it.timm).copied().collect()),
+        None => (
+            "model_type",
+            model_type,
+            ZOO.iter().flat_map(|it| it.transformers).map(|it| it.0).collect(),
+        ),
     };
-    if let Some(architecture) = json.get("architecture").and_then(Value::as_str) {
-        return wrong(
-            "architecture",
-            Some(architecture),
-            format!("one of {}", ImageConfig::architectures()),
-        );
-    }
-    let named = json.get("model_type").and_then(Value::as_str);
-    let Some(family) = ZOO.iter().find(|it| named == Some(it.model_type)) else {
-        let known: Vec<&str> =
-            ZOO.iter().map(|it| it.model_type).chain(ImageConfig::model_types()).collect();
-        return wrong("model_type", named, format!("one of {}", known.join(", ")));
-    };
-    let config = (family.read)(json)
-        .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })?;
-    config.check(path)?;
-    Ok(Described::Text(family, config))
+    Err(ModelError::Value {
+        path: path.to_path_buf(),
+        key,
+        found: found.map_or("absent".into(), |it| format!("`{it}`")),
+        wanted: format!("one of {}", known.join(", ")),
+    })
 }
 
 /// The one file, or the shards of the index.

@@ -2,10 +2,11 @@
 //! Names and sizes are the families'.
 
 use crate::error::ModelError;
-use crate::images::Stage;
-use crate::layers::{Dropout, Linear};
+use crate::layers::Classifier;
+use crate::layout::Layout;
 use crate::load::{Fill, Names};
-use crate::zoo::{BuildOptions, Pass};
+use crate::model::{BuildOptions, HeadKind, Pass};
+use crate::stages::Stage;
 use tch::{TchError, Tensor};
 
 /// What stands around an image, so that stride 1 leaves its size.
@@ -243,7 +244,7 @@ impl ConvNorm {
 }
 
 impl Stage for ConvNorm {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         self.forward(xs, pass)
     }
 }
@@ -252,36 +253,19 @@ impl Stage for ConvNorm {
 pub(crate) struct Pool;
 
 impl Stage for Pool {
-    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         xs.f_mean_dim([2i64, 3].as_slice(), false, None)
     }
 }
 
-/// One linear map, behind dropout.
-pub(crate) struct Classifier {
-    dropout: Dropout,
-    linear: Linear,
-}
-
-impl Classifier {
-    pub(crate) fn new(
-        p: Names,
-        width: i64,
-        options: &BuildOptions,
-    ) -> Result<Classifier, ModelError> {
-        Ok(Classifier {
-            dropout: Dropout::of_head(options.dropout.unwrap_or(0.0), 0),
-            linear: Linear::new(p, width, options.classes)?,
-        })
-    }
-}
-
-impl Stage for Classifier {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        self.linear.forward(&self.dropout.forward(xs.shallow_clone(), pass)?)
-    }
-
-    fn set_linear(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
-        self.linear.set(weight, bias).map(|()| true)
-    }
+/// The head of a convolutional net, where one is wanted: one linear map, behind dropout that is off
+/// unless the caller asks for it. Stochastic depth does not exist here: both are 0 in timm's models
+/// too, unless a training script says otherwise.
+pub(crate) fn head(
+    p: Names,
+    width: i64,
+    options: &BuildOptions,
+) -> Result<Option<Box<dyn Stage>>, ModelError> {
+    let HeadKind::Classes(classes) = options.head else { return Ok(None) };
+    Ok(Some(Box::new(Classifier::new(p, width, classes, options.dropout.unwrap_or(0.0))?)))
 }

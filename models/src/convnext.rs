@@ -1,13 +1,15 @@
 //! ConvNeXt (Liu et al. 2022) as timm has it and as `ConvNextForImageClassification`. Its norms are
 //! over the channels of a pixel, so it has no statistics that move.
 
-use crate::conv::{Classifier, Conv2d, Padding, Pointwise, Pool, Shape};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::{ClassNames, ConfigJson, Origin};
+use crate::conv::{self, Conv2d, Padding, Pointwise, Pool, Shape};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily, Stage, Stages};
 use crate::layers::{LayerNorm, Linear};
+use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
-use crate::zoo::{BuildOptions, Pass};
+use crate::model::{BuildOptions, Pass};
+use crate::stages::{Stage, Stages};
 use serde::Deserialize;
 use tch::{TchError, Tensor};
 
@@ -26,7 +28,7 @@ const VARIANTS: &[Variant] = &[
     ("convnext_xlarge", [3, 3, 27, 3], [256, 512, 1024, 2048], false),
 ];
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &[
         "convnext_atto",
         "convnext_femto",
@@ -38,7 +40,10 @@ pub(crate) const FAMILY: ImageFamily = ImageFamily {
         "convnext_large",
         "convnext_xlarge",
     ],
-    transformers: &[("convnext", "ConvNextForImageClassification")],
+    transformers: &[(
+        "convnext",
+        ClassNames::of_images("ConvNextModel", "ConvNextForImageClassification"),
+    )],
     read,
 };
 
@@ -141,7 +146,7 @@ impl Default for HfConfig {
     }
 }
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let (model, depths, sizes) = match config.origin {
         Origin::Timm { architecture } => timm(config, architecture)?,
         Origin::Transformers { .. } => transformers(config)?,
@@ -160,7 +165,7 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
 }
 
 fn timm(
-    config: &ImageConfig,
+    config: &ConfigJson,
     architecture: &str,
 ) -> Result<(ConvNext, Vec<usize>, Vec<i64>), ModelError> {
     let Some(&(_, depths, dims, pointwise)) = VARIANTS.iter().find(|it| it.0 == architecture)
@@ -180,7 +185,7 @@ fn timm(
     Ok((model, args.depths.unwrap_or(depths.to_vec()), args.dims.unwrap_or(dims.to_vec())))
 }
 
-fn transformers(config: &ImageConfig) -> Result<(ConvNext, Vec<usize>, Vec<i64>), ModelError> {
+fn transformers(config: &ConfigJson) -> Result<(ConvNext, Vec<usize>, Vec<i64>), ModelError> {
     let json: HfConfig = config.whole()?;
     if json.num_channels != 3 {
         return Err(config.wrong("num_channels", json.num_channels, "3, for red, green and blue"));
@@ -248,14 +253,8 @@ impl Architecture for ConvNext {
         }
         let top = loader.part(Part::Layer(self.layers() - 1)) / self.names.last_norm;
         let tail = LastNorm(LayerNorm::new(top, self.width(), self.last_eps)?);
-        let head =
-            Classifier::new(loader.part(Part::Head) / self.names.head, self.width(), options)?;
-        Ok(Stages::new(
-            Box::new(stem),
-            layers,
-            vec![Box::new(Pool), Box::new(tail)],
-            Box::new(head),
-        ))
+        let head = conv::head(loader.part(Part::Head) / self.names.head, self.width(), options)?;
+        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], head))
     }
 }
 
@@ -303,7 +302,7 @@ struct Stem {
 }
 
 impl Stage for Stem {
-    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         channels_first(&self.norm.forward(&channels_last(&self.conv.forward(xs)?)?)?)
     }
 }
@@ -366,7 +365,7 @@ struct Block {
 }
 
 impl Stage for Block {
-    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         let xs =
             self.before.as_ref().map_or_else(|| Ok(xs.shallow_clone()), |it| it.forward(xs))?;
         let ys = self.norm.forward(&channels_last(&self.depthwise.forward(&xs)?)?)?;
@@ -381,7 +380,7 @@ impl Stage for Block {
 struct LastNorm(LayerNorm);
 
 impl Stage for LastNorm {
-    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         self.0.forward(xs)
     }
 }

@@ -2,13 +2,13 @@
 //! networks, and with registers (Darcet et al. 2023) in timm; names as in timm, or in
 //! `Dinov2ForImageClassification`.
 
+use crate::architecture::{Architecture, Family};
+use crate::config_json::{ClassNames, ConfigJson, Origin};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily};
 use crate::vit::{self, Config, Pool, Shape, Side, VisionTransformer};
 use serde::Deserialize;
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &[
         "vit_small_patch14_dinov2",
         "vit_base_patch14_dinov2",
@@ -19,11 +19,14 @@ pub(crate) const FAMILY: ImageFamily = ImageFamily {
         "vit_large_patch14_reg4_dinov2",
         "vit_giant_patch14_reg4_dinov2",
     ],
-    transformers: &[("dinov2", "Dinov2ForImageClassification")],
+    transformers: &[(
+        "dinov2",
+        ClassNames::of_images("Dinov2Model", "Dinov2ForImageClassification"),
+    )],
     read,
 };
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let (shape, names) = match config.origin {
         Origin::Timm { architecture } => vit::of_timm(config, architecture)?,
         Origin::Transformers { .. } => {
@@ -73,7 +76,7 @@ impl Default for Dinov2Config {
 }
 
 impl Dinov2Config {
-    fn shape(self, config: &ImageConfig) -> Result<Shape, ModelError> {
+    fn shape(self, config: &ConfigJson) -> Result<Shape, ModelError> {
         let gated = self.use_swiglu_ffn;
         let inner = (self.hidden_size as f64 * self.mlp_ratio) as i64;
         let shape = Config {

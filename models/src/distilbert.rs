@@ -1,23 +1,46 @@
 //! DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under names of its own; as
 //! in `DistilBertForSequenceClassification`.
 
-use crate::config::Config;
-use crate::encoder::{Embed, Encoder, Head};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::{ClassNames, ConfigJson};
+use crate::encoder::{self, Config, Dialect, VocabularyNames};
 use crate::error::ModelError;
-use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear, Texts};
-use crate::load::{Catalogue, LoadReport, Loader, Names, Part};
-use crate::zoo::{BuildOptions, Family, Pass};
+use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layout::Layout;
+use crate::load::Names;
+use crate::model::Pass;
+use crate::stages::Stage;
 use serde::Deserialize;
-use serde_json::Value;
 use tch::{TchError, Tensor};
 
 pub(crate) const FAMILY: Family = Family {
-    model_type: "distilbert",
-    class: "DistilBertForSequenceClassification",
+    timm: &[],
+    transformers: &[(
+        "distilbert",
+        ClassNames {
+            body: "DistilBertModel",
+            classes: "DistilBertForSequenceClassification",
+            per_token: Some("DistilBertForTokenClassification"),
+            vocabulary: Some("DistilBertForMaskedLM"),
+        },
+    )],
+    read,
+};
+
+const DIALECT: Dialect = Dialect {
     prefix: "distilbert",
     body: &["embeddings", "transformer"],
-    read,
-    build,
+    layers: "transformer.layer",
+    embeddings: |p, c| Ok(Box::new(Embeddings::new(p, c)?)),
+    block,
+    classifier: |p, classes, c| Ok(Box::new(Classifier::new(p, classes, c)?)),
+    vocabulary: VocabularyNames {
+        dense: "vocab_transform",
+        norm: "vocab_layer_norm",
+        weight: "vocab_projector.weight",
+        bias: "vocab_projector.bias",
+        bias_again: None,
+    },
 };
 
 /// Not in its config.
@@ -38,6 +61,7 @@ struct DistilBertConfig {
     initializer_range: f64,
     dropout: f64,
     seq_classif_dropout: f64,
+    tie_word_embeddings: bool,
 }
 
 impl Default for DistilBertConfig {
@@ -54,13 +78,14 @@ impl Default for DistilBertConfig {
             initializer_range: 0.02,
             dropout: 0.1,
             seq_classif_dropout: 0.2,
+            tie_word_embeddings: true,
         }
     }
 }
 
-fn read(json: &Value) -> Result<Config, serde_json::Error> {
-    let config = DistilBertConfig::deserialize(json)?;
-    Ok(Config {
+fn read(json: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
+    let config: DistilBertConfig = json.whole()?;
+    let config = Config {
         vocab_size: config.vocab_size,
         hidden_size: config.dim,
         layers: config.n_layers,
@@ -78,32 +103,10 @@ fn read(json: &Value) -> Result<Config, serde_json::Error> {
         dropout: config.dropout,
         attention_dropout: 0.0,
         classifier_dropout: config.seq_classif_dropout,
-    })
-}
-
-fn build(
-    c: &Config,
-    catalogue: Catalogue,
-    options: &BuildOptions,
-) -> Result<(Encoder, LoadReport), ModelError> {
-    let loader = Loader::new(catalogue, FAMILY.prefix, c.initializer_range, options);
-    let embeddings =
-        Embeddings::new(loader.part(Part::Embeddings) / "distilbert" / "embeddings", c)?;
-    let layers = (0..c.layers as usize)
-        .map(|depth| {
-            block(
-                loader.part(Part::Layer(depth)) / "distilbert" / "transformer" / "layer" / depth,
-                depth,
-                c,
-            )
-        })
-        .collect::<Result<Vec<Block>, ModelError>>()?;
-    let head = Classifier::new(loader.part(Part::Head), options.classes, c)?;
-    let loaded = loader.finish()?;
-    Ok((
-        Encoder::new(Box::new(embeddings), layers, Box::new(head), loaded.tensors, loaded.parts),
-        loaded.report,
-    ))
+        token_dropout: config.dropout,
+        tie_word_embeddings: config.tie_word_embeddings,
+    };
+    encoder::checked(&DIALECT, config, json)
 }
 
 struct Embeddings {
@@ -134,9 +137,9 @@ impl Embeddings {
     }
 }
 
-impl Embed for Embeddings {
-    fn forward(&self, ids: &Tensor, texts: &Texts, pass: &Pass) -> Result<Tensor, TchError> {
-        let xs = self.words.forward(ids)?.f_add(&self.positions.forward(texts.places())?)?;
+impl Stage for Embeddings {
+    fn forward(&self, ids: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
+        let xs = self.words.forward(ids)?.f_add(&self.positions.forward(layout.places())?)?;
         self.dropout.forward(self.norm.forward(&xs)?, pass)
     }
 }
@@ -180,8 +183,8 @@ impl Classifier {
     }
 }
 
-impl Head for Classifier {
-    fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+impl Stage for Classifier {
+    fn forward(&self, features: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let xs = self.pre_classifier.forward(features)?.f_relu()?;
         self.classifier.forward(&self.dropout.forward(xs, pass)?)
     }

@@ -2,13 +2,14 @@
 //! and with ReLU6), as timm has it: `efficientnet_lite0`, and `tf_` for weights that were trained
 //! with TensorFlow's padding.
 
-use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::ConfigJson;
+use crate::conv::{self, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily, Stages};
 use crate::inverted::{self, Level, Manner, Row, inverted, scaled, separable};
 use crate::load::{Loader, Part};
-use crate::zoo::BuildOptions;
+use crate::model::BuildOptions;
+use crate::stages::Stages;
 use serde::Deserialize;
 
 /// Width and depth for those of Lite0.
@@ -34,7 +35,7 @@ const STAGES: [&[Row]; 7] = [
 const STEM: i64 = 32;
 const FEATURES: i64 = 1280;
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &[
         "efficientnet_lite0",
         "efficientnet_lite1",
@@ -66,12 +67,9 @@ struct EfficientNet {
 #[serde(deny_unknown_fields)]
 struct Args {}
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let Args {} = config.conv_args()?;
-    let name = match config.origin {
-        Origin::Timm { architecture } => architecture,
-        Origin::Transformers { model_type, .. } => model_type,
-    };
+    let name = config.architecture();
     let (plain, (padding, norm)) = match name.strip_prefix("tf_") {
         Some(plain) => (plain, TENSORFLOW),
         None => (name, (Padding::Even, NormRule::TORCH)),
@@ -118,12 +116,7 @@ impl Architecture for EfficientNet {
         let top = loader.part(Part::Layer(self.layers() - 1));
         let shape = Shape::pointwise(scaled(320, self.width), FEATURES);
         let tail = ConvNorm::new(&top / "conv_head", &top / "bn2", shape, norm, nonlinearity)?;
-        let head = Classifier::new(loader.part(Part::Head) / "classifier", FEATURES, options)?;
-        Ok(Stages::new(
-            Box::new(stem),
-            layers,
-            vec![Box::new(tail), Box::new(Pool)],
-            Box::new(head),
-        ))
+        let head = conv::head(loader.part(Part::Head) / "classifier", FEATURES, options)?;
+        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(tail), Box::new(Pool)], head))
     }
 }

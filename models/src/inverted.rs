@@ -4,9 +4,10 @@
 
 use crate::conv::{ConvNorm, Nonlinearity, NormRule, Padding, Pointwise, Shape};
 use crate::error::ModelError;
-use crate::images::Stage;
+use crate::layout::Layout;
 use crate::load::{Loader, Names, Part};
-use crate::zoo::Pass;
+use crate::model::Pass;
+use crate::stages::Stage;
 use tch::{TchError, Tensor};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +229,7 @@ impl Block {
 }
 
 impl Stage for Block {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let mut ys =
             self.before.iter().try_fold(xs.shallow_clone(), |xs, unit| unit.forward(&xs, pass))?;
         if let Some(squeeze) = &self.squeeze {

@@ -2,32 +2,52 @@
 //! the norm after each sum (Vaswani et al. 2017, as in BERT, Devlin et al. 2018). Names and sizes
 //! are the families'.
 
-use crate::config::LAYERS_MAX;
+use crate::config_json::LAYERS_MAX;
 use crate::error::ModelError;
+use crate::layout::Layout;
 use crate::load::{Fill, Names};
-use crate::zoo::Pass;
-use tch::{Device, Kind, TchError, Tensor};
+use crate::model::{LinearSlot, Pass};
+use crate::stages::Stage;
+use tch::{Kind, TchError, Tensor};
 
-pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
+pub(crate) struct Linear(LinearSlot);
 
 impl Linear {
     pub(crate) fn new(p: Names, inputs: i64, outputs: i64) -> Result<Linear, ModelError> {
-        Ok(Linear {
-            weight: p.tensor("weight", &[outputs, inputs], Fill::Random)?,
-            bias: p.tensor("bias", &[outputs], Fill::Zero)?,
-        })
+        Linear::with_bias(p, inputs, outputs, true)
+    }
+
+    /// With a bias, or without.
+    pub(crate) fn with_bias(
+        p: Names,
+        inputs: i64,
+        outputs: i64,
+        bias: bool,
+    ) -> Result<Linear, ModelError> {
+        let weight = p.tensor("weight", &[outputs, inputs], Fill::Random)?;
+        let bias = bias.then(|| p.tensor("bias", &[outputs], Fill::Zero)).transpose()?;
+        let slot = LinearSlot { weight, bias };
+        p.list_linear(&slot);
+        Ok(Linear(slot))
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_linear(&self.weight, Some(&self.bias))
+        xs.f_linear(&self.0.weight, self.0.bias.as_ref())
+    }
+
+    /// The `n` outputs from `start` on.
+    pub(crate) fn narrow(&self, start: i64, n: i64) -> Result<Linear, TchError> {
+        let narrow = |it: &Tensor| it.f_narrow(0, start, n);
+        let bias = self.0.bias.as_ref().map(narrow).transpose()?;
+        Ok(Linear(LinearSlot { weight: narrow(&self.0.weight)?, bias }))
     }
 
     /// Overwrites its numbers: (outputs, inputs), (outputs).
     pub(crate) fn set(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
-        for (own, new) in [(&self.weight, weight), (&self.bias, bias)] {
+        for (own, new) in [(Some(&self.0.weight), weight), (self.0.bias.as_ref(), bias)] {
+            let Some(own) = own else {
+                return Err(TchError::Shape("a bias for a linear map that has none".into()));
+            };
             if own.size() != new.size() {
                 return Err(TchError::Shape(format!(
                     "{:?} in place of {:?}",
@@ -193,63 +213,31 @@ impl Activation {
     }
 }
 
-/// Where the texts of a batch lie, one behind the other. Everything but attention is computed token
-/// by token, for all texts at once, and sees no border.
-pub(crate) struct Texts {
-    runs: Vec<Run>,
-    /// (texts) int64: each text's first token.
-    starts: Tensor,
-    /// (texts) int64
-    lengths: Tensor,
-    /// (tokens) int64: each token's place in its text.
-    places: Tensor,
+/// One linear map, behind dropout: a head.
+pub(crate) struct Classifier {
+    dropout: Dropout,
+    linear: Linear,
 }
 
-/// Neighbouring texts of one length, which attention takes as one block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    texts: i64,
-    length: i64,
+impl Classifier {
+    pub(crate) fn new(
+        p: Names,
+        width: i64,
+        classes: i64,
+        dropout: f64,
+    ) -> Result<Classifier, ModelError> {
+        let dropout = Dropout::of_head(dropout, 0);
+        Ok(Classifier { dropout, linear: Linear::new(p, width, classes)? })
+    }
 }
 
-impl Texts {
-    pub(crate) fn new(lengths: &[i64], device: Device) -> Result<Texts, TchError> {
-        let runs = lengths
-            .chunk_by(|a, b| a == b)
-            .map(|it| Run { texts: it.len() as i64, length: it[0] })
-            .collect();
-        let starts: Vec<i64> =
-            lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
-        let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
-        let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(device);
-        Ok(Texts {
-            runs,
-            starts: tensor(&starts)?,
-            lengths: tensor(lengths)?,
-            places: tensor(&places)?,
-        })
+impl Stage for Classifier {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
+        self.linear.forward(&self.dropout.forward(xs.shallow_clone(), pass)?)
     }
 
-    /// (tokens) int64: 0, 1, 2, … in each text.
-    pub(crate) fn places(&self) -> &Tensor {
-        &self.places
-    }
-
-    /// (tokens, …) -> (texts, …)
-    pub(crate) fn first_tokens(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_index_select(0, &self.starts)
-    }
-
-    /// Sums of what stands before each token in its own text, itself included: (tokens) ->
-    /// (tokens).
-    pub(crate) fn cumulative(&self, counts: &Tensor) -> Result<Tensor, TchError> {
-        let sums = counts.f_cumsum(0, counts.kind())?;
-        let before = self.first_tokens(&sums.f_sub(counts)?)?;
-        sums.f_sub(&before.f_repeat_interleave_self_tensor(
-            &self.lengths,
-            0,
-            self.places.size()[0],
-        )?)
+    fn set_linear(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        self.linear.set(weight, bias).map(|()| true)
     }
 }
 
@@ -273,14 +261,14 @@ impl Attention {
         &self,
         to: &Tensor,
         from: &Tensor,
-        texts: &Texts,
+        layout: &Layout,
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
         let (tokens, width) = to.size2()?;
         let first_only = tokens != from.size2()?.0;
         let parts = |xs: Tensor, sizes: Vec<i64>| xs.f_split_with_sizes(sizes, 0);
         let sizes = |first_only: bool| {
-            texts
+            layout
                 .runs
                 .iter()
                 .map(|it| if first_only { it.texts } else { it.texts * it.length })
@@ -289,8 +277,8 @@ impl Attention {
         let queries = parts(self.query.forward(to)?, sizes(first_only))?;
         let keys = parts(self.key.forward(from)?, sizes(false))?;
         let values = parts(self.value.forward(from)?, sizes(false))?;
-        let mut mixed = Vec::with_capacity(texts.runs.len());
-        for (place, run) in texts.runs.iter().enumerate() {
+        let mut mixed = Vec::with_capacity(layout.runs.len());
+        for (place, run) in layout.runs.iter().enumerate() {
             // (texts * any, width) -> (texts, heads, any, head)
             let split = |xs: &Tensor| {
                 xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2)
@@ -348,10 +336,10 @@ impl Block {
         &self,
         to: &Tensor,
         from: &Tensor,
-        texts: &Texts,
+        layout: &Layout,
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
-        let mixed = self.attention.forward(to, from, texts, pass)?;
+        let mixed = self.attention.forward(to, from, layout, pass)?;
         let xs = self.attention_norm.forward(&self.attention_dropout.add(&mixed, to, pass)?)?;
         let ys = self.down.forward(&self.activation.forward(&self.up.forward(&xs)?)?)?;
         self.down_norm.forward(&self.down_dropout.add(&ys, &xs, pass)?)

@@ -1,34 +1,35 @@
-//! The zoo: classifiers of texts and images, built from folders of transformers or timm and saved
-//! as such, one file per architecture.
+//! The zoo: models of texts and images, built from folders of transformers or timm and saved as
+//! such, one file per architecture.
 //!
 //! A model here is names, shapes and a forward pass. What it is trained on, by what optimizer, and
 //! what a job is, is left to the worker.
 
+mod architecture; // a family of models, and one model of it before it is built
 mod bert; // the architectures, each along its checkpoint's own names
-mod checkpoint; // a folder -> what it says and where its tensors lie
-mod config; // config.json -> numbers that are usable; and the config of a finished model
+mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
+mod config_json; // config.json read, and written for a finished model
 mod conv; // convolution, batch norm, and both as one
 mod convnext;
 mod dinov2;
 mod distilbert;
 mod efficientnet;
-mod encoder; // embeddings, blocks and head as one classifier; what freezing means for running it
+mod encoder; // what BERT, RoBERTa and DistilBERT share
 mod error;
-mod image_config; // config.json of an image model, timm's or transformers', both ways
-mod images; // stem, blocks and head as one image classifier; what freezing means for running it
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of
 mod layers; // linear, norm, dropout, attention: what several architectures truly share
+mod layout; // where the texts of a batch lie
 mod load; // names of a checkpoint x names of a model -> tensors and a report
 mod mobilenetv3;
+mod model; // what every model can do, and the words for it
 mod resnet;
 mod roberta;
+mod stages; // a row of stages as a model; what freezing means for running it
 mod vit; // also what dinov2 is built from
 mod weights; // safetensors files in and out
-mod zoo; // the table, and what every model can do
+mod zoo; // the table
 
-pub use checkpoint::{Checkpoint, Kind, open};
+pub use checkpoint::{Built, Checkpoint, Kind, open};
 pub use error::{ModelError, ShapeDifference};
-pub use images::{ImageClassifier, ImageModel};
 pub use load::LoadReport;
+pub use model::{BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Rows};
 pub use weights::{read, save};
-pub use zoo::{BuildOptions, Model, Parts, Pass, TextClassifier, Tokens};

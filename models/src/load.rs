@@ -6,8 +6,8 @@
 //! model says by [`Part`].
 
 use crate::error::{ModelError, ShapeDifference};
+use crate::model::{BuildOptions, HeadKind, LinearSlot, Parts};
 use crate::weights::{self, WeightsFile};
-use crate::zoo::{BuildOptions, Parts};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Div;
@@ -97,12 +97,24 @@ fn modern(stored: &str, prefix: &str, body: &[&str]) -> String {
     }
 }
 
+/// What a head that the checkpoint has is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoredHead {
+    /// It is the model's, and nothing of it may be missing.
+    Kept,
+    /// It was pretrained for what the model does: taken where it is there.
+    Taken,
+    /// It is another task's.
+    Replaced,
+}
+
 /// Hands out tensors while a model is built, and writes the report.
 pub(crate) struct Loader<'a> {
     catalogue: Catalogue<'a>,
     prefix: &'a str,
-    keep_head: bool,
+    stored_head: StoredHead,
     device: Device,
+    dtype: Kind,
     seed: u64,
     initializer_range: f64,
     found: RefCell<Found>,
@@ -112,6 +124,7 @@ pub(crate) struct Loader<'a> {
 struct Found {
     tensors: Vec<(String, Tensor)>,
     parts: Parts,
+    linears: BTreeMap<String, LinearSlot>,
     buffers: Vec<(Part, String)>,
     report: LoadReport,
     /// Missing where nothing may be.
@@ -123,6 +136,7 @@ struct Found {
 pub(crate) struct Loaded {
     pub tensors: Vec<(String, Tensor)>,
     pub parts: Parts,
+    pub linears: BTreeMap<String, LinearSlot>,
     pub report: LoadReport,
 }
 
@@ -133,12 +147,20 @@ impl<'a> Loader<'a> {
         initializer_range: f64,
         options: &BuildOptions,
     ) -> Loader<'a> {
-        let BuildOptions { keep_head, device, seed, .. } = *options;
+        let BuildOptions { head, device, dtype, seed, .. } = *options;
+        let stored_head = match head {
+            HeadKind::Keep => StoredHead::Kept,
+            HeadKind::Vocabulary => StoredHead::Taken,
+            HeadKind::Classes(_) | HeadKind::PerToken(_) | HeadKind::None(_) => {
+                StoredHead::Replaced
+            }
+        };
         Loader {
             catalogue,
             prefix,
-            keep_head,
+            stored_head,
             device,
+            dtype,
             seed,
             initializer_range,
             found: RefCell::default(),
@@ -153,7 +175,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Tensors outside of the head are missing, or shapes differ where they must not.
     pub(crate) fn finish(self) -> Result<Loaded, ModelError> {
-        let Found { tensors, mut parts, buffers, mut report, absent, misfits } =
+        let Found { tensors, mut parts, linears, buffers, mut report, absent, misfits } =
             self.found.into_inner();
         let folder = self.catalogue.folder.to_path_buf();
         if !absent.is_empty() {
@@ -171,7 +193,8 @@ impl<'a> Loader<'a> {
             };
             parts.buffers[stage].push(name);
         }
-        let wanted: BTreeSet<&str> = tensors.iter().map(|it| it.0.as_str()).collect();
+        let again = parts.tied.iter().map(|it| it.1.as_str());
+        let wanted: BTreeSet<&str> = tensors.iter().map(|it| it.0.as_str()).chain(again).collect();
         report.surplus = self
             .catalogue
             .places
@@ -180,7 +203,7 @@ impl<'a> Loader<'a> {
             .map(|it| it.1.1.clone())
             .collect();
         report.surplus.sort();
-        Ok(Loaded { tensors, parts, report })
+        Ok(Loaded { tensors, parts, linears, report })
     }
 
     /// A parameter, listed in its part.
@@ -209,8 +232,9 @@ impl<'a> Loader<'a> {
         let in_body = name.strip_prefix(self.prefix).is_some_and(|it| it.starts_with('.'));
         // A pooler is trained with the body, so it is worth having; what stands outside is another
         // task's.
-        let fresh = part == Part::Head && !in_body && !self.keep_head;
-        let may_lack = part == Part::Head && !self.keep_head || wanted.optional;
+        let in_head = part == Part::Head;
+        let fresh = in_head && !in_body && self.stored_head == StoredHead::Replaced;
+        let may_lack = in_head && self.stored_head != StoredHead::Kept || wanted.optional;
         // What fits nowhere is told at the end; until then nothing of a size that the config alone
         // decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();
@@ -263,9 +287,14 @@ impl<'a> Loader<'a> {
                 found,
             });
         }
+        // Adapted in fp32, then rounded.
         let convert = || tensor.f_view(shape)?.f_to_kind(kind)?.f_to(self.device);
         let adapted = convert().and_then(|it| {
-            wanted.adapt.map_or_else(|| Ok(it.shallow_clone()), |adapt| adapt(it.shallow_clone()))
+            let adapted = match wanted.adapt {
+                Some(adapt) => adapt(it)?,
+                None => it,
+            };
+            adapted.f_to_kind(self.kind(kind))
         });
         adapted.map_err(|source| ModelError::Tensor { name: stored.clone(), source })
     }
@@ -274,11 +303,16 @@ impl<'a> Loader<'a> {
         let Wanted { name, shape, kind, .. } = *wanted;
         let made = match wanted.fill {
             Fill::Random => normal(self.seed, name, shape, self.initializer_range)
-                .and_then(|it| it.f_to(self.device)),
-            Fill::Zero => Tensor::f_zeros(shape, (kind, self.device)),
-            Fill::One => Tensor::f_ones(shape, (kind, self.device)),
+                .and_then(|it| it.f_to_kind(self.kind(kind))?.f_to(self.device)),
+            Fill::Zero => Tensor::f_zeros(shape, (self.kind(kind), self.device)),
+            Fill::One => Tensor::f_ones(shape, (self.kind(kind), self.device)),
         };
         made.map_err(|source| ModelError::Tensor { name: name.into(), source })
+    }
+
+    /// What the model has in the place of this kind of number.
+    fn kind(&self, stored: Kind) -> Kind {
+        if stored == Kind::Float { self.dtype } else { stored }
     }
 }
 
@@ -415,6 +449,32 @@ impl Names<'_> {
         let tensor = self.tensor(name, shape, fill)?;
         self.loader.found.borrow_mut().parts.norms.push(self.full(name));
         Ok(tensor)
+    }
+
+    /// A linear map of the body is known by the name that it has here.
+    pub(crate) fn list_linear(&self, slot: &LinearSlot) {
+        if self.part != Part::Head {
+            let _ = self
+                .loader
+                .found
+                .borrow_mut()
+                .linears
+                .insert(self.path.clone(), slot.shallow_clone());
+        }
+    }
+
+    /// The tensor `owner`, which this model has already, under another `name` here.
+    ///
+    /// # Errors
+    /// There is no `owner`.
+    pub(crate) fn tied(&self, owner: &str, name: &str) -> Result<Tensor, ModelError> {
+        let mut found = self.loader.found.borrow_mut();
+        let tensor = found.tensors.iter().find(|it| it.0 == owner).map(|it| it.1.shallow_clone());
+        found.parts.tied.push((owner.into(), self.full(name)));
+        tensor.ok_or_else(|| {
+            let source = TchError::Shape(format!("there is no {owner} that it could share"));
+            ModelError::Tensor { name: self.full(name), source }
+        })
     }
 
     /// The shape that a tensor here has in the checkpoint.

@@ -1,14 +1,16 @@
 //! MobileNetV3 (Howard et al. 2019), large and small, as timm has it: the last linear map but one
 //! comes after pooling and belongs to the body here, since it is pretrained too.
 
-use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pointwise, Pool, Shape};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::ConfigJson;
+use crate::conv::{self, ConvNorm, Nonlinearity, NormRule, Padding, Pointwise, Pool, Shape};
 use crate::efficientnet::TENSORFLOW;
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily, Stage, Stages};
 use crate::inverted::{self, Level, Manner, Row, inverted, plain, scaled, separable};
+use crate::layout::Layout;
 use crate::load::{Loader, Part};
-use crate::zoo::{BuildOptions, Pass};
+use crate::model::{BuildOptions, Pass};
+use crate::stages::{Stage, Stages};
 use serde::Deserialize;
 use tch::{TchError, Tensor};
 
@@ -47,7 +49,7 @@ const STEM: i64 = 16;
 /// Below, the stem keeps its width.
 const STEM_SCALES_FROM: f64 = 0.75;
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &[
         "mobilenetv3_large_075",
         "mobilenetv3_large_100",
@@ -74,12 +76,9 @@ struct MobileNet {
 #[serde(deny_unknown_fields)]
 struct Args {}
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let Args {} = config.conv_args()?;
-    let name = match config.origin {
-        Origin::Timm { architecture } => architecture,
-        Origin::Transformers { model_type, .. } => model_type,
-    };
+    let name = config.architecture();
     let (padding, norm) =
         if name.starts_with("tf_") { TENSORFLOW } else { (Padding::Even, NormRule::TORCH) };
     let size = SIZES.iter().find(|it| name.contains(it.0)).map(|it| &it.1);
@@ -118,21 +117,15 @@ impl Architecture for MobileNet {
         let layers = inverted::blocks(loader, &self.levels(), channels, self.width, self.manner)?;
         let top = loader.part(Part::Layer(self.layers() - 1)) / "conv_head";
         let tail = Top(Pointwise::new(top, scaled(self.size.top, self.width), self.size.features)?);
-        let head =
-            Classifier::new(loader.part(Part::Head) / "classifier", self.size.features, options)?;
-        Ok(Stages::new(
-            Box::new(stem),
-            layers,
-            vec![Box::new(Pool), Box::new(tail)],
-            Box::new(head),
-        ))
+        let head = conv::head(loader.part(Part::Head) / "classifier", self.size.features, options)?;
+        Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], head))
     }
 }
 
 struct Top(Pointwise);
 
 impl Stage for Top {
-    fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         Nonlinearity::HardSwish.apply(self.0.forward(xs)?)
     }
 }

@@ -1,12 +1,14 @@
 //! ResNet (He et al. 2015), with the stride of a bottleneck in its 3x3 convolution ("v1.5"): as
 //! timm and torchvision have it, which share their names, and as `ResNetForImageClassification`.
 
-use crate::conv::{Classifier, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
+use crate::architecture::{Architecture, Family};
+use crate::config_json::{ClassNames, ConfigJson, Origin};
+use crate::conv::{self, ConvNorm, Nonlinearity, NormRule, Padding, Pool, Shape};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily, Stage, Stages};
+use crate::layout::Layout;
 use crate::load::{Loader, Names, Part};
-use crate::zoo::{BuildOptions, Pass};
+use crate::model::{BuildOptions, Pass};
+use crate::stages::{Stage, Stages};
 use serde::Deserialize;
 use tch::{TchError, Tensor};
 
@@ -19,9 +21,12 @@ const VARIANTS: &[(&str, [usize; 4], bool)] = &[
     ("resnet152", [3, 8, 36, 3], true),
 ];
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
-    transformers: &[("resnet", "ResNetForImageClassification")],
+    transformers: &[(
+        "resnet",
+        ClassNames::of_images("ResNetModel", "ResNetForImageClassification"),
+    )],
     read,
 };
 
@@ -79,7 +84,7 @@ impl Default for HfConfig {
     }
 }
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let model = match config.origin {
         Origin::Timm { architecture } => timm(config, architecture)?,
         Origin::Transformers { .. } => transformers(config)?,
@@ -97,7 +102,7 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
     Ok(Box::new(model))
 }
 
-fn timm(config: &ImageConfig, architecture: &str) -> Result<ResNet, ModelError> {
+fn timm(config: &ConfigJson, architecture: &str) -> Result<ResNet, ModelError> {
     let Some((_, blocks, bottleneck)) = VARIANTS.iter().find(|it| it.0 == architecture) else {
         return Err(config.wrong("architecture", architecture, "a ResNet"));
     };
@@ -124,7 +129,7 @@ fn timm(config: &ImageConfig, architecture: &str) -> Result<ResNet, ModelError> 
     })
 }
 
-fn transformers(config: &ImageConfig) -> Result<ResNet, ModelError> {
+fn transformers(config: &ConfigJson) -> Result<ResNet, ModelError> {
     let json: HfConfig = config.whole()?;
     if json.num_channels != 3 {
         return Err(config.wrong("num_channels", json.num_channels, "3, for red, green and blue"));
@@ -190,7 +195,7 @@ impl Architecture for ResNet {
             stem,
             layers,
             vec![Box::new(Pool)],
-            Box::new(Classifier::new(head, self.width(), options)?),
+            conv::head(head, self.width(), options)?,
         ))
     }
 }
@@ -268,7 +273,7 @@ impl ResNet {
 struct Stem(ConvNorm);
 
 impl Stage for Stem {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         self.0.forward(xs, pass)?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
     }
 }
@@ -280,7 +285,7 @@ struct Block {
 }
 
 impl Stage for Block {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let mut ys = xs.shallow_clone();
         for unit in &self.path {
             ys = unit.forward(&ys, pass)?;

@@ -7,25 +7,29 @@
 mod block;
 mod embeddings; // images -> tokens
 mod names; // what each library calls what
+mod shape; // the numbers of one model
 mod timm; // sizes from timm's names
 mod transformers; // sizes from transformers' configs
 
 pub(crate) use names::{DINOV2, DINOV2_GATED, Scheme};
+pub(crate) use shape::{Pool, Shape};
 pub(crate) use timm::read as of_timm;
 pub(crate) use transformers::{Config, Side};
 
-use crate::config::LAYERS_MAX;
+use crate::architecture::{Architecture, Family};
+use crate::config_json::LAYERS_MAX;
+use crate::config_json::{ClassNames, ConfigJson, Origin};
 use crate::error::ModelError;
-use crate::image_config::{ImageConfig, Origin};
-use crate::images::{Architecture, ImageFamily, Stage, Stages};
-use crate::layers::{Activation, Dropout, LayerNorm, Linear};
+use crate::layers::{Dropout, LayerNorm, Linear};
+use crate::layout::Layout;
 use crate::load::{Loader, Part};
-use crate::zoo::{BuildOptions, Pass};
+use crate::model::{BuildOptions, HeadKind, Pass};
+use crate::stages::{Stage, Stages};
 use block::Block;
 use embeddings::Embeddings;
 use tch::{TchError, Tensor};
 
-pub(crate) const FAMILY: ImageFamily = ImageFamily {
+pub(crate) const FAMILY: Family = Family {
     timm: &[
         "vit_tiny_patch16_224",
         "vit_tiny_patch16_384",
@@ -62,11 +66,14 @@ pub(crate) const FAMILY: ImageFamily = ImageFamily {
         "deit3_large_patch16_384",
         "deit3_huge_patch14_224",
     ],
-    transformers: &[("vit", "ViTForImageClassification"), ("deit", "DeiTForImageClassification")],
+    transformers: &[
+        ("vit", ClassNames::of_images("ViTModel", "ViTForImageClassification")),
+        ("deit", ClassNames::of_images("DeiTModel", "DeiTForImageClassification")),
+    ],
     read,
 };
 
-fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
+fn read(config: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let (shape, names) = match config.origin {
         Origin::Timm { architecture } => of_timm(config, architecture)?,
         Origin::Transformers { model_type, .. } => {
@@ -82,46 +89,6 @@ fn read(config: &ImageConfig) -> Result<Box<dyn Architecture>, ModelError> {
     VisionTransformer::checked(shape, names, config)
 }
 
-/// What a vision transformer is made of, whatever its library calls it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Shape {
-    /// The grid of patches that positions are stored for is side x side; none: as large as the file
-    /// has it.
-    pub side: Option<i64>,
-    /// Side of a patch, pixels.
-    pub patch: i64,
-    pub width: i64,
-    pub layers: i64,
-    pub heads: i64,
-    /// Width of what the second map of a block's network takes.
-    pub inner: i64,
-    pub activation: Activation,
-    /// The first map gives twice `inner`: a gate, and what passes it.
-    pub gated: bool,
-    pub qkv_bias: bool,
-    pub layer_scale: bool,
-    pub norm_eps: f64,
-    /// A second token stands for the image: in pretraining, it learnt from a teacher.
-    pub distilled: bool,
-    pub registers: i64,
-    /// The body has a token for masked patches, which only pretraining used.
-    pub mask_token: bool,
-    /// How many of the tokens before the patches have a position.
-    pub placed: i64,
-    pub pool: Pool,
-}
-
-/// What the head is given of the last hidden states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pool {
-    /// The first tokens, one for each of the scheme's heads.
-    Tokens,
-    /// The mean of the patches, normed afterwards.
-    Mean,
-    /// The first token, and the mean of the patches.
-    TokenAndMean,
-}
-
 pub(crate) struct VisionTransformer {
     shape: Shape,
     names: &'static Scheme,
@@ -133,7 +100,7 @@ impl VisionTransformer {
     pub(crate) fn checked(
         shape: Shape,
         names: &'static Scheme,
-        config: &ImageConfig,
+        config: &ConfigJson,
     ) -> Result<Box<dyn Architecture>, ModelError> {
         config.check_sizes("the image's side in patches", &shape.side)?;
         config.check_sizes(
@@ -207,14 +174,25 @@ impl Architecture for VisionTransformer {
             heads: names.heads.len() as i64,
             prefix: 1 + i64::from(c.distilled) + c.registers,
         }));
-        let features = self.width() / names.heads.len() as i64;
+        Ok(Stages { stem: Box::new(stem), layers, head: self.head(loader, options)? })
+    }
+}
+
+impl VisionTransformer {
+    fn head(
+        &self,
+        loader: &Loader,
+        options: &BuildOptions,
+    ) -> Result<Option<Box<dyn Stage>>, ModelError> {
+        let HeadKind::Classes(classes) = options.head else { return Ok(None) };
+        let names = self.names.heads;
+        let features = self.width() / names.len() as i64;
         let heads = names
-            .heads
             .iter()
-            .map(|it| Linear::new(loader.part(Part::Head) / it, features, options.classes));
+            .map(|it| Linear::new(loader.part(Part::Head) / it, features, classes))
+            .collect::<Result<Vec<Linear>, ModelError>>()?;
         let dropout = Dropout::of_head(options.dropout.unwrap_or(0.0), 0);
-        let head = Heads { heads: heads.collect::<Result<Vec<Linear>, ModelError>>()?, dropout };
-        Ok(Stages { stem: Box::new(stem), layers, head: Box::new(head) })
+        Ok(Some(Box::new(Heads { heads, dropout })))
     }
 }
 
@@ -231,7 +209,7 @@ struct Last {
 
 impl Stage for Last {
     /// (batch, tokens, width) -> (batch, features)
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let tokens = xs.size3()?.1;
         let mean = |xs: &Tensor| {
             xs.f_narrow(1, self.prefix, tokens - self.prefix)?.f_mean_dim(1, false, None)
@@ -240,9 +218,9 @@ impl Stage for Last {
             Pool::Tokens => {
                 self.norm.forward(&self.block.first(xs, self.heads, pass)?)?.f_flatten(1, 2)
             }
-            Pool::Mean => self.norm.forward(&mean(&self.block.forward(xs, pass)?)?),
+            Pool::Mean => self.norm.forward(&mean(&self.block.forward(xs, layout, pass)?)?),
             Pool::TokenAndMean => {
-                let xs = self.norm.forward(&self.block.forward(xs, pass)?)?;
+                let xs = self.norm.forward(&self.block.forward(xs, layout, pass)?)?;
                 Tensor::f_cat(&[xs.f_select(1, 0)?, mean(&xs)?], 1)
             }
         }
@@ -256,7 +234,7 @@ struct Heads {
 }
 
 impl Stage for Heads {
-    fn forward(&self, features: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, features: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let parts = self
             .dropout
             .forward(features.shallow_clone(), pass)?

@@ -2,7 +2,7 @@
 //! function of (seed, epoch, index), so that a killed run continues as if nothing had happened.
 
 use crate::tokens::TokenSet;
-use finetuned_models::Tokens;
+use finetuned_models::Input;
 use tch::{Device, TchError, Tensor};
 
 /// Examples of a group.
@@ -72,11 +72,11 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-pub(crate) fn tokens(set: &TokenSet, indices: &[u32], device: Device) -> Result<Tokens, TchError> {
+pub(crate) fn tokens(set: &TokenSet, indices: &[u32], device: Device) -> Result<Input, TchError> {
     let ids: Vec<i64> =
         indices.iter().flat_map(|&it| set.tokens(it)).map(|&it| i64::from(it)).collect();
     let lengths = indices.iter().map(|&it| set.tokens(it).len() as i64).collect();
-    Ok(Tokens { ids: Tensor::f_from_slice(&ids)?.f_to(device)?, lengths })
+    Ok(Input::tokens(Tensor::f_from_slice(&ids)?.f_to(device)?, lengths))
 }
 
 #[cfg(test)]

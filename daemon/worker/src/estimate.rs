@@ -19,7 +19,7 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let lengths = data.train.lengths();
     // These run once for an example, all others in each epoch.
     let kept = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
-    let only_head = kept == learner.network.body.stages();
+    let only_head = kept == learner.network.model.stages();
     let tokens =
         |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
@@ -35,9 +35,8 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
         while let Some(batch) = feed.next(&learner.network) {
             let mut batch = batch?;
             if 0 < kept {
-                let below =
+                batch.input =
                     tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;
-                batch.input = batch.input.after(kept, below);
                 once = start.elapsed().as_secs_f64();
             }
             let weight = learner.loss_weight(&data.train.targets, &batch.indices);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use finetuned_images::Preprocess;
 use finetuned_job::plan::Plan;
 use finetuned_job::task::Answer;
-use finetuned_models::Checkpoint;
+use finetuned_models::{Checkpoint, HeadKind};
 use std::fs;
 use std::path::Path;
 
@@ -53,7 +53,9 @@ fn config(
     preprocess: Option<&Preprocess>,
 ) -> Result<serde_json::Value> {
     let size = preprocess.map(|it| [it.height.into(), it.width.into()]);
-    let mut config = base.export_config(plan.data.outputs(), size);
+    let outputs = plan.data.outputs();
+    let head = HeadKind::Classes(outputs.len() as i64);
+    let mut config = base.export_config(head, outputs, size);
     if let Some(preprocess) = preprocess {
         preprocess.enter_in_config(&mut config);
     }

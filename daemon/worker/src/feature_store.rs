@@ -32,6 +32,7 @@ pub(crate) fn key(
     plan: &Plan,
     config: &serde_json::Value,
     stages: usize,
+    shape: &[i64],
     set: &ExampleSet,
 ) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
@@ -50,7 +51,10 @@ pub(crate) fn key(
         )
         .as_bytes(),
     );
-    part(format!("{} {stages} {}", plan.model.architecture, plan.model.weights_hash).as_bytes());
+    part(
+        format!("{} {stages} {shape:?} {}", plan.model.architecture, plan.model.weights_hash)
+            .as_bytes(),
+    );
     part(config.to_string().as_bytes());
     match &set.inputs {
         Inputs::Texts(texts) => (0..texts.len() as u32).for_each(|it| {

@@ -9,7 +9,7 @@ use crate::kept::Kept;
 use crate::network::Network;
 use anyhow::{Context, Result};
 use finetuned_images::{Mix, Preprocess};
-use finetuned_models::{Pass, Tokens};
+use finetuned_models::{Input, Pass};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -25,66 +25,6 @@ const READY: usize = 2;
 pub(crate) struct Examples<'a> {
     pub set: &'a ExampleSet,
     pub kept: Option<&'a Kept>,
-}
-
-pub(crate) enum Input {
-    Tokens(Tokens),
-    /// (batch, 3, height, width)
-    Pixels(Tensor),
-    /// What the first `stages` gave, and of texts how many tokens each has.
-    After {
-        stages: usize,
-        xs: Tensor,
-        lengths: Vec<i64>,
-    },
-}
-
-impl Input {
-    /// What a network goes on with once its first `stages` gave `xs`.
-    pub(crate) fn after(&self, stages: usize, xs: Tensor) -> Input {
-        let lengths = match self {
-            Input::Tokens(Tokens { lengths, .. }) | Input::After { lengths, .. } => lengths.clone(),
-            Input::Pixels(_) => Vec::new(),
-        };
-        Input::After { stages, xs, lengths }
-    }
-
-    fn tensor(&self) -> &Tensor {
-        match self {
-            Input::Tokens(Tokens { ids: it, .. })
-            | Input::Pixels(it)
-            | Input::After { xs: it, .. } => it,
-        }
-    }
-
-    fn with(&self, tensor: Tensor) -> Input {
-        match self {
-            Input::Tokens(it) => Input::Tokens(Tokens { ids: tensor, lengths: it.lengths.clone() }),
-            Input::Pixels(_) => Input::Pixels(tensor),
-            Input::After { stages, lengths, .. } => {
-                Input::After { stages: *stages, xs: tensor, lengths: lengths.clone() }
-            }
-        }
-    }
-
-    /// The same numbers.
-    pub(crate) fn shallow_clone(&self) -> Input {
-        self.with(self.tensor().shallow_clone())
-    }
-
-    /// The same numbers, where a gradient graph begins.
-    pub(crate) fn leaf(&self) -> Input {
-        self.with(self.tensor().detach().set_requires_grad(true))
-    }
-
-    /// Of a leaf, after the backward pass; undefined where that did not come here.
-    pub(crate) fn gradient(&self) -> Result<Tensor> {
-        Ok(self.tensor().f_grad()?)
-    }
-
-    pub(crate) fn numel(&self) -> usize {
-        self.tensor().numel()
-    }
 }
 
 pub(crate) struct Batch {
@@ -151,27 +91,22 @@ impl<'a> Feed<'a> {
         // Another group each time; where the disk refuses, those that were there are missing again.
         while let Some(group) = kept.missing(&indices).pop_first() {
             let input = self.input(kept.group(group))?;
-            kept.put(
-                group,
-                &tch::no_grad(|| network.run(&input, kept.stages, &Pass::evaluation()))?,
-            )?;
+            let rows = tch::no_grad(|| network.run(&input, kept.stages, &Pass::evaluation()))?;
+            kept.put(group, &rows.xs)?;
             once = start.elapsed();
         }
         let lengths = match &self.examples.set.inputs {
             Inputs::Texts(set) => indices.iter().map(|&it| set.tokens(it).len() as i64).collect(),
             Inputs::Images(_) => Vec::new(),
         };
-        let input =
-            Input::After { stages: kept.stages, xs: kept.rows(&indices, self.device)?, lengths };
+        let input = Input::at(kept.stages, kept.rows(&indices, self.device)?, lengths);
         Ok(Batch { indices, input, mix: None, once })
     }
 
     fn batch(&mut self, number: u64, indices: Vec<u32>) -> Result<Batch> {
         let mut input = self.input(&indices)?;
         let mut mix = None;
-        if let (Input::Pixels(pixels), Inputs::Images(set), Some(it)) =
-            (&mut input, &self.examples.set.inputs, &self.changes)
-        {
+        if let (Inputs::Images(set), Some(it)) = (&self.examples.set.inputs, &self.changes) {
             mix = it.augment.mixing.mix(
                 it.seed,
                 it.epoch,
@@ -180,7 +115,7 @@ impl<'a> Feed<'a> {
                 (set.preprocess.height, set.preprocess.width),
             );
             if let Some(mix) = &mix {
-                mixed(pixels, mix)?;
+                mixed(&mut input.xs, mix)?;
             }
         }
         Ok(Batch { indices, input, mix, once: Duration::ZERO })
@@ -189,7 +124,7 @@ impl<'a> Feed<'a> {
     /// What these examples are to a model.
     fn input(&mut self, indices: &[u32]) -> Result<Input> {
         Ok(match &self.examples.set.inputs {
-            Inputs::Texts(set) => Input::Tokens(batches::tokens(set, indices, self.device)?),
+            Inputs::Texts(set) => batches::tokens(set, indices, self.device)?,
             Inputs::Images(set) => {
                 let numbers = self
                     .ahead
@@ -198,7 +133,7 @@ impl<'a> Feed<'a> {
                     .numbers(indices)?;
                 let Preprocess { height, width, .. } = set.preprocess;
                 let shape = [indices.len() as i64, 3, i64::from(height), i64::from(width)];
-                Input::Pixels(Tensor::f_from_slice(&numbers)?.f_view(shape)?.f_to(self.device)?)
+                Input::pixels(Tensor::f_from_slice(&numbers)?.f_view(shape)?.f_to(self.device)?)
             }
         })
     }

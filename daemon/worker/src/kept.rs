@@ -166,6 +166,8 @@ impl Spans {
 pub(crate) struct Keeper<'a> {
     pub network: &'a Network,
     pub stages: usize,
+    /// Those stages give a row for each token.
+    pub per_token: bool,
     pub plan: &'a Plan,
     /// Of the base model.
     pub config: &'a serde_json::Value,
@@ -196,7 +198,7 @@ impl Keeper<'_> {
         set: &ExampleSet,
         journal: &mut Journal,
     ) -> Result<Option<Kept>> {
-        let spans = Spans::new(set, self.network.body.gives_by_token(self.stages));
+        let spans = Spans::new(set, self.per_token);
         let shape = self.shape(set, &spans)?;
         let Some(rows) = self.rows(store, set, &shape, journal)? else { return Ok(None) };
         let found = matches!(rows, Rows::Disk(_));
@@ -232,7 +234,7 @@ impl Keeper<'_> {
         journal: &mut Journal,
     ) -> Result<Option<Rows>> {
         let Some(store) = store else { return in_memory(shape, self.network.device) };
-        let key = feature_store::key(self.plan, self.config, self.stages, set)?;
+        let key = feature_store::key(self.plan, self.config, self.stages, shape, set)?;
         match store.find(&key) {
             Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
             Ok(None) => {}
@@ -251,7 +253,7 @@ impl Keeper<'_> {
         let first = first.next(self.network).context("there is nothing to keep")??;
         let row =
             tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
-        Ok([&[spans.rows() as i64], &row.size()[1..]].concat())
+        Ok([&[spans.rows() as i64], &row.xs.size()[1..]].concat())
     }
 }
 

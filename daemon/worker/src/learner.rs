@@ -39,13 +39,13 @@ pub(crate) struct Learner {
 impl Learner {
     /// `scale`: of the numbers that are learnt.
     pub(crate) fn new(
-        model: Built,
+        built: Built,
         device: Device,
         plan: &Plan,
         scale: Option<Scale>,
         extensions: &Extensions,
     ) -> Result<Learner> {
-        let Built { body, head, tensors, own_head, parts, .. } = model;
+        let Built { model, head, tensors, own_head, parts, .. } = built;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
         let names = planning::parameters(tensors.keys(), &parts);
         let mut may_change = planning::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
@@ -58,7 +58,7 @@ impl Learner {
         may_change.extend(moving);
         Ok(Learner {
             network: Network {
-                body,
+                model,
                 head,
                 parts,
                 problem: plan.data.problem,
@@ -118,7 +118,7 @@ impl Learner {
 
     /// Stages below everything that trains now: they give for an example the same every time.
     pub(crate) fn frozen_stages(&self) -> usize {
-        self.network.body.stages_below(&self.trainable, self.network.wants_sequence())
+        self.network.model.frozen_stages()
     }
 
     /// What a batch weighs in the mean.
@@ -166,11 +166,10 @@ impl Learner {
         else {
             return Ok(false);
         };
-        let body = &self.network.body;
-        let features =
-            tch::no_grad(|| self.network.run(&examples.input, body.stages(), &Pass::evaluation()))?;
-        let Some((weight, bias)) = linear_map(head, &features)? else { return Ok(false) };
-        if !body.set_head(&weight, &bias)? {
+        let model = &self.network.model;
+        let features = tch::no_grad(|| model.features(&examples.input, &Pass::evaluation()))?;
+        let Some((weight, bias)) = linear_map(head, &features.xs)? else { return Ok(false) };
+        if !model.set_head(&weight, &bias)? {
             return Ok(false);
         }
         self.network.head = None;

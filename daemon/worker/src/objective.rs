@@ -238,8 +238,8 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::Input;
     use anyhow::Context;
+    use finetuned_models::Input;
     use serde::Deserialize;
     use std::time::Duration;
 
@@ -291,7 +291,7 @@ mod tests {
             };
             let batch = Batch {
                 indices: batch.to_vec(),
-                input: Input::Pixels(Tensor::new()),
+                input: Input::pixels(Tensor::new()),
                 mix: None,
                 once: Duration::ZERO,
             };

@@ -1,7 +1,6 @@
 //! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The
 //! only place where a default depends on what was found.
 
-use crate::network::Body;
 use crate::{device, freeze, objective, schedule};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
@@ -14,7 +13,7 @@ use finetuned_job::plan::{
 use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe};
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Answer, Metrics, Task};
-use finetuned_models::Parts;
+use finetuned_models::{Outline, Parts, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::Device;
 
@@ -42,11 +41,10 @@ pub(crate) struct Facts<'a> {
     /// Of texts, those of training and validation together.
     pub tokens: u64,
     pub model: ModelFacts,
-    pub body: &'a Body,
+    /// What the first k stages of the model give, at k.
+    pub outline: &'a [Outline],
     /// With the plugin's head, where there is one.
     pub parts: &'a Parts,
-    /// Of the head: a vector for each token.
-    pub wants_sequence: bool,
     pub plugins: Vec<PluginPlan>,
     /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
@@ -287,13 +285,14 @@ fn freeze_plan(
     let parameters = |tensors: &[TensorPlan]| {
         tensors.iter().map(|it| it.shape.iter().product::<i64>() as u64).sum()
     };
-    let stages = facts.body.stages_below(&selected, facts.wants_sequence);
+    let below = facts.outline.get(parts.stages_below(&selected)).context("a stage too many")?;
     let same_each_time = recipe.augment.plugin.is_none()
         && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
-    let size = facts.preprocess.map_or((0, 0), |it| (it.height, it.width));
-    let rows = if facts.body.gives_by_token(stages) { facts.tokens } else { examples };
-    let kept_bytes =
-        4 * rows * facts.body.numbers_after(stages, facts.model.width, size, facts.device)?;
+    let rows = match below.rows {
+        Rows::PerToken => facts.tokens,
+        Rows::PerExample => examples,
+    };
+    let kept_bytes = 4 * rows * below.numbers;
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
@@ -301,7 +300,7 @@ fn freeze_plan(
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
         cached: *cache
-            && facts.body.worth_keeping(stages)
+            && below.worth_caching
             && same_each_time
             && kept_bytes <= facts.kept_bytes_max,
         trainable,

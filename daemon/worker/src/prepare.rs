@@ -8,7 +8,7 @@ use crate::journal::Journal;
 use crate::network::{self, Built};
 use crate::objective::Scale;
 use crate::planning::{self, Facts, ModelFacts};
-use crate::plugins::{Files, HeadFeatures, HeadShape};
+use crate::plugins::{Files, HeadShape};
 use crate::stop::Stop;
 use crate::tokens::{self, Encoder, Row, TokenSet};
 use crate::{checkpoint, device, durable, kept, plugin_reader};
@@ -209,23 +209,24 @@ pub(crate) fn decide(
     extensions.suit(task.answer)?;
     let device = device::choose(spec.device)?;
     let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
-    let options = BuildOptions {
-        classes: if numbers == 0 { data.report.classes.len() } else { numbers } as i64,
-        dropout: recipe.model.dropout,
-        attention_dropout: recipe.model.attention_dropout,
-        image_size: data.preprocess().map(|it| [it.height.into(), it.width.into()]),
-        device,
-        seed: recipe.train.seed,
-        keep_head: false,
-    };
+    let outputs = if numbers == 0 { data.report.classes.len() } else { numbers } as i64;
+    let image_size = data.preprocess().map(|it| [it.height.into(), it.width.into()]);
     let shape = HeadShape {
         device,
         width: base.hidden_size(),
-        outputs: options.classes,
+        outputs,
         seed: recipe.train.seed,
         problem: task.answer,
     };
     let head = extensions.head(&recipe.model.head, shape)?;
+    let options = BuildOptions {
+        dropout: recipe.model.dropout,
+        attention_dropout: recipe.model.attention_dropout,
+        image_size,
+        device,
+        seed: recipe.train.seed,
+        ..BuildOptions::new(network::head_kind(head.as_ref(), outputs))
+    };
     let model = network::build(base, &options, head)?;
     let tensors: BTreeMap<String, Vec<i64>> =
         model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
@@ -252,12 +253,8 @@ pub(crate) fn decide(
                 surplus: model.report.surplus.clone(),
             },
         },
-        body: &model.body,
+        outline: &model.model.outline(image_size.unwrap_or_default())?,
         parts: &model.parts,
-        wants_sequence: model
-            .head
-            .as_ref()
-            .is_some_and(|it| it.features() == HeadFeatures::Sequence),
         plugins: extensions.plan(),
         tensors: &tensors,
         kept_bytes_max: kept::bytes_max(spec.features.as_ref()),

@@ -10,7 +10,7 @@ use crate::{device, estimate};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_job::spec::Spec;
-use finetuned_models::BuildOptions;
+use finetuned_models::{BuildOptions, HeadKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -62,15 +62,7 @@ pub(crate) fn inspect(base: &str) -> Result<()> {
     let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     /// As many as any classifier has; the answer says nothing about it.
     const CLASSES: i64 = 2;
-    let options = BuildOptions {
-        classes: CLASSES,
-        dropout: None,
-        attention_dropout: 0.0,
-        image_size: None,
-        device: tch::Device::Cpu,
-        seed: 0,
-        keep_head: false,
-    };
+    let options = BuildOptions::new(HeadKind::Classes(CLASSES));
     let model = network::build(&checkpoint, &options, None)?;
     let head = &model.parts.head;
     let tensors: Vec<Value> = model

@@ -3,10 +3,10 @@
 //! gradients and statistics are the same bit for bit, since noise is a function of the pass and
 //! batch norm's statistics move only once.
 
-use crate::feed::Input;
 use crate::network::Network;
 use anyhow::Result;
-use finetuned_models::Pass;
+use finetuned_models::{Input, Pass};
+use tch::Tensor;
 
 /// Stages that are given less than this part of what the largest is given keep their graph:
 /// together they take about as much as the largest alone, which needs its own anyway when it runs
@@ -31,25 +31,21 @@ impl Lower {
         first: usize,
         pass: &Pass,
     ) -> Result<Lower> {
-        let below = if first == 0 {
-            input.shallow_clone()
-        } else {
-            input.after(first, network.run(input, first, pass)?)
-        };
+        let below =
+            if first == 0 { input.shallow_clone() } else { network.run(input, first, pass)? };
         let mut lower = Lower { first, given: Vec::new(), top: below };
         let mut largest = 0;
         // The last stage's graph would be wanted again at once.
-        for stage in first..network.body.stages() - 1 {
-            largest = largest.max(lower.top.numel());
-            if lower.top.numel() < largest / SMALL {
+        for stage in first..network.model.stages() - 1 {
+            largest = largest.max(lower.top.xs.numel());
+            if lower.top.xs.numel() < largest / SMALL {
                 break;
             }
             let next = tch::no_grad(|| network.run(&lower.top, stage + 1, pass))?;
-            let next = lower.top.after(stage + 1, next);
             lower.given.push(std::mem::replace(&mut lower.top, next));
         }
         if !lower.given.is_empty() {
-            lower.top = lower.top.leaf();
+            lower.top = leaf(&lower.top);
         }
         Ok(lower)
     }
@@ -60,14 +56,20 @@ impl Lower {
         let pass = Pass { again: true, ..*pass };
         let mut above = top;
         while let Some(input) = given.pop() {
-            let gradient = above.gradient()?;
+            let gradient = above.xs.f_grad()?;
             if !gradient.defined() {
                 return Ok(()); // the head looks at nothing
             }
             let stage = first + given.len();
-            above = if given.is_empty() { input } else { input.leaf() };
-            finetuned_libtorch::backward(&network.run(&above, stage + 1, &pass)?, &gradient)?;
+            above = if given.is_empty() { input } else { leaf(&input) };
+            let output: Tensor = network.run(&above, stage + 1, &pass)?.xs;
+            finetuned_libtorch::backward(&output, &gradient)?;
         }
         Ok(())
     }
+}
+
+/// The same numbers, where a gradient graph begins.
+fn leaf(input: &Input) -> Input {
+    input.after(input.stage, input.xs.detach().set_requires_grad(true))
 }

@@ -22,6 +22,7 @@ use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
+use finetuned_models::Rows;
 use std::fs;
 use std::path::Path;
 
@@ -165,11 +166,22 @@ fn keep(
     journal: &mut Journal,
 ) -> Result<Option<(Kept, Kept)>> {
     let stages = learner.frozen_stages();
-    if !plan.freeze.cached || !learner.network.body.worth_keeping(stages) {
-        return Ok(None); // a resumed run may be past the epoch in which they were frozen
+    if !plan.freeze.cached {
+        return Ok(None);
     }
-    let keeper =
-        Keeper { network: &learner.network, stages, plan, config: prepared.base.config_json() };
+    let network = &learner.network;
+    let size = prepared.data.preprocess().map(|it| [it.height.into(), it.width.into()]);
+    let outline = network.model.outline(size.unwrap_or_default())?;
+    let Some(outline) = outline.get(stages).filter(|it| it.worth_caching) else {
+        return Ok(None); // a resumed run may be past the epoch in which they were frozen
+    };
+    let keeper = Keeper {
+        network,
+        stages,
+        per_token: outline.rows == Rows::PerToken,
+        plan,
+        config: prepared.base.config_json(),
+    };
     keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal)
 }
 

@@ -3,12 +3,13 @@
 //! network (Shazeer 2020) where the config has them.
 
 use crate::error::ModelError;
-use crate::images::Stage;
 use crate::layers::{Activation, Dropout, LayerNorm, Linear};
+use crate::layout::Layout;
 use crate::load::{Fill, Names};
-use crate::vit::names::Projections;
-use crate::vit::{Scheme, Shape};
-use crate::zoo::Pass;
+use crate::model::Pass;
+use crate::stages::Stage;
+use crate::vit::names::{Projections, Scheme};
+use crate::vit::shape::Shape;
 use tch::{Kind, TchError, Tensor};
 
 pub(crate) struct Block {
@@ -53,7 +54,7 @@ impl Block {
 
 impl Stage for Block {
     /// (batch, tokens, width) -> the same
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, xs: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         self.first(xs, xs.size3()?.1, pass)
     }
 }
@@ -102,33 +103,8 @@ struct Attention {
 
 /// Query, key and value.
 enum Stored {
-    Joined(Projection),
-    Split([Projection; 3]),
-}
-
-struct Projection {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Projection {
-    fn new(p: Names, outputs: i64, c: &Shape) -> Result<Projection, ModelError> {
-        let bias = c.qkv_bias.then(|| p.tensor("bias", &[outputs], Fill::Zero)).transpose()?;
-        Ok(Projection { weight: p.tensor("weight", &[outputs, c.width], Fill::Random)?, bias })
-    }
-
-    fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_linear(&self.weight, self.bias.as_ref())
-    }
-
-    /// The `n` outputs from `start` on.
-    fn narrow(&self, start: i64, n: i64) -> Result<Projection, TchError> {
-        let narrow = |it: &Tensor| it.f_narrow(0, start, n);
-        Ok(Projection {
-            weight: narrow(&self.weight)?,
-            bias: self.bias.as_ref().map(narrow).transpose()?,
-        })
-    }
+    Joined(Linear),
+    Split([Linear; 3]),
 }
 
 impl Attention {
@@ -138,7 +114,7 @@ impl Attention {
         c: &Shape,
         dropout: Option<Dropout>,
     ) -> Result<Attention, ModelError> {
-        let projection = |name, outputs| Projection::new(p / name, outputs, c);
+        let projection = |name, outputs| Linear::with_bias(p / name, c.width, outputs, c.qkv_bias);
         let projections = match names.attention {
             Projections::Joined(name) => Stored::Joined(projection(name, 3 * c.width)?),
             Projections::Split([query, key, value]) => Stored::Split([

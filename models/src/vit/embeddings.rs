@@ -2,11 +2,12 @@
 //! image.
 
 use crate::error::ModelError;
-use crate::images::Stage;
+use crate::layout::Layout;
 use crate::load::{Fill, Names};
-use crate::vit::names::Resampling;
-use crate::vit::{Scheme, Shape};
-use crate::zoo::Pass;
+use crate::model::Pass;
+use crate::stages::Stage;
+use crate::vit::names::{Resampling, Scheme};
+use crate::vit::shape::Shape;
 use tch::{TchError, Tensor};
 
 pub(crate) struct Embeddings {
@@ -125,7 +126,7 @@ fn stored_side(shape: Option<Vec<i64>>, placed: i64) -> i64 {
 
 impl Stage for Embeddings {
     /// (batch, 3, height, width in pixels) -> (batch, tokens, width)
-    fn forward(&self, images: &Tensor, _: &Pass) -> Result<Tensor, TchError> {
+    fn forward(&self, images: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         let (batch, _, height, width) = images.size4()?;
         if height % self.patch != 0 || width % self.patch != 0 {
             let patch = self.patch;

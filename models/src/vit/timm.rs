@@ -1,11 +1,12 @@
 //! Sizes of timm's vision transformers: what an architecture's name says, and what `model_args`
 //! change in it.
 
+use crate::config_json::ConfigJson;
 use crate::error::ModelError;
-use crate::image_config::ImageConfig;
 use crate::layers::Activation;
 use crate::vit::names::{Scheme, TIMM, TIMM_DISTILLED, TIMM_MEAN};
-use crate::vit::{Pool, Shape, Side};
+use crate::vit::shape::{Pool, Shape};
+use crate::vit::transformers::Side;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,7 +57,7 @@ struct Args {
 /// # Errors
 /// Arguments that are not built.
 pub(crate) fn read(
-    config: &ImageConfig,
+    config: &ConfigJson,
     architecture: &str,
 ) -> Result<(Shape, &'static Scheme), ModelError> {
     let Some(named) = Named::of(architecture) else {

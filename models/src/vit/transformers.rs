@@ -1,9 +1,9 @@
 //! Sizes of transformers' vision transformers, as `ViTConfig` and `DeiTConfig` have them.
 
+use crate::config_json::ConfigJson;
 use crate::error::ModelError;
-use crate::image_config::ImageConfig;
 use crate::layers::Activation;
-use crate::vit::{Pool, Shape};
+use crate::vit::shape::{Pool, Shape};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ impl Config {
     ///
     /// # Errors
     /// Other inputs than RGB, patches of no size, an activation that is not known.
-    pub(crate) fn shape(self, config: &ImageConfig) -> Result<Shape, ModelError> {
+    pub(crate) fn shape(self, config: &ConfigJson) -> Result<Shape, ModelError> {
         if self.num_channels != 3 {
             return Err(config.wrong(
                 "num_channels",

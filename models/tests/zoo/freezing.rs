@@ -3,18 +3,17 @@
 
 use crate::{FAMILIES, all_names, build, data, distance, finished, input};
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::{BuildOptions, Model, Parts, Pass};
+use finetuned_models::{BuildOptions, Built, Parts, Pass};
 use std::collections::BTreeSet;
-use tch::Tensor;
 
 fn noisy() -> BuildOptions {
     BuildOptions { dropout: Some(0.5), ..finished() }
 }
 
-fn trained(family: &str, options: &BuildOptions, names: impl Fn(&Parts) -> Vec<String>) -> Model {
+fn trained(family: &str, options: &BuildOptions, names: impl Fn(&Parts) -> Vec<String>) -> Built {
     let mut model = build(family, options);
-    let names = names(model.classifier.parts()).into_iter().collect();
-    model.classifier.set_trainable(&names);
+    let names = names(model.model.parts()).into_iter().collect();
+    model.model.set_trainable(&names);
     model
 }
 
@@ -22,7 +21,7 @@ fn trained(family: &str, options: &BuildOptions, names: impl Fn(&Parts) -> Vec<S
 fn parts_are_a_partition_of_the_tensors() {
     for family in FAMILIES {
         let model = build(family, &finished());
-        let Parts { embeddings, layers, head, norms, buffers } = model.classifier.parts();
+        let Parts { embeddings, layers, head, norms, buffers, .. } = model.model.parts();
         assert_eq!(layers.len(), 2);
         assert!(buffers.iter().all(Vec::is_empty));
         let stages: Vec<String> =
@@ -31,7 +30,7 @@ fn parts_are_a_partition_of_the_tensors() {
         assert_eq!(norms.len(), 2 + 2 * 2 * 2, "{norms:?}");
         assert!(norms.iter().all(|it| it.contains("LayerNorm") || it.contains("layer_norm")));
     }
-    let head = |family| build(family, &finished()).classifier.parts().head.clone();
+    let head = |family| build(family, &finished()).model.parts().head.clone();
     assert_eq!(
         head("bert"),
         [
@@ -60,13 +59,14 @@ fn a_frozen_body_keeps_no_graph_and_draws_no_noise() {
         let model = trained(family, &noisy(), |it| it.head.clone());
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
-        let features = model.classifier.features(&input, &pass).unwrap();
-        assert!(!features.requires_grad());
-        assert!(features.equal(&model.classifier.features(&input, &Pass::evaluation()).unwrap()));
-        let logits = model.classifier.head(&features, &pass).unwrap();
+        let features = model.model.features(&input, &pass).unwrap();
+        assert!(!features.xs.requires_grad());
+        let still = model.model.features(&input, &Pass::evaluation()).unwrap();
+        assert!(features.xs.equal(&still.xs));
+        let logits = model.model.head(&features, &pass).unwrap();
         assert!(logits.requires_grad());
         assert!(
-            !logits.equal(&model.classifier.head(&features, &Pass::evaluation()).unwrap()),
+            !logits.equal(&model.model.head(&features, &Pass::evaluation()).unwrap()),
             "the head does draw"
         );
     }
@@ -77,9 +77,7 @@ fn a_frozen_stage_above_passes_gradients_and_draws_no_noise() {
     for family in FAMILIES {
         let model = trained(family, &noisy(), |it| it.embeddings.clone());
         let (input, labels) = input(family);
-        let run = |pass: &Pass| {
-            model.classifier.head(&model.classifier.features(&input, pass).unwrap(), pass).unwrap()
-        };
+        let run = |pass: &Pass| model.model.logits(&input, pass).unwrap();
         run(&Pass::training(0, 1, 0)).cross_entropy_for_logits(&labels).backward();
         for (name, tensor) in &model.tensors {
             assert_eq!(tensor.grad().defined(), name.contains(".embeddings."), "{name}");
@@ -103,10 +101,7 @@ fn what_is_frozen_has_the_same_bits_afterwards() {
         let (input, labels) = input(family);
         for step in 1..=3 {
             let pass = Pass::training(0, step, 0);
-            let logits = model
-                .classifier
-                .head(&model.classifier.features(&input, &pass).unwrap(), &pass)
-                .unwrap();
+            let logits = model.model.logits(&input, &pass).unwrap();
             logits.cross_entropy_for_logits(&labels).backward();
             optimizer.step(1e-2).unwrap();
             optimizer.zero_grad();
@@ -120,12 +115,12 @@ fn what_is_frozen_has_the_same_bits_afterwards() {
 #[test]
 fn a_pass_that_does_not_train_keeps_no_graph() {
     let mut model = build("bert", &noisy());
-    model.classifier.set_trainable(&all_names(&model));
+    model.model.set_trainable(&all_names(&model));
     let (input, _) = input("bert");
-    assert!(!model.classifier.features(&input, &Pass::evaluation()).unwrap().requires_grad());
-    assert!(model.classifier.features(&input, &Pass::training(0, 1, 0)).unwrap().requires_grad());
-    model.classifier.set_trainable(&BTreeSet::new());
-    assert!(!model.classifier.features(&input, &Pass::training(0, 1, 0)).unwrap().requires_grad());
+    assert!(!model.model.features(&input, &Pass::evaluation()).unwrap().xs.requires_grad());
+    assert!(model.model.features(&input, &Pass::training(0, 1, 0)).unwrap().xs.requires_grad());
+    model.model.set_trainable(&BTreeSet::new());
+    assert!(!model.model.features(&input, &Pass::training(0, 1, 0)).unwrap().xs.requires_grad());
 }
 
 #[test]
@@ -134,10 +129,9 @@ fn dropout_is_the_configs_where_nobody_says_otherwise() {
         let options = BuildOptions { dropout, ..finished() };
         let model = trained("distilbert", &options, |it| it.head.clone());
         let (input, _) = input("distilbert");
-        let features = model.classifier.features(&input, &Pass::evaluation()).unwrap();
-        let still = model.classifier.head(&features, &Pass::evaluation()).unwrap();
-        let at =
-            |step| model.classifier.head(&features, &Pass::training(0, step, 0)).unwrap().detach();
+        let features = model.model.features(&input, &Pass::evaluation()).unwrap();
+        let still = model.model.head(&features, &Pass::evaluation()).unwrap();
+        let at = |step| model.model.head(&features, &Pass::training(0, step, 0)).unwrap().detach();
         (0..200).map(|step| distance(&at(step), &still).powi(2)).sum::<f64>()
     };
     // Its head drops a fifth: seq_classif_dropout, not dropout.
@@ -156,24 +150,16 @@ fn stages_may_be_run_one_after_the_other() {
         let model = trained(family, &noisy(), |it| it.layers.concat());
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
-        let run =
-            |xs: &Tensor, stages| model.classifier.run(xs, &input.lengths, stages, &pass).unwrap();
-        let top = model.classifier.stages();
-        let step_by_step =
-            (0..top).fold(input.ids.shallow_clone(), |xs, stage| run(&xs, stage..stage + 1));
-        assert!(step_by_step.equal(&model.classifier.features(&input, &pass).unwrap()), "{family}");
-        let every = model
-            .classifier
-            .hidden_states(&run(&input.ids, 0..1), &input.lengths, 1, &pass)
-            .unwrap();
+        let top = model.model.stages();
+        let step_by_step = (1..=top)
+            .fold(input.shallow_clone(), |it, to| model.model.run(&it, to, &pass).unwrap());
         assert!(
-            every.equal(
-                &model.classifier.hidden_states(&input.ids, &input.lengths, 0, &pass).unwrap()
-            ),
+            step_by_step.xs.equal(&model.model.features(&input, &pass).unwrap().xs),
             "{family}"
         );
-        for stages in [0..0, 1..top + 1] {
-            assert!(model.classifier.run(&input.ids, &input.lengths, stages, &pass).is_err());
-        }
+        assert!(model.model.run(&input, top + 1, &pass).is_err());
+        assert!(model.model.run(&step_by_step, 1, &pass).is_err());
+        assert!(model.model.head(&input, &pass).is_err());
+        assert!(model.model.run(&input, 0, &pass).unwrap().xs.equal(&input.xs));
     }
 }

@@ -5,7 +5,7 @@
 use crate::distance;
 use crate::images::{CLASSES, EXACT, MODELS, all, batch, build, expected, logits, train, weight};
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::{ImageModel, Pass};
+use finetuned_models::{Built, Pass};
 use tch::{Kind, Reduction, Tensor};
 
 /// Ours rounds at other places than timm's, so it may be some times as far off as single precision
@@ -110,9 +110,9 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 /// Ten steps of AdamW on one batch.
-fn ten_steps(model: &ImageModel, pixels: &Tensor, labels: &Tensor) {
+fn ten_steps(model: &Built, pixels: &Tensor, labels: &Tensor) {
     const RULE: Algorithm = Algorithm::AdamW { betas: (0.9, 0.999), eps: 1e-3 };
-    let norms = &model.classifier.parts().norms;
+    let norms = &model.model.parts().norms;
     let mut optimizer = Optimizer::new(RULE);
     for (tensor_name, tensor) in model.tensors.iter().filter(|it| it.1.requires_grad()) {
         let decays = !tensor_name.ends_with("bias") && !norms.contains(tensor_name);

@@ -3,7 +3,7 @@
 
 use crate::{data, distance, open};
 use finetuned_models::{
-    BuildOptions, ImageModel, Kind as Sort, ModelError, Parts, Pass, read, save,
+    BuildOptions, Built, HeadKind, Input, Kind as Sort, ModelError, Parts, Pass, read, save,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -120,24 +120,16 @@ fn folder(model: &str) -> TempDir {
 }
 
 fn options(keep_head: bool) -> BuildOptions {
-    BuildOptions {
-        classes: CLASSES,
-        dropout: None,
-        attention_dropout: 0.0,
-        image_size: None,
-        device: tch::Device::Cpu,
-        seed: 0,
-        keep_head,
-    }
+    BuildOptions::new(if keep_head { HeadKind::Keep } else { HeadKind::Classes(CLASSES) })
 }
 
-pub(crate) fn build(model: &str) -> ImageModel {
-    open(folder(model).path()).build_image(&options(true)).unwrap()
+pub(crate) fn build(model: &str) -> Built {
+    open(folder(model).path()).build(&options(true)).unwrap()
 }
 
-pub(crate) fn train(model: &mut ImageModel, names: impl Fn(&Parts) -> Vec<String>) {
-    let names: BTreeSet<String> = names(model.classifier.parts()).into_iter().collect();
-    model.classifier.set_trainable(&names);
+pub(crate) fn train(model: &mut Built, names: impl Fn(&Parts) -> Vec<String>) {
+    let names: BTreeSet<String> = names(model.model.parts()).into_iter().collect();
+    model.model.set_trainable(&names);
 }
 
 pub(crate) fn all(parts: &Parts) -> Vec<String> {
@@ -156,8 +148,8 @@ pub(crate) fn batch() -> (Tensor, Tensor) {
     (Tensor::from_slice(&pixels).view(shape), Tensor::from_slice(&[0_i64, 2, 1, 1]))
 }
 
-pub(crate) fn logits(model: &ImageModel, pixels: &Tensor, pass: &Pass) -> Tensor {
-    model.classifier.head(&model.classifier.features(pixels, pass).unwrap(), pass).unwrap()
+pub(crate) fn logits(model: &Built, pixels: &Tensor, pass: &Pass) -> Tensor {
+    model.model.logits(&Input::pixels(pixels.shallow_clone()), pass).unwrap()
 }
 
 /// About a hundred roundings of fp32.
@@ -179,7 +171,7 @@ fn every_variant_has_the_names_and_shapes_of_timm() {
         .unwrap();
         save(&[], &weights).unwrap();
         let Some(ModelError::Missing { mut names, .. }) =
-            open(folder.path()).build_image(&options(true)).err()
+            open(folder.path()).build(&options(true)).err()
         else {
             panic!("{architecture}")
         };
@@ -194,7 +186,7 @@ fn every_variant_has_the_names_and_shapes_of_timm() {
             names.into_iter().map(|it| (it, Tensor::zeros([0], tch::kind::FLOAT_CPU))).collect();
         save(&empty, &weights).unwrap();
         let Some(ModelError::Shapes { differences, .. }) =
-            open(folder.path()).build_image(&options(true)).err()
+            open(folder.path()).build(&options(true)).err()
         else {
             panic!("{architecture}")
         };
@@ -213,7 +205,7 @@ fn every_variant_has_the_names_and_shapes_of_timm() {
 fn parts_and_buffers_are_a_partition_of_the_tensors_stage_by_stage() {
     for name in MODELS {
         let model = build(name);
-        let parts = model.classifier.parts();
+        let parts = model.model.parts();
         let parameters = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
         let listed: Vec<&String> =
             parameters.zip(&parts.buffers).flat_map(|(a, b)| a.iter().chain(b)).collect();
@@ -221,17 +213,17 @@ fn parts_and_buffers_are_a_partition_of_the_tensors_stage_by_stage() {
         assert_eq!(listed.len(), of_model.len(), "{name}");
         assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), of_model, "{name}");
         assert_eq!(
-            (parts.buffers.len(), model.classifier.stages()),
+            (parts.buffers.len(), model.model.stages()),
             (parts.layers.len() + 2, parts.layers.len() + 1)
         );
         assert_eq!(parts.head.len(), 2, "{name}");
         assert!(parts.buffers.last().unwrap().is_empty());
     }
-    let layers = |name| build(name).classifier.parts().layers.len();
+    let layers = |name| build(name).model.parts().layers.len();
     assert_eq!(MODELS.map(layers), [5, 5, 5, 16, 16, 16, 12, 5, 5, 5]);
     let lite = build("tf_efficientnet_lite0");
     assert!(
-        lite.classifier.parts().layers[15].iter().any(|it| it == "conv_head.weight"),
+        lite.model.parts().layers[15].iter().any(|it| it == "conv_head.weight"),
         "what follows the blocks belongs to the last"
     );
 }
@@ -242,7 +234,7 @@ fn running_statistics_move_where_something_trains_and_nowhere_else() {
         let mut model = build(name);
         train(&mut model, |it| it.layers.last().unwrap().iter().chain(&it.head).cloned().collect());
         let (pixels, labels) = batch();
-        let buffers = model.classifier.parts().buffers.clone();
+        let buffers = model.model.parts().buffers.clone();
         let before: BTreeMap<String, Tensor> =
             model.tensors.iter().map(|it| (it.0.clone(), it.1.detach().copy())).collect();
         let _ = logits(&model, &pixels, &Pass::evaluation());
@@ -278,22 +270,17 @@ fn a_frozen_stage_passes_gradients_and_runs_as_in_evaluation() {
         train(&mut model, |it| it.embeddings.clone());
         let (pixels, labels) = batch();
         let pass = Pass::training(0, 1, 0);
-        let (from, to) = (1, model.classifier.stages());
-        let below = model.classifier.run(&pixels, 0..from, &pass).unwrap();
-        let trained = model.classifier.run(&below, from..to, &pass).unwrap();
+        let (from, to) = (1, model.model.stages());
+        let below = model.model.run(&Input::pixels(pixels), from, &pass).unwrap();
+        let trained = model.model.run(&below, to, &pass).unwrap();
         assert!(
             distance(
-                &trained.detach(),
-                &model.classifier.run(&below, from..to, &Pass::evaluation()).unwrap()
+                &trained.xs.detach(),
+                &model.model.run(&below, to, &Pass::evaluation()).unwrap().xs
             ) < EXACT
         );
-        model
-            .classifier
-            .head(&trained, &pass)
-            .unwrap()
-            .cross_entropy_for_logits(&labels)
-            .backward();
-        let stem = model.classifier.parts().embeddings.clone();
+        model.model.head(&trained, &pass).unwrap().cross_entropy_for_logits(&labels).backward();
+        let stem = model.model.parts().embeddings.clone();
         for (tensor_name, tensor) in &model.tensors {
             assert_eq!(
                 tensor.grad().defined(),
@@ -309,30 +296,32 @@ fn what_lies_below_all_that_trains_can_be_run_once() {
     for name in SMALL {
         let mut model = build(name);
         let (pixels, _) = batch();
-        assert_eq!(model.classifier.frozen(), model.classifier.stages());
+        assert_eq!(model.model.frozen_stages(), model.model.stages());
         train(&mut model, |it| it.layers[3..].iter().flatten().chain(&it.head).cloned().collect());
-        let (cut, top) = (model.classifier.frozen(), model.classifier.stages());
+        let (cut, top) = (model.model.frozen_stages(), model.model.stages());
         assert_eq!(cut, 4, "{name}");
         let pass = Pass::training(0, 1, 0);
-        let cached = model.classifier.run(&pixels, 0..cut, &pass).unwrap();
+        let pixels = Input::pixels(pixels);
+        let below = model.model.run(&pixels, cut, &pass).unwrap();
+        let cached = &below.xs;
         assert!(!cached.requires_grad());
         // As it comes back from a cache: contiguous, one image at a time.
         let cached = Tensor::cat(
             &(0..4).map(|k| cached.narrow(0, k, 1).contiguous()).collect::<Vec<_>>(),
             0,
         );
-        let features = model.classifier.run(&cached, cut..top, &pass).unwrap();
-        assert!(features.requires_grad());
+        let features = model.model.run(&below.after(cut, cached), top, &pass).unwrap();
+        assert!(features.xs.requires_grad());
         assert!(
             distance(
-                &features.detach(),
-                &model.classifier.features(&pixels, &pass).unwrap().detach()
+                &features.xs.detach(),
+                &model.model.features(&pixels, &pass).unwrap().xs.detach()
             ) < EXACT,
             "{name}"
         );
         train(&mut model, |it| it.head.clone());
-        assert_eq!(model.classifier.frozen(), top);
-        assert!(!model.classifier.features(&pixels, &pass).unwrap().requires_grad());
+        assert_eq!(model.model.frozen_stages(), top);
+        assert!(!model.model.features(&pixels, &pass).unwrap().xs.requires_grad());
     }
 }
 
@@ -340,12 +329,14 @@ fn what_lies_below_all_that_trains_can_be_run_once() {
 fn passes_that_can_not_be_run_are_errors() {
     let model = build("resnet_basic");
     let (pixels, _) = batch();
-    let (pass, classifier) = (Pass::evaluation(), &model.classifier);
-    for stages in [0..0, 0..7, 7..8] {
-        assert!(classifier.run(&pixels, stages, &pass).is_err());
+    let (pass, model) = (Pass::evaluation(), &model.model);
+    let pixels = Input::pixels(pixels);
+    for (from, to) in [(0, 7), (7, 8), (2, 1)] {
+        assert!(model.run(&pixels.after(from, pixels.xs.shallow_clone()), to, &pass).is_err());
     }
-    assert!(classifier.features(&pixels.narrow(1, 0, 1), &pass).is_err(), "grey");
-    assert!(classifier.head(&Tensor::zeros([2, 7], tch::kind::FLOAT_CPU), &pass).is_err());
+    assert!(model.features(&Input::pixels(pixels.xs.narrow(1, 0, 1)), &pass).is_err(), "grey");
+    let narrow = Tensor::zeros([2, 7], tch::kind::FLOAT_CPU);
+    assert!(model.head(&pixels.after(model.stages(), narrow), &pass).is_err());
 }
 
 fn names() -> Vec<String> {
@@ -357,18 +348,21 @@ fn a_saved_model_comes_back_bit_for_bit_with_its_statistics() {
     for name in MODELS {
         let (base, saved) = (folder(name), tempfile::tempdir().unwrap());
         let base = open(base.path());
-        let options = BuildOptions { classes: 4, ..options(false) };
-        let mut model = base.build_image(&options).unwrap();
+        let options = BuildOptions::new(HeadKind::Classes(4));
+        let mut model = base.build(&options).unwrap();
         assert_eq!(model.report.reinitialised.len(), 2, "{name}");
         assert!(model.report.missing.is_empty() && model.report.surplus.is_empty());
         train(&mut model, all);
         let (pixels, _) = batch();
         let _ = logits(&model, &pixels, &Pass::training(0, 1, 0));
         save(&model.tensors, &saved.path().join("model.safetensors")).unwrap();
-        fs::write(saved.path().join("config.json"), base.export_config(&names(), None).to_string())
-            .unwrap();
+        fs::write(
+            saved.path().join("config.json"),
+            base.export_config(HeadKind::Classes(4), &names(), None).to_string(),
+        )
+        .unwrap();
         let again =
-            open(saved.path()).build_image(&BuildOptions { keep_head: true, ..options }).unwrap();
+            open(saved.path()).build(&BuildOptions { head: HeadKind::Keep, ..options }).unwrap();
         assert_eq!(again.report.loaded.len(), model.tensors.len());
         assert!(
             model.tensors.iter().zip(&again.tensors).all(|(a, b)| a.0 == b.0 && a.1.equal(&b.1)),
@@ -392,7 +386,7 @@ fn the_config_of_a_finished_model_is_its_librarys() {
         (timm.kind(), timm.architecture(), timm.hidden_size(), timm.layers()),
         (Sort::Image, "tf_efficientnet_lite0", 1280, 16)
     );
-    let config = timm.export_config(&names(), None);
+    let config = timm.export_config(HeadKind::Classes(4), &names(), None);
     assert_eq!((&config["num_classes"], &config["label_names"][2]), (&json!(4), &json!("élan")));
     assert_eq!(config["architecture"], "tf_efficientnet_lite0");
     assert_eq!(config["pretrained_cfg"]["num_classes"], 4);
@@ -403,7 +397,7 @@ fn the_config_of_a_finished_model_is_its_librarys() {
         (hf.kind(), hf.architecture(), hf.hidden_size(), hf.layers()),
         (Sort::Image, "convnext", 24, 5)
     );
-    let config = hf.export_config(&names(), None);
+    let config = hf.export_config(HeadKind::Classes(4), &names(), None);
     assert_eq!(
         (&config["architectures"][0], &config["id2label"]["3"]),
         (&json!("ConvNextForImageClassification"), &json!("yak"))
@@ -420,7 +414,7 @@ fn a_config_from_the_hub_loses_what_leads_back_to_it() {
         it["model_args"]["num_classes"] = json!(1000);
         it["architecture"] = json!("resnet18.a1_in1k");
     });
-    let exported = open(folder.path()).export_config(&names(), None);
+    let exported = open(folder.path()).export_config(HeadKind::Classes(4), &names(), None);
     fs::write(folder.path().join(config), exported.to_string()).unwrap();
     let open = open(folder.path());
     assert_eq!(open.architecture(), "resnet18");
@@ -455,7 +449,7 @@ fn old_weights_without_counts_of_batches_load() {
     // A single number as a row of one, as numpy likes to write it.
     tensors.push(("bn1.num_batches_tracked".into(), Tensor::from_slice(&[7_i64])));
     save(&tensors, &path).unwrap();
-    let model = open(folder.path()).build_image(&options(true)).unwrap();
+    let model = open(folder.path()).build(&options(true)).unwrap();
     let count = &model.tensors.iter().find(|it| it.0 == "bn1.num_batches_tracked").unwrap().1;
     assert_eq!((count.int64_value(&[]), count.dim()), (7, 0));
     assert!(
@@ -471,7 +465,7 @@ fn what_is_missing_or_misfits_is_named() {
     let whole = read(&path).unwrap();
     let build = || {
         open(folder.path())
-            .build_image(&options(false))
+            .build(&options(false))
             .err()
             .unwrap()
             .to_string()
@@ -567,26 +561,11 @@ fn a_config_that_is_not_built_is_refused() {
 }
 
 #[test]
-fn a_model_of_images_is_none_of_texts() {
-    let folder = folder("convnext");
-    let refused = open(folder.path()).build(&options(true)).err().unwrap().to_string();
-    assert!(
-        refused.ends_with("is a model of images, but the task wants one of texts"),
-        "{refused}"
-    );
-    let refused = open(&data("bert")).build_image(&options(true)).err().unwrap().to_string();
-    assert!(
-        refused.ends_with("is a model of texts, but the task wants one of images"),
-        "{refused}"
-    );
-}
-
-#[test]
 fn dropout_of_the_head_is_off_unless_asked_for() {
     let folder = folder("convnext");
     let noisy = |dropout| {
         let mut model =
-            open(folder.path()).build_image(&BuildOptions { dropout, ..options(true) }).unwrap();
+            open(folder.path()).build(&BuildOptions { dropout, ..options(true) }).unwrap();
         train(&mut model, |it| it.head.clone());
         let (pixels, _) = batch();
         let at = |pass: &Pass| logits(&model, &pixels, pass).detach();

@@ -4,10 +4,10 @@
 
 use crate::images::noise;
 use crate::{data, open};
-use finetuned_models::{BuildOptions, Pass};
+use finetuned_models::{BuildOptions, HeadKind, Input, Pass};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// Logits are of size 1 to 3; 49 layers lie below.
 const TOLERANCE: f64 = 2e-5;
@@ -42,16 +42,7 @@ fn efficientnet_lite0_has_the_logits_of_timm() {
     };
     let stored: Stored =
         serde_json::from_slice(&std::fs::read(data("images/lite0.json")).unwrap()).unwrap();
-    let options = BuildOptions {
-        classes: 1000,
-        dropout: None,
-        attention_dropout: 0.0,
-        image_size: None,
-        device: Device::Cpu,
-        seed: 0,
-        keep_head: true,
-    };
-    let model = open(&folder).build_image(&options).unwrap();
+    let model = open(&folder).build(&BuildOptions::new(HeadKind::Keep)).unwrap();
     assert!(model.report.surplus.is_empty());
     // Noise in squares of 16 pixels.
     let coarse: Vec<f32> =
@@ -61,11 +52,7 @@ fn efficientnet_lite0_has_the_logits_of_timm() {
         .expand([1, 3, 14, 16, 14, 16], false)
         .reshape([1, 3, 224, 224]);
     let pass = Pass::evaluation();
-    let logits = model
-        .classifier
-        .head(&model.classifier.features(&pixels, &pass).unwrap(), &pass)
-        .unwrap()
-        .squeeze_dim(0);
+    let logits = model.model.logits(&Input::pixels(pixels), &pass).unwrap().squeeze_dim(0);
     assert_eq!(Vec::<i64>::try_from(logits.topk(5, 0, true, true).1).unwrap(), stored.top);
     let tenth = logits.view([100, 10]).select(1, 0);
     assert!(crate::distance(&tenth, &Tensor::from_slice(&stored.logits)) < TOLERANCE);

@@ -1,7 +1,9 @@
 //! A folder is taken or refused for a reason, and the report says what became of every tensor.
 
-use crate::{CLASSES, FAMILIES, all_names, build, data, finished, fresh, input, open};
-use finetuned_models::{BuildOptions, LoadReport, Pass, ShapeDifference, Tokens, read, save};
+use crate::{FAMILIES, all_names, build, data, finished, fresh, input, open};
+use finetuned_models::{
+    BuildOptions, HeadKind, Input, LoadReport, Pass, ShapeDifference, read, save,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -100,7 +102,7 @@ fn a_pretraining_checkpoint_has_heads_too_many_and_may_lack_the_pooler() {
 
 #[test]
 fn another_tasks_head_is_made_anew_and_reported() {
-    let options = BuildOptions { classes: 5, ..fresh() };
+    let options = BuildOptions { head: HeadKind::Classes(5), ..fresh() };
     let reinitialised = build("bert", &options).report.reinitialised;
     let difference = |name: &str, found: &[i64], wanted: &[i64]| ShapeDifference {
         name: name.into(),
@@ -209,9 +211,16 @@ fn shapes_that_differ_are_named_with_both() {
 #[test]
 fn a_finished_model_must_be_whole() {
     let folder = copy("bert");
-    let options = BuildOptions { classes: CLASSES + 1, ..finished() };
+    edit_config(folder.path(), |it| it["id2label"]["3"] = json!("one more"));
     let differences = "classifier.weight: checkpoint has [3, 24], model wants [4, 24], classifier.bias: checkpoint has [3], model wants [4]";
-    refused(&folder, &options, &format!("DIR: the weights do not fit the config: {differences}"));
+    refused(
+        &folder,
+        &finished(),
+        &format!("DIR: the weights do not fit the config: {differences}"),
+    );
+    edit_config(folder.path(), |it| {
+        let _ = it["id2label"].as_object_mut().unwrap().remove("3");
+    });
     edit_weights(folder.path(), |it| it.retain(|it| it.0 != "classifier.bias"));
     refused(&folder, &finished(), "DIR lacks 1 of the model's tensors: classifier.bias");
 }
@@ -387,17 +396,20 @@ fn weights_of_no_use_are_refused() {
 fn inputs_that_do_not_fit_are_errors() {
     for family in FAMILIES {
         let mut model = build(family, &finished());
-        model.classifier.set_trainable(&all_names(&model));
+        model.model.set_trainable(&all_names(&model));
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
-        let beyond = Tokens { ids: &input.ids + 1000, lengths: input.lengths.clone() };
-        assert!(model.classifier.features(&beyond, &pass).is_err(), "{family}");
-        let long = Tokens { ids: input.ids.repeat([9]), lengths: vec![9 * input.ids.size()[0]] };
-        assert!(model.classifier.features(&long, &pass).is_err(), "{family}");
+        let beyond = input.after(0, &input.xs + 1000);
+        assert!(model.model.features(&beyond, &pass).is_err(), "{family}");
+        let long = Input::tokens(input.xs.repeat([9]), vec![9 * input.xs.size()[0]]);
+        assert!(model.model.features(&long, &pass).is_err(), "{family}");
         assert!(
-            model.classifier.head(&Tensor::zeros([2, 7], tch::kind::FLOAT_CPU), &pass).is_err(),
+            model
+                .model
+                .head(&input.after(3, Tensor::zeros([2, 7], tch::kind::FLOAT_CPU)), &pass)
+                .is_err(),
             "{family}"
         );
-        assert!(model.classifier.features(&input, &pass).is_ok(), "{family}");
+        assert!(model.model.features(&input, &pass).is_ok(), "{family}");
     }
 }

@@ -14,10 +14,10 @@ mod parity;
 mod saving;
 mod vit;
 
-use finetuned_models::{BuildOptions, Checkpoint, Model, Tokens};
+use finetuned_models::{BuildOptions, Built, Checkpoint, HeadKind, Input, Rows};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
 const CLASSES: i64 = 3;
@@ -38,40 +38,37 @@ fn open(folder: &Path) -> Checkpoint {
 
 /// No dropout, and the checkpoint's own head.
 fn finished() -> BuildOptions {
-    BuildOptions {
-        classes: CLASSES,
-        dropout: Some(0.0),
-        attention_dropout: 0.0,
-        image_size: None,
-        device: Device::Cpu,
-        seed: 0,
-        keep_head: true,
-    }
+    BuildOptions { dropout: Some(0.0), ..BuildOptions::new(HeadKind::Keep) }
 }
 
 /// A head of its own, made from the seed.
 fn fresh() -> BuildOptions {
-    BuildOptions { keep_head: false, ..finished() }
+    BuildOptions { head: HeadKind::Classes(CLASSES), ..finished() }
 }
 
-fn build(folder: &str, options: &BuildOptions) -> Model {
+fn build(folder: &str, options: &BuildOptions) -> Built {
     open(&data(folder)).build(options).unwrap()
 }
 
-fn all_names(model: &Model) -> std::collections::BTreeSet<String> {
+fn all_names(model: &Built) -> std::collections::BTreeSet<String> {
     model.tensors.iter().map(|it| it.0.clone()).collect()
 }
 
-fn input(folder: &str) -> (Tokens, Tensor) {
+fn input(folder: &str) -> (Input, Tensor) {
     let mut stored = tensors(&data(folder).join("input.safetensors"));
     let mut take = |name: &str| stored.remove(name).unwrap();
     (packed(&take("ids"), &take("mask")), take("labels"))
 }
 
+/// With features for every token, and no head.
+fn headless() -> BuildOptions {
+    BuildOptions { head: HeadKind::None(Rows::PerToken), ..finished() }
+}
+
 /// The texts of padded rows, (batch, seq) each, without their padding.
-fn packed(ids: &Tensor, mask: &Tensor) -> Tokens {
+fn packed(ids: &Tensor, mask: &Tensor) -> Input {
     let lengths = mask.sum_dim_intlist(1, false, Kind::Int64);
-    Tokens { ids: ids.masked_select(&mask.ne(0)), lengths: Vec::try_from(lengths).unwrap() }
+    Input::tokens(ids.masked_select(&mask.ne(0)), Vec::try_from(lengths).unwrap())
 }
 
 /// Largest difference of two tensors.

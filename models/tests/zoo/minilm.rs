@@ -2,8 +2,8 @@
 //! has them. `data/make_minilm.py` stored the numbers. The weights are too large to be kept here:
 //! without them the test says that it was skipped.
 
-use crate::{fresh, open};
-use finetuned_models::{Pass, Tokens};
+use crate::{fresh, headless, open};
+use finetuned_models::{Input, Pass};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
@@ -54,12 +54,10 @@ fn minilm_has_the_hidden_states_of_transformers() {
 
     let ids: Vec<i64> = stored.sentences.iter().flat_map(|it| it.ids.iter().copied()).collect();
     let lengths: Vec<i64> = stored.sentences.iter().map(|it| it.ids.len() as i64).collect();
-    let tokens = Tokens { ids: Tensor::from_slice(&ids), lengths: lengths.clone() };
-    let hidden = model
-        .classifier
-        .hidden_states(&tokens.ids, &tokens.lengths, 0, &Pass::evaluation())
-        .unwrap();
-    let features = model.classifier.features(&tokens, &Pass::evaluation()).unwrap();
+    let tokens = Input::tokens(Tensor::from_slice(&ids), lengths.clone());
+    let every = open(&folder).build(&headless()).unwrap();
+    let hidden = every.model.features(&tokens, &Pass::evaluation()).unwrap().xs;
+    let features = model.model.features(&tokens, &Pass::evaluation()).unwrap().xs;
     for (row, (sentence, hidden)) in
         stored.sentences.iter().zip(hidden.split_with_sizes(&lengths, 0)).enumerate()
     {

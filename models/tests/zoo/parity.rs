@@ -1,16 +1,18 @@
 //! The numbers are those of transformers. 1e-5 is about a hundred roundings of fp32 at the size of
 //! these logits and gradients; ten steps add up theirs, so 1e-4.
 
-use crate::{FAMILIES, all_names, build, data, distance, finished, input, packed, tensors};
+use crate::{
+    FAMILIES, all_names, build, data, distance, finished, headless, input, packed, tensors,
+};
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::{BuildOptions, Model, Pass, Tokens};
+use finetuned_models::{BuildOptions, Built, Input, Pass};
 use tch::{Kind, Tensor};
 
 const EXACT: f64 = 1e-5;
 const STEPPED: f64 = 1e-4;
 
-fn logits(model: &Model, input: &Tokens, pass: &Pass) -> Tensor {
-    model.classifier.head(&model.classifier.features(input, pass).unwrap(), pass).unwrap()
+fn logits(model: &Built, input: &Input, pass: &Pass) -> Tensor {
+    model.model.logits(input, pass).unwrap()
 }
 
 #[test]
@@ -18,7 +20,7 @@ fn logits_and_gradients_are_those_of_transformers() {
     for family in FAMILIES {
         let expected = tensors(&data(family).join("expected.safetensors"));
         let mut model = build(family, &finished());
-        model.classifier.set_trainable(&all_names(&model));
+        model.model.set_trainable(&all_names(&model));
         let (input, labels) = input(family);
         let logits = logits(&model, &input, &Pass::training(0, 1, 0));
         assert!(distance(&logits, &expected["logits"]) < EXACT, "{family}");
@@ -45,8 +47,8 @@ fn ten_steps_end_where_those_of_torch_do() {
     for family in FAMILIES {
         let expected = tensors(&data(family).join("stepped.safetensors"));
         let mut model = build(family, &finished());
-        model.classifier.set_trainable(&all_names(&model));
-        let norms = &model.classifier.parts().norms;
+        model.model.set_trainable(&all_names(&model));
+        let norms = &model.model.parts().norms;
         let mut optimizer = Optimizer::new(RULE);
         for (name, tensor) in &model.tensors {
             let decays = !name.ends_with("bias") && !norms.contains(name);
@@ -82,10 +84,9 @@ fn ten_steps_end_where_those_of_torch_do() {
 #[test]
 fn a_body_without_prefix_gives_the_same_hidden_states() {
     let expected = tensors(&data("bert_body").join("expected.safetensors"));
-    let model = build("bert_body", &crate::fresh());
+    let model = build("bert_body", &headless());
     let input = packed(&expected["ids"], &expected["mask"]);
-    let hidden =
-        model.classifier.hidden_states(&input.ids, &input.lengths, 0, &Pass::evaluation()).unwrap();
+    let hidden = model.model.features(&input, &Pass::evaluation()).unwrap().xs;
     // What transformers computes for padding, nobody looks at.
     let seen = expected["mask"].ne(0).unsqueeze(-1);
     assert!(distance(&hidden, &expected["hidden"].masked_select(&seen).view_as(&hidden)) < EXACT);
@@ -95,24 +96,20 @@ fn a_body_without_prefix_gives_the_same_hidden_states() {
 fn the_short_way_to_the_first_token_is_exact() {
     for family in FAMILIES {
         let (input, _) = input(family);
-        let grads = |first: &dyn Fn(&Model) -> Tensor| {
-            let mut model = build(family, &finished());
-            model.classifier.set_trainable(&all_names(&model));
-            let features = first(&model);
+        let grads = |options: &BuildOptions, first: &dyn Fn(Tensor) -> Tensor| {
+            let mut model = build(family, options);
+            model.model.set_trainable(&all_names(&model));
+            let pass = Pass::training(0, 1, 0);
+            let features = first(model.model.features(&input, &pass).unwrap().xs);
             (features.square()
                 * Tensor::arange(features.size()[1], (Kind::Float, features.device())))
             .mean(Kind::Float)
             .backward();
             (features.detach(), model)
         };
-        let pass = Pass::training(0, 1, 0);
-        let (short, model) = grads(&|it| it.classifier.features(&input, &pass).unwrap());
-        let (long, whole) = grads(&|it| {
-            it.classifier
-                .hidden_states(&input.ids, &input.lengths, 0, &pass)
-                .unwrap()
-                .index_select(0, &Tensor::from_slice(&starts(&input)))
-        });
+        let (short, model) = grads(&finished(), &|it| it);
+        let (long, whole) =
+            grads(&headless(), &|it| it.index_select(0, &Tensor::from_slice(&starts(&input))));
         assert!(distance(&short, &long) < EXACT, "{family}");
         for ((name, a), (_, b)) in model.tensors.iter().zip(&whole.tensors) {
             if a.grad().defined() {
@@ -133,7 +130,7 @@ fn a_text_does_not_see_its_neighbours() {
         let (input, _) = input(family);
         let together = logits(&model, &input, &Pass::evaluation());
         for (row, (start, &length)) in starts(&input).into_iter().zip(&input.lengths).enumerate() {
-            let alone = Tokens { ids: input.ids.narrow(0, start, length), lengths: vec![length] };
+            let alone = Input::tokens(input.xs.narrow(0, start, length), vec![length]);
             let alone = logits(&model, &alone, &Pass::evaluation());
             assert!(
                 distance(&alone, &together.narrow(0, row as i64, 1)) < EXACT,
@@ -143,7 +140,7 @@ fn a_text_does_not_see_its_neighbours() {
     }
 }
 
-fn starts(input: &Tokens) -> Vec<i64> {
+fn starts(input: &Input) -> Vec<i64> {
     input.lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect()
 }
 
@@ -155,7 +152,7 @@ fn dropout_is_a_function_of_seed_step_and_pass_and_unbiased() {
                 family,
                 &BuildOptions { dropout: Some(dropout), attention_dropout, ..finished() },
             );
-            model.classifier.set_trainable(&all_names(&model));
+            model.model.set_trainable(&all_names(&model));
             let (input, _) = input(family);
             let at = |seed, step, micro| {
                 logits(&model, &input, &Pass::training(seed, step, micro)).detach()
@@ -186,7 +183,7 @@ fn attention_with_dropout_written_out_is_the_kernel_without() {
     // A probability so small that nothing is dropped takes the long way.
     for family in FAMILIES {
         let mut long = build(family, &BuildOptions { attention_dropout: 1e-12, ..finished() });
-        long.classifier.set_trainable(&all_names(&long));
+        long.model.set_trainable(&all_names(&long));
         let (input, _) = input(family);
         let expected = tensors(&data(family).join("expected.safetensors"));
         assert!(

@@ -1,7 +1,7 @@
 //! What is saved is what was trained, and opens as a model of its own.
 
 use crate::{CLASSES, FAMILIES, build, data, distance, finished, fresh, input, open};
-use finetuned_models::{Model, ModelError, Pass, read, save};
+use finetuned_models::{Built, HeadKind, Input, ModelError, Pass, read, save};
 use std::fs;
 use tch::{Kind, Tensor};
 
@@ -18,7 +18,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
         save(&model.tensors, &folder.path().join("model.safetensors")).unwrap();
         fs::write(
             folder.path().join("config.json"),
-            base.export_config(&names(), None).to_string(),
+            base.export_config(HeadKind::Classes(3), &names(), None).to_string(),
         )
         .unwrap();
 
@@ -36,14 +36,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
             assert!(a.equal(b), "{name}");
         }
         let (input, _) = input(family);
-        let logits = |it: &Model| {
-            it.classifier
-                .head(
-                    &it.classifier.features(&input, &Pass::evaluation()).unwrap(),
-                    &Pass::evaluation(),
-                )
-                .unwrap()
-        };
+        let logits = |it: &Built| it.model.logits(&input, &Pass::evaluation()).unwrap();
         assert!(logits(&model).equal(&logits(&again)), "{family}");
     }
 }
@@ -102,7 +95,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
-        let config = base.export_config(&names(), None);
+        let config = base.export_config(HeadKind::Classes(3), &names(), None);
         assert_eq!(config["architectures"][0], class);
         assert_eq!(config["id2label"]["2"], "good");
         assert_eq!(config["label2id"]["so-so"], 1);
@@ -142,6 +135,13 @@ fn a_new_head_is_a_function_of_the_seed() {
     }
 }
 
+/// What the head says of features.
+fn logits_of(model: &Built, features: &Tensor) -> Tensor {
+    let features = Input::pixels(features.shallow_clone())
+        .after(model.model.stages(), features.shallow_clone());
+    model.model.head(&features, &Pass::evaluation()).unwrap()
+}
+
 #[test]
 fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
     let map = |width: i64| {
@@ -152,36 +152,28 @@ fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
         let model = build(family, &fresh());
         let width = open(&data(family)).hidden_size();
         let (weight, bias, features) = map(width);
-        let before = model.classifier.head(&features, &Pass::evaluation()).unwrap();
-        assert_eq!(model.classifier.set_head(&weight, &bias).unwrap(), can, "{family}");
-        let after = model.classifier.head(&features, &Pass::evaluation()).unwrap();
+        let before = logits_of(&model, &features);
+        assert_eq!(model.model.set_head(&weight, &bias).unwrap(), can, "{family}");
+        let after = logits_of(&model, &features);
         let expected = if can { features.linear(&weight, Some(&bias)) } else { before };
         assert!(distance(&after, &expected) < 1e-5, "{family}");
         let many = Tensor::zeros([width, width], tch::kind::FLOAT_CPU);
         assert!(
-            !can || !model.classifier.set_head(&many, &many.select(0, 0)).unwrap(),
+            !can || !model.model.set_head(&many, &many.select(0, 0)).unwrap(),
             "twice as many classes do not fit"
         );
     }
     for name in ["resnet_hf", "tf_mobilenetv3_small", "convnext"] {
         let model = crate::images::build(name);
-        let width = model
-            .tensors
-            .iter()
-            .find(|it| it.0 == model.classifier.parts().head[0])
-            .unwrap()
-            .1
-            .size()[1];
+        let width =
+            model.tensors.iter().find(|it| it.0 == model.model.parts().head[0]).unwrap().1.size()
+                [1];
         let (weight, bias, features) = map(width);
-        assert!(model.classifier.set_head(&weight, &bias).unwrap(), "{name}");
+        assert!(model.model.set_head(&weight, &bias).unwrap(), "{name}");
         assert!(
-            model
-                .classifier
-                .head(&features, &Pass::evaluation())
-                .unwrap()
-                .equal(&features.linear(&weight, Some(&bias))),
+            logits_of(&model, &features).equal(&features.linear(&weight, Some(&bias))),
             "{name}"
         );
-        assert!(model.classifier.set_head(&weight.transpose(0, 1), &bias).is_err());
+        assert!(model.model.set_head(&weight.transpose(0, 1), &bias).is_err());
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::{data, distance, finished, fresh, open, tensors};
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::{BuildOptions, ImageModel, ModelError, Parts, Pass, save};
+use finetuned_models::{BuildOptions, Built, HeadKind, Input, ModelError, Parts, Pass, Rows, save};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,16 +32,16 @@ fn at(folder: &str) -> PathBuf {
     data("vit").join(folder)
 }
 
-fn build(folder: &str, options: &BuildOptions) -> ImageModel {
-    open(&at(folder)).build_image(options).unwrap()
+fn build(folder: &str, options: &BuildOptions) -> Built {
+    open(&at(folder)).build(options).unwrap()
 }
 
 fn expected(folder: &str) -> BTreeMap<String, Tensor> {
     tensors(&at(folder).join("expected.safetensors"))
 }
 
-fn logits(model: &ImageModel, images: &Tensor, pass: &Pass) -> Tensor {
-    model.classifier.head(&model.classifier.features(images, pass).unwrap(), pass).unwrap()
+fn logits(model: &Built, images: &Tensor, pass: &Pass) -> Tensor {
+    model.model.logits(&Input::pixels(images.shallow_clone()), pass).unwrap()
 }
 
 /// What trains when everything does.
@@ -60,10 +60,10 @@ fn training(
     folder: &str,
     options: &BuildOptions,
     names: impl Fn(&Parts) -> BTreeSet<String>,
-) -> ImageModel {
+) -> Built {
     let mut model = build(folder, options);
-    let names = names(model.classifier.parts());
-    model.classifier.set_trainable(&names);
+    let names = names(model.model.parts());
+    model.model.set_trainable(&names);
     model
 }
 
@@ -86,7 +86,7 @@ fn logits_and_gradients_are_those_of_the_library() {
             expected.keys().filter(|it| it.starts_with("gradient.")).count(),
             "{folder}"
         );
-        let trainable = parameters(model.classifier.parts());
+        let trainable = parameters(model.model.parts());
         for (name, tensor) in model.tensors.iter().filter(|it| trainable.contains(&it.0)) {
             let off = distance(&tensor.grad(), &expected[&format!("gradient.{name}")]);
             assert!(off < EXACT, "{folder}, {name}: {off}");
@@ -103,7 +103,7 @@ fn ten_steps_end_where_those_of_torch_do() {
     for folder in FOLDERS {
         let expected = expected(folder);
         let model = training(folder, &finished(), parameters);
-        let trainable = parameters(model.classifier.parts());
+        let trainable = parameters(model.model.parts());
         let mut optimizer = Optimizer::new(RULE);
         for (name, tensor) in model.tensors.iter().filter(|it| trainable.contains(&it.0)) {
             optimizer.add(name, tensor, 1.0, if 1 < tensor.dim() { WEIGHT_DECAY } else { 0.0 });
@@ -165,15 +165,16 @@ fn images_of_another_size_are_seen_as_the_library_sees_them() {
 #[test]
 fn images_that_do_not_divide_into_patches_are_refused() {
     let model = build("hf_vit", &finished());
-    let image = |height, width| Tensor::zeros([1, 3, height, width], tch::kind::FLOAT_CPU);
-    let refused = model.classifier.features(&image(12, 14), &Pass::evaluation()).unwrap_err();
+    let image =
+        |height, width| Input::pixels(Tensor::zeros([1, 3, height, width], tch::kind::FLOAT_CPU));
+    let refused = model.model.features(&image(12, 14), &Pass::evaluation()).unwrap_err();
     assert!(
         refused
             .to_string()
             .contains("images of 12 x 14 pixels do not divide into patches of 4 x 4"),
         "{refused}"
     );
-    assert!(model.classifier.features(&image(0, 4), &Pass::evaluation()).is_err());
+    assert!(model.model.features(&image(0, 4), &Pass::evaluation()).is_err());
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn parts_are_a_partition_and_the_last_norm_belongs_to_the_last_layer() {
         ("hf_dinov2", "dinov2.layernorm.weight", vec!["classifier.weight", "classifier.bias"]),
     ] {
         let model = build(folder, &finished());
-        let parts = model.classifier.parts();
+        let parts = model.model.parts();
         assert_eq!(parts.layers.len(), 2);
         assert!(parts.layers[1].iter().any(|it| it == norm), "{folder}");
         assert_eq!(parts.head, head, "{folder}");
@@ -214,20 +215,21 @@ fn below_what_trains_there_is_no_graph_and_nothing_moves() {
         let model = training(folder, &finished(), |it| {
             it.layers[1].iter().chain(&it.head).cloned().collect()
         });
-        assert_eq!(model.classifier.frozen(), 2);
+        assert_eq!(model.model.frozen_stages(), 2);
         let expected = expected(folder);
         let pass = Pass::training(0, 1, 0);
-        let below = model.classifier.run(&expected["images"], 0..2, &pass).unwrap();
-        assert!(!below.requires_grad());
-        let features = model.classifier.run(&below, 2..3, &pass).unwrap();
-        assert_eq!(features.size()[1], open(&at(folder)).hidden_size());
-        let logits = model.classifier.head(&features, &pass).unwrap();
+        let images = Input::pixels(expected["images"].shallow_clone());
+        let below = model.model.run(&images, 2, &pass).unwrap();
+        assert!(!below.xs.requires_grad());
+        let features = model.model.run(&below, 3, &pass).unwrap();
+        assert_eq!(features.xs.size()[1], open(&at(folder)).hidden_size());
+        let logits = model.model.head(&features, &pass).unwrap();
         assert!(distance(&logits.detach(), &expected["logits"]) < EXACT, "{folder}");
         logits.cross_entropy_for_logits(&expected["labels"]).backward();
         for (name, tensor) in &model.tensors {
             let trains = name.contains(".1.")
-                || model.classifier.parts().layers[1].contains(name)
-                || model.classifier.parts().head.contains(name);
+                || model.model.parts().layers[1].contains(name)
+                || model.model.parts().head.contains(name);
             assert_eq!(tensor.grad().defined(), trains, "{folder}, {name}");
         }
     }
@@ -268,7 +270,7 @@ fn timms_positions_may_be_stored_for_another_size_than_the_config_speaks_of() {
     fs::copy(at("timm_dinov2").join("model.safetensors"), folder.path().join("model.safetensors"))
         .unwrap();
     let (model, expected) =
-        (open(folder.path()).build_image(&finished()).unwrap(), expected("timm_dinov2"));
+        (open(folder.path()).build(&finished()).unwrap(), expected("timm_dinov2"));
     for size in ["", "wide."] {
         let logits = logits(&model, &expected[&format!("{size}images")], &Pass::evaluation());
         assert!(distance(&logits, &expected[&format!("{size}logits")]) < EXACT, "{size}");
@@ -283,8 +285,7 @@ fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
         let checkpoint = open(&at(folder));
         let in_each_pass = logits(&build(folder, &finished()), &images, &Pass::evaluation());
         let size = Some([24, 24]);
-        let model =
-            checkpoint.build_image(&BuildOptions { image_size: size, ..finished() }).unwrap();
+        let model = checkpoint.build(&BuildOptions { image_size: size, ..finished() }).unwrap();
         assert!(
             distance(&logits(&model, &images, &Pass::evaluation()), &in_each_pass) < EXACT,
             "{folder}"
@@ -292,7 +293,8 @@ fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
         let left = tempfile::tempdir().unwrap();
         save(&model.tensors, &left.path().join("model.safetensors")).unwrap();
         let names: Vec<String> = (0..in_each_pass.size()[1]).map(|it| it.to_string()).collect();
-        let config = checkpoint.export_config(&names, size);
+        let head = HeadKind::Classes(names.len() as i64);
+        let config = checkpoint.export_config(head, &names, size);
         let said = if folder.starts_with("timm") {
             &config["model_args"]["img_size"]
         } else {
@@ -305,7 +307,7 @@ fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
             "{folder}: {said}"
         );
         fs::write(left.path().join("config.json"), config.to_string()).unwrap();
-        let again = open(left.path()).build_image(&finished()).unwrap();
+        let again = open(left.path()).build(&finished()).unwrap();
         assert!(
             distance(&logits(&again, &images, &Pass::evaluation()), &in_each_pass) < EXACT,
             "{folder}"
@@ -317,18 +319,19 @@ fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
 fn images_that_are_no_squares_of_patches_are_refused() {
     for (folder, size) in [("hf_vit", [16, 20]), ("hf_vit", [18, 18]), ("timm_vit", [18, 18])] {
         let refused =
-            open(&at(folder)).build_image(&BuildOptions { image_size: Some(size), ..finished() });
+            open(&at(folder)).build(&BuildOptions { image_size: Some(size), ..finished() });
         let said = refused.err().map(|it| it.to_string()).unwrap_or_default();
         assert!(said.contains("set model.image_size to a multiple of 4"), "{folder}: {said}");
     }
 }
 
 /// As a finished job leaves it.
-fn leave(folder: &Path, base: &str) -> ImageModel {
+fn leave(folder: &Path, base: &str) -> Built {
     let checkpoint = open(&at(base));
-    let model = checkpoint.build_image(&BuildOptions { classes: 2, ..fresh() }).unwrap();
+    let model = checkpoint.build(&BuildOptions { head: HeadKind::Classes(2), ..fresh() }).unwrap();
     save(&model.tensors, &folder.join("model.safetensors")).unwrap();
-    let config = checkpoint.export_config(&["cat".to_string(), "dog".to_string()], None);
+    let names = ["cat".to_string(), "dog".to_string()];
+    let config = checkpoint.export_config(HeadKind::Classes(2), &names, None);
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     model
 }
@@ -338,8 +341,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
     for base in FOLDERS.into_iter().chain(["hf_dinov2_body"]) {
         let folder = tempfile::tempdir().unwrap();
         let model = leave(folder.path(), base);
-        let again =
-            open(folder.path()).build_image(&BuildOptions { classes: 2, ..finished() }).unwrap();
+        let again = open(folder.path()).build(&finished()).unwrap();
         assert_eq!(
             (again.report.loaded.len(), again.report.surplus.len()),
             (model.tensors.len(), 0),
@@ -363,8 +365,7 @@ fn what_is_not_built_is_refused() {
         fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         fs::copy(at(base).join("model.safetensors"), folder.path().join("model.safetensors"))
             .unwrap();
-        let built =
-            finetuned_models::open(folder.path()).and_then(|it| it.build_image(&finished()));
+        let built = finetuned_models::open(folder.path()).and_then(|it| it.build(&finished()));
         let refused = built.err().map(|it| it.to_string()).unwrap_or_default();
         assert!(
             refused.contains(wanted) && refused.contains(&folder.path().display().to_string()),
@@ -414,7 +415,17 @@ fn what_is_not_built_is_refused() {
 }
 
 #[test]
-fn texts_are_not_images() {
-    let err = open(&at("timm_vit")).build(&finished()).err().unwrap();
-    assert!(matches!(err, ModelError::Kind { .. }), "{err}");
+fn a_head_that_images_can_not_have_is_refused() {
+    let options = |head| BuildOptions { head, ..finished() };
+    let refused = |head| open(&at("timm_vit")).build(&options(head)).err().unwrap();
+    for head in [HeadKind::PerToken(3), HeadKind::Vocabulary, HeadKind::None(Rows::PerToken)] {
+        assert!(matches!(refused(head), ModelError::Head { .. }), "{head:?}");
+    }
+    assert_eq!(
+        refused(HeadKind::PerToken(3)).to_string(),
+        format!(
+            "{} is a vit_tiny_patch16_224, which can have no head for each token: choose another base model",
+            at("timm_vit").display()
+        )
+    );
 }

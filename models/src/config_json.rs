@@ -1,27 +1,53 @@
-//! `config.json` of an image model, timm's or transformers', both ways: which family builds it and
-//! by what numbers, and the config that makes a finished model open in the library that it came
-//! from. What the numbers mean is left to the families.
+//! `config.json` both ways, timm's or transformers': values read as they should be, and the config
+//! that makes a finished model open in the library that it came from. What the numbers mean is left
+//! to the families.
 
-use crate::config::{self, LAYERS_MAX};
 use crate::error::ModelError;
-use crate::images::ImageFamily;
-use crate::zoo::IMAGES;
+use crate::model::{HeadKind, Rows};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// Deepest model that is built; beyond lies no known one, only a damaged file.
+pub(crate) const LAYERS_MAX: i64 = 512;
 /// Largest number of channels or of anything else that decides a shape; beyond lies no known model.
 const SIZE_MAX: i64 = 1 << 20;
+
+/// Classes of transformers for one `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClassNames {
+    pub body: &'static str,
+    pub classes: &'static str,
+    pub per_token: Option<&'static str>,
+    pub vocabulary: Option<&'static str>,
+}
+
+impl ClassNames {
+    pub(crate) const fn of_images(body: &'static str, classes: &'static str) -> ClassNames {
+        ClassNames { body, classes, per_token: None, vocabulary: None }
+    }
+
+    /// None: transformers has no such class, or the config's own class is wanted.
+    fn of(&self, head: HeadKind) -> Option<&'static str> {
+        match head {
+            HeadKind::Classes(_) => Some(self.classes),
+            HeadKind::PerToken(_) => self.per_token,
+            HeadKind::Vocabulary => self.vocabulary,
+            HeadKind::None(_) => Some(self.body),
+            HeadKind::Keep => None,
+        }
+    }
+}
 
 /// The library whose config and names a folder has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Timm { architecture: &'static str },
-    Transformers { model_type: &'static str, class: &'static str },
+    Transformers { model_type: &'static str, names: &'static ClassNames },
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct ImageConfig {
+pub(crate) struct ConfigJson {
     path: PathBuf,
     json: Value,
     pub origin: Origin,
@@ -31,43 +57,51 @@ pub(crate) struct ImageConfig {
 /// too.
 const WITHOUT_EFFECT: &[&str] = &["num_classes", "drop_rate", "drop_path_rate"];
 
-impl ImageConfig {
-    /// The family that builds what the config of `path` describes; none where it speaks of no image
-    /// model.
-    pub(crate) fn find(path: &Path, json: &Value) -> Option<(&'static ImageFamily, ImageConfig)> {
-        let text = |key| json.get(key).and_then(Value::as_str);
-        // timm's own names may carry a tag for the weights: resnet50.a1_in1k.
-        let timm = text("architecture").map(|it| it.split('.').next().unwrap_or(it));
-        let model_type = text("model_type");
-        let origin = |family: &ImageFamily| match timm {
-            Some(timm) => family
-                .timm
-                .iter()
-                .find(|it| **it == timm)
-                .map(|architecture| Origin::Timm { architecture }),
-            None => {
-                let known = family.transformers.iter().find(|it| model_type == Some(it.0));
-                known.map(|(model_type, class)| Origin::Transformers { model_type, class })
-            }
+impl ConfigJson {
+    pub(crate) fn new(path: &Path, json: &Value, origin: Origin) -> ConfigJson {
+        ConfigJson { path: path.to_path_buf(), json: json.clone(), origin }
+    }
+
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// timm's name of the model, or `model_type` of transformers' config.
+    pub(crate) fn architecture(&self) -> &'static str {
+        match self.origin {
+            Origin::Timm { architecture } => architecture,
+            Origin::Transformers { model_type, .. } => model_type,
+        }
+    }
+
+    /// The head that the checkpoint has; where its class is none that is built, one for classes.
+    pub(crate) fn head(&self) -> HeadKind {
+        let number = |it: Option<&Value>| it.and_then(Value::as_i64);
+        let Origin::Transformers { names, .. } = self.origin else {
+            let pretrained = self.json.get("pretrained_cfg").and_then(|it| it.get("num_classes"));
+            // timm's default.
+            let classes = number(self.json.get("num_classes").or(pretrained)).unwrap_or(1000);
+            return if classes == 0 {
+                HeadKind::None(Rows::PerExample)
+            } else {
+                HeadKind::Classes(classes)
+            };
         };
-        let (family, origin) = IMAGES.iter().find_map(|it| Some((it, origin(it)?)))?;
-        Some((family, ImageConfig { path: path.to_path_buf(), json: json.clone(), origin }))
-    }
-
-    /// Every name that a config may give, for a message.
-    pub(crate) fn architectures() -> String {
-        IMAGES.iter().flat_map(|it| it.timm).copied().collect::<Vec<_>>().join(", ")
-    }
-
-    /// And those of transformers.
-    pub(crate) fn model_types() -> impl Iterator<Item = &'static str> {
-        IMAGES.iter().flat_map(|it| it.transformers).map(|it| it.0)
+        let labels = self.json.get("id2label").and_then(Value::as_object).map(|it| it.len() as i64);
+        // transformers' default.
+        let labels = labels.or(number(self.json.get("num_labels"))).unwrap_or(2);
+        let class = self.json.get("architectures").and_then(|it| it.get(0)).and_then(Value::as_str);
+        let kinds =
+            [HeadKind::PerToken(labels), HeadKind::Vocabulary, HeadKind::None(Rows::PerExample)];
+        let found = kinds.into_iter().find(|it| class.is_some() && names.of(*it) == class);
+        found.unwrap_or(HeadKind::Classes(labels))
     }
 
     /// timm's `model_args`: what the folder's model has that its name does not say. `T` should
     /// refuse unknown keys.
     ///
-    /// # Errors Arguments that `T` does not know, or of another type.
+    /// # Errors
+    /// Arguments that `T` does not know, or of another type.
     pub(crate) fn model_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
         self.parse(&Value::Object(self.args()?))
     }
@@ -75,7 +109,7 @@ impl ImageConfig {
     /// The same of a convolutional net, where timm also writes down what is always so.
     ///
     /// # Errors
-    /// As [`ImageConfig::model_args`]; other inputs than RGB, another pooling than the mean.
+    /// As [`ConfigJson::model_args`]; other inputs than RGB, another pooling than the mean.
     pub(crate) fn conv_args<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
         let mut args = self.args()?;
         for (key, built, wanted) in [
@@ -158,19 +192,27 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// `config.json` of a model with these classes, for images of this height and width where the
-    /// library has to be told.
-    pub(crate) fn export(&self, classes: &[String], image_size: Option<[i64; 2]>) -> Value {
+    /// `config.json` of a model with this head and these names of its outputs, for images of this
+    /// height and width where the library has to be told.
+    pub(crate) fn export(
+        &self,
+        head: HeadKind,
+        outputs: &[String],
+        image_size: Option<[i64; 2]>,
+    ) -> Value {
         match self.origin {
             Origin::Timm { .. } => {
-                let mut config = timm(&self.json, classes);
+                let mut config = timm(&self.json, outputs);
                 if let Some(size) = image_size {
                     config["model_args"]["img_size"] = json!(size);
                 }
                 config
             }
-            Origin::Transformers { class, .. } => {
-                let mut config = config::export(&self.json, class, classes);
+            Origin::Transformers { names, .. } => {
+                let mut config = transformers(&self.json, names.of(head), outputs);
+                if matches!(head, HeadKind::Classes(_)) {
+                    config["problem_type"] = json!("single_label_classification");
+                }
                 if let Some([height, width]) = image_size {
                     config["image_size"] =
                         if height == width { json!(height) } else { json!([height, width]) };
@@ -181,10 +223,37 @@ impl ImageConfig {
     }
 }
 
+/// The base's config with this class and the names of its outputs, the rest as it was. Labels and
+/// their numbers are what `pipeline` and the `AutoModelFor` classes show.
+fn transformers(base: &Value, class: Option<&str>, outputs: &[String]) -> Value {
+    let mut config = base.clone();
+    // Derived from id2label, and at odds with it where the base had other classes.
+    for stale in ["num_labels", "_num_labels", "torch_dtype", "finetuning_task", "problem_type"] {
+        config.as_object_mut().map(|it| it.remove(stale));
+    }
+    if let Some(class) = class {
+        config["architectures"] = json!([class]);
+    }
+    if !outputs.is_empty() {
+        let numbered = outputs.iter().enumerate();
+        config["id2label"] = numbered
+            .clone()
+            .map(|(k, name)| (k.to_string(), json!(name)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        config["label2id"] = numbered
+            .map(|(k, name)| (name.clone(), json!(k)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+    }
+    config["dtype"] = json!("float32");
+    config
+}
+
 /// As timm's `save_for_hf` has it, so that `local-dir:` and `hf-hub:` names open the folder. What
 /// says where the base's weights came from goes: timm would fetch those instead. Where there is no
 /// `pretrained_cfg`, as in old folders, all of it stands at the top.
-fn timm(base: &Value, classes: &[String]) -> Value {
+fn timm(base: &Value, outputs: &[String]) -> Value {
     const STALE: &[&str] = &[
         "url",
         "file",
@@ -205,11 +274,11 @@ fn timm(base: &Value, classes: &[String]) -> Value {
         }
     };
     without(&mut config, STALE);
-    config["num_classes"] = json!(classes.len());
-    config["label_names"] = json!(classes);
+    config["num_classes"] = json!(outputs.len());
+    config["label_names"] = json!(outputs);
     if let Some(pretrained) = config.get_mut("pretrained_cfg").filter(|it| it.is_object()) {
         without(pretrained, STALE);
-        pretrained["num_classes"] = json!(classes.len());
+        pretrained["num_classes"] = json!(outputs.len());
     }
     if let Some(args) = config.get_mut("model_args") {
         without(args, &["num_classes"]);

@@ -1,0 +1,62 @@
+//! Where the texts of a batch lie, one behind the other. Everything but attention is computed token
+//! by token, for all texts at once, and sees no border. Images have none: theirs is empty.
+
+use tch::{Device, TchError, Tensor};
+
+pub(crate) struct Layout {
+    pub runs: Vec<Run>,
+    /// (texts) int64: each text's first token.
+    starts: Tensor,
+    /// (texts) int64
+    lengths: Tensor,
+    /// (tokens) int64: each token's place in its text.
+    places: Tensor,
+}
+
+/// Neighbouring texts of one length, which attention takes as one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub texts: i64,
+    pub length: i64,
+}
+
+impl Layout {
+    pub(crate) fn new(lengths: &[i64], device: Device) -> Result<Layout, TchError> {
+        let runs = lengths
+            .chunk_by(|a, b| a == b)
+            .map(|it| Run { texts: it.len() as i64, length: it[0] })
+            .collect();
+        let starts: Vec<i64> =
+            lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
+        let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
+        let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(device);
+        Ok(Layout {
+            runs,
+            starts: tensor(&starts)?,
+            lengths: tensor(lengths)?,
+            places: tensor(&places)?,
+        })
+    }
+
+    /// (tokens) int64: 0, 1, 2, … in each text.
+    pub(crate) fn places(&self) -> &Tensor {
+        &self.places
+    }
+
+    /// (tokens, …) -> (texts, …)
+    pub(crate) fn first_tokens(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_index_select(0, &self.starts)
+    }
+
+    /// Sums of what stands before each token in its own text, itself included: (tokens) ->
+    /// (tokens).
+    pub(crate) fn cumulative(&self, counts: &Tensor) -> Result<Tensor, TchError> {
+        let sums = counts.f_cumsum(0, counts.kind())?;
+        let before = self.first_tokens(&sums.f_sub(counts)?)?;
+        sums.f_sub(&before.f_repeat_interleave_self_tensor(
+            &self.lengths,
+            0,
+            self.places.size()[0],
+        )?)
+    }
+}

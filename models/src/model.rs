@@ -1,0 +1,273 @@
+//! What every model of the zoo can do, and the words for it: what goes in, what a pass is for,
+//! which head stands on top, which tensors stand where.
+//!
+//! How stages are run is `stages`'; what a model is made of, the families'.
+
+use std::collections::{BTreeMap, BTreeSet};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// A model of texts or images: a row of stages from the bottom up, and a head on top.
+///
+/// Stage 0 is what [`Parts::embeddings`] lists (embeddings, stem, patches), stage 1 + k what
+/// [`Parts::layers`] lists at k. The last stage gives features, which the head takes.
+///
+/// Frozen stages run as in evaluation: without dropout, with the running statistics of batch norm,
+/// which stay as they are. Those with nothing trainable in or below them also run without a
+/// gradient graph, and so does everything in a pass that does not train. Batch norm of stages that
+/// train moves its statistics in every pass that trains.
+pub trait Model {
+    /// Stages below the head: 1 + layers.
+    fn stages(&self) -> usize;
+
+    /// How many of them, from the bottom, lie below everything that trains. What they give for an
+    /// example is the same in every pass, so it need be computed only once.
+    fn frozen_stages(&self) -> usize;
+
+    /// What the first `to` stages give, from where `input` stands.
+    ///
+    /// # Errors
+    /// Fewer stages than have run, or more than there are; token numbers beyond the vocabulary,
+    /// texts longer than the model's positions, images that are too small or of another size than
+    /// the model takes; no memory.
+    fn run(&self, input: &Input, to: usize, pass: &Pass) -> Result<Input, TchError>;
+
+    /// Features -> logits: (batch, classes), or (tokens, classes) of a head for every token. A
+    /// model without a head gives the features themselves.
+    ///
+    /// # Errors
+    /// An input that has not gone through all stages, features of another width.
+    fn head(&self, features: &Input, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// Makes the head compute `features * weight^T + bias` in evaluation, from (classes, width) and
+    /// (classes); false where a head of this family can't, and nothing has changed.
+    ///
+    /// # Errors
+    /// Another width or number of classes.
+    fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError>;
+
+    /// What the first k stages give, at k, up to all of them; `image_size` is the height and width
+    /// of images, and says nothing to a model of texts.
+    ///
+    /// # Errors
+    /// Images that the model can not take.
+    fn outline(&self, image_size: [i64; 2]) -> Result<Vec<Outline>, TchError>;
+
+    fn parts(&self) -> &Parts;
+
+    /// From now on exactly the parameters of these names train: they, and no others, require
+    /// gradients.
+    fn set_trainable(&mut self, names: &BTreeSet<String>);
+
+    /// The linear maps of the body, by the names that they have in the checkpoint without `weight`
+    /// and `bias`.
+    fn linears(&self) -> &BTreeMap<String, LinearSlot>;
+
+    /// (batch, width) or (tokens, width): what the head takes.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    fn features(&self, input: &Input, pass: &Pass) -> Result<Input, TchError> {
+        self.run(input, self.stages(), pass)
+    }
+
+    /// From an input, wherever it stands, to logits.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    fn logits(&self, input: &Input, pass: &Pass) -> Result<Tensor, TchError> {
+        self.head(&self.features(input, pass)?, pass)
+    }
+}
+
+/// A batch on its way through a model.
+#[derive(Debug)]
+pub struct Input {
+    /// How many stages have run.
+    pub stage: usize,
+    /// (tokens) int64 or (batch, 3, height, width) before the first stage; then what the last one
+    /// gave, its first axis tokens or examples.
+    pub xs: Tensor,
+    /// Of texts the tokens of each, none of which is empty; of images nothing.
+    pub lengths: Vec<i64>,
+}
+
+impl Input {
+    /// A batch of texts as token numbers, one text behind the other: nothing is filled up, so that
+    /// nothing is computed for padding. Neighbours of one length are attended to together. `ids`:
+    /// (tokens) int64, of which the `lengths` together are all.
+    pub fn tokens(ids: Tensor, lengths: Vec<i64>) -> Input {
+        Input { stage: 0, xs: ids, lengths }
+    }
+
+    /// (batch, 3, height, width), normalised as the model wants it, in the kind that the model
+    /// computes in.
+    pub fn pixels(pixels: Tensor) -> Input {
+        Input { stage: 0, xs: pixels, lengths: Vec::new() }
+    }
+
+    /// A batch of which the first `stage` stages gave `xs` earlier; `lengths` as in the fields.
+    pub fn at(stage: usize, xs: Tensor, lengths: Vec<i64>) -> Input {
+        Input { stage, xs, lengths }
+    }
+
+    /// The same batch, once the first `stage` stages gave `xs` for it.
+    pub fn after(&self, stage: usize, xs: Tensor) -> Input {
+        Input { stage, xs, lengths: self.lengths.clone() }
+    }
+
+    /// The same numbers.
+    pub fn shallow_clone(&self) -> Input {
+        self.after(self.stage, self.xs.shallow_clone())
+    }
+}
+
+/// What an example, or a token of it, has a row of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    PerExample,
+    PerToken,
+}
+
+/// What stands on top of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadKind {
+    /// (batch, classes): a new head for so many classes, labels or numbers.
+    Classes(i64),
+    /// (tokens, classes): a new head for each token.
+    PerToken(i64),
+    /// (tokens, vocabulary): masked language modelling; the checkpoint's head where it has one. Its
+    /// last map is the table of token embeddings.
+    Vocabulary,
+    /// No head: features.
+    None(Rows),
+    /// As the checkpoint's config says, and nothing may be missing: for a finished model.
+    Keep,
+}
+
+impl HeadKind {
+    /// What the head takes.
+    pub(crate) fn rows(self) -> Rows {
+        match self {
+            HeadKind::PerToken(_) | HeadKind::Vocabulary => Rows::PerToken,
+            HeadKind::None(rows) => rows,
+            HeadKind::Classes(_) | HeadKind::Keep => Rows::PerExample,
+        }
+    }
+}
+
+/// How a model is built from a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildOptions {
+    pub head: HeadKind,
+    /// Probability for hidden states and the head; `None`: as the config says, for each.
+    pub dropout: Option<f64>,
+    /// Probability for attention weights. Above 0 it costs the fast attention kernel while
+    /// training.
+    pub attention_dropout: f64,
+    /// Height and width that images will have, where that is known: positions are then stored for
+    /// it. `None`: as the checkpoint has them, and other sizes cost a resampling in each pass.
+    pub image_size: Option<[i64; 2]>,
+    pub device: Device,
+    /// What the model's numbers are kept and computed in: `Float`, `BFloat16`, `Half` or `Double`.
+    pub dtype: Kind,
+    /// Decides, alone, what a new head is filled with.
+    pub seed: u64,
+}
+
+impl BuildOptions {
+    /// On the CPU, in fp32, with dropout as the config says.
+    pub fn new(head: HeadKind) -> BuildOptions {
+        BuildOptions {
+            head,
+            dropout: None,
+            attention_dropout: 0.0,
+            image_size: None,
+            device: Device::Cpu,
+            dtype: Kind::Float,
+            seed: 0,
+        }
+    }
+}
+
+/// What a forward pass is for. Dropout's noise is a function of these numbers and of the place in
+/// the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    pub train: bool,
+    pub seed: u64,
+    /// Update, and forward pass within it.
+    pub step: u64,
+    pub micro: u64,
+    /// It repeats a pass of the same numbers: the statistics of batch norm have moved by it
+    /// already.
+    pub again: bool,
+}
+
+impl Pass {
+    pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
+        Pass { train: true, seed, step, micro, again: false }
+    }
+
+    pub fn evaluation() -> Pass {
+        Pass { train: false, seed: 0, step: 0, micro: 0, again: false }
+    }
+}
+
+/// Which tensors stand where; together they are all of a model's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub embeddings: Vec<String>,
+    /// From the embeddings upwards.
+    pub layers: Vec<Vec<String>>,
+    /// All that stands between the last hidden state and the logits.
+    pub head: Vec<String>,
+    /// Weights and biases of all norms; each also belongs to one of the above.
+    pub norms: Vec<String>,
+    /// Statistics that no gradient moves (batch norm's), of embeddings, layers and head in turn;
+    /// they belong to none of the above. Those of a stage change only while something in it trains.
+    pub buffers: Vec<Vec<String>>,
+    /// Other names that a tensor has in the checkpoint: (the name that is listed above, the other
+    /// one). A file holds such a tensor once, under the first.
+    pub tied: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// Embeddings, layers and head in turn.
+    pub fn stages(&self) -> impl Iterator<Item = &Vec<String>> {
+        [&self.embeddings].into_iter().chain(&self.layers).chain([&self.head])
+    }
+
+    /// Stages below everything of these names, not counting the head.
+    pub fn stages_below(&self, names: &BTreeSet<String>) -> usize {
+        let frozen = |stage: &&Vec<String>| !stage.iter().any(|it| names.contains(it));
+        self.stages().take(1 + self.layers.len()).take_while(frozen).count()
+    }
+}
+
+/// What some stages of a model give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    pub rows: Rows,
+    /// Numbers of one row.
+    pub numbers: u64,
+    /// To compute them takes longer than to read them. Looking up embeddings does not.
+    pub worth_caching: bool,
+}
+
+/// A linear map of a model: weight (outputs, inputs) and, where it has one, bias (outputs). The
+/// tensors are the model's own.
+#[derive(Debug)]
+pub struct LinearSlot {
+    pub weight: Tensor,
+    pub bias: Option<Tensor>,
+}
+
+impl LinearSlot {
+    /// The same tensors.
+    pub(crate) fn shallow_clone(&self) -> LinearSlot {
+        LinearSlot {
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+}
