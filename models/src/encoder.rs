@@ -138,7 +138,7 @@ pub(crate) struct VocabularyNames {
     /// The last map's; the weight is the token embeddings' unless the config says otherwise.
     pub weight: &'static str,
     pub bias: &'static str,
-    /// Another name for it.
+    /// Another name for it, where the weight is tied; else the one that is used.
     pub bias_again: Option<&'static str>,
 }
 
@@ -257,14 +257,21 @@ impl Vocabulary {
         let names = &dialect.vocabulary;
         let dense = Linear::new(&p / names.dense, c.hidden_size, c.hidden_size)?;
         let norm = LayerNorm::new(&p / names.norm, c.hidden_size, c.layer_norm_eps)?;
-        let weight = if c.tie_word_embeddings {
-            p.tied(&format!("{}.{WORD_EMBEDDINGS}", dialect.prefix), names.weight)?
+        let (weight, bias) = if c.tie_word_embeddings {
+            let owner = format!("{}.{WORD_EMBEDDINGS}", dialect.prefix);
+            (p.tied(&owner, names.weight)?, p.tensor(names.bias, &[c.vocab_size], Fill::Zero)?)
         } else {
-            p.tensor(names.weight, &[c.vocab_size, c.hidden_size], Fill::Random)?
+            let bias = names.bias_again.unwrap_or(names.bias);
+            (
+                p.tensor(names.weight, &[c.vocab_size, c.hidden_size], Fill::Random)?,
+                p.tensor(bias, &[c.vocab_size], Fill::Zero)?,
+            )
         };
-        let bias = p.tensor(names.bias, &[c.vocab_size], Fill::Zero)?;
-        if let Some(again) = names.bias_again {
-            let _same = p.tied(names.bias, again)?;
+        match names.bias_again {
+            Some(again) if c.tie_word_embeddings => drop(p.tied(names.bias, again)?),
+            // Nothing is computed from it then, but the folder's library expects it.
+            Some(_) => drop(p.buffer(names.bias, &[c.vocab_size], Fill::Zero)?),
+            None => {}
         }
         let activation = Activation::named(&c.activation).unwrap_or(Activation::Gelu);
         Ok(Vocabulary { dense, activation, norm, weight, bias })

@@ -29,7 +29,7 @@ fn worst<'a>(offs: impl Iterator<Item = (f64, &'a str)>) -> (f64, &'a str) {
     offs.fold((0.0, ""), |worst, it| if worst.0 < it.0 { it } else { worst })
 }
 
-fn digest(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn digest(tensor: &Tensor) -> Vec<f64> {
     let flat = tensor.detach().to_kind(Kind::Double).contiguous().flatten(0, -1);
     let numel = flat.numel() as i64;
     let picked = (0..6).map(|k| flat.double_value(&[(2 * k + 1) * numel / 12]));
@@ -41,7 +41,7 @@ fn digest(tensor: &Tensor) -> Vec<f64> {
 
 /// The largest difference of two digests, for a norm of 1.
 #[track_caller]
-fn apart(tensor: &Tensor, stored: &[f64]) -> f64 {
+pub(crate) fn apart(tensor: &Tensor, stored: &[f64]) -> f64 {
     let (ours, scale) = (digest(tensor), stored[0].abs().max(1.0));
     assert_eq!(ours.len(), stored.len());
     // The sum of n numbers adds up n roundings.

@@ -5,6 +5,7 @@
 //! 5.23.0, seed 0.
 
 mod freezing;
+mod heads;
 mod image_parity;
 mod images;
 mod lite0;

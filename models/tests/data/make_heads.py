@@ -1,0 +1,98 @@
+"""Makes the parity data of heads over tokens: what transformers computes with weights that anyone can make again
+from the tensors' names, so that none are stored.
+
+    python make_heads.py
+
+Made with torch 2.13.0 (CPU), transformers 5.23.0, safetensors 0.8.0.
+"""
+
+import json
+import pathlib
+import tempfile
+
+import torch
+from make_images import digest, weight
+from safetensors import safe_open
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
+
+HERE = pathlib.Path(__file__).parent / "heads"
+VOCAB, WIDTH, HEADS, INNER, LAYERS, POSITIONS = 64, 24, 4, 48, 2, 24
+LENGTHS = [9, 6, 3, 9, 5]
+IGNORED = -100
+
+
+def batch(pad):
+    """Five texts of 3 to 9 tokens, one behind the other."""
+    ids = [4 + (7 * k * k + 3 * k) % (VOCAB - 4) for k in range(sum(LENGTHS))]
+    padded = torch.full((len(LENGTHS), max(LENGTHS)), pad)
+    mask = torch.zeros_like(padded)
+    start = 0
+    for row, n in enumerate(LENGTHS):
+        padded[row, :n] = torch.tensor(ids[start : start + n])
+        mask[row, :n] = 1
+        start += n
+    return ids, padded, mask
+
+
+def record(name, model, classes):
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        with safe_open(f"{folder}/model.safetensors", "pt") as file:
+            saved = {key: list(file.get_slice(key).get_shape()) for key in file.keys()}
+        config = json.loads((pathlib.Path(folder) / "config.json").read_text())
+    parameters = dict(model.named_parameters())
+    assert sorted(parameters) == sorted(saved), set(parameters) ^ set(saved)
+    for key, p in parameters.items():
+        p.data = weight(key, tuple(p.shape))
+    model.eval()  # no dropout
+    ids, padded, mask = batch(model.config.pad_token_id)
+    # Every third token's label does not count.
+    flat = [IGNORED if k % 3 == 2 else (5 * k + 1) % classes for k in range(len(ids))]
+    labels = torch.full_like(padded, IGNORED)
+    labels[mask.bool()] = torch.tensor(flat)
+    out = model(input_ids=padded, attention_mask=mask, labels=labels)
+    out.loss.backward()
+    logits = out.logits[mask.bool()]
+    facts = {"config": config, "ids": ids, "lengths": LENGTHS, "labels": flat, "loss": out.loss.item(), "logits": digest(logits)}
+    gradient = lambda key: None if parameters[key].grad is None else digest(parameters[key].grad)
+    tensors = {key: {"shape": shape, "gradient": gradient(key)} for key, shape in sorted(saved.items())}
+    HERE.mkdir(exist_ok=True)
+    lines = ",\n".join(f"    {json.dumps(key)}: {json.dumps(it)}" for key, it in tensors.items())
+    facts = ",\n".join(f"  {json.dumps(key)}: {json.dumps(it)}" for key, it in facts.items())
+    (HERE / f"{name}.json").write_text(f'{{\n{facts},\n  "tensors": {{\n{lines}\n  }}\n}}\n')
+    print(name, out.loss.item())
+
+
+def bert(**more):
+    sizes = dict(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=INNER)
+    return BertConfig(vocab_size=VOCAB, max_position_embeddings=POSITIONS, **sizes, **more)
+
+
+def roberta(**more):
+    sizes = dict(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=INNER)
+    return RobertaConfig(vocab_size=VOCAB, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5, **sizes, **more)
+
+
+def distilbert(**more):
+    return DistilBertConfig(
+        vocab_size=VOCAB, dim=WIDTH, n_layers=LAYERS, n_heads=HEADS, hidden_dim=INNER, max_position_embeddings=POSITIONS, **more
+    )
+
+
+def main():
+    torch.set_num_threads(1)
+    record("bert_vocabulary", BertForMaskedLM(bert()), VOCAB)
+    record("bert_vocabulary_untied", BertForMaskedLM(bert(tie_word_embeddings=False)), VOCAB)
+    record("roberta_vocabulary", RobertaForMaskedLM(roberta()), VOCAB)
+    record("distilbert_vocabulary", DistilBertForMaskedLM(distilbert()), VOCAB)
+
+
+if __name__ == "__main__":
+    main()
