@@ -159,9 +159,8 @@ impl Embeddings {
 
 impl Stage for Embeddings {
     fn forward(&self, ids: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
-        // No text has a second part: every token is of type 0.
-        let place =
-            self.positions.forward(layout.places())?.f_add(&self.token_types.row_zero()?)?;
+        let types = self.token_types.of_token_types(layout)?;
+        let place = self.positions.forward(layout.places())?.f_add(&types)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }

@@ -180,6 +180,7 @@ impl Architecture for Encoder {
         Some(TextFacts {
             max_positions: self.config.max_positions as u32,
             pad_token_id: self.config.pad_token_id.map(|it| it as u32),
+            token_types: self.config.type_vocab_size as u32,
             dropout: self.config.dropout,
         })
     }

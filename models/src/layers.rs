@@ -106,9 +106,9 @@ impl Embedding {
         Tensor::f_embedding(&self.weight, ids, self.padding_idx, false, false)
     }
 
-    /// The row of the one type that all tokens have: (1, width).
-    pub(crate) fn row_zero(&self) -> Result<Tensor, TchError> {
-        self.weight.f_narrow(0, 0, 1)
+    /// Of a table of token types: (tokens, width), or (1, width) where all are of one type.
+    pub(crate) fn of_token_types(&self, layout: &Layout) -> Result<Tensor, TchError> {
+        layout.token_types().map_or_else(|| self.weight.f_narrow(0, 0, 1), |it| self.forward(it))
     }
 }
 

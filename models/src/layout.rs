@@ -1,7 +1,8 @@
 //! Where the texts of a batch lie, one behind the other. Everything but attention is computed token
 //! by token, for all texts at once, and sees no border. Images have none: theirs is empty.
 
-use tch::{Device, TchError, Tensor};
+use crate::model::Input;
+use tch::{TchError, Tensor};
 
 pub(crate) struct Layout {
     pub runs: Vec<Run>,
@@ -11,6 +12,8 @@ pub(crate) struct Layout {
     lengths: Tensor,
     /// (tokens) int64: each token's place in its text.
     places: Tensor,
+    /// (tokens) int64: each token's part of its text, where there is more than one.
+    token_types: Option<Tensor>,
 }
 
 /// Neighbouring texts of one length, which attention takes as one block.
@@ -21,7 +24,15 @@ pub(crate) struct Run {
 }
 
 impl Layout {
-    pub(crate) fn new(lengths: &[i64], device: Device) -> Result<Layout, TchError> {
+    /// # Errors
+    /// Token types that are not one for each token.
+    pub(crate) fn of(input: &Input) -> Result<Layout, TchError> {
+        let Input { xs, lengths, token_types, .. } = input;
+        let tokens = lengths.iter().sum::<i64>();
+        if let Some(types) = token_types.as_ref().filter(|it| it.size() != [tokens]) {
+            let size = types.size();
+            return Err(TchError::Shape(format!("token types {size:?} for {tokens} tokens")));
+        }
         let runs = lengths
             .chunk_by(|a, b| a == b)
             .map(|it| Run { texts: it.len() as i64, length: it[0] })
@@ -29,18 +40,24 @@ impl Layout {
         let starts: Vec<i64> =
             lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
         let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
-        let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(device);
+        let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(xs.device());
         Ok(Layout {
             runs,
             starts: tensor(&starts)?,
             lengths: tensor(lengths)?,
             places: tensor(&places)?,
+            token_types: token_types.as_ref().map(Tensor::shallow_clone),
         })
     }
 
     /// (tokens) int64: 0, 1, 2, … in each text.
     pub(crate) fn places(&self) -> &Tensor {
         &self.places
+    }
+
+    /// (tokens) int64: each token's part of its text; none where all are of the first.
+    pub(crate) fn token_types(&self) -> Option<&Tensor> {
+        self.token_types.as_ref()
     }
 
     /// (tokens, …) -> (texts, …)

@@ -89,6 +89,9 @@ pub struct Input {
     pub xs: Tensor,
     /// Of texts the tokens of each, none of which is empty; of images nothing.
     pub lengths: Vec<i64>,
+    /// (tokens) int64, before the first stage: which part of its text a token belongs to, 0 or 1 of
+    /// a pair. None: all are of part 0.
+    pub token_types: Option<Tensor>,
 }
 
 impl Input {
@@ -96,28 +99,36 @@ impl Input {
     /// nothing is computed for padding. Neighbours of one length are attended to together. `ids`:
     /// (tokens) int64, of which the `lengths` together are all.
     pub fn tokens(ids: Tensor, lengths: Vec<i64>) -> Input {
-        Input { stage: 0, xs: ids, lengths }
+        Input::at(0, ids, lengths)
     }
 
     /// (batch, 3, height, width), normalised as the model wants it, in the kind that the model
     /// computes in.
     pub fn pixels(pixels: Tensor) -> Input {
-        Input { stage: 0, xs: pixels, lengths: Vec::new() }
+        Input::at(0, pixels, Vec::new())
     }
 
     /// A batch of which the first `stage` stages gave `xs` earlier; `lengths` as in the fields.
     pub fn at(stage: usize, xs: Tensor, lengths: Vec<i64>) -> Input {
-        Input { stage, xs, lengths }
+        Input { stage, xs, lengths, token_types: None }
+    }
+
+    /// The same texts, with the part that each token belongs to: (tokens) int64.
+    pub fn with_token_types(self, token_types: Tensor) -> Input {
+        Input { token_types: Some(token_types), ..self }
     }
 
     /// The same batch, once the first `stage` stages gave `xs` for it.
     pub fn after(&self, stage: usize, xs: Tensor) -> Input {
-        Input { stage, xs, lengths: self.lengths.clone() }
+        Input::at(stage, xs, self.lengths.clone())
     }
 
     /// The same numbers.
     pub fn shallow_clone(&self) -> Input {
-        self.after(self.stage, self.xs.shallow_clone())
+        Input {
+            token_types: self.token_types.as_ref().map(Tensor::shallow_clone),
+            ..self.after(self.stage, self.xs.shallow_clone())
+        }
     }
 }
 

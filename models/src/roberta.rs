@@ -107,10 +107,8 @@ impl Embeddings {
 
 impl Stage for Embeddings {
     fn forward(&self, ids: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
-        let place = self
-            .positions
-            .forward(&self.positions(ids, layout)?)?
-            .f_add(&self.token_types.row_zero()?)?;
+        let types = self.token_types.of_token_types(layout)?;
+        let place = self.positions.forward(&self.positions(ids, layout)?)?.f_add(&types)?;
         self.dropout.forward(self.norm.forward(&self.words.forward(ids)?.f_add(&place)?)?, pass)
     }
 }

@@ -135,7 +135,7 @@ impl Model for Stack {
         if from == to {
             return Ok(input.shallow_clone());
         }
-        let layout = Layout::new(&input.lengths, input.xs.device())?;
+        let layout = Layout::of(input)?;
         let mut xs = channels_last(&input.xs)?;
         for number in from..to {
             xs = self.stage(number, self.stages[number].as_ref(), &xs, &layout, pass)?;
@@ -149,7 +149,7 @@ impl Model for Stack {
             return Err(TchError::Shape(format!("a head after {done} stages of {there}")));
         }
         let Some(head) = &self.head else { return Ok(features.xs.shallow_clone()) };
-        let layout = Layout::new(&features.lengths, features.xs.device())?;
+        let layout = Layout::of(features)?;
         self.stage(self.stages(), head.as_ref(), &features.xs, &layout, pass)
     }
 

@@ -41,7 +41,7 @@ def batch(pad):
     return ids, padded, mask
 
 
-def record(name, model, classes):
+def record(name, model, classes, token_types=False):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         with safe_open(f"{folder}/model.safetensors", "pt") as file:
@@ -57,10 +57,15 @@ def record(name, model, classes):
     flat = [IGNORED if k % 3 == 2 else (5 * k + 1) % classes for k in range(len(ids))]
     labels = torch.full_like(padded, IGNORED)
     labels[mask.bool()] = torch.tensor(flat)
-    out = model(input_ids=padded, attention_mask=mask, labels=labels)
+    types = torch.zeros_like(padded)
+    if token_types:  # the second half of each text
+        for row, n in enumerate(LENGTHS):
+            types[row, n // 2 : n] = 1
+    more = {"token_type_ids": types} if token_types else {}
+    out = model(input_ids=padded, attention_mask=mask, labels=labels, **more)
     out.loss.backward()
     logits = out.logits[mask.bool()]
-    facts = {"config": config, "ids": ids, "lengths": LENGTHS, "labels": flat, "loss": out.loss.item(), "logits": digest(logits)}
+    facts = {"config": config, "ids": ids, "lengths": LENGTHS, "token_types": types[mask.bool()].tolist() if token_types else None, "labels": flat, "loss": out.loss.item(), "logits": digest(logits)}
     gradient = lambda key: None if parameters[key].grad is None else digest(parameters[key].grad)
     tensors = {key: {"shape": shape, "gradient": gradient(key)} for key, shape in sorted(saved.items())}
     HERE.mkdir(exist_ok=True)
@@ -89,6 +94,7 @@ def distilbert(**more):
 def main():
     torch.set_num_threads(1)
     record("bert_vocabulary", BertForMaskedLM(bert()), VOCAB)
+    record("bert_token_types", BertForMaskedLM(bert()), VOCAB, token_types=True)
     record("bert_vocabulary_untied", BertForMaskedLM(bert(tie_word_embeddings=False)), VOCAB)
     record("roberta_vocabulary", RobertaForMaskedLM(roberta()), VOCAB)
     record("distilbert_vocabulary", DistilBertForMaskedLM(distilbert()), VOCAB)

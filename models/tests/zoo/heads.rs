@@ -22,6 +22,7 @@ struct Expected {
     config: Value,
     ids: Vec<i64>,
     lengths: Vec<i64>,
+    token_types: Option<Vec<i64>>,
     labels: Vec<i64>,
     loss: f64,
     logits: Vec<f64>,
@@ -51,7 +52,11 @@ fn folder(expected: &Expected) -> TempDir {
 }
 
 fn batch(expected: &Expected) -> Input {
-    Input::tokens(Tensor::from_slice(&expected.ids), expected.lengths.clone())
+    let tokens = Input::tokens(Tensor::from_slice(&expected.ids), expected.lengths.clone());
+    match &expected.token_types {
+        Some(types) => tokens.with_token_types(Tensor::from_slice(types)),
+        None => tokens,
+    }
 }
 
 /// Logits, loss and gradients of one pass, compared.
@@ -85,6 +90,24 @@ fn masked_language_models_are_those_of_transformers() {
     {
         check(case);
     }
+}
+
+#[test]
+fn token_types_are_those_of_transformers() {
+    check("bert_token_types");
+    let (input, _) = input("bert");
+    let model = build("bert", &finished()).model;
+    let logits = |it: &Input| model.logits(it, &Pass::evaluation()).unwrap();
+    let zeros = input.shallow_clone().with_token_types(input.xs.zeros_like());
+    assert!(logits(&zeros).equal(&logits(&input)), "none means 0");
+    let ones = input.shallow_clone().with_token_types(input.xs.ones_like());
+    assert!(1e-3 < distance(&logits(&ones), &logits(&input)));
+    let few = input.shallow_clone().with_token_types(Tensor::from_slice(&[0_i64]));
+    assert!(model.logits(&few, &Pass::evaluation()).is_err());
+    let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
+    assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
+    let types = |family: &str| open(&data(family)).token_types();
+    assert_eq!(["bert", "roberta", "distilbert"].map(types), [2, 1, 1]);
 }
 
 /// Saved, and opened again as the config says.
