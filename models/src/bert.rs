@@ -203,7 +203,7 @@ impl Pooled {
         Ok(Pooled {
             pooler: Linear::new(&p / "bert" / "pooler" / "dense", c.hidden_size, c.hidden_size)?,
             dropout: Dropout::of_head(c.classifier_dropout, 0),
-            classifier: Linear::new(&p / "classifier", c.hidden_size, classes)?,
+            classifier: Linear::of_outputs(&p / "classifier", c.hidden_size, classes)?,
         })
     }
 }

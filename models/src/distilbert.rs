@@ -178,7 +178,7 @@ impl Classifier {
         Ok(Classifier {
             pre_classifier: Linear::new(&p / "pre_classifier", c.hidden_size, c.hidden_size)?,
             dropout: Dropout::of_head(c.classifier_dropout, 0),
-            classifier: Linear::new(&p / "classifier", c.hidden_size, classes)?,
+            classifier: Linear::of_outputs(&p / "classifier", c.hidden_size, classes)?,
         })
     }
 }

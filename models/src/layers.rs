@@ -17,6 +17,12 @@ impl Linear {
         Linear::with_bias(p, inputs, outputs, true)
     }
 
+    /// One that gives the model's outputs.
+    pub(crate) fn of_outputs(p: Names, inputs: i64, outputs: i64) -> Result<Linear, ModelError> {
+        p.list_output();
+        Linear::new(p, inputs, outputs)
+    }
+
     /// With a bias, or without.
     pub(crate) fn with_bias(
         p: Names,
@@ -227,7 +233,7 @@ impl Classifier {
         dropout: f64,
     ) -> Result<Classifier, ModelError> {
         let dropout = Dropout::of_head(dropout, 0);
-        Ok(Classifier { dropout, linear: Linear::new(p, width, classes)? })
+        Ok(Classifier { dropout, linear: Linear::of_outputs(p, width, classes)? })
     }
 }
 

@@ -463,6 +463,12 @@ impl Names<'_> {
         }
     }
 
+    /// The linear map here gives outputs.
+    pub(crate) fn list_output(&self) {
+        let names = (self.full("weight"), self.full("bias"));
+        self.loader.found.borrow_mut().parts.outputs.push(names);
+    }
+
     /// The tensor `owner`, which this model has already, under another `name` here.
     ///
     /// # Errors

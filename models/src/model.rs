@@ -237,6 +237,9 @@ pub struct Parts {
     /// Statistics that no gradient moves (batch norm's), of embeddings, layers and head in turn;
     /// they belong to none of the above. Those of a stage change only while something in it trains.
     pub buffers: Vec<Vec<String>>,
+    /// Weight and bias of each linear map that gives outputs: one, or several whose mean they are.
+    /// They belong to the head.
+    pub outputs: Vec<(String, String)>,
     /// Other names that a tensor has in the checkpoint: (the name that is listed above, the other
     /// one). A file holds such a tensor once, under the first.
     pub tied: Vec<(String, String)>,

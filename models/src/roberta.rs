@@ -126,7 +126,7 @@ impl ClassificationHead {
             features_dropout: Dropout::of_head(c.classifier_dropout, 0),
             dense: Linear::new(&p / "classifier" / "dense", c.hidden_size, c.hidden_size)?,
             dropout: Dropout::of_head(c.classifier_dropout, 1),
-            out_proj: Linear::new(&p / "classifier" / "out_proj", c.hidden_size, classes)?,
+            out_proj: Linear::of_outputs(&p / "classifier" / "out_proj", c.hidden_size, classes)?,
         })
     }
 }

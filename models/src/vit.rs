@@ -189,7 +189,7 @@ impl VisionTransformer {
         let features = self.width() / names.len() as i64;
         let heads = names
             .iter()
-            .map(|it| Linear::new(loader.part(Part::Head) / it, features, classes))
+            .map(|it| Linear::of_outputs(loader.part(Part::Head) / it, features, classes))
             .collect::<Result<Vec<Linear>, ModelError>>()?;
         let dropout = Dropout::of_head(options.dropout.unwrap_or(0.0), 0);
         Ok(Some(Box::new(Heads { heads, dropout })))

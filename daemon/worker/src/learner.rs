@@ -186,14 +186,7 @@ impl Learner {
             return Ok(());
         }
         let Some(scale) = self.network.scale.take() else { return Ok(()) };
-        let head = &self.network.parts.head;
-        let last = |end: &str| {
-            head.iter().rev().find(|it| it.ends_with(end)).and_then(|it| self.tensors.get(it))
-        };
-        let (Some(weight), Some(bias)) = (last("weight"), last("bias")) else {
-            bail!("the head ends with no linear map")
-        };
-        scale.fold(weight, bias)
+        fold(&scale, &self.network.model.parts().outputs, &self.tensors)
     }
 
     /// As [`Learner::backward`], to see what it costs: afterwards everything is as it was.
@@ -277,10 +270,71 @@ impl Learner {
     }
 }
 
+/// Folds the units into every linear map that gives outputs: the outputs are their mean.
+fn fold(
+    scale: &Scale,
+    outputs: &[(String, String)],
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<()> {
+    if outputs.is_empty() {
+        bail!("the head ends with no linear map");
+    }
+    for (weight, bias) in outputs {
+        let tensor = |name: &String| {
+            tensors.get(name).with_context(|| format!("the model has no tensor {name}"))
+        };
+        scale.fold(tensor(weight)?, tensor(bias)?)?;
+    }
+    Ok(())
+}
+
 fn algorithm(asked: recipe::Optimizer) -> Algorithm {
     match asked {
         recipe::Optimizer::AdamW { betas, eps } => Algorithm::AdamW { betas, eps },
         recipe::Optimizer::Adam { betas, eps } => Algorithm::Adam { betas, eps },
         recipe::Optimizer::Sgd { momentum, nesterov } => Algorithm::Sgd { momentum, nesterov },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use finetuned_models::{BuildOptions, HeadKind, Input};
+    use std::path::Path;
+
+    /// Roundings of fp32 at the size of these numbers.
+    const EXACT: f64 = 1e-4;
+
+    /// A model of the zoo's tests, with its logits before and after its units were folded in.
+    fn folded(model: &str, input: &Input) -> (Tensor, Tensor) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tests/data");
+        let checkpoint = finetuned_models::open(&folder.join(model)).unwrap();
+        let built = checkpoint.build(&BuildOptions::new(HeadKind::Keep)).unwrap();
+        let logits = || built.model.logits(input, &Pass::evaluation()).unwrap();
+        let scale = Scale::new(&[250.0, -3.0, 0.5], &[17.0, 0.1, 4.0], Device::Cpu).unwrap();
+        let outputs = scale.up(&logits()).unwrap();
+        let tensors = built.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone()));
+        fold(&scale, &built.model.parts().outputs, &tensors.collect()).unwrap();
+        (outputs, logits())
+    }
+
+    #[test]
+    fn units_are_folded_into_every_map_that_gives_outputs() {
+        let pixels = Tensor::arange(2 * 3 * 12 * 12, tch::kind::FLOAT_CPU).sin();
+        let pixels = Input::pixels(pixels.view([2, 3, 12, 12]));
+        let tokens = Input::tokens(Tensor::from_slice(&[5_i64, 9, 7, 30, 2]), vec![3, 2]);
+        for (model, input) in [
+            // Two heads, whose mean the outputs are.
+            ("vit/timm_deit", &pixels),
+            ("vit/hf_deit", &pixels),
+            ("vit/hf_dinov2", &pixels),
+            ("bert", &tokens),
+            ("roberta", &tokens),
+            ("distilbert", &tokens),
+        ] {
+            let (before, after) = folded(model, input);
+            let off = (before - after).abs().max().double_value(&[]);
+            assert!(off < EXACT, "{model}: {off}");
+        }
     }
 }

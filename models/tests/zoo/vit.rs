@@ -429,3 +429,12 @@ fn a_head_that_images_can_not_have_is_refused() {
         )
     );
 }
+
+#[test]
+fn every_map_that_gives_outputs_is_named() {
+    for folder in FOLDERS {
+        let parts = build(folder, &finished()).model.parts().clone();
+        let named: Vec<String> = parts.outputs.into_iter().flat_map(|it| [it.0, it.1]).collect();
+        assert_eq!(named, parts.head, "{folder}");
+    }
+}
