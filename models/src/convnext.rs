@@ -251,8 +251,10 @@ impl Architecture for ConvNext {
             }
             inputs = channels;
         }
-        let top = loader.part(Part::Layer(self.layers() - 1)) / self.names.last_norm;
-        let tail = LastNorm(LayerNorm::new(top, self.width(), self.last_eps)?);
+        let top = loader.part(Part::Layer(self.layers() - 1));
+        let norm = &top / self.names.last_norm;
+        let tail = LastNorm(LayerNorm::new(norm, self.width(), self.last_eps)?);
+        top.list_with_head(self.names.last_norm);
         let head = conv::head(loader.part(Part::Head) / self.names.head, self.width(), options)?;
         Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], head))
     }

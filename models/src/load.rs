@@ -463,6 +463,20 @@ impl Names<'_> {
         }
     }
 
+    /// What is called `name` here, or stands below, learns as fast as the head.
+    pub(crate) fn list_with_head(&self, name: &str) {
+        let mut found = self.loader.found.borrow_mut();
+        let path = format!("{}.", self.full(name));
+        let names: Vec<String> = found
+            .tensors
+            .iter()
+            .map(|it| &it.0)
+            .filter(|it| it.starts_with(&path))
+            .cloned()
+            .collect();
+        found.parts.with_head.extend(names);
+    }
+
     /// The linear map here gives outputs.
     pub(crate) fn list_output(&self) {
         let names = (self.full("weight"), self.full("bias"));

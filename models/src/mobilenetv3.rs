@@ -115,8 +115,10 @@ impl Architecture for MobileNet {
         let shape = Shape { kernel: 3, stride: 2, padding, ..Shape::pointwise(3, channels) };
         let stem = ConvNorm::new(&root / "conv_stem", &root / "bn1", shape, norm, nonlinearity)?;
         let layers = inverted::blocks(loader, &self.levels(), channels, self.width, self.manner)?;
-        let top = loader.part(Part::Layer(self.layers() - 1)) / "conv_head";
-        let tail = Top(Pointwise::new(top, scaled(self.size.top, self.width), self.size.features)?);
+        let top = loader.part(Part::Layer(self.layers() - 1));
+        let inputs = scaled(self.size.top, self.width);
+        let tail = Top(Pointwise::new(&top / "conv_head", inputs, self.size.features)?);
+        top.list_with_head("conv_head");
         let head = conv::head(loader.part(Part::Head) / "classifier", self.size.features, options)?;
         Ok(Stages::new(Box::new(stem), layers, vec![Box::new(Pool), Box::new(tail)], head))
     }

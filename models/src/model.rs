@@ -237,6 +237,8 @@ pub struct Parts {
     /// Statistics that no gradient moves (batch norm's), of embeddings, layers and head in turn;
     /// they belong to none of the above. Those of a stage change only while something in it trains.
     pub buffers: Vec<Vec<String>>,
+    /// Of the last layer what learns as fast as the head where lower layers learn slower.
+    pub with_head: BTreeSet<String>,
     /// Weight and bias of each linear map that gives outputs: one, or several whose mean they are.
     /// They belong to the head.
     pub outputs: Vec<(String, String)>,
@@ -249,6 +251,20 @@ impl Parts {
     /// Embeddings, layers and head in turn.
     pub fn stages(&self) -> impl Iterator<Item = &Vec<String>> {
         [&self.embeddings].into_iter().chain(&self.layers).chain([&self.head])
+    }
+
+    /// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer,
+    /// `decay`² for the one before, and so on down to the embeddings (Howard and Ruder 2018). As in
+    /// timm's `param_groups_layer_decay`, a norm before pooling belongs to the last layer, and what
+    /// follows pooling to the head; BEiT's and MAE's scripts put both with the head.
+    pub fn learning_rate_scales(&self, decay: f64) -> BTreeMap<String, f64> {
+        let top = self.layers.len() as i32 + 1;
+        let scale = |depth: usize, name: &String| {
+            let below = if self.with_head.contains(name) { 0 } else { top - depth as i32 };
+            (name.clone(), decay.powi(below))
+        };
+        let stages = self.stages().enumerate();
+        stages.flat_map(|(depth, names)| names.iter().map(move |it| scale(depth, it))).collect()
     }
 
     /// Stages below everything of these names, not counting the head.

@@ -167,9 +167,15 @@ impl Architecture for VisionTransformer {
         for depth in 0..below {
             layers.push(Box::new(block(depth)?));
         }
+        let last = body(Part::Layer(below));
+        let last_block = block(below)?;
+        let norm = LayerNorm::new(&last / names.norm, c.width, c.norm_eps)?;
+        if c.pool == Pool::Mean {
+            last.list_with_head(names.norm);
+        }
         layers.push(Box::new(Last {
-            block: block(below)?,
-            norm: LayerNorm::new(body(Part::Layer(below)) / names.norm, c.width, c.norm_eps)?,
+            block: last_block,
+            norm,
             pool: c.pool,
             heads: names.heads.len() as i64,
             prefix: 1 + i64::from(c.distilled) + c.registers,

@@ -4,7 +4,7 @@
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::Pattern;
 use finetuned_models::Parts;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The names that the patterns select. A pattern that selects nothing is refused: it is a mistake
 /// in the recipe.
@@ -46,20 +46,6 @@ pub(crate) fn select(
         selected.extend(found.into_iter().cloned());
     }
     Ok(selected)
-}
-
-/// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer, `decay`²
-/// for the one before, and so on down to the embeddings (Howard and Ruder 2018; timm's and BEiT's
-/// layer decay).
-pub(crate) fn learning_rate_scales(parts: &Parts, decay: f64) -> BTreeMap<String, f64> {
-    let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
-    let top = parts.layers.len() as i32 + 1;
-    stages
-        .enumerate()
-        .flat_map(|(depth, names)| {
-            names.iter().map(move |it| (it.clone(), decay.powi(top - depth as i32)))
-        })
-        .collect()
 }
 
 /// Biases and norms are not decayed, as everywhere in the field.
@@ -147,13 +133,5 @@ mod tests {
             Err("the pattern `*.layer.99.*` of the recipe matches no tensor of the model"),
         );
         check(&["last:13"], Err("the recipe trains last:13, but the model has 12 layers"));
-    }
-
-    #[test]
-    fn lower_layers_learn_slower() {
-        let scales = learning_rate_scales(&parts().0, 0.5);
-        assert_eq!(scales["classifier.bias"], 1.0);
-        assert_eq!(scales["bert.encoder.layer.11.dense.weight"], 0.5);
-        assert_eq!(scales["bert.embeddings.word_embeddings.weight"], 0.5_f64.powi(13));
     }
 }

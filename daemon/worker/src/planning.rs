@@ -269,7 +269,7 @@ fn freeze_plan(
     let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
     freeze::select(&patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
-    let scales = freeze::learning_rate_scales(parts, *layer_decay);
+    let scales = parts.learning_rate_scales(*layer_decay);
     let tensor = |(name, shape): (&String, &Vec<i64>)| TensorPlan {
         name: name.clone(),
         shape: shape.clone(),

@@ -8,6 +8,7 @@ mod freezing;
 mod heads;
 mod image_parity;
 mod images;
+mod layer_decay;
 mod lite0;
 mod loading;
 mod minilm;
