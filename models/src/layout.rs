@@ -50,6 +50,17 @@ impl Layout {
         })
     }
 
+    /// The same tensors.
+    pub(crate) fn shallow_clone(&self) -> Layout {
+        Layout {
+            runs: self.runs.clone(),
+            starts: self.starts.shallow_clone(),
+            lengths: self.lengths.shallow_clone(),
+            places: self.places.shallow_clone(),
+            token_types: self.token_types.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+
     /// (tokens) int64: 0, 1, 2, … in each text.
     pub(crate) fn places(&self) -> &Tensor {
         &self.places

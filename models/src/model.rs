@@ -212,15 +212,19 @@ pub struct Pass {
     /// It repeats a pass of the same numbers: the statistics of batch norm have moved by it
     /// already.
     pub again: bool,
+    /// Lower stages that train keep what they were given in place of all that they computed, and
+    /// run once more when their gradients are wanted: less memory, more time, the same bits. Their
+    /// gradients are added up in the parameters by `backward`; nothing else sees them.
+    pub gradient_checkpointing: bool,
 }
 
 impl Pass {
     pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
-        Pass { train: true, seed, step, micro, again: false }
+        Pass { train: true, seed, step, micro, again: false, gradient_checkpointing: false }
     }
 
     pub fn evaluation() -> Pass {
-        Pass { train: false, seed: 0, step: 0, micro: 0, again: false }
+        Pass { train: false, ..Pass::training(0, 0, 0) }
     }
 }
 

@@ -1,11 +1,21 @@
 //! Runs the stages and the head of any model, and decides what freezing means for that: a frozen
 //! stage draws no noise and its batch norm stands still, and what lies below everything trainable
 //! keeps no gradient graph.
+//!
+//! Decides too which stages run again for their gradients (gradient checkpointing, Chen et al.
+//! 2016). Gradients and statistics are the same bit for bit, since noise is a function of the pass
+//! and batch norm's statistics move only once.
 
 use crate::layout::Layout;
 use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tch::{Device, Kind, TchError, Tensor};
+
+/// Stages that are given less than this part of what the largest is given keep their graph:
+/// together they take about as much as the largest alone, which needs its own anyway when it runs
+/// again.
+const SMALL: usize = 8;
 
 /// A stretch of a model that is frozen or trained as one.
 pub(crate) trait Stage: Send {
@@ -59,10 +69,13 @@ pub(crate) enum Takes {
     Pixels,
 }
 
+/// A stage that a gradient graph may have a share in, wherever that runs it again.
+type Shared = Arc<Mutex<Box<dyn Stage>>>;
+
 /// A row of stages as a model.
 pub(crate) struct Stack {
-    /// Without the head.
-    stages: Vec<Box<dyn Stage>>,
+    /// Without the head. A gradient graph has a share in those that it will run again.
+    stages: Vec<Shared>,
     head: Option<Box<dyn Stage>>,
     tensors: Vec<(String, Tensor)>,
     parts: Parts,
@@ -93,26 +106,55 @@ impl Stack {
         facts: StackFacts,
     ) -> Stack {
         let Stages { stem, layers, head } = stages;
-        let stages: Vec<Box<dyn Stage>> = [stem].into_iter().chain(layers).collect();
+        let stages: Vec<Shared> =
+            [stem].into_iter().chain(layers).map(|it| Arc::new(Mutex::new(it))).collect();
         let tensors = tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
         let trains = vec![false; stages.len() + 1];
         Stack { stages, head, tensors, parts, linears, facts, trains }
     }
 
-    /// Runs a stage, or the head, as the pass and its freezing want it.
+    /// Whether a stage, or the head, has a gradient graph.
+    fn has_graph(&self, number: usize, pass: &Pass) -> bool {
+        pass.train && self.trains[..=number].contains(&true)
+    }
+
+    /// The pass as a stage, or the head, sees it.
+    fn pass_of(&self, number: usize, pass: &Pass) -> Pass {
+        Pass { train: pass.train && self.trains[number], ..*pass }
+    }
+
+    /// Runs a stage as the pass and its freezing want it.
     fn stage(
         &self,
         number: usize,
-        stage: &dyn Stage,
         xs: &Tensor,
         layout: &Layout,
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
-        let graph = pass.train && self.trains[..=number].contains(&true);
-        let pass = Pass { train: pass.train && self.trains[number], ..*pass };
-        let run = || stage.forward(xs, layout, &pass);
-        if graph { run() } else { tch::no_grad(run) }
+        let stage = &self.stages[number];
+        let run = || lock(stage)?.forward(xs, layout, &self.pass_of(number, pass));
+        if self.has_graph(number, pass) { run() } else { tch::no_grad(run) }
     }
+
+    /// As [`Stack::stage`], of one with a graph, which keeps only what it is given.
+    fn stage_twice(
+        &self,
+        number: usize,
+        xs: &Tensor,
+        layout: &Layout,
+        pass: &Pass,
+    ) -> Result<Tensor, TchError> {
+        let (stage, layout) = (Arc::clone(&self.stages[number]), layout.shallow_clone());
+        let pass = self.pass_of(number, pass);
+        let run = move |xs: &Tensor, again: bool| {
+            lock(&stage)?.forward(xs, &layout, &Pass { again: pass.again || again, ..pass })
+        };
+        finetuned_libtorch::checkpoint(xs, run).map_err(|err| TchError::Torch(err.to_string()))
+    }
+}
+
+fn lock(stage: &Shared) -> Result<MutexGuard<'_, Box<dyn Stage>>, TchError> {
+    stage.lock().map_err(|_| TchError::Torch("a stage of the model panicked before".into()))
 }
 
 impl Model for Stack {
@@ -137,8 +179,18 @@ impl Model for Stack {
         }
         let layout = Layout::of(input)?;
         let mut xs = channels_last(&input.xs)?;
+        let (mut twice, mut largest) = (pass.gradient_checkpointing, 0);
         for number in from..to {
-            xs = self.stage(number, self.stages[number].as_ref(), &xs, &layout, pass)?;
+            if self.has_graph(number, pass) {
+                largest = largest.max(xs.numel());
+                // The last stage's graph would be wanted again at once.
+                twice &= largest / SMALL <= xs.numel() && number + 1 < self.stages();
+            }
+            xs = if twice && self.has_graph(number, pass) {
+                self.stage_twice(number, &xs, &layout, pass)?
+            } else {
+                self.stage(number, &xs, &layout, pass)?
+            };
         }
         Ok(input.after(to, xs))
     }
@@ -149,8 +201,9 @@ impl Model for Stack {
             return Err(TchError::Shape(format!("a head after {done} stages of {there}")));
         }
         let Some(head) = &self.head else { return Ok(features.xs.shallow_clone()) };
-        let layout = Layout::of(features)?;
-        self.stage(self.stages(), head.as_ref(), &features.xs, &layout, pass)
+        let (layout, number) = (Layout::of(features)?, self.stages());
+        let run = || head.forward(&features.xs, &layout, &self.pass_of(number, pass));
+        if self.has_graph(number, pass) { run() } else { tch::no_grad(run) }
     }
 
     fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {

@@ -1,12 +1,25 @@
 //! The functions of `finetuned.cpp` and `memory.cpp`, and how their messages become errors.
 
 use crate::Error;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
     fn finetuned_free(message: *mut c_char);
+    fn finetuned_message(text: *const c_char, length: usize) -> *mut c_char;
+    pub(crate) fn finetuned_checkpoint(
+        out: *mut *mut C_tensor,
+        x: *const C_tensor,
+        closure: *mut c_void,
+        run: unsafe extern "C" fn(
+            *mut c_void,
+            bool,
+            *const C_tensor,
+            *mut *mut C_tensor,
+        ) -> *mut c_char,
+        drop: unsafe extern "C" fn(*mut c_void),
+    ) -> *mut c_char;
     pub(crate) fn finetuned_dropout(
         out: *mut *mut C_tensor,
         x: *const C_tensor,
@@ -43,10 +56,6 @@ unsafe extern "C" {
         n: usize,
         max: *const f64,
     ) -> *mut c_char;
-    pub(crate) fn finetuned_backward(
-        output: *const C_tensor,
-        gradient: *const C_tensor,
-    ) -> *mut c_char;
     pub(crate) fn finetuned_zero_grad(parameters: *const *const C_tensor, n: usize) -> *mut c_char;
     pub(crate) fn finetuned_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;
@@ -68,6 +77,12 @@ pub(crate) unsafe fn check(message: *mut c_char) -> Result<(), Error> {
     // SAFETY: as above; it is not used afterwards.
     unsafe { finetuned_free(message) };
     Err(Error::Torch(text))
+}
+
+/// An error on its way to the other side, which takes it.
+pub(crate) fn message(text: &str) -> *mut c_char {
+    // SAFETY: the bytes are copied before the function returns.
+    unsafe { finetuned_message(text.as_ptr().cast(), text.len()) }
 }
 
 /// Calls a function of `finetuned.cpp` that hands out one new tensor.

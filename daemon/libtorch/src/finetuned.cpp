@@ -11,11 +11,15 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 
 namespace {
 
@@ -218,6 +222,91 @@ Tensor dropout(const Dropout& d, const Tensor& x, const Tensor* residual) {
   return y;
 }
 
+// ---- gradient checkpointing -------------------------------------------------------------------------
+
+// What computes a part of a model, on the other side of the border. It is called by one thread at a time.
+struct Part final {
+  void* closure;
+  // Stores a new tensor, or returns a message that finetuned_free takes.
+  char* (*run)(void* closure, bool again, const Tensor* x, Tensor** y);
+  void (*drop)(void* closure);
+
+  Part(void* closure, decltype(run) run, decltype(drop) drop) : closure(closure), run(run), drop(drop) {}
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+  ~Part() {
+    drop(closure);
+  }
+
+  Tensor operator()(bool again, const Tensor& x) const {
+    Tensor* out = nullptr;
+    if (char* message = run(closure, again, &x, &out)) {
+      std::string text(message);
+      free(message);
+      throw std::runtime_error(text);
+    }
+    std::unique_ptr<Tensor> y(out);
+    return *y;
+  }
+};
+
+// Keeps what the part was given, and runs it once more for its gradients. Parameters within the part get theirs
+// then, as from a backward pass of its own.
+struct CheckpointBackward final : torch::autograd::Node {
+  std::unique_ptr<Part> part;
+  torch::autograd::SavedVariable input;
+
+  std::string name() const override {
+    return "FinetunedCheckpointBackward";
+  }
+
+  variable_list apply(variable_list&& grads) override {
+    variable_list out(1);
+    if (!grads[0].defined()) {
+      return out;
+    }
+    TORCH_CHECK(part, "a part of a model that is computed again was already freed by a backward pass");
+    const bool wanted = task_should_compute_output(0);
+    Tensor x = input.unpack().detach();
+    x.set_requires_grad(wanted);
+    Tensor y;
+    {
+      c10::AutoGradMode with_graph(true);
+      y = (*part)(true, x);
+    }
+    if (y.requires_grad()) {
+      torch::autograd::backward({y}, {grads[0]});
+    }
+    if (wanted) {
+      out[0] = x.grad();
+    }
+    return out;
+  }
+
+  void release_variables() override {
+    input.reset_data();
+    part.reset();
+  }
+};
+
+Tensor checkpoint(std::unique_ptr<Part> part, const Tensor& x) {
+  if (!c10::GradMode::is_enabled()) {
+    return (*part)(false, x);
+  }
+  Tensor y;
+  {
+    at::NoGradGuard without_graph;
+    y = (*part)(false, x).detach();
+  }
+  // Parameters within may want gradients where `x` does not.
+  auto node = c10::make_intrusive<CheckpointBackward>();
+  node->input = torch::autograd::SavedVariable(x, /*is_output=*/false);
+  node->part = std::move(part);
+  node->set_next_edges(torch::autograd::collect_next_edges(x));
+  torch::autograd::set_history(y, node);
+  return y;
+}
+
 // ---- optimizers and gradients -----------------------------------------------------------------------
 
 std::vector<Tensor> list(const Tensor* const* tensors, size_t n) {
@@ -268,6 +357,18 @@ extern "C" {
 
 void finetuned_free(char* message) {
   free(message);
+}
+
+// A copy of `length` bytes as a message.
+char* finetuned_message(const char* text, size_t length) {
+  return strndup(text, length);
+}
+
+// What `run` gives for `x`, without what it computes on the way: it runs again in the backward pass. `closure` is
+// given to `drop` when nobody wants it any more, whatever happens.
+char* finetuned_checkpoint(
+    Tensor** out, const Tensor* x, void* closure, char* (*run)(void*, bool, const Tensor*, Tensor**), void (*drop)(void*)) {
+  return guarded([&] { *out = new Tensor(checkpoint(std::make_unique<Part>(closure, run, drop), *x)); });
 }
 
 // `residual` may be null.
@@ -336,11 +437,6 @@ char* finetuned_clip(double* norm, const Tensor* const* parameters, size_t n, co
       }
     }
   });
-}
-
-// Adds to the gradients of the leaves below an output.
-char* finetuned_backward(const Tensor* output, const Tensor* gradient) {
-  return guarded([&] { torch::autograd::backward({*output}, {*gradient}); });
 }
 
 // Gradients become undefined and their memory free.

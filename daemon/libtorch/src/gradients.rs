@@ -1,5 +1,4 @@
-//! Gradients: a backward pass that begins in the middle of a model, and what happens before the
-//! optimizer.
+//! Gradients between the backward pass and the optimizer: their norm, clipping, forgetting.
 
 use crate::{Error, ffi};
 use tch::Tensor;
@@ -22,16 +21,6 @@ pub fn clip_grad_norm<'a>(
         ffi::check(ffi::finetuned_clip(&raw mut norm, parameters.as_ptr(), parameters.len(), max))?
     };
     Ok(norm)
-}
-
-/// Adds to the gradients of the leaves below `output` what `gradient` (of its shape) brings there:
-/// `torch.autograd.backward(output, gradient)`.
-///
-/// # Errors
-/// An output without a graph, a gradient of another shape.
-pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), Error> {
-    // SAFETY: both tensors are borrowed for longer than the call.
-    unsafe { ffi::check(ffi::finetuned_backward(output.as_ptr(), gradient.as_ptr())) }
 }
 
 /// Makes the gradients undefined: their memory is freed, and a parameter that the next backward

@@ -4,14 +4,16 @@
 //!
 //! What is trained, and when, is left to the worker.
 
+mod checkpoint; // a part of a model that runs again for its gradients
 mod dropout; // noise as a function of (seed, stream, element)
 mod ffi; // the border: declarations, and exceptions -> Error
-mod gradients; // backward from the middle, norm, clipping, forgetting
+mod gradients; // norm, clipping, forgetting
 mod optimizer; // AdamW, Adam, SGD with state that is ours to save
 mod process; // generators, denormal numbers, memory, version
 
+pub use checkpoint::checkpoint;
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
-pub use gradients::{backward, clip_grad_norm, zero_grad};
+pub use gradients::{clip_grad_norm, zero_grad};
 pub use optimizer::{Algorithm, Optimizer};
 pub use process::{flush_denormal, generator_state, pool_memory, set_generator_state, version};
 

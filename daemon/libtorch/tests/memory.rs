@@ -1,4 +1,4 @@
-//! `pool_memory` is about a whole process and what it takes of the system: so this is a program.
+//! What a process takes of the system, for `pool_memory` and `checkpoint`: so this is a program.
 
 use tch::{Device, Kind, Tensor};
 
@@ -25,10 +25,30 @@ fn about(found: i64, expected: i64) {
     assert!((found - expected).abs() < 16 * MB, "{} MB in place of {}", found / MB, expected / MB);
 }
 
+/// Of a part whose graph keeps two tensors beside its result: only the result is kept, and the
+/// input, which is there anyway; after the backward pass nothing is.
+fn what_a_checkpoint_keeps() {
+    let part = |xs: &Tensor, _: bool| xs.f_sin()?.f_tanh()?.f_sigmoid()?.f_square();
+    let x = tensor(64 * MB).set_requires_grad(true);
+    let start = resident();
+    let plain = part(&x, false).unwrap();
+    about(resident() - start, 3 * 64 * MB);
+    drop(plain);
+    about(resident() - start, 0);
+    let y = finetuned_libtorch::checkpoint(&x, part).unwrap();
+    about(resident() - start, 64 * MB);
+    let loss = y.sum(Kind::Float);
+    drop(y);
+    loss.backward();
+    about(resident() - start, 64 * MB); // the input's gradient
+}
+
 fn main() {
     let before = resident();
     drop(tensor(256 * MB));
     about(resident() - before, 0); // libtorch's own allocator gives it back
+
+    what_a_checkpoint_keeps();
 
     finetuned_libtorch::pool_memory();
     let start = resident();

@@ -10,7 +10,6 @@ use crate::network::{Built, Network};
 use crate::objective::{self, Objective, Scale};
 use crate::planning;
 use crate::plugins::PassNumbers;
-use crate::recompute::Lower;
 use anyhow::{Context, Result, bail};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe;
@@ -143,19 +142,15 @@ impl Learner {
             .as_ref()
             .map(|_| objective::truth(targets, &batch.indices, scale, self.network.device))
             .transpose()?;
-        let pass = Pass::training(self.seed, step, micro);
-        let lower = self
-            .gradient_checkpointing
-            .then(|| Lower::run(&self.network, &batch.input, self.frozen_stages(), &pass))
-            .transpose()?;
-        let input = lower.as_ref().map_or(&batch.input, |it| &it.top);
-        let said = self.network.forward(input, labels.as_ref(), &pass)?;
+        let pass = Pass {
+            gradient_checkpointing: self.gradient_checkpointing,
+            ..Pass::training(self.seed, step, micro)
+        };
+        let said = self.network.forward(&batch.input, labels.as_ref(), &pass)?;
         let numbers = PassNumbers { train: true, seed: self.seed, step, micro };
         let loss =
             self.objective.loss(&said, targets, batch, scale, numbers)?.f_div_scalar(weight)?;
         loss.f_backward()?;
-        drop(said); // its graph
-        lower.map_or(Ok(()), |it| it.backward(&self.network, &pass))?;
         Ok(loss.f_double_value(&[])?)
     }
 

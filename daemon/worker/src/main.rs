@@ -30,7 +30,6 @@ mod predict; // the action `predict`
 mod prepare; // spec -> recipe, base model, data
 mod proof; // the action `prove`
 mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
-mod recompute; // lower stages that keep only what they were given
 mod schedule; // step -> learning rate
 mod stop; // the stop signal as a flag
 mod tokens; // texts -> token ids
