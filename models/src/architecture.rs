@@ -22,7 +22,7 @@ pub(crate) struct TextFacts {
     pub max_positions: u32,
     /// The token that fills up short texts, where the config has one.
     pub pad_token_id: Option<u32>,
-    /// Parts of a text that its tokens can be told to belong to; 1 where the model knows no such.
+    /// Values of a token's type that the model tells apart; 1 where it has no token types.
     pub token_types: u32,
     /// The config's own probability for hidden states.
     pub dropout: f64,

@@ -108,8 +108,8 @@ impl Checkpoint {
         self.architecture.text().and_then(|it| it.pad_token_id).unwrap_or(0)
     }
 
-    /// How many parts of a text its tokens can be told to belong to: 2 of BERT, 1 where the model
-    /// knows no such, 0 for a model of images.
+    /// Values of a token's type that the model tells apart: 2 of BERT, 1 where it has no token
+    /// types, 0 for a model of images.
     pub fn token_types(&self) -> u32 {
         self.architecture.text().map_or(0, |it| it.token_types)
     }

@@ -193,7 +193,7 @@ impl ConfigJson {
     }
 
     /// `config.json` of a model with this head and these names of its outputs, for images of this
-    /// height and width where the library has to be told.
+    /// height and width where the library has to know.
     pub(crate) fn export(
         &self,
         head: HeadKind,

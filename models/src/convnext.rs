@@ -110,7 +110,7 @@ const TRANSFORMERS: Dialect = Dialect {
     head: "classifier",
 };
 
-/// What timm's `create_model` may be told about a ConvNeXt and is built.
+/// Arguments of timm's `create_model` for a ConvNeXt that are built.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {

@@ -62,7 +62,7 @@ struct EfficientNet {
     manner: Manner,
 }
 
-/// Nothing that timm's `create_model` may be told about one changes what is built here.
+/// No argument of timm's `create_model` for one changes what is built here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {}

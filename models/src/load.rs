@@ -2,7 +2,7 @@
 //! each.
 //!
 //! A model asks for its tensors by name and shape while it is built. Everything that does not fit
-//! is collected first and told at once. Only a head may be initialised; which names form it, the
+//! is collected first and reported at once. Only a head may be initialised; which names form it, the
 //! model says by [`Part`].
 
 use crate::error::{ModelError, ShapeDifference};
@@ -235,7 +235,7 @@ impl<'a> Loader<'a> {
         let in_head = part == Part::Head;
         let fresh = in_head && !in_body && self.stored_head == StoredHead::Replaced;
         let may_lack = in_head && self.stored_head != StoredHead::Kept || wanted.optional;
-        // What fits nowhere is told at the end; until then nothing of a size that the config alone
+        // What fits nowhere is reported at the end; until then nothing of a size that the config alone
         // decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();
         let filled = || if sound { self.filled(wanted) } else { Ok(Tensor::new()) };

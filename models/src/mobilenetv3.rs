@@ -71,7 +71,7 @@ struct MobileNet {
     manner: Manner,
 }
 
-/// Nothing that timm's `create_model` may be told about one changes what is built here.
+/// No argument of timm's `create_model` for one changes what is built here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {}

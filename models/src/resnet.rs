@@ -47,7 +47,7 @@ struct ResNet {
     early_stride: bool,
 }
 
-/// What timm's `create_model` may be told about a ResNet and is built.
+/// Arguments of timm's `create_model` for a ResNet that are built.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Args {

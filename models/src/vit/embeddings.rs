@@ -118,7 +118,7 @@ fn resampled(
 }
 
 /// Of the grid that positions of this shape are for, where `placed` are other tokens'; a shape that
-/// fits no square is told as a difference to the nearest that does.
+/// fits no square is reported as a difference to the nearest that does.
 fn stored_side(shape: Option<Vec<i64>>, placed: i64) -> i64 {
     let rows = shape.and_then(|it| it.get(1).copied()).unwrap_or(0);
     (rows - placed).max(1).isqrt()

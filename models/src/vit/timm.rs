@@ -30,7 +30,7 @@ const NORM_EPS: f64 = 1e-6;
 /// Where a name says `reg4`.
 const REGISTERS: i64 = 4;
 
-/// What `create_model` may be told about a vision transformer and is built. A key that is not here
+/// Arguments of `create_model` for a vision transformer that are built. A key that is not here
 /// would change what is computed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,8 +46,7 @@ struct Args {
     global_pool: Option<String>,
     no_embed_class: Option<bool>,
     reg_tokens: Option<i64>,
-    /// Images of any size are taken anyway; timm too resamples stored positions for the size that
-    /// it is told.
+    /// Images of any size are taken anyway; timm too resamples stored positions for this size.
     #[serde(rename = "img_size")]
     _size: Option<Value>,
     #[serde(rename = "dynamic_img_size")]

@@ -295,16 +295,16 @@ fn built_for_another_size_it_is_the_same_and_its_folder_says_so() {
         let names: Vec<String> = (0..in_each_pass.size()[1]).map(|it| it.to_string()).collect();
         let head = HeadKind::Classes(names.len() as i64);
         let config = checkpoint.export_config(head, &names, size);
-        let said = if folder.starts_with("timm") {
+        let found = if folder.starts_with("timm") {
             &config["model_args"]["img_size"]
         } else {
             &config["image_size"]
         };
         let any_size = folder.starts_with("hf_dinov2");
         assert_eq!(
-            *said == serde_json::json!(24) || *said == serde_json::json!([24, 24]),
+            *found == serde_json::json!(24) || *found == serde_json::json!([24, 24]),
             !any_size,
-            "{folder}: {said}"
+            "{folder}: {found}"
         );
         fs::write(left.path().join("config.json"), config.to_string()).unwrap();
         let again = open(left.path()).build(&finished()).unwrap();
@@ -320,8 +320,8 @@ fn images_that_are_no_squares_of_patches_are_refused() {
     for (folder, size) in [("hf_vit", [16, 20]), ("hf_vit", [18, 18]), ("timm_vit", [18, 18])] {
         let refused =
             open(&at(folder)).build(&BuildOptions { image_size: Some(size), ..finished() });
-        let said = refused.err().map(|it| it.to_string()).unwrap_or_default();
-        assert!(said.contains("set model.image_size to a multiple of 4"), "{folder}: {said}");
+        let found = refused.err().map(|it| it.to_string()).unwrap_or_default();
+        assert!(found.contains("set model.image_size to a multiple of 4"), "{folder}: {found}");
     }
 }
 
