@@ -16,6 +16,7 @@ from safetensors import safe_open
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForMaskedLM,
     RobertaConfig,
@@ -41,7 +42,7 @@ def batch(pad):
     return ids, padded, mask
 
 
-def record(name, model, classes, token_types=False):
+def record(name, model, classes, token_types=False, per_text=False):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         with safe_open(f"{folder}/model.safetensors", "pt") as file:
@@ -55,8 +56,12 @@ def record(name, model, classes, token_types=False):
     ids, padded, mask = batch(model.config.pad_token_id)
     # Every third token's label does not count.
     flat = [IGNORED if k % 3 == 2 else (5 * k + 1) % classes for k in range(len(ids))]
-    labels = torch.full_like(padded, IGNORED)
-    labels[mask.bool()] = torch.tensor(flat)
+    if per_text:
+        flat = [k % classes for k in range(len(LENGTHS))]
+        labels = torch.tensor(flat)
+    else:
+        labels = torch.full_like(padded, IGNORED)
+        labels[mask.bool()] = torch.tensor(flat)
     types = torch.zeros_like(padded)
     if token_types:  # the second half of each text
         for row, n in enumerate(LENGTHS):
@@ -64,7 +69,7 @@ def record(name, model, classes, token_types=False):
     more = {"token_type_ids": types} if token_types else {}
     out = model(input_ids=padded, attention_mask=mask, labels=labels, **more)
     out.loss.backward()
-    logits = out.logits[mask.bool()]
+    logits = out.logits if per_text else out.logits[mask.bool()]
     facts = {"config": config, "ids": ids, "lengths": LENGTHS, "token_types": types[mask.bool()].tolist() if token_types else None, "labels": flat, "loss": out.loss.item(), "logits": digest(logits)}
     gradient = lambda key: None if parameters[key].grad is None else digest(parameters[key].grad)
     tensors = {key: {"shape": shape, "gradient": gradient(key)} for key, shape in sorted(saved.items())}
@@ -98,6 +103,7 @@ def main():
     record("bert_vocabulary_untied", BertForMaskedLM(bert(tie_word_embeddings=False)), VOCAB)
     record("roberta_vocabulary", RobertaForMaskedLM(roberta()), VOCAB)
     record("distilbert_vocabulary", DistilBertForMaskedLM(distilbert()), VOCAB)
+    record("bert_pairs", BertForSequenceClassification(bert(num_labels=3)), 3, token_types=True, per_text=True)
 
 
 if __name__ == "__main__":

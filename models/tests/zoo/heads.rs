@@ -93,6 +93,11 @@ fn masked_language_models_are_those_of_transformers() {
 }
 
 #[test]
+fn classes_of_pairs_are_those_of_transformers() {
+    check("bert_pairs");
+}
+
+#[test]
 fn token_types_are_those_of_transformers() {
     check("bert_token_types");
     let (input, _) = input("bert");
