@@ -17,15 +17,19 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertForTokenClassification,
     DistilBertConfig,
     DistilBertForMaskedLM,
+    DistilBertForTokenClassification,
     RobertaConfig,
     RobertaForMaskedLM,
+    RobertaForTokenClassification,
 )
 
 HERE = pathlib.Path(__file__).parent / "heads"
 VOCAB, WIDTH, HEADS, INNER, LAYERS, POSITIONS = 64, 24, 4, 48, 2, 24
 LENGTHS = [9, 6, 3, 9, 5]
+TAGS = 5
 IGNORED = -100
 
 
@@ -104,6 +108,9 @@ def main():
     record("roberta_vocabulary", RobertaForMaskedLM(roberta()), VOCAB)
     record("distilbert_vocabulary", DistilBertForMaskedLM(distilbert()), VOCAB)
     record("bert_pairs", BertForSequenceClassification(bert(num_labels=3)), 3, token_types=True, per_text=True)
+    record("bert_tags", BertForTokenClassification(bert(num_labels=TAGS)), TAGS)
+    record("roberta_tags", RobertaForTokenClassification(roberta(num_labels=TAGS)), TAGS)
+    record("distilbert_tags", DistilBertForTokenClassification(distilbert(num_labels=TAGS)), TAGS)
 
 
 if __name__ == "__main__":

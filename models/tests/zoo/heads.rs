@@ -98,6 +98,40 @@ fn classes_of_pairs_are_those_of_transformers() {
 }
 
 #[test]
+fn tags_are_those_of_transformers() {
+    for case in ["bert_tags", "roberta_tags", "distilbert_tags"] {
+        check(case);
+    }
+}
+
+#[test]
+fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
+    let tags: Vec<String> = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"].map(String::from).to_vec();
+    let head = HeadKind::PerToken(5);
+    for (family, class) in [
+        ("bert", "BertForTokenClassification"),
+        ("roberta", "RobertaForTokenClassification"),
+        ("distilbert", "DistilBertForTokenClassification"),
+    ] {
+        let built = build(family, &BuildOptions { head, ..finished() });
+        assert_eq!(built.model.parts().head, ["classifier.weight", "classifier.bias"]);
+        assert!(built.report.loaded.iter().all(|it| !it.contains("pooler")), "{family}");
+        let (input, _) = input(family);
+        let logits = |it: &Built| it.model.logits(&input, &Pass::evaluation()).unwrap();
+        assert_eq!(logits(&built).size(), [input.lengths.iter().sum::<i64>(), 5]);
+        let config = open(&data(family)).export_config(head, &tags, None);
+        assert_eq!(config["architectures"][0], class);
+        assert_eq!(config["id2label"]["3"], "B-LOC");
+        assert!(config.get("problem_type").is_none(), "{family}");
+        let again = again(&data(family), head, &tags, &built);
+        assert!(logits(&again).equal(&logits(&built)), "{family}");
+        // A linear map learnt elsewhere can be the head.
+        let weight = Tensor::randn([5, 24], tch::kind::FLOAT_CPU);
+        assert!(built.model.set_head(&weight, &weight.select(1, 0)).unwrap(), "{family}");
+    }
+}
+
+#[test]
 fn token_types_are_those_of_transformers() {
     check("bert_token_types");
     let (input, _) = input("bert");
