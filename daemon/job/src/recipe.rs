@@ -213,7 +213,8 @@ pub struct TrainChoice {
     pub clip: Option<f64>,
     pub label_smoothing: f64,
     pub class_weights: ClassWeights,
-    /// Evaluations without a better score before training stops; absent: never.
+    /// Evaluations without a better score before training stops, which it never does before the
+    /// last tensors are unfrozen; absent: never.
     pub patience: Option<u32>,
     /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the
     /// mean square.

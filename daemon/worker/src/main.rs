@@ -23,6 +23,7 @@ mod learner; // logits -> gradients -> updates
 mod linear_head; // a plugin's head -> the family's own
 mod network; // tensors -> logits
 mod objective; // outputs x targets -> loss
+mod patience; // evaluations -> an early end
 mod planning; // recipe and facts -> plan
 mod plugin_reader; // what a plugin read -> files
 mod plugins; // libraries that users bring: the only foreign code

@@ -12,6 +12,7 @@ use crate::feed::{Batch, Examples, Feed};
 use crate::images::Changes;
 use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::patience::Patience;
 use crate::plugins::{HookProgress, Moment};
 use crate::schedule::learning_rate;
 use crate::stop::{Stop, Stopped};
@@ -33,6 +34,7 @@ pub(crate) struct Trainer<'a> {
     extras: Extras<'a>,
     pub checkpoints: &'a Checkpoints,
     pub position: Position,
+    patience: Patience,
     pub journal: &'a mut Journal,
     pub stop: &'a Stop,
     clock: Clock,
@@ -96,6 +98,13 @@ impl<'a> Trainer<'a> {
         (journal, stop): (&'a mut Journal, &'a Stop),
     ) -> Trainer<'a> {
         let now = Instant::now();
+        let train_plan = &plan.train;
+        let patience = Patience::new(
+            train_plan.patience,
+            &plan.freeze.unfreeze,
+            train_plan.epochs,
+            train_plan.steps_per_epoch,
+        );
         let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
         Trainer {
             plan,
@@ -105,6 +114,7 @@ impl<'a> Trainer<'a> {
             extras,
             checkpoints,
             position,
+            patience,
             journal,
             stop,
             clock,
@@ -259,9 +269,11 @@ impl<'a> Trainer<'a> {
         }))
     }
 
-    /// From the epochs that the recipe names, more tensors train.
+    /// From the epochs that the recipe names, more tensors train; patience begins anew with them. A
+    /// checkpoint of such an epoch finds them training, and goes on counting.
     fn unfreeze(&mut self, epoch: u64) -> Result<()> {
         if self.learner.unfreeze(self.plan, epoch as u32 + 1)? {
+            self.position.evaluations_without_progress = 0;
             let still_frozen = self.learner.frozen_stages();
             for examples in [&mut self.train, &mut self.validation] {
                 // What a stage gave before it trained is worth nothing now.
@@ -314,12 +326,7 @@ impl<'a> Trainer<'a> {
         } else {
             self.position.evaluations_without_progress += 1;
         }
-        self.position.stopped_early |= self
-            .plan
-            .train
-            .patience
-            .is_some_and(|it| it <= self.position.evaluations_without_progress)
-            && self.position.step < self.plan.train.steps;
+        self.position.stopped_early |= self.patience.ran_out(&self.position);
         let told: Vec<(&str, f64, bool)> = scores
             .metrics
             .iter()

@@ -265,17 +265,38 @@ fn a_changed_recipe_does_not_continue_a_checkpoint() {
     );
 }
 
-#[test]
-fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
-    // Labels that nothing in the texts tells: what is learnt of the training rows does not hold
-    // elsewhere.
+/// Labels that nothing in the texts tells: what is learnt of the training rows does not hold
+/// elsewhere.
+fn unlearnable() -> String {
     let rows = sentences(160, 6);
     let csv = rows.lines().enumerate().map(|(n, line)| match (n, line.rsplit_once(',')) {
         (1.., Some((text, _))) => format!("{text},{}\n", ["a", "b"][(n * n / 3) % 2]),
         _ => format!("{line}\n"),
     });
-    let mut run =
-        Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &csv.collect::<String>());
+    csv.collect()
+}
+
+#[test]
+fn patience_waits_for_what_the_plan_unfreezes_and_begins_anew_there() {
+    // A rate of almost nothing: after the first evaluation none is better.
+    let recipe = "[freeze]\ntrain = [\"head\"]\nunfreeze = [{ epoch = 6, train = [\"all\"] }]\ncache = false\n\
+        [train]\nepochs = 40\nlr = 1e-12\npatience = 2\n";
+    let mut run = Run::new(recipe, &unlearnable());
+    // Killed in an epoch after it, the next attempt counts on.
+    let mut child = run.start(Action::Train);
+    run.wait_for(&mut child, |it| matches!(it, Event::Unfrozen { epoch: 6, .. }));
+    signal_if_alive(&mut child, Signal::KILL);
+    wait(&mut child);
+    let done = run.complete();
+    let plan: Plan = run.json(run_folder::PLAN);
+    let per_epoch = plan.train.steps_per_epoch;
+    assert!(run.json::<Trained>(run_folder::TRAINED).stopped_early);
+    assert_eq!(done.steps, 7 * per_epoch, "two evaluations after the fifth epoch's");
+}
+
+#[test]
+fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
+    let mut run = Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &unlearnable());
     let done = run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     assert!(run.json::<Trained>(run_folder::TRAINED).stopped_early);
