@@ -5,6 +5,9 @@
 pub mod hub_server; // a hub and its CDN on local ports
 
 #[cfg(test)]
-mod borders;
+mod source; // files -> code, comments, literals
 #[cfg(test)]
-mod tidy;
+mod borders; // between crates
+#[cfg(test)]
+#[cfg(test)]
+mod tidy; // in a file

@@ -1,7 +1,7 @@
 //! The measurable signs of a house going wrong, over the source as it stands.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::source::{is_test, none, sources, without_tests};
+use std::path::Path;
 
 /// Lines of a file without its tests; a model file may be longer, since it is one subject.
 const FILE_LINES_MAX: usize = 600;
@@ -10,51 +10,6 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Drawers into which everything would go.
 const DRAWERS: &[&str] =
     &["util", "utils", "helper", "helpers", "common", "misc", "manager", "types"];
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// Every Rust file of ours: path below the root, and text.
-fn sources() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for top in ["daemon", "models", "plugins", "sdk", "tests"] {
-        walk(&root().join(top), &mut found);
-    }
-    assert!(20 < found.len(), "the walk finds the sources");
-    found
-}
-
-fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(folder).expect("folder").map(|it| it.expect("entry").path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() && !path.ends_with("target") {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            let name = path.strip_prefix(root()).expect("below the root").display().to_string();
-            found.push((name, fs::read_to_string(&path).expect("UTF-8")));
-        }
-    }
-}
-
-/// The part of a file before its unit tests.
-fn without_tests(text: &str) -> &str {
-    text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or(text)
-}
-
-fn is_test(name: &str) -> bool {
-    name.contains("/tests/")
-        || name.starts_with("tests/")
-        || name.contains("/examples/")
-        || name.ends_with("tests.rs")
-}
-
-#[track_caller]
-fn none(what: &str, offenders: Vec<String>) {
-    assert!(offenders.is_empty(), "{what}:\n  {}", offenders.join("\n  "));
-}
 
 #[test]
 fn every_file_says_what_it_decides() {

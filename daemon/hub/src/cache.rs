@@ -7,7 +7,8 @@
 
 use crate::base::{HubName, is_plain};
 use crate::failures::Trouble;
-use crate::{Resolved, wanted};
+use crate::resolved::Resolved;
+use crate::wanted;
 use hf_hub::{CacheRepo, RepoType};
 use serde::Serialize;
 use std::fs::{self, File, TryLockError};

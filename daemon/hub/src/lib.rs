@@ -9,13 +9,15 @@
 mod base; // the recipe's words -> a path or a name on the hub
 mod cache; // the layout on disk
 mod environment; // HF_HOME, HF_TOKEN, … read once
-mod failures;
+mod failures; // what went wrong, in words a person can act on
 mod hub; // requests and answers
+mod resolved; // a base model on disk
 mod transfer; // one file: resumed, verified, renamed
-mod wanted; // which files of a repository or folder count // what went wrong, in words a person can act on
+mod wanted; // which files of a repository or folder count
 
 pub use cache::CachedModel;
 pub use environment::{Environment, Patience};
+pub use resolved::{Progress, Resolved};
 pub use wanted::TOKENIZER_FILES;
 
 use base::{Base, HubName};
@@ -24,21 +26,6 @@ use failures::Trouble;
 use finetuned_job::outcome::Failure;
 use hub::Hub;
 use std::path::{Path, PathBuf};
-
-/// Told while files come: name of the file, bytes that are here, bytes in all where known. Also
-/// told, with the bytes unchanged, while another process holds the same file, so that a caller may
-/// give up.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, Option<u64>);
-
-/// A base model on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    pub folder: PathBuf,
-    /// `OWNER/NAME` on the hub, or the folder's own name.
-    pub name: String,
-    /// The commit, for models of the hub.
-    pub revision: Option<String>,
-}
 
 /// Finds `base`, and fetches what the cache lacks. What lies complete in the cache is used without
 /// a request, so a finished fetch works without network for ever; [`pull`] asks whether there is

@@ -3,10 +3,10 @@
 //!
 //! The caller holds the lock for this content.
 
-use crate::Progress;
 use crate::environment::Patience;
 use crate::failures::Trouble;
 use crate::hub::{Hub, RemoteFile, Tries};
+use crate::resolved::Progress;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};

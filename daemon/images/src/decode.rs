@@ -15,14 +15,10 @@ use image::codecs::{
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, RgbImage};
 
+use crate::broken::PIXELS_MAX;
 use crate::{Broken, Format, Pixels};
 
 mod jpeg;
-
-/// The largest image that is decoded. Cameras of today stay below it, and while decoding it takes
-/// 0.3 to 0.9 GB, which a small machine has once. Pillow warns from 89 million pixels on and
-/// refuses from 179 on.
-pub const PIXELS_MAX: u64 = 100_000_000;
 
 /// What a file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

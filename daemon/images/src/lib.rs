@@ -22,8 +22,8 @@ mod resize; // Pillow's filters
 mod sheet; // thumbnails in a grid
 
 pub use augment::{Augment, Crop, Jitter, Preset, RandAugment};
-pub use broken::Broken;
-pub use decode::{Colour, Facts, PIXELS_MAX, decode, probe};
+pub use broken::{Broken, PIXELS_MAX};
+pub use decode::{Colour, Facts, decode, probe};
 pub use format::Format;
 pub use hash::{Look, NEAR_DUPLICATE_BITS, NEAR_DUPLICATE_GREY, hash_distance};
 pub use mixing::{Area, Mix, Mixing};

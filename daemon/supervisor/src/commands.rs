@@ -10,7 +10,6 @@ mod show;
 mod status;
 
 pub(crate) use logs::Teller;
-pub(crate) use show::outcome;
 
 use crate::assignment::Assignment;
 use crate::cli::{Cli, Command, Exit, WishArgs};

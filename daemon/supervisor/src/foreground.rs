@@ -8,13 +8,12 @@ mod out; // which run folder, and whether it fits
 use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
 use crate::cli::{Exit, RunArgs};
-use crate::commands::outcome;
 use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::Phase;
 use crate::report::{self, Report};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{run_facts, words};
+use crate::{proven, run_facts, words};
 use anyhow::{Context, Result};
 use display::Display;
 use finetuned_job::data::DataReport;
@@ -213,7 +212,7 @@ fn done(out: &Out, as_json: bool, report: &mut Report) -> Result<Exit> {
     if as_json {
         report.json(&done)?;
     } else {
-        report.line(&words::table(&outcome(&done, &out.run)))?;
+        report.line(&words::table(&proven::rows(&done, &out.run)))?;
     }
     Ok(Exit::Done)
 }

@@ -18,6 +18,7 @@ mod machine; // cores, memory, cgroup -> defaults
 mod observe; // a tree on disk -> what is seen
 mod poke; // a command -> the running daemon
 mod progress; // the tail of events.jsonl -> where it stands
+mod proven; // a proven model -> rows for people
 mod queue; // jobs and attempts; the only SQL
 mod recovery; // what a crash left -> queue
 mod report; // the only stdout

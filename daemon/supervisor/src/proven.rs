@@ -1,0 +1,54 @@
+//! What a person wants to know of a proven model, as rows of a table: `show` prints them, and `run`
+//! ends with them.
+
+use crate::words;
+use finetuned_job::outcome::Done;
+use std::path::Path;
+
+/// Name and text of each row; a row without a name goes on with the one above it.
+pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
+    let baseline = done
+        .baseline
+        .metrics
+        .get(&done.metric)
+        .map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
+    let mut rows = vec![row(
+        "score",
+        format!(
+            "{} {} on {} examples of {}{baseline}",
+            done.metric,
+            words::score(done.score, done.scores.intervals.get(&done.metric)),
+            done.scores.examples,
+            done.split.name()
+        ),
+    )];
+    for (metric, interval) in done.scores.intervals.iter().filter(|(name, _)| **name != done.metric)
+    {
+        let value = done.scores.metrics.get(metric).copied().unwrap_or(f64::NAN);
+        rows.push(row("", format!("{metric} {}", words::score(value, Some(interval)))));
+    }
+    rows.push(row(
+        "proof",
+        format!(
+            "loaded again from disk, {} examples: loss {:.6}, before {:.6}",
+            done.proof.examples, done.proof.loss_reloaded, done.proof.loss_trained
+        ),
+    ));
+    rows.push(row(
+        "training",
+        format!(
+            "{} steps, the best at {}; {:.1} epochs in {}",
+            done.steps,
+            done.best_step,
+            done.epochs,
+            words::seconds(done.seconds)
+        ),
+    ));
+    rows.push(row("model", run.join(&done.model).display().to_string()));
+    rows.push(row("report", run.join(&done.report).display().to_string()));
+    rows
+}
+
+fn row(name: &str, text: String) -> Vec<String> {
+    vec![name.to_string(), text]
+}
