@@ -178,6 +178,12 @@ pub(crate) fn warn_about<E: Sample>(
 ) {
     /// A class this much rarer than the most frequent one is easily never predicted.
     const IMBALANCE: u64 = 20;
+    if examples.validation.is_empty() {
+        warnings.push(
+            "there is no validation split: the last step is taken, since none may be chosen by test; data.validation above 0 takes some out of train"
+                .into(),
+        );
+    }
     for (split, count) in [
         (Split::Validation, (|it| it.validation) as fn(&ClassCount) -> u64),
         (Split::Test, |it| it.test),

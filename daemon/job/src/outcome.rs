@@ -12,9 +12,11 @@ pub struct Trained {
     pub version: u32,
     /// Scores of the saved weights on the split of the report.
     pub scores: Scores,
-    pub validation: Scores,
+    /// Absent where the data have no such split.
+    pub validation: Option<Scores>,
     pub baseline: Baseline,
     pub steps: u64,
+    /// The last one where no validation split could choose another.
     pub best_step: u64,
     pub epochs: f64,
     pub stopped_early: bool,

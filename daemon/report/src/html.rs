@@ -100,7 +100,7 @@ fn metrics(story: &Story) -> Value {
         let interval = story.done.scores.intervals.get(&metric).map(Serde);
         Some(
             context! { name => &metric, value, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
-            validation => crate::value(&story.trained.validation, &metric) },
+            validation => story.trained.validation.as_ref().and_then(|it| crate::value(it, &metric)) },
         )
     };
     let named = |metric: &String| {
@@ -124,18 +124,13 @@ fn all_curves(story: &Story) -> Result<Vec<Value>> {
     let upwards = shown.first().is_none_or(|it| higher_is_better(it));
     shown.retain(|it| higher_is_better(it) == upwards);
     let dotted = |metric: &str| Series { look: Look::Dotted, points: story.validation(metric) };
-    let loss = [Series { look: Look::Noisy, points: of(|it| it.loss) }, dotted("loss")];
+    let mut loss = vec![Series { look: Look::Noisy, points: of(|it| it.loss) }, dotted("loss")];
+    loss.retain(|it| !it.points.is_empty());
     let names = shown.iter().map(|it| finetuned_job::outcome::spoken(it)).collect();
     let plain = |value| Series { look: Look::Plain, points: of(value) };
     let noisy = Series { look: Look::Noisy, points: of(|it| it.grad_norm) };
     let charts = [
-        figure(
-            "Loss",
-            loss.into(),
-            vec!["training, smoothed".into(), "validation".into()],
-            mark,
-            true,
-        )?,
+        figure("Loss", loss, vec!["training, smoothed".into(), "validation".into()], mark, true)?,
         figure(
             "Validation scores",
             shown.iter().map(|it| dotted(it)).collect(),

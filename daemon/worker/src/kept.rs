@@ -174,21 +174,24 @@ pub(crate) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// For both splits; none where they fit nowhere.
+    /// For both splits, the second of which may have no examples; none where they fit nowhere.
     pub(crate) fn keep(
         &self,
         spec: &Spec,
         [train, validation]: [&ExampleSet; 2],
         journal: &mut Journal,
-    ) -> Result<Option<(Kept, Kept)>> {
+    ) -> Result<Option<(Kept, Option<Kept>)>> {
         let store = spec.features.as_ref().map(FeatureStore::open).transpose();
         let store = store.or_else(|err| without(&err, journal))?;
         let Some(train) = self.keep_split(store.as_ref(), Split::Train, train, journal)? else {
             return Ok(None);
         };
+        if validation.len() == 0 {
+            return Ok(Some((train, None)));
+        }
         Ok(self
             .keep_split(store.as_ref(), Split::Validation, validation, journal)?
-            .map(|validation| (train, validation)))
+            .map(|validation| (train, Some(validation))))
     }
 
     fn keep_split(

@@ -294,6 +294,7 @@ impl<'a> Trainer<'a> {
         let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
         (step.is_multiple_of(every) || step == self.plan.train.steps)
             && self.position.evaluated != step
+            && 0 < self.validation.set.len()
     }
 
     /// False where a stop signal came before its end: the next attempt begins with it.

@@ -13,7 +13,7 @@ use crate::prepare::{self, Prepared};
 use crate::stop::{Stop, Stopped};
 use crate::trainer::{Ended, Extras, Trainer};
 use crate::{checkpoint, durable, export};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Trained};
@@ -60,7 +60,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let data = &prepared.data;
     let kept = keep(&learner, &plan, spec, &prepared, journal)?;
     let (train_kept, validation_kept) =
-        kept.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
+        kept.as_ref().map_or((None, None), |(a, b)| (Some(a), b.as_ref()));
     let splits = (
         Examples { set: &data.train, kept: train_kept },
         Examples { set: &data.validation, kept: validation_kept },
@@ -73,7 +73,7 @@ pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => {
             let (learner, position) = trainer.into_parts();
-            let kept = kept.map(|it| it.1).filter(|it| it.stages <= learner.frozen_stages());
+            let kept = kept.and_then(|it| it.1).filter(|it| it.stages <= learner.frozen_stages());
             finish(
                 run,
                 (&plan, &prepared),
@@ -164,7 +164,7 @@ fn keep(
     spec: &Spec,
     prepared: &Prepared,
     journal: &mut Journal,
-) -> Result<Option<(Kept, Kept)>> {
+) -> Result<Option<(Kept, Option<Kept>)>> {
     let stages = learner.frozen_stages();
     if !plan.freeze.cached {
         return Ok(None);
@@ -193,7 +193,8 @@ fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
         .context("a split is empty")?
 }
 
-/// Back to the best step, scores of both splits, the model on disk, and last `trained.json`.
+/// Back to the best step, or on from the last where there is no validation split; scores of both
+/// splits, the model on disk, and last `trained.json`.
 fn finish(
     run: &Path,
     (plan, prepared): (&Plan, &Prepared),
@@ -202,16 +203,21 @@ fn finish(
     (checkpoints, position): (&Checkpoints, &Position),
     (journal, stop): (&mut Journal, &Stop),
 ) -> Result<()> {
-    let best = position.best.context("training ended without an evaluation")?;
-    learner.load_tensors(&checkpoints.load_best(best.step)?).context("loading the best step")?;
     let data = &prepared.data;
-    let head = if learner.take_own_head(&some(&data.validation, &learner)?)? {
+    let (split, set) = data.report_split();
+    if let Some(best) = position.best {
+        learner
+            .load_tensors(&checkpoints.load_best(best.step)?)
+            .context("loading the best step")?;
+    } else if 0 < data.validation.len() {
+        bail!("training ended without an evaluation");
+    }
+    let head = if learner.take_own_head(&some(set, &learner)?)? {
         Head::Linear
     } else {
         plan.model.head.clone()
     };
     learner.speak_plainly()?;
-    let (split, set) = data.report_split();
     journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
     let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| {
         stop.check()?;
@@ -219,14 +225,16 @@ fn finish(
     })?;
     let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
     let validation = if split == Split::Validation {
-        scores.clone()
+        Some(scores.clone())
+    } else if data.validation.len() == 0 {
+        None
     } else {
         let outputs = evaluate(
             &learner.network,
             Examples { set: &data.validation, kept: validation_kept },
             |_| stop.check(),
         )?;
-        outputs.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?
+        Some(outputs.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?)
     };
 
     journal.phase(Phase::Exporting, None)?;
@@ -242,7 +250,7 @@ fn finish(
             set.targets.truth(),
         )?,
         steps: position.step,
-        best_step: best.step,
+        best_step: position.best.map_or(position.step, |it| it.step),
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,
         stopped_early: position.stopped_early,
         seconds: position.seconds,

@@ -265,6 +265,27 @@ fn a_changed_recipe_does_not_continue_a_checkpoint() {
     );
 }
 
+#[test]
+fn without_a_validation_split_the_last_step_is_taken_and_none_is_chosen_by_test() {
+    for freeze in ["", "freeze.train = ['head']\n"] {
+        let recipe = format!(
+            "data.validation = 0\ndata.test = 0.25\n{freeze}[train]\nepochs = 3\nlr = 3e-3\npatience = 1\n"
+        );
+        let mut run = Run::new(&recipe, &sentences(120, 4));
+        let done = run.complete();
+        let trained: Trained = run.json(run_folder::TRAINED);
+        assert_eq!((done.split, done.proof.examples), (Split::Test, 30));
+        let plan: Plan = run.json(run_folder::PLAN);
+        assert_eq!((done.steps, done.best_step), (plan.train.steps, plan.train.steps));
+        assert!(!trained.stopped_early && trained.validation.is_none());
+        assert!(!run.events().iter().any(|it| matches!(it, Event::Evaluation { .. })));
+        let card = fs::read_to_string(run.folder().join("model/README.md")).unwrap();
+        assert!(card.contains("the last one, as there was no validation split"), "{card}");
+        let report = fs::read_to_string(run.folder().join("report.html")).unwrap();
+        assert!(report.contains("there is no validation split"));
+    }
+}
+
 /// Labels that nothing in the texts tells: what is learnt of the training rows does not hold
 /// elsewhere.
 fn unlearnable() -> String {

@@ -98,6 +98,7 @@ fn equal_images() {
             dog: 7 0 6
             train 14 (file)
             test 12 (file)
+            warning: there is no validation split: the last step is taken, since none may be chosen by test; data.validation above 0 takes some out of train
             warning: images that stand under more than one label: 1
             warning: training examples left out, as their images stand in validation or test too: 1
         "#]],
@@ -155,6 +156,7 @@ fn images_that_look_alike_and_images_of_nothing() {
             dog: 7 0 6
             train 15 (file)
             test 13 (file)
+            warning: there is no validation split: the last step is taken, since none may be chosen by test; data.validation above 0 takes some out of train
             warning: pairs of images in two splits that look alike: 1; if they are copies, scores are too good
             warning: pairs of images that look alike under different labels: 1
             warning: images of one colour throughout: 1

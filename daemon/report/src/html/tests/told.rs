@@ -235,7 +235,7 @@ impl Told {
         let trained = Trained {
             version: OUTCOME_VERSION,
             scores: of(Split::Test, &test, chief),
-            validation: of(Split::Validation, &validation, &[]),
+            validation: Some(of(Split::Validation, &validation, &[])),
             baseline: baseline(names, train.truth(problem), test.truth(problem)).unwrap(),
             steps: 680,
             best_step: 476,
@@ -246,7 +246,7 @@ impl Told {
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,
         };
-        let events = events(&trained.validation, trained.steps);
+        let events = events(&of(Split::Validation, &validation, &[]), trained.steps);
         let data = data(name, if problem == Answer::Numbers { &[] } else { names }, counts);
         let mut plan = plan(names, &data);
         plan.eval.metrics = chief.iter().map(|it| (*it).to_owned()).collect();
@@ -329,8 +329,9 @@ impl Told {
     pub fn rename_class(&mut self, class: usize, name: &str) {
         let old = std::mem::replace(&mut self.plan.data.classes[class], name.to_owned());
         self.data.classes[class].class = name.to_owned();
-        for scores in
-            [&mut self.done.scores, &mut self.trained.scores, &mut self.trained.validation]
+        for scores in [&mut self.done.scores, &mut self.trained.scores]
+            .into_iter()
+            .chain(&mut self.trained.validation)
         {
             scores.per_class[class].class = name.to_owned();
         }
