@@ -9,5 +9,4 @@ mod source; // files -> code, comments, literals
 #[cfg(test)]
 mod borders; // between crates
 #[cfg(test)]
-#[cfg(test)]
 mod tidy; // in a file

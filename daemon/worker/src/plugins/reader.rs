@@ -152,8 +152,8 @@ impl Receiver<'_> {
     /// # Safety
     /// The texts of `it` must be valid.
     unsafe fn example(&self, it: &abi::Example) -> Result<Read, String> {
-        // SAFETY: as the caller promises.
         let text = |bytes: Bytes, which: &str| {
+            // SAFETY: as the caller promises.
             unsafe { std::str::from_utf8(to_slice(bytes)) }
                 .map_err(|_| format!("a {which} that is no UTF-8"))
         };
