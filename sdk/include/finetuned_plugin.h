@@ -23,7 +23,8 @@
 #define FINETUNED_TIER_TENSOR 1
 
 /**
- * `Descriptor::flags`: a panic ends the process (Rust's `panic = "abort"`). The host refuses such a plugin.
+ * `Descriptor::flags`: a panic ends the process (Rust's `panic = "abort"`). The host refuses
+ * such a plugin.
  */
 #define FINETUNED_FLAG_PANIC_ABORTS 1
 
@@ -103,13 +104,15 @@
 #define FINETUNED_PROBLEM_MULTI_LABEL 2
 
 /**
- * Numbers are learnt, an output for each. Heads and losses work in the model's own units, where the training examples
- * of each number have mean 0 and deviation 1; metrics see what people see, the data's units.
+ * Numbers are learnt, an output for each. Heads and losses work in the model's own units, where
+ * the training examples of each number have mean 0 and deviation 1; metrics see what people see,
+ * the data's units.
  */
 #define FINETUNED_PROBLEM_REGRESSION 4
 
 /**
- * `HeadFunctions::input`: (batch, width), the one vector that the model's family gives for each example.
+ * `HeadFunctions::input`: (batch, width), the one vector that the model's family gives for each
+ * example.
  */
 #define FINETUNED_INPUT_POOLED 0
 
@@ -196,14 +199,15 @@ typedef struct FinetunedHost {
    */
   void *context;
   /**
-   * One line for the job's log, under the plugin's name. `level` is `LOG_...`; `text` is copied before it
-   * returns. From any thread. Never null.
+   * One line for the job's log, under the plugin's name. `level` is `LOG_...`; `text` is copied
+   * before it returns. From any thread. Never null.
    */
   void (*log)(void *context, uint32_t level, struct FinetunedBytes text);
 } FinetunedHost;
 
 /**
- * One thing that a plugin exports, with its functions. Owned by the plugin, valid until the process ends.
+ * One thing that a plugin exports, with its functions. Owned by the plugin, valid until the
+ * process ends.
  */
 typedef struct FinetunedExport {
   /**
@@ -245,7 +249,8 @@ typedef struct FinetunedTable {
 } FinetunedTable;
 
 /**
- * A place for bytes. Owned by the caller of the function that received it, valid until that function returns.
+ * A place for bytes. Owned by the caller of the function that received it, valid until that
+ * function returns.
  */
 typedef struct FinetunedSink {
   /**
@@ -259,8 +264,9 @@ typedef struct FinetunedSink {
 } FinetunedSink;
 
 /**
- * Type of the symbol `ENTRY_SYMBOL`. Called once, before all else, from one thread. `host` stays valid until
- * the process ends and may be kept. With `OK`, `*table` is written. With another status the plugin is not used.
+ * Type of the symbol `ENTRY_SYMBOL`. Called once, before all else, from one thread. `host` stays
+ * valid until the process ends and may be kept. With `OK`, `*table` is written. With another
+ * status the plugin is not used.
  */
 typedef FinetunedStatus (*FinetunedEntry)(const struct FinetunedHost *host,
                                           const struct FinetunedTable **table,
@@ -275,15 +281,18 @@ typedef struct FinetunedItem {
    */
   uint32_t kind;
   /**
-   * What recipes call it: lower-case letters, digits, `-` and `_`, 1 to `NAME_BYTES_MAX` of them, then zeros.
+   * What recipes call it: lower-case letters, digits, `-` and `_`, 1 to `NAME_BYTES_MAX` of
+   * them, then zeros.
    */
   uint8_t name[60];
 } FinetunedItem;
 
 /**
- * All that can be known of a plugin without opening it. Texts are UTF-8, filled up with zeros, at least one.
+ * All that can be known of a plugin without opening it. Texts are UTF-8, filled up with zeros, at
+ * least one.
  *
- * `magic` and `abi` stand where they stand in every version; a host that does not know `abi` looks no further.
+ * `magic` and `abi` stand where they stand in every version; a host that does not know `abi` looks
+ * no further.
  */
 typedef struct FinetunedDescriptor {
   /**
@@ -365,7 +374,8 @@ typedef struct FinetunedHeadShape {
    */
   uint64_t seed;
   /**
-   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problem;
 } FinetunedHeadShape;
@@ -390,10 +400,11 @@ typedef struct FinetunedCTensor {
 typedef struct FinetunedParameterSink {
   void *context;
   /**
-   * `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's own prefix
-   * before it. `tensor`: fp32, on the head's device, a leaf. The host takes a shallow clone, so it is the very
-   * tensor that the head computes with, which the host then fills (from a checkpoint), trains and saves.
-   * `trainable`: 0 for a buffer, which is saved and restored but never trained by the optimizer.
+   * `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's
+   * own prefix before it. `tensor`: fp32, on the head's device, a leaf. The host takes a shallow
+   * clone, so it is the very tensor that the head computes with, which the host then fills (from
+   * a checkpoint), trains and saves. `trainable`: 0 for a buffer, which is saved and restored
+   * but never trained by the optimizer.
    */
   void (*put)(void *context,
               struct FinetunedBytes name,
@@ -402,8 +413,8 @@ typedef struct FinetunedParameterSink {
 } FinetunedParameterSink;
 
 /**
- * Input of a head. The tensors are the host's, fp32 or int64 on the head's device; the plugin must not change
- * their values, and takes a shallow clone of one that it keeps.
+ * Input of a head. The tensors are the host's, fp32 or int64 on the head's device; the plugin must
+ * not change their values, and takes a shallow clone of one that it keeps.
  */
 typedef struct FinetunedHeadInput {
   /**
@@ -419,20 +430,20 @@ typedef struct FinetunedHeadInput {
    */
   struct FinetunedCTensor *features;
   /**
-   * int64 (batch, seq): 1 where there is a token, 0 where the row is filled up; each row has a 1. Null for
-   * pooled input.
+   * int64 (batch, seq): 1 where there is a token, 0 where the row is filled up; each row has a
+   * 1. Null for pooled input.
    */
   struct FinetunedCTensor *mask;
   /**
-   * What is true, as in `LossInput::labels`. Null in evaluation: a head may use it to
-   * train, never to answer.
+   * What is true, as in `LossInput::labels`. Null in evaluation: a
+   * head may use it to train, never to answer.
    */
   struct FinetunedCTensor *labels;
 } FinetunedHeadInput;
 
 /**
- * What a forward pass is for. Whoever draws noise draws it as a function of these numbers, or from torch's
- * generator, whose state is part of every checkpoint: a killed run goes on bit for bit.
+ * What a forward pass is for. Whoever draws noise draws it as a function of these numbers, or from
+ * torch's generator, whose state is part of every checkpoint: a killed run goes on bit for bit.
  */
 typedef struct FinetunedPass {
   /**
@@ -464,8 +475,8 @@ typedef struct FinetunedHeadFunctions {
    */
   uint32_t input;
   /**
-   * Builds a head with new parameters. `settings` is a JSON object: what the recipe says, `{}` for nothing. An
-   * unknown key is `INVALID`. `*instance` is new and the host's.
+   * Builds a head with new parameters. `settings` is a JSON object: what the recipe says, `{}`
+   * for nothing. An unknown key is `INVALID`. `*instance` is new and the host's.
    */
   FinetunedStatus (*create)(struct FinetunedBytes settings,
                             const struct FinetunedHeadShape *shape,
@@ -482,9 +493,9 @@ typedef struct FinetunedHeadFunctions {
                                 const struct FinetunedParameterSink *sink,
                                 const struct FinetunedSink *error);
   /**
-   * Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units. `*logits` is a new tensor and
-   * the host's, which frees it as tch does (`at_free`). It is part of the gradient graph of the features and the
-   * parameters.
+   * Features -> fp32 (batch, outputs), the logits, or numbers in the model's own units.
+   * `*logits` is a new tensor and the host's, which frees it as tch does (`at_free`). It is part
+   * of the gradient graph of the features and the parameters.
    */
   FinetunedStatus (*forward)(struct FinetunedInstance *instance,
                              const struct FinetunedHeadInput *input,
@@ -492,7 +503,8 @@ typedef struct FinetunedHeadFunctions {
                              struct FinetunedCTensor **logits,
                              const struct FinetunedSink *error);
   /**
-   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problems;
 } FinetunedHeadFunctions;
@@ -514,7 +526,8 @@ typedef struct FinetunedLossShape {
    */
   int64_t outputs;
   /**
-   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problem;
 } FinetunedLossShape;
@@ -536,8 +549,9 @@ typedef struct FinetunedLossInput {
    */
   struct FinetunedCTensor *logits;
   /**
-   * What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch, outputs), 1 where a
-   * class is true and 0 where it is not; for numbers fp32 (batch, outputs), in the model's own units. Never null.
+   * What is true, by the problem: the classes, int64 (batch); for several labels fp32 (batch,
+   * outputs), 1 where a class is true and 0 where it is not; for numbers fp32 (batch, outputs),
+   * in the model's own units. Never null.
    */
   struct FinetunedCTensor *labels;
   /**
@@ -570,9 +584,10 @@ typedef struct FinetunedLossFunctions {
    */
   void (*destroy)(struct FinetunedInstance *instance);
   /**
-   * -> fp32 (batch): the loss of every example, finite. The host weights the examples, adds them up and divides,
-   * so that the gradients of parts of a batch add up to those of the whole. `*losses` is a new tensor and the
-   * host's, part of the gradient graph of the logits and the features.
+   * -> fp32 (batch): the loss of every example, finite. The host weights the examples, adds them
+   * up and divides, so that the gradients of parts of a batch add up to those of the whole.
+   * `*losses` is a new tensor and the host's, part of the gradient graph of the logits and the
+   * features.
    */
   FinetunedStatus (*forward)(struct FinetunedInstance *instance,
                              const struct FinetunedLossInput *input,
@@ -580,7 +595,8 @@ typedef struct FinetunedLossFunctions {
                              struct FinetunedCTensor **losses,
                              const struct FinetunedSink *error);
   /**
-   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problems;
 } FinetunedLossFunctions;
@@ -602,11 +618,13 @@ typedef struct FinetunedMetricShape {
    */
   uintptr_t n_classes;
   /**
-   * Their names, in the order of the outputs: classes by number if all are integers, else by their letters.
+   * Their names, in the order of the outputs: classes by number if all are integers, else by
+   * their letters.
    */
   const struct FinetunedBytes *class_names;
   /**
-   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`: one of those that `problems` claims. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problem;
 } FinetunedMetricShape;
@@ -632,8 +650,9 @@ typedef struct FinetunedMetricBatch {
    */
   uintptr_t n_classes;
   /**
-   * n * n_classes: each row what the model says of one example, finite: the probabilities of the classes, with sum
-   * 1; for several labels each from 0 to 1; for numbers these, in the data's units.
+   * n * n_classes: each row what the model says of one example, finite: the probabilities of the
+   * classes, with sum 1; for several labels each from 0 to 1; for numbers these, in the data's
+   * units.
    */
   const float *probabilities;
   /**
@@ -641,8 +660,8 @@ typedef struct FinetunedMetricBatch {
    */
   const uint32_t *labels;
   /**
-   * n * n_classes, for several labels: 1 where a class is true, 0 where it is not; for numbers: the true ones, in
-   * the data's units. Null for one label. Appended.
+   * n * n_classes, for several labels: 1 where a class is true, 0 where it is not; for numbers:
+   * the true ones, in the data's units. Null for one label. Appended.
    */
   const float *targets;
 } FinetunedMetricBatch;
@@ -678,21 +697,22 @@ typedef struct FinetunedMetricFunctions {
                             const struct FinetunedMetricBatch *batch,
                             const struct FinetunedSink *error);
   /**
-   * Takes in all that `other` has seen, after what `instance` has seen. `other` was created with the same
-   * settings and shape, is not `instance`, stays as it was and stays the host's.
+   * Takes in all that `other` has seen, after what `instance` has seen. `other` was created with
+   * the same settings and shape, is not `instance`, stays as it was and stays the host's.
    */
   FinetunedStatus (*merge)(struct FinetunedInstance *instance,
                            struct FinetunedInstance *other,
                            const struct FinetunedSink *error);
   /**
-   * The score of all that was seen. May be called at any time, and more may be taken in afterwards. A score that
-   * does not exist (nothing was seen) is `INVALID`; NaN is no score.
+   * The score of all that was seen. May be called at any time, and more may be taken in
+   * afterwards. A score that does not exist (nothing was seen) is `INVALID`; NaN is no score.
    */
   FinetunedStatus (*compute)(struct FinetunedInstance *instance,
                              double *score,
                              const struct FinetunedSink *error);
   /**
-   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0: `PROBLEM_SINGLE_LABEL`.
+   * `PROBLEM_...`, or-ed: what it can be created for. Appended; 0:
+   * `PROBLEM_SINGLE_LABEL`.
    */
   uint64_t problems;
 } FinetunedMetricFunctions;
@@ -761,7 +781,8 @@ typedef struct FinetunedExampleSink {
    */
   FinetunedStatus (*example)(void *context, const struct FinetunedExample *example);
   /**
-   * An example that cannot be used: where, and why in a few words ("no label"). `STOPPED` as above.
+   * An example that cannot be used: where, and why in a few words ("no label"). `STOPPED` as
+   * above.
    */
   FinetunedStatus (*bad)(void *context, uintptr_t file, uint64_t line, struct FinetunedBytes reason);
 } FinetunedExampleSink;
@@ -845,7 +866,8 @@ typedef struct FinetunedProgress {
    */
   double epoch;
   /**
-   * Of the last update: mean loss of its examples, learning rate, L2 norm of all gradients before clipping.
+   * Of the last update: mean loss of its examples, learning rate, L2 norm of all gradients
+   * before clipping.
    */
   double loss;
   double lr;
@@ -880,7 +902,8 @@ typedef struct FinetunedHookFunctions {
    */
   void (*destroy)(struct FinetunedInstance *instance);
   /**
-   * Called in the training loop: after every update, so it must be fast. `*wishes`: `WISH_...`, or-ed.
+   * Called in the training loop: after every update, so it must be fast. `*wishes`: `WISH_...`,
+   * or-ed.
    */
   FinetunedStatus (*progress)(struct FinetunedInstance *instance,
                               const struct FinetunedProgress *progress,
@@ -893,8 +916,8 @@ typedef struct FinetunedHookFunctions {
                           const struct FinetunedSink *state,
                           const struct FinetunedSink *error);
   /**
-   * Takes back what `save` wrote, in a new instance with the same settings: a resumed run goes on as if it had
-   * never been killed.
+   * Takes back what `save` wrote, in a new instance with the same settings: a resumed run goes
+   * on as if it had never been killed.
    */
   FinetunedStatus (*load)(struct FinetunedInstance *instance,
                           struct FinetunedBytes state,
@@ -902,7 +925,8 @@ typedef struct FinetunedHookFunctions {
 } FinetunedHookFunctions;
 
 /**
- * An image, 8 bits each of red, green and blue. The pixels are the host's and are changed in place.
+ * An image, 8 bits each of red, green and blue. The pixels are the host's and are changed in
+ * place.
  */
 typedef struct FinetunedImage {
   /**
@@ -944,8 +968,9 @@ typedef struct FinetunedAugmentationFunctions {
    */
   void (*destroy)(struct FinetunedInstance *instance);
   /**
-   * Changes the image. What it does depends on nothing but settings, pixels and `seed`, which differs for
-   * each example and epoch: an instance has no memory, and the host makes one for each thread.
+   * Changes the image. What it does depends on nothing but settings, pixels and `seed`, which
+   * differs for each example and epoch: an instance has no memory, and the host makes one for
+   * each thread.
    */
   FinetunedStatus (*apply)(struct FinetunedInstance *instance,
                            const struct FinetunedImage *image,
