@@ -3,6 +3,7 @@
 //! daemon.
 
 mod display; // events -> bar, lines or JSON
+mod findings; // data report and plan -> a table
 mod out; // which run folder, and whether it fits
 
 use crate::assignment::Assignment;
@@ -269,7 +270,7 @@ pub(crate) fn check(
     };
     display.end();
     match ending {
-        Ending::Exited(exit::DONE) => findings(&out.run, as_json, report),
+        Ending::Exited(exit::DONE) => print_findings(&out.run, as_json, report),
         Ending::Exited(exit::STOPPED) => Ok(Exit::Interrupted),
         Ending::Exited(exit::FAILED) => {
             let failure = run_facts::read(&out.run)
@@ -291,7 +292,7 @@ pub(crate) fn check(
     }
 }
 
-fn findings(run: &Path, as_json: bool, report: &mut Report) -> Result<Exit> {
+fn print_findings(run: &Path, as_json: bool, report: &mut Report) -> Result<Exit> {
     let (data, plan): (DataReport, Plan) = (
         run_facts::json(&run.join(run_folder::DATA))?,
         run_facts::json(&run.join(run_folder::PLAN))?,
@@ -299,7 +300,7 @@ fn findings(run: &Path, as_json: bool, report: &mut Report) -> Result<Exit> {
     if as_json {
         report.json(&json!({ "data": data, "plan": plan }))?;
     } else {
-        report.line(&display::findings(&data, &plan))?;
+        report.line(&findings::table(&data, &plan))?;
     }
     Ok(Exit::Done)
 }

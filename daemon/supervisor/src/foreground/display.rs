@@ -4,10 +4,7 @@
 use crate::commands::Teller;
 use crate::progress::{self, Progress};
 use crate::report::Report;
-use crate::words;
-use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Line, Phase};
-use finetuned_job::plan::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -121,109 +118,4 @@ fn draw(bar: &ProgressBar, progress: &Progress, line: &Line) {
             }
         }
     }
-}
-
-/// The data report and the plan of `finetuned check`.
-pub(super) fn findings(data: &DataReport, plan: &Plan) -> String {
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut row = |name: &str, text: String| rows.push(vec![name.to_string(), text]);
-    row("drop", format!("{}, {}", data.source, data.format));
-    for file in &data.files {
-        let encoding = file.encoding.as_ref().map_or_else(String::new, |it| format!(", {it}"));
-        row(
-            "file",
-            format!(
-                "{}: {} rows, {}{encoding}",
-                file.path,
-                words::count(file.rows),
-                words::bytes(file.bytes)
-            ),
-        );
-    }
-    if let (Some(text), Some(label)) = (&data.text_column, &data.label_column) {
-        row("columns", format!("text `{text}`, label `{label}`"));
-    }
-    for split in &data.splits {
-        row(
-            "split",
-            format!("{}: {} ({})", split.split.name(), words::count(split.rows), split.origin),
-        );
-    }
-    for class in &data.classes {
-        row(
-            "class",
-            format!(
-                "{}: {} in training, {} in validation, {} in test",
-                class.class, class.train, class.validation, class.test
-            ),
-        );
-    }
-    let found = &data.duplicates;
-    row(
-        "duplicates",
-        format!(
-            "{} within splits, {} leaked and dropped, {} with two labels",
-            found.within_splits,
-            found.leaked_dropped + found.leaked_validation_dropped,
-            found.conflicting_labels
-        ),
-    );
-    row("empty", format!("{} texts", data.empty_texts));
-    row("quarantined", format!("{} rows", data.quarantined.count));
-    for it in data.quarantined.shown.iter().take(5) {
-        row(
-            "",
-            format!(
-                "{}{}: {}",
-                it.file,
-                it.line.map_or_else(String::new, |line| format!(":{line}")),
-                it.reason
-            ),
-        );
-    }
-    if let Some(it) = &data.tokens {
-        row(
-            "tokens",
-            format!(
-                "median {}, 90 % up to {}, longest {}; {} cut at {}",
-                it.median, it.p90, it.longest, it.cut, it.max_tokens
-            ),
-        );
-    }
-    row("model", format!("{}, {}", plan.model.base, plan.model.architecture));
-    let kept = if plan.freeze.cached { ", the frozen body runs once" } else { "" };
-    row(
-        "trains",
-        format!(
-            "{} tensors, {} parameters; {} frozen{kept}",
-            plan.freeze.trainable.len(),
-            words::count(plan.freeze.trainable_parameters),
-            words::count(plan.freeze.frozen_parameters)
-        ),
-    );
-    row(
-        "plan",
-        format!(
-            "{} epochs, {} steps of {} examples, learning rate {:.1e}, seed {}",
-            plan.train.epochs,
-            plan.train.steps,
-            plan.train.batch * plan.train.accumulate,
-            plan.train.lr,
-            plan.train.seed
-        ),
-    );
-    row("chosen by", format!("{}, reported on {}", plan.eval.best, plan.eval.report_on.name()));
-    if let Some(it) = &data.estimate {
-        row(
-            "estimate",
-            format!(
-                "{} and {} of memory ({})",
-                words::seconds(it.seconds),
-                words::bytes(it.memory_bytes),
-                it.basis
-            ),
-        );
-    }
-    data.warnings.iter().for_each(|it| row("warning", it.clone()));
-    words::table(&rows)
 }
