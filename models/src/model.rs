@@ -279,13 +279,20 @@ impl Parts {
 }
 
 /// What some stages of a model give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     pub rows: Rows,
-    /// Numbers of one row.
-    pub numbers: u64,
+    /// Of one row; empty for a single number.
+    pub shape: Vec<i64>,
     /// To compute them takes longer than to read them. Looking up embeddings does not.
     pub worth_caching: bool,
+}
+
+impl Outline {
+    /// Numbers of one row.
+    pub fn numbers(&self) -> u64 {
+        self.shape.iter().product::<i64>() as u64
+    }
 }
 
 /// A linear map of a model: weight (outputs, inputs) and, where it has one, bias (outputs). The

@@ -216,7 +216,7 @@ impl Model for Stack {
         if takes == Takes::Tokens {
             let outline = |stage| Outline {
                 rows: if stage < top { Rows::PerToken } else { rows },
-                numbers: if stage == 0 { 1 } else { self.facts.width as u64 },
+                shape: if stage == 0 { Vec::new() } else { vec![self.facts.width] },
                 worth_caching: 1 < stage,
             };
             return Ok((0..=top).map(outline).collect());
@@ -226,8 +226,8 @@ impl Model for Stack {
         (0..=top)
             .map(|stage| {
                 input = tch::no_grad(|| self.run(&input, stage, &Pass::evaluation()))?;
-                let numbers = input.xs.numel() as u64;
-                Ok(Outline { rows: Rows::PerExample, numbers, worth_caching: 0 < stage })
+                let shape = input.xs.size()[1..].to_vec();
+                Ok(Outline { rows: Rows::PerExample, shape, worth_caching: 0 < stage })
             })
             .collect()
     }

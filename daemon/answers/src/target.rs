@@ -19,6 +19,11 @@ impl Target {
         Target { classes: Box::default(), numbers: numbers.into() }
     }
 
+    /// Of an example of which nothing is known, for a model of so many outputs.
+    pub fn unknown(outputs: usize) -> Target {
+        Target { classes: Box::new([0]), numbers: vec![0.0; outputs].into() }
+    }
+
     pub fn classes(&self) -> &[u32] {
         &self.classes
     }

@@ -72,7 +72,7 @@ pub struct Extent {
 }
 
 /// One target over the training examples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NumberReport {
     pub column: String,
     pub min: f64,

@@ -51,6 +51,14 @@ pub enum Objective {
     SquaredError,
 }
 
+impl Objective {
+    /// Whether outputs are learnt in units of the targets' own: a model that learnt so must be told
+    /// them, or have them folded in.
+    pub fn in_units(self) -> bool {
+        self == Objective::SquaredError
+    }
+}
+
 /// What kind of work a job of this task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
@@ -83,6 +91,8 @@ pub struct TaskRow {
     pub name: &'static str,
     /// Of Hugging Face, for the model card.
     pub pipeline_tag: &'static str,
+    /// Of the configs of transformers; none where the architecture alone says it.
+    pub problem_type: Option<&'static str>,
     pub modality: Modality,
     pub answer: Answer,
     pub objective: Objective,
@@ -145,6 +155,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "text-classification",
         pipeline_tag: "text-classification",
+        problem_type: None,
         modality: Modality::Text,
         answer: Answer::Class,
         objective: Objective::CrossEntropy,
@@ -155,6 +166,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "text-multi-label-classification",
         pipeline_tag: "text-classification",
+        problem_type: Some("multi_label_classification"),
         modality: Modality::Text,
         answer: Answer::Classes,
         objective: Objective::BinaryCrossEntropy,
@@ -165,6 +177,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "text-regression",
         pipeline_tag: "text-classification",
+        problem_type: Some("regression"),
         modality: Modality::Text,
         answer: Answer::Numbers,
         objective: Objective::SquaredError,
@@ -175,6 +188,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "image-classification",
         pipeline_tag: "image-classification",
+        problem_type: None,
         modality: Modality::Image,
         answer: Answer::Class,
         objective: Objective::CrossEntropy,
@@ -185,6 +199,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "image-multi-label-classification",
         pipeline_tag: "image-classification",
+        problem_type: Some("multi_label_classification"),
         modality: Modality::Image,
         answer: Answer::Classes,
         objective: Objective::BinaryCrossEntropy,
@@ -195,6 +210,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "image-regression",
         pipeline_tag: "image-classification",
+        problem_type: Some("regression"),
         modality: Modality::Image,
         answer: Answer::Numbers,
         objective: Objective::SquaredError,

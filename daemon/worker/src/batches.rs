@@ -1,10 +1,6 @@
 //! Decides which examples stand together in a batch, and in which order batches come: a pure
 //! function of (seed, epoch, index), so that a killed run continues as if nothing had happened.
 
-use crate::tokens::TokenSet;
-use finetuned_models::Input;
-use tch::{Device, TchError, Tensor};
-
 /// Examples of a group.
 const GROUP: usize = 16;
 
@@ -70,13 +66,6 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
-}
-
-pub(crate) fn tokens(set: &TokenSet, indices: &[u32], device: Device) -> Result<Input, TchError> {
-    let ids: Vec<i64> =
-        indices.iter().flat_map(|&it| set.tokens(it)).map(|&it| i64::from(it)).collect();
-    let lengths = indices.iter().map(|&it| set.tokens(it).len() as i64).collect();
-    Ok(Input::tokens(Tensor::f_from_slice(&ids)?.f_to(device)?, lengths))
 }
 
 #[cfg(test)]

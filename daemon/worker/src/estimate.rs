@@ -1,10 +1,11 @@
 //! Guesses how long training takes and how much memory it needs, from a few measured examples.
 //! Their gradients are thrown away: no tensor has changed when this returns.
 
-use crate::feed::{Examples, Feed};
+use crate::batches;
+use crate::examples::ExampleSet;
 use crate::learner::Learner;
-use crate::prepare::Data;
-use crate::{batches, evaluate};
+use crate::source::Source;
+use crate::stored::{Examples, Stored};
 use anyhow::Result;
 use finetuned_job::data::Estimate;
 use finetuned_job::plan::Plan;
@@ -14,12 +15,12 @@ use std::time::Instant;
 /// Enough to keep all threads busy; a whole batch would be as long as a step.
 const MEASURED: usize = 8;
 
-pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Result<Estimate> {
-    let examples = Examples { set: &data.train, kept: None };
-    let lengths = data.train.lengths();
+pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -> Result<Estimate> {
+    let examples = Examples { set: train, cache: None };
+    let lengths = train.encoded.lengths();
     // These run once for an example, all others in each epoch.
-    let kept = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
-    let only_head = kept == learner.network.model.stages();
+    let frozen = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
+    let only_head = frozen == learner.network.model.stages();
     let tokens =
         |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
     let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
@@ -31,16 +32,16 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     // Seconds that are spent once, and in each epoch.
     let mut run = |batch: &[u32]| -> Result<[f64; 2]> {
         let (start, mut once) = (Instant::now(), 0.0);
-        let mut feed = Feed::plain(examples, vec![batch.to_vec()], learner.network.device);
-        while let Some(batch) = feed.next(&learner.network) {
+        let mut source = Stored::plain(examples, vec![batch.to_vec()], learner.network.device);
+        while let Some(batch) = source.next(&learner.network) {
             let mut batch = batch?;
-            if 0 < kept {
-                batch.input =
-                    tch::no_grad(|| learner.network.run(&batch.input, kept, &Pass::evaluation()))?;
+            if 0 < frozen {
+                let run = || learner.network.run(&batch.input, frozen, &Pass::evaluation());
+                batch.input = tch::no_grad(run)?;
                 once = start.elapsed().as_secs_f64();
             }
-            let weight = learner.loss_weight(&data.train.targets, &batch.indices);
-            learner.try_backward(&data.train.targets, &batch, weight)?;
+            let weight = learner.loss_weight(train, &batch.indices);
+            learner.try_backward(&batch, weight)?;
         }
         Ok([once, start.elapsed().as_secs_f64() - once])
     };
@@ -53,12 +54,12 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
     // What frozen stages give is computed for fewer examples at a time.
     let largest = if only_head {
-        evaluate::batches_of(&data.train).iter().map(tokens).max().unwrap_or(0)
+        train.evaluation_batches().iter().map(tokens).max().unwrap_or(0)
     } else {
         tokens(longest)
     };
     let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
-    let work = match kept {
+    let work = match frozen {
         0 => "forward and backward pass",
         _ if only_head => "forward pass of the frozen body",
         _ => "forward pass of the frozen layers, forward and backward pass of the others",
@@ -70,7 +71,7 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, data: &Data) -> Resul
             "one measured {work} over {} examples, {} {}",
             measured.len(),
             tokens(&measured),
-            data.train.unit()
+            train.encoded.unit()
         ),
     })
 }

@@ -1,73 +1,70 @@
 //! Decides how examples are scored: in batches by length, without gradients, every result back in
-//! the order of the examples. What the numbers mean is left to finetuned-report.
+//! the order of the examples. What the numbers mean is left to finetuned-answers.
 
-use crate::batches;
-use crate::examples::{ExampleSet, Inputs};
+use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::feed::{Examples, Feed};
 use crate::network::Network;
-use crate::objective::judged;
+use crate::objective::{Evaluated, Objective};
+use crate::source::Source;
+use crate::stored::{Examples, Stored};
+use crate::truth::Arrays;
 use anyhow::{Result, bail};
+use finetuned_answers::Predictions;
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::{Scores, Split};
+use tch::{Device, Tensor};
 
-/// Examples in one forward pass without gradients. Larger ones are not faster; of images a
-/// convolution's outputs would only leave the caches, and be most of a run's memory.
-const TEXTS: usize = 64;
-const IMAGES: usize = 16;
-
-/// Every example of a split once, in the order that costs least.
-pub(crate) fn batches_of(set: &ExampleSet) -> Vec<Vec<u32>> {
-    let batch = if matches!(set.inputs, Inputs::Texts(_)) { TEXTS } else { IMAGES };
-    batches::by_length(&set.lengths(), batch)
-}
-
-/// What a model says of a split.
-pub(crate) struct Outputs {
-    /// Probabilities, or numbers as people say them: examples x outputs, row by row.
-    pub values: Vec<f32>,
+/// What a model gives for a split.
+pub(crate) struct Evaluation {
+    pub predictions: Predictions,
     /// The mean over the examples.
     pub loss: f64,
 }
 
 pub(crate) fn evaluate(
     network: &Network,
+    objective: &dyn Objective,
     examples: Examples,
     mut progress: impl FnMut(u64) -> Result<()>,
-) -> Result<Outputs> {
-    let (n, width) = (examples.set.len(), network.outputs);
-    let mut values = vec![0_f32; n * width];
-    let mut losses = vec![0_f64; n];
+) -> Result<Evaluation> {
+    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); examples.set.len()];
+    let mut losses = vec![0_f64; examples.set.len()];
     let mut done = 0;
-    let mut feed = Feed::plain(examples, batches_of(examples.set), network.device);
-    while let Some(batch) = feed.next(network) {
+    let batches = examples.set.evaluation_batches();
+    let mut source = Stored::plain(examples, batches, network.device);
+    while let Some(batch) = source.next(network) {
         let batch = batch?;
-        let targets = examples.set.targets.tensor(&batch.indices, network.device)?;
-        let (said, loss) = judged(network.problem, &network.answers(&batch.input)?, &targets)?;
-        let said: Vec<f64> =
-            Vec::try_from(said.f_to(tch::Device::Cpu)?.f_contiguous()?.f_view(-1)?)?;
-        let loss: Vec<f64> = Vec::try_from(loss.f_to(tch::Device::Cpu)?)?;
-        for ((row, loss), &index) in said.chunks(width).zip(loss).zip(&batch.indices) {
-            let index = index as usize;
-            values[index * width..][..width]
-                .iter_mut()
-                .zip(row)
-                .for_each(|(to, from)| *to = *from as f32);
-            losses[index] = loss;
+        let found = objective.evaluate(network, &batch)?;
+        let values = row_by_row(&found, network.outputs, batch.indices.len())?;
+        let loss: Vec<f64> = Vec::try_from(found.losses.f_to(Device::Cpu)?)?;
+        for ((values, loss), &index) in values.into_iter().zip(loss).zip(&batch.indices) {
+            rows[index as usize] = values;
+            losses[index as usize] = loss;
         }
         done += batch.indices.len() as u64;
         progress(done)?;
     }
-    let loss = losses.iter().sum::<f64>() / n.max(1) as f64;
+    let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
     if !loss.is_finite() {
         bail!("the model gives NaN or infinite outputs");
     }
-    Ok(Outputs { values, loss })
+    let counts: Vec<usize> = rows.iter().map(|it| it.len() / network.outputs).collect();
+    let predictions = Predictions::ragged(network.outputs, rows.concat(), counts);
+    Ok(Evaluation { predictions, loss })
 }
 
-impl Outputs {
-    /// Scores of these outputs, with intervals for the metrics that are shown and the one that
-    /// chooses the best step.
+/// The values of each example of a batch.
+fn row_by_row(found: &Evaluated, width: usize, examples: usize) -> Result<Vec<Vec<f32>>> {
+    let flat = |it: &Tensor| it.f_to(Device::Cpu)?.f_contiguous()?.f_view(-1);
+    let values: Vec<f64> = Vec::try_from(flat(&found.values)?)?;
+    let mut values = values.into_iter().map(|it| it as f32);
+    let counts = found.rows.clone().unwrap_or_else(|| vec![1; examples]);
+    Ok(counts.into_iter().map(|it| values.by_ref().take(it * width).collect()).collect())
+}
+
+impl Evaluation {
+    /// Scores, with intervals for the metrics that are shown and the one that chooses the best
+    /// step.
     pub(crate) fn scores(
         &self,
         split: Split,
@@ -84,7 +81,7 @@ impl Outputs {
         self.scored(split, set, plan, &shown, extensions)
     }
 
-    /// The same without intervals, which cost more than they say while training goes on.
+    /// The same without intervals, which cost more than they are worth while training goes on.
     pub(crate) fn scores_only(
         &self,
         split: Split,
@@ -104,17 +101,17 @@ impl Outputs {
         extensions: &Extensions,
     ) -> Result<Scores> {
         let names = plan.data.outputs();
-        let truth = set.targets.truth();
+        let arrays = Arrays::of(plan.task.answer, &set.targets, names.len());
         let mut scores = finetuned_report::scores(
             split,
             names,
-            &self.values,
-            truth,
+            self.predictions.values(),
+            arrays.truth(),
             self.loss,
             intervals_for,
             plan.train.seed,
         )?;
-        extensions.judge(&mut scores, plan, &self.values, truth)?;
+        extensions.score(&mut scores, plan, self.predictions.values(), arrays.truth())?;
         Ok(scores)
     }
 }

@@ -182,7 +182,7 @@ impl Extensions {
     }
 
     /// Adds the plugins' metrics to the scores of these outputs.
-    pub(crate) fn judge(
+    pub(crate) fn score(
         &self,
         scores: &mut Scores,
         plan: &Plan,

@@ -1,16 +1,15 @@
 //! Features on disk: what frozen stages gave for the examples of a split, for later attempts and
 //! other jobs. Decides names, format, and what goes when there is too much; what is computed, and
-//! what happens when the disk refuses, is `kept`'s business.
+//! what happens when the disk refuses, is `feature_cache`'s business.
 //!
 //! A set is two files: `KEY.rows`, fp32 in little endian, row by row, and `KEY.json`, which names
 //! their shape and hash and is written last. Rows are read where they are wanted, through the
 //! system's page cache: no memory of ours, and a file that shrinks is an error where a mapping
 //! would be a crash.
 
-use crate::examples::{ExampleSet, Inputs};
-use crate::images::Source;
+use crate::examples::ExampleSet;
 use crate::{checkpoint, durable};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use finetuned_job::plan::Plan;
 use finetuned_job::spec::FeatureCache;
 use rustix::fs::FallocateFlags;
@@ -56,19 +55,7 @@ pub(crate) fn key(
             .as_bytes(),
     );
     part(config.to_string().as_bytes());
-    match &set.inputs {
-        Inputs::Texts(texts) => (0..texts.len() as u32).for_each(|it| {
-            let ids: Vec<u8> = texts.tokens(it).iter().flat_map(|id| id.to_le_bytes()).collect();
-            part(&ids);
-        }),
-        Inputs::Images(images) => {
-            let Source::Split { examples, .. } = &images.source else {
-                bail!("only splits have names")
-            };
-            part(serde_json::to_string(&images.preprocess)?.as_bytes());
-            examples.iter().for_each(|it| part(&it.key.to_le_bytes()));
-        }
-    }
+    set.encoded.identify(&mut part)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
@@ -100,7 +87,7 @@ impl StoredRows {
             let (its, after) = rest.split_at_mut((span.end - span.start) as usize * row_bytes);
             self.file
                 .read_exact_at(its, span.start * row_bytes as u64)
-                .context("reading kept features")?;
+                .context("reading cached features")?;
             rest = after;
         }
         let values: Vec<f32> =
@@ -215,13 +202,13 @@ impl FeatureStore {
 
     /// Removes what was used longest ago until so many more bytes fit.
     fn make_room(&self, bytes: u64) -> Result<()> {
-        let mut kept = Vec::new();
+        let mut stored = Vec::new();
         for manifest in
             self.files()?.into_iter().filter(|it| it.extension().is_some_and(|it| it == "json"))
         {
             let Some(key) = manifest.file_stem().and_then(|it| it.to_str()) else { continue };
             let size = fs::metadata(self.rows(key)).map_or(0, |it| it.len());
-            kept.push((
+            stored.push((
                 fs::metadata(&manifest)
                     .and_then(|it| it.modified())
                     .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -229,9 +216,9 @@ impl FeatureStore {
                 key.to_owned(),
             ));
         }
-        kept.sort();
-        let mut total: u64 = kept.iter().map(|it| it.1).sum();
-        for (_, size, key) in kept {
+        stored.sort();
+        let mut total: u64 = stored.iter().map(|it| it.1).sum();
+        for (_, size, key) in stored {
             if total + bytes <= self.bytes_max {
                 break;
             }

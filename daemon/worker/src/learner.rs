@@ -2,15 +2,16 @@
 //! what comes after what, is left to `trainer`.
 
 use crate::checkpoint::Named;
-use crate::examples::Targets;
+use crate::examples::ExampleSet;
 use crate::extensions::{self, Extensions};
-use crate::feed::Batch;
 use crate::linear_head::linear_map;
 use crate::network::{Built, Network};
-use crate::objective::{self, Objective, Scale};
+use crate::objective::{self, Objective};
 use crate::planning;
-use crate::plugins::PassNumbers;
+use crate::source::Batch;
+use crate::units::Units;
 use anyhow::{Context, Result, bail};
+use finetuned_job::data::NumberReport;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe;
 use finetuned_libtorch::{Algorithm, Optimizer};
@@ -30,18 +31,18 @@ pub(crate) struct Learner {
     /// All that trains in any epoch of the plan.
     may_change: BTreeSet<String>,
     optimizer: Optimizer,
-    objective: Objective,
+    pub objective: Box<dyn Objective>,
     gradient_checkpointing: bool,
     seed: u64,
 }
 
 impl Learner {
-    /// `scale`: of the numbers that are learnt.
+    /// `numbers`: those that are learnt, over the training examples.
     pub(crate) fn new(
         built: Built,
         device: Device,
         plan: &Plan,
-        scale: Option<Scale>,
+        numbers: &[NumberReport],
         extensions: &Extensions,
     ) -> Result<Learner> {
         let Built { model, head, tensors, own_head, parts, .. } = built;
@@ -60,17 +61,16 @@ impl Learner {
                 model,
                 head,
                 parts,
-                problem: plan.data.problem,
                 outputs: plan.data.outputs().len(),
                 device,
-                scale,
+                units: Units::of(numbers, device)?,
             },
             tensors,
             own_head,
             trainable: BTreeSet::new(),
             may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
-            objective: Objective::new(plan, extensions.loss(plan, device)?, device),
+            objective: objective::of(plan, numbers, extensions.loss(plan, device)?, device)?,
             gradient_checkpointing: plan.train.gradient_checkpointing,
             seed: plan.train.seed,
         })
@@ -120,36 +120,25 @@ impl Learner {
         self.network.model.frozen_stages()
     }
 
-    /// What a batch weighs in the mean.
-    pub(crate) fn loss_weight(&self, targets: &Targets, batch: &[u32]) -> f64 {
-        self.objective.weight(targets, batch)
+    /// What these examples weigh in the mean.
+    pub(crate) fn loss_weight(&self, set: &ExampleSet, batch: &[u32]) -> f64 {
+        self.objective.weight(set, batch)
     }
 
     /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the
     /// loss.
     pub(crate) fn backward(
         &self,
-        targets: &Targets,
         batch: &Batch,
         weight: f64,
         step: u64,
         micro: u64,
     ) -> Result<f64> {
-        let scale = self.network.scale.as_ref();
-        let labels = self
-            .network
-            .head
-            .as_ref()
-            .map(|_| objective::truth(targets, &batch.indices, scale, self.network.device))
-            .transpose()?;
         let pass = Pass {
             gradient_checkpointing: self.gradient_checkpointing,
             ..Pass::training(self.seed, step, micro)
         };
-        let said = self.network.forward(&batch.input, labels.as_ref(), &pass)?;
-        let numbers = PassNumbers { train: true, seed: self.seed, step, micro };
-        let loss =
-            self.objective.loss(&said, targets, batch, scale, numbers)?.f_div_scalar(weight)?;
+        let loss = self.objective.loss(&self.network, batch, &pass)?.f_div_scalar(weight)?;
         loss.f_backward()?;
         Ok(loss.f_double_value(&[])?)
     }
@@ -174,23 +163,18 @@ impl Learner {
         Ok(true)
     }
 
-    /// Makes a model that learnt numbers in units of its own speak plainly. What a plugin's head
-    /// ends with is not known: there the units stay beside the model.
-    pub(crate) fn speak_plainly(&mut self) -> Result<()> {
+    /// Makes a model that learnt numbers in units of its own give them in those of the data. What a
+    /// plugin's head ends with is not known: there the units stay beside the model.
+    pub(crate) fn fold_units(&mut self) -> Result<()> {
         if self.network.head.is_some() {
             return Ok(());
         }
-        let Some(scale) = self.network.scale.take() else { return Ok(()) };
-        fold(&scale, &self.network.model.parts().outputs, &self.tensors)
+        let Some(units) = self.network.units.take() else { return Ok(()) };
+        fold(&units, &self.network.model.parts().outputs, &self.tensors)
     }
 
     /// As [`Learner::backward`], to see what it costs: afterwards everything is as it was.
-    pub(crate) fn try_backward(
-        &mut self,
-        targets: &Targets,
-        batch: &Batch,
-        weight: f64,
-    ) -> Result<()> {
+    pub(crate) fn try_backward(&mut self, batch: &Batch, weight: f64) -> Result<()> {
         let statistics: Vec<&Tensor> = self
             .network
             .parts
@@ -200,7 +184,7 @@ impl Learner {
             .filter_map(|it| self.tensors.get(it))
             .collect();
         let before: Vec<Tensor> = statistics.iter().map(|it| it.copy()).collect();
-        self.backward(targets, batch, weight, 0, 0)?;
+        self.backward(batch, weight, 0, 0)?;
         for (tensor, before) in statistics.into_iter().zip(&before) {
             tensor.shallow_clone().f_copy_(before)?;
         }
@@ -234,7 +218,7 @@ impl Learner {
 
     /// All tensors, for the finished model, with the units that it needs to be understood.
     pub(crate) fn all_tensors(&self) -> Named {
-        let units = self.network.scale.iter().flat_map(Scale::tensors);
+        let units = self.network.units.iter().flat_map(Units::tensors);
         self.tensors.iter().map(|(name, it)| (name.clone(), it.detach())).chain(units).collect()
     }
 
@@ -267,7 +251,7 @@ impl Learner {
 
 /// Folds the units into every linear map that gives outputs: the outputs are their mean.
 fn fold(
-    scale: &Scale,
+    units: &Units,
     outputs: &[(String, String)],
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<()> {
@@ -278,7 +262,7 @@ fn fold(
         let tensor = |name: &String| {
             tensors.get(name).with_context(|| format!("the model has no tensor {name}"))
         };
-        scale.fold(tensor(weight)?, tensor(bias)?)?;
+        units.fold(tensor(weight)?, tensor(bias)?)?;
     }
     Ok(())
 }
@@ -306,10 +290,12 @@ mod tests {
         let checkpoint = finetuned_models::open(&folder.join(model)).unwrap();
         let built = checkpoint.build(&BuildOptions::new(HeadKind::Keep)).unwrap();
         let logits = || built.model.logits(input, &Pass::evaluation()).unwrap();
-        let scale = Scale::new(&[250.0, -3.0, 0.5], &[17.0, 0.1, 4.0], Device::Cpu).unwrap();
-        let outputs = scale.up(&logits()).unwrap();
+        let number = |mean, deviation| NumberReport { mean, deviation, ..NumberReport::default() };
+        let numbers = [number(250.0, 17.0), number(-3.0, 0.1), number(0.5, 4.0)];
+        let units = Units::of(&numbers, Device::Cpu).unwrap().unwrap();
+        let outputs = units.up(&logits()).unwrap();
         let tensors = built.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone()));
-        fold(&scale, &built.model.parts().outputs, &tensors.collect()).unwrap();
+        fold(&units, &built.model.parts().outputs, &tensors.collect()).unwrap();
         (outputs, logits())
     }
 

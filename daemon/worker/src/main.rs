@@ -4,40 +4,46 @@
 //! Decides how an attempt begins (spec, lock, limits) and how it ends (exit status, `failed.json`).
 //! Everything between is in the modules, listed as the data flows.
 
-mod batches; // examples -> tensors
-mod checkpoint; // updates -> disk and back
-mod device; // CPU or GPU
+mod failures; // what went wrong -> words
 mod durable; // files that appear whole
-mod estimate; // one batch -> time and memory
-mod evaluate; // model x split -> outputs
-mod examples; // inputs and targets of a split
-mod export; // tensors -> model folder
-mod extensions; // what a recipe takes from plugins
-mod feature_store; // what is kept, on disk
-mod feed; // batches on their way
-mod freeze; // patterns -> tensors that train
-mod images; // files -> pixels
 mod journal; // events out
-mod kept; // what frozen stages give
-mod learner; // logits -> gradients -> updates
-mod linear_head; // a plugin's head -> the family's own
-mod network; // tensors -> logits
-mod objective; // outputs x targets -> loss
-mod patience; // evaluations -> an early end
-mod planning; // recipe and facts -> plan
-mod plugin_reader; // what a plugin read -> files
-mod plugins; // libraries that users bring: the only foreign code
-mod predict; // the action `predict`
-mod prepare; // spec -> recipe, base model, data
-mod proof; // the action `prove`
-mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
-mod schedule; // step -> learning rate
 mod stop; // the stop signal as a flag
-mod tokens; // texts -> token ids
+mod attempt; // spec, journal and stop signal, on their way together
+mod device; // CPU or GPU
+mod checkpoint; // updates -> disk and back
+mod plugins; // libraries that users bring: the only foreign code
+mod plugin_reader; // what a plugin read -> files
+mod extensions; // what a recipe takes from plugins
+mod freeze; // patterns -> tensors that train
+mod schedule; // step -> learning rate
+mod class_weights; // counts -> weights of classes
+mod planning; // recipe and facts -> plan
+mod batches; // examples -> which stand together
+mod modality; // records -> encoded inputs -> tensors
+mod examples; // inputs and targets of a split
+mod truth;
+mod feature_store; // what frozen stages gave, on disk
+mod feature_cache; // what frozen stages give
+mod units; // numbers of the data <-> numbers that are learnt
+mod network; // tensors -> outputs
+mod source; // where batches come from
+mod stored; // batches of stored data
+mod objective; // outputs x targets -> loss
+mod linear_head; // a plugin's head -> the family's own
+mod learner; // loss -> gradients -> updates
+mod evaluate; // model x split -> predictions
+mod estimate; // one batch -> time and memory
+mod prepare; // spec -> recipe, base model, data
+mod patience; // evaluations -> an early end
 mod trainer; // the loop
+mod export; // tensors -> model folder
 mod training; // the action `train`
+mod proof; // the action `prove`
+mod predict; // the action `predict`
+mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 
 use anyhow::{Context, Result, bail};
+use attempt::Attempt;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::{Failed, Failure, FailureKind, OUTCOME_VERSION};
 use finetuned_job::run_folder;
@@ -133,11 +139,12 @@ fn act(spec: &Spec, stop: &Stop) -> Result<()> {
         Action::CheckPlugin { file } => plugins::check(spec, file),
         Action::Train | Action::Prove | Action::Check => {
             let _lock = lock(&spec.run)?;
-            let mut journal = Journal::open(&spec.run, spec.attempt)?;
+            let journal = Journal::open(&spec.run, spec.attempt)?;
+            let mut attempt = Attempt { spec, journal, stop };
             match &spec.action {
-                Action::Check => questions::check(spec, &mut journal, stop),
-                Action::Prove => proof::prove(spec, &mut journal, stop),
-                _ => training::train(spec, &mut journal, stop),
+                Action::Check => questions::check(&mut attempt),
+                Action::Prove => proof::prove(&mut attempt),
+                _ => training::train(&mut attempt),
             }
         }
     }

@@ -1,18 +1,20 @@
 //! A model in use: batches in, outputs out. Whether it trains is `learner`'s business.
 
-use crate::export::WEIGHTS;
 use crate::extensions::{Extensions, PluginHead};
-use crate::objective::Scale;
+use crate::failures::model_failure;
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
-use crate::prepare::model_failure;
+use crate::units::Units;
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
-use finetuned_job::task::Answer;
+use finetuned_job::task::Objective;
 use finetuned_models::{BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::{Device, Tensor};
+
+/// Name of the file of a finished model.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// What a forward pass gives.
 pub(crate) struct Forward {
@@ -71,12 +73,11 @@ pub(crate) struct Network {
     pub head: Option<HeadInstance>,
     /// With the plugin's head, where there is one.
     pub parts: Parts,
-    pub problem: Answer,
     pub outputs: usize,
     pub device: Device,
-    /// What the model's units are: while numbers are learnt, and of a plugin's head that has learnt
-    /// them.
-    pub scale: Option<Scale>,
+    /// Those of the model, where they are not those of the data: while numbers are learnt, and of a
+    /// plugin's head that has learnt them.
+    pub units: Option<Units>,
 }
 
 impl Network {
@@ -102,9 +103,9 @@ impl Network {
             problem: plan.data.problem,
         };
         let head = extensions.head(head, shape)?;
-        let scale = head
+        let units = head
             .as_ref()
-            .map(|it| restore(folder, it, plan.data.problem, device))
+            .map(|it| restore(folder, it, plan.task.objective, device))
             .transpose()?
             .flatten();
         let kind = match &head {
@@ -116,18 +117,7 @@ impl Network {
         };
         let options = BuildOptions { device, ..BuildOptions::new(kind) };
         let Built { model, head, parts, .. } = build(&saved, &options, head)?;
-        Ok((
-            Network {
-                model,
-                head,
-                parts,
-                problem: plan.data.problem,
-                outputs: names.len(),
-                device,
-                scale,
-            },
-            names,
-        ))
+        Ok((Network { model, head, parts, outputs: names.len(), device, units }, names))
     }
 
     /// Whether the head takes a vector for each token.
@@ -154,15 +144,14 @@ impl Network {
         Ok(self.model.run(input, stages, pass)?)
     }
 
-    /// `labels`: what is true, for a plugin's head, while it trains.
+    /// `labels`: the targets, for a plugin's head, while it trains.
     pub(crate) fn forward(
         &self,
         input: &Input,
         labels: Option<&Tensor>,
         pass: &Pass,
     ) -> Result<Forward> {
-        let numbers =
-            PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro };
+        let numbers = PassNumbers::of(pass);
         let features = self.model.features(input, pass)?;
         let Some(head) = &self.head else {
             let outputs = self.model.head(&features, pass)?;
@@ -177,10 +166,10 @@ impl Network {
         Ok(Forward { outputs, features: None })
     }
 
-    /// (batch, outputs): logits, or numbers as people say them.
-    pub(crate) fn answers(&self, input: &Input) -> Result<Tensor> {
+    /// (batch, outputs), without gradients: logits, or numbers in the units of the data.
+    pub(crate) fn outputs_of(&self, input: &Input) -> Result<Tensor> {
         let outputs = tch::no_grad(|| self.forward(input, None, &Pass::evaluation()))?.outputs;
-        self.scale.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
+        self.units.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
     }
 }
 
@@ -201,9 +190,9 @@ fn padded(features: &Input) -> Result<(Tensor, Tensor)> {
 fn restore(
     folder: &Path,
     head: &PluginHead,
-    problem: Answer,
+    objective: Objective,
     device: Device,
-) -> Result<Option<Scale>> {
+) -> Result<Option<Units>> {
     let path = folder.join(WEIGHTS);
     let mut saved: BTreeMap<String, Tensor> =
         finetuned_models::read(&path).map_err(model_failure)?.into_iter().collect();
@@ -220,7 +209,7 @@ fn restore(
             .with_context(|| format!("{} has no {name}", path.display()))?
             .f_to(device)?)
     };
-    (problem == Answer::Numbers).then(|| Scale::restore(unit)).transpose()
+    objective.in_units().then(|| Units::restore(unit)).transpose()
 }
 
 /// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.

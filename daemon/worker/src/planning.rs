@@ -1,7 +1,7 @@
 //! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The
 //! only place where a default depends on what was found.
 
-use crate::{device, freeze, objective, schedule};
+use crate::{class_weights, device, freeze, schedule};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
@@ -292,7 +292,7 @@ fn freeze_plan(
         Rows::PerToken => facts.tokens,
         Rows::PerExample => examples,
     };
-    let kept_bytes = 4 * rows * below.numbers;
+    let kept_bytes = 4 * rows * below.numbers();
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
@@ -362,7 +362,7 @@ fn train_plan(
         class_weights: asked.class_weights,
         class_weight_values: match asked.class_weights {
             ClassWeights::None => Vec::new(),
-            ClassWeights::Auto => objective::balanced(
+            ClassWeights::Auto => class_weights::balanced(
                 &facts.data.classes.iter().map(|it| it.train).collect::<Vec<u64>>(),
             ),
         },
@@ -372,4 +372,21 @@ fn train_plan(
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         seed: asked.seed,
     })
+}
+
+/// How the plan prepares images; nothing for texts.
+pub(crate) fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
+    plan.model
+        .preprocess
+        .clone()
+        .map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan"))
+        .transpose()
+}
+
+/// How the plan changes training images.
+pub(crate) fn augmentation(plan: &Plan) -> Result<Option<Augment>> {
+    plan.augment
+        .clone()
+        .map(|it| serde_json::from_value(it).context("reading the augmentation of the plan"))
+        .transpose()
 }

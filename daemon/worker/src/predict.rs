@@ -2,14 +2,13 @@
 //! stdout, and a CSV if asked.
 
 use crate::evaluate::evaluate;
-use crate::examples::{ExampleSet, Inputs, Targets};
+use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::feed::Examples;
-use crate::images::{ImageSet, Source};
+use crate::modality::{self, Inputs};
 use crate::network::Network;
 use crate::proof::read_json;
-use crate::tokens::{Encoder, Row};
-use crate::{device, durable, prepare};
+use crate::stored::Examples;
+use crate::{device, durable, objective};
 use anyhow::{Context, Result, bail};
 use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
@@ -21,7 +20,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A class counts as said from here, where an example may have several.
 const SAID: f32 = 0.5;
@@ -41,13 +39,6 @@ struct Prediction<'a> {
     answer: Reply<'a>,
 }
 
-/// What a person wants to know of, with the names for it.
-struct Question {
-    inputs: Inputs,
-    /// (what it is, where it comes from)
-    named: Vec<(String, String)>,
-}
-
 pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Result<()> {
     let folder = spec.run.join(run_folder::MODEL);
     if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
@@ -58,54 +49,40 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
-    let problem = plan.data.problem;
     let answers = Replies::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
     let (network, names) =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
-    let Question { inputs, named } = question(&plan, &folder, inputs)?;
-    let set = ExampleSet { targets: Targets::unknown(problem, named.len(), names.len()), inputs };
-    let outputs = evaluate(&network, Examples { set: &set, kept: None }, |_| Ok(()))?;
+    let task = plan.task;
+    let columns: Vec<String> = plan.data.text_column.iter().cloned().collect();
+    let named = finetuned_data::next::inputs(task.modality, inputs, &columns)?;
+    if named.is_empty() {
+        bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
+    }
+    let inputs = Inputs::Named(named.into());
+    let encoded =
+        modality::of(task.modality).reopen(&folder, &plan)?.encode(&inputs, &mut |_| Ok(()))?;
+    let targets = vec![finetuned_answers::Target::unknown(names.len()); inputs.len()];
+    let set = ExampleSet { inputs, encoded, targets };
+    let objective = objective::of(&plan, &[], None, network.device)?;
+    let found =
+        evaluate(&network, objective.as_ref(), Examples { set: &set, cache: None }, |_| Ok(()))?;
+    let Inputs::Named(named) = &set.inputs else { bail!("the inputs have names") };
     let predictions: Vec<Prediction> = named
         .iter()
-        .zip(outputs.values.chunks(names.len()))
-        .map(|((input, origin), row)| Prediction {
-            input,
-            origin,
-            answer: answer(problem, &names, row),
+        .zip(found.predictions.values().chunks(names.len()))
+        .map(|(it, row)| Prediction {
+            input: &it.what,
+            origin: &it.origin,
+            answer: answer(task.answer, &names, row),
         })
         .collect();
-    let what = if plan.model.preprocess.is_some() { "image" } else { "text" };
+    let what = task.modality.noun();
     answers.print(what, &predictions)?;
     match csv {
-        Some(path) => write_csv(path, what, &names, &predictions, &outputs.values),
+        Some(path) => write_csv(path, what, &names, &predictions, found.predictions.values()),
         None => Ok(()),
     }
-}
-
-fn question(plan: &Plan, folder: &Path, inputs: &[String]) -> Result<Question> {
-    if let Some(preprocess) = prepare::preprocess(plan)? {
-        let inputs = finetuned_data::image_inputs(inputs)?;
-        let named = inputs.iter().map(|it| (it.origin.clone(), it.origin.clone())).collect();
-        return Ok(Question {
-            inputs: Inputs::Images(Arc::new(ImageSet {
-                source: Source::Named(inputs),
-                preprocess,
-            })),
-            named,
-        });
-    }
-    let inputs = finetuned_data::inputs(inputs, plan.data.text_column.as_deref())?;
-    if inputs.is_empty() {
-        bail!("there is nothing to predict: the inputs hold no text");
-    }
-    let rows = inputs.iter().map(|it| Row { text: &it.text, file: 0, line: 0 });
-    let tokens =
-        Encoder::open(folder, plan.data.max_tokens)?.encode(rows, Vec::new(), |_| Ok(()))?;
-    Ok(Question {
-        inputs: Inputs::Texts(tokens),
-        named: inputs.into_iter().map(|it| (it.text, it.origin)).collect(),
-    })
 }
 
 fn answer<'a>(problem: Answer, names: &'a [String], row: &[f32]) -> Reply<'a> {

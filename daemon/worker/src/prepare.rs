@@ -1,23 +1,19 @@
-//! The way from a spec to a model ready to train: drop, recipe, base model, examples, tokens, plan.
-//! Training, checking and proving all begin with it, so that they see the same data.
+//! The way from a spec to a model ready to train: drop, recipe, base model, examples, encoding,
+//! plan. Training, checking and proving all begin with it, so that they see the same data.
 
-use crate::examples::{ExampleSet, Inputs, Targets};
+use crate::attempt::Attempt;
+use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::images::{Changes, ImageSet, Source};
-use crate::journal::Journal;
+use crate::failures::model_failure;
+use crate::modality::{self, Changes, Encoder, Inputs};
 use crate::network::{self, Built};
-use crate::objective::Scale;
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
-use crate::stop::Stop;
-use crate::tokens::{self, Encoder, Row, TokenSet};
-use crate::{checkpoint, device, durable, kept, plugin_reader};
+use crate::{checkpoint, device, durable, feature_cache, plugin_reader};
 use anyhow::{Context, Result};
-use finetuned_data::{
-    Dataset, Example, ImageChoice, ImageDataset, ImageExample, ImageRequest, Opened,
-};
-use finetuned_images::{Augment, Preprocess};
-use finetuned_job::data::DataReport;
+use finetuned_data::Opened;
+use finetuned_data::next::{Dataset, Example, Request};
+use finetuned_job::data::{DataReport, NumberReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{LoadSummary, Plan};
@@ -25,38 +21,29 @@ use finetuned_job::recipe::Recipe;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
-use finetuned_job::task::{Answer, Modality, Task};
+use finetuned_job::task::{Modality, Task};
 use finetuned_models::{BuildOptions, Checkpoint, Kind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tch::Device;
 
-/// What a spec is about, read and judged.
+/// What a spec is about, read and prepared.
 pub(crate) struct Prepared {
     pub recipe: Recipe,
     pub task: Task,
     pub base: Checkpoint,
     pub base_name: String,
+    pub encoder: Box<dyn Encoder>,
     pub data: Data,
     pub extensions: Extensions,
 }
 
 pub(crate) struct Data {
     pub report: DataReport,
+    /// Names of the model's outputs.
+    pub outputs: Vec<String>,
     pub train: ExampleSet,
     pub validation: ExampleSet,
     pub test: ExampleSet,
-    /// What the examples of the split that the report is about are called, for `predictions.csv`.
-    pub shown: Vec<Shown>,
-}
-
-pub(crate) struct Shown {
-    /// The text, or where the image lies.
-    pub what: Box<str>,
-    /// Index into the files of the report.
-    pub file: u32,
-    pub line: u64,
 }
 
 impl Data {
@@ -68,149 +55,97 @@ impl Data {
         }
     }
 
-    /// The units in which numbers are learnt.
-    pub(crate) fn scale(&self, device: Device) -> Result<Option<Scale>> {
-        let numbers = self.report.images.as_ref().map_or(&[][..], |it| &it.numbers);
-        if numbers.is_empty() {
-            return Ok(None);
-        }
-        let (mean, deviation): (Vec<f64>, Vec<f64>) =
-            numbers.iter().map(|it| (it.mean, it.deviation)).unzip();
-        Scale::new(&mean, &deviation, device).map(Some)
-    }
-
-    /// How images are brought to numbers.
-    pub(crate) fn preprocess(&self) -> Option<&Preprocess> {
-        match &self.train.inputs {
-            Inputs::Texts(_) => None,
-            Inputs::Images(it) => Some(&it.preprocess),
-        }
+    /// Those that are learnt, over the training examples.
+    pub(crate) fn numbers(&self) -> &[NumberReport] {
+        self.report.images.as_ref().map_or(&[], |it| &it.numbers)
     }
 }
 
-pub(crate) fn prepare(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<Prepared> {
+pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
+    let spec = attempt.spec;
     let drop = spec.drop.as_deref().context("the spec names no drop")?;
-    let opened = finetuned_data::open(
-        drop,
-        &spec.run.join(run_folder::STAGING),
-        &mut telling(journal, stop),
-    )?;
+    let staging = spec.run.join(run_folder::STAGING);
+    let opened = finetuned_data::open(drop, &staging, &mut attempt.reading())?;
     let (recipe, near) = recipe(spec, &opened)?;
     let extensions = Extensions::of_recipe(spec, &recipe)?;
-    let opened = match read_by_plugin(spec, &recipe, &opened, &extensions, journal)? {
-        Some(folder) => finetuned_data::open(
-            &folder,
-            &spec.run.join(run_folder::STAGING),
-            &mut telling(journal, stop),
-        )?,
+    let opened = match read_by_plugin(attempt, &recipe, &opened, &extensions)? {
+        Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
         None => opened,
     };
-    let of_images = match recipe.task {
-        Some(task) => task.modality == Modality::Image,
-        None => opened.image_form()?.is_some(),
-    };
-    let modality = if of_images { Modality::Image } else { Modality::Text };
-    let usual = Task::of(modality, Answer::Class).map_or("", |it| it.base);
+    let modality = finetuned_data::next::modality(&opened, recipe.task)?;
+    let usual = recipe.task.or_else(|| Task::all().find(|it| it.modality == modality));
+    let usual = usual.map_or("", |it| it.base);
     let base_name = recipe.model.base.clone().unwrap_or_else(|| usual.into());
-    let resolved = finetuned_hub::resolve(&base_name, &near, &mut pulling(journal, stop))?;
+    let resolved = finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?;
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
-    if (base.kind() == Kind::Image) != of_images {
-        return Err(mismatch(&base_name, &base, of_images).into());
+    if base.kind() != modality::of(modality).models() {
+        return Err(mismatch(&base_name, &base, modality).into());
     }
-    let data = if of_images {
-        images(spec, &recipe, &opened, &base, journal, stop)?
-    } else {
-        texts(spec, &recipe, &opened, &base, journal, stop)?
-    };
-    let problem = data.report.images.as_ref().map(|it| it.problem);
-    let (modality, answer) =
-        problem.map_or((Modality::Text, Answer::Class), |it| (Modality::Image, it));
-    let task = Task::of(modality, answer).context("no task has these data")?;
-    Ok(Prepared { recipe, task, base, base_name, data, extensions })
-}
-
-fn mismatch(name: &str, base: &Checkpoint, images: bool) -> Failure {
-    let (data, model) = if images { ("images", "texts") } else { ("texts", "images") };
-    let message =
-        format!("the data are {data}, but {name} ({}) is a model of {model}", base.architecture());
-    Failure::new(FailureKind::Recipe, message).with_cure("set model.base, or task, in the recipe")
-}
-
-fn texts(
-    spec: &Spec,
-    recipe: &Recipe,
-    opened: &Opened,
-    base: &Checkpoint,
-    journal: &mut Journal,
-    stop: &Stop,
-) -> Result<Data> {
-    let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
-    let encoder = Encoder::open(base.folder(), max_tokens)?;
-    let quarantine = spec.run.join(run_folder::QUARANTINE);
-    let dataset =
-        opened.load(&recipe.data, recipe.train.seed, &quarantine, &mut telling(journal, stop))?;
-    tokenized(dataset, &encoder, max_tokens, journal, stop)
-}
-
-fn images(
-    spec: &Spec,
-    recipe: &Recipe,
-    opened: &Opened,
-    base: &Checkpoint,
-    journal: &mut Journal,
-    stop: &Stop,
-) -> Result<Data> {
-    let wrong =
-        |err: finetuned_images::PreprocessError| Failure::new(FailureKind::Model, err.to_string());
-    let preprocess =
-        Preprocess::read_at_size(base.folder(), recipe.model.image_size.map(|side| [side; 2]))
-            .map_err(wrong)?;
-    let labels = recipe.data.label.iter().chain(&recipe.data.labels).cloned().collect();
-    let choice = ImageChoice {
-        problem: recipe.task.map(|it| it.answer),
-        image: recipe.data.image.clone(),
-        labels,
-        validation: recipe.data.validation,
-        test: recipe.data.test,
-    };
-    let request = ImageRequest {
-        choice: &choice,
+    let encoder = modality::of(modality).encoder(&base, &recipe)?;
+    let request = Request {
+        task: recipe.task,
+        choice: &recipe.data,
         seed: recipe.train.seed,
         run: &spec.run,
         threads: spec.threads as usize,
     };
-    let ImageDataset { problem, classes, train, validation, test, report, images } =
-        opened.load_images(&request, &mut telling(journal, stop))?;
-    let files = Arc::new(report.files.clone());
-    let shown = if test.is_empty() { &validation } else { &test };
-    let shown = shown
-        .iter()
-        .map(|it| Shown { what: it.origin(&files).into(), file: it.file, line: it.line })
-        .collect();
-    let numbers = report.images.as_ref().map_or(0, |it| it.numbers.len());
-    let set = |examples: Vec<ImageExample>| ExampleSet {
-        targets: Targets::of_images(&examples, problem, classes.len(), numbers),
-        inputs: Inputs::Images(Arc::new(ImageSet {
-            source: Source::Split { images: images.clone(), examples, files: Arc::clone(&files) },
-            preprocess: preprocess.clone(),
-        })),
+    let dataset = finetuned_data::next::load(&opened, &request, &mut attempt.reading())?;
+    let task = dataset.task;
+    let data = encode(dataset, encoder.as_ref(), attempt)?;
+    Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
+}
+
+fn mismatch(name: &str, base: &Checkpoint, modality: Modality) -> Failure {
+    let model = match base.kind() {
+        Kind::Text => "texts",
+        Kind::Image => "images",
     };
-    Ok(Data { train: set(train), validation: set(validation), test: set(test), shown, report })
+    let message = format!(
+        "the data are {}s, but {name} ({}) is a model of {model}",
+        modality.noun(),
+        base.architecture()
+    );
+    Failure::new(FailureKind::Recipe, message).with_cure("set model.base, or task, in the recipe")
+}
+
+fn encode(dataset: Dataset, encoder: &dyn Encoder, attempt: &mut Attempt) -> Result<Data> {
+    let Dataset { outputs, train, validation, test, mut report, images, origins, .. } = dataset;
+    let total = (train.len() + validation.len() + test.len()) as u64;
+    if 0 < encoder.preparation().max_tokens {
+        attempt.journal.phase(Phase::Tokenizing, Some(total))?;
+    }
+    let mut before = 0;
+    let mut set = |examples: Vec<Example>, texts_again: bool| -> Result<ExampleSet> {
+        let targets = examples.iter().map(|it| it.target.clone()).collect();
+        let (images, origins) = (images.clone(), origins.clone());
+        let mut inputs = Inputs::Split { examples: examples.into(), images, origins };
+        let encoded =
+            encoder.encode(&inputs, &mut |done| attempt.progress(before + done, total))?;
+        before += encoded.len() as u64;
+        if !texts_again {
+            inputs.forget_texts();
+        }
+        Ok(ExampleSet { inputs, encoded, targets })
+    };
+    // The texts of the split that is reported on are shown in predictions.csv.
+    let tested = !test.is_empty();
+    let (train, validation) = (set(train, false)?, set(validation, !tested)?);
+    let test = set(test, tested)?;
+    let sets = [&train, &validation, &test].map(|it| it.encoded.as_ref());
+    report.tokens = encoder.token_report(&sets);
+    Ok(Data { report, outputs, train, validation, test })
 }
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
-pub(crate) fn decide(
-    spec: &Spec,
-    prepared: &Prepared,
-    journal: &mut Journal,
-) -> Result<(Plan, Built)> {
-    journal.phase(Phase::Loading, None)?;
-    let Prepared { recipe, task, base, base_name, data, extensions } = prepared;
+pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
+    attempt.journal.phase(Phase::Loading, None)?;
+    let spec = attempt.spec;
+    let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
     extensions.suit(task.answer)?;
     let device = device::choose(spec.device)?;
-    let numbers = data.report.images.as_ref().map_or(0, |it| it.numbers.len());
-    let outputs = if numbers == 0 { data.report.classes.len() } else { numbers } as i64;
-    let image_size = data.preprocess().map(|it| [it.height.into(), it.width.into()]);
+    let outputs = data.outputs.len() as i64;
+    let preparation = encoder.preparation();
+    let image_size = preparation.image_size();
     let shape = HeadShape {
         device,
         width: base.hidden_size(),
@@ -233,11 +168,10 @@ pub(crate) fn decide(
     let facts = Facts {
         task: *task,
         data: &data.report,
-        preprocess: data.preprocess(),
+        preprocess: preparation.preprocess.as_ref(),
         tokens: [&data.train, &data.validation]
-            .map(ExampleSet::lengths)
-            .concat()
             .into_iter()
+            .flat_map(|it| it.encoded.lengths())
             .map(u64::from)
             .sum(),
         model: ModelFacts {
@@ -257,12 +191,11 @@ pub(crate) fn decide(
         parts: &model.parts,
         plugins: extensions.plan(),
         tensors: &tensors,
-        kept_bytes_max: kept::bytes_max(spec.features.as_ref()),
+        kept_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
         threads: spec.threads,
         device,
     };
-    let max_tokens = data.report.tokens.as_ref().map_or(0, |it| it.max_tokens);
-    let plan = planning::plan(recipe, max_tokens, facts)?;
+    let plan = planning::plan(recipe, preparation.max_tokens, facts)?;
     extensions.try_metrics(&plan)?;
     Ok((plan, model))
 }
@@ -275,11 +208,10 @@ pub(crate) fn write_findings(run: &Path, plan: &Plan, data: &DataReport) -> Resu
 /// What a plugin's reader finds in the drop, in a folder of the staging area; nothing where none
 /// of those loaded reads it.
 fn read_by_plugin(
-    spec: &Spec,
+    attempt: &mut Attempt,
     recipe: &Recipe,
     opened: &Opened,
     extensions: &Extensions,
-    journal: &mut Journal,
 ) -> Result<Option<PathBuf>> {
     if recipe.plugins.load.is_empty() {
         return Ok(None);
@@ -287,13 +219,15 @@ fn read_by_plugin(
     let (root, files) = opened.files()?;
     let files = Files { folder: &root, files: &files };
     let Some(reader) = extensions.reader(recipe, files)? else { return Ok(None) };
-    journal.phase(Phase::Reading, None)?;
-    let folder = spec.run.join(run_folder::STAGING).join("read");
+    attempt.journal.phase(Phase::Reading, None)?;
+    let folder = attempt.spec.run.join(run_folder::STAGING).join("read");
     durable::remove_tree(&folder)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let bad = plugin_reader::read(&reader, files, &folder)?;
     if 0 < bad {
-        journal.warn(format!("the reader passed over {bad} examples; worker.log says which"))?;
+        attempt
+            .journal
+            .warn(format!("the reader passed over {bad} examples; worker.log says which"))?;
     }
     Ok(Some(folder))
 }
@@ -311,113 +245,14 @@ fn recipe(spec: &Spec, opened: &Opened) -> Result<(Recipe, PathBuf)> {
     Ok((recipe, found.file.parent().unwrap_or(Path::new(".")).to_path_buf()))
 }
 
-fn tokenized(
-    dataset: Dataset,
-    encoder: &Encoder,
-    max_tokens: u32,
-    journal: &mut Journal,
-    stop: &Stop,
-) -> Result<Data> {
-    let Dataset { train, validation, test, mut report, .. } = dataset;
-    let files: Vec<String> = report.files.iter().map(|it| it.path.clone()).collect();
-    let total = (train.len() + validation.len() + test.len()) as u64;
-    journal.phase(Phase::Tokenizing, Some(total))?;
-    let mut before = 0;
-    let mut encode = |examples: &[Example]| -> Result<TokenSet> {
-        let rows = examples.iter().map(|it| Row { text: &it.text, file: it.file, line: it.line });
-        let set = encoder.encode(rows, files.clone(), |done| {
-            stop.check()?;
-            journal.progress(before + done, Some(total))
-        })?;
-        before += set.len() as u64;
-        Ok(set)
-    };
-    let labels =
-        |examples: &[Example]| Targets::Classes(examples.iter().map(|it| it.label).collect());
-    let (train_targets, train_tokens) = (labels(&train), encode(&train)?);
-    drop(train);
-    let (validation_tokens, test_tokens) = (encode(&validation)?, encode(&test)?);
-    report.tokens =
-        Some(tokens::report([&train_tokens, &validation_tokens, &test_tokens], max_tokens));
-    let set = |targets, tokens| ExampleSet { targets, inputs: Inputs::Texts(tokens) };
-    let (validation_targets, test_targets) = (labels(&validation), labels(&test));
-    let shown = if test.is_empty() { validation } else { test };
-    Ok(Data {
-        report,
-        train: set(train_targets, train_tokens),
-        validation: set(validation_targets, validation_tokens),
-        test: set(test_targets, test_tokens),
-        shown: shown
-            .into_iter()
-            .map(|it| Shown { what: it.text, file: it.file, line: it.line })
-            .collect(),
-    })
-}
-
 /// How training images are changed, from the first epoch on.
 pub(crate) fn changes(plan: &Plan, prepared: &Prepared) -> Result<Option<Changes>> {
     let plugin = prepared.extensions.augmentation(&prepared.recipe)?;
-    Ok(augment(plan)?.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
-}
-
-/// How the plan prepares images; nothing for texts.
-pub(crate) fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
-    plan.model
-        .preprocess
-        .clone()
-        .map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan"))
-        .transpose()
-}
-
-/// How the plan changes training images.
-pub(crate) fn augment(plan: &Plan) -> Result<Option<Augment>> {
-    plan.augment
-        .clone()
-        .map(|it| serde_json::from_value(it).context("reading the augmentation of the plan"))
-        .transpose()
+    let augment = planning::augmentation(plan)?;
+    Ok(augment.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
 }
 
 fn weights_hash(files: &[PathBuf]) -> Result<String> {
     let hashes = files.iter().map(|it| checkpoint::hash(it)).collect::<Result<Vec<String>>>()?;
     Ok(hashes.join("+"))
-}
-
-pub(crate) fn model_failure(err: finetuned_models::ModelError) -> Failure {
-    Failure::new(FailureKind::Model, err.to_string())
-}
-
-/// What the readers say of their progress, told. Readers and downloads know no stop signal; it
-/// unwinds them to `main`, which loses nothing: they are done again, downloads from where they
-/// were.
-fn telling<'a>(
-    journal: &'a mut Journal,
-    stop: &'a Stop,
-) -> impl FnMut(Phase, u64, Option<u64>) + 'a {
-    let mut phase_now = None;
-    move |phase, done, total| {
-        stop.unwind_if_requested();
-        // A progress line that could not be written says nothing about the data.
-        let _ = if phase_now == Some(phase) {
-            journal.progress(done, total)
-        } else {
-            journal.phase(phase, total)
-        };
-        phase_now = Some(phase);
-    }
-}
-
-fn pulling<'a>(
-    journal: &'a mut Journal,
-    stop: &'a Stop,
-) -> impl FnMut(&str, u64, Option<u64>) + 'a {
-    let mut file_now = String::new();
-    move |file, done, total| {
-        stop.unwind_if_requested();
-        let _ = if file_now == file {
-            journal.progress(done, total)
-        } else {
-            journal.phase(Phase::Pulling, total)
-        };
-        file_now = file.into();
-    }
 }

@@ -5,16 +5,15 @@
 //! Killed anywhere, it is run again: each file is written whole, and nothing before `done.json`
 //! counts.
 
+use crate::attempt::Attempt;
 use crate::durable::Partial;
-use crate::evaluate::{Outputs, evaluate};
-use crate::examples::Inputs;
-use crate::feed::Examples;
-use crate::images::Changes;
-use crate::journal::Journal;
-use crate::network::Network;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::modality::Changes;
+use crate::network::{Network, WEIGHTS};
 use crate::prepare::{Data, Prepared};
-use crate::stop::Stop;
-use crate::{checkpoint, device, durable, export, prepare};
+use crate::stored::Examples;
+use crate::truth::Arrays;
+use crate::{checkpoint, device, durable, objective, planning, prepare};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
@@ -27,15 +26,15 @@ use finetuned_report::{Images, Mistake, Prediction, Story};
 use std::fs;
 use std::path::Path;
 
-pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
-    let run = &spec.run;
+pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
+    let run = &attempt.spec.run;
     if run.join(run_folder::DONE).exists() {
         return Ok(());
     }
     let plan: Plan = read_json(&run.join(run_folder::PLAN))?;
     let report: DataReport = read_json(&run.join(run_folder::DATA))?;
     let trained: Trained = read_json(&run.join(run_folder::TRAINED))?;
-    let prepared = prepare::prepare(spec, journal, stop)?;
+    let prepared = prepare::prepare(attempt)?;
     let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
         return Err(Failure::new(FailureKind::Data, "the data changed between training and proof")
@@ -46,18 +45,17 @@ pub(crate) fn prove(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<(
     let unproven = run.join(run_folder::UNPROVEN);
     let folder = if unproven.exists() { unproven.clone() } else { run.join(run_folder::MODEL) };
 
-    let (outputs, proof, again) =
-        reloaded(&folder, spec, &plan, &trained, &prepared, journal, stop)?;
+    let (found, proof, again) = reloaded(&folder, &plan, &trained, &prepared, attempt)?;
     compare(&trained, &again, &proof)?;
-    let done = done(spec, &plan, &trained, proof);
+    let done = done(attempt.spec, &plan, &trained, proof);
     publish(
         run,
         &folder,
         Facts { plan: &plan, report: &report, trained: &trained, done: &done },
         data,
-        &outputs,
+        &found,
     )?;
-    journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
+    attempt.journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
 }
 
 /// What stands in the files of the run.
@@ -71,35 +69,28 @@ struct Facts<'a> {
 /// Evaluates what lies on the disk.
 fn reloaded(
     folder: &Path,
-    spec: &Spec,
     plan: &Plan,
     trained: &Trained,
     prepared: &Prepared,
-    journal: &mut Journal,
-    stop: &Stop,
-) -> Result<(Outputs, Proof, Scores)> {
+    attempt: &mut Attempt,
+) -> Result<(Evaluation, Proof, Scores)> {
     let (split, set) = prepared.data.report_split();
-    let total = Some(set.len() as u64);
-    journal.phase(Phase::Proving, total)?;
-    let (network, _) = Network::open(
-        folder,
-        &trained.head,
-        plan,
-        &prepared.extensions,
-        device::choose(spec.device)?,
-    )?;
-    let outputs = evaluate(&network, Examples { set, kept: None }, |done| {
-        stop.check()?;
-        journal.progress(done, total)
-    })?;
-    let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
+    let total = set.len() as u64;
+    attempt.journal.phase(Phase::Proving, Some(total))?;
+    let (device, extensions) = (device::choose(attempt.spec.device)?, &prepared.extensions);
+    let (network, _) = Network::open(folder, &trained.head, plan, extensions, device)?;
+    let objective = objective::of(plan, prepared.data.numbers(), None, device)?;
+    let examples = Examples { set, cache: None };
+    let found =
+        evaluate(&network, objective.as_ref(), examples, |done| attempt.progress(done, total))?;
+    let scores = found.scores(split, set, plan, extensions)?;
     let proof = Proof {
-        model_hash: checkpoint::hash(&folder.join(export::WEIGHTS))?,
+        model_hash: checkpoint::hash(&folder.join(WEIGHTS))?,
         examples: set.len() as u64,
         loss_trained: trained.scores.loss,
         loss_reloaded: scores.loss,
     };
-    Ok((outputs, proof, scores))
+    Ok((found, proof, scores))
 }
 
 fn compare(trained: &Trained, again: &Scores, proof: &Proof) -> Result<(), Failure> {
@@ -155,10 +146,13 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
 }
 
 /// Everything that people read, the model's final name, and `done.json` when all is there.
-fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outputs) -> Result<()> {
+fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluation) -> Result<()> {
     let Facts { plan, report, trained, done } = facts;
     let events = finetuned_report::read_events(&run.join(run_folder::EVENTS))?;
-    let rows = || predictions(data, outputs, plan.data.outputs().len());
+    let arrays = Arrays::of(plan.task.answer, &data.report_split().1.targets, data.outputs.len());
+    let shown: Vec<String> =
+        (0..data.report_split().1.len()).map(|it| data.report_split().1.inputs.what(it)).collect();
+    let rows = || predictions(data, found, &shown, &arrays);
     let mistakes = with_thumbnails(
         finetuned_report::worst_mistakes(
             plan.data.outputs(),
@@ -177,8 +171,8 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outpu
         done,
         events: &events,
         mistakes: &mistakes,
-        truth: data.report_split().1.targets.truth(),
-        outputs: &outputs.values,
+        truth: arrays.truth(),
+        outputs: found.predictions.values(),
         images: Images { sheets: &sheets, augmented: augmented.as_deref() },
         license: license.as_deref(),
     };
@@ -200,30 +194,26 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, outputs: &Outpu
 
 fn predictions<'a>(
     data: &'a Data,
-    outputs: &'a Outputs,
-    width: usize,
+    found: &'a Evaluation,
+    shown: &'a [String],
+    arrays: &'a Arrays,
 ) -> impl Iterator<Item = Prediction<'a>> {
-    let truth = data.report_split().1.targets.truth().answers(width);
-    data.shown.iter().zip(outputs.values.chunks(width)).zip(truth).map(
-        |((shown, outputs), truth)| Prediction {
-            input: &shown.what,
-            truth,
-            outputs,
-            file: data.report.files.get(shown.file as usize).map_or("?", |it| &it.path),
-            line: Some(shown.line),
-        },
-    )
+    let set = data.report_split().1;
+    let truth = arrays.truth().answers(data.outputs.len());
+    let rows = found.predictions.values().chunks(data.outputs.len());
+    (0..).zip(shown).zip(rows).zip(truth).map(|(((index, input), outputs), truth)| {
+        let (file, line) = set.inputs.place(index);
+        let file = data.report.files.get(file as usize).map_or("?", |it| &it.path);
+        Prediction { input, truth, outputs, file, line: Some(line) }
+    })
 }
 
 /// A small image beside each mistake, where the examples are images.
 fn with_thumbnails(mut mistakes: Vec<Mistake>, data: &Data) -> Vec<Mistake> {
     /// Pixels of its longer side.
     const SIDE: u32 = 96;
-    if let Inputs::Images(set) = &data.report_split().1.inputs {
-        for mistake in &mut mistakes {
-            // An image that is gone since it was judged is no reason to fail.
-            mistake.thumbnail = set.thumbnail(mistake.index as u32, SIDE).ok();
-        }
+    for mistake in &mut mistakes {
+        mistake.thumbnail = data.report_split().1.encoded.thumbnail(mistake.index as u32, SIDE);
     }
     mistakes
 }
@@ -233,14 +223,9 @@ fn augmented(plan: &Plan, data: &Data) -> Result<Option<Vec<u8>>> {
     /// Images, and the side of each in pixels.
     const SHOWN: u32 = 8;
     const SIDE: u32 = 112;
-    let (Some(augment), Inputs::Images(set)) = (prepare::augment(plan)?, &data.train.inputs) else {
-        return Ok(None);
-    };
-    if augment.leaves_images_alone() {
-        return Ok(None);
-    }
+    let Some(augment) = planning::augmentation(plan)? else { return Ok(None) };
     let changes = Changes { augment, plugin: None, seed: plan.train.seed, epoch: 0 };
-    set.strip(SHOWN.min(set.len() as u32), SIDE, &changes).map(Some)
+    data.train.encoded.strip(SHOWN, SIDE, &changes)
 }
 
 /// What the base model's own card says, where it has one: a line `license: …` in its front matter.

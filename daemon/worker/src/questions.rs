@@ -1,33 +1,26 @@
 //! The actions that train nothing: `check`, `pull`, `inspect`, `doctor`. Answers are files in the
 //! run folder (`check`) or JSON on stdout.
 
-use crate::journal::Journal;
+use crate::attempt::Attempt;
+use crate::failures::model_failure;
 use crate::learner::Learner;
-use crate::network;
-use crate::prepare::{self, model_failure};
-use crate::stop::Stop;
-use crate::{device, estimate};
+use crate::{device, estimate, network, prepare};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
-use finetuned_job::spec::Spec;
 use finetuned_models::{BuildOptions, HeadKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// `data.json` and `plan.json`, and no training.
-pub(crate) fn check(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
-    let prepared = prepare::prepare(spec, journal, stop)?;
-    let (plan, model) = prepare::decide(spec, &prepared, journal)?;
-    let device = device::choose(spec.device)?;
-    let mut learner =
-        Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
+pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
+    let prepared = prepare::prepare(attempt)?;
+    let (plan, model) = prepare::decide(attempt, &prepared)?;
+    let (device, data) = (device::choose(attempt.spec.device)?, prepared.data);
+    let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     learner.unfreeze(&plan, 1)?;
-    let estimate = estimate::estimate(&mut learner, &plan, &prepared.data)?;
-    prepare::write_findings(
-        &spec.run,
-        &plan,
-        &DataReport { estimate: Some(estimate), ..prepared.data.report },
-    )
+    let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
+    let report = DataReport { estimate: Some(estimate), ..data.report };
+    prepare::write_findings(&attempt.spec.run, &plan, &report)
 }
 
 /// The folder of a base model, fetched where it is not there yet.

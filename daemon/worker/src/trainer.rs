@@ -3,19 +3,19 @@
 //! Data order is a pure function of (seed, epoch), noise of (seed, step), and a checkpoint holds
 //! all else; so a killed run continues bit for bit.
 
+use crate::attempt::Attempt;
 use crate::batches;
 use crate::checkpoint::{Best, Checkpoints, Position};
 use crate::evaluate::evaluate;
-use crate::examples::Inputs;
 use crate::extensions::{Extensions, Hooks};
-use crate::feed::{Batch, Examples, Feed};
-use crate::images::Changes;
-use crate::journal::Journal;
 use crate::learner::Learner;
+use crate::modality::Changes;
 use crate::patience::Patience;
 use crate::plugins::{HookProgress, Moment};
 use crate::schedule::learning_rate;
-use crate::stop::{Stop, Stopped};
+use crate::source::{Batch, Source};
+use crate::stop::Stopped;
+use crate::stored::{Examples, Stored};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase, Step};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -23,10 +23,10 @@ use finetuned_job::plan::Plan;
 use finetuned_job::scores::Split;
 use std::time::{Duration, Instant};
 
-/// Steps faster than this are told together: a person sees no difference, the disk does.
+/// Steps faster than this are reported together: a person sees no difference, the disk does.
 const STEP_LINE_EVERY: Duration = Duration::from_millis(200);
 
-pub(crate) struct Trainer<'a> {
+pub(crate) struct Trainer<'a, 'b> {
     pub plan: &'a Plan,
     pub learner: Learner,
     pub train: Examples<'a>,
@@ -35,10 +35,9 @@ pub(crate) struct Trainer<'a> {
     pub checkpoints: &'a Checkpoints,
     pub position: Position,
     patience: Patience,
-    pub journal: &'a mut Journal,
-    pub stop: &'a Stop,
+    attempt: &'a mut Attempt<'b>,
     clock: Clock,
-    since_told: Told,
+    unreported: Unreported,
     /// The step of the newest checkpoint of this process.
     saved: Option<u64>,
     /// By a hook.
@@ -73,12 +72,12 @@ struct Clock {
     before: f64,
     start: Instant,
     last_save: Instant,
-    last_told: Instant,
+    last_report: Instant,
 }
 
 /// What has happened since the last step line.
 #[derive(Default)]
-struct Told {
+struct Unreported {
     losses: f64,
     updates: u64,
     examples: u64,
@@ -87,7 +86,7 @@ struct Told {
     once: f64,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, 'b> Trainer<'a, 'b> {
     pub(crate) fn new(
         plan: &'a Plan,
         learner: Learner,
@@ -95,8 +94,8 @@ impl<'a> Trainer<'a> {
         extras: Extras<'a>,
         checkpoints: &'a Checkpoints,
         position: Position,
-        (journal, stop): (&'a mut Journal, &'a Stop),
-    ) -> Trainer<'a> {
+        attempt: &'a mut Attempt<'b>,
+    ) -> Trainer<'a, 'b> {
         let now = Instant::now();
         let train_plan = &plan.train;
         let patience = Patience::new(
@@ -105,7 +104,8 @@ impl<'a> Trainer<'a> {
             train_plan.epochs,
             train_plan.steps_per_epoch,
         );
-        let clock = Clock { before: position.seconds, start: now, last_save: now, last_told: now };
+        let clock =
+            Clock { before: position.seconds, start: now, last_save: now, last_report: now };
         Trainer {
             plan,
             learner,
@@ -115,10 +115,9 @@ impl<'a> Trainer<'a> {
             checkpoints,
             position,
             patience,
-            journal,
-            stop,
+            attempt,
             clock,
-            since_told: Told::default(),
+            unreported: Unreported::default(),
             saved: None,
             save_wished: false,
             latest: Latest::default(),
@@ -127,11 +126,11 @@ impl<'a> Trainer<'a> {
 
     pub(crate) fn train(&mut self) -> Result<Ended> {
         let plan = self.plan;
-        self.journal.phase(Phase::Training, Some(plan.train.steps))?;
+        self.attempt.journal.phase(Phase::Training, Some(plan.train.steps))?;
         if self.evaluation_due() && !self.evaluate()? {
             return Ok(Ended::Stopped);
         }
-        let lengths = self.train.set.lengths();
+        let lengths = self.train.set.encoded.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
             if self.position.stopped_early {
@@ -141,9 +140,9 @@ impl<'a> Trainer<'a> {
             let batches =
                 batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
-            let mut feed = self.feed(epoch, &batches, done);
+            let mut source = self.source(epoch, &batches, done);
             for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
-                self.update(update, &mut feed)?;
+                self.update(update, &mut source)?;
                 let evaluated = !self.evaluation_due() || self.evaluate()?;
                 self.warn_of_the_disk()?;
                 if !evaluated {
@@ -156,7 +155,7 @@ impl<'a> Trainer<'a> {
                 if self.position.stopped_early {
                     break;
                 }
-                if self.stop.requested() {
+                if self.attempt.stop.requested() {
                     self.save()?;
                     return Ok(Ended::Stopped);
                 }
@@ -171,25 +170,25 @@ impl<'a> Trainer<'a> {
     }
 
     /// The epoch's batches from update `done` on.
-    fn feed(&self, epoch: u64, batches: &[Vec<u32>], done: usize) -> Feed<'a> {
+    fn source(&self, epoch: u64, batches: &[Vec<u32>], done: usize) -> Stored<'a> {
         let numbered = batches.iter().cloned().zip(0..).map(|(batch, number)| (number, batch));
         let changes = self.extras.augment.clone().map(|it| Changes { epoch, ..it });
         let left = numbered.skip(done * self.plan.train.accumulate as usize).collect();
-        Feed::new(self.train, left, changes, self.learner.network.device)
+        Stored::new(self.train, left, changes, self.learner.network.device)
     }
 
     /// Forward and backward over the batches of one update, then the optimizer; `step` counts on.
-    fn update(&mut self, update: &[Vec<u32>], feed: &mut Feed) -> Result<()> {
+    fn update(&mut self, update: &[Vec<u32>], source: &mut dyn Source<'a>) -> Result<()> {
         let step = self.position.step;
-        let targets = &self.train.set.targets;
-        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(targets, batch)).sum();
+        let set = self.train.set;
+        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(set, batch)).sum();
         let mut loss = 0.0;
         for micro in 0..update.len() {
-            let batch: Batch = feed
+            let batch: Batch = source
                 .next(&self.learner.network)
                 .context("there are fewer batches than were planned")??;
-            self.since_told.once += batch.once.as_secs_f64();
-            let part = self.learner.backward(targets, &batch, weight, step, micro as u64)?;
+            self.unreported.once += batch.once.as_secs_f64();
+            let part = self.learner.backward(&batch, weight, step, micro as u64)?;
             if !part.is_finite() {
                 return Err(self.diverged(&format!("the loss is {part}"), &batch.indices).into());
             }
@@ -214,7 +213,7 @@ impl<'a> Trainer<'a> {
     fn diverged(&self, what: &str, batch: &[u32]) -> Failure {
         let step = self.position.step + 1;
         let examples: Vec<String> =
-            batch.iter().take(8).map(|&it| self.train.set.origin(it)).collect();
+            batch.iter().take(8).map(|&it| self.train.set.inputs.origin(it)).collect();
         let more = if examples.len() < batch.len() {
             format!(" and {} more", batch.len() - examples.len())
         } else {
@@ -231,15 +230,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn count(&mut self, update: &[Vec<u32>]) {
-        self.since_told.updates += 1;
+        self.unreported.updates += 1;
         for batch in update {
-            self.since_told.examples += batch.len() as u64;
-            let Inputs::Texts(set) = &self.train.set.inputs else { continue };
-            let lengths = batch.iter().map(|&it| set.tokens(it).len() as u64);
-            let padded = lengths.clone().max().unwrap_or(0) * batch.len() as u64;
-            let tokens = lengths.sum::<u64>();
-            self.since_told.tokens += tokens;
-            self.since_told.tokens_padded += padded;
+            self.unreported.examples += batch.len() as u64;
+            let Some((tokens, padded)) = self.train.set.encoded.padding(batch) else { continue };
+            self.unreported.tokens += tokens;
+            self.unreported.tokens_padded += padded;
             self.position.tokens += tokens;
             self.position.tokens_padded += padded;
         }
@@ -247,25 +243,25 @@ impl<'a> Trainer<'a> {
 
     fn report(&mut self, loss: f64, lr: f64, grad_norm: f64) -> Result<()> {
         let train = &self.plan.train;
-        self.since_told.losses += loss;
-        let seconds = self.clock.last_told.elapsed();
+        self.unreported.losses += loss;
+        let seconds = self.clock.last_report.elapsed();
         if seconds < STEP_LINE_EVERY && self.position.step < train.steps {
             return Ok(());
         }
-        let told = std::mem::take(&mut self.since_told);
-        self.clock.last_told = Instant::now();
-        self.journal.tell(Event::Step(Step {
+        let since = std::mem::take(&mut self.unreported);
+        self.clock.last_report = Instant::now();
+        self.attempt.journal.tell(Event::Step(Step {
             step: self.position.step,
             steps: train.steps,
             epoch: self.epochs(),
-            loss: told.losses / told.updates.max(1) as f64,
+            loss: since.losses / since.updates.max(1) as f64,
             lr,
             grad_norm,
-            examples: told.examples,
-            tokens: told.tokens,
-            tokens_padded: told.tokens_padded,
+            examples: since.examples,
+            tokens: since.tokens,
+            tokens_padded: since.tokens_padded,
             seconds: seconds.as_secs_f64(),
-            once_seconds: told.once,
+            once_seconds: since.once,
         }))
     }
 
@@ -277,10 +273,10 @@ impl<'a> Trainer<'a> {
             let still_frozen = self.learner.frozen_stages();
             for examples in [&mut self.train, &mut self.validation] {
                 // What a stage gave before it trained is worth nothing now.
-                examples.kept = examples.kept.filter(|it| it.stages <= still_frozen);
+                examples.cache = examples.cache.filter(|it| it.stages <= still_frozen);
             }
             let (trainable_tensors, trainable_parameters) = self.learner.trainable_counts();
-            self.journal.tell(Event::Unfrozen {
+            self.attempt.journal.tell(Event::Unfrozen {
                 epoch: epoch as u32 + 1,
                 trainable_tensors,
                 trainable_parameters,
@@ -299,8 +295,9 @@ impl<'a> Trainer<'a> {
 
     /// False where a stop signal came before its end: the next attempt begins with it.
     fn evaluate(&mut self) -> Result<bool> {
-        let outputs = match evaluate(&self.learner.network, self.validation, |_| self.stop.check())
-        {
+        let (network, objective) = (&self.learner.network, self.learner.objective.as_ref());
+        let check = |_| self.attempt.stop.check();
+        let found = match evaluate(network, objective, self.validation, check) {
             Err(err) if err.is::<Stopped>() => return Ok(false),
             other => other.with_context(|| format!("evaluating step {}", self.position.step))?,
         };
@@ -308,7 +305,7 @@ impl<'a> Trainer<'a> {
         let best = &self.plan.eval.best;
         let extensions = self.extras.extensions;
         let scores =
-            outputs.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
+            found.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
         let score = finetuned_report::value(&scores, best)
             .with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
@@ -328,7 +325,7 @@ impl<'a> Trainer<'a> {
             self.position.evaluations_without_progress += 1;
         }
         self.position.stopped_early |= self.patience.ran_out(&self.position);
-        let told: Vec<(&str, f64, bool)> = scores
+        let each: Vec<(&str, f64, bool)> = scores
             .metrics
             .iter()
             .map(|(name, value)| {
@@ -336,8 +333,8 @@ impl<'a> Trainer<'a> {
             })
             .chain([Ok(("loss", scores.loss, false))])
             .collect::<Result<_>>()?;
-        self.ask_hooks(Moment::Evaluated, &told)?;
-        self.journal.tell(Event::Evaluation {
+        self.ask_hooks(Moment::Evaluated, &each)?;
+        self.attempt.journal.tell(Event::Evaluation {
             step: self.position.step,
             epoch: self.epochs(),
             scores,
@@ -367,8 +364,8 @@ impl<'a> Trainer<'a> {
 
     fn warn_of_the_disk(&mut self) -> Result<()> {
         let mut warnings =
-            [self.train, self.validation].into_iter().filter_map(|it| it.kept?.take_warning());
-        warnings.try_for_each(|it| self.journal.warn(it))
+            [self.train, self.validation].into_iter().filter_map(|it| it.cache?.take_warning());
+        warnings.try_for_each(|it| self.attempt.journal.warn(it))
     }
 
     fn save_due(&self) -> bool {
@@ -399,7 +396,7 @@ impl<'a> Trainer<'a> {
         self.saved = Some(self.position.step);
         self.save_wished = false;
         self.clock.last_save = Instant::now();
-        self.journal.tell(Event::Checkpoint { step: self.position.step })
+        self.attempt.journal.tell(Event::Checkpoint { step: self.position.step })
     }
 
     fn epochs(&self) -> f64 {

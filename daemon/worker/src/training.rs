@@ -1,18 +1,22 @@
 //! The action `train`: a drop becomes `model.unproven/` and `trained.json`, from the newest
 //! checkpoint if there is one. The steps themselves are `trainer`'s.
 
-use crate::checkpoint::{Checkpoint, Checkpoints, Position};
-use crate::evaluate::{batches_of, evaluate};
+use crate::attempt::Attempt;
+use crate::checkpoint::{Best, Checkpoint, Checkpoints, Position};
+use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
-use crate::feed::{Batch, Examples, Feed};
+use crate::feature_cache::{Caching, FeatureCache};
 use crate::journal::Journal;
-use crate::kept::{Keeper, Kept};
 use crate::learner::Learner;
+use crate::network::WEIGHTS;
 use crate::prepare::{self, Prepared};
-use crate::stop::{Stop, Stopped};
+use crate::source::{Batch, Source};
+use crate::stop::Stopped;
+use crate::stored::{Examples, Stored};
 use crate::trainer::{Ended, Extras, Trainer};
-use crate::{checkpoint, durable, export};
+use crate::truth::Arrays;
+use crate::{checkpoint, device, durable, estimate, export};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
@@ -21,67 +25,56 @@ use finetuned_job::plan::{FreezePlan, Plan};
 use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
-use finetuned_job::spec::Spec;
-use finetuned_models::Rows;
 use std::fs;
 use std::path::Path;
 
-pub(crate) fn train(spec: &Spec, journal: &mut Journal, stop: &Stop) -> Result<()> {
-    let run = &spec.run;
+pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
+    let run = &attempt.spec.run;
     if run.join(run_folder::TRAINED).exists() {
         return Ok(()); // an earlier attempt came this far; the proof is next
     }
     let checkpoints = Checkpoints::open(run)?;
-    let resumed = checkpoints.newest(|passed_over| journal.warn(passed_over))?;
+    let resumed = checkpoints.newest(|passed_over| attempt.journal.warn(passed_over))?;
     let resumed_from = resumed.as_ref().map(|it| it.position.step);
-    journal.tell(Event::Started {
+    attempt.journal.tell(Event::Started {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").into(),
         resumed_from,
     })?;
 
-    let prepared = prepare::prepare(spec, journal, stop)?;
-    let (plan, model) = prepare::decide(spec, &prepared, journal)?;
+    let prepared = prepare::prepare(attempt)?;
+    let (plan, model) = prepare::decide(attempt, &prepared)?;
     if resumed.is_some() {
-        obey(run, &plan, journal)?;
+        obey(run, &plan, &mut attempt.journal)?;
     }
-    let device = crate::device::choose(spec.device)?;
-    let mut learner =
-        Learner::new(model, device, &plan, prepared.data.scale(device)?, &prepared.extensions)?;
+    let device = device::choose(attempt.spec.device)?;
+    let data = &prepared.data;
+    let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
-    let estimate = crate::estimate::estimate(&mut learner, &plan, &prepared.data)?;
+    let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
     prepare::write_findings(
         run,
         &plan,
-        &DataReport { estimate: Some(estimate), ..prepared.data.report.clone() },
+        &DataReport { estimate: Some(estimate), ..data.report.clone() },
     )?;
 
-    let data = &prepared.data;
-    let kept = keep(&learner, &plan, spec, &prepared, journal)?;
-    let (train_kept, validation_kept) =
-        kept.as_ref().map_or((None, None), |(a, b)| (Some(a), b.as_ref()));
+    let caches = cache(&learner, &plan, &prepared, attempt)?;
+    let (train_cache, validation_cache) =
+        caches.as_ref().map_or((None, None), |(a, b)| (Some(a), b.as_ref()));
     let splits = (
-        Examples { set: &data.train, kept: train_kept },
-        Examples { set: &data.validation, kept: validation_kept },
+        Examples { set: &data.train, cache: train_cache },
+        Examples { set: &data.validation, cache: validation_cache },
     );
     let augment = prepare::changes(&plan, &prepared)?;
     let extras = Extras { augment, extensions: &prepared.extensions, hooks };
-    let mut trainer =
-        Trainer::new(&plan, learner, splits, extras, &checkpoints, position, (journal, stop));
+    let mut trainer = Trainer::new(&plan, learner, splits, extras, &checkpoints, position, attempt);
     match trainer.train()? {
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => {
             let (learner, position) = trainer.into_parts();
-            let kept = kept.and_then(|it| it.1).filter(|it| it.stages <= learner.frozen_stages());
-            finish(
-                run,
-                (&plan, &prepared),
-                learner,
-                kept.as_ref(),
-                (&checkpoints, &position),
-                (journal, stop),
-            )
+            let cache = validation_cache.filter(|it| it.stages <= learner.frozen_stages());
+            finish((&plan, &prepared), learner, cache, (&checkpoints, &position), attempt)
         }
     }
 }
@@ -158,37 +151,32 @@ fn restore(
 }
 
 /// What the frozen stages give for the training and the validation split.
-fn keep(
+fn cache(
     learner: &Learner,
     plan: &Plan,
-    spec: &Spec,
     prepared: &Prepared,
-    journal: &mut Journal,
-) -> Result<Option<(Kept, Option<Kept>)>> {
+    attempt: &mut Attempt,
+) -> Result<Option<(FeatureCache, Option<FeatureCache>)>> {
     let stages = learner.frozen_stages();
     if !plan.freeze.cached {
         return Ok(None);
     }
     let network = &learner.network;
-    let size = prepared.data.preprocess().map(|it| [it.height.into(), it.width.into()]);
+    let size = prepared.encoder.preparation().image_size();
     let outline = network.model.outline(size.unwrap_or_default())?;
     let Some(outline) = outline.get(stages).filter(|it| it.worth_caching) else {
         return Ok(None); // a resumed run may be past the epoch in which they were frozen
     };
-    let keeper = Keeper {
-        network,
-        stages,
-        per_token: outline.rows == Rows::PerToken,
-        plan,
-        config: prepared.base.config_json(),
-    };
-    keeper.keep(spec, [&prepared.data.train, &prepared.data.validation], journal)
+    let config = prepared.base.config_json();
+    let caching = Caching { stages, outline, plan, config, device: network.device };
+    let splits = [&prepared.data.train, &prepared.data.validation];
+    caching.open(attempt.spec.features.as_ref(), splits, &mut attempt.journal)
 }
 
 /// As many examples of a split as one forward pass takes.
-fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
-    let first = batches_of(set).into_iter().take(1).collect();
-    Feed::plain(Examples { set, kept: None }, first, learner.network.device)
+fn some<'a>(set: &'a ExampleSet, learner: &Learner) -> Result<Batch<'a>> {
+    let first = set.evaluation_batches().into_iter().take(1).collect();
+    Stored::plain(Examples { set, cache: None }, first, learner.network.device)
         .next(&learner.network)
         .context("a split is empty")?
 }
@@ -196,14 +184,13 @@ fn some(set: &ExampleSet, learner: &Learner) -> Result<Batch> {
 /// Back to the best step, or on from the last where there is no validation split; scores of both
 /// splits, the model on disk, and last `trained.json`.
 fn finish(
-    run: &Path,
     (plan, prepared): (&Plan, &Prepared),
     mut learner: Learner,
-    validation_kept: Option<&Kept>,
+    validation_cache: Option<&FeatureCache>,
     (checkpoints, position): (&Checkpoints, &Position),
-    (journal, stop): (&mut Journal, &Stop),
+    attempt: &mut Attempt,
 ) -> Result<()> {
-    let data = &prepared.data;
+    let (data, run) = (&prepared.data, &attempt.spec.run);
     let (split, set) = data.report_split();
     if let Some(best) = position.best {
         learner
@@ -217,37 +204,38 @@ fn finish(
     } else {
         plan.model.head.clone()
     };
-    learner.speak_plainly()?;
-    journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
-    let outputs = evaluate(&learner.network, Examples { set, kept: None }, |done| {
-        stop.check()?;
-        journal.progress(done, Some(set.len() as u64))
+    learner.fold_units()?;
+    let (network, objective) = (&learner.network, learner.objective.as_ref());
+    attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
+    let found = evaluate(network, objective, Examples { set, cache: None }, |done| {
+        attempt.progress(done, set.len() as u64)
     })?;
-    let scores = outputs.scores(split, set, plan, &prepared.extensions)?;
+    let scores = found.scores(split, set, plan, &prepared.extensions)?;
     let validation = if split == Split::Validation {
         Some(scores.clone())
     } else if data.validation.len() == 0 {
         None
     } else {
-        let outputs = evaluate(
-            &learner.network,
-            Examples { set: &data.validation, kept: validation_kept },
-            |_| stop.check(),
-        )?;
-        Some(outputs.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?)
+        let examples = Examples { set: &data.validation, cache: validation_cache };
+        let found = evaluate(network, objective, examples, |_| attempt.stop.check())?;
+        Some(found.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?)
     };
+    if let (Some(best), Some(again)) = (position.best, &validation) {
+        same_as_the_best_step(best, again.loss)?;
+    }
 
-    journal.phase(Phase::Exporting, None)?;
+    attempt.journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);
-    export::write(&unproven, &prepared.base, plan, &learner.all_tensors())?;
+    let tensors = learner.all_tensors();
+    export::write(&unproven, &prepared.base, plan, prepared.encoder.as_ref(), &tensors)?;
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
         validation,
         baseline: finetuned_report::baseline(
             plan.data.outputs(),
-            data.train.targets.truth(),
-            set.targets.truth(),
+            Arrays::of(plan.task.answer, &data.train.targets, data.outputs.len()).truth(),
+            Arrays::of(plan.task.answer, &set.targets, data.outputs.len()).truth(),
         )?,
         steps: position.step,
         best_step: position.best.map_or(position.step, |it| it.step),
@@ -255,13 +243,42 @@ fn finish(
         stopped_early: position.stopped_early,
         seconds: position.seconds,
         head,
-        model_hash: checkpoint::hash(&unproven.join(export::WEIGHTS))?,
+        model_hash: checkpoint::hash(&unproven.join(WEIGHTS))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
     durable::write_json(&run.join(run_folder::TRAINED), &trained)?;
-    journal.tell(Event::Trained {
+    attempt.journal.tell(Event::Trained {
         steps: trained.steps,
         best_step: trained.best_step,
         seconds: trained.seconds,
     })
+}
+
+/// Whatever changed the model's form since its best step (a plugin's head that became the model's
+/// own, units that were folded in) must have left what it predicts alone.
+fn same_as_the_best_step(best: Best, again: f64) -> Result<(), Failure> {
+    /// Roundings of fp32, for a loss of 1.
+    const TOLERANCE: f64 = 1e-4;
+    if (best.loss - again).abs() <= TOLERANCE * best.loss.abs().max(1.0) {
+        return Ok(());
+    }
+    let message = format!(
+        "the finished model has the loss {again} on validation, but its best step had {}: its form was changed wrongly",
+        best.loss
+    );
+    Err(Failure::new(FailureKind::Internal, message)
+        .with_cure("this is a defect of finetuned: please report it with worker.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_form_that_changes_the_loss_is_a_failure() {
+        let best = Best { step: 3, score: 0.9986, loss: 0.0014 };
+        assert!(same_as_the_best_step(best, 0.00141).is_ok());
+        let failure = same_as_the_best_step(best, 1.706).unwrap_err();
+        assert!(failure.message.contains("1.706") && failure.message.contains("0.0014"));
+    }
 }

@@ -241,7 +241,7 @@ fn what_stages_give_is_told_without_running_texts_and_is_true() {
                 Rows::PerExample => input.lengths.len() as i64,
                 Rows::PerToken => input.lengths.iter().sum(),
             };
-            assert_eq!(rows as u64 * outline.numbers, xs.numel() as u64, "{stage}");
+            assert_eq!(rows as u64 * outline.numbers(), xs.numel() as u64, "{stage}");
             assert_eq!(outline.worth_caching, 1 < stage);
         }
     }

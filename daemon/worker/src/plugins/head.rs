@@ -7,6 +7,7 @@ use super::tensors::{
 };
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
+use finetuned_models::Pass;
 use finetuned_sdk::abi::{self, Bytes, CTensor};
 use std::ffi::c_void;
 use tch::{Device, Tensor};
@@ -36,6 +37,10 @@ pub(crate) struct PassNumbers {
 impl PassNumbers {
     pub(crate) const EVALUATION: PassNumbers =
         PassNumbers { train: false, seed: 0, step: 0, micro: 0 };
+
+    pub(crate) fn of(pass: &Pass) -> PassNumbers {
+        PassNumbers { train: pass.train, seed: pass.seed, step: pass.step, micro: pass.micro }
+    }
 
     pub(super) fn to_abi(self) -> abi::Pass {
         abi::Pass {

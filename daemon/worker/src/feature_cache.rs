@@ -1,35 +1,33 @@
-//! Keeps what frozen stages give for an example, so that they run once for it: on disk where there
-//! is a folder for it, else in memory. Decides that, and that a disk which refuses costs time and
-//! no result; the files are `feature_store`'s, and the stages run in `feed`, when an example is
+//! What frozen stages give for an example, so that they run once for it: on disk where there is a
+//! folder for it, else in memory. Decides that, and that a disk which refuses costs time and no
+//! result; the files are `feature_store`'s, and the stages run in `stored`, when an example is
 //! first wanted.
 
 use crate::batches;
 use crate::examples::ExampleSet;
 use crate::feature_store::{self, FeatureStore, StoredRows, Writer};
-use crate::feed::{Examples, Feed};
 use crate::journal::Journal;
-use crate::network::Network;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use finetuned_job::event::Event;
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::Split;
-use finetuned_job::spec::{FeatureCache, Spec};
-use finetuned_models::Pass;
+use finetuned_job::spec;
+use finetuned_models::{Outline, Rows as RowsPer};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// Most that is kept of a split in memory.
+/// Most that is cached of a split in memory.
 const MEMORY_BYTES_MAX: u64 = 1 << 30;
 
-/// Most that may be kept at all.
-pub(crate) fn bytes_max(cache: Option<&FeatureCache>) -> u64 {
+/// Most that may be cached at all.
+pub(crate) fn bytes_max(cache: Option<&spec::FeatureCache>) -> u64 {
     cache.map_or(0, |it| it.bytes_max).max(MEMORY_BYTES_MAX)
 }
 
 /// What the first stages of a model give for each example of a split, as far as it has been wanted.
-pub(crate) struct Kept {
+pub(crate) struct FeatureCache {
     /// How many stages.
     pub stages: usize,
     /// Of all rows: (rows, …)
@@ -57,7 +55,7 @@ enum Rows {
     Disk(StoredRows),
 }
 
-impl Kept {
+impl FeatureCache {
     /// The groups that must be put before these examples have their rows.
     pub(crate) fn missing(&self, indices: &[u32]) -> BTreeSet<usize> {
         let missing = &self.state.borrow().missing;
@@ -104,7 +102,7 @@ impl Kept {
     /// In memory, where there is room: the disk refused.
     fn begin_again(&self, state: &mut State, refused: anyhow::Error) -> Result<()> {
         let Some(rows) = in_memory(&self.shape, self.device)? else {
-            return Err(refused.context("keeping features"));
+            return Err(refused.context("caching features"));
         };
         *state = State {
             rows,
@@ -143,11 +141,11 @@ fn in_memory(shape: &[i64], device: Device) -> Result<Option<Rows>> {
 struct Spans(Vec<u64>);
 
 impl Spans {
-    fn new(set: &ExampleSet, by_token: bool) -> Spans {
+    fn new(set: &ExampleSet, per_token: bool) -> Spans {
         let mut starts = vec![0];
         let mut end = 0;
-        for length in set.lengths() {
-            end += if by_token { u64::from(length) } else { 1 };
+        for length in set.encoded.lengths() {
+            end += if per_token { u64::from(length) } else { 1 };
             starts.push(end);
         }
         Spans(starts)
@@ -162,47 +160,46 @@ impl Spans {
     }
 }
 
-/// Splits to keep features of, and by what.
-pub(crate) struct Keeper<'a> {
-    pub network: &'a Network,
+/// What is to be cached of a run's splits.
+pub(crate) struct Caching<'a> {
     pub stages: usize,
-    /// Those stages give a row for each token.
-    pub per_token: bool,
+    /// What those stages give for an example.
+    pub outline: &'a Outline,
     pub plan: &'a Plan,
     /// Of the base model.
     pub config: &'a serde_json::Value,
+    pub device: Device,
 }
 
-impl Keeper<'_> {
+impl Caching<'_> {
     /// For both splits, the second of which may have no examples; none where they fit nowhere.
-    pub(crate) fn keep(
+    pub(crate) fn open(
         &self,
-        spec: &Spec,
+        folder: Option<&spec::FeatureCache>,
         [train, validation]: [&ExampleSet; 2],
         journal: &mut Journal,
-    ) -> Result<Option<(Kept, Option<Kept>)>> {
-        let store = spec.features.as_ref().map(FeatureStore::open).transpose();
+    ) -> Result<Option<(FeatureCache, Option<FeatureCache>)>> {
+        let store = folder.map(FeatureStore::open).transpose();
         let store = store.or_else(|err| without(&err, journal))?;
-        let Some(train) = self.keep_split(store.as_ref(), Split::Train, train, journal)? else {
+        let Some(train) = self.of_split(store.as_ref(), Split::Train, train, journal)? else {
             return Ok(None);
         };
         if validation.len() == 0 {
             return Ok(Some((train, None)));
         }
-        Ok(self
-            .keep_split(store.as_ref(), Split::Validation, validation, journal)?
-            .map(|validation| (train, Some(validation))))
+        let validation = self.of_split(store.as_ref(), Split::Validation, validation, journal)?;
+        Ok(validation.map(|validation| (train, Some(validation))))
     }
 
-    fn keep_split(
+    fn of_split(
         &self,
         store: Option<&FeatureStore>,
         split: Split,
         set: &ExampleSet,
         journal: &mut Journal,
-    ) -> Result<Option<Kept>> {
-        let spans = Spans::new(set, self.per_token);
-        let shape = self.shape(set, &spans)?;
+    ) -> Result<Option<FeatureCache>> {
+        let spans = Spans::new(set, self.outline.rows == RowsPer::PerToken);
+        let shape = [&[spans.rows() as i64], self.outline.shape.as_slice()].concat();
         let Some(rows) = self.rows(store, set, &shape, journal)? else { return Ok(None) };
         let found = matches!(rows, Rows::Disk(_));
         journal.tell(Event::Features {
@@ -210,20 +207,20 @@ impl Keeper<'_> {
             bytes: feature_store::bytes(&shape).unwrap_or(0),
             found,
         })?;
-        let groups = batches::groups(&set.lengths());
+        let groups = batches::groups(&set.encoded.lengths());
         let mut group_of = vec![0; set.len()];
         for (number, group) in groups.iter().enumerate() {
             group.iter().for_each(|&it| group_of[it as usize] = number);
         }
         let missing = if found { BTreeSet::new() } else { (0..groups.len()).collect() };
         let state = RefCell::new(State { rows, missing, warning: None });
-        Ok(Some(Kept {
+        Ok(Some(FeatureCache {
             stages: self.stages,
             shape,
             spans,
             groups,
             group_of,
-            device: self.network.device,
+            device: self.device,
             state,
         }))
     }
@@ -236,27 +233,17 @@ impl Keeper<'_> {
         shape: &[i64],
         journal: &mut Journal,
     ) -> Result<Option<Rows>> {
-        let Some(store) = store else { return in_memory(shape, self.network.device) };
+        let Some(store) = store else { return in_memory(shape, self.device) };
         let key = feature_store::key(self.plan, self.config, self.stages, shape, set)?;
         match store.find(&key) {
             Ok(Some(stored)) => return Ok(Some(Rows::Disk(stored))),
             Ok(None) => {}
-            Err(err) => journal.warn(format!("kept features are computed anew: {err:#}"))?,
+            Err(err) => journal.warn(format!("cached features are computed anew: {err:#}"))?,
         }
         match store.begin(&key, shape).or_else(|err| without(&err, journal))? {
             Some(writer) => Ok(Some(Rows::Writing(writer))),
-            None => in_memory(shape, self.network.device),
+            None => in_memory(shape, self.device),
         }
-    }
-
-    /// (rows, …)
-    fn shape(&self, set: &ExampleSet, spans: &Spans) -> Result<Vec<i64>> {
-        let mut first =
-            Feed::plain(Examples { set, kept: None }, vec![vec![0]], self.network.device);
-        let first = first.next(self.network).context("there is nothing to keep")??;
-        let row =
-            tch::no_grad(|| self.network.run(&first.input, self.stages, &Pass::evaluation()))?;
-        Ok([&[spans.rows() as i64], &row.xs.size()[1..]].concat())
     }
 }
 
@@ -273,7 +260,7 @@ fn without<T>(err: &anyhow::Error, journal: &mut Journal) -> Result<Option<T>> {
 }
 
 fn not_on_disk(err: &anyhow::Error) -> String {
-    format!("features are not kept on disk: {err:#}")
+    format!("features are not cached on disk: {err:#}")
 }
 
 #[cfg(test)]
@@ -282,11 +269,11 @@ mod tests {
     use std::fs;
 
     /// Five examples of two numbers each, in two groups.
-    fn kept(rows: Rows) -> Kept {
+    fn cached(rows: Rows) -> FeatureCache {
         let state = RefCell::new(State { rows, missing: (0..2).collect(), warning: None });
         let spans = Spans((0..=5).collect());
         let groups = vec![vec![3, 1], vec![0, 4, 2]];
-        Kept {
+        FeatureCache {
             stages: 1,
             shape: vec![5, 2],
             spans,
@@ -297,18 +284,20 @@ mod tests {
         }
     }
 
-    fn put(kept: &Kept, group: usize) {
-        let numbers: Vec<f32> = kept.group(group).iter().flat_map(|&it| [it as f32, 0.5]).collect();
-        kept.put(group, &Tensor::from_slice(&numbers).view([-1, 2])).unwrap();
+    fn put(cache: &FeatureCache, group: usize) {
+        let numbers: Vec<f32> =
+            cache.group(group).iter().flat_map(|&it| [it as f32, 0.5]).collect();
+        cache.put(group, &Tensor::from_slice(&numbers).view([-1, 2])).unwrap();
     }
 
-    fn read(kept: &Kept, indices: &[u32]) -> Vec<f32> {
-        Vec::try_from(kept.rows(indices, Device::Cpu).unwrap().select(1, 0)).unwrap()
+    fn read(cache: &FeatureCache, indices: &[u32]) -> Vec<f32> {
+        Vec::try_from(cache.rows(indices, Device::Cpu).unwrap().select(1, 0)).unwrap()
     }
 
     fn writing(folder: &std::path::Path) -> Rows {
         let store =
-            FeatureStore::open(&FeatureCache { folder: folder.into(), bytes_max: 1000 }).unwrap();
+            FeatureStore::open(&spec::FeatureCache { folder: folder.into(), bytes_max: 1000 })
+                .unwrap();
         Rows::Writing(store.begin("a", &[5, 2]).unwrap().unwrap())
     }
 
@@ -316,14 +305,14 @@ mod tests {
     fn an_example_is_there_once_its_group_is() {
         let home = tempfile::tempdir().unwrap();
         for rows in [writing(home.path()), in_memory(&[5, 2], Device::Cpu).unwrap().unwrap()] {
-            let kept = kept(rows);
-            assert_eq!(kept.missing(&[1, 2]), [0, 1].into());
-            put(&kept, 0);
-            assert_eq!((kept.missing(&[1, 3]), kept.missing(&[1, 2])), ([].into(), [1].into()));
-            assert_eq!(read(&kept, &[1, 3, 1]), [1.0, 3.0, 1.0]);
-            put(&kept, 1);
+            let cache = cached(rows);
+            assert_eq!(cache.missing(&[1, 2]), [0, 1].into());
+            put(&cache, 0);
+            assert_eq!((cache.missing(&[1, 3]), cache.missing(&[1, 2])), ([].into(), [1].into()));
+            assert_eq!(read(&cache, &[1, 3, 1]), [1.0, 3.0, 1.0]);
+            put(&cache, 1);
             assert_eq!(
-                (kept.missing(&[0, 1, 2, 3, 4]), read(&kept, &[4, 3, 0])),
+                (cache.missing(&[0, 1, 2, 3, 4]), read(&cache, &[4, 3, 0])),
                 ([].into(), vec![4.0, 3.0, 0.0])
             );
         }
@@ -333,19 +322,20 @@ mod tests {
     #[test]
     fn a_disk_that_refuses_at_the_end_costs_time_only() {
         let home = tempfile::tempdir().unwrap();
-        let kept = kept(writing(home.path()));
-        put(&kept, 0);
+        let cache = cached(writing(home.path()));
+        put(&cache, 0);
         for file in fs::read_dir(home.path()).unwrap() {
             fs::remove_file(file.unwrap().path()).unwrap();
         }
-        put(&kept, 1);
-        assert_eq!(kept.missing(&[1, 2]), [0, 1].into());
-        let warning = kept.take_warning().unwrap();
+        put(&cache, 1);
+        assert_eq!(cache.missing(&[1, 2]), [0, 1].into());
+        let warning = cache.take_warning().unwrap();
         assert!(
-            warning.starts_with("features are not kept on disk: ") && kept.take_warning().is_none(),
+            warning.starts_with("features are not cached on disk: ")
+                && cache.take_warning().is_none(),
             "{warning}"
         );
-        (0..2).for_each(|it| put(&kept, it));
-        assert_eq!(read(&kept, &[2, 3]), [2.0, 3.0]);
+        (0..2).for_each(|it| put(&cache, it));
+        assert_eq!(read(&cache, &[2, 3]), [2.0, 3.0]);
     }
 }

@@ -1,0 +1,242 @@
+//! How inputs of every kind come to a model: one file for each modality, which encodes records,
+//! makes batches of them, names them for the feature cache, and knows what stands beside the
+//! weights in a model folder. What an example should be answered with is none of their business.
+
+mod image; // files -> pixels
+mod text; // texts -> token ids
+
+use anyhow::Result;
+use finetuned_data::next::{Example, Images, Named, Origins, Record};
+use finetuned_images::{Augment, Mix, Preprocess};
+use finetuned_job::data::TokenReport;
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Recipe;
+use finetuned_job::task::Modality;
+use finetuned_models::{Checkpoint, Input, Kind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tch::{Device, Tensor};
+
+/// One kind of input.
+pub(crate) trait Modal {
+    /// The models that look at it.
+    fn models(&self) -> Kind;
+
+    /// As a base model and a recipe have it.
+    ///
+    /// # Errors
+    /// Files beside the base model that are missing or unknown.
+    fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>>;
+
+    /// As a finished model in `folder` has it.
+    ///
+    /// # Errors
+    /// Files in the folder that are missing or unknown.
+    fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>>;
+}
+
+pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
+    match modality {
+        Modality::Text => &text::Texts,
+        Modality::Image => &image::Images,
+    }
+}
+
+/// What a plan writes down of an encoder.
+#[derive(Clone, Default)]
+pub(crate) struct Preparation {
+    /// Tokens left of a text; 0 where there are none.
+    pub max_tokens: u32,
+    pub preprocess: Option<Preprocess>,
+}
+
+impl Preparation {
+    /// Height and width of images, for models whose shapes follow from them.
+    pub(crate) fn image_size(&self) -> Option<[i64; 2]> {
+        self.preprocess.as_ref().map(|it| [it.height.into(), it.width.into()])
+    }
+}
+
+/// Records -> what can be prepared of them once.
+pub(crate) trait Encoder {
+    fn preparation(&self) -> Preparation;
+
+    /// `progress` is called with the number of records done.
+    ///
+    /// # Errors
+    /// What `progress` says; records that can't be encoded.
+    fn encode(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Box<dyn Encoded>>;
+
+    /// Lengths before the cut, over all splits.
+    fn token_report(&self, _sets: &[&dyn Encoded]) -> Option<TokenReport> {
+        None
+    }
+
+    /// Writes into a model folder what its readers need beside weights and config, and into the
+    /// config what belongs there.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn export(&self, base: &Path, to: &Path, config: &mut serde_json::Value) -> Result<()>;
+}
+
+/// Records, and where each comes from.
+#[derive(Clone)]
+pub(crate) enum Inputs {
+    /// A split of a data set.
+    Split { examples: Arc<[Example]>, images: Option<Images>, origins: Arc<Origins> },
+    /// What a person names.
+    Named(Arc<[Named]>),
+}
+
+impl Inputs {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Inputs::Split { examples, .. } => examples.len(),
+            Inputs::Named(all) => all.len(),
+        }
+    }
+
+    pub(crate) fn record(&self, index: usize) -> &Record {
+        match self {
+            Inputs::Split { examples, .. } => &examples[index].record,
+            Inputs::Named(all) => &all[index].record,
+        }
+    }
+
+    /// `tweets.csv:17`, `cats/3.jpg`: for messages.
+    pub(crate) fn origin(&self, index: u32) -> String {
+        match self {
+            Inputs::Split { examples, origins, .. } => origins.of(&examples[index as usize]),
+            Inputs::Named(all) => all[index as usize].origin.clone(),
+        }
+    }
+
+    /// File, as an index into those of the report, and line; 0 for what a person names.
+    pub(crate) fn place(&self, index: usize) -> (u32, u64) {
+        match self {
+            Inputs::Split { examples, .. } => (examples[index].file, examples[index].line),
+            Inputs::Named(_) => (0, 0),
+        }
+    }
+
+    /// The text, or where the image lies.
+    pub(crate) fn what(&self, index: usize) -> String {
+        match self.record(index).texts.as_ref() {
+            [] => self.origin(index as u32),
+            texts => texts.join(" / "),
+        }
+    }
+
+    /// Gives the memory of texts back that are encoded and shown nowhere.
+    pub(crate) fn forget_texts(&mut self) {
+        if let Inputs::Split { examples, .. } = self
+            && let Some(examples) = Arc::get_mut(examples)
+        {
+            examples.iter_mut().for_each(|it| it.record.texts = Box::default());
+        }
+    }
+
+    /// Of an image.
+    ///
+    /// # Errors
+    /// It can't be read any more, or has changed.
+    fn bytes(&self, index: u32) -> Result<Vec<u8>> {
+        use anyhow::Context;
+        Ok(match self {
+            Inputs::Split { examples, images, .. } => {
+                images.as_ref().context("there are no images")?.bytes(&examples[index as usize])?
+            }
+            Inputs::Named(all) => all[index as usize].image_bytes()?,
+        })
+    }
+}
+
+/// The inputs of a split, as far as they can be prepared once.
+pub(crate) trait Encoded {
+    fn len(&self) -> usize;
+
+    /// How much work each example is, in units.
+    fn lengths(&self) -> Vec<u32>;
+
+    /// What [`Encoded::lengths`] counts, in the plural.
+    fn unit(&self) -> &'static str;
+
+    /// The same before anything was cut off; empty where nothing is.
+    fn uncut_lengths(&self) -> &[u32] {
+        &[]
+    }
+
+    /// Units of this batch, and what filling every example up to the longest one would make of
+    /// them; none where all are alike.
+    fn padding(&self, _batch: &[u32]) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// Examples in one forward pass without gradients.
+    fn evaluation_batch(&self) -> usize;
+
+    /// Everything that a model is given for these examples, part by part: a name for what frozen
+    /// stages give for them.
+    ///
+    /// # Errors
+    /// Inputs that have no such name, because a person has named them.
+    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()>;
+
+    /// Tokens of each sequence of these examples, as [`Input`] has them; none of images.
+    fn sequences(&self, indices: &[u32]) -> Vec<i64>;
+
+    /// Gives inputs of these batches, which may be made ready in advance, one after the other.
+    fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_>;
+
+    /// PNG of an example, `side` pixels at most, where it can be looked at.
+    fn thumbnail(&self, _index: u32, _side: u32) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// PNG of the first examples side by side, changed as they are for training.
+    ///
+    /// # Errors
+    /// They can't be read any more.
+    fn strip(&self, _shown: u32, _side: u32, _changes: &Changes) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}
+
+/// Inputs on their way to a model.
+pub(crate) trait Loader {
+    /// What these examples are to a model. Those named in advance come soonest in that order.
+    ///
+    /// # Errors
+    /// They can't be read any more.
+    fn input(&mut self, indices: &[u32], device: Device) -> Result<Input>;
+
+    /// Mixes the examples of batch `number` of the epoch with each other, where they are to be.
+    ///
+    /// # Errors
+    /// No memory.
+    fn mix(&mut self, _number: u64, _input: &mut Input) -> Result<Option<Mix>> {
+        Ok(None)
+    }
+}
+
+/// How training examples of an epoch are changed.
+#[derive(Clone)]
+pub(crate) struct Changes {
+    pub augment: Augment,
+    /// A plugin's, before all else: one for each thread.
+    pub plugin: Option<Arc<[Mutex<crate::plugins::AugmentationInstance>]>>,
+    pub seed: u64,
+    /// Counts from 0.
+    pub epoch: u64,
+}
+
+/// (batch) int64
+pub(crate) fn partners(mix: &Mix) -> Result<Tensor> {
+    let partners: Vec<i64> = mix.partners.iter().map(|&it| it as i64).collect();
+    Ok(Tensor::f_from_slice(&partners)?)
+}

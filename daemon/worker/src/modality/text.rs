@@ -1,0 +1,267 @@
+//! Texts: the base model's own tokenizer makes token ids of them, cut at `max_tokens` with its
+//! special tokens kept.
+
+use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation};
+use crate::planning;
+use anyhow::{Context, Result};
+use finetuned_job::data::TokenReport;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Recipe;
+use finetuned_models::{Checkpoint, Input, Kind};
+use std::fs;
+use std::path::Path;
+use tch::{Device, Tensor};
+use tokenizers::{Encoding, Tokenizer, TruncationDirection};
+
+/// Texts tokenised at once, on all threads.
+const CHUNK: usize = 2048;
+/// Texts in one forward pass without gradients. More are not faster.
+const EVALUATION_BATCH: usize = 64;
+
+pub(super) struct Texts;
+
+impl Modal for Texts {
+    fn models(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
+        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
+        Ok(Box::new(TextEncoder::open(base.folder(), max_tokens)?))
+    }
+
+    fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(TextEncoder::open(folder, plan.data.max_tokens)?))
+    }
+}
+
+/// Token ids of many texts, back to back.
+#[derive(Default)]
+pub(super) struct TextSet {
+    ids: Vec<u32>,
+    /// Which part of its text each token belongs to, as the tokenizer says; empty where that is 0
+    /// throughout.
+    types: Vec<u8>,
+    /// `starts[i]..starts[i + 1]` are the places of text i.
+    starts: Vec<usize>,
+    /// Lengths before the cut.
+    uncut_lengths: Vec<u32>,
+}
+
+impl TextSet {
+    pub(super) fn new() -> TextSet {
+        TextSet { starts: vec![0], ..TextSet::default() }
+    }
+
+    /// `uncut`: tokens before the cut.
+    pub(super) fn push(&mut self, encoding: &Encoding, uncut: usize) {
+        let types = encoding.get_type_ids();
+        if self.types.is_empty() && types.iter().any(|it| *it != 0) {
+            self.types = vec![0; self.ids.len()];
+        }
+        if !self.types.is_empty() || types.iter().any(|it| *it != 0) {
+            self.types.extend(types.iter().map(|it| u8::try_from(*it).unwrap_or(u8::MAX)));
+        }
+        self.ids.extend_from_slice(encoding.get_ids());
+        self.starts.push(self.ids.len());
+        self.uncut_lengths.push(uncut as u32);
+    }
+
+    pub(super) fn tokens(&self, index: u32) -> &[u32] {
+        let at = index as usize;
+        &self.ids[self.starts[at]..self.starts[at + 1]]
+    }
+
+    fn types(&self, index: u32) -> &[u8] {
+        let at = index as usize;
+        &self.types[self.starts[at]..self.starts[at + 1]]
+    }
+
+    /// What these texts are to a model.
+    fn input(&self, indices: &[u32], device: Device) -> Result<Input> {
+        let ids: Vec<i64> =
+            indices.iter().flat_map(|&it| self.tokens(it)).map(|&it| i64::from(it)).collect();
+        let input =
+            Input::tokens(Tensor::f_from_slice(&ids)?.f_to(device)?, self.sequences(indices));
+        if self.types.is_empty() {
+            return Ok(input);
+        }
+        let types: Vec<i64> =
+            indices.iter().flat_map(|&it| self.types(it)).map(|&it| i64::from(it)).collect();
+        Ok(input.with_token_types(Tensor::f_from_slice(&types)?.f_to(device)?))
+    }
+}
+
+impl Encoded for TextSet {
+    fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    fn lengths(&self) -> Vec<u32> {
+        self.starts.windows(2).map(|it| (it[1] - it[0]) as u32).collect()
+    }
+
+    fn unit(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn uncut_lengths(&self) -> &[u32] {
+        &self.uncut_lengths
+    }
+
+    fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
+        let lengths = batch.iter().map(|&it| self.tokens(it).len() as u64);
+        let longest = lengths.clone().max().unwrap_or(0);
+        Some((lengths.sum(), longest * batch.len() as u64))
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        EVALUATION_BATCH
+    }
+
+    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()> {
+        for index in 0..self.len() as u32 {
+            part(&self.tokens(index).iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+            if !self.types.is_empty() {
+                part(self.types(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn sequences(&self, indices: &[u32]) -> Vec<i64> {
+        indices.iter().map(|&it| self.tokens(it).len() as i64).collect()
+    }
+
+    fn loader(&self, _: Vec<Vec<u32>>, _: Option<Changes>) -> Box<dyn Loader + '_> {
+        Box::new(self)
+    }
+}
+
+/// Tokens take no time, and are not changed.
+impl Loader for &TextSet {
+    fn input(&mut self, indices: &[u32], device: Device) -> Result<Input> {
+        TextSet::input(self, indices, device)
+    }
+}
+
+/// The tokenizer of a model folder.
+pub(super) struct TextEncoder {
+    pub tokenizer: Tokenizer,
+    pub max_tokens: u32,
+}
+
+impl TextEncoder {
+    /// Reads `tokenizer.json`.
+    pub(super) fn open(folder: &Path, max_tokens: u32) -> Result<TextEncoder> {
+        let path = folder.join("tokenizer.json");
+        let refused =
+            |message: String, cure: &str| Failure::new(FailureKind::Model, message).with_cure(cure);
+        if !path.exists() {
+            let cure = "save it with transformers: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)";
+            return Err(refused(format!("{} has no tokenizer.json", folder.display()), cure).into());
+        }
+        let again = "fetch the model again";
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(|err| {
+            let what = "is no tokenizer that this version reads";
+            refused(format!("{} {what}: {err}", path.display()), again)
+        })?;
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|err| refused(format!("{}: {err}", path.display()), again))?;
+        Ok(TextEncoder { tokenizer, max_tokens })
+    }
+
+    /// Special tokens that are added to a text, or to a pair of them.
+    pub(super) fn added(&self, pair: bool) -> usize {
+        let processor = self.tokenizer.get_post_processor();
+        processor.map_or(0, |it| tokenizers::PostProcessor::added_tokens(it, pair))
+    }
+}
+
+impl Encoder for TextEncoder {
+    fn preparation(&self) -> Preparation {
+        Preparation { max_tokens: self.max_tokens, preprocess: None }
+    }
+
+    fn encode(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Box<dyn Encoded>> {
+        let mut set = TextSet::new();
+        let added = self.added(false);
+        let room = (self.max_tokens as usize).saturating_sub(added);
+        let indices: Vec<usize> = (0..inputs.len()).collect();
+        for chunk in indices.chunks(CHUNK) {
+            let texts: Vec<&str> =
+                chunk.iter().map(|it| inputs.record(*it).texts[0].as_ref()).collect();
+            for mut encoding in self.tokenizer.encode_batch(texts, false).map_err(wrong)? {
+                let uncut = encoding.len() + added;
+                encoding.truncate(room, 0, TruncationDirection::Right);
+                let encoding = self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
+                set.push(&encoding, uncut);
+            }
+            progress(set.len() as u64)?;
+        }
+        Ok(Box::new(set))
+    }
+
+    fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
+        Some(token_report(sets, self.max_tokens))
+    }
+
+    fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
+        copy_tokenizer(base, to)
+    }
+}
+
+pub(super) fn wrong(err: tokenizers::Error) -> anyhow::Error {
+    anyhow::anyhow!("tokenizing: {err}")
+}
+
+/// Those files that exist, as they are: they fit the embeddings.
+pub(super) fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    for name in finetuned_hub::TOKENIZER_FILES {
+        let source = from.join(name);
+        if source.exists() {
+            fs::copy(&source, to.join(name))
+                .with_context(|| format!("copying {}", source.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The distribution of lengths before the cut, over all splits.
+pub(super) fn token_report(sets: &[&dyn Encoded], max_tokens: u32) -> TokenReport {
+    /// Bars in the histogram.
+    const BUCKETS: u32 = 20;
+    let mut lengths: Vec<u32> = sets.iter().flat_map(|it| it.uncut_lengths()).copied().collect();
+    lengths.sort_unstable();
+    let at = |part: f64| {
+        let place = ((lengths.len() as f64 - 1.0).max(0.0) * part).round() as usize;
+        lengths.get(place).copied().unwrap_or(0)
+    };
+    // A few very long texts must not squeeze all others into one bar: the last one holds the rest.
+    let width = at(0.99).div_ceil(BUCKETS).max(1);
+    let mut histogram: Vec<(u32, u64)> = (1..=BUCKETS).map(|it| (it * width, 0)).collect();
+    for &length in &lengths {
+        let bar = (length.max(1).div_ceil(width) as usize).min(histogram.len()) - 1;
+        histogram[bar].1 += 1;
+    }
+    if let Some(last) = histogram.last_mut() {
+        last.0 = last.0.max(at(1.0));
+    }
+    TokenReport {
+        max_tokens,
+        mean: lengths.iter().map(|&it| f64::from(it)).sum::<f64>() / lengths.len().max(1) as f64,
+        median: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        longest: at(1.0),
+        cut: lengths.iter().filter(|&&it| max_tokens < it).count() as u64,
+        histogram,
+    }
+}
