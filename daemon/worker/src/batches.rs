@@ -4,15 +4,21 @@
 /// Examples of a group.
 const GROUP: usize = 16;
 
-/// The batches of an epoch as example indices: a random order, cut. The first epoch takes the
-/// groups one after the other, in random order.
+/// The updates of an epoch, each as the batches whose gradients it sums up, as example indices: a
+/// random order, cut. The first epoch takes the groups one after the other, in random order.
 ///
-/// As many batches as full ones and a rest would be, but of even sizes: a rest of one or two
-/// examples would weigh as much as a whole batch, and batch norm would learn from its statistics.
+/// Updates are as many as full ones and a rest would be, but of even sizes, and so are the batches
+/// of one: a rest of one or two examples would weigh as much as a whole batch, and batch norm would
+/// learn from its statistics. Which examples an update has does not depend on how it is cut.
 ///
 /// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no
 /// meaning, texts of one length stand together, because attention takes them as one block.
-pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec<Vec<u32>> {
+pub(crate) fn epoch(
+    lengths: &[u32],
+    (batch, accumulate): (usize, usize),
+    seed: u64,
+    epoch: u64,
+) -> Vec<Vec<Vec<u32>>> {
     let seed = mix(seed, epoch);
     let order = match epoch {
         // Each group has a draw of its own: its members stand by length, and with one draw for all
@@ -24,7 +30,8 @@ pub(crate) fn epoch(lengths: &[u32], batch: usize, seed: u64, epoch: u64) -> Vec
             .collect(),
         _ => shuffled((0..lengths.len() as u32).collect(), seed),
     };
-    sorted(even(order, batch), lengths)
+    let updates = even(order, batch * accumulate).into_iter();
+    updates.map(|it| sorted(even(it, batch), lengths)).collect()
 }
 
 /// The examples in groups drawn by lot, the same for every seed. What frozen stages give is
@@ -76,24 +83,44 @@ mod tests {
         (0..n).map(|it| 5 + it * 7919 % 120).collect()
     }
 
+    fn flat(lengths: &[u32], batch: usize, seed: u64, number: u64) -> Vec<Vec<u32>> {
+        epoch(lengths, (batch, 1), seed, number).concat()
+    }
+
+    #[test]
+    fn an_update_has_the_same_examples_however_it_is_cut() {
+        let lengths = lengths(90);
+        let sets = |cut: (usize, usize)| -> Vec<Vec<u32>> {
+            let mut updates: Vec<Vec<u32>> =
+                epoch(&lengths, cut, 7, 1).into_iter().map(|it| it.concat()).collect();
+            updates.iter_mut().for_each(|it| it.sort_unstable());
+            updates
+        };
+        assert_eq!(sets((20, 1)).len(), 5);
+        assert_eq!(sets((20, 1)), sets((4, 5)));
+        assert!(
+            epoch(&lengths, (4, 5), 7, 1).concat().iter().all(|it| (3..=4).contains(&it.len()))
+        );
+    }
+
     #[test]
     fn every_example_comes_once_an_epoch_in_an_order_of_its_own() {
         let lengths = lengths(1003);
-        let first = epoch(&lengths, 32, 7, 0);
+        let first = flat(&lengths, 32, 7, 0);
         assert_eq!(first.len(), 32);
         let mut seen = first.concat();
         seen.sort_unstable();
         assert_eq!(seen, (0..1003).collect::<Vec<u32>>());
-        assert_eq!(first, epoch(&lengths, 32, 7, 0));
-        assert_ne!(first, epoch(&lengths, 32, 7, 1));
-        assert_ne!(first, epoch(&lengths, 32, 8, 0));
+        assert_eq!(first, flat(&lengths, 32, 7, 0));
+        assert_ne!(first, flat(&lengths, 32, 7, 1));
+        assert_ne!(first, flat(&lengths, 32, 8, 0));
     }
 
     #[test]
     fn batches_are_even() {
         for (examples, batch) in [(33, 32), (1003, 32), (64, 32), (5, 32), (7, 3), (3, 1), (0, 4)] {
             for number in [0, 1] {
-                let batches = epoch(&lengths(examples), batch, 0, number);
+                let batches = flat(&lengths(examples), batch, 0, number);
                 assert_eq!(batches.len(), (examples as usize).div_ceil(batch));
                 let sizes = batches.iter().map(Vec::len);
                 let (least, most) = (sizes.clone().min(), sizes.max());
@@ -116,7 +143,7 @@ mod tests {
         }
         for seed in 0..9 {
             let mut seen = std::collections::BTreeSet::new();
-            for (number, batch) in epoch(&lengths, 32, seed, 0).iter().enumerate() {
+            for (number, batch) in flat(&lengths, 32, seed, 0).iter().enumerate() {
                 seen.extend(batch.iter().map(|&it| group_of[it as usize]));
                 assert!(
                     seen.len() <= 2 * (number + 1) + 1,
@@ -142,7 +169,7 @@ mod tests {
         // over many groups the two are alike.
         let lengths = lengths(1600);
         for seed in 0..20 {
-            let batches = epoch(&lengths, 8, seed, 0);
+            let batches = flat(&lengths, 8, seed, 0);
             let half = |first: usize| -> Vec<u32> {
                 batches.iter().skip(first).step_by(2).flatten().copied().collect()
             };
@@ -157,7 +184,7 @@ mod tests {
     fn batches_know_no_length() {
         // Sorting by length ruins small sets: a batch's mean length must be that of a random draw.
         let lengths = lengths(1372);
-        for batch in [epoch(&lengths, 32, 0, 0), epoch(&lengths, 32, 0, 1)].iter().flatten() {
+        for batch in [flat(&lengths, 32, 0, 0), flat(&lengths, 32, 0, 1)].iter().flatten() {
             assert!(off(&lengths, batch).abs() < 4.0);
             assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
         }

@@ -23,7 +23,8 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -
     let only_head = frozen == learner.network.model.stages();
     let tokens =
         |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
-    let mut all = batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, 0);
+    let sizes = (plan.train.batch as usize, 1);
+    let mut all = batches::epoch(&lengths, sizes, plan.train.seed, 0).concat();
     all.sort_by_key(tokens);
     let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
     // From the shortest to the longest of an ordinary batch.

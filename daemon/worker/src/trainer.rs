@@ -137,11 +137,11 @@ impl<'a, 'b> Trainer<'a, 'b> {
                 break;
             }
             self.unfreeze(epoch)?;
-            let batches =
-                batches::epoch(&lengths, plan.train.batch as usize, plan.train.seed, epoch);
+            let sizes = (plan.train.batch as usize, plan.train.accumulate as usize);
+            let updates = batches::epoch(&lengths, sizes, plan.train.seed, epoch);
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
-            let mut source = self.source(epoch, &batches, done);
-            for update in batches.chunks(plan.train.accumulate as usize).skip(done) {
+            let mut source = self.source(epoch, &updates, done);
+            for update in updates.iter().skip(done) {
                 self.update(update, &mut source)?;
                 let evaluated = !self.evaluation_due() || self.evaluate()?;
                 self.warn_of_the_disk()?;
@@ -170,11 +170,12 @@ impl<'a, 'b> Trainer<'a, 'b> {
     }
 
     /// The epoch's batches from update `done` on.
-    fn source(&self, epoch: u64, batches: &[Vec<u32>], done: usize) -> Stored<'a> {
-        let numbered = batches.iter().cloned().zip(0..).map(|(batch, number)| (number, batch));
+    fn source(&self, epoch: u64, updates: &[Vec<Vec<u32>>], done: usize) -> Stored<'a> {
+        let before: usize = updates[..done].iter().map(Vec::len).sum();
+        let numbered = (0..).zip(updates.iter().flatten().cloned());
         let changes = self.extras.augment.clone().map(|it| Changes { epoch, ..it });
-        let left = numbered.skip(done * self.plan.train.accumulate as usize).collect();
-        Stored::new(self.train, left, changes, self.learner.network.device)
+        let device = self.learner.network.device;
+        Stored::new(self.train, numbered.skip(before).collect(), changes, device)
     }
 
     /// Forward and backward over the batches of one update, then the optimizer; `step` counts on.
