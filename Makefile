@@ -2,7 +2,7 @@
 #
 #   make demo        from nothing to a proven model, on real data
 #   make demo-images the same on images
-#   make test        format, lints, build, every test
+#   make test        format, lints, documentation, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions)
@@ -55,6 +55,8 @@ test: build assets plugins
 	cd plugins && $(CARGO) fmt --all --check
 	cd plugins && $(CARGO) clippy --release --locked $(QUICK_DEPENDENCIES) --all-targets -- -D warnings
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+	cd plugins && RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked $(QUICK_DEPENDENCIES) --no-deps
 	$(CARGO) test --release --locked --workspace
 	@# With the root's target folder, where the torch-sys that computes is compiled already.
 	cd plugins && CARGO_TARGET_DIR=$(abspath target) LD_LIBRARY_PATH=$${LIBTORCH:-$(abspath .libtorch)}/lib $(CARGO) test --release --locked --no-default-features

@@ -15,7 +15,7 @@ pub(crate) unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
 }
 
 /// # Safety
-/// As [`slice`].
+/// As [`slice()`].
 pub(crate) unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { slice(bytes.ptr, bytes.len) };
@@ -24,7 +24,7 @@ pub(crate) unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str> {
 }
 
 /// # Safety
-/// `ptr` is null, or leads to `n` of [`Bytes`], which are as for [`slice`].
+/// `ptr` is null, or leads to `n` of [`Bytes`], which are as for [`slice()`].
 pub(crate) unsafe fn texts<'a>(ptr: *const Bytes, n: usize) -> Result<Vec<&'a str>> {
     // SAFETY: the caller's promise.
     unsafe { slice(ptr, n).iter().map(|&it| text(it)).collect() }

@@ -1,4 +1,4 @@
-//! Decides what a user's TOML asks for, in two stages: as typed ([`Raw`], unknown keys refused with
+//! Decides what a user's TOML asks for, in two stages: as typed (`Raw`, unknown keys refused with
 //! a suggestion), then checked ([`Recipe`], every value usable, enums instead of strings).
 //!
 //! A field stays an `Option` only where its default depends on the data or the model; that default

@@ -30,7 +30,7 @@ pub struct Story<'a> {
     pub mistakes: &'a [Mistake],
     /// Of the examples that the report is about.
     pub truth: Truth<'a>,
-    /// What the model gives for them, as [`crate::scores`] takes it.
+    /// What the model gives for them, as [`crate::scores()`] takes it.
     pub outputs: &'a [f32],
     pub images: Images<'a>,
     /// Licence of the base model as its own card names it (`apache-2.0`), where it does.

@@ -1,5 +1,5 @@
 //! Reads CoNLL-U, the format of Universal Dependencies
-//! (https://universaldependencies.org/format.html): a sentence is an example, its class stands in a
+//! (<https://universaldependencies.org/format.html>): a sentence is an example, its class stands in a
 //! comment.
 //!
 //! ```text
