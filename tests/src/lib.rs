@@ -7,6 +7,8 @@ pub mod hub_server; // a hub and its CDN on local ports
 #[cfg(test)]
 mod source; // files -> code, comments, literals
 #[cfg(test)]
+mod crates; // of others
+#[cfg(test)]
 mod borders; // between crates
 #[cfg(test)]
 mod tidy; // in a file
