@@ -101,7 +101,7 @@ fn modern(stored: &str, prefix: &str, body: &[&str]) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoredHead {
     /// It is the model's, and nothing of it may be missing.
-    Kept,
+    Required,
     /// It was pretrained for what the model does: taken where it is there.
     Taken,
     /// It is another task's.
@@ -149,7 +149,7 @@ impl<'a> Loader<'a> {
     ) -> Loader<'a> {
         let BuildOptions { head, device, dtype, seed, .. } = *options;
         let stored_head = match head {
-            HeadKind::Keep => StoredHead::Kept,
+            HeadKind::Keep => StoredHead::Required,
             HeadKind::Vocabulary => StoredHead::Taken,
             HeadKind::Classes(_) | HeadKind::PerToken(_) | HeadKind::None(_) => {
                 StoredHead::Replaced
@@ -234,7 +234,7 @@ impl<'a> Loader<'a> {
         // task's.
         let in_head = part == Part::Head;
         let fresh = in_head && !in_body && self.stored_head == StoredHead::Replaced;
-        let may_lack = in_head && self.stored_head != StoredHead::Kept || wanted.optional;
+        let may_lack = in_head && self.stored_head != StoredHead::Required || wanted.optional;
         // What fits nowhere is reported at the end; until then nothing of a size that the config alone
         // decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();

@@ -164,7 +164,7 @@ unsafe extern "C" fn create<H: Head>(
     unsafe {
         guard::create(out, error, || {
             let raw = border::sized(shape)?;
-            let problem = problem::told(raw.problem, H::NAME, H::PROBLEMS)?;
+            let problem = problem::served(raw.problem, H::NAME, H::PROBLEMS)?;
             let shape = HeadShape {
                 width: raw.width,
                 outputs: raw.outputs,

@@ -112,7 +112,7 @@ unsafe extern "C" fn create<L: Loss>(
     unsafe {
         guard::create(out, error, || {
             let shape = border::sized(shape)?;
-            let problem = problem::told(shape.problem, L::NAME, L::PROBLEMS)?;
+            let problem = problem::served(shape.problem, L::NAME, L::PROBLEMS)?;
             let loss = L::new_for(
                 problem,
                 settings::parse(border::text(json)?)?,

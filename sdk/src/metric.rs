@@ -55,12 +55,12 @@ pub trait Metric: Sized + Send + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Predictions<'a> {
     outputs: &'a [f32],
-    truth: Truth<'a>,
+    targets: PlainTargets<'a>,
     width: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Truth<'a> {
+enum PlainTargets<'a> {
     Classes(&'a [u32]),
     /// As many rows as of outputs.
     Targets(Problem, &'a [f32]),
@@ -86,7 +86,11 @@ impl<'a> Predictions<'a> {
         if let Some(label) = labels.iter().find(|&&it| n_classes <= it as usize) {
             return Err(Error::failed(format!("label {label} of {n_classes} classes")));
         }
-        Ok(Predictions { outputs: probabilities, truth: Truth::Classes(labels), width: n_classes })
+        Ok(Predictions {
+            outputs: probabilities,
+            targets: PlainTargets::Classes(labels),
+            width: n_classes,
+        })
     }
 
     /// Of several labels or of numbers: rows of `width`, as many of outputs as of targets.
@@ -109,13 +113,13 @@ impl<'a> Predictions<'a> {
                 "{outputs} outputs and {targets} targets of {problem}, in rows of {width}"
             )));
         }
-        Ok(Predictions { outputs, truth: Truth::Targets(problem, targets), width })
+        Ok(Predictions { outputs, targets: PlainTargets::Targets(problem, targets), width })
     }
 
     pub fn problem(&self) -> Problem {
-        match self.truth {
-            Truth::Classes(_) => Problem::SingleLabel,
-            Truth::Targets(problem, _) => problem,
+        match self.targets {
+            PlainTargets::Classes(_) => Problem::SingleLabel,
+            PlainTargets::Targets(problem, _) => problem,
         }
     }
 
@@ -124,7 +128,7 @@ impl<'a> Predictions<'a> {
     /// # Panics
     /// They are examples of several labels or of numbers, which only a metric sees that says so.
     pub fn rows(&self) -> impl Iterator<Item = (&'a [f32], usize)> {
-        let Truth::Classes(labels) = self.truth else {
+        let PlainTargets::Classes(labels) = self.targets else {
             panic!("these are examples of {}: `target_rows` has them", self.problem())
         };
         self.outputs.chunks_exact(self.width).zip(labels.iter().map(|&it| it as usize))
@@ -135,7 +139,7 @@ impl<'a> Predictions<'a> {
     ///
     /// # Panics They are examples of one label.
     pub fn target_rows(&self) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
-        let Truth::Targets(_, targets) = self.truth else {
+        let PlainTargets::Targets(_, targets) = self.targets else {
             panic!("these are examples of one label: `rows` has them")
         };
         self.outputs.chunks_exact(self.width).zip(targets.chunks_exact(self.width))
@@ -183,7 +187,7 @@ unsafe extern "C" fn create<M: Metric>(
     unsafe {
         guard::create(out, error, || {
             let shape = border::sized(shape)?;
-            let problem = problem::told(shape.problem, M::NAME, M::PROBLEMS)?;
+            let problem = problem::served(shape.problem, M::NAME, M::PROBLEMS)?;
             let names = border::texts(shape.class_names, shape.n_classes)?;
             Ok(Made {
                 metric: M::new_for(problem, settings::parse(border::text(json)?)?, &names)?,

@@ -52,7 +52,7 @@ pub(crate) const fn claim(problems: &[Problem]) -> u64 {
 }
 
 /// The field `problem` of a shape, held against what was claimed.
-pub(crate) fn told(bits: u64, name: &str, claimed: &[Problem]) -> Result<Problem> {
+pub(crate) fn served(bits: u64, name: &str, claimed: &[Problem]) -> Result<Problem> {
     // An older host knows of one label only.
     let bits = if bits == 0 { abi::PROBLEM_SINGLE_LABEL } else { bits };
     let known = Problem::ALL.iter().find(|it| it.bit() == bits);

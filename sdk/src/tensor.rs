@@ -39,11 +39,11 @@ pub enum Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    pub(crate) fn of(problem: Problem, truth: &'a Tensor) -> Targets<'a> {
+    pub(crate) fn of(problem: Problem, targets: &'a Tensor) -> Targets<'a> {
         match problem {
-            Problem::SingleLabel => Targets::Classes(truth),
-            Problem::MultiLabel => Targets::Sets(truth),
-            Problem::Regression => Targets::Numbers(truth),
+            Problem::SingleLabel => Targets::Classes(targets),
+            Problem::MultiLabel => Targets::Sets(targets),
+            Problem::Regression => Targets::Numbers(targets),
         }
     }
 }

@@ -96,12 +96,12 @@ fn others<M: Metric>(tried: Problem, settings: &str) -> Result<()> {
     let examples: Vec<_> = (0..24).map(|_| (row(), row())).collect();
     for &problem in M::PROBLEMS.iter().filter(|it| **it != tried) {
         let target = |it: f32| if problem == Problem::MultiLabel { it.round() } else { it };
-        let targets =
-            examples.iter().map(|(said, truth)| (said.to_vec(), truth.map(target).to_vec()));
-        let labels = examples
+        let targets = examples
             .iter()
-            .zip(0..)
-            .map(|((said, _), i)| (said.map(|it| it / said.iter().sum::<f32>()).to_vec(), i % 3));
+            .map(|(outputs, targets)| (outputs.to_vec(), targets.map(target).to_vec()));
+        let labels = examples.iter().zip(0..).map(|((outputs, _), i)| {
+            (outputs.map(|it| it / outputs.iter().sum::<f32>()).to_vec(), i % 3)
+        });
         let _ = match problem {
             Problem::SingleLabel => {
                 metric_of_labels::<M>(settings, &NAMES, &labels.collect::<Vec<_>>())?

@@ -21,7 +21,7 @@ pub const NEAR_DUPLICATE_GREY: u32 = 20;
 
 /// Side of the image that the hash is taken of, and of the low frequencies that are kept of it.
 const SIDE: usize = 32;
-const KEPT: usize = 8;
+const LOW: usize = 8;
 /// Side of the small grey image that is kept.
 const GREY_SIDE: usize = 8;
 
@@ -58,7 +58,7 @@ fn perceptual_hash(small: &[f64; SIDE * SIDE]) -> u64 {
     let low = low_frequencies(small);
     let mut sorted = low;
     sorted.sort_by(f64::total_cmp);
-    let median = f64::midpoint(sorted[KEPT * KEPT / 2 - 1], sorted[KEPT * KEPT / 2]);
+    let median = f64::midpoint(sorted[LOW * LOW / 2 - 1], sorted[LOW * LOW / 2]);
     low.iter().fold(0, |hash, it| hash << 1 | u64::from(median < *it))
 }
 
@@ -90,14 +90,14 @@ fn averaged(small: &[u8; SIDE * SIDE]) -> [u8; GREY_SIDE * GREY_SIDE] {
 }
 
 /// The upper left corner of DCT-II over columns, then rows, unscaled.
-fn low_frequencies(small: &[f64; SIDE * SIDE]) -> [f64; KEPT * KEPT] {
+fn low_frequencies(small: &[f64; SIDE * SIDE]) -> [f64; LOW * LOW] {
     let wave = |frequency: usize, at: usize| {
         (PI * frequency as f64 * (2 * at + 1) as f64 / (2 * SIDE) as f64).cos()
     };
-    let waves: [[f64; SIDE]; KEPT] =
+    let waves: [[f64; SIDE]; LOW] =
         std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)));
-    let columns: [[f64; SIDE]; KEPT] = std::array::from_fn(|row| {
+    let columns: [[f64; SIDE]; LOW] = std::array::from_fn(|row| {
         std::array::from_fn(|x| (0..SIDE).map(|y| small[y * SIDE + x] * waves[row][y]).sum())
     });
-    std::array::from_fn(|it| (0..SIDE).map(|x| columns[it / KEPT][x] * waves[it % KEPT][x]).sum())
+    std::array::from_fn(|it| (0..SIDE).map(|x| columns[it / LOW][x] * waves[it % LOW][x]).sum())
 }

@@ -92,20 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn kept_elements_are_scaled_and_the_rate_is_right() {
+    fn survivors_are_scaled_and_the_rate_is_right() {
         let n = 1 << 22;
         for p in [0.01, 0.1, 0.5, 0.9] {
             for stream in 0..8 {
                 let y = dropout(&Tensor::ones([n], CPU), p, 7, stream);
-                let kept = y.ne(0.0);
-                let rate = kept.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+                let survivors = y.ne(0.0);
+                let rate = survivors.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
                 let sigma = (p * (1.0 - p) / n as f64).sqrt();
                 assert!(
                     (rate - (1.0 - p)).abs() < 5.0 * sigma,
                     "p {p}, stream {stream}: kept {rate}"
                 );
                 let scale = Tensor::full_like(&y, 1.0 / (1.0 - p));
-                assert!(y.where_self(&kept, &scale).equal(&scale));
+                assert!(y.where_self(&survivors, &scale).equal(&scale));
             }
         }
     }
@@ -142,12 +142,13 @@ mod tests {
     fn one_place_over_many_streams_is_a_fair_coin() {
         // What one unit of a model sees over its training: same index, stream after stream.
         let rows: Vec<Tensor> = (0..4096).map(|stream| mask(64, 0.25, 3, stream)).collect();
-        let kept = Tensor::stack(&rows, 0);
-        let z = (kept.mean_dim(0, false, Kind::Double) - 0.75) / (0.75f64 * 0.25 / 4096.0).sqrt();
+        let survivors = Tensor::stack(&rows, 0);
+        let z =
+            (survivors.mean_dim(0, false, Kind::Double) - 0.75) / (0.75f64 * 0.25 / 4096.0).sqrt();
         assert!(z.abs().max().double_value(&[]) < 5.0);
         let z = correlation(
-            &kept.narrow(0, 0, 4095).reshape([-1]),
-            &kept.narrow(0, 1, 4095).reshape([-1]),
+            &survivors.narrow(0, 0, 4095).reshape([-1]),
+            &survivors.narrow(0, 1, 4095).reshape([-1]),
         );
         assert!(z.abs() < 5.0, "a stream and the next: {z} sigma");
     }

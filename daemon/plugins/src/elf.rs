@@ -123,9 +123,9 @@ mod tests {
         let mut bytes = own_bytes();
         for at in 0..64 {
             for value in [0, 1, 0x7f, 0xff] {
-                let kept = std::mem::replace(&mut bytes[at], value);
+                let original = std::mem::replace(&mut bytes[at], value);
                 let _ = section(&bytes, ".text");
-                bytes[at] = kept;
+                bytes[at] = original;
             }
         }
     }

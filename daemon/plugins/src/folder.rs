@@ -39,7 +39,7 @@ pub fn list(rules: &PluginRules) -> Result<Vec<Listed>, Refusal> {
     if !rules.folder.exists() {
         return Ok(vec![]);
     }
-    Ok(judge_all(rules)?.into_iter().map(|(listed, _)| listed).collect())
+    Ok(examine_all(rules)?.into_iter().map(|(listed, _)| listed).collect())
 }
 
 /// The plugin of this name, ready to be opened.
@@ -52,19 +52,19 @@ pub fn find(rules: &PluginRules, name: &str) -> Result<Plugin, Refusal> {
     if !rules.folder.exists() {
         return Err(absent(vec![]));
     }
-    let mut judged = judge_all(rules)?;
+    let mut examined = examine_all(rules)?;
     let is_it = |it: &Listed| {
         it.descriptor.as_ref().map_or_else(|| is_file_of(&it.file, name), |it| it.name == name)
     };
-    let Some(at) = judged.iter().position(|(it, _)| is_it(it)) else {
+    let Some(at) = examined.iter().position(|(it, _)| is_it(it)) else {
         return Err(absent(
-            judged
+            examined
                 .iter()
                 .filter_map(|(it, _)| Some(it.descriptor.as_ref()?.name.clone()))
                 .collect(),
         ));
     };
-    let (listed, bytes) = judged.swap_remove(at);
+    let (listed, bytes) = examined.swap_remove(at);
     match listed {
         Listed { refused: Some(why), file, .. } => Err(Refusal::File { file, why: Box::new(why) }),
         Listed { file, hash: Some(hash), descriptor: Some(descriptor), .. } => {
@@ -95,7 +95,7 @@ fn is_file_of(file: &Path, name: &str) -> bool {
     stem.strip_prefix("lib").unwrap_or(&stem) == name.replace('-', "_")
 }
 
-fn judge_all(rules: &PluginRules) -> Result<Vec<(Listed, Vec<u8>)>, Refusal> {
+fn examine_all(rules: &PluginRules) -> Result<Vec<(Listed, Vec<u8>)>, Refusal> {
     let folder = trust::folder(&rules.folder)?;
     let unreadable =
         |err: std::io::Error| Refusal::Unreadable { path: folder.clone(), why: err.to_string() };
@@ -106,24 +106,24 @@ fn judge_all(rules: &PluginRules) -> Result<Vec<(Listed, Vec<u8>)>, Refusal> {
         .map_err(unreadable)?;
     files.retain(|it| it.extension().is_some_and(|it| it == "so"));
     files.sort();
-    let mut judged: Vec<(Listed, Vec<u8>)> = Vec::with_capacity(files.len());
+    let mut examined: Vec<(Listed, Vec<u8>)> = Vec::with_capacity(files.len());
     for file in files {
         let mut listed = Listed { file, hash: None, descriptor: None, refused: None };
-        let bytes = match judge(rules, &judged, &mut listed) {
+        let bytes = match examine(rules, &examined, &mut listed) {
             Ok(bytes) => bytes,
             Err(why) => {
                 listed.refused = Some(why);
                 vec![]
             }
         };
-        judged.push((listed, bytes));
+        examined.push((listed, bytes));
     }
-    Ok(judged)
+    Ok(examined)
 }
 
 /// The bytes of a file that may be loaded. What is known of one that may not stands in `listed` all
 /// the same.
-fn judge(
+fn examine(
     rules: &PluginRules,
     before: &[(Listed, Vec<u8>)],
     listed: &mut Listed,

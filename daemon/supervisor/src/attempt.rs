@@ -51,7 +51,7 @@ pub(crate) fn next(
     phase: Phase,
     ending: &Ending,
     facts: RunFacts,
-    told: Option<Failure>,
+    reported: Option<Failure>,
     asked: bool,
     crashes: u32,
 ) -> Next {
@@ -72,7 +72,7 @@ pub(crate) fn next(
             promised(phase)
         ))),
         Ending::Exited(exit::FAILED) => {
-            Next::Failed(facts.failed.or(told).unwrap_or_else(|| {
+            Next::Failed(facts.failed.or(reported).unwrap_or_else(|| {
                 internal("the worker gave up without saying why: see worker.log")
             }))
         }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn done_json_is_the_truth_however_the_worker_left() {
+    fn done_json_decides_however_the_worker_left() {
         let done = RunFacts { done: true, ..RunFacts::default() };
         assert_eq!(after(KILLED, done.clone()), Next::Done);
         assert_eq!(after(Ending::Exited(4), done), Next::Done);
@@ -253,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_even_when_the_disk_was_full() {
+    fn a_failure_is_reported_even_when_the_disk_was_full() {
         let full = Failure::new(FailureKind::Disk, "no space left on the disk");
-        let told = next(
+        let reported = next(
             Phase::Train,
             &Ending::Exited(3),
             RunFacts::default(),
@@ -263,6 +263,6 @@ mod tests {
             false,
             0,
         );
-        assert_eq!(told, Next::Failed(full));
+        assert_eq!(reported, Next::Failed(full));
     }
 }

@@ -394,8 +394,11 @@ mod tests {
 
     #[test]
     fn features_have_their_folder_and_limit() {
-        let kept = parse("feature_cache = '2 GB'").unwrap().features.unwrap();
-        assert_eq!((kept.folder, kept.bytes_max), ("/srv/ft/cache/features".into(), 2_000_000_000));
+        let cache = parse("feature_cache = '2 GB'").unwrap().features.unwrap();
+        assert_eq!(
+            (cache.folder, cache.bytes_max),
+            ("/srv/ft/cache/features".into(), 2_000_000_000)
+        );
         assert_eq!(parse("").unwrap().features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
         assert_eq!(parse("feature_cache = 'none'").unwrap().features, None);
         refused(
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn the_recipe_of_an_inbox_is_judged_with_the_configuration() {
+    fn the_recipe_of_an_inbox_is_checked_with_the_configuration() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("config.toml");
         let recipe = home.path().join("r.toml");

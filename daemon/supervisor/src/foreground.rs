@@ -94,12 +94,12 @@ impl Foreground<'_> {
             if run_facts::read(&self.out.run).trained { Phase::Prove } else { Phase::Train };
         let mut attempt = self.out.attempt;
         loop {
-            let (ending, told) = self.work(phase, attempt, display, report)?;
+            let (ending, reported) = self.work(phase, attempt, display, report)?;
             let next = attempt::next(
                 phase,
                 &ending,
                 run_facts::read(&self.out.run),
-                told,
+                reported,
                 self.signal.is_some(),
                 crashes,
             );
@@ -130,7 +130,7 @@ impl Foreground<'_> {
             Phase::Prove => Action::Prove,
         };
         let process = start(self.config, self.out, action, attempt, self.sender.clone())?;
-        let mut told = None;
+        let mut reported = None;
         loop {
             // We hold a sender ourselves, so the channel stays open.
             match self.news.recv().context("waiting for the worker")? {
@@ -150,10 +150,10 @@ impl Foreground<'_> {
                         return Err(err.into());
                     }
                     if let Event::Failed { failure } = line.event {
-                        told = Some(failure);
+                        reported = Some(failure);
                     }
                 }
-                News::Heard(Heard::Ended(ending)) => return Ok((ending, told)),
+                News::Heard(Heard::Ended(ending)) => return Ok((ending, reported)),
             }
         }
     }
@@ -226,10 +226,10 @@ fn failed(out: &Out, failure: &Failure, as_json: bool, report: &mut Report) -> R
     }
     eprintln!("finetuned: {failure}");
     if as_json {
-        let told = report
+        let reported = report
             .json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?)
             .map_err(Into::into);
-        told.or_else(|err| if report::is_reader_gone(&err) { Ok(()) } else { Err(err) })?;
+        reported.or_else(|err| if report::is_reader_gone(&err) { Ok(()) } else { Err(err) })?;
     }
     Ok(Exit::JobFailed)
 }
@@ -255,14 +255,14 @@ pub(crate) fn check(
     hear_signals(sender.clone())?;
     let mut display = Display::quiet();
     let process = start(&config, &out, Action::Check, 1, sender)?;
-    let mut told = None;
+    let mut reported = None;
     let ending = loop {
         match news.recv().context("waiting for the worker")? {
             News::Signal(_) => process.stop(),
             News::Heard(Heard::Line(line)) => {
                 display.show(&line, report)?;
                 if let Event::Failed { failure } = line.event {
-                    told = Some(failure);
+                    reported = Some(failure);
                 }
             }
             News::Heard(Heard::Ended(ending)) => break ending,
@@ -275,7 +275,7 @@ pub(crate) fn check(
         Ending::Exited(exit::FAILED) => {
             let failure = run_facts::read(&out.run)
                 .failed
-                .or(told)
+                .or(reported)
                 .context("the worker gave up without saying why")?;
             eprintln!("finetuned: {failure}");
             Ok(Exit::JobFailed)

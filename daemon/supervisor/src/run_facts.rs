@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_over_keeps_the_drop_and_what_was_said() {
+    fn starting_over_keeps_the_drop_and_the_events() {
         let run = tempfile::tempdir().unwrap();
         let path = |name: &str| run.path().join(name);
         fs::create_dir_all(path("drop/data")).unwrap();

@@ -44,7 +44,7 @@ impl Embeddings {
         }
         if c.mask_token {
             // Nothing is computed from it, but the folder's library expects it.
-            let _kept = p.buffer(names.mask_token, &[1, c.width], Fill::Zero)?;
+            let _mask_token = p.buffer(names.mask_token, &[1, c.width], Fill::Zero)?;
         }
         let patches = p / names.patches;
         let weight = patches.tensor("weight", &[c.width, 3, c.patch, c.patch], Fill::Random)?;

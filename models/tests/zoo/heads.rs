@@ -229,7 +229,7 @@ fn a_model_without_a_head_gives_features() {
 }
 
 #[test]
-fn what_stages_give_is_told_without_running_texts_and_is_true() {
+fn what_stages_give_is_known_without_running_texts_and_is_true() {
     let (input, _) = input("roberta");
     for options in [finished(), headless()] {
         let model = build("roberta", &options).model;

@@ -26,7 +26,7 @@ fn factors_of_image_models_are_those_of_timm() {
 }
 
 #[test]
-fn models_of_transformers_learn_as_their_twins_of_timm() {
+fn models_of_transformers_learn_as_those_of_timm() {
     let scale = |built: &Built, name: &str| built.model.parts().learning_rate_scales(DECAY)[name];
     let vit = build("vit/hf_vit", &finished());
     assert_eq!(scale(&vit, "vit.layernorm.weight"), DECAY, "before pooling");

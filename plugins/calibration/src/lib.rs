@@ -53,11 +53,11 @@ impl Metric for CalibrationError {
 
     fn update(&mut self, batch: &Predictions) -> Result<()> {
         if batch.problem() == Problem::MultiLabel {
-            for (probabilities, truths) in batch.target_rows() {
+            for (probabilities, targets) in batch.target_rows() {
                 probabilities
                     .iter()
-                    .zip(truths)
-                    .for_each(|(&p, &truth)| self.count(p, truth == 1.0));
+                    .zip(targets)
+                    .for_each(|(&p, &target)| self.count(p, target == 1.0));
             }
             return Ok(());
         }

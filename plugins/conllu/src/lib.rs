@@ -281,9 +281,9 @@ mod tests {
             word.replace('\n', "\r\n")
         );
         let found = read(&[("x.conllu", &text)], "{}");
-        let kept: Vec<(&str, u64)> =
+        let usable: Vec<(&str, u64)> =
             found.examples.iter().map(|it| (it.label.as_str(), it.line)).collect();
-        assert_eq!(kept, [("a", 1), ("d", 12)]);
+        assert_eq!(usable, [("a", 1), ("d", 12)]);
         let bad: Vec<(u64, &str)> = found.bad.iter().map(|it| (it.1, it.2.as_str())).collect();
         assert_eq!(
             bad,

@@ -53,17 +53,17 @@ impl Metric for QuadraticKappa {
 
     fn compute(&self) -> Result<f64> {
         let k = self.n_classes;
-        let truths: Vec<f64> =
+        let targets: Vec<f64> =
             self.table.chunks(k).map(|it| it.iter().sum::<u64>() as f64).collect();
         let answers: Vec<f64> =
             (0..k).map(|j| (0..k).map(|i| self.table[i * k + j]).sum::<u64>() as f64).collect();
-        let n: f64 = truths.iter().sum();
+        let n: f64 = targets.iter().sum();
         let (mut seen, mut by_chance) = (0.0, 0.0);
-        for (i, truths) in truths.iter().enumerate() {
+        for (i, targets) in targets.iter().enumerate() {
             for (j, answers) in answers.iter().enumerate() {
                 let weight = (i.abs_diff(j) as f64).powi(2);
                 seen += weight * self.table[i * k + j] as f64;
-                by_chance += weight * truths * answers;
+                by_chance += weight * targets * answers;
             }
         }
         if by_chance == 0.0 {
@@ -85,15 +85,15 @@ mod tests {
     #[derive(serde::Deserialize)]
     struct Case {
         classes: usize,
-        truths: Vec<u32>,
+        targets: Vec<u32>,
         answers: Vec<usize>,
         expected: f64,
     }
 
     /// Rows that are sure of an answer.
-    fn sure(classes: usize, answers: &[usize], truths: &[u32]) -> Vec<(Vec<f32>, u32)> {
+    fn sure(classes: usize, answers: &[usize], targets: &[u32]) -> Vec<(Vec<f32>, u32)> {
         let row = |answer| (0..classes).map(|it| f32::from(u8::from(it == answer))).collect();
-        answers.iter().map(|&it| row(it)).zip(truths.iter().copied()).collect()
+        answers.iter().map(|&it| row(it)).zip(targets.iter().copied()).collect()
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         for case in cases {
             let names: Vec<String> = (0..case.classes).map(|it| it.to_string()).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let examples = sure(case.classes, &case.answers, &case.truths);
+            let examples = sure(case.classes, &case.answers, &case.targets);
             let found =
                 testing::metric::<QuadraticKappa>("{}", &names, &examples).expect("a score");
             assert!((found - case.expected).abs() < 1e-12, "{found} and {}", case.expected);

@@ -61,14 +61,14 @@ impl Head for MultiSampleDropout {
         if !pass.train {
             return linear(input.features);
         }
-        linear(&input.features.f_mul(&self.kept(input.features, pass)?)?)
+        linear(&input.features.f_mul(&self.mask(input.features, pass)?)?)
     }
 }
 
 impl MultiSampleDropout {
     /// (batch, width): the mean of the samples' masks, each 0 or 1 / (1 - p). A function of the
     /// pass alone, so that a run that was killed goes on with the same noise.
-    fn kept(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn mask(&self, features: &Tensor, pass: &Pass) -> Result<Tensor> {
         let Settings { p, samples } = self.settings;
         let mut seeds = Random::new(pass.seed);
         let mut random = Random::new(
@@ -134,7 +134,7 @@ mod tests {
                 settings: Settings { p, samples },
             };
             let at = |step, micro| {
-                head.kept(
+                head.mask(
                     &Tensor::zeros([200, 500], CPU),
                     &Pass { train: true, seed: 3, step, micro },
                 )

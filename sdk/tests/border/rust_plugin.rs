@@ -90,9 +90,12 @@ impl Metric for Apart {
 
     fn update(&mut self, batch: &Predictions) -> Result<()> {
         assert_eq!(batch.problem(), self.problem);
-        for (said, truth) in batch.target_rows().flat_map(|(said, truth)| said.iter().zip(truth)) {
-            let said = if self.problem == Problem::MultiLabel { said.round() } else { *said };
-            self.sum += f64::from((said - truth).abs());
+        for (predicted, target) in
+            batch.target_rows().flat_map(|(predicted, target)| predicted.iter().zip(target))
+        {
+            let predicted =
+                if self.problem == Problem::MultiLabel { predicted.round() } else { *predicted };
+            self.sum += f64::from((predicted - target).abs());
             self.n += 1;
         }
         Ok(())
@@ -289,7 +292,7 @@ fn what_the_host_passes_is_checked() {
 }
 
 #[test]
-fn a_metric_is_told_what_it_serves_and_serves_nothing_else() {
+fn a_metric_knows_what_it_serves_and_serves_nothing_else() {
     let (one, others) = (functions("trap"), functions("apart"));
     assert_eq!(
         (one.problems, others.problems),

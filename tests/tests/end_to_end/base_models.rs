@@ -39,8 +39,11 @@ fn a_pulled_model_is_listed_inspected_and_trained_without_a_network() {
     let sandbox = Sandbox::new("");
     let online = |args: &[&str]| ok(&mut finetuned(&sandbox, &server, args));
     assert!(online(&["model", "list"]).contains("no base model is in the cache"));
-    let told = online(&["model", "pull", "hf:ada/tiny"]);
-    assert!(told.starts_with("ada/tiny is in ") && told.trim_end().ends_with(COMMIT), "{told}");
+    let printed = online(&["model", "pull", "hf:ada/tiny"]);
+    assert!(
+        printed.starts_with("ada/tiny is in ") && printed.trim_end().ends_with(COMMIT),
+        "{printed}"
+    );
     let pulled: Value =
         serde_json::from_str(&online(&["model", "pull", "hf:ada/tiny", "--json"])).unwrap();
     assert_eq!(pulled["revision"], COMMIT);
@@ -77,11 +80,11 @@ fn a_pulled_model_is_listed_inspected_and_trained_without_a_network() {
         .env("HF_HUB_OFFLINE", "1")
         .output()
         .unwrap();
-    let told = String::from_utf8(refused.stderr).unwrap();
+    let printed = String::from_utf8(refused.stderr).unwrap();
     assert!(
         refused.status.code() == Some(1)
-            && told.contains("hf:ada/other")
-            && told.contains("HF_HUB_OFFLINE"),
-        "{told}"
+            && printed.contains("hf:ada/other")
+            && printed.contains("HF_HUB_OFFLINE"),
+        "{printed}"
     );
 }

@@ -141,7 +141,7 @@ fn an_owner_pauses_resumes_cancels_and_retries() {
 }
 
 #[test]
-fn a_wish_without_a_daemon_is_kept() {
+fn a_wish_without_a_daemon_waits() {
     let mut sandbox = Sandbox::new(LONG).serving();
     sandbox.drop_rows("a.csv", 400);
     sandbox.wait_for(1, is_checkpoint);
@@ -230,8 +230,11 @@ fn a_terminal_gets_a_bar_and_a_pipe_gets_lines() {
         )
     };
     let piped = sandbox.finetuned(&run("piped").split(' ').collect::<Vec<&str>>());
-    let said = String::from_utf8_lossy(&piped.stdout);
-    assert!(piped.status.success() && said.contains("step ") && !said.contains(REDRAWN), "{said}");
+    let printed = String::from_utf8_lossy(&piped.stdout);
+    assert!(
+        piped.status.success() && printed.contains("step ") && !printed.contains(REDRAWN),
+        "{printed}"
+    );
 
     // `script` gives a command a terminal.
     let command = sandbox.command();
@@ -248,10 +251,12 @@ fn a_terminal_gets_a_bar_and_a_pipe_gets_lines() {
         ])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&shown.stdout);
+    let printed = String::from_utf8_lossy(&shown.stdout);
     assert!(
-        shown.status.success() && said.contains("\u{1b}[") && 10 < said.matches(REDRAWN).count(),
-        "{said}"
+        shown.status.success()
+            && printed.contains("\u{1b}[")
+            && 10 < printed.matches(REDRAWN).count(),
+        "{printed}"
     );
 }
 
@@ -289,10 +294,10 @@ const GIB: u64 = 1 << 30;
 fn follows_the_limit_of_one_gib(doctor: &mut Command) {
     let answer: Value = serde_json::from_str(&ok(doctor)).unwrap();
     assert_eq!(answer["checks"][0]["check"], "configuration");
-    let told = answer["checks"][0]["text"].as_str().unwrap();
+    let text = answer["checks"][0]["text"].as_str().unwrap();
     assert!(
-        told.ends_with(&format!("{:.1} MB of memory each", (GIB / 100 * 80) as f64 / 1e6)),
-        "{told}"
+        text.ends_with(&format!("{:.1} MB of memory each", (GIB / 100 * 80) as f64 / 1e6)),
+        "{text}"
     );
     assert!(
         answer["checks"]

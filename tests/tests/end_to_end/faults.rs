@@ -230,7 +230,7 @@ fn a_read_only_inbox_is_named_with_its_cure() {
 
 /// A user namespace has limits of its own for file events: none of them is taken from anybody.
 #[test]
-fn without_file_events_an_inbox_is_looked_at_and_that_is_told() {
+fn without_file_events_an_inbox_is_looked_at_and_that_is_shown() {
     for limit in ["max_inotify_instances", "max_inotify_watches"] {
         let used_up = format!("echo 0 >/proc/sys/user/{limit}");
         let namespaces = ["--user", "--map-root-user"];

@@ -127,9 +127,9 @@ fn statistics_of_frozen_parts_stand_still_and_those_of_others_move() {
 }
 
 #[test]
-fn what_frozen_stages_give_may_be_kept() {
+fn what_frozen_stages_give_may_be_cached() {
     for train in ["['head']", "['head', 'last:1']"] {
-        let [kept, running] = [true, false].map(|cache| {
+        let [cached, running] = [true, false].map(|cache| {
             let recipe =
                 format!("augment.preset = 'none'\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n");
             let mut run = on_folders(&recipe, 20);
@@ -138,9 +138,9 @@ fn what_frozen_stages_give_may_be_kept() {
             run.weights()
         });
         assert!(
-            largest_difference(&kept, &running) < 1e-5,
+            largest_difference(&cached, &running) < 1e-5,
             "{train}: {}",
-            largest_difference(&kept, &running)
+            largest_difference(&cached, &running)
         );
     }
 }
@@ -148,7 +148,7 @@ fn what_frozen_stages_give_may_be_kept() {
 #[test]
 fn computing_again_what_gradients_need_gives_the_same_bits() {
     for (base, table) in [("images", ""), ("texts", &*sentences(120, 3))] {
-        let [again, kept] = [true, false].map(|again| {
+        let [again, once] = [true, false].map(|again| {
             let recipe = format!("[train]\nepochs = 3\nbatch = 8\naccumulate = 2\nlr = 1e-3\ngradient_checkpointing = {again}\n");
             let recipe = if base == "texts" { recipe } else { format!("augment.preset = 'strong'\n{recipe}") };
             let mut run = if base == "texts" { Run::new(&recipe, table) } else { on_folders(&recipe, 20) };
@@ -156,7 +156,7 @@ fn computing_again_what_gradients_need_gives_the_same_bits() {
             assert_eq!(run.json::<Plan>(run_folder::PLAN).train.gradient_checkpointing, again);
             run.weights()
         });
-        assert_eq!(again, kept, "{base}");
+        assert_eq!(again, once, "{base}");
     }
 }
 
@@ -330,7 +330,7 @@ fn an_image_may_have_several_labels() {
 }
 
 #[test]
-fn numbers_are_learnt_in_their_own_units_and_told_in_ours() {
+fn numbers_are_learnt_in_their_own_units_and_given_in_ours() {
     let numbers = |hue: usize, n: u32| {
         format!("{:.2},{}.5", 10_000.0 + 500.0 * hue as f64 + f64::from(n % 7), n % 3)
     };

@@ -12,10 +12,10 @@ use std::process::{Command, Output, Stdio};
 #[track_caller]
 fn check(command: &mut Command, status: i32, sentence: &str) {
     let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{command:?}: {told}");
-    assert!(told.contains(sentence), "{command:?}: {told}");
-    assert_eq!(told.trim_end().lines().count(), 1, "one sentence: {told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{command:?}: {printed}");
+    assert!(printed.contains(sentence), "{command:?}: {printed}");
+    assert_eq!(printed.trim_end().lines().count(), 1, "one sentence: {printed}");
 }
 
 #[test]

@@ -128,13 +128,13 @@ fn a_head_may_want_every_token() {
     };
     assert!(0.9 < with("").0);
     // The last layer gives it the tokens; what lies below that need not run again.
-    let [kept, running] =
+    let [cached, running] =
         [true, false].map(|cache| with(&format!("[freeze]\ntrain = ['head']\ncache = {cache}\n")));
-    assert_eq!([kept.1, running.1], [true, false]);
+    assert_eq!([cached.1, running.1], [true, false]);
     assert!(
-        largest_difference(&kept.2, &running.2) < 1e-4,
+        largest_difference(&cached.2, &running.2) < 1e-4,
         "{}",
-        largest_difference(&kept.2, &running.2)
+        largest_difference(&cached.2, &running.2)
     );
 }
 
@@ -190,8 +190,8 @@ fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_fam
     );
 
     fs::remove_file(folder.path().join("multi-sample-dropout.so")).unwrap();
-    let said: f64 = asked(&mut priced, 2)["price"].parse().unwrap();
-    assert!((10_700.0..11_300.0).contains(&said), "blue is 11,000: {said}");
+    let predicted: f64 = asked(&mut priced, 2)["price"].parse().unwrap();
+    assert!((10_700.0..11_300.0).contains(&predicted), "blue is 11,000: {predicted}");
     let image = images.folder().join("asked.png");
     fs::write(&image, shape(1, 7)).unwrap();
     assert!(
@@ -358,7 +358,7 @@ const SQUARES: &[&str] = &[
 ];
 
 #[test]
-fn head_loss_and_metric_of_plugins_serve_numbers_which_are_told_in_our_units() {
+fn head_loss_and_metric_of_plugins_serve_numbers_which_are_given_in_our_units() {
     const RECIPE: &str = r#"
 model.head = "head-of-numbers"
 task = "image-regression"
@@ -411,8 +411,8 @@ load = ["head-of-numbers", "squares", "gallery"]
     );
     assert_eq!((&again.scores, killed.weights()), (&done.scores, weights));
 
-    let said: f64 = asked(&mut killed, 2)["price"].parse().unwrap();
-    assert!((10_500.0..11_500.0).contains(&said), "blue is 11,000: {said}");
+    let predicted: f64 = asked(&mut killed, 2)["price"].parse().unwrap();
+    assert!((10_500.0..11_500.0).contains(&predicted), "blue is 11,000: {predicted}");
 }
 
 #[test]

@@ -95,21 +95,24 @@ impl Workshop {
     /// Status, and all that `plugin check` said about a file.
     fn check(&self, file: &Path) -> (Option<i32>, Value) {
         let output = self.finetuned(&["plugin", "check", file.to_str().expect("UTF-8"), "--json"]);
-        let said = serde_json::from_slice(&output.stdout);
-        (output.status.code(), said.unwrap_or_else(|err| panic!("{err}: {output:?}")))
+        let checked = serde_json::from_slice(&output.stdout);
+        (output.status.code(), checked.unwrap_or_else(|err| panic!("{err}: {output:?}")))
     }
 
     /// Everything that `plugin check` found fault with, the end of the worker included.
     #[track_caller]
     fn faults(&self, flags: &[&str]) -> Vec<String> {
         let file = self.make("case.so", flags);
-        let (status, said) = self.check(&file);
-        let failed =
-            said["tried"].as_array().expect("tried").iter().filter(|it| it["verdict"] == "failed");
+        let (status, checked) = self.check(&file);
+        let failed = checked["tried"]
+            .as_array()
+            .expect("tried")
+            .iter()
+            .filter(|it| it["verdict"] == "failed");
         let mut faults: Vec<String> =
             failed.map(|it| it["found"].as_str().expect("found").to_string()).collect();
-        faults.extend(said["end"].as_str().map(String::from));
-        assert_eq!(status, Some(if faults.is_empty() { 0 } else { 1 }), "{said:#}");
+        faults.extend(checked["end"].as_str().map(String::from));
+        assert_eq!(status, Some(if faults.is_empty() { 0 } else { 1 }), "{checked:#}");
         faults
     }
 
@@ -167,13 +170,13 @@ fn a_sound_plugin_in_c_passes_every_probe() {
             &loss,
         ),
     ] {
-        let (status, said) = workshop.check(&workshop.make("good.so", flags));
-        assert_eq!((status, &said["sound"]), (Some(0), &Value::Bool(true)), "{said:#}");
-        println!("{said:#}");
-        let tried = said["tried"].as_array().expect("tried");
+        let (status, checked) = workshop.check(&workshop.make("good.so", flags));
+        assert_eq!((status, &checked["sound"]), (Some(0), &Value::Bool(true)), "{checked:#}");
+        println!("{checked:#}");
+        let tried = checked["tried"].as_array().expect("tried");
         assert!(
             tried.iter().any(|it| it["probe"] == "problems" && it["found"] == claimed),
-            "{said:#}"
+            "{checked:#}"
         );
         let of_each =
             subjects.iter().flat_map(|subject| probes.iter().map(|probe| (*subject, *probe)));
@@ -183,7 +186,7 @@ fn a_sound_plugin_in_c_passes_every_probe() {
             let found = tried.iter().find(|it| it["subject"] == subject && it["probe"] == probe);
             assert!(
                 found.is_some_and(|it| it["verdict"] == "passed"),
-                "{subject}, {probe}: {said:#}"
+                "{subject}, {probe}: {checked:#}"
             );
         }
     }
@@ -202,11 +205,11 @@ fn the_samples_pass_every_probe_for_all_that_they_claim() {
     ];
     let folder = samples(&claims.map(|it| it.0));
     for (name, claimed) in claims {
-        let (status, said) = workshop.check(&folder.path().join(format!("{name}.so")));
-        assert_eq!((status, &said["sound"]), (Some(0), &Value::Bool(true)), "{said:#}");
+        let (status, checked) = workshop.check(&folder.path().join(format!("{name}.so")));
+        assert_eq!((status, &checked["sound"]), (Some(0), &Value::Bool(true)), "{checked:#}");
         let found =
-            said["tried"].as_array().expect("tried").iter().find(|it| it["probe"] == "problems");
-        assert!(found.is_some_and(|it| it["found"] == claimed), "{said:#}");
+            checked["tried"].as_array().expect("tried").iter().find(|it| it["probe"] == "problems");
+        assert!(found.is_some_and(|it| it["found"] == claimed), "{checked:#}");
     }
 }
 
@@ -353,21 +356,21 @@ fn a_new_plugin_builds_as_it_is_and_passes_every_probe() {
     for (name, kind, probed) in
         [("top-three", "metric", "metric top-three"), ("my_head", "head", "head my_head, numbers")]
     {
-        let (status, said) = workshop.check(&build_new(workshop.home.path(), name, kind));
+        let (status, checked) = workshop.check(&build_new(workshop.home.path(), name, kind));
         assert_eq!(
-            (status, &said["name"], &said["sound"]),
+            (status, &checked["name"], &checked["sound"]),
             (Some(0), &Value::from(name), &Value::Bool(true)),
-            "{said:#}"
+            "{checked:#}"
         );
         assert!(
-            said["tried"].as_array().expect("tried").iter().any(|it| it["subject"] == probed),
-            "{said:#}"
+            checked["tried"].as_array().expect("tried").iter().any(|it| it["subject"] == probed),
+            "{checked:#}"
         );
     }
 }
 
 #[test]
-fn a_panic_in_any_function_is_told_with_its_place() {
+fn a_panic_in_any_function_is_reported_with_its_place() {
     let workshop = Workshop::new();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bad_plugins/panics");
     let target =
@@ -386,9 +389,13 @@ fn a_panic_in_any_function_is_told_with_its_place() {
             &fs::read(target.join("release/libpanics.so")).expect("the library"),
         )
     };
-    let (status, said) = workshop.check(&build(&target, &[]));
-    assert_eq!((status, &said["end"]), (Some(1), &Value::Null), "the worker lives on: {said:#}");
-    let faults: Vec<&Value> = said["tried"]
+    let (status, checked) = workshop.check(&build(&target, &[]));
+    assert_eq!(
+        (status, &checked["end"]),
+        (Some(1), &Value::Null),
+        "the worker lives on: {checked:#}"
+    );
+    let faults: Vec<&Value> = checked["tried"]
         .as_array()
         .expect("tried")
         .iter()
@@ -412,13 +419,13 @@ fn a_panic_in_any_function_is_told_with_its_place() {
         let begins =
             format!("the {item} of the plugin panics panicked in {function} at src/lib.rs:");
         let ends = format!(": function {number} of a bad plugin");
-        let is_told = |it: &&Value| {
+        let is_placed = |it: &&Value| {
             it["subject"] == item
                 && it["found"]
                     .as_str()
                     .is_some_and(|it| it.starts_with(&begins) && it.ends_with(&ends))
         };
-        assert!(faults.iter().any(is_told), "{item}: {faults:#?}");
+        assert!(faults.iter().any(is_placed), "{item}: {faults:#?}");
     }
     build(&target.join("abort"), &["--config", "profile.release.panic = 'abort'"]);
     assert!(
@@ -466,9 +473,9 @@ fn a_file_that_is_no_plugin_of_this_release_is_refused_with_its_reason() {
         let file = workshop.write("case.so", &bytes);
         let reason = workshop.reason();
         assert!(reason.starts_with(&says), "{reason}, not {says}");
-        let (status, said) = workshop.check(&file);
+        let (status, checked) = workshop.check(&file);
         assert_eq!(
-            (status, said["end"].as_str()),
+            (status, checked["end"].as_str()),
             (Some(1), Some(&*format!("{} is refused: {reason}", file.display())))
         );
     }

@@ -89,7 +89,7 @@ fn what_is_frozen_stays_bit_for_bit() {
 }
 
 #[test]
-fn what_trains_on_kept_features_learns_as_on_a_running_body() {
+fn what_trains_on_cached_features_learns_as_on_a_running_body() {
     let csv = sentences(200, 3);
     for train in ["['head']", "['head', 'last:1']"] {
         let recipe = |cache: bool| {
@@ -97,16 +97,16 @@ fn what_trains_on_kept_features_learns_as_on_a_running_body() {
                 "model.dropout = 0.0\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 3\nlr = 1e-2\noptimizer = 'sgd'\n"
             )
         };
-        let [kept, running] = [true, false].map(|cache| {
+        let [cached, running] = [true, false].map(|cache| {
             let mut run = Run::new(&recipe(cache), &csv);
             run.complete();
             assert_eq!(run.json::<Plan>(run_folder::PLAN).freeze.cached, cache);
             run.weights()
         });
         assert!(
-            largest_difference(&kept, &running) < 1e-5,
+            largest_difference(&cached, &running) < 1e-5,
             "{train}: {}",
-            largest_difference(&kept, &running)
+            largest_difference(&cached, &running)
         );
     }
 }

@@ -87,10 +87,10 @@ impl Home {
 
 #[test]
 fn a_model_is_fetched_once_and_only_its_data() {
-    let (server, mut told) = (tiny(), Vec::new());
+    let (server, mut reported) = (tiny(), Vec::new());
     let home = Home::of(&server);
     let resolved = resolve_in(&home.env, BASE, Path::new("/"), &mut |file, done, total| {
-        told.push((file.to_owned(), done, total))
+        reported.push((file.to_owned(), done, total))
     })
     .unwrap();
     assert_eq!((resolved.name.as_str(), resolved.revision.as_deref()), ("ada/tiny", Some(COMMIT)));
@@ -113,7 +113,7 @@ fn a_model_is_fetched_once_and_only_its_data() {
     );
     assert_eq!(home.weights_in_cache(), weights());
     let total = weights().len() as u64;
-    assert_eq!(told.last().unwrap(), &("model.safetensors".to_owned(), total, Some(total)));
+    assert_eq!(reported.last().unwrap(), &("model.safetensors".to_owned(), total, Some(total)));
     assert!(
         server
             .asked()

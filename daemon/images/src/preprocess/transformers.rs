@@ -226,19 +226,19 @@ fn geometry(
         )),
         (Size::Exact { height, width }, None) => Ok((Fit::Squash, (height, width), 1.0)),
         (Size::Shorter(resized), Some((height, width))) if height == width => {
-            Ok((Fit::Center, (height, width), kept(height, resized)))
+            Ok((Fit::Center, (height, width), crop_pct(height, resized)))
         }
         (Size::Exact { height, width }, Some(crop))
             if u64::from(height) * u64::from(crop.1) == u64::from(width) * u64::from(crop.0) =>
         {
-            Ok((Fit::Squash, crop, kept(crop.0, height)))
+            Ok((Fit::Squash, crop, crop_pct(crop.0, height)))
         }
         (_, Some(_)) => Err(("crop_size", "it has another shape than size".into())),
     }
 }
 
 /// The fraction with `floor(crop / fraction) == resized`.
-fn kept(crop: u32, resized: u32) -> f64 {
+fn crop_pct(crop: u32, resized: u32) -> f64 {
     let mut fraction = f64::from(crop) / f64::from(resized);
     while ((f64::from(crop) / fraction).floor() as u32) < resized {
         fraction = fraction.next_down();

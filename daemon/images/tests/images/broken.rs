@@ -149,7 +149,7 @@ fn flipped_bits_never_panic() {
 }
 
 #[test]
-fn the_kind_is_told_by_content() {
+fn the_kind_is_known_by_content() {
     for (name, format) in [
         ("rgb.png", Format::Png),
         ("rgb.bmp", Format::Bmp),

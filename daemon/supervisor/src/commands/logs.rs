@@ -123,12 +123,12 @@ impl Reader {
 /// Turns events into lines for people, and leaves out most steps.
 pub(crate) struct Teller {
     as_json: bool,
-    step_told_at_ms: Option<u64>,
+    step_shown_at_ms: Option<u64>,
 }
 
 impl Teller {
     pub fn new(as_json: bool) -> Teller {
-        Teller { as_json, step_told_at_ms: None }
+        Teller { as_json, step_shown_at_ms: None }
     }
 
     fn tell(&mut self, line: &[u8]) -> Option<String> {
@@ -160,11 +160,11 @@ impl Teller {
             }
             Event::Step(step) => {
                 if step.step < step.steps
-                    && self.step_told_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS)
+                    && self.step_shown_at_ms.is_some_and(|at| line.at_ms < at + STEP_LINES_EVERY_MS)
                 {
                     return None;
                 }
-                self.step_told_at_ms = Some(line.at_ms);
+                self.step_shown_at_ms = Some(line.at_ms);
                 format!(
                     "step {} of {}, epoch {:.2}, loss {:.4}, learning rate {:.2e}",
                     step.step, step.steps, step.epoch, step.loss, step.lr

@@ -57,11 +57,11 @@ fn row(line: &[u8]) -> Result<Vec<String>> {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    Ok([said(&value), vec![shown]].concat())
+    Ok([columns(&value), vec![shown]].concat())
 }
 
 /// One label with its probability, several labels, or numbers with their names.
-fn said(answer: &Value) -> Vec<String> {
+fn columns(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
         return vec![
             label.into(),

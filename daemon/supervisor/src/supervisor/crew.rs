@@ -34,7 +34,7 @@ pub(super) struct Member {
     phase: Phase,
     process: WorkerProcess,
     /// What it said on stdout about its failure.
-    told: Option<Failure>,
+    reported: Option<Failure>,
     /// It reads the drop, so that the drop must not change.
     is_reading: bool,
     course: MemberCourse,
@@ -173,7 +173,7 @@ impl Supervisor {
                     attempt,
                     phase,
                     process,
-                    told: None,
+                    reported: None,
                     is_reading: phase == Phase::Train,
                     course: MemberCourse::Working,
                 };
@@ -227,7 +227,7 @@ impl Supervisor {
         let Some(member) = self.members.get_mut(&id) else { return };
         match news {
             WorkerNews::Warning(message) => tracing::warn!("job {id}: {message}"),
-            WorkerNews::Failed(failure) => member.told = Some(failure),
+            WorkerNews::Failed(failure) => member.reported = Some(failure),
             WorkerNews::DropRead if member.is_reading => {
                 if has_changed(&self.home, &member.job) {
                     // Still reading, as far as the end of this attempt is concerned.
@@ -246,13 +246,13 @@ impl Supervisor {
     }
 
     fn ended(&mut self, member: Member, ending: &Ending) {
-        let Member { job, attempt, phase, told, is_reading, course, .. } = member;
+        let Member { job, attempt, phase, reported, is_reading, course, .. } = member;
         let run = self.run_of(&job);
         if is_reading && has_changed(&self.home, &job) {
             return self.changed_while_read(&job);
         }
         let asked = course != MemberCourse::Working;
-        match attempt::next(phase, ending, run_facts::read(&run), told, asked, job.crashes) {
+        match attempt::next(phase, ending, run_facts::read(&run), reported, asked, job.crashes) {
             Next::Prove if asked => self.record(
                 job.id,
                 End::Interrupted(Interrupted::because("stopped", "trained, not yet proven")),
