@@ -2,8 +2,8 @@
 //! each.
 //!
 //! A model asks for its tensors by name and shape while it is built. Everything that does not fit
-//! is collected first and reported at once. Only a head may be initialised; which names form it, the
-//! model says by [`Part`].
+//! is collected first and reported at once. Only a head may be initialised; which names form it,
+//! the model says by [`Part`].
 
 use crate::error::{ModelError, ShapeDifference};
 use crate::model::{BuildOptions, HeadKind, LinearSlot, Parts};
@@ -235,8 +235,8 @@ impl<'a> Loader<'a> {
         let in_head = part == Part::Head;
         let fresh = in_head && !in_body && self.stored_head == StoredHead::Replaced;
         let may_lack = in_head && self.stored_head != StoredHead::Required || wanted.optional;
-        // What fits nowhere is reported at the end; until then nothing of a size that the config alone
-        // decides is made.
+        // What fits nowhere is reported at the end; until then nothing of a size that the config
+        // alone decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();
         let filled = || if sound { self.filled(wanted) } else { Ok(Tensor::new()) };
         let place = self.catalogue.places.get(name);

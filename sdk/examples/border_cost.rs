@@ -1,7 +1,8 @@
 //! What the border costs: the same head called as the worker calls a plugin's, and called directly.
 //!
 //! ```console
-//! LD_LIBRARY_PATH=.libtorch/lib cargo run --release -p finetuned-sdk --features tensor --example border_cost
+//! LD_LIBRARY_PATH=.libtorch/lib \
+//!     cargo run --release -p finetuned-sdk --features tensor --example border_cost
 //! ```
 
 use finetuned_sdk::abi::{self, Bytes, HeadFunctions, Host, Sink, Status, Table};

@@ -17,8 +17,10 @@ use std::ffi::c_void;
 macro_rules! export {
     ($($kind:ident: [$($item:ty),* $(,)?]),* $(,)?) => {
         $crate::linked! { const _: () = {
-            const EXPORTED: &[$crate::export::Exported] = &[$($($crate::export::$kind::<$item>(),)*)*];
-            static EXPORTS: [$crate::abi::Export; EXPORTED.len()] = $crate::export::exports(EXPORTED);
+            const EXPORTED: &[$crate::export::Exported] =
+                &[$($($crate::export::$kind::<$item>(),)*)*];
+            static EXPORTS: [$crate::abi::Export; EXPORTED.len()] =
+                $crate::export::exports(EXPORTED);
             static TABLE: $crate::abi::Table = $crate::export::table(&EXPORTS);
 
             #[used]

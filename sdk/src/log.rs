@@ -33,16 +33,24 @@ pub(crate) fn error(text: std::fmt::Arguments) {
 
 /// A line in the job's log: the user must act, or the result is wrong.
 #[macro_export]
-macro_rules! error { ($($arg:tt)*) => { $crate::line($crate::abi::LOG_ERROR, format_args!($($arg)*)) } }
+macro_rules! error {
+    ($($arg:tt)*) => { $crate::line($crate::abi::LOG_ERROR, format_args!($($arg)*)) }
+}
 
 /// A line in the job's log: something is odd.
 #[macro_export]
-macro_rules! warn { ($($arg:tt)*) => { $crate::line($crate::abi::LOG_WARN, format_args!($($arg)*)) } }
+macro_rules! warn {
+    ($($arg:tt)*) => { $crate::line($crate::abi::LOG_WARN, format_args!($($arg)*)) }
+}
 
 /// A line in the job's log.
 #[macro_export]
-macro_rules! info { ($($arg:tt)*) => { $crate::line($crate::abi::LOG_INFO, format_args!($($arg)*)) } }
+macro_rules! info {
+    ($($arg:tt)*) => { $crate::line($crate::abi::LOG_INFO, format_args!($($arg)*)) }
+}
 
 /// A line in the job's log, for the plugin's author.
 #[macro_export]
-macro_rules! debug { ($($arg:tt)*) => { $crate::line($crate::abi::LOG_DEBUG, format_args!($($arg)*)) } }
+macro_rules! debug {
+    ($($arg:tt)*) => { $crate::line($crate::abi::LOG_DEBUG, format_args!($($arg)*)) }
+}

@@ -38,7 +38,8 @@ impl Augmentation for {{Type}} {
     fn apply(&self, pixels: &mut Pixels, random: &mut Random) -> Result<()> {
         let most = self.settings.strongest.ln();
         let power = random.between(-most, most).exp();
-        let table: [u8; 256] = std::array::from_fn(|it| (255.0 * (it as f64 / 255.0).powf(power)).round() as u8);
+        let table: [u8; 256] =
+            std::array::from_fn(|it| (255.0 * (it as f64 / 255.0).powf(power)).round() as u8);
         for value in pixels.rows().flatten().flatten() {
             *value = table[usize::from(*value)];
         }

@@ -48,8 +48,12 @@ impl Hook for {{Type}} {
     fn progress(&mut self, progress: &Progress) -> Result<Wish> {
         let Event::Evaluated(scores) = progress.event else { return Ok(Wish::GO_ON) };
         let wanted = &self.settings.score;
-        let score = scores.iter().find(|it| it.name == *wanted).ok_or_else(|| Error::invalid(format!("there is no score {wanted}")))?;
-        let reached = if score.higher_is_better { self.settings.goal <= score.value } else { score.value <= self.settings.goal };
+        let score = scores
+            .iter()
+            .find(|it| it.name == *wanted)
+            .ok_or_else(|| Error::invalid(format!("there is no score {wanted}")))?;
+        let (goal, value) = (self.settings.goal, score.value);
+        let reached = if score.higher_is_better { goal <= value } else { value <= goal };
         self.seen.reached = if reached { self.seen.reached + 1 } else { 0 };
         if self.seen.reached < self.settings.times {
             return Ok(Wish::GO_ON);
@@ -76,8 +80,12 @@ mod tests {
 
     #[test]
     fn stops_at_the_goal_also_if_killed_before() {
-        let scores = [0.5, 0.9, 0.8, 0.9, 0.95].map(|value| [Score { name: "accuracy", value, higher_is_better: true }]);
-        let at = |event| Progress { event, step: 1, steps: 9, epoch: 0.5, loss: 0.3, lr: 1e-3, gradient_norm: 1.0 };
+        let score = |value| Score { name: "accuracy", value, higher_is_better: true };
+        let scores = [0.5, 0.9, 0.8, 0.9, 0.95].map(|value| [score(value)]);
+        let at = |event| {
+            let (epoch, loss, lr, gradient_norm) = (0.5, 0.3, 1e-3, 1.0);
+            Progress { event, step: 1, steps: 9, epoch, loss, lr, gradient_norm }
+        };
         let run: Vec<Progress> = scores.iter().map(|it| at(Event::Evaluated(it))).collect();
         let wishes = testing::hook::<{{Type}}>(r#"{"goal": 0.9, "times": 2}"#, &run).expect("wishes");
         assert_eq!(wishes, [Wish::GO_ON, Wish::GO_ON, Wish::GO_ON, Wish::GO_ON, Wish::STOP]);

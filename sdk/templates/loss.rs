@@ -38,7 +38,8 @@ impl Loss for {{Type}} {
 
     /// (batch, classes), (batch) -> (batch)
     fn forward(&self, input: &LossInput, _: &Pass) -> Result<Tensor> {
-        let p = input.logits.f_softmax(-1, None::<Kind>)?.f_gather(1, &input.labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
+        let probabilities = input.logits.f_softmax(-1, None::<Kind>)?;
+        let p = probabilities.f_gather(1, &input.labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
         // Seen as labelled so: it is that class and the label is right, or another and the label is
         // wrong.
         let other = self.settings.noise / (self.classes - 1).max(1) as f64;
@@ -65,9 +66,11 @@ mod tests {
         let logits = Tensor::from_slice(&[2_f32, 0.0, -1.0, 3.0]).view([2, 2]);
         let labels = Tensor::from_slice(&[0_i64, 0]);
         // Checks shape, finiteness, and every gradient against finite differences.
-        let losses = testing::loss::<super::{{Type}}>(r#"{"noise": 0.1}"#, &LossInput::new(&logits, &labels, None)).expect("losses");
+        let input = LossInput::new(&logits, &labels, None);
+        let losses = testing::loss::<super::{{Type}}>(r#"{"noise": 0.1}"#, &input).expect("losses");
         // -ln(0.1 + 0.8 p), p = 1 / (1 + e^-2) and 1 / (1 + e^4)
-        for (found, p) in [(losses.double_value(&[0]), 1.0 / (1.0 + (-2_f64).exp())), (losses.double_value(&[1]), 1.0 / (1.0 + 4_f64.exp()))] {
+        for (row, difference) in [(0, 2_f64), (1, -4.0)] {
+            let (found, p) = (losses.double_value(&[row]), 1.0 / (1.0 + (-difference).exp()));
             assert!((found + (0.1 + 0.8 * p).ln()).abs() < 1e-6, "{found}");
         }
     }

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn counts_however_the_examples_are_divided() {
-        let examples = [(vec![0.5, 0.3, 0.2], 1), (vec![0.5, 0.3, 0.2], 2), (vec![0.1, 0.1, 0.8], 2)];
+        let first = vec![0.5, 0.3, 0.2];
+        let examples = [(first.clone(), 1), (first, 2), (vec![0.1, 0.1, 0.8], 2)];
         let score = |settings| testing::metric::<{{Type}}>(settings, &["a", "b", "c"], &examples);
         assert_eq!(score(r#"{"k": 2}"#).expect("a score"), 2.0 / 3.0);
         assert_eq!(score(r#"{"k": 0}"#).expect_err("refused").to_string(), "k = 0: at least 1");

@@ -22,13 +22,15 @@ impl Reader for {{Type}} {
 
     fn read(&mut self, drop: &DropFolder, found: &mut Found) -> Result<()> {
         for (file, name) in drop.files().filter(|it| it.1.ends_with(".lines")) {
-            let open = std::fs::File::open(drop.path(name)).map_err(|err| Error::from(err).context(name))?;
+            let open = std::fs::File::open(drop.path(name));
+            let open = open.map_err(|err| Error::from(err).context(name))?;
             for (line, number) in BufReader::new(open).lines().zip(1..) {
                 let line = line.map_err(|err| Error::from(err).context(format!("{name}:{number}")))?;
                 match line.split_once('\t') {
                     Some((label, text)) if !label.is_empty() && !text.trim().is_empty() => {
                         let content = Content::Text(text.trim());
-                        found.example(&Example { content, label, split: Split::Open, file, line: number })?;
+                        let split = Split::Open;
+                        found.example(&Example { content, label, split, file, line: number })?;
                     }
                     _ => found.bad(file, number, "not a label, a tab and a text")?,
                 }
@@ -52,7 +54,8 @@ mod tests {
         std::fs::write(folder.join("a.lines"), "spam\tbuy now\nno tab\nham\tsee you\n").expect("written");
         let found = testing::read::<{{Type}}>("{}", &folder).expect("read").expect("recognised");
         std::fs::remove_dir_all(&folder).expect("removed");
-        let examples: Vec<(&str, &str)> = found.examples.iter().map(|it| (it.label.as_str(), it.content.as_str())).collect();
+        let examples = found.examples.iter().map(|it| (it.label.as_str(), it.content.as_str()));
+        let examples: Vec<(&str, &str)> = examples.collect();
         assert_eq!(examples, [("spam", "buy now"), ("ham", "see you")]);
         assert_eq!(found.bad, [("a.lines".to_string(), 2, "not a label, a tab and a text".to_string())]);
     }

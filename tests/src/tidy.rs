@@ -1,6 +1,6 @@
 //! The measurable signs of a house going wrong, over the source as it stands.
 
-use crate::source::{is_test, none, sources, without_tests};
+use crate::source::{self, Part, is_test, none, parts, sources, tokens, without_tests};
 use std::path::Path;
 
 /// Lines of a file without its tests; a model file may be longer, since it is one subject.
@@ -10,6 +10,29 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Drawers into which everything would go.
 const DRAWERS: &[&str] =
     &["util", "utils", "helper", "helpers", "common", "misc", "manager", "types"];
+/// Characters of a line, string literals not counted; rustfmt.toml says the same.
+const LINE_CHARS_MAX: usize = 100;
+/// Words that are no part of an identifier, and those that the field has for them.
+const WORDS: &[(&str, &str)] = &[
+    ("truth", "target"),
+    ("truths", "targets"),
+    ("said", "predicted"),
+    ("told", "reported"),
+    ("kept", "cached"),
+    ("twin", "near_duplicate"),
+    ("twins", "near_duplicates"),
+    ("judging", "preflight"),
+    ("judged", "examined"),
+    ("picture", "image"),
+    ("pictures", "images"),
+];
+/// Where modalities and answers are told apart; all else asks these.
+const KNOWS_TASKS: &[&str] = &[
+    "daemon/job/src/task.rs",
+    "daemon/answers/",
+    "daemon/data/src/modality",
+    "daemon/worker/src/modality",
+];
 
 #[test]
 fn every_file_says_what_it_decides() {
@@ -95,4 +118,77 @@ fn unwrap_is_rare_outside_tests() {
         unwraps += without_tests(text).matches(".unwrap()").count();
     }
     assert!(unwraps * 1000 <= 2 * lines, "{unwraps} unwraps in {lines} lines");
+}
+
+#[test]
+fn lines_are_narrow_outside_literals() {
+    let mut wide = Vec::new();
+    for (name, text) in sources() {
+        let (mut line, mut width) = (1, 0);
+        for (char, part) in parts(&text).into_iter().chain([('\n', Part::Code)]) {
+            width += usize::from(part != Part::Literal && char != '\n');
+            if char == '\n' {
+                if LINE_CHARS_MAX < width {
+                    wide.push(format!("{name}:{line}: {width}"));
+                }
+                (line, width) = (line + 1, 0);
+            }
+        }
+    }
+    none("wider than a line", wide);
+}
+
+#[test]
+fn names_are_the_words_of_the_field() {
+    let mut strange = Vec::new();
+    for (name, text) in sources() {
+        for token in tokens(&text).into_iter().filter(|it| it.text.starts_with(source::is_word)) {
+            for (word, better) in WORDS {
+                if pieces(&token.text).iter().any(|it| it == word) {
+                    strange.push(format!("{name}:{}: {} ({better})", token.line, token.text));
+                }
+            }
+        }
+    }
+    none("no word of the field", strange);
+}
+
+/// The words that an identifier is made of, in lower case.
+fn pieces(identifier: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut was_lower = false;
+    for char in identifier.chars() {
+        if char == '_' || (was_lower && char.is_uppercase()) {
+            pieces.push(String::new());
+        }
+        if char != '_' {
+            pieces.last_mut().expect("one is there").extend(char.to_lowercase());
+        }
+        was_lower = char.is_lowercase();
+    }
+    pieces
+}
+
+#[test]
+fn an_identifier_is_divided_into_its_words() {
+    assert_eq!(pieces("isKept_forEver"), ["is", "kept", "for", "ever"]);
+    assert_eq!(pieces("KEPT_MAX"), ["kept", "max"]);
+}
+
+#[test]
+fn what_a_task_is_stands_in_its_table() {
+    let mut strays = Vec::new();
+    for (name, text) in sources() {
+        if is_test(&name) || KNOWS_TASKS.iter().any(|it| name.starts_with(it)) {
+            continue;
+        }
+        let tokens = tokens(without_tests(&text));
+        strays.extend(tokens.windows(3).filter_map(|it| {
+            let of_task = ["Modality", "Answer"].contains(&it[0].text.as_str());
+            let variant = it[2].text.starts_with(|c: char| c.is_uppercase() || "{*".contains(c));
+            (of_task && it[1].text == "::" && variant)
+                .then(|| format!("{name}:{}: {}::{}", it[0].line, it[0].text, it[2].text))
+        }));
+    }
+    none("knows of modalities or answers", strays);
 }

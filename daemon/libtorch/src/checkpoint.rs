@@ -1,6 +1,6 @@
 //! Gradient checkpointing (Chen et al. 2016): a part of a model keeps what it was given in place of
-//! all that it computed, and runs once more when its gradients are wanted. Which parts do so is left
-//! to the caller.
+//! all that it computed, and runs once more when its gradients are wanted. Which parts do so is
+//! left to the caller.
 
 use crate::{Error, ffi};
 use std::any::Any;
@@ -17,8 +17,8 @@ type Shared = Mutex<Box<Part>>;
 
 /// What `part` gives for `input`, computed without a gradient graph. The backward pass computes it
 /// once more, with a graph, and adds to the gradients of all parameters that it finds there;
-/// `part`'s second argument is true then. Where `part` is a function of its input, the gradients are
-/// those of `part(input)` bit for bit. What it owns is dropped with the graph.
+/// `part`'s second argument is true then. Where `part` is a function of its input, the gradients
+/// are those of `part(input)` bit for bit. What it owns is dropped with the graph.
 ///
 /// It works where gradients are added up in leaves (`backward`); `Tensor::run_backward` for chosen
 /// parameters of the part does not see them. While gradients are off, `part` just runs.
@@ -39,8 +39,8 @@ pub fn checkpoint(
 }
 
 /// # Safety
-/// `closure` is what [`checkpoint`] made, and not yet released; `x` points to a tensor; `out` can be
-/// written to.
+/// `closure` is what [`checkpoint`] made, and not yet released; `x` points to a tensor; `out` can
+/// be written to.
 unsafe extern "C" fn run(
     closure: *mut c_void,
     again: bool,

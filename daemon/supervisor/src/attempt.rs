@@ -6,6 +6,7 @@ use crate::queue::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plugin_call::PluginCall;
 use finetuned_job::spec::exit;
+use rustix::process::Signal;
 
 /// A worker that has died so often would die again: a person should look at it.
 pub(crate) const CRASHES_MAX: u32 = 3;
@@ -102,7 +103,7 @@ fn internal(message: impl Into<String>) -> Failure {
 /// killed itself.
 fn is_plugins_doing(call: &PluginCall, ending: &Ending) -> bool {
     call.overdue_s.is_some()
-        || !matches!(ending, Ending::Signaled { signal, .. } if *signal == rustix::process::Signal::KILL.as_raw())
+        || !matches!(ending, Ending::Signaled { signal, .. } if *signal == Signal::KILL.as_raw())
 }
 
 /// A plugin that ends the process does so again: trying it three times would only cost time.
@@ -170,9 +171,8 @@ mod tests {
     fn only_trained_json_leads_to_the_proof() {
         let trained = RunFacts { trained: true, ..RunFacts::default() };
         assert_eq!(after(Ending::Exited(0), trained.clone()), Next::Prove);
-        assert!(
-            matches!(after(Ending::Exited(0), RunFacts::default()), Next::Failed(why) if why.message.contains("trained.json"))
-        );
+        let nothing = after(Ending::Exited(0), RunFacts::default());
+        assert!(matches!(nothing, Next::Failed(why) if why.message.contains("trained.json")));
         let unproven = next(Phase::Prove, &Ending::Exited(0), trained, None, false, 0);
         assert!(matches!(unproven, Next::Failed(why) if why.message.contains("done.json")));
     }

@@ -41,7 +41,8 @@ impl From<Exit> for ExitCode {
 
 /// Drop a data set into a folder, get a proven fine-tuned model
 #[derive(Debug, Parser)]
-#[command(name = "finetuned", version, after_help = EXIT_STATUSES, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "finetuned", version, after_help = EXIT_STATUSES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// The home folder: inbox, runs, database [default: FINETUNED_HOME, else
     /// ~/.local/share/finetuned]

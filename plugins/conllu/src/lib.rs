@@ -1,6 +1,6 @@
 //! Reads CoNLL-U, the format of Universal Dependencies
-//! (<https://universaldependencies.org/format.html>): a sentence is an example, its class stands in a
-//! comment.
+//! (<https://universaldependencies.org/format.html>): a sentence is an example, its class stands in
+//! a comment.
 //!
 //! ```text
 //! # newdoc id = GUM_academic_art

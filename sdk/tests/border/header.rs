@@ -76,17 +76,23 @@ fn spoken_in_c(made: &str) -> String {
 /// Structs with their fields, those that were appended after a `+`. Where some were, the struct was
 /// released with the size at which they begin.
 macro_rules! layout {
-    ($released:ident, $appended:ident: $($type:ident { $($field:ident),* $(; + $first:ident $(, $later:ident)*)? })*) => {
+    ($released:ident, $appended:ident:
+     $($type:ident { $($field:ident),* $(; + $first:ident $(, $later:ident)*)? })*) => {
         $(
             let size = size_of::<$type>();
             $(
                 size_line(&mut $appended, stringify!($type), size);
                 let size = offset_of!($type, $first);
                 offset_line(&mut $appended, stringify!($type), stringify!($first), size);
-                $(offset_line(&mut $appended, stringify!($type), stringify!($later), offset_of!($type, $later));)*
+                $(offset_line(
+                    &mut $appended, stringify!($type), stringify!($later),
+                    offset_of!($type, $later),
+                );)*
             )?
             size_line(&mut $released, stringify!($type), size);
-            $(offset_line(&mut $released, stringify!($type), stringify!($field), offset_of!($type, $field));)*
+            $(offset_line(
+                &mut $released, stringify!($type), stringify!($field), offset_of!($type, $field),
+            );)*
         )*
     };
 }
@@ -113,7 +119,10 @@ fn c_has_every_field_where_rust_has_it() {
         (String::from("#include \"finetuned_plugin.h\"\n"), String::new());
     layout! { released, appended:
         Item { kind, name }
-        Descriptor { magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved, version, items }
+        Descriptor {
+            magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved, version,
+            items
+        }
         Bytes { ptr, len }
         Sink { context, write }
         Host { abi, size, context, log }
@@ -129,7 +138,9 @@ fn c_has_every_field_where_rust_has_it() {
         LossFunctions { size, reserved, create, destroy, forward; + problems }
         MetricShape { size, reserved, n_classes, class_names; + problem }
         MetricBatch { size, reserved, n, n_classes, probabilities, labels; + targets }
-        MetricFunctions { size, higher_is_better, create, destroy, update, merge, compute; + problems }
+        MetricFunctions {
+            size, higher_is_better, create, destroy, update, merge, compute; + problems
+        }
         DropFiles { size, reserved, folder, files, n_files }
         Example { size, split, text, image, label, file, line }
         ExampleSink { context, example, bad }

@@ -197,7 +197,9 @@ impl Augmentation for Invert {
     }
 }
 
-finetuned_sdk::export! { metrics: [Trap, Apart], hooks: [Third], readers: [Lines], augmentations: [Invert] }
+finetuned_sdk::export! {
+    metrics: [Trap, Apart], hooks: [Third], readers: [Lines], augmentations: [Invert]
+}
 
 unsafe extern "C" {
     fn finetuned_plugin_entry(

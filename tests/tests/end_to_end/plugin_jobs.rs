@@ -295,7 +295,8 @@ fn a_reader_written_in_c_brings_images() {
         (done.split, done.scores.examples, done.task.as_str()),
         (Split::Test, 15, "image-classification")
     );
-    assert!(run.events().iter().any(|it| matches!(it, Event::Warning { message } if message.contains("the reader passed over 1 examples"))));
+    let warned = |it: &Event| matches!(it, Event::Warning { message } if message.contains("the reader passed over 1 examples"));
+    assert!(run.events().iter().any(warned));
 }
 
 /// Adds a head as `finetuned plugin new` writes it, which serves every problem.

@@ -63,12 +63,16 @@ fn row(plugin: &Listed) -> Vec<String> {
 
 fn to_json(plugin: &Listed) -> Value {
     let it = plugin.descriptor.as_ref();
+    let exports = it.map(|it| {
+        let export = it.exports.iter().map(|it| json!({ "kind": it.kind.name(), "name": it.name }));
+        export.collect::<Vec<_>>()
+    });
     json!({
         "file": plugin.file,
         "name": it.map(|it| &it.name),
         "version": it.map(|it| &it.version),
         "abi": it.map(|it| it.abi.to_string()),
-        "exports": it.map(|it| it.exports.iter().map(|it| json!({ "kind": it.kind.name(), "name": it.name })).collect::<Vec<_>>()),
+        "exports": exports,
         "hash": plugin.hash,
         "state": if plugin.refused.is_some() { "refused" } else { "ok" },
         "reason": plugin.refused.as_ref().map(ToString::to_string),

@@ -1,6 +1,9 @@
 //! A plugin that panics in every function of every plain kind, each in an item of its own.
 
-use finetuned_sdk::{Augmentation, DropFolder, Found, Hook, Metric, NoSettings, Pixels, Predictions, Progress, Random, Reader, Result, Wish};
+use finetuned_sdk::{
+    Augmentation, DropFolder, Found, Hook, Metric, NoSettings, Pixels, Predictions, Progress,
+    Random, Reader, Result, Wish,
+};
 
 /// Panics in the function number `AT` of its kind.
 struct Panics<const AT: usize>;
