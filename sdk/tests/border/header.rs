@@ -120,8 +120,8 @@ fn c_has_every_field_where_rust_has_it() {
     layout! { released, appended:
         Item { kind, name }
         Descriptor {
-            magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved, version,
-            items
+            magic, abi, size, tier, flags, made_with, n_items, tch, libtorch, name, reserved,
+            version, items
         }
         Bytes { ptr, len }
         Sink { context, write }
