@@ -179,6 +179,9 @@ typedef struct FinetunedBytes {
    * May be null if `len` is 0.
    */
   const uint8_t *ptr;
+  /**
+   * Bytes behind `ptr`.
+   */
   uintptr_t len;
 } FinetunedBytes;
 
@@ -245,6 +248,9 @@ typedef struct FinetunedTable {
    * `Descriptor::n_items` of them, in its order.
    */
   const struct FinetunedExport *exports;
+  /**
+   * Tables behind `exports`.
+   */
   uintptr_t n_exports;
 } FinetunedTable;
 
@@ -398,6 +404,9 @@ typedef struct FinetunedCTensor {
  * Receives the parameters of a head.
  */
 typedef struct FinetunedParameterSink {
+  /**
+   * Handed back with each call; the host's.
+   */
   void *context;
   /**
    * `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's
@@ -454,11 +463,17 @@ typedef struct FinetunedPass {
    * 1 while training, 0 in evaluation, where gradients are off and nothing may be random.
    */
   uint32_t train;
+  /**
+   * Of the run.
+   */
   uint64_t seed;
   /**
-   * Update, from 0, and forward pass within it.
+   * Update, from 0.
    */
   uint64_t step;
+  /**
+   * Forward pass within the update, from 0.
+   */
   uint64_t micro;
 } FinetunedPass;
 
@@ -737,6 +752,9 @@ typedef struct FinetunedDropFiles {
    * Paths below the folder with `/`, sorted by bytes; regular files only, the recipe left out.
    */
   const struct FinetunedBytes *files;
+  /**
+   * Paths behind `files`.
+   */
   uintptr_t n_files;
 } FinetunedDropFiles;
 
@@ -768,6 +786,9 @@ typedef struct FinetunedExample {
    * Where it stands: index into `DropFiles::files`, and line, from 1 (0: no line).
    */
   uintptr_t file;
+  /**
+   * From 1; 0: no line.
+   */
   uint64_t line;
 } FinetunedExample;
 
@@ -775,6 +796,9 @@ typedef struct FinetunedExample {
  * Receives what a reader finds.
  */
 typedef struct FinetunedExampleSink {
+  /**
+   * Handed back with each call; the host's.
+   */
   void *context;
   /**
    * Copies the example. `STOPPED`: no more is wanted.
@@ -833,6 +857,9 @@ typedef struct FinetunedScore {
    * As in a recipe: "macro_f1", "loss", a plugin metric's name.
    */
   struct FinetunedBytes name;
+  /**
+   * In the units of the metric.
+   */
   double value;
   /**
    * 1 if more is better, 0 if less is.
@@ -860,6 +887,9 @@ typedef struct FinetunedProgress {
    * Updates made, and planned in all.
    */
   uint64_t step;
+  /**
+   * Planned in all.
+   */
   uint64_t steps;
   /**
    * Epochs done, with the part of the current one.
@@ -870,12 +900,21 @@ typedef struct FinetunedProgress {
    * before clipping.
    */
   double loss;
+  /**
+   * Learning rate.
+   */
   double lr;
+  /**
+   * L2 norm before clipping.
+   */
   double gradient_norm;
   /**
    * With `EVENT_EVALUATED`: all scores.
    */
   const struct FinetunedScore *scores;
+  /**
+   * Scores behind `scores`.
+   */
   uintptr_t n_scores;
 } FinetunedProgress;
 
@@ -937,7 +976,13 @@ typedef struct FinetunedImage {
    * 0
    */
   uint32_t reserved;
+  /**
+   * In pixels.
+   */
   uint32_t width;
+  /**
+   * In pixels.
+   */
   uint32_t height;
   /**
    * height * width * 3: row by row from the top, each pixel red, green, blue, no gap.

@@ -44,10 +44,12 @@ impl<'a> Pixels<'a> {
         Ok(Pixels { width, rgb })
     }
 
+    /// In pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
+    /// In pixels.
     pub fn height(&self) -> usize {
         self.rgb.len() / self.width
     }

@@ -2,6 +2,7 @@
 
 use crate::abi;
 
+/// What a plugin's function answers.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Made from any error by `?`, which means that the plugin failed; [`Error::invalid`] means that

@@ -17,6 +17,7 @@ use tch::{Device, Tensor};
 pub trait Head: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
+    /// What it takes of each example.
     const INPUT: Input = Input::Pooled;
     /// What it is made for. A job with another problem is refused before it trains.
     const PROBLEMS: &'static [Problem] = &[Problem::SingleLabel];
@@ -63,11 +64,13 @@ pub struct HeadShape {
     pub width: i64,
     /// Numbers in a row of outputs: the classes, or the numbers that are learnt.
     pub outputs: i64,
+    /// Where its tensors lie.
     pub device: Device,
     /// The run's. torch's generator was seeded before.
     pub seed: u64,
 }
 
+/// What a head is given of a batch.
 pub struct HeadInput<'a> {
     /// fp32 (batch, width) or (batch, seq, width), as [`Head::INPUT`] says.
     pub features: &'a Tensor,
@@ -79,6 +82,7 @@ pub struct HeadInput<'a> {
 }
 
 impl<'a> HeadInput<'a> {
+    /// Examples with one label each; [`HeadInput::of`] says another problem.
     pub fn new(
         features: &'a Tensor,
         mask: Option<&'a Tensor>,

@@ -27,27 +27,33 @@ pub trait Hook: Sized + Send + 'static {
     /// End the job as failed.
     fn progress(&mut self, progress: &Progress) -> Result<Wish>;
 
+    /// What a checkpoint stores of the hook.
     fn state(&self) -> Self::State;
 
     /// The opposite of [`Hook::state`], in a hook that has seen nothing.
     fn resume(&mut self, state: Self::State);
 }
 
+/// Where training stands, when a hook is asked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress<'a> {
+    /// Why it is asked.
     pub event: Event<'a>,
     /// Updates made, and planned in all.
     pub step: u64,
+    /// Updates planned in all.
     pub steps: u64,
     /// Epochs done, with the part of the current one.
     pub epoch: f64,
     /// Mean loss of the examples of the last update.
     pub loss: f64,
+    /// Learning rate of the last update.
     pub lr: f64,
     /// L2 norm of all gradients of the last update, before clipping.
     pub gradient_norm: f64,
 }
 
+/// What has just happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
     /// An update was made.
@@ -63,7 +69,9 @@ pub enum Event<'a> {
 pub struct Score<'a> {
     /// As in a recipe: "macro_f1", "loss", a plugin metric's name.
     pub name: &'a str,
+    /// In the metric's own units.
     pub value: f64,
+    /// Whether a larger value is the better one.
     pub higher_is_better: bool,
 }
 
@@ -72,6 +80,7 @@ pub struct Score<'a> {
 pub struct Wish(u32);
 
 impl Wish {
+    /// Nothing is asked.
     pub const GO_ON: Wish = Wish(0);
     /// Ends the training as if it had come to its end; the best step so far becomes the model.
     pub const STOP: Wish = Wish(abi::WISH_STOP);

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use tch::{Device, Tensor};
 
+/// What is minimised, over the outputs of a head. Ordinary tch code.
 pub trait Loss: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
@@ -43,6 +44,7 @@ pub trait Loss: Sized + Send + 'static {
     fn forward(&self, input: &LossInput, pass: &Pass) -> Result<Tensor>;
 }
 
+/// What a loss is given of a batch.
 pub struct LossInput<'a> {
     /// fp32 (batch, outputs)
     pub logits: &'a Tensor,
@@ -53,6 +55,7 @@ pub struct LossInput<'a> {
 }
 
 impl<'a> LossInput<'a> {
+    /// Examples with one label each; [`LossInput::of`] says another problem.
     pub fn new(
         logits: &'a Tensor,
         labels: &'a Tensor,

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 pub trait Metric: Sized + Send + 'static {
     /// What recipes call it: lower-case letters, digits, `-` and `_`.
     const NAME: &'static str;
+    /// Whether a larger score is the better one, which the choice of the best step needs.
     const HIGHER_IS_BETTER: bool;
     /// What it is made for. A job with another problem is refused before it trains.
     const PROBLEMS: &'static [Problem] = &[Problem::SingleLabel];
@@ -116,6 +117,7 @@ impl<'a> Predictions<'a> {
         Ok(Predictions { outputs, targets: PlainTargets::Targets(problem, targets), width })
     }
 
+    /// What kind of examples these are.
     pub fn problem(&self) -> Problem {
         match self.targets {
             PlainTargets::Classes(_) => Problem::SingleLabel,
@@ -145,10 +147,12 @@ impl<'a> Predictions<'a> {
         self.outputs.chunks_exact(self.width).zip(targets.chunks_exact(self.width))
     }
 
+    /// Examples.
     pub fn len(&self) -> usize {
         self.outputs.len() / self.width
     }
 
+    /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty()
     }

@@ -18,6 +18,7 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Every one of them.
     pub const ALL: &'static [Problem] =
         &[Problem::SingleLabel, Problem::MultiLabel, Problem::Regression];
 

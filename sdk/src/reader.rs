@@ -60,27 +60,35 @@ impl<'a> DropFolder<'a> {
 pub enum Split {
     /// It does not say; finetuned divides such examples by class and seed.
     Open,
+    /// For updates.
     Train,
+    /// For choosing the best step.
     Validation,
+    /// For the report.
     Test,
 }
 
 /// What is to be classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<'a> {
+    /// A text, in UTF-8.
     Text(&'a str),
     /// Path of an image file below the folder.
     Image(&'a str),
 }
 
+/// One example, as a reader gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example<'a> {
+    /// What a model looks at.
     pub content: Content<'a>,
     /// Name of its class.
     pub label: &'a str,
+    /// Which split the data say that it belongs to.
     pub split: Split,
     /// Where it stands: index into [`DropFolder::files`], and line, from 1 (0: no line).
     pub file: usize,
+    /// From 1; 0: no line.
     pub line: u64,
 }
 

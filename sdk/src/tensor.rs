@@ -15,9 +15,11 @@ use tch::{Device, Tensor};
 pub struct Pass {
     /// In evaluation nothing may be random.
     pub train: bool,
+    /// The run's.
     pub seed: u64,
-    /// Update, from 0, and forward pass within it.
+    /// Update, from 0.
     pub step: u64,
+    /// Forward pass within the update, from 0.
     pub micro: u64,
 }
 

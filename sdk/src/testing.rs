@@ -155,6 +155,7 @@ fn same(name: &str, how: &str, cut: usize, part: f64, whole: f64) {
 /// What a reader found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
+    /// In the order in which they were found.
     pub examples: Vec<FoundExample>,
     /// File, line, reason.
     pub bad: Vec<(String, u64, String)>,
@@ -165,9 +166,13 @@ pub struct Findings {
 pub struct FoundExample {
     /// Text, or path of the image.
     pub content: String,
+    /// Name of its class.
     pub label: String,
+    /// Which split the data say that it belongs to.
     pub split: Split,
+    /// Below the drop.
     pub file: String,
+    /// From 1; 0: no line.
     pub line: u64,
 }
 

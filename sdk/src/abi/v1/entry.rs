@@ -27,6 +27,7 @@ pub const STOPPED: Status = 5;
 pub struct Bytes {
     /// May be null if `len` is 0.
     pub ptr: *const u8,
+    /// Bytes behind `ptr`.
     pub len: usize,
 }
 
@@ -105,6 +106,7 @@ pub struct Table {
     pub size: u32,
     /// `Descriptor::n_items` of them, in its order.
     pub exports: *const Export,
+    /// Tables behind `exports`.
     pub n_exports: usize,
 }
 

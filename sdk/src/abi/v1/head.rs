@@ -37,9 +37,11 @@ pub struct Pass {
     pub size: u32,
     /// 1 while training, 0 in evaluation, where gradients are off and nothing may be random.
     pub train: u32,
+    /// Of the run.
     pub seed: u64,
-    /// Update, from 0, and forward pass within it.
+    /// Update, from 0.
     pub step: u64,
+    /// Forward pass within the update, from 0.
     pub micro: u64,
 }
 
@@ -66,6 +68,7 @@ pub struct HeadInput {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterSink {
+    /// Handed back with each call; the host's.
     pub context: *mut c_void,
     /// `name`: dotted, as in a state dict ("weight", "norm.bias"), unique; the host puts the head's
     /// own prefix before it. `tensor`: fp32, on the head's device, a leaf. The host takes a shallow

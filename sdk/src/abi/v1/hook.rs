@@ -20,6 +20,7 @@ pub const WISH_SAVE: u32 = 2;
 pub struct Score {
     /// As in a recipe: "macro_f1", "loss", a plugin metric's name.
     pub name: Bytes,
+    /// In the units of the metric.
     pub value: f64,
     /// 1 if more is better, 0 if less is.
     pub higher_is_better: u32,
@@ -37,16 +38,20 @@ pub struct Progress {
     pub event: u32,
     /// Updates made, and planned in all.
     pub step: u64,
+    /// Planned in all.
     pub steps: u64,
     /// Epochs done, with the part of the current one.
     pub epoch: f64,
     /// Of the last update: mean loss of its examples, learning rate, L2 norm of all gradients
     /// before clipping.
     pub loss: f64,
+    /// Learning rate.
     pub lr: f64,
+    /// L2 norm before clipping.
     pub gradient_norm: f64,
     /// With `EVENT_EVALUATED`: all scores.
     pub scores: *const Score,
+    /// Scores behind `scores`.
     pub n_scores: usize,
 }
 

@@ -11,7 +11,9 @@ pub struct Image {
     pub size: u32,
     /// 0
     pub reserved: u32,
+    /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
     /// height * width * 3: row by row from the top, each pixel red, green, blue, no gap.
     pub pixels: *mut u8,

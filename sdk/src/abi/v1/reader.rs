@@ -24,6 +24,7 @@ pub struct DropFiles {
     pub folder: Bytes,
     /// Paths below the folder with `/`, sorted by bytes; regular files only, the recipe left out.
     pub files: *const Bytes,
+    /// Paths behind `files`.
     pub n_files: usize,
 }
 
@@ -43,6 +44,7 @@ pub struct Example {
     pub label: Bytes,
     /// Where it stands: index into [`DropFiles::files`], and line, from 1 (0: no line).
     pub file: usize,
+    /// From 1; 0: no line.
     pub line: u64,
 }
 
@@ -50,6 +52,7 @@ pub struct Example {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ExampleSink {
+    /// Handed back with each call; the host's.
     pub context: *mut c_void,
     /// Copies the example. `STOPPED`: no more is wanted.
     pub example:
