@@ -25,7 +25,9 @@ const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// What a model looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Token ids.
     Text,
+    /// Pixels.
     Image,
 }
 
@@ -40,10 +42,12 @@ pub struct Checkpoint {
 
 /// A model in memory. All is frozen until its `set_trainable`.
 pub struct Built {
+    /// With the head that was asked for.
     pub model: Box<dyn Model>,
     /// The model's own tensors (one storage with those it computes with), running statistics
     /// included, in the order of the data's way.
     pub tensors: Vec<(String, Tensor)>,
+    /// How the checkpoint's tensors met the model's.
     pub report: LoadReport,
 }
 
@@ -71,10 +75,12 @@ pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
 }
 
 impl Checkpoint {
+    /// Where it was opened.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// What the model looks at.
     pub fn kind(&self) -> Kind {
         if self.architecture.text().is_some() { Kind::Text } else { Kind::Image }
     }
@@ -85,6 +91,7 @@ impl Checkpoint {
         self.config.architecture()
     }
 
+    /// config.json, as it stands there.
     pub fn config_json(&self) -> &Value {
         self.config.json()
     }
@@ -94,6 +101,7 @@ impl Checkpoint {
         self.architecture.width()
     }
 
+    /// Blocks of the body.
     pub fn layers(&self) -> i64 {
         self.architecture.layers() as i64
     }

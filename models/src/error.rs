@@ -5,8 +5,10 @@ use safetensors::{Dtype, SafeTensorError};
 use std::path::PathBuf;
 use tch::TchError;
 
+/// Why a folder is no model, or not the one that is wanted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "the message of each says what it is, and shows its facts")]
 pub enum ModelError {
     #[error("reading {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -54,8 +56,11 @@ pub enum ModelError {
 /// A tensor whose shape in the checkpoint is not the model's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeDifference {
+    /// As the model calls it.
     pub name: String,
+    /// In the checkpoint.
     pub found: Vec<i64>,
+    /// In the model.
     pub wanted: Vec<i64>,
 }
 

@@ -4,6 +4,8 @@
 //! A model here is names, shapes and a forward pass. What it is trained on, by what optimizer, and
 //! what a job is, is left to the worker.
 
+#![warn(missing_docs)]
+
 mod architecture; // a family of models, and one model of it before it is built
 mod bert; // the architectures, each along its checkpoint's own names
 mod checkpoint; // a folder -> what it says and where its tensors lie -> a model

@@ -52,6 +52,7 @@ pub trait Model {
     /// Images that the model can not take.
     fn outline(&self, image_size: [i64; 2]) -> Result<Vec<Outline>, TchError>;
 
+    /// Which tensors stand where.
     fn parts(&self) -> &Parts;
 
     /// From now on exactly the parameters of these names train: they, and no others, require
@@ -135,7 +136,9 @@ impl Input {
 /// What an example, or a token of it, has a row of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
+    /// One row.
     PerExample,
+    /// A row for each token.
     PerToken,
 }
 
@@ -169,6 +172,7 @@ impl HeadKind {
 /// How a model is built from a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuildOptions {
+    /// What stands on the body.
     pub head: HeadKind,
     /// Probability for hidden states and the head; `None`: as the config says, for each.
     pub dropout: Option<f64>,
@@ -178,6 +182,7 @@ pub struct BuildOptions {
     /// Height and width that images will have, where that is known: positions are then stored for
     /// it. `None`: as the checkpoint has them, and other sizes cost a resampling in each pass.
     pub image_size: Option<[i64; 2]>,
+    /// Where the model's tensors lie.
     pub device: Device,
     /// What the model's numbers are kept and computed in: `Float`, `BFloat16`, `Half` or `Double`.
     pub dtype: Kind,
@@ -204,10 +209,13 @@ impl BuildOptions {
 /// the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
+    /// Whether gradients are wanted and dropout draws noise.
     pub train: bool,
+    /// The run's.
     pub seed: u64,
-    /// Update, and forward pass within it.
+    /// Update, from 0.
     pub step: u64,
+    /// Forward pass within the update, from 0.
     pub micro: u64,
     /// It repeats a pass of the same numbers: the statistics of batch norm have moved by it
     /// already.
@@ -219,10 +227,12 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Of update `step` and forward pass `micro` within it, both from 0.
     pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
         Pass { train: true, seed, step, micro, again: false, gradient_checkpointing: false }
     }
 
+    /// Without noise; the numbers do not matter.
     pub fn evaluation() -> Pass {
         Pass { train: false, ..Pass::training(0, 0, 0) }
     }
@@ -231,6 +241,7 @@ impl Pass {
 /// Which tensors stand where; together they are all of a model's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parts {
+    /// Below the first layer.
     pub embeddings: Vec<String>,
     /// From the embeddings upwards.
     pub layers: Vec<Vec<String>>,
@@ -281,6 +292,7 @@ impl Parts {
 /// What some stages of a model give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
+    /// How many rows an example has.
     pub rows: Rows,
     /// Of one row; empty for a single number.
     pub shape: Vec<i64>,
@@ -299,7 +311,9 @@ impl Outline {
 /// tensors are the model's own.
 #[derive(Debug)]
 pub struct LinearSlot {
+    /// (outputs, inputs)
     pub weight: Tensor,
+    /// (outputs)
     pub bias: Option<Tensor>,
 }
 
