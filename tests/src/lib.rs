@@ -11,4 +11,6 @@ mod crates; // of others
 #[cfg(test)]
 mod borders; // between crates
 #[cfg(test)]
+mod circles; // between modules
+#[cfg(test)]
 mod tidy; // in a file
