@@ -6,29 +6,29 @@
 
 #![warn(missing_docs)]
 
-mod architecture; // a family of models, and one model of it before it is built
-mod bert; // the architectures, each along its checkpoint's own names
-mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
+mod error;
+mod model; // what every model can do, and the words for it
 mod config_json; // config.json read, and written for a finished model
+mod layout; // where the texts of a batch lie
+mod stages; // a row of stages as a model; what freezing means for running it
+mod weights; // safetensors files in and out
+mod load; // names of a checkpoint x names of a model -> tensors and a report
+mod architecture; // a family of models, and one model of it before it is built
+mod layers; // linear, norm, dropout, attention: what several architectures truly share
 mod conv; // convolution, batch norm, and both as one
 mod convnext;
-mod dinov2;
-mod distilbert;
-mod efficientnet;
 mod encoder; // what BERT, RoBERTa and DistilBERT share
-mod error;
+mod bert; // the architectures, each along its checkpoint's own names
+mod distilbert;
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of
-mod layers; // linear, norm, dropout, attention: what several architectures truly share
-mod layout; // where the texts of a batch lie
-mod load; // names of a checkpoint x names of a model -> tensors and a report
+mod efficientnet;
 mod mobilenetv3;
-mod model; // what every model can do, and the words for it
 mod resnet;
 mod roberta;
-mod stages; // a row of stages as a model; what freezing means for running it
 mod vit; // also what dinov2 is built from
-mod weights; // safetensors files in and out
+mod dinov2;
 mod zoo; // the table
+mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
 
 pub use checkpoint::{Built, Checkpoint, Kind, open};
 pub use error::{ModelError, ShapeDifference};

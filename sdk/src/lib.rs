@@ -52,27 +52,27 @@
 //! behind the feature `tensor`, which brings tch. The host uses this crate for [`abi`] only.
 
 pub mod abi;
-
-mod augmentation;
-mod border; // raw arguments -> what Rust can hold
 mod error;
-#[doc(hidden)]
-pub mod export; // one macro line -> descriptor, entry and table
-mod guard; // panics and errors -> statuses
-#[cfg(feature = "tensor")]
-mod head;
-mod hook;
+mod border; // raw arguments -> what Rust can hold
 mod log;
-#[cfg(feature = "tensor")]
-mod loss;
-mod metric;
+mod guard; // panics and errors -> statuses
 mod problem; // one label, several, numbers
 mod random;
-mod reader;
 mod settings;
+mod augmentation;
+mod hook;
+mod metric;
+mod reader;
 #[cfg(feature = "tensor")]
 mod tensor; // what heads and losses share
+#[cfg(feature = "tensor")]
+mod head;
+#[cfg(feature = "tensor")]
+mod loss;
+#[doc(hidden)]
+pub mod export; // one macro line -> descriptor, entry and table
 pub mod testing;
+
 
 pub use augmentation::{Augmentation, Pixels};
 pub use error::{Error, Result};

@@ -7,13 +7,13 @@
 //! lists only.
 
 mod base; // the recipe's words -> a path or a name on the hub
-mod cache; // the layout on disk
 mod environment; // HF_HOME, HF_TOKEN, … read once
-mod failures; // what went wrong, in words a person can act on
-mod hub; // requests and answers
 mod resolved; // a base model on disk
-mod transfer; // one file: resumed, verified, renamed
 mod wanted; // which files of a repository or folder count
+mod failures; // what went wrong, in words a person can act on
+mod cache; // the layout on disk
+mod hub; // requests and answers
+mod transfer; // one file: resumed, verified, renamed
 
 pub use cache::CachedModel;
 pub use environment::{Environment, Patience};

@@ -9,16 +9,16 @@
 
 #![forbid(unsafe_code)]
 
-mod augment; // pixels -> other pixels of the same class
-mod broken; // why a file is no image
-mod decode; // bytes -> pixels
 mod draws; // random numbers by place
 mod format; // bytes -> which kind of file
-mod hash; // near duplicates
+mod broken; // why a file is no image
 mod mixing; // mixup and CutMix
 mod pixels; // 8-bit RGB
-mod preprocess; // the model's config, pixels -> numbers
+mod decode; // bytes -> pixels
 mod resize; // Pillow's filters
+mod hash; // near duplicates
+mod preprocess; // the model's config, pixels -> numbers
+mod augment; // pixels -> other pixels of the same class
 mod sheet; // thumbnails in a grid
 
 pub use augment::{Augment, Crop, Jitter, Preset, RandAugment};

@@ -11,8 +11,8 @@ pub mod recipe; // TOML text -> what the user asked, checked
 pub mod scores; // what an evaluation says
 pub mod data; // data.json
 pub mod plan; // plan.json
-pub mod event; // events.jsonl
 pub mod plugin_call; // which plugin was at work when a worker died
 pub mod plugin_check; // what trying a plugin showed
 pub mod outcome; // done.json and failed.json
+pub mod event; // events.jsonl
 pub mod run_folder; // names of the files of a run

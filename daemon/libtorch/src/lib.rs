@@ -4,9 +4,9 @@
 //!
 //! What is trained, and when, is left to the worker.
 
+mod ffi; // the border: declarations, and exceptions -> Error
 mod checkpoint; // a part of a model that runs again for its gradients
 mod dropout; // noise as a function of (seed, stream, element)
-mod ffi; // the border: declarations, and exceptions -> Error
 mod gradients; // norm, clipping, forgetting
 mod optimizer; // AdamW, Adam, SGD with state that is ours to save
 mod process; // generators, denormal numbers, memory, version

@@ -6,11 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod refusal; // why not
 mod descriptor; // bytes -> what a plugin says of itself
 mod elf; // bytes -> a section of them
-mod folder; // names -> plugins that may be opened
-mod refusal; // why not
 mod trust; // path -> bytes that nobody else could have written
+mod folder; // names -> plugins that may be opened
 
 pub use descriptor::{Descriptor, Export, Kind, Tier};
 pub use folder::{Listed, Plugin, find, list, open_anywhere};

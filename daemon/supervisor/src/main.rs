@@ -2,34 +2,34 @@
 //! workers and shows what came of them; it links no libtorch and opens neither data sets nor
 //! weights.
 
+mod machine; // cores, memory, cgroup -> defaults
+mod config; // config.toml, environment -> settings
 mod assignment; // a job -> the spec of a worker
+mod cli; // what can be typed
+mod logging; // tracing
+mod report; // the only stdout
+mod run_lock; // who works on a run folder
+mod home; // names in the home folder, its lock
+mod settle; // what is seen -> has it settled
+mod observe; // a tree on disk -> what is seen
+mod queue; // jobs and attempts; the only SQL
 mod attempt; // a worker's end -> what follows
+mod lookup; // what a person types -> a job
+mod run_facts; // small files of a run folder
+mod wake; // everything that can wake the supervisor
+mod poke; // a command -> the running daemon
+mod watch; // file events -> hints
+mod inbox; // one inbox: what lies, waits, has settled
 mod bulletin; // what the daemon says of its inboxes
 mod claim; // settled drops -> run folders
-mod cli; // what can be typed
-mod commands; // status, show, logs, …
-mod config; // config.toml, environment -> settings
-mod foreground; // run and check, without a daemon
-mod home; // names in the home folder, its lock
-mod inbox; // one inbox: what lies, waits, has settled
-mod logging; // tracing
-mod lookup; // what a person types -> a job
-mod machine; // cores, memory, cgroup -> defaults
-mod observe; // a tree on disk -> what is seen
-mod poke; // a command -> the running daemon
+mod recovery; // what a crash left -> queue
+mod words; // numbers and times for people
 mod progress; // the tail of events.jsonl -> where it stands
 mod proven; // a proven model -> rows for people
-mod queue; // jobs and attempts; the only SQL
-mod recovery; // what a crash left -> queue
-mod report; // the only stdout
-mod run_facts; // small files of a run folder
-mod run_lock; // who works on a run folder
-mod settle; // what is seen -> has it settled
-mod supervisor; // the daemon's loop
-mod wake; // everything that can wake the supervisor
-mod watch; // file events -> hints
-mod words; // numbers and times for people
 mod worker_process; // spec -> process -> lines and its end
+mod supervisor; // the daemon's loop
+mod commands; // status, show, logs, …
+mod foreground; // run and check, without a daemon
 
 use clap::Parser;
 use cli::Exit;
