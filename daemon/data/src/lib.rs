@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod next;
 mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
 mod carve; // train -> train, validation, test
 mod classes; // labels -> numbers
