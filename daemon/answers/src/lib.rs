@@ -7,8 +7,19 @@
 
 #![forbid(unsafe_code)]
 
-mod target; // what is right for one example
+mod cell; // what stands in a table
+mod class; // one of several classes
+mod classes; // any number of classes
+mod labels; // spellings of labels -> classes
+mod numbers; // one or more numbers
 mod predictions; // what a model gives for many
+mod reading; // cells -> targets, and which kind they are
+mod target; // what is right for one example
 
+pub use cell::{Cell, Embedded};
 pub use predictions::Predictions;
+pub use reading::{
+    Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader, folder_kind, infer,
+    target_kind, target_kinds,
+};
 pub use target::Target;

@@ -1,0 +1,3 @@
+//! One of several classes.
+
+pub(crate) mod read; // cells -> targets

@@ -1,0 +1,70 @@
+//! Cells -> one class each.
+
+use crate::labels::{Labels, label_of};
+use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
+use crate::{Cell, Target};
+use finetuned_job::task::Answer;
+use std::collections::HashSet;
+
+pub(crate) struct Kind;
+
+impl TargetKind for Kind {
+    fn answer(&self) -> Answer {
+        Answer::Class
+    }
+
+    /// Whatever else has not taken.
+    fn look(&self, columns: &Columns<'_>) -> Look {
+        let [name] = columns.names[..] else { return Look::No };
+        let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
+        let different = values.iter().collect::<HashSet<_>>().len();
+        let recur = if 2 * different <= values.len() { " that recur" } else { "" };
+        let values = if different == 1 { "value" } else { "values" };
+        Look::Yes(format!("`{name}` has {different} {values}{recur}: classes are learnt"))
+    }
+
+    fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
+        match columns.names.len() {
+            0 | 1 => Ok(Box::new(Reader(Labels::default()))),
+            _ => Err("one class stands in one column, but several are named".into()),
+        }
+    }
+
+    fn stratum(&self, target: &Target) -> Option<u32> {
+        target.classes().first().copied()
+    }
+
+    fn all_alike(&self, n: usize, target: &Target, outputs: &[String]) -> (String, &'static str) {
+        let class = target.classes().first().and_then(|it| outputs.get(*it as usize));
+        let class = class.map_or("", String::as_str);
+        (
+            format!("all {n} examples have the label `{class}`"),
+            "a classifier needs two classes at least",
+        )
+    }
+}
+
+struct Reader(Labels);
+
+impl TargetReader for Reader {
+    fn read(&mut self, mut cells: Vec<Cell>) -> Result<Target, Refused> {
+        let label = one(cells.pop().unwrap_or(Cell::Missing))?;
+        Ok(Target::of_classes([self.0.number(label)?]))
+    }
+
+    fn finish(self: Box<Self>) -> Outputs {
+        self.0.finish()
+    }
+}
+
+/// A list of one label is that label.
+fn one(cell: Cell) -> Result<String, Reason> {
+    match cell {
+        Cell::List(mut labels) => match (labels.pop(), labels.len()) {
+            (None, _) => Err(Reason::EmptyLabel),
+            (Some(only), 0) => label_of(only),
+            (Some(_), others) => Err(Reason::SeveralLabels(others + 1)),
+        },
+        other => label_of(other),
+    }
+}

@@ -1,0 +1,3 @@
+//! Any number of classes.
+
+pub(crate) mod read; // cells -> targets

@@ -1,0 +1,240 @@
+//! Cells -> any number of classes each: a list in one column, or a column of 0 and 1 for each
+//! class. Only a list may be empty.
+
+use crate::labels::{Labels, label_of};
+use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
+use crate::{Cell, Target};
+use finetuned_job::task::Answer;
+use std::collections::{BTreeMap, HashSet};
+
+pub(crate) struct Kind;
+
+impl TargetKind for Kind {
+    fn answer(&self) -> Answer {
+        Answer::Classes
+    }
+
+    fn look(&self, columns: &Columns<'_>) -> Look {
+        match &columns.names[..] {
+            [] => Look::No,
+            [name] => match separator_seen(columns) {
+                Some((_, how)) => Look::Yes(format!("`{name}` {how}: several labels are learnt")),
+                None => Look::No,
+            },
+            _ => several(columns),
+        }
+    }
+
+    fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
+        let mut labels = Labels::default();
+        if columns.names.len() == 1 && !is_flag_column(columns, 0) {
+            let separator = separator_seen(columns).map_or_else(|| usual(columns), |it| it.0);
+            return Ok(Box::new(Lists { labels, separator }));
+        }
+        let names: Vec<String> = columns.names.iter().map(|it| (*it).into()).collect();
+        for name in &names {
+            // Also those that no example belongs to.
+            labels.number(name.clone()).map_err(|_| "there are too many columns of 0 and 1")?;
+        }
+        let minus = columns.names.iter().enumerate().all(|it| is_plus_minus(columns, it.0));
+        Ok(Box::new(Flags { labels, names, minus }))
+    }
+
+    fn marks(&self, columns: &Columns<'_>, column: usize) -> bool {
+        is_flag_column(columns, column)
+    }
+
+    fn all_alike(&self, n: usize, _: &Target, outputs: &[String]) -> (String, &'static str) {
+        match outputs {
+            [] => (format!("none of the {n} examples has a label"), "name the column of labels"),
+            _ => (
+                format!("all {n} examples have the same labels"),
+                "there is nothing to tell apart",
+            ),
+        }
+    }
+
+    fn not_in_folders(&self) -> Option<&'static str> {
+        Some("several labels to an example")
+    }
+}
+
+fn is_flag_column(columns: &Columns<'_>, column: usize) -> bool {
+    columns.all(column, |it| it.flag().is_some())
+}
+
+fn is_plus_minus(columns: &Columns<'_>, column: usize) -> bool {
+    columns.all(column, |it| it.number(false).is_some_and(|it| it.abs() == 1.0))
+}
+
+fn several(columns: &Columns<'_>) -> Look {
+    let all = 0..columns.names.len();
+    let n = columns.names.len();
+    if all.clone().all(|it| is_flag_column(columns, it)) {
+        return Look::Yes(format!("{n} columns of 0 and 1: several labels are learnt"));
+    }
+    let signs = |it: usize| {
+        columns.all(it, |it| it.number(false).is_some_and(|it| [-1.0, 0.0, 1.0].contains(&it)))
+    };
+    if all.clone().all(|it| is_plus_minus(columns, it)) {
+        return Look::Yes(format!("{n} columns of -1 and 1: several labels are learnt"));
+    }
+    let uncertain = all.clone().find(|it| !is_flag_column(columns, *it));
+    match uncertain {
+        Some(column) if all.clone().all(signs) => Look::Doubt(format!(
+            "`{}` holds -1 beside 0 and 1, and whether -1 means no or unknown can't be told: write 0, 1 or nothing",
+            columns.names[column]
+        )),
+        Some(column) if all.clone().filter(|it| is_flag_column(columns, *it)).count() + 1 == n => {
+            let odd = columns.known(column).find(|it| it.flag().is_none());
+            if odd.is_some_and(|it| it.number(true).is_none()) {
+                return Look::Doubt(format!(
+                    "`{}` is {} in one row, and the other columns are 0 and 1",
+                    columns.names[column],
+                    odd.map(Cell::shown).unwrap_or_default()
+                ));
+            }
+            Look::No
+        }
+        _ => Look::No,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Separator {
+    Char(char),
+    /// Where nothing else occurs in the column, so that without it no example would have two labels.
+    Space,
+}
+
+/// What divides the labels, and how that shows; nothing where the cells are no lists.
+fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
+    if columns.known(0).any(|it| matches!(it, Cell::List(labels) if 1 < labels.len())) {
+        return Some((usual(columns), "holds lists".into()));
+    }
+    if columns.nearly_all(0, |it| matches!(it, Cell::Text(it) if brackets(it.trim()).is_some())) {
+        return Some((usual(columns), "holds lists in brackets".into()));
+    }
+    if columns.known(0).any(|it| matches!(it, Cell::Text(it) if it.contains('|'))) {
+        return Some((Separator::Char('|'), "holds labels divided by |".into()));
+    }
+    let of = |separator: Separator, spoken: &str| {
+        let labels = combined(columns, separator)?;
+        Some((separator, format!("holds combinations of {labels} labels, divided by {spoken}")))
+    };
+    of(Separator::Char(';'), ";")
+        .or_else(|| of(Separator::Char(','), ","))
+        .or_else(|| of(Separator::Space, "white space"))
+}
+
+/// How many labels there are, if the parts of values come again in others: `a,b` beside `a` and
+/// `b,c`. Parts divided by white space must each be a value of their own: labels may well have two
+/// words. Numbers with a decimal comma are no lists.
+fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
+    /// Of all parts; a rare label may occur in one combination only.
+    const SHARE_MIN: f64 = 0.9;
+    let values: HashSet<&str> = columns
+        .known(0)
+        .filter_map(|it| if let Cell::Text(it) = it { Some(it.trim()) } else { None })
+        .collect();
+    if columns.nearly_all(0, |it| it.number(true).is_some()) {
+        return None;
+    }
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut combinations = Vec::new();
+    for value in &values {
+        let of_value = pieces(value, separator);
+        of_value.iter().for_each(|it| *parts.entry(it).or_default() += 1);
+        if 1 < of_value.len() {
+            combinations.push(of_value);
+        }
+    }
+    let known = |it: &&&str| match separator {
+        Separator::Char(_) => 1 < parts[**it],
+        Separator::Space => values.contains(**it),
+    };
+    let all: Vec<&&str> = combinations.iter().flatten().collect();
+    let again = all.iter().filter(|it| known(it)).count();
+    let share = again as f64 / all.len().max(1) as f64;
+    let enough = if separator == Separator::Space { 1.0 } else { SHARE_MIN };
+    (!all.is_empty() && enough <= share && parts.len() < values.len()).then_some(parts.len())
+}
+
+/// The first of the usual ones that occurs in the column.
+fn usual(columns: &Columns<'_>) -> Separator {
+    let occurs =
+        |c: &char| columns.known(0).any(|it| matches!(it, Cell::Text(it) if it.contains(*c)));
+    ['|', ';', ','].into_iter().find(occurs).map_or(Separator::Space, Separator::Char)
+}
+
+/// Lists as pandas and JSON write them into CSV: ['a', 'b'].
+fn brackets(text: &str) -> Option<&str> {
+    text.strip_prefix('[').and_then(|it| it.strip_suffix(']'))
+}
+
+fn pieces(text: &str, separator: Separator) -> Vec<&str> {
+    let pieces: Vec<&str> = match separator {
+        Separator::Char(c) => text.split(c).collect(),
+        Separator::Space => text.split_whitespace().collect(),
+    };
+    let pieces = pieces.into_iter().map(|it| it.trim().trim_matches(['\'', '"']).trim());
+    pieces.filter(|it| !it.is_empty()).collect()
+}
+
+struct Lists {
+    labels: Labels,
+    separator: Separator,
+}
+
+impl TargetReader for Lists {
+    fn read(&mut self, mut cells: Vec<Cell>) -> Result<Target, Refused> {
+        let labels = match cells.pop().unwrap_or(Cell::Missing) {
+            Cell::Missing => Vec::new(),
+            Cell::List(items) => items.into_iter().map(label_of).collect::<Result<_, _>>()?,
+            Cell::Text(text) => {
+                let (inner, separator) = match brackets(text.trim()) {
+                    Some(inner) => (inner, if inner.contains(',') { Separator::Char(',') } else { self.separator }),
+                    None => (text.trim(), self.separator),
+                };
+                let pieces = pieces(inner, separator);
+                pieces.into_iter().map(|it| label_of(Cell::Text(it.into()))).collect::<Result<_, _>>()?
+            }
+            other => vec![label_of(other)?],
+        };
+        self.labels.set(labels)
+    }
+
+    fn finish(self: Box<Self>) -> Outputs {
+        self.labels.finish()
+    }
+}
+
+struct Flags {
+    labels: Labels,
+    names: Vec<String>,
+    /// -1 stands for 0.
+    minus: bool,
+}
+
+impl TargetReader for Flags {
+    fn read(&mut self, cells: Vec<Cell>) -> Result<Target, Refused> {
+        let mut labels = Vec::new();
+        for (cell, column) in cells.iter().zip(&self.names) {
+            let flag = match cell.flag() {
+                None if self.minus && cell.number(false) == Some(-1.0) => Some(false),
+                flag => flag,
+            };
+            match flag {
+                Some(true) => labels.push(column.clone()),
+                Some(false) => {}
+                None if cell.is_missing() => return Err(Reason::NoNumber(column.clone()).into()),
+                None => return Err(Reason::NotZeroOrOne(column.clone(), cell.shown()).into()),
+            }
+        }
+        self.labels.set(labels)
+    }
+
+    fn finish(self: Box<Self>) -> Outputs {
+        self.labels.finish()
+    }
+}

@@ -1,0 +1,3 @@
+//! One or more numbers.
+
+pub(crate) mod read; // cells -> targets

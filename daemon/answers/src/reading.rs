@@ -1,0 +1,202 @@
+//! Cells -> targets: what a kind of answer must know of columns, and which kind they are taken for
+//! where nobody says it.
+
+use crate::{Cell, Target, class, classes, numbers};
+use finetuned_job::outcome::Failure;
+use finetuned_job::task::Answer;
+use std::fmt;
+
+/// Some rows of the columns that are to be learnt.
+#[derive(Debug, Clone, Default)]
+pub struct Columns<'a> {
+    pub names: Vec<&'a str>,
+    /// A cell for each column.
+    pub rows: Vec<Vec<&'a Cell>>,
+}
+
+impl Columns<'_> {
+    pub(crate) fn known(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        self.rows.iter().map(move |row| row[column]).filter(|it| !it.is_missing())
+    }
+
+    pub(crate) fn all(&self, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
+        let mut known = self.known(column).peekable();
+        known.peek().is_some() && known.all(is)
+    }
+
+    /// But for a few broken ones.
+    pub(crate) fn nearly_all(&self, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
+        let (n, hits) =
+            self.known(column).fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(is(it))));
+        0 < n && n <= hits + hits / 9
+    }
+}
+
+/// What columns look like to one kind of answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Like another kind.
+    No,
+    /// The sentence why they are taken for this kind.
+    Yes(String),
+    /// What is wrong with them, or a question that only a person can answer.
+    Doubt(String),
+}
+
+/// Why the cells of one row can't be used.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    EmptyLabel,
+    Nul,
+    LabelIs(&'static str),
+    LabelIsFraction(f64),
+    SeveralLabels(usize),
+    NoNumber(String),
+    /// (column, value)
+    NotANumber(String, String),
+    NotZeroOrOne(String, String),
+}
+
+impl Reason {
+    /// The reason without its particulars.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Reason::EmptyLabel => "empty label",
+            Reason::Nul => "zero bytes in the label",
+            Reason::LabelIs(_) => "a label that is neither string nor integer",
+            Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
+            Reason::SeveralLabels(_) => "several labels",
+            Reason::NoNumber(_) => "no number",
+            Reason::NotANumber(..) => "not a number",
+            Reason::NotZeroOrOne(..) => "neither 0 nor 1",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
+            Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
+            Reason::SeveralLabels(n) => write!(f, "{n} labels, where others have one"),
+            Reason::NoNumber(column) => write!(f, "`{column}` has no number"),
+            Reason::NotANumber(column, value) => {
+                write!(f, "`{column}` is {value}, which is no number")
+            }
+            Reason::NotZeroOrOne(column, value) => {
+                write!(f, "`{column}` is {value}, neither 0 nor 1")
+            }
+            Reason::EmptyLabel | Reason::Nul => f.write_str(self.kind()),
+        }
+    }
+}
+
+/// A row that can't be used, or data that can't.
+#[derive(Debug)]
+pub enum Refused {
+    Row(Reason),
+    All(Failure),
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Refused {
+        Refused::Row(reason)
+    }
+}
+
+/// Makes targets of the cells of all files, one row after the other.
+pub trait TargetReader {
+    /// `cells`: one for each target column.
+    ///
+    /// # Errors
+    /// The row can't be used, or nothing can.
+    fn read(&mut self, cells: Vec<Cell>) -> Result<Target, Refused>;
+
+    /// After the last row.
+    fn finish(self: Box<Self>) -> Outputs;
+}
+
+/// What the outputs of a model stand for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// In the order of the outputs: classes by number if all are integers, else by their letters;
+    /// numbers by the order of their columns.
+    pub names: Vec<String>,
+    /// The place in `names` of each class number given out while reading; empty for numbers.
+    pub renumbered: Vec<u32>,
+    /// What was decided about the names, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// The reading side of a kind of answer.
+pub trait TargetKind: Sync {
+    fn answer(&self) -> Answer;
+
+    /// Without a word from a person.
+    fn look(&self, columns: &Columns<'_>) -> Look;
+
+    /// Where a person, or [`TargetKind::look`], says that the columns are of this kind.
+    ///
+    /// # Errors
+    /// They can't be: the sentence why.
+    fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String>;
+
+    /// Several columns that no name marks are to be learnt together only where each of them is such
+    /// a one.
+    fn marks(&self, _columns: &Columns<'_>, _column: usize) -> bool {
+        false
+    }
+
+    /// Whether outputs are classes, whose examples can be counted.
+    fn has_classes(&self) -> bool {
+        true
+    }
+
+    /// Examples of one stratum are divided among the splits in the wanted fractions, and each
+    /// needs two examples to train on. Nothing where examples have no one class.
+    fn stratum(&self, _target: &Target) -> Option<u32> {
+        None
+    }
+
+    /// Why `n` examples of one and the same target teach nothing, and the cure.
+    fn all_alike(&self, n: usize, target: &Target, outputs: &[String]) -> (String, &'static str);
+
+    /// What a folder for each class can't hold; nothing where it can hold this.
+    fn not_in_folders(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// In the order in which columns are shown to them.
+const KINDS: &[&dyn TargetKind] =
+    &[&classes::read::Kind, &numbers::read::Kind, &class::read::Kind];
+
+/// The reading side of a kind of answer; that of one class where there is none.
+pub fn target_kind(answer: Answer) -> &'static dyn TargetKind {
+    KINDS.iter().copied().find(|it| it.answer() == answer).unwrap_or(&class::read::Kind)
+}
+
+/// Every kind, in the order in which columns are shown to them.
+pub fn target_kinds() -> impl Iterator<Item = &'static dyn TargetKind> {
+    KINDS.iter().copied()
+}
+
+/// What folders hold: one class for each example.
+pub fn folder_kind() -> &'static dyn TargetKind {
+    &class::read::Kind
+}
+
+/// What the columns are taken for, and the sentence why.
+///
+/// # Errors
+/// They can't be learnt, or what is meant can't be told: the sentence.
+pub fn infer(columns: &Columns<'_>) -> Result<(&'static dyn TargetKind, String), String> {
+    for kind in target_kinds() {
+        match kind.look(columns) {
+            Look::No => {}
+            Look::Yes(why) => return Ok((kind, why)),
+            Look::Doubt(why) => return Err(why),
+        }
+    }
+    Err("several columns are to be learnt, and they are neither all 0 and 1 nor all numbers".into())
+}
