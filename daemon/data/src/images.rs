@@ -18,7 +18,7 @@ pub(crate) use store::whole;
 pub use store::{At, Images};
 
 use crate::inventory::Inventory;
-use crate::judging::{self, Rules};
+use crate::preflight::Rules;
 use crate::quarantine::{self, Ward};
 use crate::sample::{Key, PerSplit, Sample};
 use crate::{Progress, layout, refusal};
@@ -210,7 +210,7 @@ pub(crate) fn load(
     };
     let conflicts = sheets::conflicts(&examples);
     let (duplicates, splits) =
-        judging::divide(&mut examples, &rules, &|it| it.example.origin(&read.files))?;
+        crate::preflight::divide(&mut examples, &rules, &|it| it.example.origin(&read.files))?;
     let problem = read.problem;
     let found = report::Findings {
         source,

@@ -20,7 +20,7 @@ mod inflate; // .gz and .zst
 mod inputs; // what `predict` is given
 mod inventory; // a folder -> its files
 mod json; // JSON Lines, JSON
-mod judging; // what can be learnt, and judged
+mod preflight; // what can be learnt, and judged
 mod layout; // files -> splits and classes
 mod opened; // a drop -> a folder and its recipe
 mod parquet_table;

@@ -4,7 +4,7 @@
 use crate::columns::Wanted;
 use crate::gather::{Gather, Place};
 use crate::inflate::Count;
-use crate::judging::{self, Rules};
+use crate::preflight::{self, Rules};
 use crate::layout::{self, ClassFolder, Layout};
 use crate::quarantine::{Ward, place};
 use crate::sample::{PartsHash, PerSplit};
@@ -62,7 +62,7 @@ pub(crate) fn load(
         test: request.choice.test,
         seed: request.seed,
     };
-    let divided = judging::divide(&mut gather.examples, &rules, &|it| {
+    let divided = preflight::divide(&mut gather.examples, &rules, &|it| {
         origin(&read.files, &read.members, it)
     })?;
     Ok(dataset(request, gather, classes, read, divided, warnings))
@@ -239,8 +239,8 @@ fn dataset(
     mut warnings: Vec<String>,
 ) -> Dataset {
     let Gather { ward, empty_texts, examples, .. } = gather;
-    let class_counts = judging::class_counts(&examples, &classes);
-    judging::warn_about(&class_counts, &examples, &duplicates, &mut warnings);
+    let class_counts = preflight::class_counts(&examples, &classes);
+    preflight::warn_about(&class_counts, &examples, &duplicates, &mut warnings);
     let mut formats: Vec<&str> = read.files.iter().map(|it| it.format.as_str()).collect();
     formats.dedup();
     let report = DataReport {

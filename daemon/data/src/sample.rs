@@ -1,4 +1,4 @@
-//! What counting, splitting and judging need to know of an example, be it a text or an image.
+//! What counting, splitting and the pre-flight need to know of an example, be it a text or an image.
 
 use finetuned_job::scores::Split;
 

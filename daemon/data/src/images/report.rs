@@ -3,7 +3,7 @@
 use super::near_duplicates::{self, NearPairs};
 use super::preflight::{Judged, Seen};
 use super::{ImageExample, ImageRequest, Images, Read, Target, sheets};
-use crate::judging;
+use crate::preflight;
 use crate::sample::PerSplit;
 use finetuned_images::Colour;
 use finetuned_job::data::{
@@ -47,8 +47,8 @@ pub(super) fn report(
         mut warnings,
         conflicts,
     } = found;
-    let class_counts = judging::class_counts(examples, &classes);
-    judging::warn_about(&class_counts, examples, &duplicates, &mut warnings);
+    let class_counts = preflight::class_counts(examples, &classes);
+    preflight::warn_about(&class_counts, examples, &duplicates, &mut warnings);
     let near = near_duplicates::find(examples, PAIRS_SHOWN);
     let sheets = sheets::draw(
         &sheets::Wanted { classes: &classes, examples, near: &near, conflicts: &conflicts },
