@@ -20,6 +20,6 @@ pub use cell::{Cell, Embedded};
 pub use predictions::Predictions;
 pub use reading::{
     Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader, folder_kind, infer,
-    target_kind, target_kinds,
+    target_kind, unnamed,
 };
 pub use target::Target;

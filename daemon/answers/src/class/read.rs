@@ -24,9 +24,20 @@ impl TargetKind for Kind {
     }
 
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
-        match columns.names.len() {
-            0 | 1 => Ok(Box::new(Reader(Labels::default()))),
-            _ => Err("one class stands in one column, but several are named".into()),
+        let [name] = columns.names[..] else {
+            return Err("one class stands in one column, but several are named".into());
+        };
+        let (mut n, mut wrong) = (0, Vec::new());
+        for cell in columns.known(0) {
+            n += 1;
+            wrong.extend(one(cell.clone()).err());
+        }
+        match wrong.pop() {
+            Some(why) if wrong.len() >= n / 2 => return Err(format!("`{name}`: {why}")),
+            _ if is_measured(columns) => {
+                return Err(format!("`{name}` is a column of fractions that hardly recur"));
+            }
+            _ => Ok(Box::new(Reader(Labels::default()))),
         }
     }
 
@@ -42,6 +53,15 @@ impl TargetKind for Kind {
             "a classifier needs two classes at least",
         )
     }
+}
+
+/// Fractions of which each has a value of its own: nobody writes classes so.
+fn is_measured(columns: &Columns<'_>) -> bool {
+    let numbers: Vec<f64> = columns.known(0).filter_map(|it| it.number(true)).collect();
+    let different: HashSet<u64> = numbers.iter().map(|it| it.to_bits()).collect();
+    numbers.iter().any(|it| it.fract() != 0.0)
+        && columns.nearly_all(0, |it| it.number(true).is_some())
+        && numbers.len() < 2 * different.len()
 }
 
 struct Reader(Labels);

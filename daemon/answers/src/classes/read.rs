@@ -1,7 +1,7 @@
 //! Cells -> any number of classes each: a list in one column, or a column of 0 and 1 for each
 //! class. Only a list may be empty.
 
-use crate::labels::{Labels, label_of};
+use crate::labels::{CLASSES_MAX, Labels, label_of};
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::{Cell, Target};
 use finetuned_job::task::Answer;
@@ -28,29 +28,44 @@ impl TargetKind for Kind {
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
         let mut labels = Labels::default();
         if columns.names.len() == 1 && !is_flag_column(columns, 0) {
-            let separator = separator_seen(columns).map_or_else(|| usual(columns), |it| it.0);
+            let separator = separator_told(columns)?;
             return Ok(Box::new(Lists { labels, separator }));
         }
-        let names: Vec<String> = columns.names.iter().map(|it| (*it).into()).collect();
-        for name in &names {
+        let minus = (0..columns.names.len()).all(|it| is_plus_minus(columns, it));
+        let is_flag = |it: &Cell| it.flag().is_some() || minus;
+        for (column, name) in columns.names.iter().enumerate() {
+            if !columns.nearly_all(column, is_flag) {
+                let odd = columns.known(column).find(|it| !is_flag(it)).map(Cell::shown);
+                let odd = odd.unwrap_or_else(|| "empty throughout".into());
+                return Err(format!("`{name}` is {odd}, neither 0 nor 1"));
+            }
             // Also those that no example belongs to.
-            labels.number(name.clone()).map_err(|_| "there are too many columns of 0 and 1")?;
+            labels
+                .number((*name).into())
+                .map_err(|_| format!("there are more than {CLASSES_MAX} columns of 0 and 1"))?;
         }
-        let minus = columns.names.iter().enumerate().all(|it| is_plus_minus(columns, it.0));
+        let names = columns.names.iter().map(|it| (*it).into()).collect();
         Ok(Box::new(Flags { labels, names, minus }))
     }
 
-    fn marks(&self, columns: &Columns<'_>, column: usize) -> bool {
-        is_flag_column(columns, column)
+    /// A column of a usual name, else all columns of 0 and 1.
+    fn unnamed(&self, columns: &Columns<'_>, usual: Option<usize>) -> Vec<usize> {
+        let all = 0..columns.names.len();
+        let flags: Vec<usize> = all.filter(|it| is_flag_column(columns, *it)).collect();
+        match (usual, columns.names.len()) {
+            (Some(usual), _) => vec![usual],
+            (None, _) if 2 <= flags.len() => flags,
+            (None, 1) => vec![0],
+            (None, _) => Vec::new(),
+        }
     }
 
     fn all_alike(&self, n: usize, _: &Target, outputs: &[String]) -> (String, &'static str) {
         match outputs {
             [] => (format!("none of the {n} examples has a label"), "name the column of labels"),
-            _ => (
-                format!("all {n} examples have the same labels"),
-                "there is nothing to tell apart",
-            ),
+            _ => {
+                (format!("all {n} examples have the same labels"), "there is nothing to tell apart")
+            }
         }
     }
 
@@ -115,8 +130,10 @@ fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
     if columns.nearly_all(0, |it| matches!(it, Cell::Text(it) if brackets(it.trim()).is_some())) {
         return Some((usual(columns), "holds lists in brackets".into()));
     }
-    if columns.known(0).any(|it| matches!(it, Cell::Text(it) if it.contains('|'))) {
-        return Some((Separator::Char('|'), "holds labels divided by |".into()));
+    let bar = Separator::Char('|');
+    let most = 2 * columns.known(0).filter(|it| holds(it, '|')).count() > columns.known(0).count();
+    if most || combined(columns, bar).is_some() {
+        return Some((bar, "holds labels divided by |".into()));
     }
     let of = |separator: Separator, spoken: &str| {
         let labels = combined(columns, separator)?;
@@ -125,6 +142,27 @@ fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
     of(Separator::Char(';'), ";")
         .or_else(|| of(Separator::Char(','), ","))
         .or_else(|| of(Separator::Space, "white space"))
+}
+
+/// The same where a person says that the cells are lists.
+fn separator_told(columns: &Columns<'_>) -> Result<Separator, String> {
+    if let Some((separator, _)) = separator_seen(columns) {
+        return Ok(separator);
+    }
+    let usual = usual(columns);
+    let several = |it: &Cell| match it {
+        Cell::List(_) => true,
+        Cell::Text(it) => 1 < pieces(it, usual).len(),
+        _ => false,
+    };
+    match columns.known(0).any(several) {
+        true => Ok(usual),
+        false => Err(format!("no cell of `{}` holds several labels", columns.names[0])),
+    }
+}
+
+fn holds(cell: &Cell, separator: char) -> bool {
+    matches!(cell, Cell::Text(it) if it.contains(separator))
 }
 
 /// How many labels there are, if the parts of values come again in others: `a,b` beside `a` and
@@ -156,14 +194,18 @@ fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
     let all: Vec<&&str> = combinations.iter().flatten().collect();
     let again = all.iter().filter(|it| known(it)).count();
     let share = again as f64 / all.len().max(1) as f64;
-    let enough = if separator == Separator::Space { 1.0 } else { SHARE_MIN };
+    let enough = match separator {
+        Separator::Space => 1.0,
+        // Hardly ever a part of a label's own name.
+        Separator::Char('|') => 0.5,
+        Separator::Char(_) => SHARE_MIN,
+    };
     (!all.is_empty() && enough <= share && parts.len() < values.len()).then_some(parts.len())
 }
 
 /// The first of the usual ones that occurs in the column.
 fn usual(columns: &Columns<'_>) -> Separator {
-    let occurs =
-        |c: &char| columns.known(0).any(|it| matches!(it, Cell::Text(it) if it.contains(*c)));
+    let occurs = |c: &char| columns.known(0).any(|it| holds(it, *c));
     ['|', ';', ','].into_iter().find(occurs).map_or(Separator::Space, Separator::Char)
 }
 
@@ -189,15 +231,21 @@ struct Lists {
 impl TargetReader for Lists {
     fn read(&mut self, mut cells: Vec<Cell>) -> Result<Target, Refused> {
         let labels = match cells.pop().unwrap_or(Cell::Missing) {
-            Cell::Missing => Vec::new(),
+            it if it.is_missing() => Vec::new(),
             Cell::List(items) => items.into_iter().map(label_of).collect::<Result<_, _>>()?,
             Cell::Text(text) => {
                 let (inner, separator) = match brackets(text.trim()) {
-                    Some(inner) => (inner, if inner.contains(',') { Separator::Char(',') } else { self.separator }),
+                    Some(inner) => (
+                        inner,
+                        if inner.contains(',') { Separator::Char(',') } else { self.separator },
+                    ),
                     None => (text.trim(), self.separator),
                 };
                 let pieces = pieces(inner, separator);
-                pieces.into_iter().map(|it| label_of(Cell::Text(it.into()))).collect::<Result<_, _>>()?
+                pieces
+                    .into_iter()
+                    .map(|it| label_of(Cell::Text(it.into())))
+                    .collect::<Result<_, _>>()?
             }
             other => vec![label_of(other)?],
         };
@@ -227,7 +275,7 @@ impl TargetReader for Flags {
             match flag {
                 Some(true) => labels.push(column.clone()),
                 Some(false) => {}
-                None if cell.is_missing() => return Err(Reason::NoNumber(column.clone()).into()),
+                None if cell.is_missing() => return Err(Reason::NoFlag(column.clone()).into()),
                 None => return Err(Reason::NotZeroOrOne(column.clone(), cell.shown()).into()),
             }
         }

@@ -3,7 +3,6 @@
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::{Cell, Target};
 use finetuned_job::task::Answer;
-use std::collections::BTreeSet;
 
 pub(crate) struct Kind;
 
@@ -17,20 +16,37 @@ impl TargetKind for Kind {
             [] => Look::No,
             [name] => one(columns, name),
             names => match (0..names.len()).find(|it| !is_number_column(columns, *it)) {
-                None => Look::Yes(format!("{} columns of numbers: numbers are learnt", names.len())),
+                None => {
+                    Look::Yes(format!("{} columns of numbers: numbers are learnt", names.len()))
+                }
                 Some(_) => Look::No,
             },
         }
     }
 
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
+        for (column, name) in columns.names.iter().enumerate() {
+            if !is_number_column(columns, column) {
+                let comma = has_decimal_commas(columns, column);
+                let odd = columns.known(column).find(|it| it.number(comma).is_none());
+                let odd = odd.map_or_else(|| "empty throughout".into(), Cell::shown);
+                return Err(format!("`{name}` is {odd}, which is no number"));
+            }
+        }
         let names = columns.names.iter().map(|it| (*it).into()).collect();
         let commas = (0..columns.names.len()).map(|it| has_decimal_commas(columns, it)).collect();
         Ok(Box::new(Reader { names, commas }))
     }
 
-    fn marks(&self, columns: &Columns<'_>, column: usize) -> bool {
-        is_number_column(columns, column)
+    /// A column of numbers with a usual name, else the only one of numbers.
+    fn unnamed(&self, columns: &Columns<'_>, usual: Option<usize>) -> Vec<usize> {
+        let all = 0..columns.names.len();
+        let numbers: Vec<usize> = all.filter(|it| is_number_column(columns, *it)).collect();
+        match (usual.filter(|it| numbers.contains(it)), &numbers[..]) {
+            (Some(usual), _) => vec![usual],
+            (None, [_]) => numbers,
+            (None, _) => Vec::new(),
+        }
     }
 
     fn has_classes(&self) -> bool {
@@ -80,18 +96,20 @@ fn one(columns: &Columns<'_>, name: &str) -> Look {
     }
     // Codes such as 007 are no numbers.
     let is_code = |it: &Cell| matches!(it, Cell::Text(it) if 1 < it.trim().len() && it.trim().starts_with('0') && !it.contains(['.', ',']));
-    let different: BTreeSet<i64> = numbers.iter().map(|it| *it as i64).collect();
+    let mut different = numbers.clone();
+    different.sort_by(f64::total_cmp);
+    different.dedup();
     let (Some(first), Some(last)) = (different.first(), different.last()) else { return Look::No };
     if different.len() <= WHOLE_CLASSES_MAX || columns.known(0).any(is_code) {
         return Look::No;
     }
-    let span = last.saturating_sub(*first) as f64 + 1.0;
+    let span = last - first + 1.0;
     let dense = |share: f64| share * span <= different.len() as f64;
     let n = different.len();
     let recur = ROWS_OF_CLASS_MIN * n <= numbers.len();
     let lower = name.to_ascii_lowercase();
     let as_class = CLASS_NAMES.iter().any(|it| lower.contains(it));
-    match (as_class && recur, dense(0.9) && (0..=1).contains(first)) {
+    match (as_class && recur, dense(0.9) && (0.0..=1.0).contains(first)) {
         (true, true) => Look::No,
         (false, _) if dense(0.5) || !recur => {
             Look::Yes(format!("`{name}` has {n} different whole numbers: numbers are learnt"))
