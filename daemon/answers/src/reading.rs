@@ -249,7 +249,7 @@ mod tests {
         check(&texts(&["1.5", "2.5", "1.5", "2.5"]), Ok(Numbers), &[Class, Numbers]);
         check(&texts(&["a|b", "a", "b|c", "", "c"]), Ok(Classes), &[Class, Classes]);
         check(&texts(&["a,b", "a", "b,c", "", "c"]), Ok(Classes), &[Class, Classes]);
-        check(&texts(&["['a', 'b']", "[]", "['b']"]), Ok(Classes), &[Classes]);
+        check(&texts(&["['a', 'b']", "[]", "['b']"]), Ok(Classes), &[Class, Classes]);
         let list = |it: &[&str]| Cell::List(texts(it));
         check(&[list(&["a", "b"]), list(&[]), list(&["b"])], Ok(Classes), &[Classes]);
         check(&[list(&["a"]), list(&["b"]), list(&["b"])], Ok(Class), &[Class, Classes]);

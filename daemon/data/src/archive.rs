@@ -9,8 +9,9 @@ mod unpacker; // the one place that writes
 mod zipfile;
 
 use crate::inflate::Count;
+use crate::progress::Progress;
+use crate::refusal;
 use crate::source::Source;
-use crate::{Progress, refusal};
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 use std::path::{Path, PathBuf};

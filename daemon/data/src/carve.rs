@@ -1,8 +1,13 @@
 //! Takes validation and test out of the training examples where the drop has none: stratified, a
 //! pure function of (seed, order of the rows, contents), equal contents always on one side.
+//!
+//! Examples of several labels are stratified iteratively (Sechidis, Tsoumakas, Vlahavas 2011): the
+//! rarest label first, each example to the split that lacks most of it.
 
-use crate::sample::{Key, PerSplit, Sample};
+use crate::example::{Example, Examples, Key};
+use finetuned_answers::TargetKind;
 use finetuned_job::scores::Split;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 /// Fractions of all rows; 0 for a split that isn't wanted or that the drop has already.
@@ -11,11 +16,21 @@ pub(crate) struct Fractions {
     pub(crate) test: f64,
 }
 
+impl Fractions {
+    /// The wanted splits, with their rows of so many.
+    fn wanted(&self, rows: usize) -> impl Iterator<Item = (Split, usize)> {
+        [(Split::Validation, self.validation), (Split::Test, self.test)]
+            .into_iter()
+            .filter(|it| 0.0 < it.1)
+            .map(move |(split, part)| (split, ((part * rows as f64).round() as usize).max(1)))
+    }
+}
+
 /// Every stratum keeps an example in train; where it has enough different contents, each wanted
-/// split gets one too. `keys`: those of train.
-pub(crate) fn carve<E: Sample>(
-    examples: &mut PerSplit<Vec<E>>,
-    keys: &[Key],
+/// split gets one too.
+pub(crate) fn carve(
+    examples: &mut Examples,
+    kind: &dyn TargetKind,
     fractions: &Fractions,
     seed: u64,
 ) {
@@ -24,8 +39,12 @@ pub(crate) fn carve<E: Sample>(
     }
     let pool = std::mem::take(&mut examples.train);
     let mut places = vec![Split::Train; pool.len()];
-    for groups in groups_by_stratum(&pool, keys).into_values() {
-        deal(groups, fractions, seed, &mut places);
+    for (stratum, mut groups) in groups_by_stratum(&pool, kind) {
+        groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
+        match stratum {
+            Some(_) => deal(groups, fractions, &mut places),
+            None => deal_by_labels(groups, &pool, fractions, &mut places),
+        }
     }
     for (example, place) in pool.into_iter().zip(places) {
         examples.of_mut(place).push(example);
@@ -36,12 +55,12 @@ pub(crate) fn carve<E: Sample>(
 type Group = Vec<usize>;
 
 /// Groups by the stratum of their first row, in the order of first rows.
-fn groups_by_stratum<E: Sample>(pool: &[E], keys: &[Key]) -> BTreeMap<u32, Vec<Group>> {
-    let mut strata: BTreeMap<u32, Vec<Group>> = BTreeMap::new();
-    let mut known: HashMap<Key, (u32, usize)> = HashMap::new();
-    for (row_idx, key) in keys.iter().copied().enumerate() {
-        let (stratum, group_idx) = *known.entry(key).or_insert_with(|| {
-            let stratum = pool[row_idx].stratum();
+fn groups_by_stratum(pool: &[Example], kind: &dyn TargetKind) -> BTreeMap<Option<u32>, Vec<Group>> {
+    let mut strata: BTreeMap<Option<u32>, Vec<Group>> = BTreeMap::new();
+    let mut known: HashMap<Key, (Option<u32>, usize)> = HashMap::new();
+    for (row_idx, example) in pool.iter().enumerate() {
+        let (stratum, group_idx) = *known.entry(example.key).or_insert_with(|| {
+            let stratum = kind.stratum(&example.target);
             let groups = strata.entry(stratum).or_default();
             groups.push(Group::new());
             (stratum, groups.len() - 1)
@@ -51,25 +70,110 @@ fn groups_by_stratum<E: Sample>(pool: &[E], keys: &[Key]) -> BTreeMap<u32, Vec<G
     strata
 }
 
-/// Deals the groups of one stratum.
-fn deal(mut groups: Vec<Group>, fractions: &Fractions, seed: u64, places: &mut [Split]) {
+/// Deals the shuffled groups of one stratum.
+fn deal(groups: Vec<Group>, fractions: &Fractions, places: &mut [Split]) {
     let rows: usize = groups.iter().map(Vec::len).sum();
-    groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
     let mut left = groups.len();
     let mut groups = groups.into_iter();
-    for (split, fraction) in
-        [(Split::Validation, fractions.validation), (Split::Test, fractions.test)]
-    {
-        if fraction <= 0.0 {
-            continue;
-        }
-        let wanted = ((fraction * rows as f64).round() as usize).max(1);
+    for (split, wanted) in fractions.wanted(rows) {
         let mut taken = 0;
         while taken < wanted && 1 < left {
             let Some(group) = groups.next() else { break };
             left -= 1;
             taken += group.len();
             group.into_iter().for_each(|it| places[it] = split);
+        }
+    }
+}
+
+/// Rows that a split lacks.
+struct Lack {
+    split: Split,
+    rows: f64,
+    of_label: BTreeMap<u32, f64>,
+}
+
+/// Deals shuffled groups whose examples have any number of labels, or none that could be counted.
+/// How many rows a split gets follows from its fraction alone.
+fn deal_by_labels(
+    groups: Vec<Group>,
+    pool: &[Example],
+    fractions: &Fractions,
+    places: &mut [Split],
+) {
+    let labels = |group: &Group| pool[group[0]].target.classes();
+    let rows: usize = groups.iter().map(Vec::len).sum();
+    // Groups of each label that have no place yet.
+    let mut open: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for (idx, group) in groups.iter().enumerate() {
+        for label in labels(group) {
+            open.entry(*label).or_default().push(idx);
+            *counts.entry(*label).or_default() += group.len();
+        }
+    }
+    let lack = |(split, wanted): (Split, usize)| {
+        let part = wanted as f64 / rows as f64;
+        let of_label = counts.iter().map(|(label, n)| (*label, part * *n as f64)).collect();
+        Lack { split, rows: wanted as f64, of_label }
+    };
+    let wanted: Vec<(Split, usize)> = fractions.wanted(rows).collect();
+    let rest = rows.saturating_sub(wanted.iter().map(|it| it.1).sum());
+    let mut lacks: Vec<Lack> = [(Split::Train, rest)].into_iter().chain(wanted).map(lack).collect();
+    let mut has_place = vec![false; groups.len()];
+    let mut place = |idx: usize, label: Option<u32>| {
+        if std::mem::replace(&mut has_place[idx], true) {
+            return;
+        }
+        let of = |it: &Lack| label.and_then(|label| it.of_label.get(&label)).copied();
+        let open = |it: &&mut Lack| it.split == Split::Train || 0.0 < it.rows;
+        let most = |a: &&mut Lack, b: &&mut Lack| {
+            let of_label = of(a).partial_cmp(&of(b)).unwrap_or(Ordering::Equal);
+            // Of equal ones the first.
+            of_label.then(a.rows.total_cmp(&b.rows)).then(b.split.cmp(&a.split))
+        };
+        let Some(to) = lacks.iter_mut().filter(open).max_by(most) else { return };
+        let n = groups[idx].len() as f64;
+        to.rows -= n;
+        for label in labels(&groups[idx]) {
+            *to.of_label.entry(*label).or_default() -= n;
+        }
+        groups[idx].iter().for_each(|row| places[*row] = to.split);
+    };
+    while let Some(label) = open.iter().min_by_key(|it| (it.1.len(), *it.0)).map(|it| *it.0) {
+        for idx in open.remove(&label).unwrap_or_default() {
+            place(idx, Some(label));
+            labels(&groups[idx]).iter().for_each(|other| {
+                if let Some(of_other) = open.get_mut(other) {
+                    of_other.retain(|it| *it != idx);
+                }
+            });
+        }
+    }
+    (0..groups.len()).for_each(|idx| place(idx, None));
+    fill(&groups, pool, &lacks, places);
+}
+
+/// Rounding may leave a split short of rows: it gets groups of train whose labels stay there.
+fn fill(groups: &[Group], pool: &[Example], lacks: &[Lack], places: &mut [Split]) {
+    let labels = |group: &Group| pool[group[0]].target.classes();
+    let mut in_train: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut left = 0;
+    for group in groups.iter().filter(|it| places[it[0]] == Split::Train) {
+        left += 1;
+        labels(group).iter().for_each(|it| *in_train.entry(*it).or_default() += 1);
+    }
+    for lack in lacks.iter().filter(|it| it.split != Split::Train) {
+        let mut rows = lack.rows;
+        for group in groups {
+            let stay = labels(group).iter().all(|it| in_train.get(it).is_some_and(|n| 1 < *n));
+            if rows <= 0.0 || left < 2 || places[group[0]] != Split::Train || !stay {
+                continue;
+            }
+            left -= 1;
+            rows -= group.len() as f64;
+            labels(group).iter().for_each(|it| *in_train.entry(*it).or_default() -= 1);
+            group.iter().for_each(|row| places[*row] = lack.split);
         }
     }
 }
@@ -88,42 +192,42 @@ fn shuffled(seed: u64, row_idx: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Example, duplicates};
+    use crate::example::Record;
+    use finetuned_answers::{Target, target_kind};
+    use finetuned_job::task::Answer;
+    use std::collections::HashSet;
 
-    fn carved(
-        mut it: PerSplit<Vec<Example>>,
-        validation: f64,
-        test: f64,
-        seed: u64,
-    ) -> PerSplit<Vec<Example>> {
-        let keys = duplicates::keys(&it.train);
-        carve(&mut it, &keys, &Fractions { validation, test }, seed);
+    fn example(text: String, target: Target) -> Example {
+        let record = Record::of_text(text);
+        Example { key: record.key(), record, target, file: 0, line: 1 }
+    }
+
+    fn carved(train: Vec<Example>, answer: Answer, parts: [f64; 2], seed: u64) -> Examples {
+        let mut it = Examples { train, ..Examples::default() };
+        let fractions = Fractions { validation: parts[0], test: parts[1] };
+        carve(&mut it, target_kind(answer).unwrap(), &fractions, seed);
         it
     }
 
-    fn pool(counts: &[usize]) -> PerSplit<Vec<Example>> {
-        let mut examples = PerSplit::<Vec<Example>>::default();
-        for (label, count) in counts.iter().enumerate() {
-            let of_class = |it| Example {
-                text: format!("{label} {it}").into(),
-                label: label as u32,
-                file: 0,
-                line: it as u64,
-            };
-            examples.train.extend((0..*count).map(of_class));
-        }
-        examples
+    fn pool(counts: &[usize]) -> Vec<Example> {
+        let of_class = |(class, count): (usize, &usize)| {
+            (0..*count)
+                .map(move |it| example(format!("{class} {it}"), Target::of_classes([class as u32])))
+                .collect::<Vec<_>>()
+        };
+        counts.iter().enumerate().flat_map(of_class).collect()
     }
 
     fn counts(examples: &[Example], classes: usize) -> Vec<usize> {
-        (0..classes)
-            .map(|class| examples.iter().filter(|it| it.label as usize == class).count())
-            .collect()
+        let of = |class| {
+            examples.iter().filter(|it| it.target.classes().contains(&(class as u32))).count()
+        };
+        (0..classes).map(of).collect()
     }
 
     #[test]
     fn every_class_is_in_every_split_where_it_can_be() {
-        let it = carved(pool(&[100, 3, 2, 1]), 0.1, 0.2, 7);
+        let it = carved(pool(&[100, 3, 2, 1]), Answer::Class, [0.1, 0.2], 7);
         assert_eq!(counts(&it.validation, 4), [10, 1, 1, 0]);
         assert_eq!(counts(&it.test, 4), [20, 1, 0, 0]);
         assert_eq!(counts(&it.train, 4), [70, 1, 1, 1]);
@@ -131,26 +235,59 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_split_and_another_one_another() {
-        let validation = |seed| {
-            let it = carved(pool(&[50, 50]), 0.2, 0.0, seed);
-            it.validation.into_iter().map(|it| it.text).collect::<Vec<_>>()
-        };
-        assert_eq!(validation(1), validation(1));
-        assert_ne!(validation(1), validation(2));
+        for answer in [Answer::Class, Answer::Classes] {
+            let validation = |seed| carved(pool(&[50, 50]), answer, [0.2, 0.0], seed).validation;
+            assert_eq!(validation(1), validation(1));
+            assert_ne!(validation(1), validation(2));
+        }
     }
 
     #[test]
     fn equal_texts_stay_together() {
-        let mut it = pool(&[40, 40]);
-        it.train.extend(pool(&[40, 40]).train);
-        let it = carved(it, 0.25, 0.25, 0);
-        let texts = |examples: &[Example]| {
-            examples.iter().map(|it| it.text.clone()).collect::<std::collections::HashSet<_>>()
+        for answer in [Answer::Class, Answer::Classes] {
+            let twice = [pool(&[40, 40]), pool(&[40, 40])].concat();
+            let it = carved(twice, answer, [0.25, 0.25], 0);
+            let keys = |all: &[Example]| all.iter().map(|it| it.key).collect::<HashSet<_>>();
+            assert!(keys(&it.train).is_disjoint(&keys(&it.validation)));
+            assert!(keys(&it.train).is_disjoint(&keys(&it.test)));
+            assert_eq!(counts(&it.validation, 2), [20, 20]);
+        }
+    }
+
+    /// Label 0 on every second example, 1 on every fifth, 2 on every 25th; the rarest are seldom
+    /// where the others are.
+    fn label_sets(n: usize) -> Vec<Example> {
+        let labels = |it: usize| -> Vec<u32> {
+            [2, 5, 25]
+                .iter()
+                .enumerate()
+                .filter(|at| it % at.1 == at.0)
+                .map(|at| at.0 as u32)
+                .collect()
         };
-        assert!(
-            texts(&it.train).is_disjoint(&texts(&it.validation))
-                && texts(&it.train).is_disjoint(&texts(&it.test))
-        );
-        assert_eq!(counts(&it.validation, 2), [20, 20]);
+        (0..n).map(|it| example(format!("text {it}"), Target::of_classes(labels(it)))).collect()
+    }
+
+    #[test]
+    fn each_label_of_many_has_its_part_in_every_split() {
+        for seed in 0..20 {
+            let it = carved(label_sets(500), Answer::Classes, [0.1, 0.2], seed);
+            assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [350, 50, 100]);
+            assert_eq!(counts(&it.validation, 3), [25, 10, 2], "seed {seed}");
+            assert_eq!(counts(&it.test, 3), [50, 20, 4], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_lone_label_stays_in_train_and_a_split_has_the_rows_that_its_part_makes() {
+        let mut few: Vec<Example> =
+            (0..30).map(|it| example(format!("text {it}"), Target::of_classes([it]))).collect();
+        few.push(example("more".into(), Target::of_classes([0, 1])));
+        let it = carved(few, Answer::Classes, [0.1, 0.0], 3);
+        assert_eq!(it.validation.len(), 2);
+        assert!(counts(&it.train, 30).iter().all(|it| 0 < *it));
+        let numbers = |n: u32| example(n.to_string(), Target::of_numbers([f64::from(n)]));
+        let it = carved((0..41).map(numbers).collect(), Answer::Numbers, [0.1, 0.1], 3);
+        assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [33, 4, 4]);
     }
 }

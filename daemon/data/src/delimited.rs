@@ -1,12 +1,14 @@
 //! CSV and TSV: which delimiter, whether quotes quote, whether there is a header; then the rows.
 
-use crate::columns;
+use crate::format::Format;
 use crate::inflate::Count;
+use crate::names;
 use crate::quarantine::Reason;
 use crate::refusal;
+use crate::row::{Row, SAMPLE_ROWS, Sample};
 use crate::source::ROW_BYTES_MAX;
-use crate::table::{Cell, Format, Row, SAMPLE_ROWS, Sample};
 use csv::{ReaderBuilder, StringRecord};
+use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 use std::io::Read;
@@ -86,9 +88,10 @@ fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     const NAME_CHARS_MAX: usize = 64;
     let Some((first, rest)) = records.split_first() else { return true };
     let names: Vec<&str> = first.iter().map(str::trim).collect();
-    if names.iter().any(|it| {
-        columns::is_usual_name(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it))
-    }) {
+    if names
+        .iter()
+        .any(|it| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it)))
+    {
         return true;
     }
     if names

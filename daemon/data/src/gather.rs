@@ -1,20 +1,23 @@
-//! Takes rows as they are read and keeps what can be used: the text once, the label as a number,
-//! and where both stood.
+//! Takes rows as they are read and leaves what can be used: the input, what is right for it, and
+//! where both stood.
 
-use crate::Example;
-use crate::classes::Classes;
+use crate::example::{Example, Examples, Key, Origins, Record};
+use crate::layout;
 use crate::quarantine::{Reason, Ward};
-use crate::sample::PerSplit;
-use crate::table::Cell;
-use finetuned_job::outcome::Failure;
+use crate::refusal;
+use crate::targets::Learnt;
+use finetuned_answers::{Cell, Outputs, Refused, Target};
+use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::scores::Split;
 
 /// Where a row stands.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) split: Split,
+    pub(crate) split: Option<Split>,
     /// Index into the report's files.
     pub(crate) file: u32,
+    /// What the example remembers as its line.
+    pub(crate) nth: u64,
     /// What messages call it.
     pub(crate) name: &'a str,
     /// Absent: the whole file.
@@ -25,110 +28,86 @@ pub(crate) struct Gather {
     pub(crate) ward: Ward,
     pub(crate) rows: u64,
     pub(crate) empty_texts: u64,
-    pub(crate) examples: PerSplit<Vec<Example>>,
-    pub(crate) classes: Classes,
+    /// What is learnt, once that is known.
+    pub(crate) learnt: Option<Learnt>,
+    /// With the split that their place says, in the order of reading.
+    pub(crate) examples: Vec<(Example, Option<Split>)>,
 }
 
 impl Gather {
     pub(crate) fn new(ward: Ward) -> Gather {
-        Gather {
-            ward,
-            rows: 0,
-            empty_texts: 0,
-            examples: PerSplit::default(),
-            classes: Classes::default(),
-        }
+        Gather { ward, rows: 0, empty_texts: 0, learnt: None, examples: Vec::new() }
     }
 
-    /// Whether the row was kept. `nth`: what the example remembers as its line.
+    /// `row`: what goes in, and a cell for each target column.
     pub(crate) fn take(
         &mut self,
         at: Place<'_>,
-        nth: u64,
-        row: Result<(Cell, Cell), Reason>,
-    ) -> Result<bool, Failure> {
+        row: Result<(Record, Vec<Cell>), Reason>,
+    ) -> Result<(), Failure> {
         self.rows += 1;
-        let usable = row.and_then(|(text, label)| Ok((text_of(text)?, label_of(label)?)));
-        let (text, label) = match usable {
+        let usable = match row {
+            Ok((record, cells)) => self.target(at.name, cells)?.map(|it| (record, it)),
+            Err(reason) => Err(reason),
+        };
+        let (record, target) = match usable {
             Ok(it) => it,
             Err(reason) => {
                 self.empty_texts += u64::from(reason == Reason::EmptyText);
-                self.ward.admit(at.name, at.line, &reason)?;
-                return Ok(false);
+                return self.ward.admit(at.name, at.line, &reason);
             }
         };
-        let label = self.classes.number(label, at.name)?;
-        self.examples.of_mut(at.split).push(Example { text, label, file: at.file, line: nth });
-        Ok(true)
+        // That of an image is known once its bytes have been read.
+        let key: Key = if record.image.is_some() { 0 } else { record.key() };
+        let example = Example { record, target, key, file: at.file, line: at.nth };
+        self.examples.push((example, at.split));
+        Ok(())
     }
 
-    /// Class names in their final order; the examples are renumbered accordingly.
-    pub(crate) fn order_classes(&mut self) -> Vec<String> {
-        let (names, renumbered) = std::mem::take(&mut self.classes).ordered();
-        for split in Split::ALL {
-            for example in self.examples.of_mut(split) {
-                example.label = renumbered[example.label as usize];
+    fn target(&mut self, file: &str, cells: Vec<Cell>) -> Result<Result<Target, Reason>, Failure> {
+        let nothing = || Failure::new(FailureKind::Internal, "rows were read before their columns");
+        let learnt = self.learnt.as_mut().ok_or_else(nothing)?;
+        match learnt.reader.read(cells) {
+            Ok(target) => Ok(Ok(target)),
+            Err(Refused::Row(reason)) => Ok(Err(Reason::Target(reason))),
+            Err(Refused::All(mut failure)) => {
+                failure.message = format!("{file}: {}", failure.message);
+                Err(failure)
             }
         }
-        names
     }
 }
 
-fn text_of(cell: Cell) -> Result<Box<str>, Reason> {
-    match cell {
-        Cell::Text(it) if it.contains('\0') => Err(Reason::Nul),
-        Cell::Text(it) => match it.trim() {
-            "" => Err(Reason::EmptyText),
-            text => Ok(text.into()),
-        },
-        Cell::Missing => Err(Reason::EmptyText),
-        Cell::Integer(it) => Ok(it.to_string().into()),
-        Cell::Bool(_) => Err(Reason::TextIs("true or false")),
-        Cell::Fraction(_) => Err(Reason::TextIs("a number")),
-        Cell::Bytes(it) => match String::from_utf8(it) {
-            Ok(it) => text_of(Cell::Text(it)),
-            Err(_) => Err(Reason::TextIs("binary")),
-        },
-        Cell::List(_) => Err(Reason::TextIs("a list")),
-        Cell::Image(_) => Err(Reason::TextIs("an image")),
-        Cell::Other(what) => Err(Reason::TextIs(what)),
+/// Into the splits that their places name. All of one split are the whole data set, whatever it is
+/// called.
+pub(crate) fn placed(
+    examples: Vec<(Example, Option<Split>)>,
+    origins: &Origins,
+) -> Result<Examples, Failure> {
+    let of = |wanted: Option<Split>| {
+        examples.iter().find(|it| it.1 == wanted).map(|it| origins.of(&it.0))
+    };
+    let named: Vec<String> = Split::ALL.iter().filter_map(|it| of(Some(*it))).collect();
+    if let ([named, ..], Some(other)) = (&named[..], of(None)) {
+        return Err(refusal::data(format!("{named} lies in a split and {other} does not"))
+            .with_cure("put all examples into train, validation or test, or none of them"));
     }
+    if let ([named, _, ..], None) = (&named[..], of(Some(Split::Train))) {
+        return Err(layout::no_train(named));
+    }
+    let alone = named.len() < 2;
+    let mut placed = Examples::default();
+    for (it, split) in examples {
+        placed.of_mut(split.filter(|_| !alone).unwrap_or(Split::Train)).push(it);
+    }
+    Ok(placed)
 }
 
-/// For prediction, where every row must have an answer.
-pub(crate) fn text_or_empty(cell: Cell) -> Result<String, Reason> {
-    match text_of(cell) {
-        Ok(text) => Ok(text.into()),
-        Err(Reason::EmptyText) => Ok(String::new()),
-        Err(reason) => Err(reason),
-    }
-}
-
-pub(crate) fn label_of(cell: Cell) -> Result<String, Reason> {
-    /// Integers above this are not exact in a double.
-    const EXACT_MAX: f64 = (1_u64 << 53) as f64;
-    match cell {
-        Cell::Text(it) if it.contains('\0') => Err(Reason::Nul),
-        Cell::Text(it) => match it.trim() {
-            "" => Err(Reason::EmptyLabel),
-            label if label.len() == it.len() => Ok(it),
-            label => Ok(label.to_string()),
-        },
-        Cell::Missing => Err(Reason::EmptyLabel),
-        Cell::Integer(it) => Ok(it.to_string()),
-        Cell::Bool(it) => Ok(it.to_string()),
-        Cell::Fraction(it) if it.is_nan() => Err(Reason::EmptyLabel),
-        // pandas turns integers into doubles where a column has gaps.
-        Cell::Fraction(it) if it.fract() == 0.0 && it.abs() < EXACT_MAX => {
-            Ok((it as i64).to_string())
+/// The classes of all targets get the numbers of the outputs.
+pub(crate) fn renumber(examples: &mut Examples, outputs: &Outputs) {
+    for split in Split::ALL {
+        for it in examples.of_mut(split) {
+            it.target = it.target.renumbered(&outputs.renumbered);
         }
-        Cell::Fraction(it) => Err(Reason::LabelIsFraction(it)),
-        Cell::Bytes(it) => match String::from_utf8(it) {
-            Ok(it) => label_of(Cell::Text(it)),
-            Err(_) => Err(Reason::LabelIs("binary")),
-        },
-        Cell::List(_) => Err(Reason::LabelIs("a list")),
-        Cell::Image(_) => Err(Reason::LabelIs("an image")),
-        Cell::Other(what) => Err(Reason::LabelIs(what)),
     }
 }

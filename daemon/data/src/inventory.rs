@@ -2,9 +2,9 @@
 //! decides nothing about splits. Names say what a file is; only where one says nothing, its first
 //! bytes are asked for an image.
 
+use crate::format::Format;
 use crate::refusal;
 use crate::source::Source;
-use crate::table::Format;
 use finetuned_images::Format as ImageFormat;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;

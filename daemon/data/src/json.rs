@@ -3,8 +3,9 @@
 use crate::inflate::Count;
 use crate::quarantine::Reason;
 use crate::refusal;
+use crate::row::{Row, SAMPLE_ROWS, Sample};
 use crate::source::ROW_BYTES_MAX;
-use crate::table::{Cell, Row, SAMPLE_ROWS, Sample};
+use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -54,7 +55,9 @@ fn cell(value: Value) -> Cell {
             None => Cell::Fraction(it.as_f64().unwrap_or(f64::NAN)),
         },
         Value::Array(it) => Cell::List(it.into_iter().map(cell).collect()),
-        Value::Object(_) => Cell::Other("an object"),
+        Value::Object(it) => {
+            Cell::Fields(it.into_iter().map(|(name, value)| (name, cell(value))).collect())
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 //!
 //! The words for splits are those of the Hugging Face datasets library.
 
+use crate::format::Format;
 use crate::inventory::{Inventory, SingleFile, TableFile};
 use crate::refusal;
-use crate::table::Format;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;

@@ -2,15 +2,18 @@
 //! is used again), a folder or a single file is used where it lies. Finds the recipe.
 
 use crate::archive::{self, Archive};
+use crate::format::Format;
 use crate::inflate::Compression;
 use crate::inventory::{self, Inventory, Kind, TableFile};
-use crate::reading::{self, Request};
+use crate::load::{self, Dataset};
+use crate::modality;
+use crate::progress::Progress;
+use crate::refusal;
+use crate::request::Request;
 use crate::source::Source;
-use crate::table::Format;
-use crate::{Dataset, ImageDataset, ImageForm, ImageRequest, Progress, images, refusal};
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::recipe::DataChoice;
 use finetuned_job::spec::RecipeText;
+use finetuned_job::task::{Modality, Task};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -71,42 +74,37 @@ impl Opened {
         self.recipe.as_ref()
     }
 
-    /// Reads everything. `quarantine` is the file for the rows that can't be used, one JSON object
-    /// a line; it is begun anew, and absent afterwards when there are none.
-    ///
-    /// # Errors Kind `Data` with file, line and cure where the drop can't be trained on; kind
-    /// `Disk` where the machine failed.
-    pub fn load(
-        &self,
-        choice: &DataChoice,
-        seed: u64,
-        quarantine: &Path,
-        progress: &mut Progress<'_>,
-    ) -> Result<Dataset, Failure> {
-        let request = Request { source: &self.source, choice, seed, quarantine };
-        reading::load(self.inventory()?.1, self.warnings.clone(), &request, progress)
-    }
-
-    /// How the drop's images lie in it; nothing where it holds texts, or no data at all.
+    /// What goes into a model that learns from this drop; `task`: the recipe's.
     ///
     /// # Errors
     /// Kind `Data` or `Disk`: the drop can't be listed.
-    pub fn image_form(&self) -> Result<Option<ImageForm>, Failure> {
-        Ok(images::recognise(&self.inventory()?.1))
+    pub fn modality(&self, task: Option<Task>) -> Result<Modality, Failure> {
+        match task {
+            Some(task) => Ok(task.modality),
+            None => modality::recognised(&self.inventory()?.1)
+                .ok_or_else(|| refusal::data("the drop holds no data")),
+        }
     }
 
-    /// Reads everything and decodes every image once. See [`ImageRequest`] for what is written.
+    /// Reads everything, and decodes every image once. Without a task in the request what is learnt
+    /// is decided by the columns; with one, they must fit it. See [`Request`] for what is written.
     ///
     /// # Errors
-    /// As [`Opened::load`], with the file instead of file and line where an image is one.
-    pub fn load_images(
+    /// Kind `Data` with file, line and cure where the drop can't be trained on; kind `Disk` where
+    /// the machine failed.
+    pub fn load(
         &self,
-        request: &ImageRequest<'_>,
+        request: &Request<'_>,
         progress: &mut Progress<'_>,
-    ) -> Result<ImageDataset, Failure> {
+    ) -> Result<Dataset, Failure> {
         let (root, mut found) = self.inventory()?;
+        let modality = match request.task {
+            Some(task) => Some(task.modality),
+            None => modality::recognised(&found),
+        };
+        let modality = modality.ok_or_else(|| refusal::data("the drop holds no data"))?;
         found.warnings.splice(0..0, self.warnings.iter().cloned());
-        images::load(&self.source, &root, found, request, progress)
+        load::load((&self.source, &root), (found, modality), request, progress)
     }
 
     /// The folder of the data and the files in it, below it with `/` and sorted by bytes: what a

@@ -5,8 +5,9 @@
 
 use crate::inflate::Count;
 use crate::refusal;
+use crate::row::{Row, SAMPLE_ROWS, Sample};
 use crate::source::Source;
-use crate::table::{Cell, Embedded, Row, SAMPLE_ROWS, Sample};
+use finetuned_answers::{Cell, Embedded};
 use finetuned_job::outcome::Failure;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -147,16 +148,19 @@ fn cell(field: Field) -> Cell {
 
 /// `{bytes, path}` is an image, whichever of the two there is.
 fn structure(row: parquet::record::Row) -> Cell {
-    let (mut image, mut known) = (Embedded::default(), false);
-    for (name, field) in row.into_columns() {
-        known |= name == "bytes";
+    let fields = row.into_columns();
+    if !fields.iter().any(|it| it.0 == "bytes") {
+        return Cell::Fields(fields.into_iter().map(|(name, it)| (name, cell(it))).collect());
+    }
+    let mut image = Embedded::default();
+    for (name, field) in fields {
         match (name.as_str(), field) {
             ("bytes", Field::Bytes(it)) => image.bytes = Some(it.data().to_vec()),
             ("path", Field::Str(it)) => image.path = Some(it),
             _ => {}
         }
     }
-    if known { Cell::Image(image) } else { Cell::Other("a structure") }
+    Cell::Image(image)
 }
 
 /// `{"info": {"features": {COLUMN: {"_type": "ClassLabel", "names": [...]}}}}`, as the datasets

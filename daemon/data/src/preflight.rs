@@ -1,44 +1,44 @@
-//! From examples as they were read to splits that a model can be trained on and judged by: leaked
+//! From examples as they were read to splits that a model can be trained on and scored by: leaked
 //! examples are left out, missing splits carved, and what can't be learnt is refused.
 
 use crate::carve::{self, Fractions};
 use crate::duplicates;
+use crate::example::{Example, Examples, Origins};
 use crate::refusal;
-use crate::sample::{PerSplit, Sample};
+use finetuned_answers::TargetKind;
 use finetuned_job::data::{ClassCount, Duplicates, SplitReport};
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
-use finetuned_job::task::Answer;
 
 pub(crate) struct Rules<'a> {
-    pub(crate) problem: Answer,
-    pub(crate) classes: &'a [String],
+    pub(crate) kind: &'a dyn TargetKind,
+    pub(crate) outputs: &'a [String],
     /// Wanted where the drop has no such split.
     pub(crate) validation: f64,
     pub(crate) test: f64,
     pub(crate) seed: u64,
+    /// Of one input.
+    pub(crate) noun: &'a str,
+    pub(crate) origins: &'a Origins,
 }
 
-/// `origin`: where an example comes from, in words.
-pub(crate) fn divide<E: Sample>(
-    examples: &mut PerSplit<Vec<E>>,
+pub(crate) fn divide(
+    examples: &mut Examples,
     rules: &Rules<'_>,
-    origin: &dyn Fn(&E) -> String,
 ) -> Result<(Duplicates, Vec<SplitReport>), Failure> {
-    check_answers(examples, rules, origin)?;
+    check_targets(examples, rules)?;
     let from_file = |split| !examples.of(split).is_empty();
     let (has_validation, has_test) = (from_file(Split::Validation), from_file(Split::Test));
-    let (duplicates, train_keys) = duplicates::take_out(examples);
-    check_train(&examples.train, rules, &duplicates, origin)?;
+    let way = way(examples, rules);
+    let duplicates = duplicates::take_out(examples);
+    check_train(&examples.train, rules, &duplicates)?;
     let fraction = |has, fraction| if has { 0.0 } else { fraction };
     let fractions = Fractions {
         validation: fraction(has_validation, rules.validation),
         test: fraction(has_test, rules.test),
     };
-    carve::carve(examples, &train_keys, &fractions, rules.seed);
-    drop(train_keys);
-    check_judged(examples, has_validation)?;
-    let way = if rules.problem == Answer::Class { "stratified" } else { "random" };
+    carve::carve(examples, rules.kind, &fractions, rules.seed);
+    check_held_out(examples, has_validation, rules.noun)?;
     let splits = Split::ALL.into_iter().filter(|it| !examples.of(*it).is_empty()).map(|split| {
         let from_file = match split {
             Split::Train => has_validation || has_test,
@@ -52,83 +52,72 @@ pub(crate) fn divide<E: Sample>(
     Ok((duplicates, splits.collect()))
 }
 
-fn check_answers<E: Sample>(
-    examples: &PerSplit<Vec<E>>,
-    rules: &Rules<'_>,
-    origin: &dyn Fn(&E) -> String,
-) -> Result<(), Failure> {
+/// How examples are divided.
+fn way(examples: &Examples, rules: &Rules<'_>) -> &'static str {
+    let stratified = examples.iter().any(|it| rules.kind.stratum(&it.1.target).is_some());
+    match (stratified, rules.kind.has_classes()) {
+        (true, _) => "stratified",
+        (false, true) => "stratified by label",
+        (false, false) => "random",
+    }
+}
+
+fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> {
     let n = examples.len();
     let Some((_, first)) = examples.iter().next() else {
-        return Err(refusal::data("the drop has no usable rows"));
+        return Err(refusal::data("the drop has no usable examples"));
     };
-    if examples.iter().all(|(_, it)| it.same_answer(first)) {
-        return Err(match (rules.problem, rules.classes) {
-            (Answer::Class, classes) => {
-                let class = first
-                    .classes()
-                    .first()
-                    .and_then(|it| classes.get(*it as usize))
-                    .map_or("", String::as_str);
-                refusal::data(format!("all {n} examples have the label `{class}`"))
-                    .with_cure("a classifier needs two classes at least")
-            }
-            (Answer::Classes, []) => refusal::data(format!("none of the {n} examples has a label")),
-            (Answer::Classes, _) => refusal::data(format!("all {n} examples have the same labels"))
-                .with_cure("there is nothing to tell apart"),
-            (Answer::Numbers, _) => {
-                refusal::data(format!("all {n} examples have the same numbers"))
-                    .with_cure("there is nothing to learn")
-            }
-        });
+    if examples.iter().all(|(_, it)| it.target == first.target) {
+        let (message, cure) = rules.kind.all_alike(n, &first.target, rules.outputs);
+        return Err(refusal::data(message).with_cure(cure));
     }
     // A rare label among many is no reason to refuse the others: it is warned about.
-    if rules.problem != Answer::Class {
-        return Ok(());
-    }
-    let in_train = counts(&examples.train, rules.classes.len());
-    match examples.iter().find(|(_, it)| in_train[it.stratum() as usize] == 0) {
+    let in_train = counts(&examples.train, rules.outputs.len());
+    let absent = examples.iter().find_map(|(split, it)| {
+        let stratum = rules.kind.stratum(&it.target)?;
+        (in_train[stratum as usize] == 0).then_some((split, it, stratum))
+    });
+    match absent {
         None => Ok(()),
-        Some((split, example)) => {
-            let (at, class) = (origin(example), &rules.classes[example.stratum() as usize]);
-            Err(refusal::data(format!(
-                "{at}: the class `{class}` occurs in {} but not in train",
-                split.name()
-            ))
-            .with_cure("add examples of it to train, or remove it"))
-        }
+        Some((split, example, class)) => Err(refusal::data(format!(
+            "{}: the class `{}` occurs in {} but not in train",
+            rules.origins.of(example),
+            rules.outputs[class as usize],
+            split.name()
+        ))
+        .with_cure("add examples of it to train, or remove it")),
     }
 }
 
 /// After leaked examples are gone.
-fn check_train<E: Sample>(
-    train: &[E],
+fn check_train(
+    train: &[Example],
     rules: &Rules<'_>,
     duplicates: &Duplicates,
-    origin: &dyn Fn(&E) -> String,
 ) -> Result<(), Failure> {
     let dropped = match duplicates.leaked_dropped {
         0 => String::new(),
         n => format!(" once the {n} that stand in validation or test too are left out"),
     };
-    if train.is_empty() {
-        return Err(refusal::data(format!("train has no examples{dropped}")));
+    let stratum = |it: &Example| rules.kind.stratum(&it.target);
+    match train {
+        [] => return Err(refusal::data(format!("train has no examples{dropped}"))),
+        [only] if stratum(only).is_none() => {
+            let at = rules.origins.of(only);
+            return Err(refusal::data(format!("train has one example only{dropped} ({at})"))
+                .with_cure("add examples"));
+        }
+        [first, ..] if stratum(first).is_none() => return Ok(()),
+        _ => {}
     }
-    if rules.problem != Answer::Class {
-        return match train.len() {
-            1 => Err(refusal::data(format!(
-                "train has one example only{dropped} ({})",
-                origin(&train[0])
-            ))),
-            _ => Ok(()),
-        };
-    }
-    let Some(class_idx) = counts(train, rules.classes.len()).iter().position(|it| *it < 2) else {
+    let Some(class_idx) = counts(train, rules.outputs.len()).iter().position(|it| *it < 2) else {
         return Ok(());
     };
-    let class = &rules.classes[class_idx];
-    let message = match train.iter().find(|it| it.stratum() as usize == class_idx) {
+    let class = &rules.outputs[class_idx];
+    let message = match train.iter().find(|it| stratum(it) == Some(class_idx as u32)) {
         Some(only) => {
-            format!("the class `{class}` has one example only{dropped} ({})", origin(only))
+            let at = rules.origins.of(only);
+            format!("the class `{class}` has one example only{dropped} ({at})")
         }
         None => format!("the class `{class}` has no example in train{dropped}"),
     };
@@ -136,30 +125,25 @@ fn check_train<E: Sample>(
         .with_cure("add examples of it or remove it; a class needs two at least"))
 }
 
-fn check_judged<E: Sample>(
-    examples: &PerSplit<Vec<E>>,
-    has_validation: bool,
-) -> Result<(), Failure> {
+fn check_held_out(examples: &Examples, has_validation: bool, noun: &str) -> Result<(), Failure> {
     if has_validation && examples.validation.is_empty() {
-        return Err(refusal::data("every validation example stands in test too, so none is left"));
+        return Err(refusal::data("every validation example stands in test too, so none is left")
+            .with_cure("remove the examples of test from validation"));
     }
     if examples.validation.is_empty() && examples.test.is_empty() {
-        return Err(refusal::data("there is neither validation nor test to judge the model by")
-            .with_cure(format!("set data.validation in the recipe to more than 0, or add validation data; equal {} are never divided", E::NOUN)));
+        return Err(refusal::data("there is neither validation nor test to score the model by")
+            .with_cure(format!("set data.validation in the recipe to more than 0, or add validation data; equal {noun}s are never divided")));
     }
     Ok(())
 }
 
-fn counts<E: Sample>(examples: &[E], classes: usize) -> Vec<u64> {
+fn counts(examples: &[Example], classes: usize) -> Vec<u64> {
     let mut counts = vec![0; classes];
-    examples.iter().flat_map(E::classes).for_each(|it| counts[*it as usize] += 1);
+    examples.iter().flat_map(|it| it.target.classes()).for_each(|it| counts[*it as usize] += 1);
     counts
 }
 
-pub(crate) fn class_counts<E: Sample>(
-    examples: &PerSplit<Vec<E>>,
-    classes: &[String],
-) -> Vec<ClassCount> {
+pub(crate) fn class_counts(examples: &Examples, classes: &[String]) -> Vec<ClassCount> {
     let [train, validation, test] = Split::ALL.map(|it| counts(examples.of(it), classes.len()));
     let count = |(idx, class): (usize, &String)| ClassCount {
         class: class.clone(),
@@ -170,10 +154,12 @@ pub(crate) fn class_counts<E: Sample>(
     classes.iter().enumerate().map(count).collect()
 }
 
-pub(crate) fn warn_about<E: Sample>(
+/// `noun`: of one input.
+pub(crate) fn warn_about(
     classes: &[ClassCount],
-    examples: &PerSplit<Vec<E>>,
+    examples: &Examples,
     duplicates: &Duplicates,
+    noun: &str,
     warnings: &mut Vec<String>,
 ) {
     /// A class this much rarer than the most frequent one is easily never predicted.
@@ -217,22 +203,21 @@ pub(crate) fn warn_about<E: Sample>(
             most.class, most.train, least.class, least.train
         ));
     }
-    let noun = E::NOUN;
     if 0 < duplicates.conflicting_labels {
         warnings.push(format!(
-            "{noun} that stand under more than one label: {}",
+            "{noun}s that stand under more than one label: {}",
             duplicates.conflicting_labels
         ));
     }
     if 0 < duplicates.leaked_dropped {
         warnings.push(format!(
-            "training examples left out, as their {noun} stand in validation or test too: {}",
+            "training examples left out, as their {noun}s stand in validation or test too: {}",
             duplicates.leaked_dropped
         ));
     }
     if 0 < duplicates.leaked_validation_dropped {
         warnings.push(format!(
-            "validation examples left out, as their {noun} stand in test too: {}",
+            "validation examples left out, as their {noun}s stand in test too: {}",
             duplicates.leaked_validation_dropped
         ));
     }

@@ -1,6 +1,7 @@
 //! Rows and images that can't be used: why, how many, and when they are so many that the whole drop
 //! was read in the wrong way. Every one is written down; none stops the reading by itself.
 
+use crate::example::spoken;
 use crate::refusal;
 use finetuned_job::data::{Quarantine, Quarantined};
 use finetuned_job::outcome::Failure;
@@ -25,8 +26,9 @@ pub(crate) type Usable<T> = Result<Result<T, Reason>, Failure>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reason {
     EmptyText,
-    EmptyLabel,
     Nul,
+    /// Of the cells that are to be learnt.
+    Target(finetuned_answers::Reason),
     Fields {
         found: usize,
         header: usize,
@@ -34,8 +36,6 @@ pub(crate) enum Reason {
     NotJson(String),
     NotAnObject,
     TextIs(&'static str),
-    LabelIs(&'static str),
-    LabelIsFraction(f64),
     NotText(&'static str),
     NoImage,
     /// A path in a table.
@@ -45,9 +45,6 @@ pub(crate) enum Reason {
     PathIsLink(String),
     PathNamesNothing(String),
     PathNamesSeveral(String),
-    NoNumber(String),
-    NotANumber(String, String),
-    NotZeroOrOne(String, String),
     ImageTooLong(u64),
     ImageBroken(finetuned_images::Broken),
     /// The decoder gave up in a way that it does not know itself.
@@ -59,14 +56,12 @@ impl Reason {
     fn kind(&self) -> &'static str {
         match self {
             Reason::EmptyText => "empty text",
-            Reason::EmptyLabel => "empty label",
             Reason::Nul => "zero bytes in the text",
             Reason::Fields { .. } => "a wrong number of fields",
             Reason::NotJson(_) => "invalid JSON",
             Reason::NotAnObject => "not a JSON object",
             Reason::TextIs(_) => "text that is not a string",
-            Reason::LabelIs(_) => "a label that is neither string nor integer",
-            Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
+            Reason::Target(why) => why.kind(),
             Reason::NotText(_) => "not a text file",
             Reason::NoImage => "no image",
             Reason::PathLeaves(_) => "a path that leaves the drop",
@@ -75,9 +70,6 @@ impl Reason {
             Reason::PathIsLink(_) => "a symbolic link",
             Reason::PathNamesNothing(_) => "a path to no image",
             Reason::PathNamesSeveral(_) => "a name of several images",
-            Reason::NoNumber(_) => "no number",
-            Reason::NotANumber(..) => "not a number",
-            Reason::NotZeroOrOne(..) => "neither 0 nor 1",
             Reason::ImageTooLong(_) => "a file that is too long",
             Reason::ImageBroken(_) | Reason::ImagePanicked => "not a usable image",
         }
@@ -92,8 +84,7 @@ impl fmt::Display for Reason {
             }
             Reason::NotJson(why) => write!(f, "invalid JSON: {why}"),
             Reason::TextIs(what) => write!(f, "the text is {what}, not a string"),
-            Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
-            Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
+            Reason::Target(why) => write!(f, "{why}"),
             Reason::NotText(what) => write!(f, "is {what}, not text"),
             Reason::PathLeaves(path) => write!(f, "the path {path} leaves the drop"),
             Reason::PathAbsolute(path) => {
@@ -106,13 +97,6 @@ impl fmt::Display for Reason {
             Reason::PathNamesNothing(path) => write!(f, "the drop has no image {path}"),
             Reason::PathNamesSeveral(path) => {
                 write!(f, "the drop has several images called {path}")
-            }
-            Reason::NoNumber(column) => write!(f, "`{column}` has no number"),
-            Reason::NotANumber(column, value) => {
-                write!(f, "`{column}` is {value}, which is no number")
-            }
-            Reason::NotZeroOrOne(column, value) => {
-                write!(f, "`{column}` is {value}, neither 0 nor 1")
             }
             Reason::ImageTooLong(bytes) => {
                 write!(f, "the file has {} MiB, more than is read as one image", bytes >> 20)
@@ -165,7 +149,7 @@ impl Ward {
         self.report.count += 1;
         self.tallies
             .entry(reason.kind())
-            .or_insert_with(|| Tally { count: 0, first: place(file, line) })
+            .or_insert_with(|| Tally { count: 0, first: spoken(file, line) })
             .count += 1;
         if self.report.count <= LINES_MAX {
             self.write(&it)
@@ -186,8 +170,8 @@ impl Ward {
         file.write_all(b"\n")
     }
 
-    /// After the last row. `rows`: all of them, the quarantined ones too. `noun`: what they are.
-    pub(crate) fn close(&mut self, rows: u64, noun: &str, cure: &str) -> Result<(), Failure> {
+    /// After the last example. `rows`: all of them, the quarantined ones too.
+    pub(crate) fn close(&mut self, rows: u64) -> Result<(), Failure> {
         if let Some(mut file) = self.file.take() {
             file.flush().map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
         }
@@ -202,19 +186,12 @@ impl Ward {
             .map(|(kind, it)| format!("{} times {kind} (first: {})", it.count, it.first))
             .collect();
         let message = format!(
-            "{} of {rows} {noun} can't be used, which is more than {:.0} %: {}",
+            "{} of {rows} examples can't be used, which is more than {:.0} %: {}",
             self.report.count,
             100.0 * SHARE_MAX,
             why.join(", ")
         );
-        Err(refusal::data(message).with_cure(cure))
-    }
-}
-
-/// `tweets.csv line 17`.
-pub(crate) fn place(file: &str, line: Option<u64>) -> String {
-    match line {
-        Some(line) => format!("{file} line {line}"),
-        None => file.into(),
+        Err(refusal::data(message)
+            .with_cure("mend or remove them, or name the right columns in the recipe"))
     }
 }

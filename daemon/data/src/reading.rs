@@ -1,288 +1,265 @@
-//! The way from a folder to a [`Dataset`] of texts: list, lay out, read, judge, count, split,
-//! report.
+//! What all ways of reading have in common, and the one way through tables: every row becomes an
+//! example, whatever goes in and whatever is learnt. Which columns go in is left to the modality.
 
-use crate::columns::Wanted;
+use crate::example::{Origins, Record};
 use crate::gather::{Gather, Place};
 use crate::inflate::Count;
-use crate::preflight::{self, Rules};
-use crate::layout::{self, ClassFolder, Layout};
-use crate::quarantine::{Ward, place};
-use crate::sample::{PartsHash, PerSplit};
-use crate::table::{Cell, Table};
-use crate::{Dataset, Example, Progress, TOLD_BYTES, columns, inventory, refusal, text_folder};
-use finetuned_job::data::{DATA_VERSION, DataReport, Duplicates, FileReport, SplitReport};
-use finetuned_job::event::Phase;
+use crate::inventory::TableFile;
+use crate::layout;
+use crate::names::{self, SPLIT_NAMES};
+use crate::progress::{Progress, Steps};
+use crate::quarantine::{Reason, Usable};
+use crate::refusal;
+use crate::request::Request;
+use crate::table::Table;
+use crate::targets;
+use finetuned_answers::Cell;
+use finetuned_job::data::FileReport;
 use finetuned_job::outcome::Failure;
-use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
-use finetuned_job::task::Answer;
-use std::path::Path;
+use finetuned_job::task::Modality;
 
-pub(crate) struct Request<'a> {
-    /// The drop's own name.
-    pub(crate) source: &'a str,
-    pub(crate) choice: &'a DataChoice,
-    pub(crate) seed: u64,
-    pub(crate) quarantine: &'a Path,
+/// A drop while it is read.
+pub(crate) struct Reading<'a, 'p> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) modality: Modality,
+    pub(crate) gather: Gather,
+    /// Their rows are counted in the end.
+    pub(crate) files: Vec<FileReport>,
+    /// As [`Origins::members`].
+    pub(crate) members: Vec<Vec<Box<str>>>,
+    pub(crate) columns: ColumnNames,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) progress: &'a mut Progress<'p>,
 }
 
-/// What reading left, besides the examples.
-struct Read {
-    files: Vec<FileReport>,
-    /// (text column, label column).
-    columns: Option<(String, String)>,
-    /// For folders of texts, the names of each folder's files.
-    members: Vec<Vec<Box<str>>>,
+impl Reading<'_, '_> {
+    /// Index of the file that is read now.
+    pub(crate) fn file_idx(&self) -> u32 {
+        self.files.len() as u32
+    }
+
+    pub(crate) fn origins(&self) -> Origins {
+        let files = self.files.iter().map(|it| it.path.clone()).collect();
+        Origins { files, members: self.members.clone() }
+    }
 }
 
-pub(crate) fn load(
-    found: inventory::Inventory,
-    mut warnings: Vec<String>,
-    request: &Request<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Dataset, Failure> {
-    let layout = layout::decide(found, &mut warnings)?;
-    let mut gather = Gather::new(Ward::open(request.quarantine)?);
-    let read = match layout {
-        Layout::Tables(tables) => {
-            read_tables(tables, request.choice, &mut gather, &mut warnings, progress)?
-        }
-        Layout::Folders(folders) => read_folders(folders, &mut gather, progress)?,
-    };
-    gather.ward.close(
-        gather.rows,
-        "rows",
-        "mend or remove these rows, or name the right columns in the recipe",
-    )?;
-    let classes = gather.order_classes();
-    let rules = Rules {
-        problem: Answer::Class,
-        classes: &classes,
-        validation: request.choice.validation,
-        test: request.choice.test,
-        seed: request.seed,
-    };
-    let divided = preflight::divide(&mut gather.examples, &rules, &|it| {
-        origin(&read.files, &read.members, it)
-    })?;
-    Ok(dataset(request, gather, classes, read, divided, warnings))
+/// Columns used; empty where there are no tables.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnNames {
+    pub(crate) inputs: Vec<String>,
+    pub(crate) split: Option<String>,
+    pub(crate) targets: Vec<String>,
 }
 
-fn read_tables(
-    files: Vec<(inventory::TableFile, Option<Split>)>,
-    choice: &DataChoice,
-    gather: &mut Gather,
-    warnings: &mut Vec<String>,
-    progress: &mut Progress<'_>,
-) -> Result<Read, Failure> {
+/// Columns by index into the sample's.
+struct Columns {
+    inputs: Vec<usize>,
+    split: Option<usize>,
+    targets: Vec<usize>,
+}
+
+/// What a modality knows of the tables that it is read from.
+pub(crate) trait RowReader {
+    /// The columns that go in. `targets`: those that the recipe wants to be learnt.
+    fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure>;
+
+    /// `cells`: one for each of the columns. With the split that the record itself names.
+    fn record(&mut self, table: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)>;
+}
+
+/// The first table decides; the others must have the same columns.
+pub(crate) fn tables(
+    reading: &mut Reading<'_, '_>,
+    files: Vec<(TableFile, Option<Split>)>,
+    rows: &mut dyn RowReader,
+) -> Result<(), Failure> {
     let mut tables = Vec::new();
-    let named: Vec<&str> =
-        [&choice.text, &choice.label].into_iter().flatten().map(String::as_str).collect();
     for (file, split) in &files {
+        let named = reading.request.named_columns();
         tables.push((Table::open(&file.path, &file.name, file.format, &named)?, *split));
     }
     let total = tables.iter().map(|it| it.0.source.bytes()).sum();
-    let mut read = Read { files: Vec::new(), columns: None, members: Vec::new() };
-    let mut done = 0;
-    for (table, split) in tables {
-        let wanted = wanted(&table, choice, &read.columns, warnings)?;
-        let sample = &table.sample.columns;
-        if read.columns.is_none() {
-            read.columns = Some((sample[wanted.text].clone(), sample[wanted.label].clone()));
-            let extra: Vec<&String> = (0..sample.len())
-                .filter(|it| *it != wanted.text && *it != wanted.label)
-                .map(|it| &sample[it])
-                .collect();
-            if !extra.is_empty() {
-                warnings.push(format!("columns not used: {}", refusal::list(&extra)));
-            }
-        }
+    let mut steps = Steps::new(Some(total));
+    for (table, split) in &tables {
+        let columns = match reading.gather.learnt {
+            None => first(reading, table, rows)?,
+            Some(_) => again(&reading.columns, table)?,
+        };
         if let Some(encoding) = table.encoding.filter(|it| it.is_guess()) {
-            warnings.push(format!(
+            reading.warnings.push(format!(
                 "{}: {encoding} is a guess; save the file as UTF-8 if texts look wrong",
                 table.source.name
             ));
         }
-        let mut told = |bytes| progress(Phase::Reading, done + bytes, Some(total));
-        let rows = read_table(&table, split, wanted, read.files.len() as u32, gather, &mut told)?;
-        done += table.source.bytes();
-        progress(Phase::Reading, done, Some(total));
-        read.files.push(FileReport {
+        table_rows(reading, (table, *split), &columns, rows, &mut steps)?;
+        reading.files.push(FileReport {
             path: table.source.name.clone(),
             format: table.format.name().into(),
             encoding: table.encoding.map(|it| it.to_string()),
             bytes: table.source.bytes(),
-            rows,
-            split,
+            rows: 0,
+            split: *split,
         });
     }
-    Ok(read)
+    Ok(())
 }
 
-/// The first table decides; the others must have the same two columns.
-fn wanted(
+fn first(
+    reading: &mut Reading<'_, '_>,
     table: &Table,
-    choice: &DataChoice,
-    first: &Option<(String, String)>,
-    warnings: &mut Vec<String>,
-) -> Result<Wanted, Failure> {
-    let name = &table.source.name;
-    match first {
-        None => columns::choose(
-            name,
-            &table.sample,
-            choice.text.as_deref(),
-            choice.label.as_deref(),
-            warnings,
-        ),
-        Some((text, label)) => {
-            columns::choose(name, &table.sample, Some(text), Some(label), &mut Vec::new()).map_err(
-                |it| {
-                    if it.cure.is_none() {
-                        it.with_cure("all files of a drop need the same columns")
-                    } else {
-                        it
-                    }
-                },
-            )
-        }
+    rows: &dyn RowReader,
+) -> Result<Columns, Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let mut targets = targets::named(table, reading.request)?;
+    let inputs = rows.columns(table, &targets)?;
+    if let Some(both) = inputs.iter().find(|it| targets.contains(it)) {
+        return Err(refusal::data(format!(
+            "{file}: `{}` can't be both {} and label",
+            columns[*both],
+            reading.modality.noun()
+        )));
     }
+    let free = |taken: &[usize]| -> Vec<usize> {
+        let taken = |it: &usize| inputs.contains(it) || taken.contains(it);
+        (0..columns.len()).filter(|it| !taken(it)).collect()
+    };
+    let split =
+        names::usual(columns, SPLIT_NAMES, &free(&targets)).filter(|it| are_splits(table, *it));
+    let named = !targets.is_empty();
+    if !named {
+        targets = targets::unnamed(table, &inputs, &free(&Vec::from_iter(split)), reading.request)?;
+    }
+    for idx in inputs.iter().chain(&targets) {
+        names::unique(file, columns, *idx)?;
+    }
+    let of = |all: &[usize]| all.iter().map(|it| columns[*it].clone()).collect::<Vec<_>>();
+    reading.gather.learnt =
+        Some(targets::learnt(table, &targets, reading.modality, reading.request)?);
+    reading.columns = ColumnNames {
+        inputs: of(&inputs),
+        split: split.map(|it| columns[it].clone()),
+        targets: of(&targets),
+    };
+    if table.sample.headerless {
+        reading.warnings.push(format!(
+            "{file} has no header: its first row was read as data, `{}` as {} and `{}` as label",
+            reading.columns.inputs.join("`, `"),
+            reading.modality.noun(),
+            reading.columns.targets.join("`, `")
+        ));
+    }
+    let used: Vec<usize> = targets.iter().copied().chain(split).collect();
+    let unused = of(&free(&used));
+    let rivals: Vec<&str> =
+        unused.iter().map(|it| &**it).filter(|it| names::is_label(it)).collect();
+    if !named && !rivals.is_empty() {
+        reading.warnings.push(format!(
+            "{file}: `{}` was taken as the label, though `{}` could be one too",
+            reading.columns.targets.join("`, `"),
+            rivals.join("`, `")
+        ));
+    }
+    if !unused.is_empty() {
+        reading.warnings.push(format!("columns not used: {}", refusal::list(&unused)));
+    }
+    Ok(Columns { inputs, split, targets })
 }
 
-fn read_table(
-    table: &Table,
-    split: Option<Split>,
-    wanted: Wanted,
-    file_idx: u32,
-    gather: &mut Gather,
-    told: &mut dyn FnMut(u64),
-) -> Result<u64, Failure> {
+fn again(known: &ColumnNames, table: &Table) -> Result<Columns, Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let find = |name: &String| {
+        let idx = names::named(file, columns, name)
+            .map_err(|it| it.with_cure("all files of a drop need the same columns"))?;
+        names::unique(file, columns, idx)?;
+        Ok(idx)
+    };
+    let all = |names: &[String]| names.iter().map(find).collect::<Result<Vec<_>, Failure>>();
+    Ok(Columns {
+        inputs: all(&known.inputs)?,
+        split: known.split.as_ref().map(find).transpose()?,
+        targets: all(&known.targets)?,
+    })
+}
+
+fn are_splits(table: &Table, column: usize) -> bool {
+    let mut known = table.sample.rows.iter().map(|it| &it[column]);
+    let mut known = known.by_ref().filter(|it| !it.is_missing()).peekable();
+    known.peek().is_some()
+        && known.all(|it| matches!(it, Cell::Text(it) if layout::is_split_folder(it.trim())))
+}
+
+fn table_rows(
+    reading: &mut Reading<'_, '_>,
+    (table, split): (&Table, Option<Split>),
+    columns: &Columns,
+    rows: &mut dyn RowReader,
+    steps: &mut Steps,
+) -> Result<(), Failure> {
     let name = &table.source.name;
-    let label_names = table.label_names.get(&table.sample.columns[wanted.label]);
+    let label_names: Vec<_> = columns
+        .targets
+        .iter()
+        .map(|it| table.label_names.get(&table.sample.columns[*it]))
+        .collect();
+    let mut asked = columns.inputs.clone();
+    asked.extend(columns.split);
+    asked.extend(&columns.targets);
     let raw = Count::default();
-    let (mut kept, mut seen, mut told_at) = (0, false, 0);
-    table.rows(&[wanted.text, wanted.label], &raw, &mut |row| {
+    let file = reading.file_idx();
+    let (gather, progress) = (&mut reading.gather, &mut *reading.progress);
+    let mut seen = false;
+    table.rows(&asked, &raw, &mut |row| {
         seen = true;
-        if told_at + TOLD_BYTES <= raw.get() {
-            told_at = raw.get();
-            told(told_at);
-        }
-        let at = Place {
-            split: split.unwrap_or(Split::Train),
-            file: file_idx,
-            name,
-            line: Some(row.line),
+        steps.within(&raw, progress);
+        let mut place = Place { split, file, nth: row.line, name, line: Some(row.line) };
+        let usable = match row.cells {
+            Err(reason) => Err(reason),
+            Ok(mut cells) => {
+                let rest = cells.split_off(columns.inputs.len());
+                let mut rest = rest.into_iter();
+                let word = columns.split.and_then(|_| rest.next());
+                let targets =
+                    rest.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
+                rows.record(name, cells)?.map(|(record, own)| {
+                    let own = match word {
+                        Some(Cell::Text(word)) => layout::split_of(&word),
+                        _ => own,
+                    };
+                    place.split = split.or(own);
+                    (record, targets.collect())
+                })
+            }
         };
-        let cells = row.cells.map(|it| {
-            let mut cells = it.into_iter();
-            let mut next = || cells.next().unwrap_or(Cell::Missing);
-            (next(), named_label(next(), label_names))
-        });
-        kept += u64::from(gather.take(at, row.line, cells)?);
-        Ok(())
+        gather.take(place, usable)
     })?;
     if !seen {
         return Err(refusal::data(format!("{name} has columns but no rows")));
     }
-    Ok(kept)
+    steps.file(table.source.bytes(), progress);
+    Ok(())
 }
 
-/// `negative` instead of 0, where the file itself says so.
-pub(crate) fn named_label(label: Cell, names: Option<&Vec<String>>) -> Cell {
-    match (&label, names) {
-        (Cell::Integer(number), Some(names)) => {
-            match usize::try_from(*number).ok().and_then(|it| names.get(it)) {
-                Some(name) => Cell::Text(name.clone()),
-                None => label,
-            }
-        }
-        _ => label,
-    }
-}
-
-fn read_folders(
-    folders: Vec<ClassFolder>,
-    gather: &mut Gather,
-    progress: &mut Progress<'_>,
-) -> Result<Read, Failure> {
-    let mut read = Read { files: Vec::new(), columns: None, members: Vec::new() };
-    let (mut done, mut told_at) = (0, 0);
-    for folder in folders {
-        let mut told = |bytes| {
-            done += bytes;
-            if told_at + TOLD_BYTES <= done {
-                told_at = done;
-                progress(Phase::Reading, done, None);
-            }
-        };
-        let report = text_folder::read(&folder, read.files.len() as u32, gather, &mut told)?;
-        read.files.push(report);
-        read.members.push(folder.files.into_iter().map(|it| it.name.into()).collect());
-    }
-    Ok(read)
-}
-
-/// Where an example comes from, in words.
-fn origin(read_files: &[FileReport], members: &[Vec<Box<str>>], example: &Example) -> String {
-    match members.get(example.file as usize) {
-        Some(names) => names[example.line as usize - 1].to_string(),
-        None => place(&read_files[example.file as usize].path, Some(example.line)),
-    }
-}
-
-fn dataset(
-    request: &Request<'_>,
-    gather: Gather,
-    classes: Vec<String>,
-    read: Read,
-    (duplicates, splits): (Duplicates, Vec<SplitReport>),
-    mut warnings: Vec<String>,
-) -> Dataset {
-    let Gather { ward, empty_texts, examples, .. } = gather;
-    let class_counts = preflight::class_counts(&examples, &classes);
-    preflight::warn_about(&class_counts, &examples, &duplicates, &mut warnings);
-    let mut formats: Vec<&str> = read.files.iter().map(|it| it.format.as_str()).collect();
-    formats.dedup();
-    let report = DataReport {
-        version: DATA_VERSION,
-        source: request.source.into(),
-        format: formats.join(", "),
-        text_column: read.columns.as_ref().map(|it| it.0.clone()),
-        label_column: read.columns.map(|it| it.1),
-        classes: class_counts,
-        splits,
-        empty_texts,
-        duplicates,
-        quarantined: ward.report,
-        tokens: None,
-        estimate: None,
-        warnings,
-        content_hash: content_hash(&classes, &examples),
-        images: None,
-        files: read.files,
-    };
-    let PerSplit { train, validation, test } = examples;
-    Dataset { classes, train, validation, test, report, members: read.members }
-}
-
-/// blake3 over class names and examples of all splits in order, every part with its length before
-/// it.
-fn content_hash(classes: &[String], examples: &PerSplit<Vec<Example>>) -> String {
-    let mut hash = PartsHash::default();
-    classes.iter().for_each(|it| hash.part(it.as_bytes()));
-    for split in Split::ALL {
-        hash.part(split.name().as_bytes());
-        for example in examples.of(split) {
-            hash.part(&example.label.to_le_bytes());
-            hash.part(example.text.as_bytes());
-        }
-    }
-    hash.hex()
-}
-
-impl Dataset {
-    /// Where an example comes from: `tweets.csv line 17`, `train/pos/17.txt`.
-    pub fn origin(&self, example: &Example) -> String {
-        origin(&self.report.files, &self.members, example)
+/// A cell that holds a text.
+pub(crate) fn text_of(cell: Cell) -> Result<Box<str>, Reason> {
+    match cell {
+        Cell::Text(it) if it.contains('\0') => Err(Reason::Nul),
+        Cell::Text(it) => match it.trim() {
+            "" => Err(Reason::EmptyText),
+            text => Ok(text.into()),
+        },
+        Cell::Missing => Err(Reason::EmptyText),
+        Cell::Integer(it) => Ok(it.to_string().into()),
+        Cell::Bool(_) => Err(Reason::TextIs("true or false")),
+        Cell::Fraction(_) => Err(Reason::TextIs("a number")),
+        Cell::Bytes(it) => match String::from_utf8(it) {
+            Ok(it) => text_of(Cell::Text(it)),
+            Err(_) => Err(Reason::TextIs("binary")),
+        },
+        Cell::List(_) => Err(Reason::TextIs("a list")),
+        Cell::Image(_) => Err(Reason::TextIs("an image")),
+        Cell::Fields(_) => Err(Reason::TextIs("an object")),
+        Cell::Other(what) => Err(Reason::TextIs(what)),
     }
 }

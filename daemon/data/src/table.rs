@@ -1,94 +1,18 @@
 //! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row
 //! with the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
-//! `parquet_table`; which columns matter, to `columns`.
+//! `parquet_table`; which columns matter, to `targets` and the modalities.
 
 use crate::delimited::{self, Dialect};
 use crate::encoding::{self, Decoded, Encoding};
+use crate::format::Format;
 use crate::inflate::Count;
-use crate::quarantine::Reason;
+use crate::row::{Row, Sample};
 use crate::source::{RowBound, Source};
 use crate::{json, parquet_table, refusal};
 use finetuned_job::outcome::Failure;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-
-/// Rows that decide delimiter, header and columns.
-pub(crate) const SAMPLE_ROWS: usize = 1000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Csv,
-    Tsv,
-    JsonLines,
-    Json,
-    Parquet,
-}
-
-impl Format {
-    /// By the last extension, in lower case.
-    pub(crate) fn of_extension(extension: &str) -> Option<Format> {
-        match extension {
-            "csv" => Some(Format::Csv),
-            "tsv" | "tab" => Some(Format::Tsv),
-            "jsonl" | "ndjson" | "jsonlines" => Some(Format::JsonLines),
-            "json" => Some(Format::Json),
-            "parquet" | "pq" => Some(Format::Parquet),
-            _ => None,
-        }
-    }
-
-    /// As `data.json` calls it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Tsv => "tsv",
-            Format::JsonLines => "json_lines",
-            Format::Json => "json",
-            Format::Parquet => "parquet",
-        }
-    }
-}
-
-/// What stands in one place of a table.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell {
-    Missing,
-    Text(String),
-    Integer(i128),
-    Bool(bool),
-    Fraction(f64),
-    /// Of a column that does not say whether it holds text.
-    Bytes(Vec<u8>),
-    List(Vec<Cell>),
-    /// As Hugging Face's Image keeps it in Parquet.
-    Image(Embedded),
-    /// An object, a date: what it is called in a sentence.
-    Other(&'static str),
-}
-
-/// Fields that a structure has, as they stand.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Embedded {
-    pub(crate) bytes: Option<Vec<u8>>,
-    pub(crate) path: Option<String>,
-}
-
-pub(crate) struct Row {
-    /// Line, or number of the row for formats without lines; counts from 1.
-    pub(crate) line: u64,
-    /// One for each wanted column, in the order in which they were asked for.
-    pub(crate) cells: Result<Vec<Cell>, Reason>,
-}
-
-/// The start of a table.
-#[derive(Debug, Default)]
-pub(crate) struct Sample {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<Cell>>,
-    /// Column names are ours, because the file has none.
-    pub(crate) headerless: bool,
-}
 
 pub(crate) struct Table {
     pub(crate) source: Source,
@@ -136,7 +60,7 @@ impl Table {
         let survey = encoding::survey(source.stream(&Count::default())?)
             .map_err(|err| refusal::reading(name, &err))?;
         if let Some(what) = survey.foreign() {
-            return Err(refusal::data(format!("{name} is {what}, not {}", spoken(format))));
+            return Err(refusal::data(format!("{name} is {what}, not {}", format.spoken())));
         }
         let mut table = Table {
             source,
@@ -229,15 +153,5 @@ impl Table {
         // A file that changed explains whatever else went wrong.
         self.source.check_unchanged()?;
         read
-    }
-}
-
-fn spoken(format: Format) -> &'static str {
-    match format {
-        Format::Csv => "CSV",
-        Format::Tsv => "TSV",
-        Format::JsonLines => "JSON Lines",
-        Format::Json => "JSON",
-        Format::Parquet => "Parquet",
     }
 }

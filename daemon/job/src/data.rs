@@ -14,12 +14,30 @@ pub struct DataReport {
     /// `csv`, `tsv`, `json_lines`, `json`, `parquet`, `text_folders`, `image_folders`, `idx`.
     pub format: String,
     pub files: Vec<FileReport>,
-    /// Columns used; absent for a folder per class. Several columns of targets stand in `images`.
+    /// Name of the task; empty in reports of 0.1.0.
+    #[serde(default)]
+    pub task: String,
+    /// The sentence why it is this task.
+    #[serde(default)]
+    pub task_reason: String,
+    /// Names of the model's outputs, in their order.
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    /// The first column of texts; absent for images, and for a folder per class.
     pub text_column: Option<String>,
+    /// The one column of classes or lists of them; absent where each target column is an output.
     pub label_column: Option<String>,
+    /// Columns used, of tables.
+    #[serde(default)]
+    pub input_columns: Vec<String>,
+    #[serde(default)]
+    pub target_columns: Vec<String>,
     /// In the order of the model's outputs; empty where numbers are learnt. With several labels to
     /// an example, each of them counts.
     pub classes: Vec<ClassCount>,
+    /// Where numbers are learnt, one for each output.
+    #[serde(default)]
+    pub numbers: Vec<NumberReport>,
     pub splits: Vec<SplitReport>,
     pub empty_texts: u64,
     pub duplicates: Duplicates,
@@ -158,7 +176,8 @@ pub struct ClassCount {
 pub struct SplitReport {
     pub split: Split,
     pub rows: u64,
-    /// `file` or `stratified, seed 0`.
+    /// `file`, or how and with which seed: `stratified, seed 0`, by the one class of each example;
+    /// `stratified by label, seed 0`; `random, seed 0`.
     pub origin: String,
 }
 

@@ -181,12 +181,13 @@ pub struct Unfreeze {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataChoice {
-    /// Column names; absent: found by the usual names.
-    pub text: Option<String>,
+    /// Columns of texts, in the order in which they go in; empty: found by their names.
+    pub text: Vec<String>,
+    /// Column to learn; absent: found by its name or its values.
     pub label: Option<String>,
     /// Column of paths or images.
     pub image: Option<String>,
-    /// Columns of numbers to learn, or of zeros and ones, one for each class.
+    /// Columns to learn in place of `label`: of numbers, or of zeros and ones, one for each class.
     pub labels: Vec<String>,
     /// A plugin's reader, by name.
     pub reader: Option<String>,
@@ -360,6 +361,20 @@ mod tests {
             "line 1: train.optimizer is `adagrad`, but must be adamw, adam or sgd",
         );
         refused("[train]\nbatch = \"many\"", "line 2: invalid type: string \"many\", expected u32");
+    }
+
+    #[test]
+    fn texts_stand_in_one_column_or_in_several() {
+        let text = |recipe: &str| Recipe::parse(recipe).unwrap().data.text;
+        assert_eq!(text(""), [""; 0]);
+        assert_eq!(text("data.text = 'a'"), ["a"]);
+        assert_eq!(text("[data]\ntext = ['a', 'b']"), ["a", "b"]);
+        refused(
+            "[data]\ntext = 3",
+            "line 2: invalid type: integer `3`, expected the name of a column or a list of them",
+        );
+        refused("data.text = ['a', 'a']", "line 1: data.text names a column twice");
+        refused("data.labels = ['a', 'a']", "line 1: data.labels names a column twice");
     }
 
     #[test]

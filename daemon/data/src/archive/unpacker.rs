@@ -2,7 +2,8 @@
 
 use super::entry_path;
 use crate::inflate::{self, Count};
-use crate::{Progress, refusal};
+use crate::progress::Progress;
+use crate::refusal;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::HashSet;

@@ -102,11 +102,17 @@ fn data(raw: RawData) -> Result<DataChoice, Wrong> {
     if raw.label.is_some() && raw.labels.is_some() {
         return wrong("data.labels", "and data.label say the same thing: give one of them");
     }
+    let labels = raw.labels.unwrap_or_default();
+    for (field, names) in [("data.text", &raw.text), ("data.labels", &labels)] {
+        if (1..names.len()).any(|it| names[..it].contains(&names[it])) {
+            return wrong(field, "names a column twice");
+        }
+    }
     let data = DataChoice {
         text: raw.text,
         label: raw.label,
         image: raw.image,
-        labels: raw.labels.unwrap_or_default(),
+        labels,
         reader: raw.reader,
         validation: within("data.validation", raw.validation.unwrap_or(0.1), 0.0..0.9)?,
         test: within("data.test", raw.test.unwrap_or(0.0), 0.0..0.9)?,

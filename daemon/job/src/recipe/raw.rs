@@ -1,9 +1,10 @@
 //! A recipe as typed: every key optional, unknown keys refused, values not yet judged.
 
 use super::RecipeError;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A recipe is a page of text; more was not written by a person.
 const BYTES_MAX: usize = 64 * 1024;
@@ -53,7 +54,8 @@ pub(super) struct RawUnfreeze {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawData {
-    pub text: Option<String>,
+    #[serde(default, deserialize_with = "columns")]
+    pub text: Vec<String>,
     pub label: Option<String>,
     pub image: Option<String>,
     pub labels: Option<Vec<String>>,
@@ -61,6 +63,33 @@ pub(super) struct RawData {
     pub validation: Option<f64>,
     pub test: Option<f64>,
     pub max_tokens: Option<u32>,
+}
+
+/// One name, or a list of them.
+fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Names;
+
+    impl<'de> Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a column or a list of them")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<Vec<String>, E> {
+            Ok(vec![name.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Vec<String>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(name) = names.next_element()? {
+                all.push(name);
+            }
+            Ok(all)
+        }
+    }
+
+    deserializer.deserialize_any(Names)
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,19 +5,21 @@
 //! The format: <http://yann.lecun.com/exdb/mnist/>; big-endian magic 0, 0, type, dimensions; then
 //! the sizes.
 
-use super::gather::Gather;
-use super::{ImageChoice, Read, Target};
+use super::store::Writer;
+use crate::example::Record;
+use crate::gather::Place;
 use crate::inflate::Count;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout;
+use crate::progress::Steps;
+use crate::reading::Reading;
 use crate::refusal;
 use crate::source::Source;
-use crate::{Progress, TOLD_BYTES};
+use crate::targets;
+use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
-use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
-use finetuned_job::task::Answer;
 use flate2::write::ZlibEncoder;
 use std::io::{self, BufReader, Read as _, Write};
 
@@ -28,15 +30,10 @@ const SIDE_MAX: u32 = 4096;
 
 pub(super) fn read(
     found: Inventory,
-    choice: &ImageChoice,
-    gather: &mut Gather,
-    progress: &mut Progress<'_>,
-) -> Result<Read, Failure> {
-    if let Some(Answer::Classes | Answer::Numbers) = choice.problem {
-        return Err(refusal::data(
-            "IDX files hold one label to an image, nothing else can be learnt of them",
-        ));
-    }
+    store: &mut Writer,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    reading.gather.learnt = Some(targets::of_classes("IDX files", reading.request)?);
     let mut opened = Vec::new();
     for file in found.idx {
         let source = Source::open(&file.path, &file.name)?;
@@ -44,36 +41,25 @@ pub(super) fn read(
         opened.push((file, source, shape));
     }
     let (labels, images): (Vec<_>, Vec<_>) = opened.into_iter().partition(|it| it.2.len() == 1);
-    let total = images.iter().map(|it| it.1.bytes()).sum();
-    let (mut files, mut done) = (Vec::new(), 0);
+    if images.is_empty() {
+        return Err(refusal::data("the drop has IDX files of labels, but none of images"));
+    }
+    let mut steps = Steps::new(Some(images.iter().map(|it| it.1.bytes()).sum()));
     let alone = images.len() == 1;
     for (file, source, shape) in &images {
         let labels = labels_of(file, alone, &labels)?;
-        let split = split(&file.name);
-        let wanted = Pixels { source, shape, split, file_idx: files.len() as u32 };
-        let mut told = |bytes| progress(Phase::Reading, done + bytes, Some(total));
-        take(&wanted, &read_labels(&labels.1, shape[0], source)?, gather, &mut told)?;
-        done += source.bytes();
-        let bytes = source.bytes() + labels.1.bytes();
-        files.push(FileReport {
+        let wanted = Pixels { source, shape, split: split(&file.name) };
+        take(&wanted, &read_labels(&labels.1, shape[0], source)?, store, reading, &mut steps)?;
+        reading.files.push(FileReport {
             path: file.name.clone(),
             format: "idx".into(),
             encoding: None,
-            bytes,
+            bytes: source.bytes() + labels.1.bytes(),
             rows: 0,
-            split,
+            split: wanted.split,
         });
     }
-    if files.is_empty() {
-        return Err(refusal::data("the drop has IDX files of labels, but none of images"));
-    }
-    Ok(Read {
-        problem: Answer::Class,
-        files,
-        image_column: None,
-        label_column: None,
-        target_columns: Vec::new(),
-    })
+    Ok(())
 }
 
 type Opened = (SingleFile, Source, Vec<u32>);
@@ -161,37 +147,36 @@ struct Pixels<'a> {
     source: &'a Source,
     shape: &'a [u32],
     split: Option<Split>,
-    file_idx: u32,
 }
 
 fn take(
     pixels: &Pixels<'_>,
     labels: &[u8],
-    gather: &mut Gather,
-    told: &mut dyn FnMut(u64),
+    store: &mut Writer,
+    reading: &mut Reading<'_, '_>,
+    steps: &mut Steps,
 ) -> Result<(), Failure> {
-    let Pixels { source, shape, split, file_idx } = *pixels;
-    let failed = |err| refusal::reading(&source.name, &err);
+    let Pixels { source, shape, split } = *pixels;
+    let name = &source.name;
+    let failed = |err| refusal::reading(name, &err);
     let raw = Count::default();
     let (_, mut stream) = open(source, &raw)?;
     let (height, width) = (shape[1], shape[2]);
     let channels = shape.get(3).copied().unwrap_or(1);
     let mut bytes = vec![0; (width * height * channels) as usize];
-    let mut told_at = 0;
+    let file = reading.file_idx();
     for (nth, label) in labels.iter().enumerate() {
         stream.read_exact(&mut bytes).map_err(failed)?;
         let png = png(width, height, channels, &bytes).map_err(failed)?;
-        let line = nth as u64 + 1;
-        let class = gather.classes.number(label.to_string(), &source.name)?;
-        match gather.store.add(&png)? {
-            Ok(at) => gather.take((at, Target::Class(class)), split, file_idx, line),
-            Err(reason) => gather.refuse(&source.name, Some(line), &reason)?,
-        }
-        if told_at + TOLD_BYTES <= raw.get() {
-            told_at = raw.get();
-            told(told_at);
-        }
+        let nth = nth as u64 + 1;
+        let row = store.add(&png)?.map(|at| {
+            let record = Record { image: Some(at), ..Record::default() };
+            (record, vec![Cell::Integer((*label).into())])
+        });
+        reading.gather.take(Place { split, file, nth, name, line: Some(nth) }, row)?;
+        steps.within(&raw, reading.progress);
     }
+    steps.file(source.bytes(), reading.progress);
     source.check_unchanged()
 }
 

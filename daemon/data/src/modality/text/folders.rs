@@ -1,54 +1,65 @@
 //! Folders of .txt files, one folder for each class: every file is one text.
 
 use crate::encoding::{self, Encoding};
-use crate::gather::{Gather, Place};
+use crate::example::Record;
+use crate::gather::Place;
 use crate::inflate::Count;
 use crate::layout::ClassFolder;
+use crate::progress::Steps;
 use crate::quarantine::Reason;
+use crate::reading::{Reading, text_of};
 use crate::refusal;
 use crate::source::{ROW_BYTES_MAX, Source};
-use crate::table::Cell;
+use crate::targets;
+use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
 use finetuned_job::outcome::Failure;
-use finetuned_job::scores::Split;
 use std::io::Read;
 
-/// Adds the folder's texts; gives its line of the report. `told` hears of the bytes read of each
-/// file.
-pub(crate) fn read(
+pub(super) fn read(
+    folders: Vec<ClassFolder>,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    reading.gather.learnt = Some(targets::of_classes("folders of texts", reading.request)?);
+    let mut steps = Steps::new(None);
+    for folder in folders {
+        let report = one(&folder, reading, &mut steps)?;
+        reading.files.push(report);
+        reading.members.push(folder.files.into_iter().map(|it| it.name.into()).collect());
+    }
+    Ok(())
+}
+
+fn one(
     folder: &ClassFolder,
-    file_idx: u32,
-    gather: &mut Gather,
-    told: &mut dyn FnMut(u64),
+    reading: &mut Reading<'_, '_>,
+    steps: &mut Steps,
 ) -> Result<FileReport, Failure> {
-    let mut report = FileReport {
-        path: folder.name.clone(),
-        format: "text_folders".into(),
-        encoding: None,
-        bytes: 0,
-        rows: 0,
-        split: folder.split,
-    };
-    let mut encodings: Vec<String> = Vec::new();
+    let (mut bytes, mut encodings) = (0, Vec::new());
+    let file_idx = reading.file_idx();
     for (nth, file) in folder.files.iter().enumerate() {
         let source = Source::open(&file.path, &file.name)?;
         let text = text(&source)?;
-        report.bytes += source.bytes();
-        told(source.bytes());
-        let row = text.map(|(text, encoding)| {
+        bytes += source.bytes();
+        steps.add(source.bytes(), reading.progress);
+        let row = text.and_then(|(text, encoding)| {
             note(&mut encodings, encoding);
-            (Cell::Text(text), Cell::Text(folder.class.clone()))
+            let record = Record::of_text(text_of(Cell::Text(text))?);
+            Ok((record, vec![Cell::Text(folder.class.clone())]))
         });
-        let at = Place {
-            split: folder.split.unwrap_or(Split::Train),
-            file: file_idx,
-            name: &file.name,
-            line: None,
-        };
-        report.rows += u64::from(gather.take(at, nth as u64 + 1, row)?);
+        let nth = nth as u64 + 1;
+        let place =
+            Place { split: folder.split, file: file_idx, nth, name: &file.name, line: None };
+        reading.gather.take(place, row)?;
     }
-    report.encoding = (!encodings.is_empty()).then(|| encodings.join(", "));
-    Ok(report)
+    Ok(FileReport {
+        path: folder.name.clone(),
+        format: "text_folders".into(),
+        encoding: (!encodings.is_empty()).then(|| encodings.join(", ")),
+        bytes,
+        rows: 0,
+        split: folder.split,
+    })
 }
 
 fn text(source: &Source) -> Result<Result<(String, Encoding), Reason>, Failure> {

@@ -1,26 +1,17 @@
 //! Decodes every image once, on several threads: what can't be decoded goes to quarantine, of the
 //! rest is noted what the report and the search for near duplicates need.
 
-use super::ImageExample;
-use super::store::{At, Images};
-use crate::quarantine::{Reason, Usable, Ward};
-use crate::sample::{Key, key_of};
-use crate::{Progress, TOLD_BYTES};
+use super::store::Images;
+use crate::example::{At, Key, key_of};
+use crate::progress::Steps;
+use crate::quarantine::{Reason, Usable};
+use crate::reading::Reading;
 use finetuned_images::{Colour, Facts, Format, Look, Pixels};
-use finetuned_job::data::FileReport;
-use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
-use finetuned_job::scores::Split;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-
-/// A usable example, and what was seen of it.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) example: ImageExample,
-    pub(super) seen: Seen,
-}
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
@@ -39,54 +30,51 @@ pub(super) struct Seen {
 
 type Verdict = Usable<(Key, Seen)>;
 
-/// In the order of `examples`, whatever order they were finished in. Bytes and rows of `files` are
-/// filled in.
+/// What was seen of the images that can be used; the others are left out of the reading. Keys of
+/// the examples and bytes of the folders are filled in.
 pub(super) fn decode(
-    examples: Vec<(ImageExample, Option<Split>)>,
     images: &Images,
-    files: &mut [FileReport],
-    ward: &mut Ward,
-    threads: usize,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<(Judged, Option<Split>)>, Failure> {
-    let total: u64 = examples.iter().map(|it| images.len(&it.0.at)).sum();
-    let (mut done, mut told_at) = (0, 0);
+    reading: &mut Reading<'_, '_>,
+) -> Result<HashMap<Key, Seen>, Failure> {
+    let examples = std::mem::take(&mut reading.gather.examples);
+    let at = |idx: usize| examples.get(idx).and_then(|it| it.0.record.image.as_ref());
+    let bytes = |idx: usize| at(idx).map_or(0, |it| images.len(it));
+    let mut steps = Steps::new(Some((0..examples.len()).map(bytes).sum()));
     let mut verdicts: Vec<Option<Result<(Key, Seen), Reason>>> =
         examples.iter().map(|_| None).collect();
     on_threads(
         examples.len(),
-        threads,
-        &|idx| look(images, &examples[idx].0.at),
+        reading.request.threads,
+        &|idx| at(idx).map_or(Ok(Err(Reason::NoImage)), |it| look(images, it)),
         &mut |idx, verdict: Verdict| {
-            done += images.len(&examples[idx].0.at);
-            if told_at + TOLD_BYTES <= done {
-                told_at = done;
-                progress(Phase::Reading, done, Some(total));
-            }
+            steps.add(bytes(idx), reading.progress);
             verdicts[idx] = Some(verdict?);
             Ok(())
         },
     )?;
-    let mut judged = Vec::with_capacity(examples.len());
+    let origins = reading.origins();
+    let mut all = HashMap::new();
     for ((mut example, split), verdict) in examples.into_iter().zip(verdicts) {
         match verdict {
             Some(Ok((key, seen))) => {
-                let file = &mut files[example.file as usize];
-                file.rows += 1;
-                if matches!(example.at, At::File(_)) && file.format == "image_folders" {
+                let file = &mut reading.files[example.file as usize];
+                if matches!(example.record.image, Some(At::File(_)))
+                    && file.format == "image_folders"
+                {
                     file.bytes += seen.bytes;
                 }
                 example.key = key;
-                judged.push((Judged { example, seen }, split));
+                all.insert(key, seen);
+                reading.gather.examples.push((example, split));
             }
             Some(Err(reason)) => {
-                let (file, line) = example.place(files);
-                ward.admit(&file, line, &reason)?;
+                let (file, line) = origins.place(&example);
+                reading.gather.ward.admit(&file, line, &reason)?;
             }
             None => {}
         }
     }
-    Ok(judged)
+    Ok(all)
 }
 
 /// Calls `work` for each of 0..n on `threads` threads, and `take` on this one, as the results come;

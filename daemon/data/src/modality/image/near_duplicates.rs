@@ -5,11 +5,11 @@
 //! principle), so only those that agree in a band are compared (multi-index hashing: Norouzi,
 //! Punjani, Fleet 2012).
 
-use super::preflight::{Judged, Seen};
-use crate::sample::{Key, PerSplit};
+use super::decode::Seen;
+use crate::example::{Example, Examples, Key};
 use finetuned_images::{NEAR_DUPLICATE_BITS, hash_distance};
 use finetuned_job::scores::Split;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Comparisons of two hashes, some seconds' worth. Real sets stay far below; one of a million
 /// nearly equal images does not, and its near duplicates need no counting.
@@ -37,22 +37,24 @@ pub(super) struct Pair {
 }
 
 /// `shown_max`: pairs to give. Equal images (by key) are one; images of one colour are none.
-pub(super) fn find(examples: &PerSplit<Vec<Judged>>, shown_max: usize) -> NearPairs {
+pub(super) fn find(examples: &Examples, seen: &HashMap<Key, Seen>, shown_max: usize) -> NearPairs {
     let mut known: HashSet<Key> = HashSet::new();
-    let mut candidates: Vec<((Split, usize), &Judged)> = Vec::new();
+    let mut candidates: Vec<((Split, usize), &Example, &Seen)> = Vec::new();
     for split in Split::ALL {
         for (idx, it) in examples.of(split).iter().enumerate() {
-            if !it.seen.blank && known.insert(it.example.key) {
-                candidates.push(((split, idx), it));
+            if let Some(seen) = seen.get(&it.key).filter(|it| !it.blank)
+                && known.insert(it.key)
+            {
+                candidates.push(((split, idx), it, seen));
             }
         }
     }
-    let hashes: Vec<u64> = candidates.iter().map(|it| it.1.seen.look.hash).collect();
+    let hashes: Vec<u64> = candidates.iter().map(|it| it.2.look.hash).collect();
     let mut has_near = vec![false; hashes.len()];
     let mut pairs = NearPairs::default();
     let complete = near(&hashes, &mut |one, other| {
-        let ((a, left), (b, right)) = (candidates[one], candidates[other]);
-        if !alike(&left.seen, &right.seen) {
+        let ((a, left, left_seen), (b, right, right_seen)) = (candidates[one], candidates[other]);
+        if !alike(left_seen, right_seen) {
             return;
         }
         (has_near[one], has_near[other]) = (true, true);
@@ -60,7 +62,7 @@ pub(super) fn find(examples: &PerSplit<Vec<Judged>>, shown_max: usize) -> NearPa
             a,
             b,
             distance: hash_distance(hashes[one], hashes[other]),
-            same_label: left.example.target == right.example.target,
+            same_label: left.target == right.target,
         };
         pairs.pairs += 1;
         pairs.across_splits += u64::from(a.0 != b.0);

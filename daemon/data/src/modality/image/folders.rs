@@ -2,14 +2,17 @@
 //! class is the last folder, as in the imagefolder of Hugging Face's datasets; where folders lie in
 //! folders and that could be meant in another way, the drop is refused.
 
-use super::gather::Gather;
-use super::{ImageChoice, Read, Target};
+use super::store::Writer;
+use crate::example::Record;
+use crate::gather::Place;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, FolderRule};
+use crate::reading::Reading;
 use crate::refusal;
+use crate::targets;
+use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
 use finetuned_job::outcome::Failure;
-use finetuned_job::task::Answer;
 use std::collections::{BTreeMap, HashSet};
 
 const IMAGES: FolderRule = FolderRule {
@@ -33,10 +36,10 @@ pub(super) fn are_several(images: &[SingleFile]) -> bool {
 
 pub(super) fn read(
     found: Inventory,
-    choice: &ImageChoice,
-    gather: &mut Gather,
-    warnings: &mut Vec<String>,
-) -> Result<Read, Failure> {
+    store: &Writer,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    let warnings = &mut reading.warnings;
     warnings.extend(
         found.tables.iter().map(|it| format!("{} names no images and was ignored", it.name)),
     );
@@ -47,24 +50,19 @@ pub(super) fn read(
             text.name
         ));
     }
-    if let Some(problem @ (Answer::Classes | Answer::Numbers)) = choice.problem {
-        let what =
-            if problem == Answer::Numbers { "numbers" } else { "several labels to an image" };
-        return Err(refusal::data(format!("folders of images can't hold {what}")).with_cure(
-            "add a metadata.csv with the column file_name and columns of what is to be learnt",
-        ));
-    }
-    let folders = layout::class_folders(found.images, &IMAGES, warnings)?;
+    reading.gather.learnt = Some(targets::of_classes("folders of images", reading.request)?);
+    let folders = layout::class_folders(found.images, &IMAGES, &mut reading.warnings)?;
     check_nesting(&folders)?;
-    let mut files = Vec::new();
     for folder in folders {
-        let class = gather.classes.number(folder.class, &folder.name)?;
-        let split = folder.split;
+        let (file, split) = (reading.file_idx(), folder.split);
         for (nth, image) in folder.files.iter().enumerate() {
-            let at = gather.store.file(&image.path);
-            gather.take((at, Target::Class(class)), split, files.len() as u32, nth as u64 + 1);
+            let at = store.file(&image.path);
+            let record = Record { image: Some(at), ..Record::default() };
+            let nth = nth as u64 + 1;
+            let place = Place { split, file, nth, name: &image.name, line: None };
+            reading.gather.take(place, Ok((record, vec![Cell::Text(folder.class.clone())])))?;
         }
-        files.push(FileReport {
+        reading.files.push(FileReport {
             path: folder.name,
             format: "image_folders".into(),
             encoding: None,
@@ -73,13 +71,7 @@ pub(super) fn read(
             split,
         });
     }
-    Ok(Read {
-        problem: Answer::Class,
-        files,
-        image_column: None,
-        label_column: None,
-        target_columns: Vec::new(),
-    })
+    Ok(())
 }
 
 fn check_nesting(folders: &[ClassFolder]) -> Result<(), Failure> {

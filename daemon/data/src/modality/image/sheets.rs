@@ -1,14 +1,15 @@
 //! Contact sheets: some images of each class, and those that a person should look at. Bounded in
 //! number and in size; no name of the data becomes a path.
 
+use super::Looked;
+use super::decode::on_threads;
 use super::near_duplicates::NearPairs;
-use super::preflight::{Judged, on_threads};
 use super::store::Images;
-use super::{ImageExample, ImageRequest, Target};
+use crate::example::{Example, Examples, Key};
 use crate::refusal;
-use crate::sample::{Key, PerSplit, Sample};
+use crate::request::Request;
 use finetuned_images::Pixels;
-use finetuned_job::data::{Sheet, SheetSubject};
+use finetuned_job::data::{ClassCount, Sheet, SheetSubject};
 use finetuned_job::outcome::Failure;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -24,36 +25,30 @@ const SHOWN_MAX: usize = 24;
 const CLASS_SHEETS_MAX: usize = 50;
 
 pub(super) struct Wanted<'a> {
-    pub(super) classes: &'a [String],
-    pub(super) examples: &'a PerSplit<Vec<Judged>>,
+    /// Empty where numbers are learnt.
+    pub(super) classes: &'a [ClassCount],
+    pub(super) examples: &'a Examples,
     pub(super) near: &'a NearPairs,
-    pub(super) conflicts: &'a [ImageExample],
+    pub(super) looked: &'a Looked,
 }
 
-/// Images that stand under more than one label, one after the other; the first of them.
-pub(super) fn conflicts(examples: &PerSplit<Vec<Judged>>) -> Vec<ImageExample> {
-    let mut first: HashMap<Key, &Judged> = HashMap::new();
+/// Images that stand under more than one label, one after the other.
+pub(super) fn conflicts(examples: &Examples) -> Vec<Example> {
+    let mut first: HashMap<Key, &Example> = HashMap::new();
     let mut conflicting: HashSet<Key> = HashSet::new();
     for (_, it) in examples.iter() {
-        if !first.entry(it.key()).or_insert(it).same_answer(it) {
-            conflicting.insert(it.key());
+        if first.entry(it.key).or_insert(it).target != it.target {
+            conflicting.insert(it.key);
         }
     }
-    let mut found: Vec<&ImageExample> = examples
-        .iter()
-        .map(|it| &it.1.example)
-        .filter(|it| conflicting.contains(&it.key))
-        .collect();
+    let all = examples.iter().map(|it| it.1);
+    let mut found: Vec<&Example> = all.filter(|it| conflicting.contains(&it.key)).collect();
     found.sort_by_key(|it| it.key);
     found.into_iter().cloned().collect()
 }
 
 /// Begins the folder anew.
-pub(super) fn draw(
-    wanted: &Wanted<'_>,
-    images: &Images,
-    request: &ImageRequest<'_>,
-) -> Result<Vec<Sheet>, Failure> {
+pub(super) fn draw(wanted: &Wanted<'_>, request: &Request<'_>) -> Result<Vec<Sheet>, Failure> {
     let folder = request.run.join(run_folder::CONTACT);
     let failed = |err| refusal::writing("the contact sheets", &err);
     match std::fs::remove_dir_all(&folder) {
@@ -64,8 +59,10 @@ pub(super) fn draw(
     let path = |name: &str| format!("{}/{name}.png", run_folder::CONTACT);
     let work = |idx: usize| {
         let (name, _, _, shown) = &subjects[idx];
-        let small =
-            shown.iter().map(|it| small(it, images)).collect::<Result<Vec<Pixels>, Failure>>()?;
+        let small = shown
+            .iter()
+            .map(|it| small(it, &wanted.looked.images))
+            .collect::<Result<Vec<Pixels>, Failure>>()?;
         write(&request.run.join(path(name)), &small)
     };
     on_threads(subjects.len(), request.threads, &work, &mut |_, written| written)?;
@@ -79,15 +76,15 @@ pub(super) fn draw(
 }
 
 /// (name of the file, subject, how many there are, those shown).
-fn subjects<'a>(wanted: &Wanted<'a>) -> Vec<(String, SheetSubject, u64, Vec<&'a ImageExample>)> {
-    let train: Vec<&ImageExample> = wanted.examples.train.iter().map(|it| &it.example).collect();
+fn subjects<'a>(wanted: &Wanted<'a>) -> Vec<(String, SheetSubject, u64, Vec<&'a Example>)> {
+    let train: Vec<&Example> = wanted.examples.train.iter().collect();
     let mut subjects = Vec::new();
     if wanted.classes.is_empty() {
         let mut ordered = train;
         ordered.sort_by(|a, b| first_number(a).total_cmp(&first_number(b)));
         subjects.push(("all".into(), SheetSubject::All, ordered.len() as u64, spread(ordered)));
     } else {
-        let mut members: Vec<(usize, Vec<&ImageExample>)> =
+        let mut members: Vec<(usize, Vec<&Example>)> =
             wanted.classes.iter().map(|_| Vec::new()).enumerate().collect();
         for it in train {
             it.target.classes().iter().for_each(|class| members[*class as usize].1.push(it));
@@ -96,7 +93,7 @@ fn subjects<'a>(wanted: &Wanted<'a>) -> Vec<(String, SheetSubject, u64, Vec<&'a 
         members.truncate(CLASS_SHEETS_MAX);
         members.sort_by_key(|it| it.0);
         for (class, of_class) in members {
-            let subject = SheetSubject::Class(wanted.classes[class].clone());
+            let subject = SheetSubject::Class(wanted.classes[class].class.clone());
             subjects.push((
                 format!("class-{class:03}"),
                 subject,
@@ -105,8 +102,8 @@ fn subjects<'a>(wanted: &Wanted<'a>) -> Vec<(String, SheetSubject, u64, Vec<&'a 
             ));
         }
     }
-    let of = |(split, idx): (Split, usize)| &wanted.examples.of(split)[idx].example;
-    let pairs: Vec<&ImageExample> =
+    let of = |(split, idx): (Split, usize)| &wanted.examples.of(split)[idx];
+    let pairs: Vec<&Example> =
         wanted.near.shown.iter().flat_map(|it| [of(it.a), of(it.b)]).take(2 * SHOWN_MAX).collect();
     subjects.push((
         "near-duplicates".into(),
@@ -114,24 +111,21 @@ fn subjects<'a>(wanted: &Wanted<'a>) -> Vec<(String, SheetSubject, u64, Vec<&'a 
         2 * wanted.near.pairs,
         pairs,
     ));
-    let conflicts = wanted.conflicts.iter().take(SHOWN_MAX).collect();
+    let conflicts = wanted.looked.conflicts.iter().take(SHOWN_MAX).collect();
     subjects.push((
         "conflicting-labels".into(),
         SheetSubject::ConflictingLabels,
-        wanted.conflicts.len() as u64,
+        wanted.looked.conflicts.len() as u64,
         conflicts,
     ));
-    let blank: Vec<&ImageExample> =
-        wanted.examples.iter().filter(|it| it.1.seen.blank).map(|it| &it.1.example).collect();
+    let is_blank = |it: &&Example| wanted.looked.seen.get(&it.key).is_some_and(|it| it.blank);
+    let blank: Vec<&Example> = wanted.examples.iter().map(|it| it.1).filter(is_blank).collect();
     subjects.push(("blank".into(), SheetSubject::Blank, blank.len() as u64, spread(blank)));
     subjects
 }
 
-fn first_number(it: &ImageExample) -> f64 {
-    match &it.target {
-        Target::Numbers(it) => it.first().copied().unwrap_or(0.0),
-        Target::Class(_) | Target::Classes(_) => 0.0,
-    }
+fn first_number(it: &Example) -> f64 {
+    it.target.numbers().first().copied().unwrap_or(0.0)
 }
 
 /// As many as are shown, evenly from the first to the last.
@@ -142,7 +136,7 @@ fn spread<T: Copy>(all: Vec<T>) -> Vec<T> {
 
 /// Averages blocks of whole pixels until the image is at most twice as large as shown: a sheet's
 /// worth of photographs must not lie in memory in full.
-fn small(shown: &ImageExample, images: &Images) -> Result<Pixels, Failure> {
+fn small(shown: &Example, images: &Images) -> Result<Pixels, Failure> {
     let (_, pixels) = finetuned_images::decode(&images.bytes(shown)?)
         .map_err(|err| refusal::data(err.to_string()))?;
     let (width, height) = (pixels.width() as usize, pixels.height() as usize);

@@ -1,10 +1,10 @@
 //! Where the bytes of images lie: in files of the drop, or one behind the other in a file of ours,
 //! into which what a table or an IDX file holds is written once.
 
+use crate::example::{At, Example, key_of};
 use crate::quarantine::{Reason, Usable};
-use crate::sample::key_of;
+use crate::refusal;
 use crate::source::Source;
-use crate::{ImageExample, refusal};
 use finetuned_job::outcome::Failure;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -16,14 +16,6 @@ use std::sync::Arc;
 pub(super) const IMAGE_BYTES_MAX: u64 = 256 << 20;
 /// Name in the staging folder.
 const SPILL: &str = "images";
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
-    /// A file, relative to the folder of the data.
-    File(Box<Path>),
-    /// A part of the file in the staging folder.
-    Part { offset: u64, bytes: u64 },
-}
 
 /// Gives the bytes of images, to any number of threads.
 #[derive(Debug, Clone)]
@@ -37,13 +29,14 @@ impl Images {
     ///
     /// # Errors
     /// Kind `Data`: the file is gone or has changed since. Kind `Disk`: the machine failed.
-    pub fn bytes(&self, example: &ImageExample) -> Result<Vec<u8>, Failure> {
-        let name = match &example.at {
+    pub fn bytes(&self, example: &Example) -> Result<Vec<u8>, Failure> {
+        let at = example.record.image.as_ref();
+        let at = at.ok_or_else(|| refusal::data("an example without an image is asked for it"))?;
+        let name = match at {
             At::File(path) => path.to_string_lossy(),
             At::Part { .. } => SPILL.into(),
         };
-        let bytes =
-            self.read(&example.at)?.map_err(|why| refusal::data(format!("{name}: {why}")))?;
+        let bytes = self.read(at)?.map_err(|why| refusal::data(format!("{name}: {why}")))?;
         if key_of(&bytes) != example.key {
             return Err(refusal::data(format!("{name} changed after it was checked"))
                 .with_cure("drop the data again, and leave them alone"));
@@ -77,8 +70,13 @@ impl Images {
     }
 }
 
+/// Of a file that a person names.
+pub(in crate::modality) fn bytes(path: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    whole(path, name)?.map_err(|why| refusal::data(format!("{name}: {why}")))
+}
+
 /// A whole file, as it lies on disk.
-pub(crate) fn whole(path: &Path, name: &str) -> Usable<Vec<u8>> {
+fn whole(path: &Path, name: &str) -> Usable<Vec<u8>> {
     let source = Source::open(path, name)?;
     if IMAGE_BYTES_MAX < source.bytes() {
         return Ok(Err(Reason::ImageTooLong(source.bytes())));

@@ -1,0 +1,111 @@
+//! What goes in: one file for each kind of input, which knows the files and columns that it is read
+//! from. Nothing else asks which of them a drop holds; what is learnt is none of their business.
+
+mod image; // files, columns of paths, columns of images
+mod text; // a column of texts, files of texts
+
+pub use image::Images;
+
+use crate::example::{Examples, Origins, Record};
+use crate::inventory::Inventory;
+use crate::reading::Reading;
+use crate::refusal;
+use crate::request::Request;
+use finetuned_job::data::DataReport;
+use finetuned_job::outcome::Failure;
+use finetuned_job::task::{Modality, Task};
+use std::path::{Path, PathBuf};
+
+/// One kind of input.
+pub(crate) trait Modal: Sync {
+    fn modality(&self) -> Modality;
+
+    /// Whether a drop is taken for this kind where nobody says it.
+    fn recognises(&self, found: &Inventory) -> bool;
+
+    /// Everything in the folder `root`.
+    fn read(
+        &self,
+        root: &Path,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure>;
+
+    /// As [`inputs`].
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure>;
+}
+
+/// Examples in their splits.
+pub(crate) struct Divided<'a> {
+    pub(crate) examples: &'a Examples,
+    pub(crate) origins: &'a Origins,
+    pub(crate) task: Task,
+    pub(crate) request: &'a Request<'a>,
+}
+
+/// What reading left besides the examples.
+pub(crate) trait Content {
+    /// Before leaked examples are left out.
+    fn undivided(&mut self, _examples: &Examples) {}
+
+    /// Adds what is to be said of this kind of input to a report that is finished but for that.
+    fn report(&self, _of: &Divided<'_>, _report: &mut DataReport) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn images(self: Box<Self>) -> Option<Images> {
+        None
+    }
+}
+
+/// In the order in which a drop is shown to them.
+const MODALITIES: &[&dyn Modal] = &[&image::Kind, &text::Kind];
+
+/// That a drop is taken for; none where it holds nothing of any.
+pub(crate) fn recognised(found: &Inventory) -> Option<Modality> {
+    MODALITIES.iter().find(|it| it.recognises(found)).map(|it| it.modality())
+}
+
+pub(crate) fn of(modality: Modality) -> Result<&'static dyn Modal, Failure> {
+    let found = MODALITIES.iter().copied().find(|it| it.modality() == modality);
+    found.ok_or_else(|| refusal::data(format!("no data of {}s are read", modality.noun())))
+}
+
+/// What a person names to be predicted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// Texts may be empty. Whether an image can be decoded is not known yet.
+    pub record: Record,
+    /// The text, or the image's path.
+    pub what: String,
+    /// `argument 1`, `standard input line 3`, `new.csv line 7`, `new/a.jpg`.
+    pub origin: String,
+    image: Option<PathBuf>,
+}
+
+impl Named {
+    /// # Errors
+    /// It is no image, is gone, can't be read or is too long.
+    pub fn image_bytes(&self) -> Result<Vec<u8>, Failure> {
+        match &self.image {
+            Some(path) => image::bytes(path, &self.origin),
+            None => Err(refusal::data(format!("{} is no image", self.origin))),
+        }
+    }
+}
+
+/// What a person gives to be predicted. For texts every argument is `-` (lines of standard input),
+/// a file (.txt: a text a line; a table: its columns `columns`, else one of the usual names, else
+/// its only one), or a text itself. For images it is an image, whatever it is called, or a folder
+/// with images anywhere below it, which come by name; links in a folder are not followed.
+///
+/// # Errors
+/// A file that does not exist or can't be read, a row without a text, a folder without images: file,
+/// line and why. Nothing is left out in silence.
+pub fn inputs(
+    modality: Modality,
+    args: &[String],
+    columns: &[String],
+) -> Result<Vec<Named>, Failure> {
+    of(modality)?.named(args, columns)
+}

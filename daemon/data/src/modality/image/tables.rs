@@ -1,0 +1,124 @@
+//! Tables of paths, and tables that hold the images themselves.
+
+use super::columns;
+use super::files::Files;
+use super::store::Writer;
+use crate::example::{At, Record};
+use crate::inventory::{Inventory, TableFile};
+use crate::layout;
+use crate::quarantine::{Reason, Usable};
+use crate::reading::{self, Reading, RowReader};
+use crate::refusal;
+use crate::table::Table;
+use finetuned_answers::Cell;
+use finetuned_images::Format;
+use finetuned_job::outcome::Failure;
+use finetuned_job::scores::Split;
+
+/// Whether the table names or holds images.
+pub(super) fn is_of_images(
+    file: &TableFile,
+    files: &Files<'_>,
+    image: Option<&str>,
+) -> Result<bool, Failure> {
+    let table = Table::open(&file.path, &file.name, file.format, &Vec::from_iter(image))?;
+    Ok(columns::image(&table, files, image)?.is_some())
+}
+
+pub(super) fn read(
+    mut found: Inventory,
+    store: &mut Writer,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    let warnings = &mut reading.warnings;
+    let tables = layout::without_descriptions(std::mem::take(&mut found.tables), warnings);
+    let files = Files::of(&found);
+    let image = reading.request.choice.image.as_deref();
+    let mut of_images = Vec::new();
+    for table in tables {
+        // With one table, what is wrong with it is said below.
+        if is_of_images(&table, &files, image).is_ok_and(|it| !it) {
+            warnings.push(format!("{} names no images and was ignored", table.name));
+        } else {
+            of_images.push(table);
+        }
+    }
+    if of_images.is_empty() {
+        return Err(refusal::data("the drop has no table of images"));
+    }
+    let used = vec![false; files.len()];
+    let mut rows = Rows { files: &files, store, named: image, used };
+    reading::tables(reading, layout::split_tables(of_images)?, &mut rows)?;
+    let unnamed = rows.used.iter().filter(|it| !**it).count();
+    if let Some(first) = rows.used.iter().position(|it| !it) {
+        reading.warnings.push(format!(
+            "images that no table names were ignored: {unnamed} (first: {})",
+            files.get(first).name
+        ));
+    }
+    Ok(())
+}
+
+struct Rows<'a> {
+    files: &'a Files<'a>,
+    store: &'a mut Writer,
+    /// By the recipe.
+    named: Option<&'a str>,
+    /// For each image of the drop, whether a table names it.
+    used: Vec<bool>,
+}
+
+impl RowReader for Rows<'_> {
+    fn columns(&self, table: &Table, _: &[usize]) -> Result<Vec<usize>, Failure> {
+        let found = columns::image(table, self.files, self.named)?;
+        let nothing = || {
+            let file = &table.source.name;
+            refusal::data(format!("{file} has no column of images, or of paths to images"))
+        };
+        Ok(vec![found.ok_or_else(nothing)?])
+    }
+
+    fn record(&mut self, table: &str, mut cells: Vec<Cell>) -> Usable<(Record, Option<Split>)> {
+        let image = self.image(table, cells.pop().unwrap_or(Cell::Missing))?;
+        Ok(image.map(|(at, split)| (Record { image: Some(at), ..Record::default() }, split)))
+    }
+}
+
+impl Rows<'_> {
+    /// With the split whose folder it lies in.
+    fn image(&mut self, table: &str, cell: Cell) -> Usable<(At, Option<Split>)> {
+        let path = match cell {
+            Cell::Image(it) => match (it.bytes, it.path) {
+                (Some(bytes), _) => return self.embedded(&bytes),
+                (None, Some(path)) => path,
+                (None, None) => return Ok(Err(Reason::NoImage)),
+            },
+            Cell::Bytes(bytes) => match String::from_utf8(bytes) {
+                Ok(path) if Format::of(path.as_bytes()).is_none() => path,
+                Ok(image) => return self.embedded(image.as_bytes()),
+                Err(image) => return self.embedded(image.as_bytes()),
+            },
+            Cell::Text(path) => path,
+            Cell::Integer(it) => it.to_string(),
+            Cell::Missing
+            | Cell::Bool(_)
+            | Cell::Fraction(_)
+            | Cell::List(_)
+            | Cell::Fields(_)
+            | Cell::Other(_) => {
+                return Ok(Err(Reason::NoImage));
+            }
+        };
+        Ok(self.files.find(table, &path).map(|idx| {
+            self.used[idx] = true;
+            let file = self.files.get(idx);
+            let folder =
+                file.name.split_once('/').map(|it| it.0).filter(|it| layout::is_split_folder(it));
+            (self.store.file(&file.path), folder.and_then(layout::split_of))
+        }))
+    }
+
+    fn embedded(&mut self, image: &[u8]) -> Usable<(At, Option<Split>)> {
+        Ok(self.store.add(image)?.map(|it| (it, None)))
+    }
+}

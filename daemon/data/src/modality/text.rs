@@ -1,0 +1,168 @@
+//! One text goes in: a column of a table, or a file in the folder of its class.
+
+mod folders; // a file for each text
+mod named; // what is to be predicted
+
+use super::{Content, Modal, Named};
+use crate::example::Record;
+use crate::inventory::Inventory;
+use crate::layout::{self, Layout};
+use crate::names::{self, LABEL_NAMES, TEXT_NAMES};
+use crate::quarantine::Usable;
+use crate::reading::{self, Reading, RowReader, text_of};
+use crate::refusal;
+use crate::table::Table;
+use crate::targets;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::scores::Split;
+use finetuned_job::task::Modality;
+use std::collections::HashSet;
+use std::path::Path;
+
+pub(super) struct Kind;
+
+struct Texts;
+
+impl Content for Texts {}
+
+impl Modal for Kind {
+    fn modality(&self) -> Modality {
+        Modality::Text
+    }
+
+    /// Whatever is left.
+    fn recognises(&self, _: &Inventory) -> bool {
+        true
+    }
+
+    fn read(
+        &self,
+        _: &Path,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure> {
+        match layout::decide(found, &mut reading.warnings)? {
+            Layout::Tables(tables) => {
+                let named = reading.request.choice.text.clone();
+                reading::tables(reading, tables, &mut Rows { named })?;
+            }
+            Layout::Folders(folders) => folders::read(folders, reading)?,
+        }
+        Ok(Box::new(Texts))
+    }
+
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
+        named::inputs(args, columns.first().map(String::as_str))
+    }
+}
+
+struct Rows {
+    /// By the recipe.
+    named: Vec<String>,
+}
+
+impl RowReader for Rows {
+    fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        match &self.named[..] {
+            [] => Ok(vec![unnamed(table, targets)?]),
+            [name] => Ok(vec![names::named(file, columns, name)?]),
+            several => Err(refusal::data(format!(
+                "data.text names {} columns, and one is read",
+                several.len()
+            ))
+            .with_cure("name the column of texts alone")),
+        }
+    }
+
+    fn record(&mut self, _: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)> {
+        let texts: Result<Box<[_]>, _> = cells.into_iter().map(text_of).collect();
+        Ok(texts.map(|texts| (Record { texts, ..Record::default() }, None)))
+    }
+}
+
+/// By the usual names, else by elimination, else (of two columns) by what the values show.
+fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    if columns.is_empty() {
+        return Err(refusal::data(format!("{file} has no columns"))
+            .with_cure("a table needs a column of texts and a column of labels"));
+    }
+    let free = |taken: &[usize]| -> Vec<usize> {
+        (0..columns.len()).filter(|it| !taken.contains(it)).collect()
+    };
+    let rest = free(targets);
+    if let Some(usual) = names::usual(columns, TEXT_NAMES, &rest) {
+        return Ok(usual);
+    }
+    let label = names::usual(columns, LABEL_NAMES, &rest).filter(|_| targets.is_empty());
+    let labels = label.map_or_else(|| targets.to_vec(), |it| vec![it]);
+    let by_values = || (targets.is_empty() && label.is_none()).then(|| by_values(table)).flatten();
+    match free(&labels)[..] {
+        [only] => Ok(only),
+        _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
+    }
+}
+
+/// Of two columns the one that looks like texts, where the other looks like labels or numbers.
+fn by_values(table: &Table) -> Option<usize> {
+    /// More different values than this are texts.
+    const VALUES_MAX: usize = 1000;
+    let sample = &table.sample;
+    if sample.columns.len() != 2 {
+        return None;
+    }
+    let stats = [0, 1].map(|column| {
+        let values: Vec<String> =
+            sample.rows.iter().filter_map(|row| shown(row.get(column)?)).collect();
+        let chars: usize = values.iter().map(|it| it.chars().count()).sum();
+        let n = values.len();
+        let numbers = 0 < n && values.iter().all(|it| it.parse::<f64>().is_ok());
+        let distinct = values.into_iter().collect::<HashSet<_>>().len();
+        let recur = distinct <= VALUES_MAX && 2 * distinct <= n;
+        (recur || numbers, chars as f64 / n.max(1) as f64)
+    });
+    match stats {
+        [(true, _), (false, _)] => Some(1),
+        [(false, _), (true, _)] => Some(0),
+        // Texts that repeat a lot: the longer column by far holds them.
+        [(true, a), (true, b)] if 3.0 * a < b => Some(1),
+        [(true, a), (true, b)] if 3.0 * b < a => Some(0),
+        _ => None,
+    }
+}
+
+fn shown(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Text(it) => Some(it.trim().to_string()),
+        Cell::Integer(it) => Some(it.to_string()),
+        Cell::Bool(it) => Some(it.to_string()),
+        Cell::Fraction(it) => Some(it.to_string()),
+        Cell::Missing
+        | Cell::Bytes(_)
+        | Cell::List(_)
+        | Cell::Image(_)
+        | Cell::Fields(_)
+        | Cell::Other(_) => None,
+    }
+}
+
+/// `labels`: what is clear.
+fn ambiguous(table: &Table, labels: &[usize]) -> Failure {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    if table.sample.headerless {
+        return targets::no_header(table);
+    }
+    let (what, label) = match labels.first() {
+        Some(label) => ("the text", &*columns[*label]),
+        None => ("the text and which the label", "COLUMN"),
+    };
+    refusal::data(format!(
+        "{file}: which column is {what} can't be told; its columns are {}",
+        refusal::list(columns)
+    ))
+    .with_cure(format!(
+        "drop it in a folder with a job.toml of two lines: data.text = \"COLUMN\" and data.label = {label:?}"
+    ))
+}

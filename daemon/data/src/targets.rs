@@ -1,0 +1,167 @@
+//! Decides which columns of a table are to be learnt, and as what: the recipe's names, else the
+//! usual names, else what the values show. What stays ambiguous is refused with the lines that
+//! settle it. What the values of a kind look like is left to the answers.
+
+use crate::names::{self, LABEL_NAMES};
+use crate::refusal;
+use crate::request::Request;
+use crate::table::Table;
+use finetuned_answers::{Cell, Columns, TargetKind, TargetReader};
+use finetuned_job::outcome::Failure;
+use finetuned_job::task::{Modality, Task};
+
+/// What is learnt, and how it is read.
+pub(crate) struct Learnt {
+    pub(crate) kind: &'static dyn TargetKind,
+    /// The sentence why.
+    pub(crate) reason: String,
+    pub(crate) reader: Box<dyn TargetReader>,
+}
+
+/// Of a recipe that names the task.
+const TOLD: &str = "the recipe says so";
+
+/// Those that the recipe names.
+pub(crate) fn named(table: &Table, request: &Request<'_>) -> Result<Vec<usize>, Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let targets: Vec<usize> = request
+        .labels()
+        .iter()
+        .map(|it| names::named(file, columns, it))
+        .collect::<Result<_, _>>()?;
+    if (1..targets.len()).any(|it| targets[..it].contains(&targets[it])) {
+        return Err(refusal::data("the recipe names a target column twice"));
+    }
+    Ok(targets)
+}
+
+/// Where the recipe names none. `rest`: the columns that are neither inputs nor splits.
+pub(crate) fn unnamed(
+    table: &Table,
+    inputs: &[usize],
+    rest: &[usize],
+    request: &Request<'_>,
+) -> Result<Vec<usize>, Failure> {
+    let names = &table.sample.columns;
+    let usual = names::usual(names, LABEL_NAMES, rest);
+    let usual = usual.and_then(|it| rest.iter().position(|at| *at == it));
+    let cells = cells(table, rest);
+    let columns = columns(table, rest, &cells);
+    let found = match request.kind() {
+        Some(kind) => kind.unnamed(&columns, usual),
+        None => finetuned_answers::unnamed(&columns, usual),
+    };
+    if found.is_empty() {
+        return Err(ambiguous(table, inputs, rest));
+    }
+    Ok(found.into_iter().map(|it| rest[it]).collect())
+}
+
+fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize]) -> Failure {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let of = |all: &[usize]| all.iter().map(|it| &*columns[*it]).collect::<Vec<_>>();
+    let inputs = of(inputs).join("` and `");
+    let rest = of(rest);
+    let Some(first) = rest.first() else {
+        return refusal::data(format!("{file} has no column besides `{inputs}`, so no label"))
+            .with_cure("add a column `label`");
+    };
+    if table.sample.headerless {
+        return no_header(table);
+    }
+    refusal::data(format!(
+        "{file}: what is to be learnt can't be told; besides `{inputs}` it has {}",
+        refusal::list(&rest)
+    ))
+    .with_cure(format!(
+        "name it in a job.toml in the drop: data.label = {first:?}, or several as data.labels"
+    ))
+}
+
+pub(crate) fn no_header(table: &Table) -> Failure {
+    refusal::data(format!(
+        "{} has no header line, and what its {} columns mean can't be told",
+        table.source.name,
+        table.sample.columns.len()
+    ))
+    .with_cure("add a first line with the names of the columns, for example text and label")
+}
+
+/// Looks at the columns, and refuses where they don't fit what the recipe says.
+pub(crate) fn learnt(
+    table: &Table,
+    targets: &[usize],
+    modality: Modality,
+    request: &Request<'_>,
+) -> Result<Learnt, Failure> {
+    let file = &table.source.name;
+    let cells = cells(table, targets);
+    let columns = columns(table, targets, &cells);
+    let failed = |why: String| refusal::data(format!("{file}: {why}"));
+    let (kind, reason) = match request.kind() {
+        Some(kind) => (kind, TOLD.into()),
+        None => finetuned_answers::infer(&columns).map_err(failed)?,
+    };
+    match kind.reader(&columns) {
+        Ok(reader) => Ok(Learnt { kind, reason, reader }),
+        Err(why) => Err(match fitting(&columns, modality) {
+            Some(task) => failed(why).with_cure(format!(
+                "task = {:?} would fit, or name other columns in the recipe",
+                task.name
+            )),
+            None => failed(why).with_cure("name other columns in the recipe"),
+        }),
+    }
+}
+
+fn fitting(columns: &Columns<'_>, modality: Modality) -> Option<Task> {
+    let (kind, _) = finetuned_answers::infer(columns).ok()?;
+    kind.reader(columns).ok()?;
+    Task::of(modality, kind.answer())
+}
+
+/// What a folder for each class, or another form that can hold nothing else, is learnt as.
+pub(crate) fn of_classes(form: &str, request: &Request<'_>) -> Result<Learnt, Failure> {
+    let kind = finetuned_answers::folder_kind();
+    if let Some(what) = request.kind().and_then(|it| it.not_in_folders()) {
+        return Err(refusal::data(format!("{form} can't hold {what}"))
+            .with_cure("drop a table with columns of what is to be learnt"));
+    }
+    let reader = kind.reader(&Columns { names: vec!["class"], rows: Vec::new() });
+    let reader = reader.map_err(refusal::data)?;
+    let reason = match request.task {
+        Some(_) => TOLD.into(),
+        None => format!("{form} hold one class each: classes are learnt"),
+    };
+    Ok(Learnt { kind, reason, reader })
+}
+
+/// The sampled cells of some columns, row by row, by the names that the file has for them.
+fn cells(table: &Table, columns: &[usize]) -> Vec<Vec<Cell>> {
+    let cell = |row: &[Cell], at: usize| {
+        let names = table.label_names.get(&table.sample.columns[at]);
+        by_name(row[at].clone(), names)
+    };
+    let of_row = |row: &Vec<Cell>| columns.iter().map(|it| cell(row, *it)).collect();
+    table.sample.rows.iter().map(of_row).collect()
+}
+
+fn columns<'a>(table: &'a Table, columns: &[usize], cells: &'a [Vec<Cell>]) -> Columns<'a> {
+    Columns {
+        names: columns.iter().map(|it| &*table.sample.columns[*it]).collect(),
+        rows: cells.iter().map(|it| it.iter().collect()).collect(),
+    }
+}
+
+/// `negative` instead of 0, where the file itself says so.
+pub(crate) fn by_name(cell: Cell, names: Option<&Vec<String>>) -> Cell {
+    let Some(known) = names else { return cell };
+    match cell {
+        Cell::Integer(number) => match usize::try_from(number).ok().and_then(|it| known.get(it)) {
+            Some(name) => Cell::Text(name.clone()),
+            None => Cell::Integer(number),
+        },
+        Cell::List(items) => Cell::List(items.into_iter().map(|it| by_name(it, names)).collect()),
+        other => other,
+    }
+}
