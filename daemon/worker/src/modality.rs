@@ -6,7 +6,7 @@ mod image; // files -> pixels
 mod text; // texts -> token ids
 
 use anyhow::Result;
-use finetuned_data::next::{Example, Images, Named, Origins, Record};
+use finetuned_data::{Example, Images, Named, Origins, Record};
 use finetuned_images::{Augment, Mix, Preprocess};
 use finetuned_job::data::TokenReport;
 use finetuned_job::plan::Plan;

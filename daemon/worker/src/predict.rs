@@ -55,7 +55,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let task = plan.task;
     let columns: Vec<String> = plan.data.text_column.iter().cloned().collect();
-    let named = finetuned_data::next::inputs(task.modality, inputs, &columns)?;
+    let named = finetuned_data::inputs(task.modality, inputs, &columns)?;
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }

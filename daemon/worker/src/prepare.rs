@@ -11,8 +11,7 @@ use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
 use crate::{checkpoint, device, durable, feature_cache, plugin_reader};
 use anyhow::{Context, Result};
-use finetuned_data::Opened;
-use finetuned_data::next::{Dataset, Example, Request};
+use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -72,7 +71,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
         None => opened,
     };
-    let modality = finetuned_data::next::modality(&opened, recipe.task)?;
+    let modality = opened.modality(recipe.task)?;
     let usual = recipe.task.or_else(|| Task::all().find(|it| it.modality == modality));
     let usual = usual.map_or("", |it| it.base);
     let base_name = recipe.model.base.clone().unwrap_or_else(|| usual.into());
@@ -89,7 +88,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         run: &spec.run,
         threads: spec.threads as usize,
     };
-    let dataset = finetuned_data::next::load(&opened, &request, &mut attempt.reading())?;
+    let dataset = opened.load(&request, &mut attempt.reading())?;
     let task = dataset.task;
     let data = encode(dataset, encoder.as_ref(), attempt)?;
     Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
