@@ -94,7 +94,8 @@ fn good_archives_of_every_kind() {
     let drop = Drop::file("a.zip", &zipped);
     drop.check(expect![[r#"
         data.csv: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -126,7 +127,8 @@ fn an_archive_with_a_recipe_beside_it() {
     ]);
     drop.check(expect![[r#"
         a.csv: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -145,7 +147,8 @@ fn an_archive_inside_another_is_left_alone() {
     )
     .check(expect![[r#"
         a.csv: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)

@@ -72,14 +72,15 @@ fn a_few_foreign_bytes_among_utf_8() {
 fn a_guess_is_said_to_be_one() {
     Drop::file("a.csv", &WINDOWS_1251.encode(&csv("Этот фильм мне очень понравился")).0).check(
         expect![[r#"
-        a.csv: csv windows-1251 20 rows
-        text `text` label `label`
-        neg: 9 1 0
-        pos: 9 1 0
-        train 18 (stratified, seed 0)
-        validation 2 (stratified, seed 0)
-        warning: a.csv: windows-1251 is a guess; save the file as UTF-8 if texts look wrong
-    "#]],
+            a.csv: csv windows-1251 20 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 9 1 0
+            pos: 9 1 0
+            train 18 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: a.csv: windows-1251 is a guess; save the file as UTF-8 if texts look wrong
+        "#]],
     );
 }
 

@@ -24,6 +24,7 @@ fn folders_are_classes() {
     drop.check(expect![[r#"
         neg/: text_folders utf-8, windows-1252 11 rows
         pos/: text_folders utf-8 10 rows
+        text-classification: folders of texts hold one class each: classes are learnt
         neg: 10 1 0
         pos: 9 1 0
         train 19 (stratified, seed 0)
@@ -33,26 +34,27 @@ fn folders_are_classes() {
     let it = dataset
         .train
         .iter()
-        .find(|it| &*it.text == "café")
-        .or_else(|| dataset.validation.iter().find(|it| &*it.text == "café"))
+        .find(|it| &*it.record.texts[0] == "café")
+        .or_else(|| dataset.validation.iter().find(|it| &*it.record.texts[0] == "café"))
         .unwrap();
-    assert_eq!(dataset.origin(it), "neg/b.TXT");
+    assert_eq!(dataset.origins.of(it), "neg/b.TXT");
 }
 
 #[test]
 fn folders_below_splits() {
     texts(&["aclImdb/train/neg", "aclImdb/train/pos", "aclImdb/test/neg", "aclImdb/test/pos"], 5)
         .check(expect![[r#"
-        train/neg/: text_folders utf-8 5 rows train
-        train/pos/: text_folders utf-8 5 rows train
-        test/neg/: text_folders utf-8 5 rows test
-        test/pos/: text_folders utf-8 5 rows test
-        neg: 4 1 5
-        pos: 4 1 5
-        train 8 (file)
-        validation 2 (stratified, seed 0)
-        test 10 (file)
-    "#]]);
+            train/neg/: text_folders utf-8 5 rows train
+            train/pos/: text_folders utf-8 5 rows train
+            test/neg/: text_folders utf-8 5 rows test
+            test/pos/: text_folders utf-8 5 rows test
+            text-classification: folders of texts hold one class each: classes are learnt
+            neg: 4 1 5
+            pos: 4 1 5
+            train 8 (file)
+            validation 2 (stratified, seed 0)
+            test 10 (file)
+        "#]]);
 }
 
 #[test]
@@ -61,6 +63,7 @@ fn a_class_may_be_called_train() {
         car/: text_folders utf-8 4 rows
         plane/: text_folders utf-8 4 rows
         train/: text_folders utf-8 4 rows
+        text-classification: folders of texts hold one class each: classes are learnt
         car: 3 1 0
         plane: 3 1 0
         train: 3 1 0
@@ -91,6 +94,7 @@ fn unusable_and_foreign_files() {
     drop.check(expect![[r#"
         neg/: text_folders utf-8 12 rows
         pos/: text_folders utf-8 12 rows
+        text-classification: folders of texts hold one class each: classes are learnt
         neg: 11 1 0
         pos: 11 1 0
         train 22 (stratified, seed 0)
@@ -113,6 +117,7 @@ fn classes_in_splits_and_beside_them() {
     texts(&["test/neg", "test/pos"], 3).check(expect![[r#"
         neg/: text_folders utf-8 3 rows
         pos/: text_folders utf-8 3 rows
+        text-classification: folders of texts hold one class each: classes are learnt
         neg: 2 1 0
         pos: 2 1 0
         train 4 (stratified, seed 0)

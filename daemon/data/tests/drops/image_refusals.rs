@@ -1,16 +1,20 @@
 //! Every refusal of images, with the sentence that a user reads.
 
-use crate::support::{Drop, choice, gallery, image};
+use crate::support::{Drop, gallery, image};
 use expect_test::{Expect, expect};
-use finetuned_data::ImageChoice;
-use finetuned_job::task::Answer;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
 
 #[track_caller]
 fn check(drop: &Drop, expected: Expect) {
-    drop.check_images(&choice(), expected);
+    drop.check(expected);
+}
+
+/// Where the recipe says that it is images.
+#[track_caller]
+fn check_as_images(drop: &Drop, expected: Expect) {
+    drop.check_as("task = 'image-classification'", expected);
 }
 
 #[test]
@@ -27,7 +31,7 @@ fn nothing_to_learn() {
         Data: the class `bird` has one example only (bird/only one.png) (add examples of it or remove it; a class needs two at least)
     "#]],
     );
-    check(
+    check_as_images(
         &Drop::folder(&[]),
         expect![[r#"
         Data: the drop holds no images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
@@ -39,13 +43,13 @@ fn nothing_to_learn() {
         Data: the drop's images lie in no class folders (put the images of each class into a folder named after it, or add a metadata.csv with the columns file_name and label)
     "#]],
     );
-    check(
+    check_as_images(
         &Drop::folder(&[("a.csv", b"text,label\nx,1\n")]),
         expect![[r#"
         Data: a.csv has no column of images, or of paths to images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
     "#]],
     );
-    check(
+    check_as_images(
         &Drop::folder(&[("neg/a.txt", b"x")]),
         expect![[r#"
         Data: the drop holds texts (neg/a.txt) and no images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
@@ -54,8 +58,8 @@ fn nothing_to_learn() {
     check(
         &gallery(&["cat", "dog"], 2, &[("bird/a.png", b""), ("bird/b.png", b"")]),
         expect![[r#"
-        Data: 2 of 6 images can't be used, which is more than 10 %: 2 times not a usable image (first: bird/a.png) (mend or remove them)
-    "#]],
+            Data: 2 of 6 examples can't be used, which is more than 10 %: 2 times not a usable image (first: bird/a.png) (mend or remove them, or name the right columns in the recipe)
+        "#]],
     );
     // All broken but few enough.
     check(
@@ -64,22 +68,22 @@ fn nothing_to_learn() {
         Data: the class `bird` has no example in train (add examples of it or remove it; a class needs two at least)
     "#]],
     );
-    let same = ImageChoice { problem: Some(Answer::Numbers), ..choice() };
+    let same = "task = 'image-regression'";
     gallery(&["img"], 3, &[("a.csv", b"path,y\nimg/0.png,1\nimg/1.png,1\nimg/2.png,1\n")])
-        .check_images(
-            &same,
+        .check_as(
+            same,
             expect![[r#"
         Data: all 3 examples have the same numbers (there is nothing to learn)
     "#]],
         );
-    gallery(&["cat", "dog"], 3, &[]).check_images(
-        &same,
+    gallery(&["cat", "dog"], 3, &[]).check_as(
+        same,
         expect![[r#"
-        Data: folders of images can't hold numbers (add a metadata.csv with the column file_name and columns of what is to be learnt)
-    "#]],
+            Data: folders of images can't hold numbers (drop a table with columns of what is to be learnt)
+        "#]],
     );
-    gallery(&["cat", "dog"], 3, &[]).check_images(&ImageChoice::default(), expect![[r#"
-        Data: there is neither validation nor test to judge the model by (set data.validation in the recipe to more than 0, or add validation data; equal images are never divided)
+    gallery(&["cat", "dog"], 3, &[]).check_as("data.validation = 0.0", expect![[r#"
+        Data: there is neither validation nor test to score the model by (set data.validation in the recipe to more than 0, or add validation data; equal images are never divided)
     "#]]);
 }
 
@@ -134,7 +138,7 @@ fn links_are_not_followed() {
         expect![[r#"
             cat/: image_folders - 4 rows
             dog/: image_folders - 4 rows
-            Class from []
+            image-classification: folders of images hold one class each: classes are learnt
             cat: 3 1 0
             dog: 3 1 0
             train 6 (stratified, seed 0)
@@ -151,8 +155,8 @@ fn links_are_not_followed() {
     check(
         &drop,
         expect![[r#"
-        Data: 1 of 5 images can't be used, which is more than 10 %: 1 times a symbolic link (first: labels.csv line 6) (mend or remove them)
-    "#]],
+            Data: 1 of 5 examples can't be used, which is more than 10 %: 1 times a symbolic link (first: labels.csv line 6) (mend or remove them, or name the right columns in the recipe)
+        "#]],
     );
 }
 
@@ -169,7 +173,8 @@ fn paths_that_lead_nowhere() {
         &drop,
         expect![[r#"
             labels.csv: csv utf-8 81 rows
-            Class from ["path", "label"]
+            image-classification: `label` has 2 values that recur: classes are learnt
+            `path` -> `label`
             0: 37 4 0
             1: 36 4 0
             train 73 (stratified, seed 0)
@@ -187,8 +192,8 @@ fn paths_that_lead_nowhere() {
     check(
         &Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n"),
         expect![[r#"
-        Data: 2 of 2 images can't be used, which is more than 10 %: 2 times a path to no image (first: a.csv line 2) (mend or remove them)
-    "#]],
+            Data: 2 of 2 examples can't be used, which is more than 10 %: 2 times a path to no image (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
+        "#]],
     );
 }
 
@@ -199,71 +204,65 @@ fn columns_that_can_not_be_told() {
     check(
         &drop,
         expect![[r#"
-            Data: a.csv: what is to be learnt can't be told; besides the images it has age, weight (name it in a job.toml: data.label = "age", or several as data.labels)
+            Data: a.csv: what is to be learnt can't be told; besides `path` it has age, weight (name it in a job.toml in the drop: data.label = "age", or several as data.labels)
         "#]],
     );
-    let wanted = |image: Option<&str>, labels: &[&str], problem| ImageChoice {
-        image: image.map(Into::into),
-        labels: labels.iter().map(|it| (*it).into()).collect(),
-        problem,
-        ..choice()
-    };
-    drop.check_images(
-        &wanted(None, &[], Some(Answer::Numbers)),
+    drop.check_as(
+        "task = 'image-regression'",
         expect![[r#"
-            Data: a.csv: what is to be learnt can't be told; besides the images it has age, weight (name it in a job.toml: data.label = "age", or several as data.labels)
+            Data: a.csv: what is to be learnt can't be told; besides `path` it has age, weight (name it in a job.toml in the drop: data.label = "age", or several as data.labels)
         "#]],
     );
-    drop.check_images(
-        &wanted(None, &["wieght"], None),
+    drop.check_as(
+        "data.labels = ['wieght']",
         expect![[r#"
         Data: a.csv has no column `wieght`; its columns are path, age, weight
     "#]],
     );
-    drop.check_images(
-        &wanted(Some("file"), &["age"], None),
+    drop.check_as(
+        "data.image = 'file'\ndata.labels = ['age']",
         expect![[r#"
         Data: a.csv has no column `file`; its columns are path, age, weight
     "#]],
     );
-    drop.check_images(
-        &wanted(None, &["path"], None),
+    drop.check_as(
+        "data.labels = ['path']",
         expect![[r#"
         Data: a.csv: `path` can't be both image and label
     "#]],
     );
-    drop.check_images(
-        &wanted(None, &["age", "age"], None),
+    drop.check_as(
+        "data.labels = ['age', 'AGE']",
         expect![[r#"
         Data: the recipe names a target column twice
     "#]],
     );
-    drop.check_images(
-        &wanted(None, &["age", "weight"], Some(Answer::Class)),
+    drop.check_as(
+        "task = 'image-classification'\ndata.labels = ['age', 'weight']",
         expect![[r#"
-        Data: a.csv: one label to an image stands in one column, but several are named
-    "#]],
+            Data: a.csv: one class stands in one column, but several are named (task = "image-regression" would fit, or name other columns in the recipe)
+        "#]],
     );
-    drop.check_images(
-        &wanted(None, &["age", "weight"], Some(Answer::Classes)),
+    drop.check_as(
+        "task = 'image-multi-label-classification'\ndata.labels = ['age', 'weight']",
         expect![[r#"
-        Data: 3 of 3 images can't be used, which is more than 10 %: 3 times neither 0 nor 1 (first: a.csv line 2) (mend or remove them)
-    "#]],
+            Data: a.csv: `age` is `3`, neither 0 nor 1 (task = "image-regression" would fit, or name other columns in the recipe)
+        "#]],
     );
     check(
         &gallery(&["img"], 3, &[("a.csv", b"path\nimg/0.png\nimg/1.png\n")]),
         expect![[r#"
-        Data: a.csv has no column besides the images, so no label (add a column `label`)
-    "#]],
+            Data: a.csv has no column besides `path`, so no label (add a column `label`)
+        "#]],
     );
-    gallery(&["cat", "dog"], 3, &[]).check_images(&wanted(None, &[], Some(Answer::Classes)), expect![[r#"
-        Data: folders of images can't hold several labels to an image (add a metadata.csv with the column file_name and columns of what is to be learnt)
+    gallery(&["cat", "dog"], 3, &[]).check_as("task = 'image-multi-label-classification'", expect![[r#"
+        Data: folders of images can't hold several labels to an example (drop a table with columns of what is to be learnt)
     "#]]);
 }
 
 #[test]
 fn images_where_texts_are_wanted() {
-    gallery(&["cat", "dog"], 3, &[]).check(expect![[r#"
+    gallery(&["cat", "dog"], 3, &[]).check_as("task = 'text-classification'", expect![[r#"
         Data: the drop holds images (cat/0.png) and no texts (for images the recipe's task is image-classification)
     "#]]);
 }

@@ -1,9 +1,10 @@
 //! Every way in which a data set of images may lie.
 
-use crate::support::{Drop, choice, gallery, image, names, told_of_images};
+use crate::support::{Drop, gallery, image, names, rows, told};
 use expect_test::{Expect, expect};
-use finetuned_data::{At, ImageChoice, ImageDataset, ImageExample, ImageForm, Target};
-use finetuned_job::task::Answer;
+use finetuned_answers::Target;
+use finetuned_data::{At, Dataset, Example};
+use finetuned_job::task::Modality;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
@@ -11,15 +12,15 @@ use std::io::Write;
 
 /// Twelve images in `img/`, and a table.
 #[track_caller]
-fn check_table(name: &str, table: &str, choice: &ImageChoice, expected: Expect) {
-    gallery(&["img"], 12, &[(name, table.as_bytes())]).check_images(choice, expected);
+fn check_table(name: &str, table: &str, recipe: &str, expected: Expect) {
+    gallery(&["img"], 12, &[(name, table.as_bytes())]).check_as(recipe, expected);
 }
 
 fn lines(header: &str, line: impl Fn(usize) -> String) -> String {
     format!("{header}\n{}\n", (0..12).map(line).collect::<Vec<_>>().join("\n"))
 }
 
-fn all(dataset: &ImageDataset) -> Vec<&ImageExample> {
+fn all(dataset: &Dataset) -> Vec<&Example> {
     [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten().collect()
 }
 
@@ -40,62 +41,56 @@ fn folders_are_classes_and_names_may_be_odd() {
             ("cat/license 1\n.Png", &image(78)),
         ],
     );
-    drop.check_images(
-        &choice(),
-        expect![[r#"
-            cat/: image_folders - 12 rows
-            it's "a" dog 🐕
-            (big)/: image_folders - 10 rows
-            Class from []
-            cat: 11 1 0
-            it's "a" dog 🐕
-            (big): 9 1 0
-            train 20 (stratified, seed 0)
-            validation 2 (stratified, seed 0)
-        "#]],
-    );
-    let dataset = drop.load_images(&choice()).unwrap();
-    assert_eq!(dataset.classes, ["cat", "it's \"a\" dog \u{1f415}\n(big)"]);
+    drop.check(expect![[r#"
+        cat/: image_folders - 12 rows
+        it's "a" dog 🐕
+        (big)/: image_folders - 10 rows
+        image-classification: folders of images hold one class each: classes are learnt
+        cat: 11 1 0
+        it's "a" dog 🐕
+        (big): 9 1 0
+        train 20 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    let dataset = drop.load().unwrap();
+    assert_eq!(dataset.outputs, ["cat", "it's \"a\" dog \u{1f415}\n(big)"]);
     let odd = all(&dataset)
         .into_iter()
-        .find(|it| it.origin(&dataset.report.files) == "cat/license 1\n.Png")
+        .find(|it| dataset.origins.of(it) == "cat/license 1\n.Png")
         .unwrap();
-    assert_eq!((&odd.target, dataset.images.bytes(odd).unwrap()), (&Target::Class(0), image(78)));
-    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Folders));
+    assert_eq!(
+        (&odd.target, dataset.images.as_ref().unwrap().bytes(odd).unwrap()),
+        (&Target::of_classes([0]), image(78))
+    );
+    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
 }
 
 #[test]
 fn folders_below_splits_and_below_other_folders() {
     gallery(&["train/cat", "train/dog", "valid/cat", "valid/dog", "Test/cat", "Test/dog"], 4, &[])
-        .check_images(
-            &choice(),
-            expect![[r#"
-                train/cat/: image_folders - 4 rows train
-                train/dog/: image_folders - 4 rows train
-                valid/cat/: image_folders - 4 rows validation
-                valid/dog/: image_folders - 4 rows validation
-                Test/cat/: image_folders - 4 rows test
-                Test/dog/: image_folders - 4 rows test
-                Class from []
-                cat: 4 4 4
-                dog: 4 4 4
-                train 8 (file)
-                validation 8 (file)
-                test 8 (file)
-            "#]],
-        );
-    gallery(&["animals/pets/cat", "animals/wild/wolf"], 4, &[]).check_images(
-        &choice(),
-        expect![[r#"
-            pets/cat/: image_folders - 4 rows
-            wild/wolf/: image_folders - 4 rows
-            Class from []
-            cat: 3 1 0
-            wolf: 3 1 0
-            train 6 (stratified, seed 0)
-            validation 2 (stratified, seed 0)
-        "#]],
-    );
+        .check(expect![[r#"
+            train/cat/: image_folders - 4 rows train
+            train/dog/: image_folders - 4 rows train
+            valid/cat/: image_folders - 4 rows validation
+            valid/dog/: image_folders - 4 rows validation
+            Test/cat/: image_folders - 4 rows test
+            Test/dog/: image_folders - 4 rows test
+            image-classification: folders of images hold one class each: classes are learnt
+            cat: 4 4 4
+            dog: 4 4 4
+            train 8 (file)
+            validation 8 (file)
+            test 8 (file)
+        "#]]);
+    gallery(&["animals/pets/cat", "animals/wild/wolf"], 4, &[]).check(expect![[r#"
+        pets/cat/: image_folders - 4 rows
+        wild/wolf/: image_folders - 4 rows
+        image-classification: folders of images hold one class each: classes are learnt
+        cat: 3 1 0
+        wolf: 3 1 0
+        train 6 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
 }
 
 #[test]
@@ -114,38 +109,34 @@ fn metadata_as_imagefolder_has_it() {
         4,
         &[("train/metadata.jsonl", &metadata(0)), ("test/metadata.jsonl", &metadata(1))],
     );
-    drop.check_images(
-        &choice(),
-        expect![[r#"
-            train/metadata.jsonl: json_lines utf-8 4 rows train
-            test/metadata.jsonl: json_lines utf-8 4 rows test
-            Class from ["file_name", "label"]
-            cat: 1 1 2
-            dog: 1 1 2
-            train 2 (file)
-            validation 2 (stratified, seed 0)
-            test 4 (file)
-            warning: train/metadata.jsonl: columns not used: note
-        "#]],
-    );
-    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Metadata));
+    drop.check(expect![[r#"
+        train/metadata.jsonl: json_lines utf-8 4 rows train
+        test/metadata.jsonl: json_lines utf-8 4 rows test
+        image-classification: `label` has 2 values that recur: classes are learnt
+        `file_name` -> `label`
+        cat: 1 1 2
+        dog: 1 1 2
+        train 2 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+        warning: columns not used: note
+    "#]]);
+    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
     // One table above the splits: each image lies in its own.
     let line = |it: usize| {
         format!("{}/{}.png,{}", ["train", "test"][it / 6], it % 6, ["cat", "dog"][it % 2])
     };
     let table = lines("file_name,label", line);
-    gallery(&["train", "test"], 6, &[("metadata.csv", table.as_bytes())]).check_images(
-        &choice(),
-        expect![[r#"
-            metadata.csv: csv utf-8 12 rows
-            Class from ["file_name", "label"]
-            cat: 2 1 3
-            dog: 2 1 3
-            train 4 (file)
-            validation 2 (stratified, seed 0)
-            test 6 (file)
-        "#]],
-    );
+    gallery(&["train", "test"], 6, &[("metadata.csv", table.as_bytes())]).check(expect![[r#"
+        metadata.csv: csv utf-8 12 rows
+        image-classification: `label` has 2 values that recur: classes are learnt
+        `file_name` -> `label`
+        cat: 2 1 3
+        dog: 2 1 3
+        train 4 (file)
+        validation 2 (stratified, seed 0)
+        test 6 (file)
+    "#]]);
 }
 
 #[test]
@@ -154,10 +145,11 @@ fn tables_of_paths() {
     check_table(
         "labels.csv",
         &lines("path,label", |it| format!("img/{it}.png,{}", class(it))),
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Class from ["path", "label"]
+            image-classification: `label` has 2 values that recur: classes are learnt
+            `path` -> `label`
             cat: 5 1 0
             dog: 5 1 0
             train 10 (stratified, seed 0)
@@ -167,10 +159,11 @@ fn tables_of_paths() {
     check_table(
         "tables/labels.tsv",
         &lines("breed\tfile", |it| format!("{}\t./../img/{it}.png", class(it))),
-        &choice(),
+        "",
         expect![[r#"
             tables/labels.tsv: tsv utf-8 12 rows
-            Class from ["file", "breed"]
+            image-classification: `breed` has 2 values that recur: classes are learnt
+            `file` -> `breed`
             cat: 5 1 0
             dog: 5 1 0
             train 10 (stratified, seed 0)
@@ -182,10 +175,11 @@ fn tables_of_paths() {
     check_table(
         "labels.csv",
         &lines("image,label,split", |it| format!("img\\{it}.png,{},{}", class(it), split(it))),
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Class from ["image", "label"]
+            image-classification: `label` has 2 values that recur: classes are learnt
+            `image` -> `label`
             cat: 4 2 0
             dog: 4 2 0
             train 8 (file)
@@ -196,10 +190,11 @@ fn tables_of_paths() {
     check_table(
         "train.csv",
         &lines("id,breed", |it| format!("{it},{}", class(it))),
-        &choice(),
+        "",
         expect![[r#"
             train.csv: csv utf-8 12 rows
-            Class from ["id", "breed"]
+            image-classification: `breed` has 2 values that recur: classes are learnt
+            `id` -> `breed`
             cat: 5 1 0
             dog: 5 1 0
             train 10 (stratified, seed 0)
@@ -210,7 +205,7 @@ fn tables_of_paths() {
 
 #[test]
 fn several_labels_to_an_image() {
-    let multi = ImageChoice { problem: Some(Answer::Classes), ..choice() };
+    let multi = "task = 'image-multi-label-classification'";
     let tags = |it: usize| {
         [vec!["haze", "old town"], vec!["sea"], vec![], vec!["sea", "haze"]][it % 4].clone()
     };
@@ -218,25 +213,26 @@ fn several_labels_to_an_image() {
     check_table(
         "labels.csv",
         &lines("path,tags", |it| format!("img/{it}.png,{}", tags(it).join("|"))),
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Classes from ["path", "tags"]
+            image-multi-label-classification: `tags` holds labels divided by |: several labels are learnt
+            `path` -> `tags`
             haze: 6 0 0
             old town: 3 0 0
-            sea: 5 1 0
-            train 11 (random, seed 0)
-            validation 1 (random, seed 0)
-            warning: validation has no examples of haze, old town: their scores say nothing
+            sea: 6 0 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: validation has no examples of haze, old town, sea: their scores say nothing
         "#]],
     );
     let joined = |separator: &str| {
         let table = lines("path\ttags", |it| format!("img/{it}.png\t{}", tags(it).join(separator)));
         let drop = gallery(&["img"], 12, &[("labels.tsv", table.as_bytes())]);
-        let dataset = drop.load_images(&multi).unwrap();
+        let dataset = drop.load_as(multi, 0).unwrap();
         all(&dataset)
             .iter()
-            .map(|it| (it.origin(&dataset.report.files), it.target.clone()))
+            .map(|it| (dataset.origins.of(it), it.target.clone()))
             .collect::<Vec<_>>()
     };
     assert_eq!(joined("; "), joined(", "));
@@ -247,16 +243,17 @@ fn several_labels_to_an_image() {
     check_table(
         "labels.csv",
         &spaced,
-        &multi,
+        multi,
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Classes from ["path", "tags"]
+            image-multi-label-classification: the recipe says so
+            `path` -> `tags`
             haze: 3 0 0
             road: 3 0 0
-            sea: 5 1 0
-            train 11 (random, seed 0)
-            validation 1 (random, seed 0)
-            warning: validation has no examples of haze, road: their scores say nothing
+            sea: 6 0 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: validation has no examples of haze, road, sea: their scores say nothing
         "#]],
     );
     let listed: String = (0..12)
@@ -265,16 +262,17 @@ fn several_labels_to_an_image() {
     check_table(
         "labels.jsonl",
         &listed,
-        &choice(),
+        "",
         expect![[r#"
             labels.jsonl: json_lines utf-8 12 rows
-            Classes from ["image", "labels"]
+            image-multi-label-classification: `labels` holds lists: several labels are learnt
+            `image` -> `labels`
             haze: 6 0 0
             old town: 3 0 0
-            sea: 5 1 0
-            train 11 (random, seed 0)
-            validation 1 (random, seed 0)
-            warning: validation has no examples of haze, old town: their scores say nothing
+            sea: 6 0 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: validation has no examples of haze, old town, sea: their scores say nothing
         "#]],
     );
     let flags =
@@ -282,16 +280,17 @@ fn several_labels_to_an_image() {
     check_table(
         "labels.csv",
         &flags,
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Classes from ["path", "sea, haze, never"]
-            haze: 3 1 0
+            image-multi-label-classification: 3 columns of 0 and 1: several labels are learnt
+            `path` -> `sea`, `haze`, `never`
+            haze: 4 0 0
             never: 0 0 0
-            sea: 5 1 0
-            train 11 (random, seed 0)
-            validation 1 (random, seed 0)
-            warning: validation has no examples of never: their scores say nothing
+            sea: 6 0 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: validation has no examples of haze, never, sea: their scores say nothing
             warning: train has no examples of never: the model can't learn them
         "#]],
     );
@@ -299,38 +298,35 @@ fn several_labels_to_an_image() {
 
 #[test]
 fn numbers_to_learn() {
-    let regression = ImageChoice {
-        problem: Some(Answer::Numbers),
-        labels: vec!["x".into(), "y".into()],
-        ..choice()
-    };
+    let regression = "task = 'image-regression'\ndata.labels = ['x', 'y']\n";
     let table = lines("path,x,y", |it| format!("img/{it}.png,{it},{}", 0.5 * it as f64 - 1.0));
     let drop = gallery(&["img"], 12, &[("labels.csv", table.as_bytes())]);
-    drop.check_images(
-        &regression,
+    drop.check_as(
+        regression,
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Numbers from ["path", "x, y"]
+            image-regression: the recipe says so
+            `path` -> `x`, `y`
+            x: 0 to 11, mean 5.273
+            y: -1 to 4.5, mean 1.636
             train 11 (random, seed 0)
             validation 1 (random, seed 0)
         "#]],
     );
-    let dataset = drop
-        .load_images(&ImageChoice { validation: 0.0, test: 0.3, ..regression.clone() })
-        .unwrap();
-    let seven = all(&dataset)
-        .into_iter()
-        .find(|it| it.origin(&dataset.report.files) == "img/7.png")
-        .unwrap();
-    assert_eq!(seven.target, Target::Numbers([7.0, 2.5].into()));
+    let dataset =
+        drop.load_as(&format!("{regression}data.validation = 0.0\ndata.test = 0.3"), 0).unwrap();
+    let seven = all(&dataset).into_iter().find(|it| dataset.origins.of(it) == "img/7.png").unwrap();
+    assert_eq!(seven.target, Target::of_numbers([7.0, 2.5]));
     // One column of fractions needs no word in the recipe; whole numbers may be classes.
     check_table(
         "labels.csv",
         &lines("path,label", |it| format!("img/{it}.png,{}.5", it % 3)),
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Numbers from ["path", "label"]
+            image-regression: `label` is a column of fractions: numbers are learnt
+            `path` -> `label`
+            label: 0.5 to 2.5, mean 1.409
             train 11 (random, seed 0)
             validation 1 (random, seed 0)
         "#]],
@@ -338,10 +334,11 @@ fn numbers_to_learn() {
     check_table(
         "labels.csv",
         &lines("path,label", |it| format!("img/{it}.png,{}", it % 3)),
-        &choice(),
+        "",
         expect![[r#"
             labels.csv: csv utf-8 12 rows
-            Class from ["path", "label"]
+            image-classification: `label` has 3 values that recur: classes are learnt
+            `path` -> `label`
             0: 3 1 0
             1: 3 1 0
             2: 3 1 0
@@ -350,30 +347,27 @@ fn numbers_to_learn() {
         "#]],
     );
     let numbers = dataset.report.images.unwrap().numbers;
-    let train: Vec<f64> = dataset
-        .train
-        .iter()
-        .map(|it| if let Target::Numbers(it) = &it.target { it[0] } else { 0.0 })
-        .collect();
+    let train: Vec<f64> = dataset.train.iter().map(|it| it.target.numbers()[0]).collect();
     let mean = train.iter().sum::<f64>() / train.len() as f64;
     assert_eq!((numbers[0].column.as_str(), numbers[0].mean), ("x", mean));
 }
 
 #[test]
 fn numbers_that_are_missing() {
-    let regression =
-        ImageChoice { problem: Some(Answer::Numbers), labels: vec!["x".into()], ..choice() };
+    let regression = "task = 'image-regression'\ndata.labels = ['x']";
     let mut table = String::from("path,x\n");
     for it in 0..60 {
         table += &format!("img/{it}.png,{}\n", ["1.5", "2", "-3e2"][it % 3]);
     }
     table += "img/0.png,\nimg/1.png,NaN\nimg/2.png,inf\nimg/3.png,tall\n";
     let drop = gallery(&["img"], 60, &[("labels.csv", table.as_bytes())]);
-    drop.check_images(
-        &regression,
+    drop.check_as(
+        regression,
         expect![[r#"
             labels.csv: csv utf-8 60 rows
-            Numbers from ["path", "x"]
+            image-regression: the recipe says so
+            `path` -> `x`
+            x: -300 to 2, mean -82.074
             train 54 (random, seed 0)
             validation 6 (random, seed 0)
             quarantined labels.csv Some(62): `x` has no number
@@ -387,41 +381,35 @@ fn numbers_that_are_missing() {
 #[test]
 fn parquet_as_datasets_writes_it() {
     let drop = Drop::file("train.parquet", include_bytes!("../data/images.parquet"));
-    drop.check_images(
-        &choice(),
-        expect![[r#"
-            train.parquet: parquet - 12 rows
-            Class from ["image", "label"]
-            cat: 5 1 0
-            dog: 5 1 0
-            train 10 (stratified, seed 0)
-            validation 2 (stratified, seed 0)
-        "#]],
-    );
-    assert_eq!(drop.open().unwrap().image_form().unwrap(), Some(ImageForm::Embedded));
-    let dataset = drop.load_images(&choice()).unwrap();
+    drop.check(expect![[r#"
+        train.parquet: parquet - 12 rows
+        image-classification: `label` has 2 values that recur: classes are learnt
+        `image` -> `label`
+        cat: 5 1 0
+        dog: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
+    let dataset = drop.load().unwrap();
     let first = &dataset.train[0];
-    assert!(matches!(first.at, At::Part { .. }));
-    assert!(dataset.images.bytes(first).unwrap().starts_with(b"\x89PNG"));
-    Drop::file("binary.parquet", include_bytes!("../data/binary.parquet")).check_images(
-        &choice(),
-        expect![[r#"
-            Data: binary.parquet has no column of images, or of paths to images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
-        "#]],
+    assert!(matches!(first.record.image, Some(At::Part { .. })));
+    assert!(dataset.images.as_ref().unwrap().bytes(first).unwrap().starts_with(b"\x89PNG"));
+    Drop::file("binary.parquet", include_bytes!("../data/binary.parquet")).check(expect![[r#"
+        Data: binary.parquet can't be read as Parquet: Required field version is missing
+    "#]],
     );
-    Drop::file("tags.parquet", include_bytes!("../data/tags.parquet")).check_images(
-        &choice(),
-        expect![[r#"
-            tags.parquet: parquet - 12 rows
-            Classes from ["image", "labels"]
-            sea: 8 0 0
-            sky: 1 1 0
-            town: 7 0 0
-            train 11 (random, seed 0)
-            validation 1 (random, seed 0)
-            warning: validation has no examples of sea, town: their scores say nothing
-        "#]],
-    );
+    Drop::file("tags.parquet", include_bytes!("../data/tags.parquet")).check(expect![[r#"
+        tags.parquet: parquet - 12 rows
+        image-multi-label-classification: `labels` holds lists: several labels are learnt
+        `image` -> `labels`
+        sea: 7 1 0
+        sky: 2 0 0
+        town: 6 1 0
+        train 11 (stratified by label, seed 0)
+        validation 1 (stratified by label, seed 0)
+        warning: validation has no examples of sky: their scores say nothing
+    "#]]);
 }
 
 /// Magic, sizes, content.
@@ -452,56 +440,43 @@ fn idx_as_mnist_has_it() {
         ("t10k-images-idx3-ubyte", &test_images),
         ("t10k-labels-idx1-ubyte", &test_digits),
     ]);
-    drop.check_images(
-        &choice(),
-        expect![[r#"
-            t10k-images-idx3-ubyte: idx - 4 rows test
-            train-images-idx3-ubyte.gz: idx - 8 rows train
-            Class from []
-            3: 3 1 2
-            4: 3 1 2
-            train 6 (file)
-            validation 2 (stratified, seed 0)
-            test 4 (file)
-        "#]],
-    );
-    let dataset = drop.load_images(&choice()).unwrap();
+    drop.check(expect![[r#"
+        t10k-images-idx3-ubyte: idx - 4 rows test
+        train-images-idx3-ubyte.gz: idx - 8 rows train
+        image-classification: IDX files hold one class each: classes are learnt
+        3: 3 1 2
+        4: 3 1 2
+        train 6 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+    "#]]);
+    let dataset = drop.load().unwrap();
     let third = all(&dataset)
         .into_iter()
-        .find(|it| it.origin(&dataset.report.files) == "train-images-idx3-ubyte.gz line 3")
+        .find(|it| dataset.origins.of(it) == "train-images-idx3-ubyte.gz line 3")
         .unwrap();
-    let (facts, decoded) = finetuned_images::decode(&dataset.images.bytes(third).unwrap()).unwrap();
-    assert_eq!((facts.width, facts.height, third.target.clone()), (4, 3, Target::Class(0)));
+    let (facts, decoded) =
+        finetuned_images::decode(&dataset.images.as_ref().unwrap().bytes(third).unwrap()).unwrap();
+    assert_eq!((facts.width, facts.height, third.target.clone()), (4, 3, Target::of_classes([0])));
     assert_eq!(decoded.data().iter().copied().step_by(3).collect::<Vec<_>>(), pixels(2, 1));
     Drop::folder(&[
         ("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 4))),
         ("labels-idx1-ubyte", &idx(&[3], &labels(3))),
     ])
-    .check_images(
-        &choice(),
-        expect![[r#"
+    .check(expect![[r#"
             Data: labels-idx1-ubyte holds 3 labels, but images-idx3-ubyte holds 4 images
-        "#]],
-    );
+        "#]]);
     Drop::folder(&[
         ("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 3))),
         ("labels-idx1-ubyte", &idx(&[4], &labels(4))),
     ])
-    .check_images(
-        &choice(),
-        expect![[r#"
+    .check(expect![[r#"
             Data: images-idx3-ubyte is cut off: it ends in the middle (copy it again)
-        "#]],
-    );
-    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 0, 4], b""))]).check_images(
-        &choice(),
-        expect![[r#"
+        "#]]);
+    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 0, 4], b""))]).check(expect![[r#"
         Data: images-idx3-ubyte holds 4 x 0 x 4, which are no images
-    "#]],
-    );
-    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 4)))]).check_images(
-        &choice(),
-        expect![[r#"
+    "#]]);
+    Drop::folder(&[("images-idx3-ubyte", &idx(&[4, 3, 4], &pixels(0, 4)))]).check(expect![[r#"
         Data: images-idx3-ubyte has no file of labels beside it (name the two alike, as train-images-idx3-ubyte and train-labels-idx1-ubyte)
     "#]],
     );
@@ -513,42 +488,30 @@ fn an_archive_of_folders() {
     let mut tar = tar::Builder::new(Vec::new());
     tar.append_dir_all(".", drop.path()).unwrap();
     let archive = Drop::file("pets.tar.gz", &gz(&tar.into_inner().unwrap()));
+    assert_eq!(told(archive.load()), told(drop.load()));
+    let dataset = archive.load().unwrap();
     assert_eq!(
-        told_of_images(archive.load_images(&choice())),
-        told_of_images(drop.load_images(&choice()))
+        dataset.images.as_ref().unwrap().bytes(&dataset.train[0]).unwrap().len(),
+        image(0).len()
     );
-    let dataset = archive.load_images(&choice()).unwrap();
-    assert_eq!(dataset.images.bytes(&dataset.train[0]).unwrap().len(), image(0).len());
     assert!(names(&archive.staging()).iter().any(|it| it.starts_with("unpacked-")));
 }
 
 #[test]
 fn texts_are_not_taken_for_images() {
-    let form = |drop: Drop| drop.open().unwrap().image_form().unwrap();
-    let csv = crate::support::rows("text,label\n", 10);
-    assert_eq!(form(Drop::file("a.csv", &csv)), None);
-    assert_eq!(form(gallery(&["figures"], 3, &[("a.csv", &csv)])), None);
-    assert_eq!(form(Drop::folder(&[("neg/a.txt", b"x"), ("pos/b.txt", b"y")])), None);
-    assert_eq!(form(Drop::folder(&[])), None);
-    assert_eq!(
-        form(Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n")),
-        Some(ImageForm::Table)
-    );
+    let of = |drop: Drop| drop.open().unwrap().modality(None).unwrap();
+    let csv = rows("text,label\n", 10);
+    assert_eq!(of(Drop::file("a.csv", &csv)), Modality::Text);
+    assert_eq!(of(gallery(&["figures"], 3, &[("a.csv", &csv)])), Modality::Text);
+    assert_eq!(of(Drop::folder(&[("neg/a.txt", b"x"), ("pos/b.txt", b"y")])), Modality::Text);
+    assert_eq!(of(Drop::folder(&[])), Modality::Text);
+    assert_eq!(of(Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n")), Modality::Image);
 }
 
 #[test]
 fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
     let drop = gallery(&["cat", "dog"], 20, &[]);
-    let load = |seed| {
-        let choice = ImageChoice { validation: 0.2, test: 0.1, ..ImageChoice::default() };
-        let request = finetuned_data::ImageRequest {
-            choice: &choice,
-            seed,
-            run: drop.run(),
-            threads: 1 + seed as usize % 3,
-        };
-        drop.open().unwrap().load_images(&request, &mut |_, _, _| {}).unwrap()
-    };
+    let load = |seed| drop.load_as("data.validation = 0.2\ndata.test = 0.1", seed).unwrap();
     let (a, b, c) = (load(3), load(3), load(4));
     assert_eq!((a.train.len(), a.validation.len(), a.test.len()), (28, 8, 4));
     assert_eq!((&a.train, &a.report.content_hash), (&b.train, &b.report.content_hash));

@@ -2,14 +2,16 @@
 
 use crate::support::Drop;
 use expect_test::{Expect, expect};
+use finetuned_job::task::Modality;
 use std::fmt::Write;
 
 #[track_caller]
 fn check(args: &[&str], text_column: Option<&str>, expected: Expect) {
     let args: Vec<String> = args.iter().map(|it| it.to_string()).collect();
-    let told = match finetuned_data::inputs(&args, text_column) {
+    let columns: Vec<String> = text_column.map(Into::into).into_iter().collect();
+    let told = match finetuned_data::inputs(Modality::Text, &args, &columns) {
         Ok(inputs) => inputs.into_iter().fold(String::new(), |mut out, it| {
-            writeln!(out, "{}: {}", it.origin, it.text).unwrap();
+            writeln!(out, "{}: {}", it.origin, it.record.texts[0]).unwrap();
             out
         }),
         Err(failure) => format!("{failure}\n"),
@@ -140,10 +142,10 @@ fn images_and_folders_of_images() {
     let told = |names: &[&str]| {
         let args: Vec<String> =
             names.iter().map(|it| drop.path().join(it).to_str().unwrap().to_string()).collect();
-        let told = match finetuned_data::image_inputs(&args) {
+        let told = match finetuned_data::inputs(Modality::Image, &args, &[]) {
             Ok(inputs) => inputs
                 .iter()
-                .map(|it| format!("{}: {} bytes\n", it.origin, it.bytes().unwrap().len()))
+                .map(|it| format!("{}: {} bytes\n", it.origin, it.image_bytes().unwrap().len()))
                 .collect(),
             Err(failure) => format!("{failure}\n"),
         };
@@ -165,12 +167,12 @@ fn images_and_folders_of_images() {
         drop/none is a folder without images
     "#]]
     .assert_eq(&told(&["none"]));
-    let gone =
-        finetuned_data::image_inputs(&[drop.path().join("odd").to_str().unwrap().into()]).unwrap();
+    let odd = drop.path().join("odd").to_str().unwrap().to_string();
+    let gone = finetuned_data::inputs(Modality::Image, &[odd], &[]).unwrap();
     std::fs::remove_file(drop.path().join("odd")).unwrap();
     assert!(
         gone[0]
-            .bytes()
+            .image_bytes()
             .unwrap_err()
             .message
             .ends_with("odd is gone: it was removed before it was read")

@@ -1,8 +1,7 @@
 //! What is seen when every image is decoded once.
 
-use crate::support::{choice, fields, gallery, image, names, told_of_images};
+use crate::support::{fields, gallery, image, names, told};
 use expect_test::expect;
-use finetuned_data::ImageChoice;
 use finetuned_images::decode;
 use finetuned_job::data::SheetSubject;
 use finetuned_job::outcome::FailureKind;
@@ -43,25 +42,23 @@ fn images_that_are_none_are_put_aside() {
             ("dog/h.webp", b"RIFF"),
         ],
     );
-    drop.check_images(
-        &choice(),
-        expect![[r#"
-            cat/: image_folders - 60 rows
-            dog/: image_folders - 60 rows
-            Class from []
-            cat: 54 6 0
-            dog: 54 6 0
-            train 108 (stratified, seed 0)
-            validation 12 (stratified, seed 0)
-            quarantined cat/a.png None: this is text, not an image
-            quarantined cat/b.png None: the file is empty
-            quarantined cat/c.png None: the PNG ends too early; copy the file again
-            quarantined dog/d.png None: the image has 30000 x 30000 pixels, more than the 100 million that are read; make it smaller
-            quarantined dog/e.png None: the PNG is damaged; copy the file again or leave it out
-            quarantined dog/f.jpg None: the JPEG ends too early; copy the file again
-            quarantined dog/g.svg None: this is an SVG drawing, which is not read; save it as JPEG or PNG
-            quarantined dog/h.webp None: this is text, not an image
-        "#]],
+    drop.check(expect![[r#"
+        cat/: image_folders - 60 rows
+        dog/: image_folders - 60 rows
+        image-classification: folders of images hold one class each: classes are learnt
+        cat: 54 6 0
+        dog: 54 6 0
+        train 108 (stratified, seed 0)
+        validation 12 (stratified, seed 0)
+        quarantined cat/a.png None: this is text, not an image
+        quarantined cat/b.png None: the file is empty
+        quarantined cat/c.png None: the PNG ends too early; copy the file again
+        quarantined dog/d.png None: the image has 30000 x 30000 pixels, more than the 100 million that are read; make it smaller
+        quarantined dog/e.png None: the PNG is damaged; copy the file again or leave it out
+        quarantined dog/f.jpg None: the JPEG ends too early; copy the file again
+        quarantined dog/g.svg None: this is an SVG drawing, which is not read; save it as JPEG or PNG
+        quarantined dog/h.webp None: this is text, not an image
+    "#]],
     );
     let listed = fs::read_to_string(drop.quarantine()).unwrap();
     assert_eq!(listed.lines().count(), 8);
@@ -86,14 +83,14 @@ fn equal_images() {
             ("train/dog/other.png", &image(1)),
         ],
     );
-    drop.check_images(
-        &ImageChoice::default(),
+    drop.check_as(
+        "data.validation = 0.0",
         expect![[r#"
             train/cat/: image_folders - 7 rows train
             train/dog/: image_folders - 8 rows train
             test/cat/: image_folders - 6 rows test
             test/dog/: image_folders - 6 rows test
-            Class from []
+            image-classification: folders of images hold one class each: classes are learnt
             cat: 7 0 6
             dog: 7 0 6
             train 14 (file)
@@ -103,7 +100,7 @@ fn equal_images() {
             warning: training examples left out, as their images stand in validation or test too: 1
         "#]],
     );
-    let report = drop.load_images(&ImageChoice::default()).unwrap().report;
+    let report = drop.load_as("data.validation = 0.0", 0).unwrap().report;
     let it = &report.duplicates;
     assert_eq!(
         (it.within_splits, it.leaked_dropped, it.leaked_validation_dropped, it.conflicting_labels),
@@ -144,14 +141,14 @@ fn images_that_look_alike_and_images_of_nothing() {
             ("train/cat/nothing.png", &white),
         ],
     );
-    drop.check_images(
-        &ImageChoice::default(),
+    drop.check_as(
+        "data.validation = 0.0",
         expect![[r#"
             train/cat/: image_folders - 8 rows train
             train/dog/: image_folders - 7 rows train
             test/cat/: image_folders - 7 rows test
             test/dog/: image_folders - 6 rows test
-            Class from []
+            image-classification: folders of images hold one class each: classes are learnt
             cat: 8 0 7
             dog: 7 0 6
             train 15 (file)
@@ -162,7 +159,7 @@ fn images_that_look_alike_and_images_of_nothing() {
             warning: images of one colour throughout: 1
         "#]],
     );
-    let images = drop.load_images(&ImageChoice::default()).unwrap().report.images.unwrap();
+    let images = drop.load_as("data.validation = 0.0", 0).unwrap().report.images.unwrap();
     let it = &images.near_duplicates;
     assert_eq!(
         (it.images, it.pairs, it.across_splits, it.conflicting_labels, images.blank),
@@ -194,10 +191,10 @@ fn images_that_look_alike_and_images_of_nothing() {
 #[test]
 fn mean_and_deviation_are_those_of_the_pixels() {
     let drop = gallery(&["cat", "dog"], 8, &[]);
-    let dataset = drop.load_images(&choice()).unwrap();
+    let dataset = drop.load().unwrap();
     let mut values = Vec::new();
     for it in &dataset.train {
-        let (_, pixels) = decode(&dataset.images.bytes(it).unwrap()).unwrap();
+        let (_, pixels) = decode(&dataset.images.as_ref().unwrap().bytes(it).unwrap()).unwrap();
         values.extend(pixels.data().iter().skip(1).step_by(3).map(|it| f64::from(*it) / 255.0));
     }
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -215,7 +212,7 @@ fn contact_sheets_are_bounded_and_named_by_number() {
     let folders: Vec<String> = (0..60).map(|it| format!("x ..\\..\\{it}")).collect();
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
     let drop = gallery(&folders, 3, &[]);
-    let sheets = drop.load_images(&choice()).unwrap().report.images.unwrap().sheets;
+    let sheets = drop.load().unwrap().report.images.unwrap().sheets;
     let of_classes =
         sheets.iter().filter(|it| matches!(it.subject, SheetSubject::Class(_))).count();
     assert_eq!(of_classes, 50);
@@ -231,18 +228,18 @@ fn contact_sheets_are_bounded_and_named_by_number() {
 #[test]
 fn an_image_that_changes_is_not_taken_for_the_one_that_was_checked() {
     let drop = gallery(&["cat", "dog"], 5, &[]);
-    let dataset = drop.load_images(&choice()).unwrap();
+    let dataset = drop.load().unwrap();
     let it = &dataset.train[0];
-    let name = it.origin(&dataset.report.files);
+    let name = dataset.origins.of(it);
     let path = drop.path().join(&name);
     fs::write(&path, image(4000)).unwrap();
-    let refused = dataset.images.bytes(it).unwrap_err().to_string();
+    let refused = dataset.images.as_ref().unwrap().bytes(it).unwrap_err().to_string();
     assert_eq!(
         refused,
         format!("{name} changed after it was checked (drop the data again, and leave them alone)")
     );
     fs::remove_file(&path).unwrap();
-    let failure = dataset.images.bytes(it).unwrap_err();
+    let failure = dataset.images.as_ref().unwrap().bytes(it).unwrap_err();
     assert_eq!(
         (failure.kind, failure.message.as_str()),
         (FailureKind::Data, &*format!("{name} is gone: it was removed before it was read"))
@@ -252,19 +249,25 @@ fn an_image_that_changes_is_not_taken_for_the_one_that_was_checked() {
 #[test]
 fn progress_counts_the_bytes_of_the_images() {
     let drop = gallery(&["cat", "dog"], 3, &[("cat/large.bmp", &vec![0; 3 << 20])]);
-    let mut told = Vec::new();
-    let request =
-        finetuned_data::ImageRequest { choice: &choice(), seed: 0, run: drop.run(), threads: 2 };
+    let mut reports = Vec::new();
+    let choice = finetuned_job::recipe::Recipe::default().data;
+    let request = finetuned_data::Request {
+        task: None,
+        choice: &choice,
+        seed: 0,
+        run: drop.run(),
+        threads: 2,
+    };
     let loaded =
-        drop.open().unwrap().load_images(&request, &mut |_, done, total| told.push((done, total)));
+        drop.open().unwrap().load(&request, &mut |_, done, total| reports.push((done, total)));
     expect![[r#"
-        Data: 1 of 7 images can't be used, which is more than 10 %: 1 times not a usable image (first: cat/large.bmp) (mend or remove them)
+        Data: 1 of 7 examples can't be used, which is more than 10 %: 1 times not a usable image (first: cat/large.bmp) (mend or remove them, or name the right columns in the recipe)
     "#]]
-    .assert_eq(&told_of_images(loaded));
+    .assert_eq(&told(loaded));
     assert!(
-        !told.is_empty()
-            && told.iter().all(|it| it.1.is_some_and(|total| it.0 <= total && 3 << 20 < total)),
-        "{told:?}"
+        !reports.is_empty()
+            && reports.iter().all(|it| it.1.is_some_and(|total| it.0 <= total && 3 << 20 < total)),
+        "{reports:?}"
     );
 }
 
@@ -279,7 +282,7 @@ fn any_byte_of_an_image_may_be_wrong() {
         bytes[place] ^= 1 << (it % 8);
         fs::write(drop.path().join(format!("cat/damaged {it}.png")), bytes).unwrap();
     }
-    let report = drop.load_images(&choice()).unwrap().report;
+    let report = drop.load().unwrap().report;
     let kept: u64 = report.splits.iter().map(|it| it.rows).sum();
     assert_eq!(kept + report.quarantined.count + report.duplicates.leaked_dropped, 880);
 }

@@ -54,7 +54,7 @@ fn nothing_to_read() {
         Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
     "#]]);
     Drop::folder(&[("image.png", b"x")]).check(expect![[r#"
-        Data: the drop holds images (image.png) and no texts (for images the recipe's task is image-classification)
+        Data: the drop's images lie in no class folders (put the images of each class into a folder named after it, or add a metadata.csv with the columns file_name and label)
     "#]]);
     let gone = Drop::file("a.csv", b"x");
     fs::remove_file(gone.path()).unwrap();
@@ -83,14 +83,14 @@ fn labels_that_are_none() {
         "a.csv",
         b"text\na\nb\n",
         expect![[r#"
-        Data: a.csv has one column only, `text`, so no label (a table needs a column of texts and a column of labels)
-    "#]],
+            Data: a.csv has no column besides `text`, so no label (add a column `label`)
+        "#]],
     );
     check(
         "a.csv",
         b"id,text,when\n1,a,x\n2,b,y\n",
         expect![[r#"
-            Data: a.csv: which column is the label can't be told; its columns are id, text, when (drop it in a folder with a job.toml of two lines: data.text = "text" and data.label = "COLUMN")
+            Data: a.csv: what is to be learnt can't be told; besides `text` it has id, when (name it in a job.toml in the drop: data.label = "id", or several as data.labels)
         "#]],
     );
     check(
@@ -135,15 +135,20 @@ fn labels_that_are_none() {
         "a.jsonl",
         measured.as_bytes(),
         expect![[r#"
-        Data: 50 of 50 rows can't be used, which is more than 10 %: 50 times a label that is a number with a fraction (first: a.jsonl line 1) (mend or remove these rows, or name the right columns in the recipe)
-    "#]],
+            a.jsonl: json_lines utf-8 50 rows
+            text-regression: `label` is a column of fractions: numbers are learnt
+            `text` -> `label`
+            label: 0.5 to 49.5, mean 25.233
+            train 45 (random, seed 0)
+            validation 5 (random, seed 0)
+        "#]],
     );
     check(
         "a.jsonl",
         br#"{"text": "a", "label": ["x", "y"]}"#,
         expect![[r#"
-        Data: 1 of 1 rows can't be used, which is more than 10 %: 1 times a label that is neither string nor integer (first: a.jsonl line 1) (mend or remove these rows, or name the right columns in the recipe)
-    "#]],
+            Data: all 1 examples have the same labels (there is nothing to tell apart)
+        "#]],
     );
 }
 
@@ -163,7 +168,7 @@ fn columns_that_the_recipe_names_in_vain() {
     "#]],
     );
     drop.check_as("data.validation = 0.0", expect![[r#"
-        Data: there is neither validation nor test to judge the model by (set data.validation in the recipe to more than 0, or add validation data; equal texts are never divided)
+        Data: there is neither validation nor test to score the model by (set data.validation in the recipe to more than 0, or add validation data; equal texts are never divided)
     "#]]);
 }
 
@@ -263,8 +268,8 @@ fn tables_that_were_read_in_the_wrong_way() {
         "a.csv",
         &csv,
         expect![[r#"
-        Data: 2 of 12 rows can't be used, which is more than 10 %: 2 times a wrong number of fields (first: a.csv line 12) (mend or remove these rows, or name the right columns in the recipe)
-    "#]],
+            Data: 2 of 12 examples can't be used, which is more than 10 %: 2 times a wrong number of fields (first: a.csv line 12) (mend or remove them, or name the right columns in the recipe)
+        "#]],
     );
     let unlabelled: String = (0..10).map(|it| format!("text {it},\n")).collect();
     let mut csv = rows("text,label\n", 10);
@@ -274,8 +279,8 @@ fn tables_that_were_read_in_the_wrong_way() {
         "a.csv",
         &csv,
         expect![[r#"
-        Data: 11 of 21 rows can't be used, which is more than 10 %: 10 times empty label (first: a.csv line 12), 1 times empty text (first: a.csv line 22) (mend or remove these rows, or name the right columns in the recipe)
-    "#]],
+            Data: 11 of 21 examples can't be used, which is more than 10 %: 10 times empty label (first: a.csv line 12), 1 times empty text (first: a.csv line 22) (mend or remove them, or name the right columns in the recipe)
+        "#]],
     );
 }
 
@@ -330,7 +335,7 @@ fn files_that_do_not_go_together() {
         ("test.csv", b"text,label\na,neg\n"),
     ])
     .check(expect![[r#"
-        Data: every validation example stands in test too, so none is left
+        Data: every validation example stands in test too, so none is left (remove the examples of test from validation)
     "#]]);
 }
 
@@ -362,7 +367,14 @@ fn a_file_that_changes_while_it_is_read() {
     let opened = finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap();
     let mut grown = false;
     let choice = finetuned_job::recipe::Recipe::default().data;
-    let loaded = opened.load(&choice, 0, &drop.quarantine(), &mut |_, _, _| {
+    let request = finetuned_data::Request {
+        task: None,
+        choice: &choice,
+        seed: 0,
+        run: drop.run(),
+        threads: 1,
+    };
+    let loaded = opened.load(&request, &mut |_, _, _| {
         if !std::mem::replace(&mut grown, true) {
             let mut file = fs::OpenOptions::new().append(true).open(drop.path()).unwrap();
             std::io::Write::write_all(&mut file, b"one more,neg\n").unwrap();
@@ -374,7 +386,7 @@ fn a_file_that_changes_while_it_is_read() {
     "#]]
     .assert_eq(&crate::support::told(loaded));
     let opened = finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap();
-    let loaded = opened.load(&choice, 0, &drop.quarantine(), &mut |_, _, _| {
+    let loaded = opened.load(&request, &mut |_, _, _| {
         let _ = fs::remove_file(drop.path());
     });
     expect![[r#"

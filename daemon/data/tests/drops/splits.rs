@@ -2,7 +2,6 @@
 
 use crate::support::{Drop, rows, texts};
 use expect_test::expect;
-use finetuned_job::recipe::Recipe;
 use std::collections::HashSet;
 
 #[test]
@@ -21,7 +20,8 @@ fn splits_by_name() {
         Train.csv: csv utf-8 20 rows train
         dev.csv: csv utf-8 4 rows validation
         test/part.csv: csv utf-8 6 rows test
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         0: 10 2 3
         1: 10 2 3
         train 20 (file)
@@ -30,15 +30,16 @@ fn splits_by_name() {
     "#]]);
     Drop::folder(&[("train.csv", &numbered(0, 20)), ("test.csv", &numbered(200, 6))]).check(
         expect![[r#"
-        train.csv: csv utf-8 20 rows train
-        test.csv: csv utf-8 6 rows test
-        text `text` label `label`
-        0: 9 1 3
-        1: 9 1 3
-        train 18 (file)
-        validation 2 (stratified, seed 0)
-        test 6 (file)
-    "#]],
+            train.csv: csv utf-8 20 rows train
+            test.csv: csv utf-8 6 rows test
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 9 1 3
+            1: 9 1 3
+            train 18 (file)
+            validation 2 (stratified, seed 0)
+            test 6 (file)
+        "#]],
     );
 }
 
@@ -54,7 +55,8 @@ fn several_files_are_one_set() {
     .check(expect![[r#"
         a.csv: csv utf-8 10 rows
         b.csv: csv utf-8 10 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -75,7 +77,8 @@ fn leaked_texts_are_left_out_of_training() {
         train.csv: csv utf-8 20 rows train
         validation.csv: csv utf-8 3 rows validation
         test.csv: csv utf-8 3 rows test
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 8 2 1
         pos: 9 0 2
         train 17 (file)
@@ -102,7 +105,7 @@ fn repeated_and_contradictory_texts_are_counted() {
     assert_eq!((it.leaked_dropped, it.within_splits, it.conflicting_labels), (0, 3, 1));
     assert_eq!(dataset.report.warnings, ["texts that stand under more than one label: 1"]);
     let of = |examples: &[finetuned_data::Example]| {
-        examples.iter().map(|it| it.text.clone()).collect::<HashSet<_>>()
+        examples.iter().map(|it| it.record.texts.clone()).collect::<HashSet<_>>()
     };
     assert!(of(&dataset.train).is_disjoint(&of(&dataset.validation)));
 }
@@ -110,8 +113,7 @@ fn repeated_and_contradictory_texts_are_counted() {
 #[test]
 fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
     let drop = Drop::file("a.csv", &rows("text,label\n", 100));
-    let choice = Recipe::parse("data.validation = 0.2\ndata.test = 0.1").unwrap().data;
-    let load = |seed| drop.load_as(&choice, seed).unwrap();
+    let load = |seed| drop.load_as("data.validation = 0.2\ndata.test = 0.1", seed).unwrap();
     let (a, b, c) = (load(3), load(3), load(4));
     assert_eq!((a.train.len(), a.validation.len(), a.test.len()), (70, 20, 10));
     assert_eq!(texts(&a), texts(&b));
@@ -128,7 +130,7 @@ fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
 fn classes_are_ordered_by_number_or_by_letters() {
     let classes = |labels: [&str; 3]| {
         let csv: String = (0..12).map(|it| format!("text {it},{}\n", labels[it % 3])).collect();
-        Drop::file("a.csv", format!("text,label\n{csv}").as_bytes()).load().unwrap().classes
+        Drop::file("a.csv", format!("text,label\n{csv}").as_bytes()).load().unwrap().outputs
     };
     assert_eq!(classes(["10", "-1", "9"]), ["-1", "9", "10"]);
     assert_eq!(classes(["10", "b", "9"]), ["10", "9", "b"]);

@@ -1,11 +1,11 @@
 //! A drop in a temporary folder, and what became of it as text.
 
 use expect_test::Expect;
-use finetuned_data::{Dataset, ImageChoice, ImageDataset, ImageRequest, Opened, open};
+use finetuned_data::{Dataset, Opened, Request, open};
 use finetuned_images::{Pixels, contact_sheet};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
-use finetuned_job::recipe::{DataChoice, Recipe};
+use finetuned_job::recipe::Recipe;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,46 +57,35 @@ impl Drop {
         open(&self.path(), &self.staging(), &mut |_, _, _| {})
     }
 
-    pub fn load_as(&self, choice: &DataChoice, seed: u64) -> Result<Dataset, Failure> {
-        self.open()?.load(choice, seed, &self.quarantine(), &mut |_, _, _| {})
-    }
-
-    pub fn load_images(&self, choice: &ImageChoice) -> Result<ImageDataset, Failure> {
-        self.open()?.load_images(
-            &ImageRequest { choice, seed: 0, run: self.run(), threads: 2 },
-            &mut |_, _, _| {},
-        )
-    }
-
-    #[track_caller]
-    pub fn check_images(&self, choice: &ImageChoice, expected: Expect) {
-        expected.assert_eq(&told_of_images(self.load_images(choice)));
+    pub fn load_as(&self, recipe: &str, seed: u64) -> Result<Dataset, Failure> {
+        let recipe = Recipe::parse(recipe).unwrap();
+        let request = Request {
+            task: recipe.task,
+            choice: &recipe.data,
+            seed,
+            run: self.run(),
+            threads: 1 + seed as usize % 3,
+        };
+        self.open()?.load(&request, &mut |_, _, _| {})
     }
 
     pub fn load(&self) -> Result<Dataset, Failure> {
-        self.load_as(&Recipe::default().data, 0)
+        self.load_as("", 0)
     }
 
     #[track_caller]
     pub fn check(&self, expected: Expect) {
-        expected.assert_eq(&told(self.load()));
+        self.check_as("", expected);
     }
 
     #[track_caller]
     pub fn check_as(&self, recipe: &str, expected: Expect) {
-        expected.assert_eq(&told(self.load_as(&Recipe::parse(recipe).unwrap().data, 0)));
+        expected.assert_eq(&told(self.load_as(recipe, 0)));
     }
 }
 
 /// As a user sees it: the report's facts, or the sentence.
 pub fn told(loaded: Result<Dataset, Failure>) -> String {
-    match loaded {
-        Ok(it) => facts(&it.report),
-        Err(failure) => format!("{:?}: {failure}\n", failure.kind),
-    }
-}
-
-pub fn told_of_images(loaded: Result<ImageDataset, Failure>) -> String {
     match loaded {
         Ok(it) => facts(&it.report),
         Err(failure) => format!("{:?}: {failure}\n", failure.kind),
@@ -111,18 +100,13 @@ fn facts(report: &DataReport) -> String {
         writeln!(out, "{}: {} {encoding} {} rows{split}", file.path, file.format, file.rows)
             .unwrap();
     }
-    if let (Some(text), Some(label)) = (&report.text_column, &report.label_column) {
-        writeln!(out, "text `{text}` label `{label}`").unwrap();
+    writeln!(out, "{}: {}", report.task, report.task_reason).unwrap();
+    if !report.target_columns.is_empty() {
+        let columns = [&report.input_columns, &report.target_columns].map(|it| it.join("`, `"));
+        writeln!(out, "`{}` -> `{}`", columns[0], columns[1]).unwrap();
     }
-    if let Some(images) = &report.images {
-        let columns = [
-            images.image_column.clone(),
-            report.label_column.clone(),
-            Some(images.target_columns.join(", ")),
-        ];
-        let columns: Vec<String> =
-            columns.into_iter().flatten().filter(|it| !it.is_empty()).collect();
-        writeln!(out, "{:?} from {columns:?}", images.problem).unwrap();
+    for it in &report.numbers {
+        writeln!(out, "{}: {} to {}, mean {:.3}", it.column, it.min, it.max, it.mean).unwrap();
     }
     for class in &report.classes {
         writeln!(out, "{}: {} {} {}", class.class, class.train, class.validation, class.test)
@@ -138,11 +122,6 @@ fn facts(report: &DataReport) -> String {
         writeln!(out, "warning: {warning}").unwrap();
     }
     out
-}
-
-/// Of validation and test as the recipe has them when it says nothing.
-pub fn choice() -> ImageChoice {
-    ImageChoice { validation: 0.1, ..ImageChoice::default() }
 }
 
 /// An image of 4 x 4 fields, each seed another one, as PNG.
@@ -190,7 +169,7 @@ pub fn texts(dataset: &Dataset) -> Vec<&str> {
     [&dataset.train, &dataset.validation, &dataset.test]
         .into_iter()
         .flatten()
-        .map(|it| &*it.text)
+        .map(|it| &*it.record.texts[0])
         .collect()
 }
 

@@ -15,7 +15,8 @@ use std::sync::Arc;
 fn a_plain_csv_file() {
     Drop::file("tweets.csv", &rows("text,label\n", 20)).check(expect![[r#"
         tweets.csv: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -32,7 +33,8 @@ fn quotes_line_breaks_and_other_columns() {
     let drop = Drop::file("a.csv", csv.as_bytes());
     drop.check(expect![[r#"
         a.csv: csv utf-8 20 rows
-        text `TEXT` label `Sentiment`
+        text-classification: `Sentiment` has 2 values that recur: classes are learnt
+        `TEXT` -> `Sentiment`
         bad: 9 1 0
         good: 9 1 0
         train 18 (stratified, seed 0)
@@ -41,7 +43,10 @@ fn quotes_line_breaks_and_other_columns() {
     "#]]);
     let dataset = drop.load().unwrap();
     assert!(texts(&dataset).contains(&"a \"fine\" day; number 3\r\nand night"));
-    assert_eq!(dataset.origin(&dataset.train[0]), format!("a.csv line {}", dataset.train[0].line));
+    assert_eq!(
+        dataset.origins.of(&dataset.train[0]),
+        format!("a.csv line {}", dataset.train[0].line)
+    );
 }
 
 #[test]
@@ -53,13 +58,14 @@ fn tsv_whose_quotes_are_only_characters() {
     let drop = Drop::file("sst.tsv", tsv.as_bytes());
     drop.check(expect![[r#"
         sst.tsv: tsv utf-8 12 rows
-        text `sentence` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `sentence` -> `label`
         0: 5 1 0
         1: 5 1 0
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
     "#]]);
-    assert!(drop.load().unwrap().train[0].text.starts_with('"'));
+    assert!(drop.load().unwrap().train[0].record.texts[0].starts_with('"'));
 }
 
 #[test]
@@ -70,7 +76,8 @@ fn two_columns_without_a_header() {
     }
     Drop::file("sms.csv", csv.as_bytes()).check(expect![[r#"
         sms.csv: csv utf-8 12 rows
-        text `column 2` label `column 1`
+        text-classification: `column 1` has 2 values that recur: classes are learnt
+        `column 2` -> `column 1`
         ham: 5 1 0
         spam: 5 1 0
         train 10 (stratified, seed 0)
@@ -87,7 +94,8 @@ fn two_columns_with_unusual_names() {
     }
     Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
         a.csv: csv utf-8 12 rows
-        text `utt` label `kind_of`
+        text-classification: `kind_of` has 2 values that recur: classes are learnt
+        `utt` -> `kind_of`
         answer: 5 1 0
         question: 5 1 0
         train 10 (stratified, seed 0)
@@ -104,15 +112,16 @@ fn columns_named_in_the_recipe() {
     Drop::file("a.csv", csv.as_bytes()).check_as(
         "data.text = 'B'\ndata.label = 'c'",
         expect![[r#"
-        a.csv: csv utf-8 12 rows
-        text `b` label `c`
-        0: 3 1 0
-        1: 3 1 0
-        2: 3 1 0
-        train 9 (stratified, seed 0)
-        validation 3 (stratified, seed 0)
-        warning: columns not used: a
-    "#]],
+            a.csv: csv utf-8 12 rows
+            text-classification: `c` has 3 values that recur: classes are learnt
+            `b` -> `c`
+            0: 3 1 0
+            1: 3 1 0
+            2: 3 1 0
+            train 9 (stratified, seed 0)
+            validation 3 (stratified, seed 0)
+            warning: columns not used: a
+        "#]],
     );
 }
 
@@ -127,14 +136,12 @@ fn json_lines_with_every_kind_of_label() {
     // A few broken ones among many good ones.
     lines += "{\"text\": \"x\", \"label\": 0.5}\n{\"text\": \"cut off\n\n[1]\n";
     Drop::file("a.JSONL", lines.as_bytes()).check(expect![[r#"
-        a.JSONL: json_lines utf-8 30 rows
-        text `text` label `label`
-        1: 9 1 0
-        2: 9 1 0
-        10: 9 1 0
-        train 27 (stratified, seed 0)
-        validation 3 (stratified, seed 0)
-        quarantined a.JSONL Some(31): the label is the number 0.5, not a class
+        a.JSONL: json_lines utf-8 31 rows
+        text-regression: `label` is a column of fractions: numbers are learnt
+        `text` -> `label`
+        label: 0.5 to 10, mean 4.446
+        train 28 (random, seed 0)
+        validation 3 (random, seed 0)
         quarantined a.JSONL Some(32): invalid JSON: control character (\u0000-\u001F) found while parsing a string
         quarantined a.JSONL Some(34): not a JSON object
         warning: columns not used: more
@@ -148,7 +155,8 @@ fn a_json_array_and_json_lines_called_json() {
         .collect();
     Drop::file("a.json", format!("[{}]", objects.join(",\n")).as_bytes()).check(expect![[r#"
         a.json: json utf-8 20 rows
-        text `content` label `class`
+        text-classification: `class` has 2 values that recur: classes are learnt
+        `content` -> `class`
         false: 9 1 0
         true: 9 1 0
         train 18 (stratified, seed 0)
@@ -156,7 +164,8 @@ fn a_json_array_and_json_lines_called_json() {
     "#]]);
     Drop::file("b.json", objects.join("\n").as_bytes()).check(expect![[r#"
         b.json: json_lines utf-8 20 rows
-        text `content` label `class`
+        text-classification: `class` has 2 values that recur: classes are learnt
+        `content` -> `class`
         false: 9 1 0
         true: 9 1 0
         train 18 (stratified, seed 0)
@@ -170,7 +179,8 @@ fn compressed_tables() {
     gz.write_all(&rows("text,label\n", 20)).unwrap();
     Drop::file("a.csv.gz", &gz.finish().unwrap()).check(expect![[r#"
         a.csv.gz: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -179,7 +189,8 @@ fn compressed_tables() {
     let zst = zstd::encode_all(rows("text,label\n", 20).as_slice(), 0).unwrap();
     Drop::file("a.csv.zst", &zst).check(expect![[r#"
         a.csv.zst: csv utf-8 20 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 9 1 0
         pos: 9 1 0
         train 18 (stratified, seed 0)
@@ -194,7 +205,8 @@ fn broken_rows_are_put_aside_while_they_are_few() {
     let drop = Drop::file("a.csv", &csv);
     drop.check(expect![[r#"
         a.csv: csv utf-8 60 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         neg: 27 3 0
         pos: 27 3 0
         train 54 (stratified, seed 0)
@@ -271,7 +283,8 @@ fn parquet_shards_with_class_names() {
         train-00000-of-00002.parquet: parquet - 30 rows train
         train-00001-of-00002.parquet: parquet - 30 rows train
         validation-00000-of-00001.parquet: parquet - 30 rows validation
-        text `text` label `label`
+        text-classification: `label` has 3 values that recur: classes are learnt
+        `text` -> `label`
         Business: 20 10 0
         Sports: 20 10 0
         World: 20 10 0
@@ -281,7 +294,8 @@ fn parquet_shards_with_class_names() {
     "#]]);
     Drop::file("a.parquet", &shard(Compression::SNAPPY, 0)).check(expect![[r#"
         a.parquet: parquet - 30 rows
-        text `text` label `label`
+        text-classification: `label` has 3 values that recur: classes are learnt
+        `text` -> `label`
         Business: 9 1 0
         Sports: 9 1 0
         World: 9 1 0
@@ -291,7 +305,8 @@ fn parquet_shards_with_class_names() {
     "#]]);
     Drop::file("a.parquet", &parquet(Compression::UNCOMPRESSED, 0, 30, None)).check(expect![[r#"
         a.parquet: parquet - 30 rows
-        text `text` label `label`
+        text-classification: `label` has 3 values that recur: classes are learnt
+        `text` -> `label`
         0: 9 1 0
         1: 9 1 0
         2: 9 1 0
@@ -320,7 +335,8 @@ fn damaged_parquet_is_a_sentence() {
 fn parquet_as_datasets_writes_it() {
     Drop::file("a.parquet", include_bytes!("../data/datasets.parquet")).check(expect![[r#"
         a.parquet: parquet - 12 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         no: 5 1 0
         yes: 5 1 0
         train 10 (stratified, seed 0)
@@ -332,7 +348,8 @@ fn parquet_as_datasets_writes_it() {
 fn parquet_as_pandas_writes_it() {
     Drop::file("a.parquet", include_bytes!("../data/pandas.parquet")).check(expect![[r#"
         a.parquet: parquet - 12 rows
-        text `review` label `category`
+        text-classification: `category` has 3 values that recur: classes are learnt
+        `review` -> `category`
         a: 3 1 0
         b: 3 1 0
         c: 3 1 0
@@ -347,7 +364,8 @@ fn parquet_as_pandas_writes_it() {
 fn parquet_with_zstd_row_groups_and_new_pages() {
     Drop::file("a.parquet", include_bytes!("../data/zstd.parquet")).check(expect![[r#"
         a.parquet: parquet - 12 rows
-        text `text` label `label`
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
         false: 5 1 0
         true: 5 1 0
         train 10 (stratified, seed 0)
