@@ -19,7 +19,7 @@ pub(crate) struct Learnt {
 }
 
 /// Of a recipe that names the task.
-const TOLD: &str = "the recipe says so";
+const ASKED: &str = "the recipe says so";
 
 /// Those that the recipe names.
 pub(crate) fn named(table: &Table, request: &Request<'_>) -> Result<Vec<usize>, Failure> {
@@ -99,7 +99,7 @@ pub(crate) fn learnt(
     let columns = columns(table, targets, &cells);
     let failed = |why: String| refusal::data(format!("{file}: {why}"));
     let (kind, reason) = match request.kind() {
-        Some(kind) => (kind, TOLD.into()),
+        Some(kind) => (kind, ASKED.into()),
         None => finetuned_answers::infer(&columns).map_err(failed)?,
     };
     match kind.reader(&columns) {
@@ -130,7 +130,7 @@ pub(crate) fn of_classes(form: &str, request: &Request<'_>) -> Result<Learnt, Fa
     let reader = kind.reader(&Columns { names: vec!["class"], rows: Vec::new() });
     let reader = reader.map_err(refusal::data)?;
     let reason = match request.task {
-        Some(_) => TOLD.into(),
+        Some(_) => ASKED.into(),
         None => format!("{form} hold one class each: classes are learnt"),
     };
     Ok(Learnt { kind, reason, reader })

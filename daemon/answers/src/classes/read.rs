@@ -28,7 +28,7 @@ impl TargetKind for Kind {
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
         let mut labels = Labels::default();
         if columns.names.len() == 1 && !is_flag_column(columns, 0) {
-            let separator = separator_told(columns)?;
+            let separator = separator_asked(columns)?;
             return Ok(Box::new(Lists { labels, separator }));
         }
         let minus = (0..columns.names.len()).all(|it| is_plus_minus(columns, it));
@@ -145,7 +145,7 @@ fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
 }
 
 /// The same where a person says that the cells are lists.
-fn separator_told(columns: &Columns<'_>) -> Result<Separator, String> {
+fn separator_asked(columns: &Columns<'_>) -> Result<Separator, String> {
     if let Some((separator, _)) = separator_seen(columns) {
         return Ok(separator);
     }

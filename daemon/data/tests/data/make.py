@@ -31,7 +31,7 @@ features = Features({"image": Image(), "label": ClassLabel(names=["cat", "dog"])
 Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "label": [i % 2 for i in range(12)]}, features=features).to_parquet(
     here / "images.parquet"
 )
-pandas.DataFrame({"image": pngs, "age": [i * 1.5 for i in range(12)]}).to_parquet(here / "binary.parquet")
+pandas.DataFrame({"picture": pngs, "age": [i * 1.5 for i in range(12)]}).to_parquet(here / "binary.parquet")
 features = Features({"image": Image(), "labels": Sequence(ClassLabel(names=["sea", "sky", "town"]))})
 tags = [[i % 3] if i % 2 else [0, 2] for i in range(11)] + [[]]
 Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "labels": tags}, features=features).to_parquet(here / "tags.parquet")

@@ -1,6 +1,6 @@
 //! Archives: good ones are read, bad ones are refused and leave nothing behind.
 
-use crate::support::{Drop, names, rows, told};
+use crate::support::{Drop, names, rows, reported};
 use expect_test::{Expect, expect};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -105,7 +105,7 @@ fn good_archives_of_every_kind() {
     for (name, bytes) in
         [("a.tar", plain.clone()), ("a.tgz", gz(&plain)), ("a.tar.zst", zst), ("data", gz(&plain))]
     {
-        assert_eq!(told(Drop::file(name, &bytes).load()), told(drop.load()), "{name}");
+        assert_eq!(reported(Drop::file(name, &bytes).load()), reported(drop.load()), "{name}");
     }
     let opened = |bytes: &[u8]| {
         let drop = Drop::file("a.tar", bytes);
@@ -470,8 +470,8 @@ fn any_byte_of_an_archive_may_be_wrong() {
             bytes[at] ^= 0x55;
             let drop = Drop::file(name, &bytes);
             // A data set or a sentence; and either nothing is left in staging, or something whole.
-            let told = told(drop.load());
-            assert!(!names(&drop.staging()).contains(&"unpacked.partial".to_string()), "{told}");
+            let reported = reported(drop.load());
+            assert!(!names(&drop.staging()).contains(&"unpacked.partial".to_string()), "{reported}");
         }
     }
 }

@@ -92,20 +92,20 @@ fn classes_that_can_not_be_told() {
     check(
         &gallery(&["cat", "cat/persian", "dog"], 3, &[]),
         expect![[r#"
-        Data: cat/ holds images and the folder cat/persian/ with images, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
-    "#]],
+            Data: cat/ holds images and the folder cat/persian/ with images, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
+        "#]],
     );
     check(
         &gallery(&["left/cat", "right/cat", "right/dog"], 3, &[]),
         expect![[r#"
-        Data: left/cat/ and right/cat/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
-    "#]],
+            Data: left/cat/ and right/cat/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
+        "#]],
     );
     check(
         &gallery(&["cat/train", "cat/test", "dog/train", "dog/test"], 3, &[]),
         expect![[r#"
-        Data: cat/test/ and dog/test/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
-    "#]],
+            Data: cat/test/ and dog/test/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
+        "#]],
     );
     check(
         &gallery(&["train/cat", "train/dog", "bird"], 3, &[]),

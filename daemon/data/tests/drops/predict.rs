@@ -9,7 +9,7 @@ use std::fmt::Write;
 fn check(args: &[&str], text_column: Option<&str>, expected: Expect) {
     let args: Vec<String> = args.iter().map(|it| it.to_string()).collect();
     let columns: Vec<String> = text_column.map(Into::into).into_iter().collect();
-    let told = match finetuned_data::inputs(Modality::Text, &args, &columns) {
+    let reported = match finetuned_data::inputs(Modality::Text, &args, &columns) {
         Ok(inputs) => inputs.into_iter().fold(String::new(), |mut out, it| {
             writeln!(out, "{}: {}", it.origin, it.record.texts[0]).unwrap();
             out
@@ -23,7 +23,7 @@ fn check(args: &[&str], text_column: Option<&str>, expected: Expect) {
         .map(|it| format!("{}/", it.0))
         .next()
         .unwrap_or("\0".into());
-    expected.assert_eq(&told.replace(&folder, ""));
+    expected.assert_eq(&reported.replace(&folder, ""));
 }
 
 #[test]
@@ -139,17 +139,17 @@ fn images_and_folders_of_images() {
         &[("new/notes.txt", b"x"), ("none/notes.txt", b"x"), ("odd", b"x")],
     );
     std::os::unix::fs::symlink("/etc/passwd", drop.path().join("new/link.png")).unwrap();
-    let told = |names: &[&str]| {
+    let reported = |names: &[&str]| {
         let args: Vec<String> =
             names.iter().map(|it| drop.path().join(it).to_str().unwrap().to_string()).collect();
-        let told = match finetuned_data::inputs(Modality::Image, &args, &[]) {
+        let reported = match finetuned_data::inputs(Modality::Image, &args, &[]) {
             Ok(inputs) => inputs
                 .iter()
                 .map(|it| format!("{}: {} bytes\n", it.origin, it.image_bytes().unwrap().len()))
                 .collect(),
             Err(failure) => format!("{failure}\n"),
         };
-        told.replace(drop.path().to_str().unwrap(), "drop")
+        reported.replace(drop.path().to_str().unwrap(), "drop")
     };
     expect![[r#"
         drop/odd: 1 bytes
@@ -158,15 +158,15 @@ fn images_and_folders_of_images() {
         drop/new/more/0.png: 349 bytes
         drop/new/more/1.png: 349 bytes
     "#]]
-    .assert_eq(&told(&["odd", "new/"]));
+    .assert_eq(&reported(&["odd", "new/"]));
     expect![[r#"
         drop/absent.png does not exist
     "#]]
-    .assert_eq(&told(&["absent.png"]));
+    .assert_eq(&reported(&["absent.png"]));
     expect![[r#"
         drop/none is a folder without images
     "#]]
-    .assert_eq(&told(&["none"]));
+    .assert_eq(&reported(&["none"]));
     let odd = drop.path().join("odd").to_str().unwrap().to_string();
     let gone = finetuned_data::inputs(Modality::Image, &[odd], &[]).unwrap();
     std::fs::remove_file(drop.path().join("odd")).unwrap();

@@ -1,6 +1,6 @@
 //! What is seen when every image is decoded once.
 
-use crate::support::{fields, gallery, image, names, told};
+use crate::support::{fields, gallery, image, names, reported};
 use expect_test::expect;
 use finetuned_images::decode;
 use finetuned_job::data::SheetSubject;
@@ -263,7 +263,7 @@ fn progress_counts_the_bytes_of_the_images() {
     expect![[r#"
         Data: 1 of 7 examples can't be used, which is more than 10 %: 1 times not a usable image (first: cat/large.bmp) (mend or remove them, or name the right columns in the recipe)
     "#]]
-    .assert_eq(&told(loaded));
+    .assert_eq(&reported(loaded));
     assert!(
         !reports.is_empty()
             && reports.iter().all(|it| it.1.is_some_and(|total| it.0 <= total && 3 << 20 < total)),

@@ -111,8 +111,8 @@ fn labels_that_are_none() {
         "a.csv",
         b"1,2,3\n4,5,6\n",
         expect![[r#"
-        Data: a.csv has no header line, and what its 3 columns mean can't be told (add a first line with the names of the columns, for example text and label)
-    "#]],
+            Data: a.csv has no header line, and what its 3 columns mean can't be told (add a first line with the names of the columns, for example text and label)
+        "#]],
     );
     check(
         "a.csv",
@@ -384,7 +384,7 @@ fn a_file_that_changes_while_it_is_read() {
     expect![[r#"
         Data: a.csv changed while it was read (drop it again when it is complete; writing it elsewhere and moving it in is safe)
     "#]]
-    .assert_eq(&crate::support::told(loaded));
+    .assert_eq(&crate::support::reported(loaded));
     let opened = finetuned_data::open(&drop.path(), &drop.staging(), &mut |_, _, _| {}).unwrap();
     let loaded = opened.load(&request, &mut |_, _, _| {
         let _ = fs::remove_file(drop.path());
@@ -392,5 +392,5 @@ fn a_file_that_changes_while_it_is_read() {
     expect![[r#"
         Data: a.csv is gone: it was removed before it was read (drop it again)
     "#]]
-    .assert_eq(&crate::support::told(loaded));
+    .assert_eq(&crate::support::reported(loaded));
 }

@@ -80,12 +80,12 @@ impl Drop {
 
     #[track_caller]
     pub fn check_as(&self, recipe: &str, expected: Expect) {
-        expected.assert_eq(&told(self.load_as(recipe, 0)));
+        expected.assert_eq(&reported(self.load_as(recipe, 0)));
     }
 }
 
 /// As a user sees it: the report's facts, or the sentence.
-pub fn told(loaded: Result<Dataset, Failure>) -> String {
+pub fn reported(loaded: Result<Dataset, Failure>) -> String {
     match loaded {
         Ok(it) => facts(&it.report),
         Err(failure) => format!("{:?}: {failure}\n", failure.kind),

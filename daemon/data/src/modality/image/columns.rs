@@ -21,7 +21,7 @@ const IMAGE_NAMES: &[&str] = &[
     "filepath",
     "file_path",
     "path",
-    "image",
+    "picture",
     "photo",
     "image_name",
     "image_id",
