@@ -5,11 +5,16 @@
 use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze};
 use crate::scores::Split;
 use crate::task::{Answer, Task};
-use serde::{Deserialize, Serialize};
+use crate::upgrade;
+use finetuned_images::{Augment, Preprocess};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
+/// Reads the JSON of earlier versions too: see [`crate::upgrade`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Plan {
     pub version: u32,
     pub finetuned: String,
@@ -18,8 +23,8 @@ pub struct Plan {
     pub model: ModelPlan,
     pub freeze: FreezePlan,
     pub data: DataPlan,
-    /// How training images are changed, in the words of finetuned-images; absent for texts.
-    pub augment: Option<serde_json::Value>,
+    /// How training images are changed; absent for texts.
+    pub augment: Option<Augment>,
     pub train: TrainPlan,
     pub eval: EvalPlan,
     pub save: SaveChoice,
@@ -27,6 +32,20 @@ pub struct Plan {
     pub threads: u32,
     /// `cpu` or `cuda:0`.
     pub device: String,
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Plan::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plan, D::Error> {
+        let mut plan = serde_json::Value::deserialize(deserializer)?;
+        upgrade::plan(&mut plan).map_err(D::Error::custom)?;
+        Plan::deserialize(plan).map_err(D::Error::custom)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,8 +61,8 @@ pub struct ModelPlan {
     pub head: Head,
     pub dropout: f64,
     pub attention_dropout: f64,
-    /// How images are brought to numbers, in the words of finetuned-images; absent for texts.
-    pub preprocess: Option<serde_json::Value>,
+    /// How images are brought to numbers; absent for texts.
+    pub preprocess: Option<Preprocess>,
     pub load: LoadSummary,
 }
 
@@ -54,8 +73,17 @@ pub struct PluginPlan {
     pub version: String,
     /// blake3 of the file, hex.
     pub hash: String,
-    /// `head cosine`, with its settings as JSON.
-    pub uses: Vec<(String, String)>,
+    pub uses: Vec<PluginUse>,
+}
+
+/// What a run takes from a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginUse {
+    /// `head`, `loss`, `metric`, …
+    pub kind: String,
+    pub name: String,
+    /// Of the recipe; empty where it has none for it.
+    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How the checkpoint's tensors met the model's.

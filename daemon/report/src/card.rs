@@ -245,7 +245,8 @@ mod tests {
                 && card.contains(".sigmoid()[0]"),
             "{card}"
         );
-        told.plan.model.preprocess.as_mut().unwrap()["library"] = "transformers".into();
+        told.plan.model.preprocess.as_mut().unwrap().library =
+            finetuned_images::Library::Transformers;
         let card = model_card(&told.story()).unwrap();
         let snippet = card.split("```").nth(1).unwrap();
         expect_test::expect![[r#"

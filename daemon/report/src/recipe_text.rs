@@ -4,12 +4,11 @@
 use crate::templates;
 use anyhow::{Context, Result};
 use finetuned_job::data::{ClassCount, DataReport};
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{Plan, PluginUse};
 use finetuned_job::scores::Split;
 use finetuned_job::task::Answer;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
-use serde_json::Value as Json;
 
 /// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. Parts that were split off by seed are
 /// counted back from the data report; where the drop brought its own splits there are none.
@@ -92,31 +91,26 @@ fn shortest(strata: &[(u64, u64)]) -> f64 {
 }
 
 /// Side of the square that images are brought to, where it is one.
-fn image_size(plan: &Plan) -> Option<u64> {
-    let side = |name: &str| plan.model.preprocess.as_ref()?.get(name)?.as_u64();
-    side("height").filter(|height| side("width") == Some(*height))
+fn image_size(plan: &Plan) -> Option<u32> {
+    let preprocess = plan.model.preprocess.as_ref()?;
+    (preprocess.height == preprocess.width).then_some(preprocess.height)
 }
 
 /// Name of the plugins' part of a kind that was used.
 fn plugin_use<'a>(plan: &'a Plan, kind: &str) -> Option<&'a str> {
     let uses = plan.plugins.iter().flat_map(|it| &it.uses);
-    uses.filter_map(|it| it.0.split_once(' ')).find(|it| it.0 == kind).map(|it| it.1)
+    uses.filter(|it| it.kind == kind).map(|it| it.name.as_str()).next()
 }
 
 /// (name, settings as a table of TOML on one line) of each plugins' part that was told something.
 fn settings(plan: &Plan) -> Result<Vec<Value>> {
-    let mut all = Vec::new();
-    for (what, settings) in plan.plugins.iter().flat_map(|it| &it.uses) {
-        let json: Json = serde_json::from_str(settings)
-            .with_context(|| format!("the settings of the {what}"))?;
-        if json.as_object().is_some_and(|it| !it.is_empty()) {
-            let toml = toml::Value::try_from(&json)
-                .with_context(|| format!("the settings of the {what} as TOML"))?;
-            let name = what.split_once(' ').map_or(what.as_str(), |it| it.1);
-            all.push(context! { name, toml => toml.to_string() });
-        }
-    }
-    Ok(all)
+    let uses = plan.plugins.iter().flat_map(|it| &it.uses).filter(|it| !it.settings.is_empty());
+    let written = |it: &PluginUse| {
+        let toml = toml::Value::try_from(&it.settings)
+            .with_context(|| format!("the settings of the {} {} as TOML", it.kind, it.name))?;
+        Ok(context! { name => it.name.as_str(), toml => toml.to_string() })
+    };
+    uses.map(written).collect()
 }
 
 #[cfg(test)]
@@ -197,18 +191,22 @@ mod tests {
         told.plan.train.loss = Some("focal \"2\"".into());
         told.plan.train.hooks = vec!["stop_at".into()];
         let uses = [
-            ("head cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#),
-            ("loss focal \"2\"", "{}"),
-            ("hook stop_at", "null"),
+            ("head", "cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#),
+            ("loss", "focal \"2\"", "{}"),
+            ("hook", "stop_at", "{}"),
         ];
-        let more = [("reader dicom", "{}"), ("augmentation rain", "{}")];
-        let plugin = |name: &str, uses: &[(&str, &str)]| PluginPlan {
+        let more = [("reader", "dicom", "{}"), ("augmentation", "rain", "{}")];
+        let plugin = |name: &str, uses: &[(&str, &str, &str)]| PluginPlan {
             name: name.into(),
             version: "1.0.0".into(),
             hash: "ab".repeat(32),
             uses: uses
                 .iter()
-                .map(|(what, settings)| ((*what).into(), (*settings).into()))
+                .map(|(kind, name, settings)| PluginUse {
+                    kind: (*kind).into(),
+                    name: (*name).into(),
+                    settings: serde_json::from_str(settings).unwrap(),
+                })
                 .collect(),
         };
         told.plan.plugins = vec![plugin("margins", &uses), plugin("medical", &more)];
@@ -235,7 +233,7 @@ mod tests {
         assert_eq!(read.plugins.settings.len(), 1);
         assert_eq!(
             read.plugins.settings["cosine"],
-            serde_json::from_str::<Json>(uses[0].1).unwrap()
+            serde_json::from_str::<serde_json::Value>(uses[0].2).unwrap()
         );
         assert_eq!(read.augment.plugin.as_deref(), Some("rain"));
     }
@@ -245,7 +243,7 @@ mod tests {
         for preset in [Preset::None, Preset::Light, Preset::Strong] {
             let mut told = Told::pets();
             let wanted = Augment::preset(preset);
-            told.plan.augment = Some(serde_json::to_value(&wanted).unwrap());
+            told.plan.augment = Some(wanted.clone());
             let text = recipe(&told.plan, &told.data).unwrap();
             let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}")).augment;
             // As planning puts them together: the preset, then what is set beside it.

@@ -6,6 +6,7 @@ use crate::predictions::Mistake;
 use crate::scores::{Truth, higher_is_better};
 use crate::templates;
 use anyhow::Result;
+use finetuned_images::Library;
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, Trained};
@@ -91,23 +92,16 @@ impl<'a> Story<'a> {
 
     /// The Python library that the model's files are for.
     pub(crate) fn library(&self) -> &'static str {
-        let whose = self
-            .plan
-            .model
-            .preprocess
-            .as_ref()
-            .and_then(|it| it.get("library"))
-            .and_then(|it| it.as_str());
-        if whose == Some("timm") { "timm" } else { "transformers" }
+        let whose = self.plan.model.preprocess.as_ref().map(|it| it.library);
+        if whose == Some(Library::Timm) { "timm" } else { "transformers" }
     }
 
     /// The plugin's head that was trained, by its name, with the plugin; nothing for the model's
     /// own.
     pub(crate) fn plugin_head(&self) -> Option<(&'a str, Option<&'a PluginPlan>)> {
         let Head::Plugin(name) = &self.plan.model.head else { return None };
-        let uses = |it: &&PluginPlan| {
-            it.uses.iter().any(|(what, _)| what.strip_prefix("head ") == Some(name))
-        };
+        let uses =
+            |it: &&PluginPlan| it.uses.iter().any(|it| it.kind == "head" && it.name == *name);
         Some((name, self.plan.plugins.iter().find(uses)))
     }
 

@@ -8,7 +8,7 @@ use crate::plugins::{
 };
 use anyhow::{Context, Result};
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{Plan, PluginPlan};
+use finetuned_job::plan::{Plan, PluginPlan, PluginUse};
 use finetuned_job::recipe::{Head, Recipe};
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
@@ -65,17 +65,11 @@ impl Extensions {
                 uses: Vec::new(),
             });
         };
-        let wanted = format!("head {head}");
-        let used = plan
-            .plugins
-            .iter()
-            .find_map(|it| Some((it, it.uses.iter().find(|it| it.0 == wanted)?)));
-        let (plugin, (_, settings)) = used
+        let wanted = |it: &&PluginUse| it.kind == Kind::Head.name() && it.name == *head;
+        let used = plan.plugins.iter().find_map(|it| Some((it, it.uses.iter().find(wanted)?)));
+        let (plugin, used) = used
             .with_context(|| format!("the plan does not say which plugin the head {head} is of"))?;
-        let settings = BTreeMap::from([(
-            head.clone(),
-            serde_json::from_str(settings).context("reading the plan")?,
-        )]);
+        let settings = BTreeMap::from([(head.clone(), Value::Object(used.settings.clone()))]);
         Ok(Extensions {
             plugins: load(spec, std::slice::from_ref(&plugin.name))?,
             settings,
@@ -124,7 +118,16 @@ impl Extensions {
         let of = |plugin: &str| {
             self.used()
                 .filter(|it| it.1 == plugin)
-                .map(|(it, _)| (format!("{} {}", it.kind.name(), it.name), self.settings(&it.name)))
+                .map(|(it, _)| PluginUse {
+                    kind: it.kind.name().into(),
+                    name: it.name.clone(),
+                    settings: self
+                        .settings
+                        .get(&it.name)
+                        .and_then(Value::as_object)
+                        .cloned()
+                        .unwrap_or_default(),
+                })
                 .collect()
         };
         let loaded = self.plugins.loaded();

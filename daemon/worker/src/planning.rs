@@ -116,19 +116,12 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             head: recipe.model.head.clone(),
             dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
-            preprocess: facts
-                .preprocess
-                .map(serde_json::to_value)
-                .transpose()
-                .context("writing the preprocessing down")?,
+            preprocess: facts.preprocess.cloned(),
             load: facts.model.load,
         },
         freeze,
         data,
-        augment: augment
-            .map(serde_json::to_value)
-            .transpose()
-            .context("writing the augmentation down")?,
+        augment,
         train,
         eval,
         save: recipe.save.clone(),
@@ -153,7 +146,7 @@ fn eval_plan(
     };
     let best = asked.best.clone().unwrap_or_else(|| (*best).into());
     let of_plugin = |name: &str| {
-        plugins.iter().flat_map(|it| &it.uses).any(|it| it.0 == format!("metric {name}"))
+        plugins.iter().flat_map(|it| &it.uses).any(|it| it.kind == "metric" && it.name == name)
     };
     if let Some(stranger) =
         metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it))
@@ -372,21 +365,4 @@ fn train_plan(
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         seed: asked.seed,
     })
-}
-
-/// How the plan prepares images; nothing for texts.
-pub(crate) fn preprocess(plan: &Plan) -> Result<Option<Preprocess>> {
-    plan.model
-        .preprocess
-        .clone()
-        .map(|it| serde_json::from_value(it).context("reading the preprocessing of the plan"))
-        .transpose()
-}
-
-/// How the plan changes training images.
-pub(crate) fn augmentation(plan: &Plan) -> Result<Option<Augment>> {
-    plan.augment
-        .clone()
-        .map(|it| serde_json::from_value(it).context("reading the augmentation of the plan"))
-        .transpose()
 }

@@ -247,7 +247,7 @@ fn recipe(spec: &Spec, opened: &Opened) -> Result<(Recipe, PathBuf)> {
 /// How training images are changed, from the first epoch on.
 pub(crate) fn changes(plan: &Plan, prepared: &Prepared) -> Result<Option<Changes>> {
     let plugin = prepared.extensions.augmentation(&prepared.recipe)?;
-    let augment = planning::augmentation(plan)?;
+    let augment = plan.augment.clone();
     Ok(augment.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
 }
 

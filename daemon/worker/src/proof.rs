@@ -13,7 +13,7 @@ use crate::network::{Network, WEIGHTS};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
 use crate::truth::Arrays;
-use crate::{checkpoint, device, durable, objective, planning, prepare};
+use crate::{checkpoint, device, durable, objective, prepare};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
@@ -223,7 +223,7 @@ fn augmented(plan: &Plan, data: &Data) -> Result<Option<Vec<u8>>> {
     /// Images, and the side of each in pixels.
     const SHOWN: u32 = 8;
     const SIDE: u32 = 112;
-    let Some(augment) = planning::augmentation(plan)? else { return Ok(None) };
+    let Some(augment) = plan.augment.clone() else { return Ok(None) };
     let changes = Changes { augment, plugin: None, seed: plan.train.seed, epoch: 0 };
     data.train.encoded.strip(SHOWN, SIDE, &changes)
 }

@@ -76,8 +76,8 @@ fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
     assert_eq!(named, ["arcface", "focal", "calibration", "prechelt"]);
     let library = fs::read(folder.path().join("focal.so")).unwrap();
     assert_eq!(
-        (plan.plugins[1].hash.as_str(), plan.plugins[1].uses[0].1.as_str()),
-        (blake3::hash(&library).to_hex().as_str(), r#"{"gamma":1.5}"#)
+        (plan.plugins[1].hash.as_str(), &plan.plugins[1].uses[0].settings["gamma"]),
+        (blake3::hash(&library).to_hex().as_str(), &serde_json::json!(1.5))
     );
     let weights = calm.weights();
     let tensors = SafeTensors::deserialize(&weights).unwrap();
@@ -341,9 +341,13 @@ fn head_loss_and_metric_of_plugins_serve_several_labels() {
         done.scores.metrics
     );
     let plan: Plan = run.json(run_folder::PLAN);
-    let uses: Vec<&str> =
-        plan.plugins.iter().flat_map(|it| &it.uses).map(|it| it.0.as_str()).collect();
-    assert_eq!(uses, ["head head-of-sets", "loss focal", "metric ece"]);
+    let uses: Vec<(&str, &str)> = plan
+        .plugins
+        .iter()
+        .flat_map(|it| &it.uses)
+        .map(|it| (it.kind.as_str(), it.name.as_str()))
+        .collect();
+    assert_eq!(uses, [("head", "head-of-sets"), ("loss", "focal"), ("metric", "ece")]);
     assert_eq!(asked(&mut run, 0)["label"], "red|warm");
 }
 

@@ -2,10 +2,10 @@
 
 use crate::images::data_uri;
 use crate::story::Story;
+use finetuned_images::{Augment, RandAugment};
 use finetuned_job::data::{Sheet, SheetSubject};
 use finetuned_job::outcome::thousands;
 use minijinja::{Value, context};
-use serde_json::Value as Json;
 
 /// `suspicious` and `classes`, contact sheets; `augmented`, one strip; `left_out`, sheets that only
 /// the run folder has.
@@ -39,38 +39,29 @@ fn shown((sheet, png): &(Sheet, Vec<u8>)) -> Value {
 }
 
 /// How training images are changed, in words; empty where they are not.
-pub(super) fn augmentation(augment: Option<&Json>) -> Vec<String> {
+pub(super) fn augmentation(augment: Option<&Augment>) -> Vec<String> {
     let Some(augment) = augment else { return Vec::new() };
-    let number =
-        |pointer: &str| augment.pointer(pointer).and_then(Json::as_f64).filter(|it| *it != 0.0);
     let mut words = Vec::new();
-    if let (Some(low), Some(high)) = (number("/crop/area/0"), number("/crop/area/1")) {
-        words.push(format!(
-            "a random {:.0} to {:.0}\u{a0}% of the area",
-            low * 100.0,
-            high * 100.0
-        ));
+    if let Some(crop) = augment.crop {
+        let [low, high] = crop.area.map(|it| it * 100.0);
+        words.push(format!("a random {low:.0} to {high:.0}\u{a0}% of the area"));
     }
-    if let (Some(ops), Some(magnitude)) =
-        (number("/rand_augment/ops"), number("/rand_augment/magnitude"))
-    {
+    if let Some(RandAugment { ops, magnitude, .. }) = augment.rand_augment {
         words.push(format!("RandAugment of {ops} operations at magnitude {magnitude}"));
     }
+    let (jitter, mixing) = (augment.jitter, augment.mixing);
     let parts = [
-        ("/horizontal_flip", "flipped left to right with probability"),
-        ("/vertical_flip", "upside down with probability"),
-        ("/jitter/brightness", "brightness ±"),
-        ("/jitter/contrast", "contrast ±"),
-        ("/jitter/saturation", "saturation ±"),
-        ("/jitter/hue", "hue ±"),
-        ("/erasing", "a rectangle erased with probability"),
-        ("/mixing/mixup_alpha", "mixup, alpha"),
-        ("/mixing/cutmix_alpha", "CutMix, alpha"),
+        (augment.horizontal_flip, "flipped left to right with probability"),
+        (augment.vertical_flip, "upside down with probability"),
+        (jitter.brightness, "brightness ±"),
+        (jitter.contrast, "contrast ±"),
+        (jitter.saturation, "saturation ±"),
+        (jitter.hue, "hue ±"),
+        (augment.erasing, "a rectangle erased with probability"),
+        (mixing.mixup_alpha, "mixup, alpha"),
+        (mixing.cutmix_alpha, "CutMix, alpha"),
     ];
-    words.extend(
-        parts
-            .iter()
-            .filter_map(|(pointer, what)| Some(format!("{what}\u{a0}{}", number(pointer)?))),
-    );
+    let on = parts.iter().filter(|it| it.0 != 0.0);
+    words.extend(on.map(|(number, what)| format!("{what}\u{a0}{number}")));
     words
 }

@@ -163,14 +163,18 @@ fn plugins_are_named_with_version_and_hash() {
         name: "margins".into(),
         version: "0.2.1".into(),
         hash: "77aa".repeat(16),
-        uses: vec![("head cosine".into(), "{\"scale\":16}".into())],
+        uses: vec![finetuned_job::plan::PluginUse {
+            kind: "head".into(),
+            name: "cosine".into(),
+            settings: serde_json::from_str("{\"scale\":16}").unwrap(),
+        }],
     }];
     let text = report("plugins", &told.story());
     for part in [
         "margins",
         "0.2.1",
         "head cosine",
-        "{&quot;scale&quot;:16}",
+        "{&quot;scale&quot;: 16}",
         "is a plugin's",
         &"77aa".repeat(16),
     ] {

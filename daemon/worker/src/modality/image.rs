@@ -2,7 +2,7 @@
 //! are trained on. On all threads, ahead of the model.
 
 use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation, partners};
-use crate::{batches, durable, planning};
+use crate::{batches, durable};
 use anyhow::{Context, Result, bail};
 use finetuned_images::{Mix, Pixels, Preprocess, contact_sheet, decode};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -37,7 +37,7 @@ impl Modal for Images {
     }
 
     fn reopen(&self, _: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        let preprocess = planning::preprocess(plan)?;
+        let preprocess = plan.model.preprocess.clone();
         Ok(Box::new(preprocess.context("the plan does not say how images are prepared")?))
     }
 }

@@ -278,10 +278,10 @@ impl Told {
         self.plan.model = ModelPlan {
             base: "hf:timm/resnet18.a1_in1k".into(),
             architecture: "resnet18".into(),
-            preprocess: Some(serde_json::to_value(preprocess()).unwrap()),
+            preprocess: Some(preprocess()),
             ..self.plan.model.clone()
         };
-        self.plan.augment = Some(serde_json::to_value(Augment::preset(Preset::Light)).unwrap());
+        self.plan.augment = Some(Augment::preset(Preset::Light));
         self.data.text_column = None;
         self.data.label_column = None;
         self.data.tokens = None;
