@@ -42,6 +42,7 @@ pub(crate) fn render(template: &str, context: Value) -> Result<String> {
     engine.add_filter("setting", setting);
     engine.add_filter("number", |value: f64| crate::scores::short(value as f32));
     engine.add_filter("quoted", quoted);
+    engine.add_filter("json", json);
     engine.add_filter("md", markdown);
     engine.add_filter("metric", |name: &str| finetuned_job::outcome::spoken(name));
     engine
@@ -57,6 +58,12 @@ fn score(value: f64) -> String {
     } else {
         crate::scores::short(value as f32)
     }
+}
+
+fn json(value: &Value) -> Result<String, minijinja::Error> {
+    serde_json::to_string(value).map_err(|err| {
+        minijinja::Error::new(minijinja::ErrorKind::BadSerialization, err.to_string())
+    })
 }
 
 /// A part from 0 to 1 as `12.5 %`; a no-break space keeps them together.

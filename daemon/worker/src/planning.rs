@@ -1,7 +1,7 @@
 //! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The
 //! only place where a default depends on what was found.
 
-use crate::{class_weights, device, freeze, schedule};
+use crate::{class_weights, freeze, schedule};
 use anyhow::{Context, Result};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
@@ -12,10 +12,9 @@ use finetuned_job::plan::{
 };
 use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe};
 use finetuned_job::scores::Split;
-use finetuned_job::task::{Answer, Metrics, Task};
+use finetuned_job::task::{Metrics, Objective, Task};
 use finetuned_models::{Outline, Parts, Rows};
 use std::collections::{BTreeMap, BTreeSet};
-use tch::Device;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
@@ -32,7 +31,10 @@ const LR_IMAGES_DEFAULT: f64 = 2e-4;
 /// A new head on frozen features.
 const LR_HEAD_DEFAULT: f64 = 1e-3;
 
-/// Facts that the plan rests on.
+/// The format of MNIST and its kin, as the data report calls it: almost always digits or letters.
+const IDX: &str = "idx";
+
+/// Facts that the plan rests on. They need no model and no tensor: whoever gathers them has those.
 pub(crate) struct Facts<'a> {
     pub task: Task,
     pub data: &'a DataReport,
@@ -51,7 +53,10 @@ pub(crate) struct Facts<'a> {
     /// Most that may be kept of what frozen stages give.
     pub kept_bytes_max: u64,
     pub threads: u32,
-    pub device: Device,
+    /// `2.13.0`.
+    pub libtorch: String,
+    /// `cpu` or `cuda:0`.
+    pub device: String,
 }
 
 pub(crate) struct ModelFacts {
@@ -106,7 +111,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
-        libtorch: finetuned_libtorch::version(),
+        libtorch: facts.libtorch,
         task: facts.task,
         model: ModelPlan {
             base: facts.model.base,
@@ -127,7 +132,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         save: recipe.save.clone(),
         plugins: facts.plugins,
         threads: facts.threads,
-        device: device::name(facts.device),
+        device: facts.device,
     })
 }
 
@@ -163,14 +168,15 @@ fn eval_plan(
 
 /// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone
 /// unless the recipe says otherwise: what the body gives for them need then be computed only once.
+/// Nor is anything done by default that may change the answer.
 fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
     let asked = &recipe.augment;
-    let preset = match asked.preset {
-        Some(recipe::Preset::None) => Preset::None,
-        Some(recipe::Preset::Light) => Preset::Light,
-        Some(recipe::Preset::Strong) => Preset::Strong,
-        None if only_head(recipe, facts)? => Preset::None,
-        None => Preset::Light,
+    let mut augment = match asked.preset {
+        Some(recipe::Preset::None) => Augment::preset(Preset::None),
+        Some(recipe::Preset::Light) => Augment::preset(Preset::Light),
+        Some(recipe::Preset::Strong) => Augment::preset(Preset::Strong),
+        None if only_head(recipe, facts)? => Augment::preset(Preset::None),
+        None => light(facts),
     };
     let AugmentChoice {
         crop,
@@ -185,7 +191,6 @@ fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
         cutmix,
         ..
     } = asked;
-    let mut augment = Augment::preset(preset);
     if let Some(area) = *crop {
         let ratio = Augment::preset(Preset::Light).crop.map_or([0.75, 4.0 / 3.0], |it| it.ratio);
         augment.crop = Some(Crop { area, ratio });
@@ -207,6 +212,20 @@ fn augment(recipe: &Recipe, facts: &Facts) -> Result<Augment, Failure> {
             .with_cure("set augment.mixup and augment.cutmix to 0"));
     }
     Ok(augment)
+}
+
+/// The light preset without what may change the answer: the mirror image of a digit is none, and
+/// a number (an age, an angle, a count) may depend on all of the image and on its side.
+fn light(facts: &Facts) -> Augment {
+    let mut augment = Augment::preset(Preset::Light);
+    let numbers = facts.task.objective == Objective::SquaredError;
+    if numbers || facts.data.format == IDX {
+        augment.horizontal_flip = 0.0;
+    }
+    if numbers {
+        augment.crop = None;
+    }
+    augment
 }
 
 /// Nothing but the head trains, in any epoch.
@@ -311,7 +330,8 @@ fn train_plan(
     let parts = facts.parts;
     let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name))
         && freeze.unfreeze.is_empty();
-    if data.problem != Answer::Class && asked.class_weights != ClassWeights::None {
+    if facts.task.objective != Objective::CrossEntropy && asked.class_weights != ClassWeights::None
+    {
         let message = "train.class_weights weighs the classes of examples that have one label each";
         return Err(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
@@ -322,7 +342,7 @@ fn train_plan(
         return Err(Failure::new(FailureKind::Recipe, message)
             .with_cure("leave one of them out of the recipe"));
     }
-    if data.problem == Answer::Numbers && asked.label_smoothing != 0.0 {
+    if facts.task.objective == Objective::SquaredError && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing is for classes, but numbers are learnt";
         return Err(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")

@@ -192,7 +192,8 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         tensors: &tensors,
         kept_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
         threads: spec.threads,
-        device,
+        libtorch: finetuned_libtorch::version(),
+        device: device::name(device),
     };
     let plan = planning::plan(recipe, preparation.max_tokens, facts)?;
     extensions.try_metrics(&plan)?;

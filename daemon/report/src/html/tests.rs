@@ -174,7 +174,7 @@ fn plugins_are_named_with_version_and_hash() {
         "margins",
         "0.2.1",
         "head cosine",
-        "{&quot;scale&quot;: 16}",
+        "{&quot;scale&quot;:16}",
         "is a plugin's",
         &"77aa".repeat(16),
     ] {
