@@ -386,3 +386,6 @@ fn train_plan(
         seed: asked.seed,
     })
 }
+
+#[cfg(test)]
+mod tests;

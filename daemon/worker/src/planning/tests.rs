@@ -1,0 +1,390 @@
+//! Every default that depends on what was found, each from facts written down here: there is no
+//! model and no tensor.
+
+use super::*;
+use finetuned_images::{Filter, Fit, Jitter, Library, Mixing};
+use finetuned_job::data::{ClassCount, SplitReport};
+use finetuned_job::plan::PluginUse;
+use finetuned_job::recipe::{Optimizer, Schedule};
+use finetuned_job::task::{Answer, Modality};
+
+/// What was found, as a test changes it.
+struct Found {
+    task: Task,
+    data: DataReport,
+    preprocess: Option<Preprocess>,
+    width: i64,
+    tokens: u64,
+    kept_bytes_max: u64,
+    plugins: Vec<PluginPlan>,
+}
+
+fn split(split: Split, rows: u64) -> SplitReport {
+    SplitReport { split, rows, origin: "file".into() }
+}
+
+fn texts() -> Found {
+    let class =
+        |class: &str, train| ClassCount { class: class.into(), train, validation: 0, test: 0 };
+    Found {
+        task: Task::named("text-classification").unwrap(),
+        data: DataReport {
+            version: finetuned_job::data::DATA_VERSION,
+            source: "tweets.csv".into(),
+            format: "csv".into(),
+            files: Vec::new(),
+            text_column: Some("text".into()),
+            label_column: Some("label".into()),
+            classes: vec![class("no", 750), class("yes", 250)],
+            splits: vec![split(Split::Train, 1000), split(Split::Validation, 100)],
+            empty_texts: 0,
+            duplicates: Default::default(),
+            quarantined: Default::default(),
+            tokens: None,
+            estimate: None,
+            warnings: Vec::new(),
+            content_hash: "c0".into(),
+            images: None,
+        },
+        preprocess: None,
+        width: 384,
+        tokens: 20_000,
+        kept_bytes_max: u64::MAX,
+        plugins: Vec::new(),
+    }
+}
+
+fn images(answer: Answer) -> Found {
+    let preprocess = Preprocess {
+        library: Library::Timm,
+        height: 8,
+        width: 8,
+        fit: Fit::Center,
+        crop_pct: 1.0,
+        filter: Filter::Bicubic,
+        rescale: 1.0 / 255.0,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
+    let data = DataReport { format: "image_folders".into(), ..texts().data };
+    let task = Task::of(Modality::Image, answer).unwrap();
+    Found { task, data, preprocess: Some(preprocess), tokens: 0, ..texts() }
+}
+
+/// Of a body of embeddings and two layers below a head; the first layer has a norm with
+/// statistics.
+fn parts() -> Parts {
+    let names = |all: &[&str]| all.iter().map(|it| it.to_string()).collect::<Vec<String>>();
+    Parts {
+        embeddings: names(&["words.weight"]),
+        layers: vec![
+            names(&["layer.0.weight", "layer.0.bias", "layer.0.norm.weight"]),
+            names(&["layer.1.weight"]),
+        ],
+        head: names(&["head.weight", "head.bias"]),
+        norms: names(&["layer.0.norm.weight"]),
+        buffers: vec![Vec::new(), names(&["layer.0.norm.mean"]), Vec::new(), Vec::new()],
+        ..Parts::default()
+    }
+}
+
+fn decided(recipe: &str, found: &Found) -> Result<Plan> {
+    let recipe = Recipe::parse(recipe).unwrap_or_else(|it| panic!("{it}"));
+    let parts = parts();
+    let tensors = parts.stages().chain(&parts.buffers).flatten();
+    let tensors = tensors.map(|it| (it.clone(), vec![4, 4])).collect();
+    let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
+    let outline = |worth_caching| Outline { rows, numbers: 16, worth_caching };
+    let facts = Facts {
+        task: found.task,
+        data: &found.data,
+        preprocess: found.preprocess.as_ref(),
+        tokens: found.tokens,
+        model: ModelFacts {
+            base: "hf:ada/tiny".into(),
+            folder: "/cache/tiny".into(),
+            architecture: "tiny".into(),
+            weights_hash: "ab".into(),
+            width: found.width,
+            dropout: 0.1,
+            load: LoadSummary::default(),
+        },
+        outline: &[false, false, true, true].map(outline),
+        parts: &parts,
+        plugins: found.plugins.clone(),
+        tensors: &tensors,
+        kept_bytes_max: found.kept_bytes_max,
+        threads: 2,
+        libtorch: "2.13.0".into(),
+        device: "cpu".into(),
+    };
+    plan(&recipe, 64, facts)
+}
+
+#[track_caller]
+fn plan_of(recipe: &str, found: &Found) -> Plan {
+    decided(recipe, found).unwrap_or_else(|it| panic!("{it:#}"))
+}
+
+#[track_caller]
+fn refused(recipe: &str, found: &Found, message: &str) {
+    assert_eq!(decided(recipe, found).unwrap_err().to_string(), message);
+}
+
+const HEAD_ONLY: &str = "freeze.train = ['head']\n";
+
+#[test]
+fn the_learning_rate_goes_by_what_trains() {
+    let lr = |recipe, found: &Found| plan_of(recipe, found).train.lr;
+    assert_eq!(lr("", &texts()), 5e-5 * 768.0 / 384.0);
+    assert_eq!(lr("", &Found { width: 1024, ..texts() }), 5e-5 * 768.0 / 1024.0);
+    assert_eq!(lr("", &images(Answer::Class)), 2e-4);
+    for found in [texts(), images(Answer::Class)] {
+        assert_eq!(lr(HEAD_ONLY, &found), 1e-3);
+        // What joins later needs the rate of the body from the start.
+        let later = "[freeze]\ntrain = ['head']\nunfreeze = [{ epoch = 2, train = ['all'] }]";
+        assert_eq!(lr(later, &found), lr("", &found));
+        assert_eq!(lr("train.lr = 0.5", &found), 0.5);
+    }
+}
+
+#[test]
+fn epochs_batch_and_warm_up_make_the_steps() {
+    let found = texts();
+    let whole = plan_of("", &found).train;
+    assert_eq!((whole.epochs, whole.batch, whole.accumulate), (4, 32, 1));
+    assert_eq!((whole.steps_per_epoch, whole.steps, whole.warmup_steps), (32, 128, 8));
+    let head = plan_of(HEAD_ONLY, &found).train;
+    assert_eq!((head.epochs, head.steps, head.warmup_steps), (30, 960, 58));
+    let asked = "[train]\nepochs = 2\nbatch = 10\naccumulate = 3\nwarmup = 0.5";
+    let asked = plan_of(asked, &found).train;
+    assert_eq!((asked.steps_per_epoch, asked.steps, asked.warmup_steps), (34, 68, 34));
+    // Few steps have no warm-up.
+    let mut few = texts();
+    few.data.splits[0].rows = 100;
+    let few = plan_of("", &few).train;
+    assert_eq!((few.steps, few.warmup_steps), (16, 0));
+}
+
+#[test]
+fn how_updates_are_made_depends_on_nothing() {
+    for found in [texts(), images(Answer::Class), images(Answer::Numbers)] {
+        let TrainPlan { optimizer, weight_decay, schedule, clip, label_smoothing, .. } =
+            plan_of("", &found).train;
+        assert_eq!(optimizer, Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
+        assert_eq!((weight_decay, schedule), (0.01, Schedule::Linear));
+        assert_eq!((clip, label_smoothing), (Some(1.0), 0.0));
+        let train = plan_of("", &found).train;
+        assert_eq!((train.patience, train.seed), (Some(2), 0));
+        assert_eq!((train.loss, train.hooks), (None, Vec::new()));
+        assert_eq!(plan_of("train.patience = 0", &found).train.patience, None);
+    }
+}
+
+#[test]
+fn evaluations_come_with_epochs_and_report_on_the_test_split() {
+    let mut found = texts();
+    let eval = plan_of("", &found).eval;
+    assert_eq!((eval.every_steps, eval.report_on), (None, Split::Validation));
+    assert_eq!(plan_of("eval.every_steps = 5", &found).eval.every_steps, Some(5));
+    found.data.splits.push(split(Split::Test, 7));
+    let plan = plan_of("", &found);
+    assert_eq!((plan.eval.report_on, plan.data.test), (Split::Test, 7));
+}
+
+#[test]
+fn metrics_suit_the_task() {
+    for task in Task::all() {
+        let eval = plan_of("", &Found { task, ..images(Answer::Class) }).eval;
+        assert_eq!(
+            (eval.metrics, eval.best.as_str()),
+            (task.metrics.shown.iter().map(|it| it.to_string()).collect(), task.metrics.best,)
+        );
+    }
+    let asked = plan_of("eval.metrics = ['loss']\neval.best = 'accuracy'", &texts()).eval;
+    assert_eq!((asked.metrics, asked.best), (vec!["loss".to_string()], "accuracy".into()));
+    let err = decided("eval.best = 'r2'", &texts()).unwrap_err();
+    assert!(err.to_string().starts_with("the recipe asks for the metric r2, which neither"));
+}
+
+#[test]
+fn a_metric_may_be_a_plugins() {
+    let ece = PluginUse { kind: "metric".into(), name: "ece".into(), settings: Default::default() };
+    let plugin = |uses| PluginPlan {
+        name: "calibration".into(),
+        version: "1.0.0".into(),
+        hash: "00".into(),
+        uses,
+    };
+    let recipe = "eval.best = 'ece'\nplugins.load = ['calibration']";
+    let found = Found { plugins: vec![plugin(vec![ece.clone()])], ..texts() };
+    assert_eq!(plan_of(recipe, &found).eval.best, "ece");
+    // A loss of the same name is no metric.
+    let loss = PluginUse { kind: "loss".into(), ..ece };
+    assert!(decided(recipe, &Found { plugins: vec![plugin(vec![loss])], ..texts() }).is_err());
+}
+
+#[test]
+fn class_weights_are_asked_for_and_balance_the_training_split() {
+    let train = plan_of("", &texts()).train;
+    assert_eq!((train.class_weights, train.class_weight_values), (ClassWeights::None, vec![]));
+    let train = plan_of("train.class_weights = 'auto'", &texts()).train;
+    assert_eq!(train.class_weight_values, [1000.0 / (2.0 * 750.0), 1000.0 / (2.0 * 250.0)]);
+    for answer in [Answer::Classes, Answer::Numbers] {
+        refused(
+            "train.class_weights = 'auto'",
+            &images(answer),
+            "train.class_weights weighs the classes of examples that have one label each (leave it out of the recipe)",
+        );
+    }
+}
+
+#[test]
+fn numbers_have_no_label_smoothing() {
+    let recipe = "train.label_smoothing = 0.1";
+    refused(
+        recipe,
+        &images(Answer::Numbers),
+        "train.label_smoothing is for classes, but numbers are learnt (leave it out of the recipe)",
+    );
+    for answer in [Answer::Class, Answer::Classes] {
+        assert_eq!(plan_of(recipe, &images(answer)).train.label_smoothing, 0.1);
+    }
+}
+
+#[test]
+fn gradient_checkpointing_is_for_images() {
+    let on = |recipe, found: &Found| plan_of(recipe, found).train.gradient_checkpointing;
+    assert!(!on("", &texts()) && on("", &images(Answer::Class)));
+    assert!(on("train.gradient_checkpointing = true", &texts()));
+    assert!(!on("train.gradient_checkpointing = false", &images(Answer::Class)));
+}
+
+#[test]
+fn what_frozen_stages_give_is_cached_where_it_is_worth_it_and_there_is_room() {
+    let cached = |recipe: &str, found: &Found| plan_of(recipe, found).freeze.cached;
+    assert!(cached(HEAD_ONLY, &texts()) && cached("freeze.train = ['head', 'last:1']", &texts()));
+    assert!(!cached("", &texts()), "nothing is frozen");
+    assert!(!cached("freeze.train = ['head', 'last:2']", &texts()), "only embeddings are");
+    assert!(!cached("[freeze]\ntrain = ['head']\ncache = false", &texts()));
+    // Four bytes for each number of each token, or of each image of training and validation.
+    for (found, bytes) in [(texts(), 4 * 20_000 * 16), (images(Answer::Class), 4 * 1_100 * 16)] {
+        assert!(cached(HEAD_ONLY, &Found { kept_bytes_max: bytes, ..found }));
+    }
+    for (found, bytes) in [(texts(), 4 * 20_000 * 16), (images(Answer::Class), 4 * 1_100 * 16)] {
+        assert!(!cached(HEAD_ONLY, &Found { kept_bytes_max: bytes - 1, ..found }));
+    }
+    // Images that differ from epoch to epoch have features that do.
+    assert!(!cached(&format!("{HEAD_ONLY}augment.preset = 'light'"), &images(Answer::Class)));
+    let plugin = format!("{HEAD_ONLY}augment.plugin = 'rain'\nplugins.load = ['rain']");
+    assert!(!cached(&plugin, &images(Answer::Class)));
+}
+
+#[test]
+fn tensors_train_by_pattern_and_biases_and_norms_do_not_decay() {
+    let freeze =
+        plan_of("[freeze]\ntrain = ['head', 'last:2']\nlayer_decay = 0.5", &texts()).freeze;
+    let trainable: Vec<(&str, f64, f64)> = freeze
+        .trainable
+        .iter()
+        .map(|it| (it.name.as_str(), it.lr_scale, it.weight_decay))
+        .collect();
+    assert_eq!(
+        trainable,
+        [
+            ("head.bias", 1.0, 0.0),
+            ("head.weight", 1.0, 0.01),
+            ("layer.0.bias", 0.25, 0.0),
+            ("layer.0.norm.weight", 0.25, 0.0),
+            ("layer.0.weight", 0.25, 0.01),
+            ("layer.1.weight", 0.5, 0.01),
+        ]
+    );
+    // Statistics are no parameters.
+    assert_eq!((freeze.frozen.len(), freeze.frozen[0].name.as_str()), (1, "words.weight"));
+    assert_eq!((freeze.trainable_parameters, freeze.frozen_parameters), (6 * 16, 16));
+    let all = plan_of("", &texts()).freeze;
+    assert!(all.frozen.is_empty() && all.trainable.iter().all(|it| it.lr_scale == 1.0));
+}
+
+#[test]
+fn texts_are_cut_at_256_tokens_or_where_the_model_ends() {
+    let max = |recipe: &str, positions| max_tokens(&Recipe::parse(recipe).unwrap(), positions);
+    assert_eq!(max("", 512).unwrap(), 256);
+    assert_eq!(max("", 64).unwrap(), 64);
+    assert_eq!(max("data.max_tokens = 400", 512).unwrap(), 400);
+    assert_eq!(
+        max("data.max_tokens = 513", 512).unwrap_err().to_string(),
+        "data.max_tokens is 513, but the model reads at most 512 tokens (set it to 512 or less)"
+    );
+}
+
+#[test]
+fn dropout_is_the_models_and_the_rest_is_written_down() {
+    let plan = plan_of("", &texts());
+    assert_eq!((plan.model.dropout, plan.model.attention_dropout), (0.1, 0.0));
+    assert_eq!(plan_of("model.dropout = 0.0", &texts()).model.dropout, 0.0);
+    assert_eq!(
+        (plan.version, plan.libtorch.as_str(), plan.device.as_str()),
+        (PLAN_VERSION, "2.13.0", "cpu")
+    );
+    assert_eq!((plan.data.train, plan.data.validation, plan.data.max_tokens), (1000, 100, 64));
+    assert_eq!((plan.model.preprocess, plan.augment), (None, None));
+    let images = images(Answer::Class);
+    assert_eq!(plan_of("", &images).model.preprocess, images.preprocess);
+}
+
+#[track_caller]
+fn augmentation_of(recipe: &str, found: &Found) -> Augment {
+    plan_of(recipe, found).augment.expect("of images")
+}
+
+#[test]
+fn images_are_changed_lightly_where_the_body_trains() {
+    let found = images(Answer::Class);
+    assert_eq!(augmentation_of("", &found), Augment::preset(Preset::Light));
+    assert_eq!(augmentation_of(HEAD_ONLY, &found), Augment::preset(Preset::None));
+    let later = "[freeze]\ntrain = ['head']\nunfreeze = [{ epoch = 2, train = ['all'] }]";
+    assert_eq!(augmentation_of(later, &found), Augment::preset(Preset::Light));
+    let strong = Augment::preset(Preset::Strong);
+    assert_eq!(augmentation_of("augment.preset = 'strong'", &found), strong);
+    assert_eq!(
+        augmentation_of(
+            "[augment]\npreset = 'none'\nhue = 0.1\nmixup = 0.3\ncrop = [0.9, 1.0]",
+            &found
+        ),
+        Augment {
+            crop: Some(Crop { area: [0.9, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }),
+            jitter: Jitter { hue: 0.1, ..Augment::preset(Preset::None).jitter },
+            mixing: Mixing { mixup_alpha: 0.3, cutmix_alpha: 0.0 },
+            ..Augment::preset(Preset::None)
+        }
+    );
+}
+
+#[test]
+fn no_default_changes_the_answer() {
+    let light = Augment::preset(Preset::Light);
+    let mut digits = images(Answer::Class);
+    digits.data.format = "idx".into();
+    let unflipped = Augment { horizontal_flip: 0.0, ..light.clone() };
+    assert_eq!(augmentation_of("", &digits), unflipped);
+    let numbers = images(Answer::Numbers);
+    assert_eq!(augmentation_of("", &numbers), Augment { crop: None, ..unflipped });
+    assert_eq!(augmentation_of("", &images(Answer::Classes)), light);
+    for found in [digits, numbers] {
+        assert_eq!(augmentation_of("augment.preset = 'light'", &found), light);
+        let asked = augmentation_of("[augment]\nhorizontal_flip = 0.2\ncrop = [0.8, 1.0]", &found);
+        assert_eq!((asked.horizontal_flip, asked.crop.map(|it| it.area)), (0.2, Some([0.8, 1.0])));
+    }
+}
+
+#[test]
+fn a_plugins_head_or_loss_sees_no_mixed_labels() {
+    let mixed = "augment.mixup = 0.2\nplugins.load = ['x']\n";
+    for whose in ["model.head = 'cosine'", "train.loss = 'focal'"] {
+        let err = decided(&format!("{mixed}{whose}"), &images(Answer::Class)).unwrap_err();
+        assert!(err.to_string().starts_with("mixup and CutMix mix the labels"), "{err}");
+    }
+    assert!(decided(mixed, &images(Answer::Class)).is_ok());
+}
