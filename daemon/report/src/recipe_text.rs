@@ -15,7 +15,8 @@ use minijinja::{Value, context};
 pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
     // Half a step less, because planning rounds up.
     let warmup = (plan.train.warmup_steps as f64 - 0.5).max(0.0) / plan.train.steps.max(1) as f64;
-    let targets = data.images.as_ref().map_or(&[][..], |it| &it.target_columns);
+    // A single column is `label_column`.
+    let targets = if data.label_column.is_none() { &data.target_columns[..] } else { &[] };
     let context = context! {
         warmup,
         plan => Serde(plan),
@@ -24,14 +25,14 @@ pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
         reader => plugin_use(plan, "reader"),
         augment_plugin => plugin_use(plan, "augmentation"),
         settings => settings(plan)?,
-        validation => part(data, Split::Validation),
-        test => part(data, Split::Test),
+        validation => part(plan, data, Split::Validation),
+        test => part(plan, data, Split::Test),
     };
     templates::render("recipe.toml", context)
 }
 
 /// The part of the rows that a split was given by seed.
-fn part(data: &DataReport, split: Split) -> Option<f64> {
+fn part(plan: &Plan, data: &DataReport, split: Split) -> Option<f64> {
     let by_seed = |split: Split| {
         data.splits
             .iter()
@@ -42,7 +43,7 @@ fn part(data: &DataReport, split: Split) -> Option<f64> {
         return None;
     }
     let strata: Vec<(u64, u64)> =
-        if data.images.as_ref().is_none_or(|it| it.problem == Answer::Class) {
+        if plan.data.problem == Answer::Class {
             let pool = |it: &ClassCount| {
                 let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
                 let taken = |wanted: Split| {

@@ -93,8 +93,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let data = DataPlan {
         problem: facts.task.answer,
         classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
-        numbers: images
-            .map_or_else(Vec::new, |it| it.numbers.iter().map(|it| it.column.clone()).collect()),
+        numbers: facts.data.numbers.iter().map(|it| it.column.clone()).collect(),
         text_column: facts.data.text_column.clone(),
         label_column: facts.data.label_column.clone(),
         image_column: images.and_then(|it| it.image_column.clone()),

@@ -56,7 +56,7 @@ impl Data {
 
     /// Those that are learnt, over the training examples.
     pub(crate) fn numbers(&self) -> &[NumberReport] {
-        self.report.images.as_ref().map_or(&[], |it| &it.numbers)
+        &self.report.numbers
     }
 }
 

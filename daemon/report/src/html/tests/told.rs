@@ -289,6 +289,8 @@ impl Told {
         self.data.files[0].encoding = None;
         let images = images(problem, self.plan.data.outputs());
         self.plan.data.image_column = images.image_column.clone();
+        self.data.numbers = images.numbers.clone();
+        self.data.target_columns = images.target_columns.clone();
         self.data.images = Some(images);
         let sheet = |it: &Sheet| (it.clone(), image(&it.path, 24));
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
@@ -459,6 +461,12 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
         source: name.into(),
         format: "csv".into(),
         files: vec![file(name, "windows-1252", 412_881)],
+        task: String::new(),
+        task_reason: String::new(),
+        outputs: classes.to_vec(),
+        input_columns: Vec::new(),
+        target_columns: Vec::new(),
+        numbers: Vec::new(),
         text_column: Some("text".into()),
         label_column: Some("airline_sentiment".into()),
         classes: classes.iter().zip(counts).map(class).collect(),
