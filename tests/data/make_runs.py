@@ -1,10 +1,11 @@
 """Makes runs-0.1.0: two small runs as the binaries of finetuned 0.1.0 left them, which every later version must read.
 
 Made with finetuned 0.1.0 (libtorch 2.13), torch 2.13.0, timm 1.0.31 and Pillow. Only what a later version reads is stored: the JSON
-files, predictions.csv and the model folder. Run it beside this file, with the folder of the two binaries:
+files, predictions.csv with the images that it names, and the model folder. Run it beside this file, with the folder of the two binaries:
 
     LD_LIBRARY_PATH=LIBTORCH/lib python make_runs.py FOLDER
 """
+import csv
 import json
 import shutil
 import subprocess
@@ -68,6 +69,11 @@ def run(binaries: Path, name: str, home: Path, drop: Path, base: Path, train: st
             shutil.copy(source, target / stored)
     # The card is for people.
     (target / "model" / "README.md").unlink(missing_ok=True)
+    # What the predictions are about, where it does not stand in them.
+    for row in csv.DictReader((out / "predictions.csv").open()):
+        if "image" in row:
+            (target / "asked" / row["image"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(drop / row["image"], target / "asked" / row["image"])
 
 
 def main():
@@ -75,7 +81,7 @@ def main():
     with tempfile.TemporaryDirectory() as home:
         home = Path(home)
         texts(home / "tweets.csv")
-        run(binaries, "texts", home, home / "tweets.csv", HERE / "tiny-bert", "epochs = 8\nlr = 3e-3")
+        run(binaries, "texts", home, home / "tweets.csv", HERE / "tiny-bert", "epochs = 20\nlr = 5e-3")
     with tempfile.TemporaryDirectory() as home:
         home = Path(home)
         images(home / "shapes")

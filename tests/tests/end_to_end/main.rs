@@ -6,6 +6,7 @@ mod daemon; // stories of a daemon that nothing disturbs
 mod faults; // stories of kills, full disks and restless owners
 mod images; // stories of runs on images
 mod mistakes; // what a person gets wrong at the command line
+mod old_runs; // stories of runs that an earlier version left
 mod plugin_jobs; // stories of jobs with plugins, good and bad
 mod plugins; // stories of plugins, good and bad
 mod publishing; // stories of kills between the last steps of a run
