@@ -73,7 +73,6 @@ mod loss;
 pub mod export; // one macro line -> descriptor, entry and table
 pub mod testing;
 
-
 pub use augmentation::{Augmentation, Pixels};
 pub use error::{Error, Result};
 #[cfg(feature = "tensor")]

@@ -42,25 +42,24 @@ fn part(plan: &Plan, data: &DataReport, split: Split) -> Option<f64> {
     if by_seed(split) == 0 {
         return None;
     }
-    let strata: Vec<(u64, u64)> =
-        if plan.data.problem == Answer::Class {
-            let pool = |it: &ClassCount| {
-                let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
-                let taken = |wanted: Split| {
-                    counts
-                        .iter()
-                        .filter(|(of, _)| *of == wanted && by_seed(*of) != 0)
-                        .map(|it| it.1)
-                        .sum::<u64>()
-                };
-                (taken(split), it.train + taken(Split::Validation) + taken(Split::Test))
+    let strata: Vec<(u64, u64)> = if plan.data.problem == Answer::Class {
+        let pool = |it: &ClassCount| {
+            let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
+            let taken = |wanted: Split| {
+                counts
+                    .iter()
+                    .filter(|(of, _)| *of == wanted && by_seed(*of) != 0)
+                    .map(|it| it.1)
+                    .sum::<u64>()
             };
-            data.classes.iter().map(pool).collect()
-        } else {
-            let train: u64 =
-                data.splits.iter().filter(|it| it.split == Split::Train).map(|it| it.rows).sum();
-            vec![(by_seed(split), train + by_seed(Split::Validation) + by_seed(Split::Test))]
+            (taken(split), it.train + taken(Split::Validation) + taken(Split::Test))
         };
+        data.classes.iter().map(pool).collect()
+    } else {
+        let train: u64 =
+            data.splits.iter().filter(|it| it.split == Split::Train).map(|it| it.rows).sum();
+        vec![(by_seed(split), train + by_seed(Split::Validation) + by_seed(Split::Test))]
+    };
     Some(shortest(&strata))
 }
 

@@ -9,8 +9,6 @@ mod predict;
 mod show;
 mod status;
 
-pub(crate) use logs::Teller;
-
 use crate::assignment::Assignment;
 use crate::cli::{Cli, Command, Exit, WishArgs};
 use crate::config::{self, Config};

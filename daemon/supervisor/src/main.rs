@@ -25,6 +25,7 @@ mod claim; // settled drops -> run folders
 mod recovery; // what a crash left -> queue
 mod words; // numbers and times for people
 mod progress; // the tail of events.jsonl -> where it stands
+mod narrator; // events -> lines for people
 mod proven; // a proven model -> rows for people
 mod worker_process; // spec -> process -> lines and its end
 mod supervisor; // the daemon's loop

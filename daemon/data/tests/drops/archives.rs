@@ -1,6 +1,6 @@
 //! Archives: good ones are read, bad ones are refused and leave nothing behind.
 
-use crate::support::{Drop, names, rows, reported};
+use crate::support::{Drop, names, reported, rows};
 use expect_test::{Expect, expect};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -471,7 +471,10 @@ fn any_byte_of_an_archive_may_be_wrong() {
             let drop = Drop::file(name, &bytes);
             // A data set or a sentence; and either nothing is left in staging, or something whole.
             let reported = reported(drop.load());
-            assert!(!names(&drop.staging()).contains(&"unpacked.partial".to_string()), "{reported}");
+            assert!(
+                !names(&drop.staging()).contains(&"unpacked.partial".to_string()),
+                "{reported}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every way in which a data set of images may lie.
 
-use crate::support::{Drop, gallery, image, names, rows, reported};
+use crate::support::{Drop, gallery, image, names, reported, rows};
 use expect_test::{Expect, expect};
 use finetuned_answers::Target;
 use finetuned_data::{At, Dataset, Example};
@@ -402,8 +402,7 @@ fn parquet_as_datasets_writes_it() {
         age: 0 to 16.5, mean 7.909
         train 11 (random, seed 0)
         validation 1 (random, seed 0)
-    "#]],
-    );
+    "#]]);
     Drop::file("tags.parquet", include_bytes!("../data/tags.parquet")).check(expect![[r#"
         tags.parquet: parquet - 12 rows
         image-multi-label-classification: `labels` holds lists: several labels are learnt

@@ -1,7 +1,7 @@
 //! How work in the foreground looks while it goes on: a bar on a terminal, lines elsewhere, or the
 //! events as they are. Bars and remarks go to stderr, what a program may read to stdout.
 
-use crate::commands::Teller;
+use crate::narrator::Narrator;
 use crate::progress::{self, Progress};
 use crate::report::Report;
 use finetuned_job::event::{Event, Line, Phase};
@@ -16,7 +16,7 @@ pub(super) struct Display {
 
 enum Style {
     Bar(ProgressBar),
-    Lines(Teller),
+    Lines(Narrator),
     Json,
     /// No terminal and an answer to come: only warnings.
     Quiet,
@@ -29,7 +29,7 @@ impl Display {
         } else if io::stderr().is_terminal() {
             Style::Bar(bar())
         } else {
-            Style::Lines(Teller::new(false))
+            Style::Lines(Narrator::new(false))
         };
         Display { style, progress: Progress::default() }
     }
@@ -113,7 +113,7 @@ fn draw(bar: &ProgressBar, progress: &Progress, line: &Line) {
             ));
         }
         _ => {
-            if let Some(text) = Teller::new(false).words(line) {
+            if let Some(text) = Narrator::new(false).words(line) {
                 bar.println(text);
             }
         }
