@@ -1,8 +1,9 @@
 //! Labels as cells have them -> class numbers, and the names of the classes in the end: spellings
 //! of one label are one class.
 
+use crate::cell::Cell;
 use crate::reading::{Outputs, Reason, Refused};
-use crate::{Cell, Target};
+use crate::target::Target;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::{BTreeMap, HashMap};
 

@@ -8,18 +8,17 @@
 #![forbid(unsafe_code)]
 
 mod cell; // what stands in a table
+mod target; // what is right for one example
+mod predictions; // what a model gives for many
+mod reading; // cells -> targets: what every kind must know
+mod labels; // spellings of labels -> classes
 mod class; // one of several classes
 mod classes; // any number of classes
-mod labels; // spellings of labels -> classes
 mod numbers; // one or more numbers
-mod predictions; // what a model gives for many
-mod reading; // cells -> targets, and which kind they are
-mod target; // what is right for one example
+mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};
+pub use kinds::{folder_kind, infer, target_kind, unnamed};
 pub use predictions::Predictions;
-pub use reading::{
-    Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader, folder_kind, infer,
-    target_kind, unnamed,
-};
+pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 pub use target::Target;

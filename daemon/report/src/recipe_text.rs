@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use finetuned_job::data::{ClassCount, DataReport};
 use finetuned_job::plan::{Plan, PluginUse};
 use finetuned_job::scores::Split;
-use finetuned_job::task::Answer;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
@@ -15,8 +14,13 @@ use minijinja::{Value, context};
 pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
     // Half a step less, because planning rounds up.
     let warmup = (plan.train.warmup_steps as f64 - 0.5).max(0.0) / plan.train.steps.max(1) as f64;
-    // A single column is `label_column`.
-    let targets = if data.label_column.is_none() { &data.target_columns[..] } else { &[] };
+    let of_images = data.images.as_ref().map_or(&[][..], |it| &it.target_columns);
+    let targets = match (&data.label_column, &data.target_columns[..]) {
+        (Some(_), _) => &[],
+        // Reports of 0.1.0.
+        (None, []) => of_images,
+        (None, targets) => targets,
+    };
     let context = context! {
         warmup,
         plan => Serde(plan),
@@ -25,14 +29,14 @@ pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
         reader => plugin_use(plan, "reader"),
         augment_plugin => plugin_use(plan, "augmentation"),
         settings => settings(plan)?,
-        validation => part(plan, data, Split::Validation),
-        test => part(plan, data, Split::Test),
+        validation => part(data, Split::Validation),
+        test => part(data, Split::Test),
     };
     templates::render("recipe.toml", context)
 }
 
 /// The part of the rows that a split was given by seed.
-fn part(plan: &Plan, data: &DataReport, split: Split) -> Option<f64> {
+fn part(data: &DataReport, split: Split) -> Option<f64> {
     let by_seed = |split: Split| {
         data.splits
             .iter()
@@ -42,7 +46,8 @@ fn part(plan: &Plan, data: &DataReport, split: Split) -> Option<f64> {
     if by_seed(split) == 0 {
         return None;
     }
-    let strata: Vec<(u64, u64)> = if plan.data.problem == Answer::Class {
+    let by_class = data.splits.iter().any(|it| it.origin.starts_with("stratified,"));
+    let strata: Vec<(u64, u64)> = if by_class {
         let pool = |it: &ClassCount| {
             let counts = [(Split::Validation, it.validation), (Split::Test, it.test)];
             let taken = |wanted: Split| {

@@ -1,8 +1,9 @@
 //! Cells -> one class each.
 
+use crate::cell::Cell;
 use crate::labels::{Labels, label_of};
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
-use crate::{Cell, Target};
+use crate::target::Target;
 use finetuned_job::task::Answer;
 use std::collections::HashSet;
 

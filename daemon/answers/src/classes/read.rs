@@ -1,9 +1,10 @@
 //! Cells -> any number of classes each: a list in one column, or a column of 0 and 1 for each
 //! class. Only a list may be empty.
 
+use crate::cell::Cell;
 use crate::labels::{CLASSES_MAX, Labels, label_of};
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
-use crate::{Cell, Target};
+use crate::target::Target;
 use finetuned_job::task::Answer;
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,8 @@
 //! Cells -> one or more numbers each.
 
+use crate::cell::Cell;
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
-use crate::{Cell, Target};
+use crate::target::Target;
 use finetuned_job::task::Answer;
 
 pub(crate) struct Kind;

@@ -278,10 +278,10 @@ impl Told {
         self.plan.model = ModelPlan {
             base: "hf:timm/resnet18.a1_in1k".into(),
             architecture: "resnet18".into(),
-            preprocess: Some(preprocess()),
+            preprocess: Some(serde_json::to_value(preprocess()).unwrap()),
             ..self.plan.model.clone()
         };
-        self.plan.augment = Some(Augment::preset(Preset::Light));
+        self.plan.augment = Some(serde_json::to_value(Augment::preset(Preset::Light)).unwrap());
         self.data.text_column = None;
         self.data.label_column = None;
         self.data.tokens = None;
@@ -289,8 +289,6 @@ impl Told {
         self.data.files[0].encoding = None;
         let images = images(problem, self.plan.data.outputs());
         self.plan.data.image_column = images.image_column.clone();
-        self.data.numbers = images.numbers.clone();
-        self.data.target_columns = images.target_columns.clone();
         self.data.images = Some(images);
         let sheet = |it: &Sheet| (it.clone(), image(&it.path, 24));
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
@@ -461,14 +459,14 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
         source: name.into(),
         format: "csv".into(),
         files: vec![file(name, "windows-1252", 412_881)],
-        task: String::new(),
-        task_reason: String::new(),
+        task: "text-classification".into(),
+        task_reason: "`airline_sentiment` has 3 values that recur: classes are learnt".into(),
         outputs: classes.to_vec(),
-        input_columns: Vec::new(),
-        target_columns: Vec::new(),
-        numbers: Vec::new(),
         text_column: Some("text".into()),
         label_column: Some("airline_sentiment".into()),
+        input_columns: vec!["text".into()],
+        target_columns: vec!["airline_sentiment".into()],
+        numbers: Vec::new(),
         classes: classes.iter().zip(counts).map(class).collect(),
         splits: vec![
             split(Split::Train, 2_288, "stratified, seed 0"),
