@@ -12,3 +12,4 @@ mod refusals;
 mod splits;
 mod support;
 mod tables;
+mod tasks;

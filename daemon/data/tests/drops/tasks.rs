@@ -1,0 +1,203 @@
+//! Every form in which texts may have several labels or numbers, and what is said of forms that
+//! don't fit.
+
+use crate::support::{Drop, reported};
+use expect_test::{Expect, expect};
+use finetuned_answers::Target;
+use finetuned_data::Dataset;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+const LABELS: [&[&str]; 6] =
+    [&["food"], &["food", "staff"], &[], &["price"], &["staff", "price"], &["staff"]];
+
+/// Of 60 texts.
+fn file(name: &str, header: &str, line: impl Fn(usize, &[&str]) -> String) -> Drop {
+    let mut text = String::from(header);
+    (0..60).for_each(|it| writeln!(text, "{}", line(it, LABELS[it % 6])).unwrap());
+    Drop::file(name, text.as_bytes())
+}
+
+/// Text -> the names of its labels.
+fn labels(dataset: &Dataset) -> BTreeMap<String, Vec<String>> {
+    let all = [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten();
+    let names = |it: &Target| {
+        it.classes().iter().map(|at| dataset.outputs[*at as usize].clone()).collect()
+    };
+    all.map(|it| (it.record.texts[0].to_string(), names(&it.target))).collect()
+}
+
+fn json(labels: &[&str]) -> String {
+    format!("{labels:?}")
+}
+
+#[test]
+fn all_forms_of_several_labels_are_one() {
+    let piped = file("a.csv", "text,tags\n", |it, labels| format!("text {it},{}", labels.join("|")));
+    piped.check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: `tags` holds labels divided by |: several labels are learnt
+        `text` -> `tags`
+        food: 18 2 0
+        price: 18 2 0
+        staff: 27 3 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+    "#]]);
+    let wanted = labels(&piped.load().unwrap());
+    assert_eq!((&wanted["text 1"][..], &wanted["text 2"][..]), (&["food".into(), "staff".into()][..], &[][..]));
+    let flag = |labels: &[&str], of: &str| u32::from(labels.contains(&of));
+    let drops = [
+        file("a.csv", "text,tags\n", |it, labels| format!("text {it},\"{}\"", labels.join(", "))),
+        file("a.csv", "text,tags\n", |it, labels| format!("text {it},{}", labels.join(";"))),
+        file("a.tsv", "text\ttags\n", |it, labels| format!("text {it}\t{}", labels.join(" "))),
+        file("a.tsv", "text\ttags\n", |it, labels| format!("text {it}\t{}", json(labels))),
+        file("a.tsv", "text\ttags\n", |it, labels| {
+            format!("text {it}\t{}", json(labels).replace('"', "'"))
+        }),
+        file("a.jsonl", "", |it, labels| format!("{{\"text\": \"text {it}\", \"tags\": {labels:?}}}")),
+        file("a.csv", "id,text,food,staff,price\n", |it, labels| {
+            let [food, staff, price] = ["food", "staff", "price"].map(|of| flag(labels, of));
+            format!("{it},text {it},{food},{staff},{price}")
+        }),
+        file("a.csv", "text,food,staff,price\n", |it, labels| {
+            let [food, staff, price] = ["food", "staff", "price"].map(|of| flag(labels, of) == 1);
+            format!("text {it},{food},{staff},{price}")
+        }),
+    ];
+    for (nth, drop) in drops.iter().enumerate() {
+        let loaded = drop.load();
+        assert!(loaded.is_ok(), "{nth}: {}", reported(loaded));
+        let dataset = loaded.unwrap();
+        assert_eq!(labels(&dataset), wanted, "{nth}");
+        assert_eq!(dataset.task.name, "text-multi-label-classification", "{nth}");
+    }
+    drops[6].check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: 3 columns of 0 and 1: several labels are learnt
+        `text` -> `food`, `staff`, `price`
+        food: 18 2 0
+        price: 18 2 0
+        staff: 27 3 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+        warning: columns not used: id
+    "#]]);
+}
+
+#[test]
+fn numbers_of_a_text() {
+    file("a.csv", "text,score\n", |it, _| format!("text {it},{}.5", it * it)).check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: `score` is a column of fractions: numbers are learnt
+        `text` -> `score`
+        score: 0.5 to 3481.5, mean 1222.130
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+    "#]]);
+    // A decimal comma; a column among others.
+    file("a.csv", "id;text;score\n", |it, _| format!("{it};text {it};{},25", it * 7)).check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: `score` is a column of fractions with a decimal comma: numbers are learnt
+        `text` -> `score`
+        score: 0.25 to 413.25, mean 211.546
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+        warning: columns not used: id
+    "#]]);
+    let two = file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
+    two.check(expect![[r#"
+        Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels)
+    "#]]);
+    let named = "task = 'text-regression'\ndata.labels = ['weight', 'price']";
+    two.check_as(named, expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: the recipe says so
+        `text` -> `weight`, `price`
+        weight: 41 to 100, mean 69.815
+        price: 0.5 to 59.5, mean 30.685
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+    "#]]);
+    let dataset = two.load_as(named, 0).unwrap();
+    let first = &dataset.train[0];
+    let nth: f64 = first.record.texts[0].split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(first.target, Target::of_numbers([100.0 - nth, nth + 0.5]));
+}
+
+#[test]
+fn columns_must_fit_the_task() {
+    #[track_caller]
+    fn check(drop: &Drop, task: &str, expected: Expect) {
+        drop.check_as(&format!("task = 'text-{task}'"), expected);
+    }
+    let classes = file("a.csv", "text,label\n", |it, _| format!("text {it},{}", ["x", "y"][it % 2]));
+    check(&classes, "regression", expect![[r#"
+        Data: a.csv: what is to be learnt can't be told; besides `text` it has label (name it in a job.toml in the drop: data.label = "label", or several as data.labels)
+    "#]]);
+    check(&classes, "multi-label-classification", expect![[r#"
+        Data: a.csv: no cell of `label` holds several labels (task = "text-classification" would fit, or name other columns in the recipe)
+    "#]]);
+    let numbers = file("a.csv", "text,label\n", |it, _| format!("text {it},{it}.25"));
+    check(&numbers, "classification", expect![[r#"
+        Data: a.csv: `label` is a column of fractions that hardly recur (task = "text-regression" would fit, or name other columns in the recipe)
+    "#]]);
+    let lists = file("a.jsonl", "", |it, labels| {
+        format!("{{\"text\": \"text {it}\", \"label\": {labels:?}}}")
+    });
+    check(&lists, "classification", expect![[r#"
+        Data: 30 of 60 examples can't be used, which is more than 10 %: 20 times several labels (first: a.jsonl line 2), 10 times empty label (first: a.jsonl line 3) (mend or remove them, or name the right columns in the recipe)
+    "#]]);
+    check(&lists, "regression", expect![[r#"
+        Data: a.jsonl: what is to be learnt can't be told; besides `text` it has label (name it in a job.toml in the drop: data.label = "label", or several as data.labels)
+    "#]]);
+    let years = file("a.csv", "text,year\n", |it, _| format!("text {it},{}", 1900 + it % 30));
+    years.check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: `year` has 30 different whole numbers: numbers are learnt
+        `text` -> `year`
+        year: 1900 to 1929, mean 1914.630
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+    "#]]);
+    Drop::folder(&[("neg/a.txt", b"x"), ("pos/b.txt", b"y")])
+        .check_as("task = 'text-regression'", expect![[r#"
+            Data: folders of texts can't hold numbers (drop a table with columns of what is to be learnt)
+        "#]]);
+    classes.check_as("data.text = ['text', 'label']", expect![[r#"
+        Data: data.text names 2 columns, and one is read (name the column of texts alone)
+    "#]]);
+}
+
+#[test]
+fn a_column_of_splits_divides() {
+    file("a.csv", "text,label,split\n", |it, _| {
+        format!("text {it},{},{}", ["x", "y"][it % 2], ["train", "train", "dev", "test"][it / 2 % 4])
+    })
+    .check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        x: 16 7 7
+        y: 16 7 7
+        train 32 (file)
+        validation 14 (file)
+        test 14 (file)
+    "#]]);
+}
+
+#[test]
+fn spellings_of_one_label_are_one_class() {
+    file("a.csv", "text,label\n", |it, _| format!("text {it},{}", ["Good", "good", "bad", "BAD "][it % 4]))
+        .check(expect![[r#"
+            a.csv: csv utf-8 60 rows
+            text-classification: `label` has 4 values that recur: classes are learnt
+            `text` -> `label`
+            BAD: 27 3 0
+            Good: 27 3 0
+            train 54 (stratified, seed 0)
+            validation 6 (stratified, seed 0)
+            warning: labels that are spellings of `BAD` were taken for it: `bad` (15)
+            warning: labels that are spellings of `Good` were taken for it: `good` (15)
+        "#]]);
+}
