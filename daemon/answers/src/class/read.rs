@@ -33,12 +33,15 @@ impl TargetKind for Kind {
             n += 1;
             wrong.extend(one(cell.clone()).err());
         }
-        match wrong.pop() {
-            Some(why) if wrong.len() >= n / 2 => return Err(format!("`{name}`: {why}")),
-            _ if is_measured(columns) => {
-                return Err(format!("`{name}` is a column of fractions that hardly recur"));
+        // The rarer ones are left out, row by row.
+        let many = n < 10 * wrong.len();
+        let worst = wrong.iter().position(|it| *it != Reason::EmptyLabel).unwrap_or(0);
+        match wrong.get(worst).filter(|_| many) {
+            Some(why) => Err(format!("`{name}`: {why}")),
+            None if is_measured(columns) => {
+                Err(format!("`{name}` is a column of fractions that hardly recur"))
             }
-            _ => Ok(Box::new(Reader(Labels::default()))),
+            None => Ok(Box::new(Reader(Labels::default()))),
         }
     }
 

@@ -46,6 +46,9 @@ impl TargetKind for Kind {
         match (usual.filter(|it| numbers.contains(it)), &numbers[..]) {
             (Some(usual), _) => vec![usual],
             (None, [_]) => numbers,
+            // What is wrong with it is more than that nothing is found.
+            (None, []) if columns.names.len() == 1 => vec![0],
+            (None, []) => Vec::from_iter(usual),
             (None, _) => Vec::new(),
         }
     }

@@ -21,9 +21,8 @@ fn file(name: &str, header: &str, line: impl Fn(usize, &[&str]) -> String) -> Dr
 /// Text -> the names of its labels.
 fn labels(dataset: &Dataset) -> BTreeMap<String, Vec<String>> {
     let all = [&dataset.train, &dataset.validation, &dataset.test].into_iter().flatten();
-    let names = |it: &Target| {
-        it.classes().iter().map(|at| dataset.outputs[*at as usize].clone()).collect()
-    };
+    let names =
+        |it: &Target| it.classes().iter().map(|at| dataset.outputs[*at as usize].clone()).collect();
     all.map(|it| (it.record.texts[0].to_string(), names(&it.target))).collect()
 }
 
@@ -33,7 +32,8 @@ fn json(labels: &[&str]) -> String {
 
 #[test]
 fn all_forms_of_several_labels_are_one() {
-    let piped = file("a.csv", "text,tags\n", |it, labels| format!("text {it},{}", labels.join("|")));
+    let piped =
+        file("a.csv", "text,tags\n", |it, labels| format!("text {it},{}", labels.join("|")));
     piped.check(expect![[r#"
         a.csv: csv utf-8 60 rows
         text-multi-label-classification: `tags` holds labels divided by |: several labels are learnt
@@ -45,7 +45,10 @@ fn all_forms_of_several_labels_are_one() {
         validation 6 (stratified by label, seed 0)
     "#]]);
     let wanted = labels(&piped.load().unwrap());
-    assert_eq!((&wanted["text 1"][..], &wanted["text 2"][..]), (&["food".into(), "staff".into()][..], &[][..]));
+    assert_eq!(
+        (&wanted["text 1"][..], &wanted["text 2"][..]),
+        (&["food".into(), "staff".into()][..], &[][..])
+    );
     let flag = |labels: &[&str], of: &str| u32::from(labels.contains(&of));
     let drops = [
         file("a.csv", "text,tags\n", |it, labels| format!("text {it},\"{}\"", labels.join(", "))),
@@ -55,7 +58,9 @@ fn all_forms_of_several_labels_are_one() {
         file("a.tsv", "text\ttags\n", |it, labels| {
             format!("text {it}\t{}", json(labels).replace('"', "'"))
         }),
-        file("a.jsonl", "", |it, labels| format!("{{\"text\": \"text {it}\", \"tags\": {labels:?}}}")),
+        file("a.jsonl", "", |it, labels| {
+            format!("{{\"text\": \"text {it}\", \"tags\": {labels:?}}}")
+        }),
         file("a.csv", "id,text,food,staff,price\n", |it, labels| {
             let [food, staff, price] = ["food", "staff", "price"].map(|of| flag(labels, of));
             format!("{it},text {it},{food},{staff},{price}")
@@ -96,7 +101,8 @@ fn numbers_of_a_text() {
         validation 6 (random, seed 0)
     "#]]);
     // A decimal comma; a column among others.
-    file("a.csv", "id;text;score\n", |it, _| format!("{it};text {it};{},25", it * 7)).check(expect![[r#"
+    file("a.csv", "id;text;score\n", |it, _| format!("{it};text {it};{},25", it * 7)).check(
+        expect![[r#"
         a.csv: csv utf-8 60 rows
         text-regression: `score` is a column of fractions with a decimal comma: numbers are learnt
         `text` -> `score`
@@ -104,13 +110,17 @@ fn numbers_of_a_text() {
         train 54 (random, seed 0)
         validation 6 (random, seed 0)
         warning: columns not used: id
-    "#]]);
-    let two = file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
+    "#]],
+    );
+    let two =
+        file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
     two.check(expect![[r#"
         Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels)
     "#]]);
     let named = "task = 'text-regression'\ndata.labels = ['weight', 'price']";
-    two.check_as(named, expect![[r#"
+    two.check_as(
+        named,
+        expect![[r#"
         a.csv: csv utf-8 60 rows
         text-regression: the recipe says so
         `text` -> `weight`, `price`
@@ -118,7 +128,8 @@ fn numbers_of_a_text() {
         price: 0.5 to 59.5, mean 30.685
         train 54 (random, seed 0)
         validation 6 (random, seed 0)
-    "#]]);
+    "#]],
+    );
     let dataset = two.load_as(named, 0).unwrap();
     let first = &dataset.train[0];
     let nth: f64 = first.record.texts[0].split(' ').nth(1).unwrap().parse().unwrap();
@@ -131,26 +142,47 @@ fn columns_must_fit_the_task() {
     fn check(drop: &Drop, task: &str, expected: Expect) {
         drop.check_as(&format!("task = 'text-{task}'"), expected);
     }
-    let classes = file("a.csv", "text,label\n", |it, _| format!("text {it},{}", ["x", "y"][it % 2]));
-    check(&classes, "regression", expect![[r#"
-        Data: a.csv: what is to be learnt can't be told; besides `text` it has label (name it in a job.toml in the drop: data.label = "label", or several as data.labels)
-    "#]]);
-    check(&classes, "multi-label-classification", expect![[r#"
+    let classes =
+        file("a.csv", "text,label\n", |it, _| format!("text {it},{}", ["x", "y"][it % 2]));
+    check(
+        &classes,
+        "regression",
+        expect![[r#"
+            Data: a.csv: `label` is `x`, which is no number (task = "text-classification" would fit, or name other columns in the recipe)
+        "#]],
+    );
+    check(
+        &classes,
+        "multi-label-classification",
+        expect![[r#"
         Data: a.csv: no cell of `label` holds several labels (task = "text-classification" would fit, or name other columns in the recipe)
-    "#]]);
+    "#]],
+    );
     let numbers = file("a.csv", "text,label\n", |it, _| format!("text {it},{it}.25"));
-    check(&numbers, "classification", expect![[r#"
+    check(
+        &numbers,
+        "classification",
+        expect![[r#"
         Data: a.csv: `label` is a column of fractions that hardly recur (task = "text-regression" would fit, or name other columns in the recipe)
-    "#]]);
+    "#]],
+    );
     let lists = file("a.jsonl", "", |it, labels| {
         format!("{{\"text\": \"text {it}\", \"label\": {labels:?}}}")
     });
-    check(&lists, "classification", expect![[r#"
-        Data: 30 of 60 examples can't be used, which is more than 10 %: 20 times several labels (first: a.jsonl line 2), 10 times empty label (first: a.jsonl line 3) (mend or remove them, or name the right columns in the recipe)
-    "#]]);
-    check(&lists, "regression", expect![[r#"
-        Data: a.jsonl: what is to be learnt can't be told; besides `text` it has label (name it in a job.toml in the drop: data.label = "label", or several as data.labels)
-    "#]]);
+    check(
+        &lists,
+        "classification",
+        expect![[r#"
+            Data: a.jsonl: `label`: 2 labels, where others have one (task = "text-multi-label-classification" would fit, or name other columns in the recipe)
+        "#]],
+    );
+    check(
+        &lists,
+        "regression",
+        expect![[r#"
+            Data: a.jsonl: `label` is a list, which is no number (task = "text-multi-label-classification" would fit, or name other columns in the recipe)
+        "#]],
+    );
     let years = file("a.csv", "text,year\n", |it, _| format!("text {it},{}", 1900 + it % 30));
     years.check(expect![[r#"
         a.csv: csv utf-8 60 rows
@@ -164,15 +196,22 @@ fn columns_must_fit_the_task() {
         .check_as("task = 'text-regression'", expect![[r#"
             Data: folders of texts can't hold numbers (drop a table with columns of what is to be learnt)
         "#]]);
-    classes.check_as("data.text = ['text', 'label']", expect![[r#"
+    classes.check_as(
+        "data.text = ['text', 'label']",
+        expect![[r#"
         Data: data.text names 2 columns, and one is read (name the column of texts alone)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_column_of_splits_divides() {
     file("a.csv", "text,label,split\n", |it, _| {
-        format!("text {it},{},{}", ["x", "y"][it % 2], ["train", "train", "dev", "test"][it / 2 % 4])
+        format!(
+            "text {it},{},{}",
+            ["x", "y"][it % 2],
+            ["train", "train", "dev", "test"][it / 2 % 4]
+        )
     })
     .check(expect![[r#"
         a.csv: csv utf-8 60 rows
@@ -188,8 +227,10 @@ fn a_column_of_splits_divides() {
 
 #[test]
 fn spellings_of_one_label_are_one_class() {
-    file("a.csv", "text,label\n", |it, _| format!("text {it},{}", ["Good", "good", "bad", "BAD "][it % 4]))
-        .check(expect![[r#"
+    file("a.csv", "text,label\n", |it, _| {
+        format!("text {it},{}", ["Good", "good", "bad", "BAD "][it % 4])
+    })
+    .check(expect![[r#"
             a.csv: csv utf-8 60 rows
             text-classification: `label` has 4 values that recur: classes are learnt
             `text` -> `label`
