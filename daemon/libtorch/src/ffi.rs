@@ -61,6 +61,7 @@ unsafe extern "C" {
     pub(crate) fn finetuned_set_generator_state(state: *const C_tensor) -> *mut c_char;
     pub(crate) fn finetuned_version() -> u64;
     pub(crate) fn finetuned_pool_memory();
+    pub(crate) fn finetuned_memory_refused() -> bool;
     pub(crate) fn finetuned_flush_denormal(on: bool) -> bool;
 }
 

@@ -15,7 +15,9 @@ pub use checkpoint::checkpoint;
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
 pub use gradients::{clip_grad_norm, zero_grad};
 pub use optimizer::{Algorithm, Optimizer};
-pub use process::{flush_denormal, generator_state, pool_memory, set_generator_state, version};
+pub use process::{
+    flush_denormal, generator_state, out_of_memory, pool_memory, set_generator_state, version,
+};
 
 /// What went wrong beyond the border or on the way to it.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -26,6 +27,14 @@ constexpr size_t LARGE = 1 << 20;
 constexpr size_t ALIGNMENT = 64;
 // What waits to be used again may make the process larger than its tensors ever were by this part.
 constexpr size_t SLACK = 8;
+
+// Whether the system ever refused memory to this process.
+std::atomic<bool> refused = false;
+
+[[noreturn]] void refuse(size_t n) {
+  refused = true;
+  C10_THROW_ERROR(OutOfMemoryError, c10::str("not enough memory: you tried to allocate ", n, " bytes"));
+}
 
 class Pool final : public c10::Allocator {
  public:
@@ -45,7 +54,9 @@ class Pool final : public c10::Allocator {
  private:
   static char* small(size_t n) {
     void* block = nullptr;
-    TORCH_CHECK(posix_memalign(&block, ALIGNMENT, n) == 0, "not enough memory: you tried to allocate ", n, " bytes");
+    if (posix_memalign(&block, ALIGNMENT, n) != 0) {
+      refuse(n);
+    }
     return static_cast<char*>(block);
   }
 
@@ -82,7 +93,9 @@ class Pool final : public c10::Allocator {
       unmap(by_size.begin()->first);
       block = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
-    TORCH_CHECK(block != MAP_FAILED, "not enough memory: you tried to allocate ", n, " bytes");
+    if (block == MAP_FAILED) {
+      refuse(n);
+    }
     return static_cast<char*>(block);
   }
 
@@ -163,6 +176,10 @@ extern "C" {
 
 void finetuned_pool_memory() {
   c10::SetCPUAllocator(pool, /*priority=*/1);
+}
+
+bool finetuned_memory_refused() {
+  return refused;
 }
 
 } // extern "C"

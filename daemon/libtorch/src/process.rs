@@ -43,6 +43,16 @@ pub fn pool_memory() {
     unsafe { ffi::finetuned_pool_memory() }
 }
 
+/// Whether a failure with this message is for want of memory. On the CPU the pool of
+/// [`pool_memory`] knows: it is what was refused, and a refusal ends a run. Of CUDA's
+/// `c10::OutOfMemoryError` tch passes on the text alone, so that one is known by how libtorch
+/// begins it; the observer of its allocator is in a library that a libtorch for the CPU lacks.
+pub fn out_of_memory(message: &str) -> bool {
+    // SAFETY: reads an atomic; no arguments.
+    let refused = unsafe { ffi::finetuned_memory_refused() };
+    refused || message.contains("CUDA out of memory. Tried to")
+}
+
 /// Version of the libtorch that is loaded: `2.13.0`.
 pub fn version() -> String {
     // SAFETY: a constant of the library.

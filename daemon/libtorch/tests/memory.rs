@@ -83,5 +83,19 @@ fn main() {
     let small: f64 = (0..1000).map(|_| tensor(4096).sum(Kind::Double).double_value(&[])).sum();
     assert_eq!(small, 1_024_000.0);
     about(taken(), 360 * MB);
+
+    // More than any system has.
+    assert!(!finetuned_libtorch::out_of_memory("not enough memory"));
+    let refused = Tensor::f_empty([1 << 46], (Kind::Float, Device::Cpu)).unwrap_err();
+    assert!(finetuned_libtorch::out_of_memory(&refused.to_string()));
+    println!("memory that the system refuses is known ... ok");
+    if tch::Cuda::is_available() {
+        let refused = Tensor::f_empty([1 << 46], (Kind::Float, Device::Cuda(0))).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains("CUDA out of memory. Tried to"), "{refused}");
+        println!("memory that a CUDA device refuses is known ... ok");
+    } else {
+        println!("memory that a CUDA device refuses is known ... skipped: no CUDA device");
+    }
     println!("freed memory is used again ... ok");
 }

@@ -204,7 +204,7 @@ fn failure(err: anyhow::Error) -> Failure {
     let message = format!("{err:#}");
     let io = err.chain().find_map(|it| it.downcast_ref::<std::io::Error>());
     let retry = "then `finetuned retry JOB`: it continues from the last checkpoint";
-    if message.contains("can't allocate memory") || message.contains("not enough memory") {
+    if finetuned_libtorch::out_of_memory(&message) {
         return Failure::new(FailureKind::Memory, message).with_cure(format!(
             "lower train.batch or data.max_tokens, or raise the memory ceiling; {retry}"
         ));
