@@ -1,3 +1,132 @@
-//! Any number of classes.
+//! Any number of classes: each is predicted whose probability is one half at least.
 
 pub(crate) mod read; // cells -> targets
+mod scores; // probabilities x targets -> scores, baseline
+
+use crate::kind::{AnswerKind, Input, Words};
+use crate::{Predictions, ScoresError, Target, classified};
+use finetuned_job::scores::{Baseline, Scores, Split};
+use serde_json::{Map, Value};
+
+const THRESHOLD: f32 = 0.5;
+/// Where no class is predicted, or true.
+const NONE: &str = "no label";
+
+pub(crate) struct Classes {
+    pub outputs: Vec<String>,
+}
+
+/// In rising order.
+fn likely(row: &[f32]) -> Box<[u32]> {
+    (0..).zip(row).filter(|it| THRESHOLD <= *it.1).map(|it| it.0).collect()
+}
+
+fn joined(names: &[String], classes: &[u32], between: &str) -> String {
+    let names: Vec<String> = classes.iter().map(|it| classified::name(names, *it)).collect();
+    names.join(between)
+}
+
+fn or_none(names: String) -> String {
+    if names.is_empty() { NONE.to_owned() } else { names }
+}
+
+impl AnswerKind for Classes {
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn scores(
+        &self,
+        split: Split,
+        predictions: &Predictions,
+        targets: &[Target],
+        loss: f64,
+        intervals_for: &[&str],
+        seed: u64,
+    ) -> Result<Scores, ScoresError> {
+        scores::scores(&self.outputs, split, predictions, targets, loss, intervals_for, seed)
+    }
+
+    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError> {
+        scores::baseline(&self.outputs, train, targets)
+    }
+
+    /// The largest probability of what is wrong.
+    fn degrees(&self, predictions: &Predictions, targets: &[Target]) -> Vec<Option<f64>> {
+        let degree = |(example, target): (usize, &Target)| {
+            let wrong = |(class, p): (u32, &f32)| {
+                let (is, predicted) = (target.classes().contains(&class), THRESHOLD <= *p);
+                (is != predicted).then(|| f64::from(if predicted { *p } else { 1.0 - *p }))
+            };
+            (0..).zip(predictions.of(example)).filter_map(wrong).reduce(f64::max)
+        };
+        targets.iter().enumerate().map(degree).collect()
+    }
+
+    /// Several labels of one example are joined with `|`.
+    fn columns(&self) -> Vec<String> {
+        let fixed = ["label", "predicted", "correct"].map(str::to_owned);
+        fixed.into_iter().chain(self.outputs.iter().map(|it| format!("p_{it}"))).collect()
+    }
+
+    fn cells(&self, _: &Input, target: &Target, rows: &[f32]) -> Vec<String> {
+        let names = |classes: &[u32]| joined(&self.outputs, classes, "|");
+        let mut truth = target.classes().to_vec();
+        truth.sort_unstable();
+        let predicted = likely(rows);
+        let correct = (truth[..] == predicted[..]).to_string();
+        let fixed = [names(&truth), names(&predicted), correct];
+        fixed.into_iter().chain(rows.iter().map(f32::to_string)).collect()
+    }
+
+    fn target_words(&self, _: &Input, target: &Target) -> String {
+        or_none(joined(&self.outputs, target.classes(), " | "))
+    }
+
+    fn prediction_words(&self, _: &Input, rows: &[f32]) -> String {
+        or_none(joined(&self.outputs, &likely(rows), " | "))
+    }
+
+    /// `labels`, `probabilities`.
+    fn reply(&self, _: &Input, rows: &[f32]) -> Map<String, Value> {
+        let each = self.outputs.iter().cloned().zip(rows.iter().map(|it| Value::from(*it)));
+        let labels =
+            likely(rows).iter().map(|it| classified::name(&self.outputs, *it).into()).collect();
+        Map::from_iter([
+            ("labels".into(), Value::Array(labels)),
+            ("probabilities".into(), Value::Object(each.collect())),
+        ])
+    }
+
+    fn reply_columns(&self) -> Vec<String> {
+        let label = std::iter::once("label".to_owned());
+        label.chain(self.outputs.iter().map(|it| format!("p_{it}"))).collect()
+    }
+
+    fn reply_cells(&self, _: &Input, rows: &[f32]) -> Vec<String> {
+        let label = std::iter::once(joined(&self.outputs, &likely(rows), "|"));
+        label.chain(rows.iter().map(f32::to_string)).collect()
+    }
+
+    fn words(&self) -> Words {
+        Words {
+            baseline: "commonest labels",
+            scores: " A label is predicted from a probability of 0.5 on; accuracy counts examples \
+                     whose labels are all right.",
+            intervals: "percentile bootstrap intervals over the examples",
+            mistakes: "Where the model was surest and wrong: often it is the label that is wrong",
+            target: "Label",
+            columns: "labels",
+            card_metrics: &["macro_average_precision", "micro_f1"],
+            activation: ".sigmoid()",
+        }
+    }
+
+    fn degree_words(&self, degree: f64) -> String {
+        format!("{:.1}\u{a0}% sure", degree * 100.0)
+    }
+
+    fn scatters(&self, _: &Predictions, _: &[Target]) -> Vec<(String, Vec<(f64, f64)>)> {
+        Vec::new()
+    }
+}

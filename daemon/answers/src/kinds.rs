@@ -1,11 +1,22 @@
 //! Every kind of answer, and which of them columns are taken for where nobody says it.
 
+use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
 use crate::{class, classes, numbers};
 use finetuned_job::task::Answer;
 
 /// In the order in which columns are shown to them.
 const KINDS: &[&dyn TargetKind] = &[&classes::read::Kind, &numbers::read::Kind, &class::read::Kind];
+
+/// What a model with these outputs answers.
+pub fn of(answer: Answer, outputs: &[String]) -> Box<dyn AnswerKind> {
+    let outputs = outputs.to_vec();
+    match answer {
+        Answer::Class => Box::new(class::Class { outputs }),
+        Answer::Classes => Box::new(classes::Classes { outputs }),
+        Answer::Numbers => Box::new(numbers::Numbers { outputs }),
+    }
+}
 
 /// The reading side of a kind of answer; none for what is never learnt from cells.
 pub fn target_kind(answer: Answer) -> Option<&'static dyn TargetKind> {

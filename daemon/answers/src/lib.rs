@@ -10,15 +10,28 @@
 mod cell; // what stands in a table
 mod target; // what is right for one example
 mod predictions; // what a model gives for many
+mod error; // why no score can be given
+mod metric; // values by name, which way is better, digits
+mod bootstrap; // examples -> intervals
+mod ranking; // average precision, top k
+mod tally; // counts -> precision, recall, F1
+mod classified; // one class or several: what both count
 mod reading; // cells -> targets: what every kind must know
 mod labels; // spellings of labels -> classes
+mod kind; // what every kind of answer can do
 mod class; // one of several classes
 mod classes; // any number of classes
 mod numbers; // one or more numbers
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};
-pub use kinds::{folder_kind, infer, target_kind, unnamed};
+pub use error::ScoresError;
+pub use kind::{AnswerKind, Input, Words};
+pub use kinds::{folder_kind, infer, of, target_kind, unnamed};
+pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 pub use target::Target;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use crate::templates;
 use anyhow::Result;
 use finetuned_job::plan::{ModelPlan, Plan};
 use finetuned_job::scores::ClassScores;
-use finetuned_job::task::Answer;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
@@ -35,7 +34,8 @@ pub fn model_card(story: &Story) -> Result<String> {
         verdict => if story.verdict() == Verdict::NotBetter { "not_better" } else { "" },
         weakest => weakest(&done.scores.per_class).map(Serde),
         noun => story.noun(),
-        baseline_name => story.baseline_name(),
+        baseline_name => story.words().baseline,
+        intervals => story.words().intervals,
         library => story.library(),
         usage => story.usage("path/to/this/folder")?,
         plugin_head => plugin_head(story),
@@ -61,16 +61,15 @@ fn hub_metric(name: &str) -> &str {
     match name {
         "macro_average_precision" => "average_precision",
         "r2" => "r_squared",
+        "pearson" => "pearsonr",
+        "spearman" => "spearmanr",
         _ => name.rsplit('_').next().unwrap_or(name),
     }
 }
 
 fn metric_names(story: &Story) -> Vec<String> {
     let mut names = vec![story.done.metric.clone()];
-    let usual: &[&str] = match story.plan.data.problem {
-        Answer::Class => &["accuracy", "macro_f1", "weighted_f1"],
-        _ => story.plan.task.metrics.shown,
-    };
+    let usual = story.words().card_metrics;
     for name in usual.iter().copied().chain(story.plan.eval.metrics.iter().map(String::as_str)) {
         if !names.iter().any(|it| it == name) {
             names.push(name.to_owned());
@@ -82,7 +81,7 @@ fn metric_names(story: &Story) -> Vec<String> {
 fn metrics(story: &Story) -> Vec<Value> {
     let scores = &story.done.scores;
     let row = |name: String| {
-        let value = crate::value(scores, &name)?;
+        let value = finetuned_answers::value(scores, &name)?;
         let interval = scores.intervals.get(&name).map(Serde);
         let baseline = story.done.baseline.metrics.get(&name).copied();
         Some(context! { type => hub_metric(&name), name => &name, value, interval, baseline })

@@ -9,10 +9,10 @@ mod said; // what the model said, right and wrong
 
 use crate::charts::{self, Curves, Look, Series};
 use crate::recipe_text;
-use crate::scores::higher_is_better;
 use crate::story::{Story, Verdict, phase_name};
 use crate::templates;
 use anyhow::Result;
+use finetuned_answers::{higher_is_better, value};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
@@ -39,7 +39,7 @@ pub fn html(story: &Story) -> Result<String> {
         noun => story.noun(),
         library => story.library(),
         augmentation => gallery::augmentation(story.plan.augment.as_ref()),
-        baseline_name => story.baseline_name(),
+        words => words(story),
         class_most => story.data.classes.iter().map(|it| it.train.max(it.validation).max(it.test)).max().unwrap_or(1).max(1),
         warnings => story.warnings().into_iter().map(str::to_owned).collect::<Vec<_>>(),
         phases => story.phases().into_iter().map(|(phase, seconds)| context! { name => phase_name(phase), seconds }).collect::<Vec<_>>(),
@@ -48,6 +48,12 @@ pub fn html(story: &Story) -> Result<String> {
         usage => story.usage(&story.done.model)?,
     };
     templates::render("report.html", context)
+}
+
+/// Of the kind of answer, for the templates.
+fn words(story: &Story) -> Value {
+    let it = story.words();
+    context! { baseline => it.baseline, scores => it.scores, intervals => it.intervals, mistakes => it.mistakes, target => it.target, columns => it.columns }
 }
 
 fn verdict(story: &Story) -> &'static str {
@@ -96,11 +102,11 @@ fn metric_order(story: &Story) -> Vec<String> {
 /// `chief`: what the recipe names and the loss; `others`: the rest.
 fn metrics(story: &Story) -> Value {
     let row = |metric: String| {
-        let value = crate::value(&story.done.scores, &metric)?;
+        let shown = value(&story.done.scores, &metric)?;
         let interval = story.done.scores.intervals.get(&metric).map(Serde);
         Some(
-            context! { name => &metric, value, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
-            validation => story.trained.validation.as_ref().and_then(|it| crate::value(it, &metric)) },
+            context! { name => &metric, value => shown, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
+            validation => story.trained.validation.as_ref().and_then(|it| value(it, &metric)) },
         )
     };
     let named = |metric: &String| {

@@ -6,25 +6,19 @@
 //! from strangers, and a formula can send the sheet's content away (OWASP, CSV Injection). Whoever
 //! needs the untouched text finds it by file and line in the drop.
 
-use crate::scores::{Target, is_said, predicted, short};
 use anyhow::{Context, Result, ensure};
+use finetuned_answers::{AnswerKind, Input, Predictions, Target};
 use finetuned_job::plan::Plan;
-use finetuned_job::task::Answer;
 use std::borrow::Cow;
-use std::io::Write;
 use std::path::Path;
 
 /// Mistakes that the report shows.
 pub const MISTAKES_SHOWN: usize = 20;
 
-/// One example and what the model says of it.
+/// An example, and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Prediction<'a> {
-    /// The text, or the path of the image.
-    pub input: &'a str,
-    pub truth: Target<'a>,
-    /// What the model gives: probabilities of the classes, or the numbers.
-    pub outputs: &'a [f32],
+pub struct Origin<'a> {
+    pub input: Input<'a>,
     /// Relative to the drop.
     pub file: &'a str,
     /// Counts from 1; absent for a file that is one example.
@@ -39,8 +33,7 @@ pub struct Mistake {
     pub input: String,
     pub truth: String,
     pub predicted: String,
-    /// How sure the model was of what is wrong, 0 to 1; of numbers the largest error, in standard
-    /// deviations.
+    /// As [`AnswerKind::degrees`].
     pub degree: f64,
     pub file: String,
     pub line: Option<u64>,
@@ -48,93 +41,46 @@ pub struct Mistake {
     pub thumbnail: Option<Vec<u8>>,
 }
 
-/// Writes one row for each prediction: file, line, then `text` or `image`. For classes follow
-/// label, predicted, correct and `p_CLASS` for each class; several labels of one example are joined
-/// with `|`. For numbers follow NAME and `predicted_NAME` for each. UTF-8, RFC 4180.
+/// Writes one row for each prediction: file, line, then `text` or `image`, then what the kind of
+/// answer has: `label`, `predicted`, `correct` and `p_CLASS` for classes, say. UTF-8, RFC 4180.
 ///
-/// # Errors The file can't be written; a row is not of the plan's classes or numbers.
+/// # Errors
+/// The file can't be written; targets and predictions are not of the plan's outputs.
 pub fn predictions_csv<'a>(
     path: &Path,
     plan: &Plan,
-    rows: impl IntoIterator<Item = Prediction<'a>>,
+    targets: &[Target],
+    predictions: &Predictions,
+    origin: impl Fn(usize) -> Origin<'a>,
 ) -> Result<()> {
-    write_csv(path, plan, rows).with_context(|| format!("writing {}", path.display()))
+    write_csv(path, plan, targets, predictions, origin)
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 fn write_csv<'a>(
     path: &Path,
     plan: &Plan,
-    rows: impl IntoIterator<Item = Prediction<'a>>,
+    targets: &[Target],
+    predictions: &Predictions,
+    origin: impl Fn(usize) -> Origin<'a>,
 ) -> Result<()> {
-    let names = plan.data.outputs();
+    let answer = finetuned_answers::of(plan.data.problem, plan.data.outputs());
+    let (width, outputs) = (predictions.width(), answer.outputs().len());
+    ensure!(width == outputs, "{width} outputs for {outputs}");
+    let (rows, examples) = (predictions.len(), targets.len());
+    ensure!(rows == examples, "{rows} predictions for {examples} targets");
     let mut csv = csv::Writer::from_path(path)?;
-    csv.write_record(head(plan, names))?;
-    for row in rows {
-        ensure!(
-            row.outputs.len() == names.len(),
-            "{} outputs for {}",
-            row.outputs.len(),
-            names.len()
-        );
-        csv.write_field(harmless(row.file).as_bytes())?;
-        csv.write_field(row.line.map(|it| it.to_string()).unwrap_or_default())?;
-        csv.write_field(harmless(row.input).as_bytes())?;
-        match row.truth {
-            Target::Class(label) => {
-                let name = |class: u32| {
-                    names
-                        .get(class as usize)
-                        .with_context(|| format!("class {class} of {} classes", names.len()))
-                };
-                classes(&mut csv, [name(label)?, name(predicted(row.outputs))?], &row)?;
-            }
-            Target::Set(truth) => classes(
-                &mut csv,
-                [&labels(names, truth, "|"), &labels(names, row.outputs, "|")],
-                &row,
-            )?,
-            Target::Numbers(truth) => {
-                for number in truth.iter().zip(row.outputs).flat_map(|(truth, said)| [truth, said])
-                {
-                    csv.write_field(number.to_string())?;
-                }
-            }
-        }
-        csv.write_record(None::<&[u8]>)?;
+    let place = ["file", "line", plan.task.modality.noun()].map(str::to_owned);
+    csv.write_record(place.iter().chain(&answer.columns()).map(|it| harmless(it).into_owned()))?;
+    for (example, target) in targets.iter().enumerate() {
+        let Origin { input, file, line } = origin(example);
+        let line = line.map(|it| it.to_string()).unwrap_or_default();
+        let place = [file.to_owned(), line, input.text.to_owned()];
+        let cells = answer.cells(&input, target, predictions.of(example));
+        csv.write_record(place.iter().chain(&cells).map(|it| harmless(it).into_owned()))?;
     }
     csv.into_inner()?.sync_all()?;
     Ok(())
-}
-
-fn head(plan: &Plan, names: &[String]) -> Vec<String> {
-    let input = plan.task.modality.noun();
-    let mut head = vec!["file".into(), "line".into(), input.into()];
-    if plan.data.problem == Answer::Numbers {
-        head.extend(
-            names.iter().flat_map(|it| [harmless(it).into_owned(), format!("predicted_{it}")]),
-        );
-    } else {
-        head.extend(["label", "predicted", "correct"].map(str::to_owned));
-        head.extend(names.iter().map(|it| format!("p_{it}")));
-    }
-    head
-}
-
-fn classes(
-    csv: &mut csv::Writer<impl Write>,
-    [truth, said]: [&str; 2],
-    row: &Prediction,
-) -> csv::Result<()> {
-    csv.write_field(harmless(truth).as_bytes())?;
-    csv.write_field(harmless(said).as_bytes())?;
-    csv.write_field(if degree(row, &[]).is_none() { "true" } else { "false" })?;
-    row.outputs.iter().try_for_each(|it| csv.write_field(it.to_string()))
-}
-
-/// The classes that are said, or true.
-fn labels(names: &[String], values: &[f32], between: &str) -> String {
-    let there = names.iter().zip(values).filter(|it| is_said(*it.1)).map(|it| it.0.as_str());
-    there.collect::<Vec<_>>().join(between)
 }
 
 fn harmless(cell: &str) -> Cow<'_, str> {
@@ -144,237 +90,142 @@ fn harmless(cell: &str) -> Cow<'_, str> {
     Cow::Borrowed(cell)
 }
 
-/// The mistakes that the model was surest of, of numbers the largest errors, the worst first, at
-/// most `keep`; equal ones as they come. `names`: of the outputs.
+/// The mistakes of the highest degree, the worst first, at most `keep`; equal ones as they come.
 pub fn worst_mistakes<'a>(
-    names: &[String],
-    rows: impl IntoIterator<Item = Prediction<'a>>,
+    answer: &dyn AnswerKind,
+    targets: &[Target],
+    predictions: &Predictions,
+    origin: impl Fn(usize) -> Origin<'a>,
     keep: usize,
 ) -> Vec<Mistake> {
-    let rows: Vec<Prediction> = rows.into_iter().collect();
-    let deviations = deviations(&rows, names.len());
-    let mut wrong: Vec<(usize, f64)> = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(index, row)| Some((index, degree(row, &deviations)?)))
-        .collect();
+    let degrees = answer.degrees(predictions, targets).into_iter().enumerate();
+    let mut wrong: Vec<(usize, f64)> =
+        degrees.filter_map(|(index, degree)| Some((index, degree?))).collect();
     wrong.sort_by(|a, b| b.1.total_cmp(&a.1));
     wrong.truncate(keep);
     let shown = |(index, degree): (usize, f64)| {
-        let row = &rows[index];
-        let [truth, predicted] = words(names, row);
+        let Origin { input, file, line } = origin(index);
         Mistake {
             index,
-            input: row.input.into(),
-            truth,
-            predicted,
+            input: input.text.into(),
+            truth: answer.target_words(&input, &targets[index]),
+            predicted: answer.prediction_words(&input, predictions.of(index)),
             degree,
-            file: row.file.into(),
-            line: row.line,
+            file: file.into(),
+            line,
             thumbnail: None,
         }
     };
     wrong.into_iter().map(shown).collect()
 }
 
-/// Standard deviation of each true number; 1 where it does not vary.
-fn deviations(rows: &[Prediction], width: usize) -> Vec<f64> {
-    let of = |number: usize| {
-        let values = || {
-            rows.iter().filter_map(|it| {
-                if let Target::Numbers(row) = it.truth {
-                    row.get(number).map(|it| f64::from(*it))
-                } else {
-                    None
-                }
-            })
-        };
-        let n = values().count().max(1) as f64;
-        let mean = values().sum::<f64>() / n;
-        let deviation = (values().map(|it| (it - mean).powi(2)).sum::<f64>() / n).sqrt();
-        if deviation == 0.0 { 1.0 } else { deviation }
-    };
-    (0..width).map(of).collect()
-}
-
-/// How bad a mistake is, see [`Mistake::degree`]; nothing where all is right.
-fn degree(row: &Prediction, deviations: &[f64]) -> Option<f64> {
-    match row.truth {
-        Target::Class(label) => {
-            let said = predicted(row.outputs);
-            (said != label).then(|| f64::from(row.outputs[said as usize]))
-        }
-        Target::Set(truth) => {
-            let wrong =
-                truth.iter().zip(row.outputs).filter(|(truth, p)| is_said(**truth) != is_said(**p));
-            wrong.map(|(_, &p)| f64::from(if is_said(p) { p } else { 1.0 - p })).reduce(f64::max)
-        }
-        Target::Numbers(truth) => {
-            let errors = truth
-                .iter()
-                .zip(row.outputs)
-                .zip(deviations)
-                .map(|((truth, said), deviation)| f64::from((said - truth).abs()) / deviation);
-            errors.reduce(f64::max).filter(|it| *it != 0.0)
-        }
-    }
-}
-
-/// What is true and what was said.
-fn words(names: &[String], row: &Prediction) -> [String; 2] {
-    let name = |class: u32| names.get(class as usize).cloned().unwrap_or_else(|| class.to_string());
-    let set = |values: &[f32]| match labels(names, values, " | ") {
-        none if none.is_empty() => "no label".into(),
-        some => some,
-    };
-    let numbers = |values: &[f32]| match values {
-        [only] => short(*only),
-        _ => names
-            .iter()
-            .zip(values)
-            .map(|(name, it)| format!("{name} {}", short(*it)))
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
-    match row.truth {
-        Target::Class(label) => [name(label), name(predicted(row.outputs))],
-        Target::Set(truth) => [set(truth), set(row.outputs)],
-        Target::Numbers(truth) => [numbers(truth), numbers(row.outputs)],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::html::tests::Told;
-    use finetuned_job::task::{Modality, Task};
+    use finetuned_job::task::{Answer, Modality, Task};
 
     fn classes() -> Vec<String> {
         vec!["-1".into(), "=good".into()]
     }
 
-    fn written<'a>(plan: &Plan, rows: impl IntoIterator<Item = Prediction<'a>>) -> Result<String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("predictions.csv");
-        predictions_csv(&path, plan, rows)?;
-        Ok(std::fs::read_to_string(&path).unwrap())
-    }
-
-    fn plan(modality: Modality, answer: Answer, names: Vec<String>) -> Plan {
+    fn plan(modality: Modality, answer: Answer) -> Plan {
         let mut plan = Told::tweets().plan;
         plan.task = Task::of(modality, answer).unwrap();
         plan.data.problem = answer;
         plan.data.classes = Vec::new();
         *if answer == Answer::Numbers { &mut plan.data.numbers } else { &mut plan.data.classes } =
-            names;
+            classes();
         plan
     }
 
-    fn row<'a>(text: &'a str, label: u32, probabilities: &'a [f32], line: u64) -> Prediction<'a> {
-        Prediction {
-            input: text,
-            truth: Target::Class(label),
-            outputs: probabilities,
-            file: "a.csv",
-            line: Some(line),
-        }
+    /// The plan's columns for these texts, targets and rows of two outputs, all at line 7.
+    fn written(plan: &Plan, texts: &[&str], targets: &[Target], values: &[f32]) -> Result<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        let predictions = Predictions::one_row_each(2, values.to_vec());
+        predictions_csv(&path, plan, targets, &predictions, |it| origin(texts[it]))?;
+        Ok(std::fs::read_to_string(&path).unwrap())
+    }
+
+    fn origin(text: &str) -> Origin<'_> {
+        let line = (!text.starts_with('@')).then_some(7);
+        Origin { input: Input { text, words: &[] }, file: "a.csv", line }
+    }
+
+    fn of_classes(classes: &[&[u32]]) -> Vec<Target> {
+        classes.iter().map(|it| Target::of_classes(*it)).collect()
+    }
+
+    fn mistakes(answer: Answer, targets: &[Target], values: &[f32], keep: usize) -> Vec<Mistake> {
+        let predictions = Predictions::one_row_each(2, values.to_vec());
+        let answer = finetuned_answers::of(answer, &classes());
+        worst_mistakes(&*answer, targets, &predictions, |_| origin(""), keep)
     }
 
     #[test]
     fn formulas_are_made_harmless_and_numbers_are_left_alone() {
-        let rows = [
-            row("=HYPERLINK(\"http://x\")", 0, &[0.75, 0.25], 2),
-            row("fine, \"quoted\"\nand two lines", 1, &[0.5, 0.5], 3),
-            Prediction { line: None, ..row("@you", 1, &[0.0, 1.0], 0) },
-        ];
+        let texts = ["=HYPERLINK(\"http://x\")", "fine, \"quoted\"\nand two lines", "@you"];
+        let targets = of_classes(&[&[0], &[1], &[1]]);
+        let values = [0.75, 0.25, 0.5, 0.5, 0.0, 1.0];
         expect_test::expect![[r#"
             file,line,text,label,predicted,correct,p_-1,p_=good
-            a.csv,2,"'=HYPERLINK(""http://x"")",-1,-1,true,0.75,0.25
-            a.csv,3,"fine, ""quoted""
+            a.csv,7,"'=HYPERLINK(""http://x"")",-1,-1,true,0.75,0.25
+            a.csv,7,"fine, ""quoted""
             and two lines",'=good,-1,false,0.5,0.5
             a.csv,,'@you,'=good,'=good,true,0,1
         "#]]
-        .assert_eq(&written(&plan(Modality::Text, Answer::Class, classes()), rows).unwrap());
-    }
-
-    #[test]
-    fn labels_are_joined_and_numbers_stand_beside_what_is_said() {
-        let of = |truth, outputs| Prediction {
-            input: "=1/a.png",
-            truth,
-            outputs,
-            file: "train.parquet",
-            line: Some(7),
-        };
-        let (several, none) = ([0.5, 0.9], [0.1, 0.25]);
-        let rows =
-            [of(Target::Set(&[1.0, 1.0]), &several[..]), of(Target::Set(&[0.0, 1.0]), &none)];
-        expect_test::expect![[r#"
-            file,line,image,label,predicted,correct,p_-1,p_=good
-            train.parquet,7,'=1/a.png,'-1|=good,'-1|=good,true,0.5,0.9
-            train.parquet,7,'=1/a.png,'=good,,false,0.1,0.25
-        "#]]
-        .assert_eq(&written(&plan(Modality::Image, Answer::Classes, classes()), rows).unwrap());
-        expect_test::expect![[r#"
-            file,line,image,-1,predicted_-1,'=good,predicted_=good
-            train.parquet,7,'=1/a.png,-2.5,-2.25,1000000,999999.5
-        "#]]
         .assert_eq(
-            &written(
-                &plan(Modality::Image, Answer::Numbers, classes()),
-                [of(Target::Numbers(&[-2.5, 1e6]), &[-2.25, 999_999.5])],
-            )
-            .unwrap(),
+            &written(&plan(Modality::Text, Answer::Class), &texts, &targets, &values).unwrap(),
         );
     }
 
     #[test]
-    fn the_surest_mistakes_come_first() {
-        let (sure, unsure, tie, right) = ([0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9]);
-        let rows = [
-            row("unsure", 1, &unsure, 1),
-            row("right", 1, &right, 2),
-            row("sure", 1, &sure, 3),
-            row("tie", 1, &tie, 4),
-        ];
-        let texts = |keep| {
-            worst_mistakes(&classes(), rows, keep)
-                .into_iter()
-                .map(|it| it.input)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(texts(9), ["sure", "unsure", "tie"]);
-        assert_eq!(texts(2), ["sure", "unsure"]);
-        assert_eq!(texts(0), Vec::<String>::new());
+    fn labels_are_joined_and_numbers_stand_beside_what_is_predicted() {
+        let texts = ["=1/a.png"; 2];
+        let targets = of_classes(&[&[0, 1], &[1]]);
+        let classes = plan(Modality::Image, Answer::Classes);
+        expect_test::expect![[r#"
+            file,line,image,label,predicted,correct,p_-1,p_=good
+            a.csv,7,'=1/a.png,'-1|=good,'-1|=good,true,0.5,0.9
+            a.csv,7,'=1/a.png,'=good,,false,0.1,0.25
+        "#]]
+        .assert_eq(&written(&classes, &texts, &targets, &[0.5, 0.9, 0.1, 0.25]).unwrap());
+        let numbers = plan(Modality::Image, Answer::Numbers);
+        let targets = [Target::of_numbers([-2.5, 1e6])];
+        expect_test::expect![[r#"
+            file,line,image,-1,predicted_-1,'=good,predicted_=good
+            a.csv,7,'=1/a.png,-2.5,-2.25,1000000,999999.5
+        "#]]
+        .assert_eq(&written(&numbers, &texts, &targets, &[-2.25, 999_999.5]).unwrap());
     }
 
     #[test]
-    fn a_label_beyond_the_classes_is_an_error_that_names_the_file() {
-        let error =
-            written(&plan(Modality::Text, Answer::Class, classes()), [row("x", 5, &[1.0, 0.0], 1)])
-                .unwrap_err();
+    fn what_does_not_fit_the_plan_is_an_error_that_names_the_file() {
+        let plan = plan(Modality::Text, Answer::Class);
+        let error = written(&plan, &["x"], &of_classes(&[&[0]]), &[0.5; 4]).unwrap_err();
         assert!(
-            format!("{error:#}").ends_with("predictions.csv: class 5 of 2 classes"),
+            format!("{error:#}").ends_with("predictions.csv: 2 predictions for 1 targets"),
             "{error:#}"
         );
     }
 
     #[test]
-    fn the_surest_wrong_label_and_the_largest_error_for_its_kind_come_first() {
-        let set = |truth, outputs, line| Prediction {
-            input: "",
-            truth: Target::Set(truth),
-            outputs,
-            file: "",
-            line: Some(line),
+    fn the_surest_mistakes_come_first() {
+        let values = [0.6, 0.4, 0.1, 0.9, 0.9, 0.1, 0.6, 0.4];
+        let found = |keep| {
+            let all = mistakes(Answer::Class, &of_classes(&[&[1][..]; 4]), &values, keep);
+            all.iter().map(|it| it.index).collect::<Vec<_>>()
         };
-        let (missed, unsure, right) = ([0.02, 0.6], [0.6, 0.4], [0.2, 0.9]);
-        let rows = [
-            set(&[0.0, 0.0], &unsure, 1),
-            set(&[1.0, 1.0], &missed, 2),
-            set(&[0.0, 1.0], &right, 3),
-        ];
-        let found = worst_mistakes(&classes(), rows, 9);
+        assert_eq!(found(9), [2, 0, 3]);
+        assert_eq!(found(2), [2, 0]);
+        assert!(found(0).is_empty());
+    }
+
+    #[test]
+    fn the_surest_wrong_label_and_the_largest_error_for_its_kind_come_first() {
+        let targets = of_classes(&[&[], &[0, 1], &[1]]);
+        let found = mistakes(Answer::Classes, &targets, &[0.6, 0.4, 0.02, 0.6, 0.2, 0.9], 9);
         let seen: Vec<_> = found
             .iter()
             .map(|it| {
@@ -385,20 +236,10 @@ mod tests {
 
         // An error of 3 is large for the first number, whose deviation is 1, and small for the
         // second, of 100.
-        let numbers = |truth, outputs| Prediction {
-            input: "",
-            truth: Target::Numbers(truth),
-            outputs,
-            file: "",
-            line: None,
-        };
-        let rows = [
-            numbers(&[1.0, 100.0], &[1.0, 100.0]),
-            numbers(&[3.0, 300.0], &[3.0, 303.0]),
-            numbers(&[1.0, 100.0], &[4.0, 100.0]),
-            numbers(&[3.0, 300.0], &[3.0, 300.0]),
-        ];
-        let found = worst_mistakes(&classes(), rows, 9);
+        let targets = [[1.0, 100.0], [3.0, 300.0], [1.0, 100.0], [3.0, 300.0]];
+        let targets = targets.map(Target::of_numbers);
+        let values = [1.0, 100.0, 3.0, 303.0, 4.0, 100.0, 3.0, 300.0];
+        let found = mistakes(Answer::Numbers, &targets, &values, 9);
         assert_eq!(
             found.iter().map(|it| (it.index, it.degree)).collect::<Vec<_>>(),
             [(2, 3.0), (1, 0.03)]

@@ -3,17 +3,16 @@
 
 use crate::images::Images;
 use crate::predictions::Mistake;
-use crate::scores::{Truth, higher_is_better};
 use crate::templates;
 use anyhow::Result;
 use finetuned_images::Library;
+use finetuned_answers::{AnswerKind, Predictions, Target, Words, higher_is_better, value};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, Trained};
 use finetuned_job::plan::{Plan, PluginPlan};
 use finetuned_job::recipe::Head;
 use finetuned_job::scores::Split;
-use finetuned_job::task::Answer;
 use minijinja::context;
 use minijinja::value::Serde;
 
@@ -30,9 +29,9 @@ pub struct Story<'a> {
     /// which may be published.
     pub mistakes: &'a [Mistake],
     /// Of the examples that the report is about.
-    pub truth: Truth<'a>,
-    /// What the model gives for them, as [`crate::scores()`] takes it.
-    pub outputs: &'a [f32],
+    pub targets: &'a [Target],
+    /// What the model gives for them.
+    pub predictions: &'a Predictions,
     pub images: Images<'a>,
     /// Licence of the base model as its own card names it (`apache-2.0`), where it does.
     pub license: Option<&'a str>,
@@ -81,13 +80,13 @@ impl<'a> Story<'a> {
         self.plan.task.modality.noun()
     }
 
-    /// What answers the same to everything.
-    pub(crate) fn baseline_name(&self) -> &'static str {
-        match self.plan.data.problem {
-            Answer::Class => "majority class",
-            Answer::Classes => "commonest labels",
-            Answer::Numbers => "mean",
-        }
+    /// What the model answers.
+    pub(crate) fn answer(&self) -> Box<dyn AnswerKind> {
+        finetuned_answers::of(self.plan.data.problem, self.plan.data.outputs())
+    }
+
+    pub(crate) fn words(&self) -> Words {
+        self.answer().words()
     }
 
     /// The Python library that the model's files are for.
@@ -116,7 +115,8 @@ impl<'a> Story<'a> {
         if self.needs_plugin() {
             return Ok(None);
         }
-        let context = context! { plan => Serde(self.plan), library => self.library(), folder };
+        let context = context! { plan => Serde(self.plan), library => self.library(), folder,
+        activation => self.words().activation };
         Ok(Some(templates::render("usage.py", context)?))
     }
 
@@ -130,7 +130,7 @@ impl<'a> Story<'a> {
     pub(crate) fn validation(&self, metric: &str) -> Vec<(f64, f64)> {
         let point = |line: &Line| match &line.event {
             Event::Evaluation { step, scores, .. } if scores.split == Split::Validation => {
-                Some((*step as f64, crate::value(scores, metric)?))
+                Some((*step as f64, value(scores, metric)?))
             }
             _ => None,
         };

@@ -40,7 +40,7 @@ pub(crate) fn render(template: &str, context: Value) -> Result<String> {
     engine.add_filter("bytes", bytes);
     engine.add_filter("small", small);
     engine.add_filter("setting", setting);
-    engine.add_filter("number", |value: f64| crate::scores::short(value as f32));
+    engine.add_filter("number", |value: f64| finetuned_answers::short(value));
     engine.add_filter("quoted", quoted);
     engine.add_filter("json", json);
     engine.add_filter("md", markdown);
@@ -56,7 +56,7 @@ fn score(value: f64) -> String {
     if value == 0.0 || (1e-3..1e3).contains(&value.abs()) {
         format!("{value:.3}")
     } else {
-        crate::scores::short(value as f32)
+        finetuned_answers::short(value)
     }
 }
 

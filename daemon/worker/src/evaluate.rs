@@ -7,7 +7,6 @@ use crate::network::Network;
 use crate::objective::{Evaluated, Objective};
 use crate::source::Source;
 use crate::stored::{Examples, Stored};
-use crate::truth::Arrays;
 use anyhow::{Result, bail};
 use finetuned_answers::Predictions;
 use finetuned_job::plan::Plan;
@@ -100,18 +99,16 @@ impl Evaluation {
         intervals_for: &[&str],
         extensions: &Extensions,
     ) -> Result<Scores> {
-        let names = plan.data.outputs();
-        let arrays = Arrays::of(plan.task.answer, &set.targets, names.len());
-        let mut scores = finetuned_report::scores(
+        let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+        let mut scores = answer.scores(
             split,
-            names,
-            self.predictions.values(),
-            arrays.truth(),
+            &self.predictions,
+            &set.targets,
             self.loss,
             intervals_for,
             plan.train.seed,
         )?;
-        extensions.score(&mut scores, plan, self.predictions.values(), arrays.truth())?;
+        extensions.score(&mut scores, plan, &self.predictions, &set.targets)?;
         Ok(scores)
     }
 }

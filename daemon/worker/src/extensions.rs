@@ -7,6 +7,7 @@ use crate::plugins::{
     LossShape, MetricInstance, Plugins, Wishes,
 };
 use anyhow::{Context, Result};
+use finetuned_answers::{Predictions, Target};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{Plan, PluginPlan, PluginUse};
 use finetuned_job::recipe::{Head, Recipe};
@@ -14,7 +15,6 @@ use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Answer, Task};
 use finetuned_plugins::{Export, Kind};
-use finetuned_report::Truth;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -189,12 +189,12 @@ impl Extensions {
         &self,
         scores: &mut Scores,
         plan: &Plan,
-        outputs: &[f32],
-        truth: Truth,
+        predictions: &Predictions,
+        targets: &[Target],
     ) -> Result<()> {
         for name in self.metrics() {
             let metric = self.metric(name, plan)?;
-            metric.update(outputs, truth)?;
+            metric.update(predictions.values(), targets)?;
             scores.metrics.insert(name.into(), metric.compute()?);
         }
         Ok(())
@@ -204,7 +204,7 @@ impl Extensions {
         if self.metrics().any(|it| it == metric) {
             return Ok(self.metric(metric, plan)?.higher_is_better());
         }
-        Ok(finetuned_report::higher_is_better(metric))
+        Ok(finetuned_answers::higher_is_better(metric))
     }
 
     pub(crate) fn hooks(&self, plan: &Plan) -> Result<Hooks> {

@@ -21,7 +21,6 @@ mod planning; // recipe and facts -> plan
 mod batches; // examples -> which stand together
 mod modality; // records -> encoded inputs -> tensors
 mod examples; // inputs and targets of a split
-mod truth;
 mod feature_store; // what frozen stages gave, on disk
 mod feature_cache; // what frozen stages give
 mod units; // numbers of the data <-> numbers that are learnt

@@ -10,34 +10,15 @@ use crate::proof::read_json;
 use crate::stored::Examples;
 use crate::{device, durable, objective};
 use anyhow::{Context, Result, bail};
+use finetuned_answers::{AnswerKind, Input, Predictions};
+use finetuned_data::Named;
 use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
-use finetuned_job::task::Answer;
-use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-
-/// A class counts as said from here, where an example may have several.
-const SAID: f32 = 0.5;
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Reply<'a> {
-    Label { label: &'a str, probability: f32, probabilities: BTreeMap<&'a str, f32> },
-    Labels { labels: Vec<&'a str>, probabilities: BTreeMap<&'a str, f32> },
-    Numbers { numbers: BTreeMap<&'a str, f32> },
-}
-
-struct Prediction<'a> {
-    /// The text, or the name of the image.
-    input: &'a str,
-    origin: &'a str,
-    answer: Reply<'a>,
-}
 
 pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Result<()> {
     let folder = spec.run.join(run_folder::MODEL);
@@ -49,7 +30,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     }
     let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
-    let answers = Replies::apart()?;
+    let replies = Replies::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
     let (network, names) =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
@@ -68,39 +49,56 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let found =
         evaluate(&network, objective.as_ref(), Examples { set: &set, cache: None }, |_| Ok(()))?;
     let Inputs::Named(named) = &set.inputs else { bail!("the inputs have names") };
-    let predictions: Vec<Prediction> = named
-        .iter()
-        .zip(found.predictions.values().chunks(names.len()))
-        .map(|(it, row)| Prediction {
-            input: &it.what,
-            origin: &it.origin,
-            answer: answer(task.answer, &names, row),
-        })
-        .collect();
-    let what = task.modality.noun();
-    answers.print(what, &predictions)?;
-    match csv {
-        Some(path) => write_csv(path, what, &names, &predictions, found.predictions.values()),
-        None => Ok(()),
-    }
+    let replied = Replied {
+        what: task.modality.noun(),
+        answer: finetuned_answers::of(task.answer, &names),
+        named,
+        predictions: found.predictions,
+    };
+    replied.print(replies)?;
+    csv.map_or(Ok(()), |path| replied.write_csv(path))
 }
 
-fn answer<'a>(problem: Answer, names: &'a [String], row: &[f32]) -> Reply<'a> {
-    let each = names.iter().map(String::as_str).zip(row.iter().copied());
-    match problem {
-        Answer::Class => {
-            let class = finetuned_report::predicted(row) as usize;
-            Reply::Label {
-                label: &names[class],
-                probability: row[class],
-                probabilities: each.collect(),
-            }
+/// What the model answers to what a person named.
+struct Replied<'a> {
+    /// `text` or `image`.
+    what: &'static str,
+    answer: Box<dyn AnswerKind>,
+    named: &'a [Named],
+    predictions: Predictions,
+}
+
+impl Replied<'_> {
+    /// What each is, with where it comes from and its rows of predictions.
+    fn each(&self) -> impl Iterator<Item = (&Named, Input<'_>, &[f32])> {
+        self.named.iter().enumerate().map(|(index, it)| {
+            let input = Input { text: &it.what, words: &it.record.words };
+            (it, input, self.predictions.of(index))
+        })
+    }
+
+    fn print(&self, replies: Replies) -> Result<()> {
+        let mut out = std::io::BufWriter::new(replies.0);
+        for (named, input, rows) in self.each() {
+            let mut fields = self.answer.reply(&input, rows);
+            fields.insert(self.what.into(), named.what.clone().into());
+            fields.insert("origin".into(), named.origin.clone().into());
+            serde_json::to_writer(&mut out, &fields).context("printing")?;
+            out.write_all(b"\n").context("printing")?;
         }
-        Answer::Classes => {
-            let labels = each.clone().filter(|it| SAID <= it.1).map(|it| it.0).collect();
-            Reply::Labels { labels, probabilities: each.collect() }
+        out.flush().context("printing")
+    }
+
+    /// origin, text or image, then what the kind of answer has.
+    fn write_csv(&self, path: &Path) -> Result<()> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        let place = ["origin".to_owned(), self.what.into()].into_iter();
+        out.write_record(place.chain(self.answer.reply_columns()))?;
+        for (named, input, rows) in self.each() {
+            let place = [named.origin.clone(), named.what.clone()].into_iter();
+            out.write_record(place.chain(self.answer.reply_cells(&input, rows)))?;
         }
-        Answer::Numbers => Reply::Numbers { numbers: each.collect() },
+        durable::write(path, &out.into_inner().context("writing the CSV")?)
     }
 }
 
@@ -114,52 +112,4 @@ impl Replies {
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
         Ok(Replies(File::from(out)))
     }
-
-    fn print(self, what: &str, predictions: &[Prediction]) -> Result<()> {
-        print(self.0, what, predictions)
-    }
-}
-
-fn print(out: File, what: &str, predictions: &[Prediction]) -> Result<()> {
-    let mut out = std::io::BufWriter::new(out);
-    for it in predictions {
-        let mut line = serde_json::to_value(&it.answer).context("printing")?;
-        let fields = line.as_object_mut().context("printing")?;
-        fields.insert(what.into(), it.input.into());
-        fields.insert("origin".into(), it.origin.into());
-        serde_json::to_writer(&mut out, &line).context("printing")?;
-        out.write_all(b"\n").context("printing")?;
-    }
-    out.flush().context("printing")
-}
-
-/// origin, text or image, what is said, then `p_CLASS` for each class; of numbers each under its
-/// name.
-fn write_csv(
-    path: &Path,
-    what: &str,
-    names: &[String],
-    predictions: &[Prediction],
-    values: &[f32],
-) -> Result<()> {
-    let numbers = predictions.iter().any(|it| matches!(it.answer, Reply::Numbers { .. }));
-    let mut out = csv::Writer::from_writer(Vec::new());
-    let mut header = vec!["origin".to_string(), what.into()];
-    if numbers {
-        header.extend_from_slice(names);
-    } else {
-        header.push("label".into());
-        header.extend(names.iter().map(|it| format!("p_{it}")));
-    }
-    out.write_record(header)?;
-    for (it, row) in predictions.iter().zip(values.chunks(names.len())) {
-        let label = match &it.answer {
-            Reply::Label { label, .. } => Some(label.to_string()),
-            Reply::Labels { labels, .. } => Some(labels.join("|")),
-            Reply::Numbers { .. } => None,
-        };
-        let fixed = [it.origin.to_string(), it.input.to_string()].into_iter().chain(label);
-        out.write_record(fixed.chain(row.iter().map(f32::to_string)))?;
-    }
-    durable::write(path, &out.into_inner().context("writing the CSV")?)
 }

@@ -12,9 +12,9 @@ use crate::modality::Changes;
 use crate::network::{Network, WEIGHTS};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
-use crate::truth::Arrays;
 use crate::{checkpoint, device, durable, objective, prepare};
 use anyhow::{Context, Result};
+use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Done, Failure, FailureKind, OUTCOME_VERSION, Proof, Trained};
@@ -22,7 +22,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
-use finetuned_report::{Images, Mistake, Prediction, Story};
+use finetuned_report::{Images, Mistake, Origin, Story};
 use std::fs;
 use std::path::Path;
 
@@ -133,7 +133,7 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
         report: run_folder::REPORT.into(),
         split: plan.eval.report_on,
         metric: plan.eval.best.clone(),
-        score: finetuned_report::value(&trained.scores, &plan.eval.best).unwrap_or(f64::NAN),
+        score: finetuned_answers::value(&trained.scores, &plan.eval.best).unwrap_or(f64::NAN),
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
         proof,
@@ -149,18 +149,22 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
 fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluation) -> Result<()> {
     let Facts { plan, report, trained, done } = facts;
     let events = finetuned_report::read_events(&run.join(run_folder::EVENTS))?;
-    let arrays = Arrays::of(plan.task.answer, &data.report_split().1.targets, data.outputs.len());
-    let shown: Vec<String> =
-        (0..data.report_split().1.len()).map(|it| data.report_split().1.inputs.what(it)).collect();
-    let rows = || predictions(data, found, &shown, &arrays);
-    let mistakes = with_thumbnails(
-        finetuned_report::worst_mistakes(
-            plan.data.outputs(),
-            rows(),
-            finetuned_report::MISTAKES_SHOWN,
-        ),
-        data,
-    );
+    let set = data.report_split().1;
+    let shown: Vec<String> = (0..set.len()).map(|it| set.inputs.what(it)).collect();
+    let origin = |example: usize| {
+        let (file, line) = set.inputs.place(example);
+        Origin {
+            input: Input { text: &shown[example], words: &set.inputs.record(example).words },
+            file: data.report.files.get(file as usize).map_or("?", |it| &it.path),
+            line: Some(line),
+        }
+    };
+    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+    let (targets, predictions) = (&set.targets[..], &found.predictions);
+    let keep = finetuned_report::MISTAKES_SHOWN;
+    let mistakes =
+        finetuned_report::worst_mistakes(answer.as_ref(), targets, predictions, origin, keep);
+    let mistakes = with_thumbnails(mistakes, data);
     let sheets = finetuned_report::read_sheets(run, report)?;
     let augmented = augmented(plan, data)?;
     let license = license(Path::new(&plan.model.folder));
@@ -171,13 +175,13 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
         done,
         events: &events,
         mistakes: &mistakes,
-        truth: arrays.truth(),
-        outputs: found.predictions.values(),
+        targets,
+        predictions,
         images: Images { sheets: &sheets, augmented: augmented.as_deref() },
         license: license.as_deref(),
     };
     durable::write_with(&run.join(run_folder::PREDICTIONS), |path| {
-        finetuned_report::predictions_csv(path, plan, rows())
+        finetuned_report::predictions_csv(path, plan, targets, predictions, origin)
     })?;
     durable::write(&run.join(run_folder::REPORT), finetuned_report::html(&story)?.as_bytes())?;
     let board = Partial::new(&run.join(run_folder::TENSORBOARD))?;
@@ -190,22 +194,6 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
     }
     durable::remove_tree(&run.join(run_folder::STAGING))?;
     durable::write_json(&run.join(run_folder::DONE), done)
-}
-
-fn predictions<'a>(
-    data: &'a Data,
-    found: &'a Evaluation,
-    shown: &'a [String],
-    arrays: &'a Arrays,
-) -> impl Iterator<Item = Prediction<'a>> {
-    let set = data.report_split().1;
-    let truth = arrays.truth().answers(data.outputs.len());
-    let rows = found.predictions.values().chunks(data.outputs.len());
-    (0..).zip(shown).zip(rows).zip(truth).map(|(((index, input), outputs), truth)| {
-        let (file, line) = set.inputs.place(index);
-        let file = data.report.files.get(file as usize).map_or("?", |it| &it.path);
-        Prediction { input, truth, outputs, file, line: Some(line) }
-    })
 }
 
 /// A small image beside each mistake, where the examples are images.

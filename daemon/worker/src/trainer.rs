@@ -307,7 +307,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         let extensions = self.extras.extensions;
         let scores =
             found.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
-        let score = finetuned_report::value(&scores, best)
+        let score = finetuned_answers::value(&scores, best)
             .with_context(|| format!("there is no metric {best}"))?;
         let better = match self.position.best {
             None => true,

@@ -15,7 +15,6 @@ use crate::source::{Batch, Source};
 use crate::stop::Stopped;
 use crate::stored::{Examples, Stored};
 use crate::trainer::{Ended, Extras, Trainer};
-use crate::truth::Arrays;
 use crate::{checkpoint, device, durable, estimate, export};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
@@ -232,11 +231,8 @@ fn finish(
         version: OUTCOME_VERSION,
         scores,
         validation,
-        baseline: finetuned_report::baseline(
-            plan.data.outputs(),
-            Arrays::of(plan.task.answer, &data.train.targets, data.outputs.len()).truth(),
-            Arrays::of(plan.task.answer, &set.targets, data.outputs.len()).truth(),
-        )?,
+        baseline: finetuned_answers::of(plan.task.answer, plan.data.outputs())
+            .baseline(&data.train.targets, &set.targets)?,
         steps: position.step,
         best_step: position.best.map_or(position.step, |it| it.step),
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,

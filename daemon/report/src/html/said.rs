@@ -3,7 +3,6 @@
 
 use crate::charts;
 use crate::images::data_uri;
-use crate::scores::Truth;
 use crate::story::Story;
 use anyhow::Result;
 use minijinja::{Value, context};
@@ -45,35 +44,24 @@ pub(super) fn confusions(story: &Story) -> Vec<Value> {
 }
 
 pub(super) fn mistakes(story: &Story) -> Vec<Value> {
+    let answer = story.answer();
     let shown = |it: &crate::Mistake| {
         let mut input: String = it.input.chars().take(MISTAKE_CHARS_MAX).collect();
         if input.len() < it.input.len() {
             input.push('…');
         }
         let file = (it.file != it.input).then_some(&it.file);
-        context! { input, truth => &it.truth, predicted => &it.predicted, degree => it.degree, file, line => it.line,
+        context! { input, truth => &it.truth, predicted => &it.predicted, degree => answer.degree_words(it.degree), file, line => it.line,
         thumbnail => it.thumbnail.as_deref().map(data_uri) }
     };
     story.mistakes.iter().map(shown).collect()
 }
 
-/// For each number what was said over what is true; nothing for classes.
+/// For each number what was predicted over the target; nothing for classes.
 pub(super) fn scatters(story: &Story) -> Result<Vec<Value>> {
-    let (Truth::Numbers(truth), names) = (story.truth, &story.plan.data.numbers) else {
-        return Ok(Vec::new());
-    };
-    let column = |values: &[f32], number: usize| {
-        values
-            .iter()
-            .skip(number)
-            .step_by(names.len().max(1))
-            .map(|it| f64::from(*it))
-            .collect::<Vec<_>>()
-    };
+    let all = story.answer().scatters(story.predictions, story.targets);
     let mut figures = Vec::new();
-    for (number, name) in names.iter().enumerate().take(SCATTERS_MAX) {
-        let points: Vec<(f64, f64)> =
-            column(truth, number).into_iter().zip(column(story.outputs, number)).collect();
+    for (name, points) in all.into_iter().take(SCATTERS_MAX) {
         let image = charts::scatter(
             "What the model says over what is true; on the line both are equal",
             &points,

@@ -9,7 +9,6 @@ from transformers import pipeline
 read = pipeline("text-classification", model={{ folder|quoted }}, truncation=True, max_length={{ plan.data.max_tokens }}, top_k=None)
 print(read("A text of yours", function_to_apply={{ '"sigmoid"' if plan.data.problem == "multi_label_classification" else '"none"' }}))
 {% else %}
-{% set activation = {"single_label_classification": ".softmax(-1)", "multi_label_classification": ".sigmoid()", "regression": ""}[plan.data.problem] %}
 {% if library == "timm" %}
 import timm
 from PIL import Image

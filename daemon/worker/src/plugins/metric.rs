@@ -2,16 +2,16 @@
 
 use super::border::{Function, Handle, Subject, lend};
 use super::problem;
+use finetuned_answers::Target;
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
-use finetuned_report::Truth;
 use finetuned_sdk::abi::{self, Bytes};
 
 /// One metric that takes in examples, built by [`Plugins::metric`](super::Plugins::metric):
 ///
 /// ```ignore
 /// let metric = plugins.metric("ece", "{\"bins\": 15}", plan.data.problem, plan.data.outputs())?;
-/// metric.update(&probabilities, Truth::Classes(&labels))?; // as often as there are batches
+/// metric.update(&probabilities, &targets)?; // as often as there are batches
 /// let score = metric.compute()?;
 /// ```
 pub(crate) struct MetricInstance {
@@ -69,14 +69,15 @@ impl MetricInstance {
     /// Takes in examples: `outputs` has a row for each, of probabilities, or of numbers in the
     /// data's units.
     ///
-    /// # Panics The rows are not as many as what is true, or that is of another problem.
-    pub(crate) fn update(&self, outputs: &[f32], truth: Truth) -> Result<(), Failure> {
-        assert_eq!(truth.problem(), self.problem, "it was created for this");
-        let n = truth.examples(self.width);
+    /// # Panics
+    /// The rows are not as many as the targets.
+    pub(crate) fn update(&self, outputs: &[f32], targets: &[Target]) -> Result<(), Failure> {
+        let n = targets.len();
         assert_eq!(outputs.len(), n * self.width, "a row for each example");
-        let (labels, targets) = match truth {
-            Truth::Classes(labels) => (labels.as_ptr(), std::ptr::null()),
-            Truth::Sets(targets) | Truth::Numbers(targets) => (std::ptr::null(), targets.as_ptr()),
+        let (classes, rows) = problem::arrays(self.problem, targets, self.width);
+        let (labels, targets) = match rows.is_empty() {
+            true => (classes.as_ptr(), std::ptr::null()),
+            false => (std::ptr::null(), rows.as_ptr()),
         };
         let update = self.functions.update.expect("looked at when opened");
         let batch = abi::MetricBatch {

@@ -2,6 +2,7 @@
 
 use super::border::Subject;
 use super::opened::Functions;
+use finetuned_answers::Target;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::task::Answer;
 use finetuned_sdk::abi;
@@ -14,6 +15,26 @@ pub(super) fn number(problem: Answer) -> u64 {
         Answer::Class => abi::PROBLEM_SINGLE_LABEL,
         Answer::Classes => abi::PROBLEM_MULTI_LABEL,
         Answer::Numbers => abi::PROBLEM_REGRESSION,
+    }
+}
+
+/// As a metric is given them: a class number for each example, or a row of `width` numbers; the
+/// other one is empty.
+pub(super) fn arrays(problem: Answer, targets: &[Target], width: usize) -> (Vec<u32>, Vec<f32>) {
+    let class = |it: &Target| it.classes().first().copied().unwrap_or(0);
+    match problem {
+        Answer::Class => (targets.iter().map(class).collect(), Vec::new()),
+        Answer::Classes => {
+            let mut rows = vec![0.0; targets.len() * width];
+            for (row, target) in rows.chunks_mut(width.max(1)).zip(targets) {
+                target.classes().iter().for_each(|it| row[*it as usize] = 1.0);
+            }
+            (Vec::new(), rows)
+        }
+        Answer::Numbers => {
+            let rows = targets.iter().flat_map(|it| it.numbers()).map(|it| *it as f32);
+            (Vec::new(), rows.collect())
+        }
     }
 }
 

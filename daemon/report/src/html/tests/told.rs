@@ -1,6 +1,7 @@
 //! Runs to tell of, for the tests of report, card and recipe.
 
-use crate::{Images, Mistake, Prediction, Story, Target, Truth, baseline, scores, worst_mistakes};
+use crate::{Images, Mistake, Origin, Story, worst_mistakes};
+use finetuned_answers::{Input, Predictions, Target};
 use finetuned_images::{Augment, Filter, Fit, Library, Preprocess, Preset};
 use finetuned_job::data::{
     ClassCount, DATA_VERSION, DataReport, Duplicates, Extent, FileReport, ImageReport,
@@ -32,22 +33,9 @@ pub(crate) struct Told {
 }
 
 /// Examples of a split, and what a model says of them.
-#[derive(Default)]
 pub(crate) struct Drawn {
-    labels: Vec<u32>,
-    /// Or, of several labels and of numbers, what is true.
-    values: Vec<f32>,
-    outputs: Vec<f32>,
-}
-
-impl Drawn {
-    fn truth(&self, problem: Answer) -> Truth<'_> {
-        match problem {
-            Answer::Class => Truth::Classes(&self.labels),
-            Answer::Classes => Truth::Sets(&self.values),
-            Answer::Numbers => Truth::Numbers(&self.values),
-        }
-    }
+    targets: Vec<Target>,
+    predictions: Predictions,
 }
 
 fn unit(rng: &mut ChaCha8Rng) -> f32 {
@@ -56,7 +44,7 @@ fn unit(rng: &mut ChaCha8Rng) -> f32 {
 
 /// `shares`: of each class; `skill`: what its logit has more where it is true.
 fn draw(rng: &mut ChaCha8Rng, n: usize, shares: &[f32], skill: f32) -> Drawn {
-    let mut drawn = Drawn::default();
+    let (mut targets, mut outputs) = (Vec::new(), Vec::new());
     for _ in 0..n {
         let mut place = unit(rng) * shares.iter().sum::<f32>();
         let label = shares
@@ -70,10 +58,10 @@ fn draw(rng: &mut ChaCha8Rng, n: usize, shares: &[f32], skill: f32) -> Drawn {
             .map(|class| (unit(rng) * 4.0 + if class == label { skill } else { 0.0 }).exp())
             .collect();
         let sum: f32 = weights.iter().sum();
-        drawn.labels.push(label as u32);
-        drawn.outputs.extend(weights.iter().map(|it| it / sum));
+        targets.push(Target::of_classes([label as u32]));
+        outputs.extend(weights.iter().map(|it| it / sum));
     }
-    drawn
+    Drawn { targets, predictions: Predictions::one_row_each(shares.len(), outputs) }
 }
 
 impl Told {
@@ -145,16 +133,18 @@ impl Told {
         let classes = ["bicycle", "car", "person", "traffic light"].map(str::to_owned);
         let mut rng = ChaCha8Rng::seed_from_u64(8);
         let mut draw = |n: usize| {
-            let mut drawn = Drawn::default();
+            let (mut targets, mut outputs) = (Vec::new(), Vec::new());
             for _ in 0..n {
-                for share in [0.1, 0.4, 0.6, 0.15] {
-                    let there = f32::from(u8::from(unit(&mut rng) < share));
-                    let logit = 5.0 * unit(&mut rng) - 3.6 + 3.0 * there;
-                    drawn.values.push(there);
-                    drawn.outputs.push(1.0 / (1.0 + (-logit).exp()));
+                let mut there = Vec::new();
+                for (class, share) in (0..).zip([0.1, 0.4, 0.6, 0.15]) {
+                    there.extend((unit(&mut rng) < share).then_some(class));
+                    let more = if there.last() == Some(&class) { 3.0 } else { 0.0 };
+                    let logit = 5.0 * unit(&mut rng) - 3.6 + more;
+                    outputs.push(1.0 / (1.0 + (-logit).exp()));
                 }
+                targets.push(Target::of_classes(there));
             }
-            drawn
+            Drawn { targets, predictions: Predictions::one_row_each(4, outputs) }
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
@@ -175,15 +165,15 @@ impl Told {
         let numbers = ["age", "height_cm"].map(str::to_owned);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut draw = |n: usize| {
-            let mut drawn = Drawn::default();
+            let (mut targets, mut outputs) = (Vec::new(), Vec::new());
             for _ in 0..n {
                 let age = 80.0 * unit(&mut rng);
                 let height = 182.0 - 115.0 * (-age / 7.0).exp() + 16.0 * (unit(&mut rng) - 0.5);
                 let mut noise = |width: f32| width * (unit(&mut rng) + unit(&mut rng) - 1.0);
-                drawn.outputs.extend([0.9 * age + 4.0 + noise(12.0), height + noise(18.0)]);
-                drawn.values.extend([age, height]);
+                outputs.extend([0.9 * age + 4.0 + noise(12.0), height + noise(18.0)]);
+                targets.push(Target::of_numbers([f64::from(age), f64::from(height)]));
             }
-            drawn
+            Drawn { targets, predictions: Predictions::one_row_each(2, outputs) }
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
@@ -211,11 +201,12 @@ impl Told {
         let validation = draw(&mut rng, 300, shares, skill);
         let total: f32 = shares.iter().sum();
         let counts: Vec<u64> = shares.iter().map(|it| (it / total * 2_288.0) as u64).collect();
-        let labels = (0..)
+        let targets = (0..)
             .zip(&counts)
-            .flat_map(|(class, n)| std::iter::repeat_n(class, *n as usize))
+            .flat_map(|(class, n)| std::iter::repeat_n(Target::of_classes([class]), *n as usize))
             .collect();
-        let train = Drawn { labels, ..Drawn::default() };
+        let predictions = Predictions::one_row_each(classes.len(), Vec::new());
+        let train = Drawn { targets, predictions };
         Told::of(name, classes, &counts, [train, validation, test], Answer::Class, mistakes)
     }
 
@@ -229,14 +220,15 @@ impl Told {
     ) -> Told {
         let [train, validation, test] = drawn;
         let Metrics { shown: chief, best: metric, .. } = Metrics::of(problem);
+        let answer = finetuned_answers::of(problem, names);
         let of = |split, it: &Drawn, intervals: &[&str]| {
-            scores(split, names, &it.outputs, it.truth(problem), 0.513, intervals, 0).unwrap()
+            answer.scores(split, &it.predictions, &it.targets, 0.513, intervals, 0).unwrap()
         };
         let trained = Trained {
             version: OUTCOME_VERSION,
             scores: of(Split::Test, &test, chief),
             validation: Some(of(Split::Validation, &validation, &[])),
-            baseline: baseline(names, train.truth(problem), test.truth(problem)).unwrap(),
+            baseline: answer.baseline(&train.targets, &test.targets).unwrap(),
             steps: 680,
             best_step: 476,
             epochs: 9.0,
@@ -294,18 +286,17 @@ impl Told {
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
         self.augmented = Some(image("augmented", 8));
         let names = self.plan.data.outputs();
-        let answers: Vec<Target> = self.test.truth(problem).answers(names.len()).collect();
-        let paths: Vec<String> = (0..answers.len())
+        let Drawn { targets, predictions } = &self.test;
+        let paths: Vec<String> = (0..targets.len())
             .map(|it| format!("test/{}/IMG {it:04}.JPG", names[it % names.len()]))
             .collect();
-        let row = |index: usize| Prediction {
-            input: &paths[index],
-            truth: answers[index],
-            outputs: &self.test.outputs[index * names.len()..][..names.len()],
+        let origin = |index: usize| Origin {
+            input: Input { text: &paths[index], words: &[] },
             file: if problem == Answer::Numbers { "ages.csv" } else { &paths[index] },
             line: (problem == Answer::Numbers).then_some(index as u64 + 2),
         };
-        self.mistakes = worst_mistakes(names, (0..answers.len()).map(row), 12);
+        let answer = finetuned_answers::of(problem, names);
+        self.mistakes = worst_mistakes(&*answer, targets, predictions, origin, 12);
         self.mistakes.iter_mut().for_each(|it| it.thumbnail = Some(image(&it.input, 1)));
     }
 
@@ -319,8 +310,8 @@ impl Told {
             done,
             events,
             mistakes,
-            truth: test.truth(plan.data.problem),
-            outputs: &test.outputs,
+            targets: &test.targets,
+            predictions: &test.predictions,
             images,
             license: None,
         }

@@ -4,8 +4,8 @@ use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{CALLS, Trial, steady};
 use crate::plugins::MetricInstance;
 use anyhow::Result;
+use finetuned_answers::Target;
 use finetuned_job::task::Answer;
-use finetuned_report::Truth;
 use std::ops::Range;
 
 const OUTPUTS: usize = 3;
@@ -13,49 +13,43 @@ const EXAMPLES: usize = 60;
 /// Merged halves may differ from the whole by the order of sums.
 const MERGE_TOLERANCE: f64 = 1e-6;
 
-/// Made-up examples: rows of outputs, and what is true of them.
+/// Made-up examples: rows of outputs, and their targets.
 struct Examples {
     outputs: Vec<f32>,
-    targets: Vec<f32>,
-    labels: Vec<u32>,
-    problem: Answer,
+    targets: Vec<Target>,
 }
 
 impl Examples {
     /// The same each time. Four of five rows are right, and none of the first seven: no part scores
     /// what the whole does.
     fn new(problem: Answer) -> Examples {
-        let mut made = Examples { outputs: vec![], targets: vec![], labels: vec![], problem };
+        let mut made = Examples { outputs: vec![], targets: vec![] };
         for idx in 0..EXAMPLES {
             let label = (idx * 7 + idx / 5) % OUTPUTS;
             let favourite = if idx % 5 == 4 || idx < 7 { (label + 1) % OUTPUTS } else { label };
             let sure = 0.4 + 0.5 * ((idx * 37 % 100) as f32 / 100.0);
-            let target = |it: usize| {
-                // Of several labels every other time the next one too; numbers stand a little
-                // beside the label's 0 or 1.
-                let is_true = it == label
-                    || (problem == Answer::Classes && idx % 2 == 1 && it == (label + 1) % OUTPUTS);
-                let beside = if problem == Answer::Numbers { 0.01 * (idx % 7) as f32 } else { 0.0 };
-                f32::from(u8::from(is_true)) + beside
-            };
+            // Of several labels every other time the next one too; numbers stand a little beside
+            // the label's 0 or 1.
+            let next = (label + 1) % OUTPUTS;
+            let beside = 0.01 * (idx % 7) as f64;
+            let number = |it: usize| f64::from(u8::from(it == label)) + beside;
+            made.targets.push(match problem {
+                Answer::Classes if idx % 2 == 1 => {
+                    Target::of_classes([label.min(next) as u32, label.max(next) as u32])
+                }
+                Answer::Class | Answer::Classes => Target::of_classes([label as u32]),
+                Answer::Numbers => Target::of_numbers([number(0), number(1), number(2)]),
+            });
             made.outputs.extend((0..OUTPUTS).map(|it| {
                 if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }
             }));
-            made.targets.extend((0..OUTPUTS).map(target));
-            made.labels.push(label as u32);
         }
         made
     }
 
     fn tell(&self, metric: &MetricInstance, part: Range<usize>) -> Result<(), Fault> {
         let rows = part.start * OUTPUTS..part.end * OUTPUTS;
-        let (outputs, targets) = (&self.outputs[rows.clone()], &self.targets[rows]);
-        let truth = match self.problem {
-            Answer::Class => Truth::Classes(&self.labels[part]),
-            Answer::Classes => Truth::Sets(targets),
-            Answer::Numbers => Truth::Numbers(targets),
-        };
-        Ok(metric.update(outputs, truth)?)
+        Ok(metric.update(&self.outputs[rows], &self.targets[part])?)
     }
 }
 

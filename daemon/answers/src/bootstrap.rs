@@ -3,7 +3,7 @@
 //! Introduction to the Bootstrap, 1993, chapter 13). What is measured on a resample is left to
 //! [`Sampled`].
 
-use crate::scores::ScoresError;
+use crate::ScoresError;
 use finetuned_job::scores::Interval;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -30,11 +30,17 @@ pub(crate) trait Sampled {
     fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError>;
 }
 
-/// Intervals of the named metrics. Only integers decide what is drawn, so every machine draws the
-/// same.
+/// All examples as one stratum.
+pub(crate) fn together(examples: usize) -> Vec<Vec<u32>> {
+    vec![(0..examples as u32).collect()]
+}
+
+/// Intervals of the named metrics. Each stratum is drawn from by itself and stays as large as it
+/// is. Only integers decide what is drawn, so every machine draws the same.
 pub(crate) fn intervals(
     of: &impl Sampled,
     metrics: &[&str],
+    strata: &[Vec<u32>],
     seed: u64,
 ) -> Result<BTreeMap<String, Interval>, ScoresError> {
     if metrics.is_empty() {
@@ -46,8 +52,10 @@ pub(crate) fn intervals(
     let mut times = vec![0; of.examples()];
     for _ in 0..resamples {
         times.fill(0);
-        for _ in 0..times.len() {
-            times[below(&mut rng, of.examples() as u64)] += 1;
+        for stratum in strata {
+            for _ in 0..stratum.len() {
+                times[stratum[below(&mut rng, stratum.len() as u64)] as usize] += 1;
+            }
         }
         for (values, value) in drawn.iter_mut().zip(of.measure(&times, metrics)?) {
             values.push(value);
@@ -117,7 +125,8 @@ mod tests {
         for experiment in 0..EXPERIMENTS {
             let right =
                 (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < truth * 1_000.0).collect();
-            let found = &intervals(&Right(right), &["accuracy"], experiment).unwrap()["accuracy"];
+            let found = &intervals(&Right(right), &["accuracy"], &together(EXAMPLES), experiment)
+                .unwrap()["accuracy"];
             held += u64::from(found.low <= truth && truth <= found.high);
         }
         // The standard error over 400 experiments is 1.1 points; a percentile bootstrap of 200
@@ -142,8 +151,9 @@ mod tests {
                 Ok(vec![0.5])
             }
         }
-        let resamples =
-            |effort| intervals(&Huge(effort), &["accuracy"], 0).unwrap()["accuracy"].resamples;
+        let resamples = |effort| {
+            intervals(&Huge(effort), &["accuracy"], &together(1), 0).unwrap()["accuracy"].resamples
+        };
         assert_eq!([1_000, 10_000_000, usize::MAX].map(resamples), [1_000, 400, 200]);
     }
 }

@@ -1,11 +1,11 @@
-//! How often each class is true, is said, and is both; what follows from these counts.
+//! How often each class is true, is predicted, and is both; what follows from these counts.
 
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Classes that are nowhere count in macro averages.
     all_classes: bool,
     pub support: Vec<u64>,
-    pub said: Vec<u64>,
+    pub predicted: Vec<u64>,
     pub hits: Vec<u64>,
     /// Examples that are right as a whole, and all.
     pub right: u64,
@@ -17,7 +17,7 @@ impl Tally {
         Tally {
             all_classes,
             support: vec![0; classes],
-            said: vec![0; classes],
+            predicted: vec![0; classes],
             hits: vec![0; classes],
             right: 0,
             examples: 0,
@@ -25,7 +25,7 @@ impl Tally {
     }
 
     pub fn precision(&self, class: usize) -> f64 {
-        ratio(self.hits[class], self.said[class])
+        ratio(self.hits[class], self.predicted[class])
     }
 
     pub fn recall(&self, class: usize) -> f64 {
@@ -33,7 +33,7 @@ impl Tally {
     }
 
     pub fn f1(&self, class: usize) -> f64 {
-        ratio(2 * self.hits[class], self.support[class] + self.said[class])
+        ratio(2 * self.hits[class], self.support[class] + self.predicted[class])
     }
 
     /// A metric that counts alone decide.
@@ -50,7 +50,7 @@ impl Tally {
         };
         let weight = |class: usize| match average {
             "macro" => {
-                Some(u64::from(self.all_classes || 0 < self.support[class] + self.said[class]))
+                Some(u64::from(self.all_classes || 0 < self.support[class] + self.predicted[class]))
             }
             "weighted" => Some(self.support[class]),
             _ => None,
@@ -70,10 +70,15 @@ impl Tally {
     /// All classes as one.
     fn together(&self) -> Tally {
         let sum = |counts: &[u64]| vec![counts.iter().sum()];
-        Tally { support: sum(&self.support), said: sum(&self.said), hits: sum(&self.hits), ..*self }
+        Tally {
+            support: sum(&self.support),
+            predicted: sum(&self.predicted),
+            hits: sum(&self.hits),
+            ..*self
+        }
     }
 }
 
-pub(super) fn ratio(part: u64, whole: u64) -> f64 {
+pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

@@ -1,0 +1,96 @@
+//! What every kind of answer can do, so that nobody else asks which one it is.
+
+use crate::{Predictions, ScoresError, Target};
+use finetuned_job::scores::{Baseline, Scores, Split};
+use serde_json::{Map, Value};
+
+/// What a model was asked, as tables and pages show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The text, or the path of the image.
+    pub text: &'a str,
+    /// Where the words of `text` are, in bytes, where each has an answer of its own.
+    pub words: &'a [(u32, u32)],
+}
+
+/// Sentences of report and card that depend on the kind of answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// What answers the same to everything.
+    pub baseline: &'static str,
+    /// Above the table of scores; may be empty.
+    pub scores: &'static str,
+    /// How the intervals were drawn.
+    pub intervals: &'static str,
+    /// Above the worst mistakes.
+    pub mistakes: &'static str,
+    /// What a target is called beside a mistake.
+    pub target: &'static str,
+    /// What the columns of targets hold.
+    pub columns: &'static str,
+    /// Metrics that the model card lists, the chosen one apart.
+    pub card_metrics: &'static [&'static str],
+    /// Of PyTorch, from logits to what is shown; empty where they are that.
+    pub activation: &'static str,
+}
+
+/// `rows` are an example's [`Predictions::of`].
+pub trait AnswerKind: Send + Sync {
+    /// Names of the model's outputs, in their order.
+    fn outputs(&self) -> &[String];
+
+    /// `loss` is the mean over the examples. `intervals_for` names metrics that get a 95 %
+    /// interval, drawn with `seed`; the same input gives the same scores on every machine.
+    ///
+    /// # Errors
+    /// Predictions and targets that do not fit, outputs that are unusable, metrics that nobody
+    /// knows.
+    fn scores(
+        &self,
+        split: Split,
+        predictions: &Predictions,
+        targets: &[Target],
+        loss: f64,
+        intervals_for: &[&str],
+        seed: u64,
+    ) -> Result<Scores, ScoresError>;
+
+    /// What a model scores on `targets` that answers the same to everything, learnt from the
+    /// training split alone. There is no `loss`.
+    ///
+    /// # Errors
+    /// As [`AnswerKind::scores`].
+    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError>;
+
+    /// How wrong each example is, comparable within the split; nothing where all is right.
+    fn degrees(&self, predictions: &Predictions, targets: &[Target]) -> Vec<Option<f64>>;
+
+    /// Of predictions.csv, behind those that say which example it is.
+    fn columns(&self) -> Vec<String>;
+
+    fn cells(&self, input: &Input, target: &Target, rows: &[f32]) -> Vec<String>;
+
+    fn target_words(&self, input: &Input, target: &Target) -> String;
+
+    fn prediction_words(&self, input: &Input, rows: &[f32]) -> String;
+
+    /// What `predict` prints, but for the input and where it comes from.
+    fn reply(&self, input: &Input, rows: &[f32]) -> Map<String, Value>;
+
+    /// Of the CSV of `predict`, behind those that say which input it is.
+    fn reply_columns(&self) -> Vec<String>;
+
+    fn reply_cells(&self, input: &Input, rows: &[f32]) -> Vec<String>;
+
+    fn words(&self) -> Words;
+
+    /// A degree of [`AnswerKind::degrees`].
+    fn degree_words(&self, degree: f64) -> String;
+
+    /// (target, prediction) of each number by its name; none for classes.
+    fn scatters(
+        &self,
+        predictions: &Predictions,
+        targets: &[Target],
+    ) -> Vec<(String, Vec<(f64, f64)>)>;
+}
