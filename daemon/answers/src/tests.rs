@@ -231,7 +231,7 @@ fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
     assert_eq!(of(7), of(7));
     assert_ne!(of(7), of(8));
     // Written down so that a change of generator, or of how it is used, does not pass unseen.
-    expect_test::expect!["0.18475474719743765 0.38019014813132457"].assert_eq(&format!(
+    expect_test::expect!["0.19044363044363047 0.3666723874904653"].assert_eq(&format!(
         "{} {}",
         of(7)["macro_f1"].low,
         of(7)["macro_f1"].high
@@ -382,8 +382,10 @@ fn correlations_equal_scipy_and_are_0_of_what_does_not_vary() {
         let targets: Vec<Target> =
             case.targets.iter().map(|it| Target::of_numbers([*it])).collect();
         let found = scored(Answer::Numbers, 1, &case.predictions, &targets, &[]).metrics;
-        near(found["pearson"], case.pearson.unwrap_or(0.0), 1e-6, &case.name);
-        near(found["spearman"], case.spearman.unwrap_or(0.0), 1e-9, &case.name);
+        // Predictions are f32, which rounds those far from 0 to sixteenths.
+        let rounding = if case.name == "far from 0" { 2e-3 } else { 1e-6 };
+        near(found["pearson"], case.pearson.unwrap_or(0.0), rounding, &case.name);
+        near(found["spearman"], case.spearman.unwrap_or(0.0), rounding, &case.name);
     }
 }
 
