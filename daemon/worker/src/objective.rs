@@ -45,7 +45,8 @@ pub(crate) struct Evaluated {
     pub rows: Option<Vec<usize>>,
 }
 
-/// `numbers`: those that are learnt, over the training examples. `loss`: a plugin's, in the place
+/// `numbers`: those that are learnt, over the training examples; empty where only predictions are
+/// wanted. `loss`: a plugin's, in the place
 /// of the objective's own.
 ///
 /// # Errors
@@ -61,7 +62,10 @@ pub(crate) fn of(
         task::Objective::BinaryCrossEntropy => {
             Box::new(binary_cross_entropy::BinaryCrossEntropy::new(plan))
         }
-        task::Objective::SquaredError => Box::new(squared_error::SquaredError::new(numbers)),
+        task::Objective::SquaredError => {
+            let outputs = plan.data.outputs().len();
+            Box::new(squared_error::SquaredError::new(numbers, outputs))
+        }
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))
 }

@@ -204,7 +204,7 @@ fn features_are_shared_between_jobs_and_checked() {
     let no_folder = home.path().join("file");
     fs::write(&no_folder, "x").unwrap();
     let refused = run("1e-2", &no_folder);
-    let warned = |it: &Event| matches!(it, Event::Warning { message } if message.contains("features are not kept on disk"));
+    let warned = |it: &Event| matches!(it, Event::Warning { message } if message.contains("features are not cached on disk"));
     assert!(refused.events().iter().any(warned));
     assert_eq!(refused.weights(), first.weights());
 }

@@ -15,7 +15,11 @@ pub(super) struct SquaredError {
 }
 
 impl SquaredError {
-    pub(super) fn new(numbers: &[NumberReport]) -> SquaredError {
+    /// `outputs`: how many numbers, where nothing is known of them.
+    pub(super) fn new(numbers: &[NumberReport], outputs: usize) -> SquaredError {
+        if numbers.is_empty() {
+            return SquaredError::with(vec![1.0; outputs]);
+        }
         SquaredError::with(numbers.iter().map(|it| it.deviation).collect())
     }
 
