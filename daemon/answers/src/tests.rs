@@ -3,6 +3,7 @@
 
 use super::*;
 use finetuned_job::scores::{Scores, Split};
+use finetuned_job::task::Answer;
 use finetuned_job::task::Metrics;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -100,8 +100,8 @@ impl Named {
 /// with images anywhere below it, which come by name; links in a folder are not followed.
 ///
 /// # Errors
-/// A file that does not exist or can't be read, a row without a text, a folder without images: file,
-/// line and why. Nothing is left out in silence.
+/// A file that does not exist or can't be read, a row without a text, a folder without images:
+/// file, line and why. Nothing is left out in silence.
 pub fn inputs(
     modality: Modality,
     args: &[String],

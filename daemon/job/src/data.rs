@@ -230,3 +230,20 @@ pub struct Estimate {
     pub memory_bytes: u64,
     pub basis: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_0_1_0_opens() {
+        let text = r#"{"version": 1, "source": "a.csv", "format": "csv", "files": [],
+            "text_column": "text", "label_column": "label", "classes": [], "splits": [],
+            "empty_texts": 0, "duplicates": {"within_splits": 0, "conflicting_labels": 0,
+            "leaked_dropped": 0, "leaked_validation_dropped": 0},
+            "quarantined": {"count": 0, "shown": []}, "tokens": null, "estimate": null,
+            "warnings": [], "content_hash": "", "images": null}"#;
+        let report: DataReport = serde_json::from_str(text).unwrap();
+        assert_eq!((&*report.task, &report.numbers[..]), ("", &[][..]));
+    }
+}

@@ -146,12 +146,11 @@ const OF_CLASSES: Metrics = Metrics {
 };
 
 /// Means over the numbers.
-const OF_NUMBERS: Metrics =
-    Metrics {
-        known: &["r2", "mae", "rmse", "pearson", "spearman", "loss"],
-        shown: &["r2", "mae", "rmse"],
-        best: "r2",
-    };
+const OF_NUMBERS: Metrics = Metrics {
+    known: &["r2", "mae", "rmse", "pearson", "spearman", "loss"],
+    shown: &["r2", "mae", "rmse"],
+    best: "r2",
+};
 
 /// Every task. Where several rows have the same input and answer, the first is what data are taken
 /// for.

@@ -385,7 +385,10 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
     let failed = run.failed(Action::Train);
     assert_eq!(failed.failure.kind, FailureKind::Training, "{}", failed.failure);
     assert!(
-        failed.failure.message.starts_with("the loss is NaN at step 1, in the batch of data.csv line "),
+        failed
+            .failure
+            .message
+            .starts_with("the loss is NaN at step 1, in the batch of data.csv line "),
         "{}",
         failed.failure
     );

@@ -119,7 +119,7 @@ fn several(columns: &Columns<'_>) -> Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Separator {
     Char(char),
-    /// Where nothing else occurs in the column, so that without it no example would have two labels.
+    /// Where nothing else occurs in the column: without it no example would have two labels.
     Space,
 }
 

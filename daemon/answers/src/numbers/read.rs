@@ -99,7 +99,8 @@ fn one(columns: &Columns<'_>, name: &str) -> Look {
         return Look::Yes(format!("`{name}` is a column of fractions{comma}: numbers are learnt"));
     }
     // Codes such as 007 are no numbers.
-    let is_code = |it: &Cell| matches!(it, Cell::Text(it) if 1 < it.trim().len() && it.trim().starts_with('0') && !it.contains(['.', ',']));
+    let code = |it: &str| 1 < it.len() && it.starts_with('0') && !it.contains(['.', ',']);
+    let is_code = |it: &Cell| matches!(it, Cell::Text(it) if code(it.trim()));
     let mut different = numbers.clone();
     different.sort_by(f64::total_cmp);
     different.dedup();

@@ -37,7 +37,9 @@ def average_precisions(truth, rows):
 
 def mean_of_present(truth, rows):
     """Over the classes that are true somewhere."""
-    return numpy.mean(numpy.array(average_precisions(truth, rows))[truth.any(axis=0)])
+    present = truth.any(axis=0)
+    # Where no label occurs there is nothing to rank: 0, as scikit-learn says of each.
+    return numpy.mean(numpy.array(average_precisions(truth, rows))[present]) if present.any() else 0.0
 
 
 def expected(labels, rows, classes):

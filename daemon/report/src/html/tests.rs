@@ -112,7 +112,7 @@ fn several_labels_have_average_precisions_and_no_matrix() {
     for part in [
         "macro average precision",
         "Average precision",
-        "A label is said from",
+        "A label is predicted from",
         "commonest labels",
         "car | person",
         ".sigmoid()",
@@ -130,7 +130,7 @@ fn numbers_have_a_table_and_an_image_each() {
         "By number",
         "Said over true",
         "height_cm",
-        "Over the training images.",
+        "Over the training examples.",
         "off by",
         "in ages.csv:",
         "2 numbers",

@@ -5,6 +5,7 @@ use super::find;
 use crate::cli::Exit;
 use crate::home::Home;
 use crate::narrator::Narrator;
+use crate::progress;
 use crate::queue::{Job, Queue, State};
 use crate::report::Report;
 use anyhow::{Context, Result};

@@ -270,10 +270,10 @@ impl Told {
         self.plan.model = ModelPlan {
             base: "hf:timm/resnet18.a1_in1k".into(),
             architecture: "resnet18".into(),
-            preprocess: Some(serde_json::to_value(preprocess()).unwrap()),
+            preprocess: Some(preprocess()),
             ..self.plan.model.clone()
         };
-        self.plan.augment = Some(serde_json::to_value(Augment::preset(Preset::Light)).unwrap());
+        self.plan.augment = Some(Augment::preset(Preset::Light));
         self.data.text_column = None;
         self.data.label_column = None;
         self.data.tokens = None;
@@ -281,6 +281,8 @@ impl Told {
         self.data.files[0].encoding = None;
         let images = images(problem, self.plan.data.outputs());
         self.plan.data.image_column = images.image_column.clone();
+        self.data.numbers = images.numbers.clone();
+        self.data.target_columns = images.target_columns.clone();
         self.data.images = Some(images);
         let sheet = |it: &Sheet| (it.clone(), image(&it.path, 24));
         self.sheets = self.data.images.iter().flat_map(|it| &it.sheets).map(sheet).collect();
