@@ -116,18 +116,18 @@ mod tests {
 
     /// Coverage over many small experiments whose true accuracy is known.
     #[test]
-    fn the_interval_holds_the_truth_about_95_times_in_100() {
+    fn the_interval_holds_the_mean_about_95_times_in_100() {
         const EXPERIMENTS: u64 = 400;
         const EXAMPLES: usize = 200;
-        let truth = 0.8;
+        let target = 0.8;
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut held = 0;
         for experiment in 0..EXPERIMENTS {
             let right =
-                (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < truth * 1_000.0).collect();
+                (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < target * 1_000.0).collect();
             let found = &intervals(&Right(right), &["accuracy"], &together(EXAMPLES), experiment)
                 .unwrap()["accuracy"];
-            held += u64::from(found.low <= truth && truth <= found.high);
+            held += u64::from(found.low <= target && target <= found.high);
         }
         // The standard error over 400 experiments is 1.1 points; a percentile bootstrap of 200
         // examples covers a little less than its level.

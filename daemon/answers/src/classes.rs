@@ -71,11 +71,11 @@ impl AnswerKind for Classes {
 
     fn cells(&self, _: &Input, target: &Target, rows: &[f32]) -> Vec<String> {
         let names = |classes: &[u32]| joined(&self.outputs, classes, "|");
-        let mut truth = target.classes().to_vec();
-        truth.sort_unstable();
+        let mut target = target.classes().to_vec();
+        target.sort_unstable();
         let predicted = likely(rows);
-        let correct = (truth[..] == predicted[..]).to_string();
-        let fixed = [names(&truth), names(&predicted), correct];
+        let correct = (target[..] == predicted[..]).to_string();
+        let fixed = [names(&target), names(&predicted), correct];
         fixed.into_iter().chain(rows.iter().map(f32::to_string)).collect()
     }
 

@@ -59,18 +59,18 @@ impl<'a> Classified<'a> {
         let mut tally = Tally::new(self.classes, self.all_classes);
         for (example, &times) in times.iter().enumerate().filter(|it| *it.1 != 0) {
             let times = u64::from(times);
-            let (truth, predicted) = (self.targets[example].classes(), &self.predicted[example]);
+            let (target, predicted) = (self.targets[example].classes(), &self.predicted[example]);
             let mut hits = 0;
-            truth.iter().for_each(|it| tally.support[*it as usize] += times);
+            target.iter().for_each(|it| tally.support[*it as usize] += times);
             for class in predicted {
                 tally.predicted[*class as usize] += times;
-                if truth.contains(class) {
+                if target.contains(class) {
                     tally.hits[*class as usize] += times;
                     hits += 1;
                 }
             }
             tally.examples += times;
-            let right = hits == truth.len() && hits == predicted.len();
+            let right = hits == target.len() && hits == predicted.len();
             tally.right += if right { times } else { 0 };
         }
         tally
@@ -119,8 +119,8 @@ impl<'a> Classified<'a> {
     pub fn confusion(&self) -> Vec<Vec<u64>> {
         let mut cells = vec![vec![0; self.classes]; self.classes];
         for (target, predicted) in self.targets.iter().zip(&self.predicted) {
-            for (truth, predicted) in target.classes().iter().zip(predicted) {
-                cells[*truth as usize][*predicted as usize] += 1;
+            for (target, predicted) in target.classes().iter().zip(predicted) {
+                cells[*target as usize][*predicted as usize] += 1;
             }
         }
         cells

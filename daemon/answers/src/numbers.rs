@@ -61,7 +61,7 @@ impl AnswerKind for Numbers {
         let deviations = deviations(targets, self.outputs.len());
         let degree = |(example, target): (usize, &Target)| {
             let pairs = target.numbers().iter().zip(predictions.of(example)).zip(&deviations);
-            let errors = pairs.map(|((truth, it), by)| (f64::from(*it) - truth).abs() / by);
+            let errors = pairs.map(|((target, it), by)| (f64::from(*it) - target).abs() / by);
             errors.reduce(f64::max).filter(|it| *it != 0.0)
         };
         targets.iter().enumerate().map(degree).collect()
@@ -73,7 +73,7 @@ impl AnswerKind for Numbers {
 
     fn cells(&self, _: &Input, target: &Target, rows: &[f32]) -> Vec<String> {
         let pairs = target.numbers().iter().zip(rows);
-        pairs.flat_map(|(truth, it)| [truth.to_string(), it.to_string()]).collect()
+        pairs.flat_map(|(target, it)| [target.to_string(), it.to_string()]).collect()
     }
 
     fn target_words(&self, _: &Input, target: &Target) -> String {

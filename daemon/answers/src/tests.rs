@@ -37,7 +37,7 @@ struct Expected {
 struct SetCase {
     name: String,
     classes: usize,
-    truth: Vec<f32>,
+    target: Vec<f32>,
     probabilities: Vec<f32>,
     metrics: BTreeMap<String, f64>,
     per_class: Vec<PerClass>,
@@ -48,7 +48,7 @@ struct SetCase {
 struct NumberCase {
     name: String,
     numbers: usize,
-    truth: Vec<f32>,
+    target: Vec<f32>,
     predicted: Vec<f32>,
     metrics: BTreeMap<String, f64>,
     /// MAE, RMSE, R2
@@ -112,14 +112,14 @@ fn scored(
 
 impl SetCase {
     fn scores(&self, intervals_for: &[&str]) -> Scores {
-        let targets = sets(self.classes, &self.truth);
+        let targets = sets(self.classes, &self.target);
         scored(Answer::Classes, self.classes, &self.probabilities, &targets, intervals_for)
     }
 }
 
 impl NumberCase {
     fn scores(&self, intervals_for: &[&str]) -> Scores {
-        let targets = numbers(self.numbers, &self.truth);
+        let targets = numbers(self.numbers, &self.target);
         scored(Answer::Numbers, self.numbers, &self.predicted, &targets, intervals_for)
     }
 }
@@ -210,20 +210,20 @@ fn intervals_equal_scipys_bootstrap_within_its_noise() {
     }
     let case = &sets[0];
     let found = case.scores(&["accuracy", "macro_average_precision"]);
-    within_noise(&case.name, case.truth.len() / case.classes, &found, &case.intervals);
+    within_noise(&case.name, case.target.len() / case.classes, &found, &case.intervals);
     let case = &numbers[0];
     let found = case.scores(Metrics::of(Answer::Numbers).known);
-    within_noise(&case.name, case.truth.len() / case.numbers, &found, &case.intervals);
+    within_noise(&case.name, case.target.len() / case.numbers, &found, &case.intervals);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
     let labels: Vec<u32> = (0..50).map(|it| it % 3).collect();
-    let said: Vec<f32> = (0..50)
+    let predicted: Vec<f32> = (0..50)
         .flat_map(|it| if it % 2 == 0 { [1.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0] })
         .collect();
     let of = |seed| {
-        let predictions = Predictions::one_row_each(3, said.clone());
+        let predictions = Predictions::one_row_each(3, predicted.clone());
         let targets = one_class(&labels);
         let answer = super::of(Answer::Class, &names(3));
         let metrics = ["macro_f1", "loss"];

@@ -11,7 +11,7 @@ use std::rc::Rc;
 /// 1032:1, so a bomb made with it comes close to that, and one made with zstd far beyond.
 pub(crate) const RATIO_MAX: u64 = 250;
 /// Below this many bytes a ratio says nothing, and does no harm.
-pub(crate) const RATIO_JUDGED_FROM_BYTES: u64 = 64 << 20;
+pub(crate) const RATIO_FROM_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
@@ -79,7 +79,7 @@ impl<R: Read> Read for Expanding<R> {
 }
 
 pub(crate) fn is_bomb(raw_bytes: u64, out_bytes: u64) -> bool {
-    RATIO_JUDGED_FROM_BYTES < out_bytes && RATIO_MAX < out_bytes / raw_bytes.max(1)
+    RATIO_FROM_BYTES < out_bytes && RATIO_MAX < out_bytes / raw_bytes.max(1)
 }
 
 pub(crate) fn bomb() -> io::Error {

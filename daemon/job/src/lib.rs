@@ -10,7 +10,6 @@ pub mod spec; // supervisor -> worker: one file
 pub mod recipe; // TOML text -> what the user asked, checked
 pub mod scores; // what an evaluation says
 pub mod data; // data.json
-mod upgrade; // JSON of earlier versions -> of this one
 pub mod plan; // plan.json
 pub mod plugin_call; // which plugin was at work when a worker died
 pub mod plugin_check; // what trying a plugin showed

@@ -2,10 +2,11 @@
 //! data and model that the decisions rest on. A resumed attempt obeys the plan that it finds; it
 //! decides nothing anew.
 
+mod upgrade; // plans of earlier versions -> of this one
+
 use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze};
 use crate::scores::Split;
 use crate::task::{Answer, Task};
-use crate::upgrade;
 use finetuned_images::{Augment, Preprocess};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -108,24 +108,24 @@ fn weakest(classes: &[ClassScores]) -> Option<&ClassScores> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::tests::Told;
+    use crate::html::tests::SampleRun;
 
     #[test]
     fn the_card_names_no_path_and_no_text_of_the_data() {
-        let mut told = Told::tweets();
-        told.plan.model.base = "/home/someone/models/secret-bert/".into();
-        let card = model_card(&told.story()).unwrap();
+        let mut sample = SampleRun::tweets();
+        sample.plan.model.base = "/home/someone/models/secret-bert/".into();
+        let card = model_card(&sample.story()).unwrap();
         assert!(!card.contains("/home/someone"), "{card}");
-        assert!(!card.contains(&told.mistakes[0].input));
+        assert!(!card.contains(&sample.mistakes[0].input));
         assert!(card.contains("fine-tuned from secret-bert"));
         assert!(!card.contains("base_model:"));
     }
 
     #[test]
     fn the_metadata_is_what_the_hub_reads() {
-        let mut told = Told::tweets();
-        told.plan.model.base = "hf:sentence-transformers/all-MiniLM-L6-v2@main".into();
-        let card = model_card(&Story { license: Some("apache-2.0"), ..told.story() }).unwrap();
+        let mut sample = SampleRun::tweets();
+        sample.plan.model.base = "hf:sentence-transformers/all-MiniLM-L6-v2@main".into();
+        let card = model_card(&Story { license: Some("apache-2.0"), ..sample.story() }).unwrap();
         let metadata =
             card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
         expect_test::expect![[r#"
@@ -165,10 +165,10 @@ mod tests {
 
     #[test]
     fn names_from_users_cannot_break_out_of_metadata_or_table() {
-        let mut told = Told::tweets();
-        told.done.name = "a\"\n---\nevil: true".into();
-        told.rename_class(0, "x | y\n# z <script>");
-        let card = model_card(&told.story()).unwrap();
+        let mut sample = SampleRun::tweets();
+        sample.done.name = "a\"\n---\nevil: true".into();
+        sample.rename_class(0, "x | y\n# z <script>");
+        let card = model_card(&sample.story()).unwrap();
         let metadata =
             card.strip_prefix("---\n").and_then(|it| it.split_once("\n---\n")).unwrap().0;
         assert!(metadata.contains(r#"- name: "a\"\n---\nevil: true""#), "{metadata}");
@@ -176,9 +176,9 @@ mod tests {
     }
 
     /// Front matter without what every card has.
-    fn family(told: &Told) -> String {
-        let card = model_card(&told.story()).unwrap();
-        let kept = [
+    fn family(sample: &SampleRun) -> String {
+        let card = model_card(&sample.story()).unwrap();
+        let found = [
             "library_name",
             "pipeline_tag",
             "- image",
@@ -191,7 +191,7 @@ mod tests {
             .next()
             .unwrap()
             .lines()
-            .filter(|it| kept.iter().any(|part| it.contains(part)))
+            .filter(|it| found.iter().any(|part| it.contains(part)))
             .map(|it| format!("{it}\n"))
             .collect()
     }
@@ -209,7 +209,7 @@ mod tests {
                 - type: "accuracy"
                 - type: "f1"
         "#]]
-        .assert_eq(&family(&Told::pets()));
+        .assert_eq(&family(&SampleRun::pets()));
         expect_test::expect![[r#"
             library_name: timm
             pipeline_tag: image-classification
@@ -221,7 +221,7 @@ mod tests {
                 - type: "average_precision"
                 - type: "f1"
         "#]]
-        .assert_eq(&family(&Told::scenes()));
+        .assert_eq(&family(&SampleRun::scenes()));
         expect_test::expect![[r#"
             library_name: timm
             - timm
@@ -232,21 +232,21 @@ mod tests {
                 - type: "mae"
                 - type: "rmse"
         "#]]
-        .assert_eq(&family(&Told::ages()));
+        .assert_eq(&family(&SampleRun::ages()));
     }
 
     #[test]
     fn the_snippet_is_of_the_library_that_opens_the_model() {
-        let mut told = Told::scenes();
-        let card = model_card(&told.story()).unwrap();
+        let mut sample = SampleRun::scenes();
+        let card = model_card(&sample.story()).unwrap();
         assert!(
             card.contains(r#"timm.create_model("local-dir:path/to/this/folder", pretrained=True)"#)
                 && card.contains(".sigmoid()[0]"),
             "{card}"
         );
-        told.plan.model.preprocess.as_mut().unwrap().library =
+        sample.plan.model.preprocess.as_mut().unwrap().library =
             finetuned_images::Library::Transformers;
-        let card = model_card(&told.story()).unwrap();
+        let card = model_card(&sample.story()).unwrap();
         let snippet = card.split("```").nth(1).unwrap();
         expect_test::expect![[r#"
             python
@@ -260,7 +260,7 @@ mod tests {
             print(dict(zip(model.config.id2label.values(), outputs)))
         "#]]
         .assert_eq(snippet);
-        let card = model_card(&Told::ages().story()).unwrap();
+        let card = model_card(&SampleRun::ages().story()).unwrap();
         assert!(
             !card.contains("sigmoid")
                 && !card.contains("softmax")

@@ -33,7 +33,7 @@ fn parse(mut input: impl BufRead) -> std::io::Result<Vec<Line>> {
             lines.push(line);
         }
     }
-    Ok(last_told(lines))
+    Ok(last_reported(lines))
 }
 
 /// What a line is about, where a later line about the same replaces it.
@@ -54,7 +54,7 @@ fn subject(line: &Line) -> Option<Subject> {
     }
 }
 
-fn last_told(lines: Vec<Line>) -> Vec<Line> {
+fn last_reported(lines: Vec<Line>) -> Vec<Line> {
     let last: HashMap<Subject, usize> = lines
         .iter()
         .enumerate()
@@ -86,7 +86,7 @@ mod tests {
         serde_json::to_string(&Line { at_ms: 0, attempt, event }).unwrap()
     }
 
-    fn told(text: &str) -> Vec<(u64, u32)> {
+    fn reported(text: &str) -> Vec<(u64, u32)> {
         let about = |line: Line| match line.event {
             Event::Step(it) => (it.step, line.attempt),
             other => panic!("{other:?}"),
@@ -95,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn steps_told_again_after_a_crash_count_once() {
+    fn steps_that_come_again_after_a_crash_count_once() {
         let text =
             [step(1, 1), step(2, 1), step(3, 1), step(2, 2), step(3, 2), step(4, 2)].join("\n");
-        assert_eq!(told(&text), [(1, 1), (2, 2), (3, 2), (4, 2)]);
+        assert_eq!(reported(&text), [(1, 1), (2, 2), (3, 2), (4, 2)]);
     }
 
     #[test]
@@ -113,13 +113,13 @@ mod tests {
             whole[..whole.len() / 2].into(),
         ]
         .join("\n");
-        assert_eq!(told(&text), [(1, 1), (2, 1)]);
+        assert_eq!(reported(&text), [(1, 1), (2, 1)]);
     }
 
     #[test]
     fn a_line_of_the_longest_length_is_read() {
         let line = step(1, 1);
         let padded = format!("{}{line}\n{}\n", " ".repeat(LINE_BYTES_MAX - line.len()), step(2, 1));
-        assert_eq!(told(&padded), [(1, 1), (2, 1)]);
+        assert_eq!(reported(&padded), [(1, 1), (2, 1)]);
     }
 }

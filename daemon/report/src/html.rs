@@ -5,7 +5,7 @@
 //! `charts` and our own style sheet are passed as they are.
 
 mod gallery; // images of the data set
-mod said; // what the model said, right and wrong
+mod predicted; // what the model said, right and wrong
 
 use crate::charts::{self, Curves, Look, Series};
 use crate::recipe_text;
@@ -30,19 +30,21 @@ pub fn html(story: &Story) -> Result<String> {
         gauge => gauge(story),
         metrics => metrics(story),
         curves => all_curves(story)?,
-        matrix => said::matrix(story),
-        confusions => said::confusions(story),
-        mistakes => said::mistakes(story),
-        scatters => said::scatters(story)?,
+        matrix => predicted::matrix(story),
+        confusions => predicted::confusions(story),
+        mistakes => predicted::mistakes(story),
+        scatters => predicted::scatters(story)?,
         gallery => gallery::gallery(story),
         tokens => tokens(story)?,
         noun => story.noun(),
         library => story.library(),
         augmentation => gallery::augmentation(story.plan.augment.as_ref()),
         words => words(story),
-        class_most => story.data.classes.iter().map(|it| it.train.max(it.validation).max(it.test)).max().unwrap_or(1).max(1),
+        class_most => story.data.classes.iter().map(|it| it.train.max(it.validation).max(
+            it.test)).max().unwrap_or(1).max(1),
         warnings => story.warnings().into_iter().map(str::to_owned).collect::<Vec<_>>(),
-        phases => story.phases().into_iter().map(|(phase, seconds)| context! { name => phase_name(phase), seconds }).collect::<Vec<_>>(),
+        phases => story.phases().into_iter().map(|(phase,
+            seconds)| context! { name => phase_name(phase), seconds }).collect::<Vec<_>>(),
         throughput => throughput(story),
         recipe => recipe_text::recipe(story.plan, story.data)?,
         usage => story.usage(&story.done.model)?,
@@ -53,7 +55,8 @@ pub fn html(story: &Story) -> Result<String> {
 /// Of the kind of answer, for the templates.
 fn words(story: &Story) -> Value {
     let it = story.words();
-    context! { baseline => it.baseline, scores => it.scores, intervals => it.intervals, mistakes => it.mistakes, target => it.target, columns => it.columns }
+    context! { baseline => it.baseline, scores => it.scores, intervals => it.intervals,
+    mistakes => it.mistakes, target => it.target, columns => it.columns }
 }
 
 fn verdict(story: &Story) -> &'static str {
@@ -75,9 +78,8 @@ fn gauge(story: &Story) -> Option<Value> {
     let baseline = story.done.baseline.metrics.get(metric)?;
     let place = |value: f64| (value.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
     let (low, high) = (place(interval.low), place(interval.high));
-    Some(
-        context! { score => place(story.done.score), low, width => high - low, baseline => place(*baseline) },
-    )
+    Some(context! { score => place(story.done.score), low, width => high - low,
+    baseline => place(*baseline) })
 }
 
 /// The metric that chose the best step, then those that the recipe names, then all others.
@@ -104,10 +106,9 @@ fn metrics(story: &Story) -> Value {
     let row = |metric: String| {
         let shown = value(&story.done.scores, &metric)?;
         let interval = story.done.scores.intervals.get(&metric).map(Serde);
-        Some(
-            context! { name => &metric, value => shown, interval, baseline => story.done.baseline.metrics.get(&metric).copied(),
-            validation => story.trained.validation.as_ref().and_then(|it| value(it, &metric)) },
-        )
+        Some(context! { name => &metric, value => shown, interval,
+            baseline => story.done.baseline.metrics.get(&metric).copied(),
+        validation => story.trained.validation.as_ref().and_then(|it| value(it, &metric)) })
     };
     let named = |metric: &String| {
         *metric == story.done.metric || story.plan.eval.metrics.contains(metric) || metric == "loss"
@@ -182,7 +183,8 @@ fn tokens(story: &Story) -> Result<Option<Value>> {
 fn throughput(story: &Story) -> Option<Value> {
     let sum = story.throughput();
     (0.0 < sum.seconds).then(|| {
-        context! { seconds => sum.seconds, examples => sum.examples, examples_rate => (sum.examples as f64 / sum.seconds).round() as u64,
+        context! { seconds => sum.seconds, examples => sum.examples,
+            examples_rate => (sum.examples as f64 / sum.seconds).round() as u64,
         tokens_rate => (sum.tokens as f64 / sum.seconds).round() as u64 }
     })
 }

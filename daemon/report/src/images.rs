@@ -47,12 +47,12 @@ pub(crate) fn data_uri(png: &[u8]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::tests::Told;
+    use crate::html::tests::SampleRun;
 
     #[test]
     fn sheets_are_read_until_the_report_is_full_the_suspicious_ones_first() {
         let run = tempfile::tempdir().unwrap();
-        let mut data = Told::pets().data;
+        let mut data = SampleRun::pets().data;
         let sheets = &mut data.images.as_mut().unwrap().sheets;
         sheets.truncate(3);
         for (index, sheet) in sheets.iter_mut().enumerate() {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_sheet_that_is_gone_is_named() {
         let run = tempfile::tempdir().unwrap();
-        let error = read_sheets(run.path(), &Told::pets().data).unwrap_err();
+        let error = read_sheets(run.path(), &SampleRun::pets().data).unwrap_err();
         assert!(format!("{error:#}").contains("contact/near.png"), "{error:#}");
     }
 

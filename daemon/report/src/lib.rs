@@ -8,15 +8,15 @@
 
 #![forbid(unsafe_code)]
 
-mod card; // story -> README.md of the model
 mod charts; // series -> inline SVG
 mod events; // events.jsonl -> lines
-mod html; // story -> report.html
 mod images; // PNG files -> what a page without network can show
 mod predictions; // rows -> predictions.csv, the worst mistakes
+mod templates; // the engine and its filters
 mod recipe_text; // plan -> the recipe that gives it again
 mod story; // what report and card tell alike
-mod templates; // the engine and its filters
+mod card; // story -> README.md of the model
+mod html; // story -> report.html
 mod tensorboard; // lines -> event files
 
 pub use card::model_card;

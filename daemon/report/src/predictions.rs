@@ -31,7 +31,7 @@ pub struct Mistake {
     /// Which of the predictions it is.
     pub index: usize,
     pub input: String,
-    pub truth: String,
+    pub target: String,
     pub predicted: String,
     /// As [`AnswerKind::degrees`].
     pub degree: f64,
@@ -108,7 +108,7 @@ pub fn worst_mistakes<'a>(
         Mistake {
             index,
             input: input.text.into(),
-            truth: answer.target_words(&input, &targets[index]),
+            target: answer.target_words(&input, &targets[index]),
             predicted: answer.prediction_words(&input, predictions.of(index)),
             degree,
             file: file.into(),
@@ -122,7 +122,7 @@ pub fn worst_mistakes<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::tests::Told;
+    use crate::html::tests::SampleRun;
     use finetuned_job::task::{Answer, Modality, Task};
 
     fn classes() -> Vec<String> {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn plan(modality: Modality, answer: Answer) -> Plan {
-        let mut plan = Told::tweets().plan;
+        let mut plan = SampleRun::tweets().plan;
         plan.task = Task::of(modality, answer).unwrap();
         plan.data.problem = answer;
         plan.data.classes = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
         let seen: Vec<_> = found
             .iter()
             .map(|it| {
-                (it.index, it.truth.as_str(), it.predicted.as_str(), (it.degree * 100.0).round())
+                (it.index, it.target.as_str(), it.predicted.as_str(), (it.degree * 100.0).round())
             })
             .collect();
         assert_eq!(seen, [(1, "-1 | =good", "=good", 98.0), (0, "no label", "-1", 60.0)]);
@@ -245,7 +245,7 @@ mod tests {
             [(2, 3.0), (1, 0.03)]
         );
         assert_eq!(
-            (found[0].truth.as_str(), found[0].predicted.as_str()),
+            (found[0].target.as_str(), found[0].predicted.as_str()),
             ("-1 1, =good 100", "-1 4, =good 100")
         );
     }

@@ -107,7 +107,7 @@ fn plugin_use<'a>(plan: &'a Plan, kind: &str) -> Option<&'a str> {
     uses.filter(|it| it.kind == kind).map(|it| it.name.as_str()).next()
 }
 
-/// (name, settings as a table of TOML on one line) of each plugins' part that was told something.
+/// (name, settings as a table of TOML on one line) of each plugins' part that was sample something.
 fn settings(plan: &Plan) -> Result<Vec<Value>> {
     let uses = plan.plugins.iter().flat_map(|it| &it.uses).filter(|it| !it.settings.is_empty());
     let written = |it: &PluginUse| {
@@ -121,7 +121,7 @@ fn settings(plan: &Plan) -> Result<Vec<Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::tests::Told;
+    use crate::html::tests::SampleRun;
     use finetuned_images::{Augment, Crop, Jitter, Preset};
     use finetuned_job::data::SplitReport;
     use finetuned_job::plan::PluginPlan;
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn the_recipe_of_a_plan_decides_what_the_plan_says() {
-        let told = Told::tweets();
-        let text = recipe(&told.plan, &told.data).unwrap();
+        let sample = SampleRun::tweets();
+        let text = recipe(&sample.plan, &sample.data).unwrap();
         let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
-        let (plan, train) = (&told.plan, &told.plan.train);
+        let (plan, train) = (&sample.plan, &sample.plan.train);
         assert_eq!(read.model.base.as_deref(), Some(plan.model.base.as_str()));
         assert_eq!(
             (read.model.dropout, read.model.attention_dropout),
@@ -163,11 +163,11 @@ mod tests {
 
     #[test]
     fn every_optimizer_and_every_absence_comes_back() {
-        let mut told = Told::tweets();
-        told.plan.train.clip = None;
-        told.plan.train.patience = None;
-        told.plan.save.every_minutes = None;
-        told.plan.freeze.unfreeze = vec![Unfreeze {
+        let mut sample = SampleRun::tweets();
+        sample.plan.train.clip = None;
+        sample.plan.train.patience = None;
+        sample.plan.save.every_minutes = None;
+        sample.plan.freeze.unfreeze = vec![Unfreeze {
             epoch: 3,
             train: vec![Pattern::All, Pattern::Glob("a.\"b\".*".into())],
         }];
@@ -177,24 +177,24 @@ mod tests {
             Optimizer::Adam { betas, eps: 1e-6 },
             Optimizer::AdamW { betas, eps: 1e-7 },
         ] {
-            told.plan.train.optimizer = optimizer;
-            let text = recipe(&told.plan, &told.data).unwrap();
+            sample.plan.train.optimizer = optimizer;
+            let text = recipe(&sample.plan, &sample.data).unwrap();
             let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
             assert_eq!(read.train.optimizer, optimizer);
             assert_eq!(
                 (read.train.clip, read.train.patience, read.save.every_minutes),
                 (None, None, None)
             );
-            assert_eq!(read.freeze.unfreeze, told.plan.freeze.unfreeze);
+            assert_eq!(read.freeze.unfreeze, sample.plan.freeze.unfreeze);
         }
     }
 
     #[test]
     fn the_recipe_of_a_run_with_images_and_plugins_decides_what_the_plan_says() {
-        let mut told = Told::scenes();
-        told.plan.model.head = Head::Plugin("cosine".into());
-        told.plan.train.loss = Some("focal \"2\"".into());
-        told.plan.train.hooks = vec!["stop_at".into()];
+        let mut sample = SampleRun::scenes();
+        sample.plan.model.head = Head::Plugin("cosine".into());
+        sample.plan.train.loss = Some("focal \"2\"".into());
+        sample.plan.train.hooks = vec!["stop_at".into()];
         let uses = [
             ("head", "cosine", r#"{"scale":16,"names":["a\nb"],"deep":{"on":true}}"#),
             ("loss", "focal \"2\"", "{}"),
@@ -214,13 +214,13 @@ mod tests {
                 })
                 .collect(),
         };
-        told.plan.plugins = vec![plugin("margins", &uses), plugin("medical", &more)];
-        let text = recipe(&told.plan, &told.data).unwrap();
+        sample.plan.plugins = vec![plugin("margins", &uses), plugin("medical", &more)];
+        let text = recipe(&sample.plan, &sample.data).unwrap();
         let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}"));
-        assert_eq!(read.task, Some(told.plan.task));
+        assert_eq!(read.task, Some(sample.plan.task));
         assert_eq!(
             (read.model.head, read.model.image_size),
-            (told.plan.model.head.clone(), Some(224))
+            (sample.plan.model.head.clone(), Some(224))
         );
         assert_eq!(
             (read.data.image.as_deref(), read.data.label, read.data.max_tokens),
@@ -228,11 +228,11 @@ mod tests {
         );
         assert_eq!(
             (read.data.labels, read.data.reader.as_deref()),
-            (told.plan.data.classes.clone(), Some("dicom"))
+            (sample.plan.data.classes.clone(), Some("dicom"))
         );
         assert_eq!(
             (read.train.loss, read.train.hooks),
-            (told.plan.train.loss.clone(), told.plan.train.hooks.clone())
+            (sample.plan.train.loss.clone(), sample.plan.train.hooks.clone())
         );
         assert_eq!(read.plugins.load, ["margins", "medical"]);
         assert_eq!(read.plugins.settings.len(), 1);
@@ -246,10 +246,10 @@ mod tests {
     #[test]
     fn every_augmentation_that_a_preset_makes_comes_back() {
         for preset in [Preset::None, Preset::Light, Preset::Strong] {
-            let mut told = Told::pets();
+            let mut sample = SampleRun::pets();
             let wanted = Augment::preset(preset);
-            told.plan.augment = Some(wanted.clone());
-            let text = recipe(&told.plan, &told.data).unwrap();
+            sample.plan.augment = Some(wanted.clone());
+            let text = recipe(&sample.plan, &sample.data).unwrap();
             let read = Recipe::parse(&text).unwrap_or_else(|it| panic!("{it}\n{text}")).augment;
             // As planning puts them together: the preset, then what is set beside it.
             let mut found = Augment::preset(if read.preset == Some(choices::Preset::Strong) {
@@ -278,7 +278,7 @@ mod tests {
             let taken = |f: f64, pool: u64| {
                 if f == 0.0 { 0 } else { ((f * pool as f64).round() as u64).max(1) }
             };
-            let mut data = Told::tweets().data;
+            let mut data = SampleRun::tweets().data;
             let class = |&pool: &u64| {
                 let (validation, test) = (taken(validation, pool), taken(test, pool));
                 ClassCount {

@@ -51,7 +51,7 @@ pub(crate) enum Verdict {
 /// Examples of class `truth` that were taken for `predicted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Confusion {
-    pub truth: usize,
+    pub target: usize,
     pub predicted: usize,
     pub count: u64,
 }
@@ -138,12 +138,12 @@ impl<'a> Story<'a> {
     }
 
     pub(crate) fn warnings(&self) -> Vec<&'a str> {
-        let told = self.events.iter().filter_map(|line| {
+        let reported = self.events.iter().filter_map(|line| {
             if let Event::Warning { message } = &line.event { Some(message.as_str()) } else { None }
         });
         let mut all: Vec<&str> = self.data.warnings.iter().map(String::as_str).collect();
         // A resumed attempt tells its warnings again.
-        told.for_each(|it| {
+        reported.for_each(|it| {
             if !all.contains(&it) {
                 all.push(it)
             }
@@ -169,16 +169,16 @@ impl<'a> Story<'a> {
     /// The commonest first; at most `keep`.
     pub(crate) fn confusions(&self, keep: usize) -> Vec<Confusion> {
         let rows = self.done.scores.confusion.iter().enumerate();
-        let cells = rows.flat_map(|(truth, row)| {
+        let cells = rows.flat_map(|(target, row)| {
             row.iter().enumerate().map(move |(predicted, &count)| Confusion {
-                truth,
+                target,
                 predicted,
                 count,
             })
         });
         let mut wrong: Vec<Confusion> =
-            cells.filter(|it| it.truth != it.predicted && 0 < it.count).collect();
-        wrong.sort_by_key(|it| (std::cmp::Reverse(it.count), it.truth, it.predicted));
+            cells.filter(|it| it.target != it.predicted && 0 < it.count).collect();
+        wrong.sort_by_key(|it| (std::cmp::Reverse(it.count), it.target, it.predicted));
         wrong.truncate(keep);
         wrong
     }

@@ -29,8 +29,8 @@ mod narrator; // events -> lines for people
 mod proven; // a proven model -> rows for people
 mod worker_process; // spec -> process -> lines and its end
 mod supervisor; // the daemon's loop
-mod commands; // status, show, logs, …
 mod foreground; // run and check, without a daemon
+mod commands; // status, show, logs, …
 
 use clap::Parser;
 use cli::Exit;

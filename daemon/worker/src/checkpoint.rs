@@ -116,12 +116,12 @@ impl Checkpoints {
     /// kept checkpoint speaks of.
     fn prune(&self, newest: &Position, keep: u32) -> Result<()> {
         let steps = self.numbered("step-")?;
-        let (old, kept) = steps.split_at(steps.len().saturating_sub(keep as usize));
+        let (old, held) = steps.split_at(steps.len().saturating_sub(keep as usize));
         for (_, path) in old {
             durable::remove_tree(path)?;
         }
         let mut wanted: Vec<u64> = newest.best.iter().map(|it| it.step).collect();
-        for (_, path) in kept {
+        for (_, path) in held {
             if let Ok(Manifest { position: Some(Position { best: Some(best), .. }), .. }) =
                 manifest(path)
             {
@@ -244,17 +244,17 @@ mod tests {
         let folder = run.path().join("checkpoints");
         fs::write(folder.join("step-30").join(TENSORS), b"torn").unwrap();
         fs::remove_file(folder.join("step-20").join(MANIFEST)).unwrap();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let found = checkpoints
             .newest(|it| {
-                told.push(it);
+                reported.push(it);
                 Ok(())
             })
             .unwrap()
             .unwrap();
         assert_eq!(found.position.step, 10);
         assert_eq!(f64::try_from(&found.tensors[0].1).unwrap(), 10.0);
-        assert_eq!(told.len(), 2);
+        assert_eq!(reported.len(), 2);
     }
 
     #[test]

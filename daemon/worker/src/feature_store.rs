@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_told_and_gone() {
+    fn what_is_damaged_is_named_and_gone() {
         let home = tempfile::tempdir().unwrap();
         let store = store(home.path(), 100);
         let damages: [fn(&Path, &str); 4] = [
@@ -384,8 +384,8 @@ mod tests {
         for (key, damage) in ["a", "b", "c", "d"].into_iter().zip(damages) {
             write(&store, key, 1.0);
             damage(&store.folder, key);
-            let said = format!("{:#}", store.find(key).unwrap_err());
-            assert!(said.contains("can't be used and was removed"), "{said}");
+            let claimed = format!("{:#}", store.find(key).unwrap_err());
+            assert!(claimed.contains("can't be used and was removed"), "{claimed}");
             assert!(store.find(key).unwrap().is_none());
         }
         assert_eq!(store.files().unwrap(), Vec::<PathBuf>::new());

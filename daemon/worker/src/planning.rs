@@ -51,7 +51,7 @@ pub(crate) struct Facts<'a> {
     /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
     /// Most that may be kept of what frozen stages give.
-    pub kept_bytes_max: u64,
+    pub cache_bytes_max: u64,
     pub threads: u32,
     /// `2.13.0`.
     pub libtorch: String,
@@ -303,7 +303,7 @@ fn freeze_plan(
         Rows::PerToken => facts.tokens,
         Rows::PerExample => examples,
     };
-    let kept_bytes = 4 * rows * below.numbers();
+    let cached_bytes = 4 * rows * below.numbers();
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
@@ -313,7 +313,7 @@ fn freeze_plan(
         cached: *cache
             && below.worth_caching
             && same_each_time
-            && kept_bytes <= facts.kept_bytes_max,
+            && cached_bytes <= facts.cache_bytes_max,
         trainable,
         frozen,
     })

@@ -190,7 +190,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         parts: &model.parts,
         plugins: extensions.plan(),
         tensors: &tensors,
-        kept_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
+        cache_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
         threads: spec.threads,
         libtorch: finetuned_libtorch::version(),
         device: device::name(device),

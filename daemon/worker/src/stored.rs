@@ -1,5 +1,6 @@
 //! Batches of stored data, in the order asked for: images are made ready by other threads while the
-//! model is at work, texts take no time, and of cached features there is only the row to find, or to
+//! model is at work, texts take no time, and of cached features there is only the row to find,
+//! or to
 //! compute when an example is wanted for the first time.
 
 use crate::examples::ExampleSet;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_dropped_file_becomes_a_proven_model() {
-    let sandbox = Sandbox::new("[train]\nepochs = 10\nlr = 3e-3\n").serving();
+    let sandbox = Sandbox::new("[train]\nepochs = 20\nlr = 1e-3\n").serving();
     sandbox.drop_rows("tweets.csv", 400);
     sandbox.wait_for_state(1, "done");
     let job = sandbox.job(1);

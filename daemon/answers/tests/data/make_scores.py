@@ -139,7 +139,7 @@ def set_case(name, truth, rows, bootstrap=False):
     return {
         "name": name,
         "classes": truth.shape[1],
-        "truth": floats(truth),
+        "target": floats(truth),
         "probabilities": floats(rows),
         "metrics": {name: float(value) for name, value in metrics.items()},
         "per_class": [[float(it) for it in row] + [ap] for *row, ap in zip(*per_class, precisions)],
@@ -158,7 +158,7 @@ def number_case(name, truth, predicted, bootstrap=False):
     return {
         "name": name,
         "numbers": truth.shape[1],
-        "truth": floats(truth),
+        "target": floats(truth),
         "predicted": floats(predicted),
         "metrics": {it: float(of(truth, predicted)) for it, of in NUMBERS.items() if it != "loss"},
         "per_number": [[float(it) for it in row] for row in per_number],

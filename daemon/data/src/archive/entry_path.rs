@@ -84,7 +84,8 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_judged_without_a_panic(name in proptest::collection::vec(any::<u8>(), 0..1200)) {
+        fn any_bytes_are_taken_without_a_panic(name in proptest::collection::vec(any::<u8>(),
+            0..1200)) {
             let _ = checked(&name);
         }
     }

@@ -21,7 +21,7 @@ const BYTES_MAX: u64 = 64 << 30;
 const FREE_SHARE_MAX: f64 = 0.8;
 const CHUNK_BYTES: usize = 128 << 10;
 /// Bytes between two words of progress.
-const TOLD_BYTES: u64 = 4 << 20;
+const REPORT_EVERY_BYTES: u64 = 4 << 20;
 
 pub(super) struct Unpacker<'a, 'p> {
     root: &'a Path,
@@ -36,7 +36,7 @@ pub(super) struct Unpacker<'a, 'p> {
     files: HashSet<PathBuf>,
     folders: HashSet<PathBuf>,
     progress: &'a mut Progress<'p>,
-    told_at: u64,
+    reported_at: u64,
     chunk: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ impl<'a, 'p> Unpacker<'a, 'p> {
             files: HashSet::new(),
             folders: HashSet::new(),
             progress,
-            told_at: 0,
+            reported_at: 0,
             chunk: vec![0; CHUNK_BYTES],
         })
     }
@@ -171,9 +171,9 @@ impl<'a, 'p> Unpacker<'a, 'p> {
         if inflate::is_bomb(self.raw.get().min(self.archive_bytes), self.bytes) {
             return Err(self.unreadable(&inflate::bomb()));
         }
-        if self.told_at + TOLD_BYTES <= self.raw.get() {
-            self.told_at = self.raw.get();
-            (self.progress)(Phase::Unpacking, self.told_at, Some(self.archive_bytes));
+        if self.reported_at + REPORT_EVERY_BYTES <= self.raw.get() {
+            self.reported_at = self.raw.get();
+            (self.progress)(Phase::Unpacking, self.reported_at, Some(self.archive_bytes));
         }
         Ok(())
     }

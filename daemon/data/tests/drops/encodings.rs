@@ -69,7 +69,7 @@ fn a_few_foreign_bytes_among_utf_8() {
 }
 
 #[test]
-fn a_guess_is_said_to_be_one() {
+fn a_guess_is_called_one() {
     Drop::file("a.csv", &WINDOWS_1251.encode(&csv("Этот фильм мне очень понравился")).0).check(
         expect![[r#"
             a.csv: csv windows-1251 20 rows
@@ -115,7 +115,8 @@ proptest! {
             wanted.push(text);
         }
         let dataset = Drop::file("a.csv", csv.as_bytes()).load().unwrap();
-        let mut found: Vec<String> = self::texts(&dataset).into_iter().map(str::to_string).collect();
+        let mut found: Vec<String> = self::texts(&dataset).into_iter().map(
+            str::to_string).collect();
         found.sort();
         wanted.sort();
         prop_assert_eq!(found, wanted);
@@ -123,7 +124,8 @@ proptest! {
 
     /// Any bytes under any name: a data set or a sentence, never a panic.
     #[test]
-    fn any_bytes_are_a_data_set_or_a_sentence(bytes in proptest::collection::vec(any::<u8>(), 0..400), name in "a\\.(csv|tsv|json|jsonl|parquet|zip|tar|gz|csv\\.gz)") {
+    fn any_bytes_are_a_data_set_or_a_sentence(bytes in proptest::collection::vec(any::<u8>(),
+        0..400), name in "a\\.(csv|tsv|json|jsonl|parquet|zip|tar|gz|csv\\.gz)") {
         let _ = Drop::file(&name, &bytes).load();
         let _ = Drop::file(&name, &[b"text,label\na,1\nb,2\n", bytes.as_slice()].concat()).load();
     }

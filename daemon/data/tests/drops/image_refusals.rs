@@ -88,7 +88,7 @@ fn nothing_to_learn() {
 }
 
 #[test]
-fn classes_that_can_not_be_told() {
+fn classes_that_can_not_be_known() {
     check(
         &gallery(&["cat", "cat/persian", "dog"], 3, &[]),
         expect![[r#"
@@ -198,7 +198,7 @@ fn paths_that_lead_nowhere() {
 }
 
 #[test]
-fn columns_that_can_not_be_told() {
+fn columns_that_can_not_be_known() {
     let table = b"path,age,weight\nimg/0.png,1,2\nimg/1.png,3,4\nimg/2.png,5,6\n".as_slice();
     let drop = gallery(&["img"], 3, &[("a.csv", table)]);
     check(

@@ -283,6 +283,6 @@ fn any_byte_of_an_image_may_be_wrong() {
         fs::write(drop.path().join(format!("cat/damaged {it}.png")), bytes).unwrap();
     }
     let report = drop.load().unwrap().report;
-    let kept: u64 = report.splits.iter().map(|it| it.rows).sum();
-    assert_eq!(kept + report.quarantined.count + report.duplicates.leaked_dropped, 880);
+    let held: u64 = report.splits.iter().map(|it| it.rows).sum();
+    assert_eq!(held + report.quarantined.count + report.duplicates.leaked_dropped, 880);
 }

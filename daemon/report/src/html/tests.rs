@@ -1,10 +1,10 @@
 //! What a report must hold.
 
-mod told;
+mod sample_run;
 
 use super::*;
 use finetuned_job::scores::Split;
-pub(crate) use told::Told;
+pub(crate) use sample_run::SampleRun;
 
 /// Where `REPORT_SAMPLES` names a folder, the report is left there to be looked at.
 fn report(name: &str, story: &Story) -> String {
@@ -21,9 +21,9 @@ fn report(name: &str, story: &Story) -> String {
 
 #[test]
 fn the_report_says_what_was_reached_and_why_to_believe_it() {
-    let told = Told::tweets();
-    let text = report("tweets", &told.story());
-    let score = format!("{:.3}", told.done.score);
+    let sample = SampleRun::tweets();
+    let text = report("tweets", &sample.story());
+    let score = format!("{:.3}", sample.done.score);
     assert!(
         text.contains(&format!(
             "scores <b>{score}</b> macro\u{a0}F1 on 400 held-out test examples"
@@ -41,12 +41,12 @@ fn the_report_says_what_was_reached_and_why_to_believe_it() {
         assert!(text.contains(part), "{part}");
     }
     assert_eq!(text.matches("<svg ").count(), 5);
-    assert_eq!(text, html(&told.story()).unwrap());
+    assert_eq!(text, html(&sample.story()).unwrap());
 }
 
 #[test]
 fn the_report_asks_nothing_of_the_network_and_runs_nothing() {
-    let text = html(&Told::tweets().story()).unwrap();
+    let text = html(&SampleRun::tweets().story()).unwrap();
     for part in ["http://", "https://", "<script", "<link", "<img", "@import", "url(", "onclick"] {
         let found = text.replace("http://www.w3.org/2000/svg", "").find(part);
         assert_eq!(found, None, "{part}");
@@ -57,33 +57,33 @@ fn the_report_asks_nothing_of_the_network_and_runs_nothing() {
 #[test]
 fn text_from_users_stays_text() {
     const EVIL: &str = "\"><script>alert(1)</script>&amp;'";
-    let mut told = Told::tweets();
-    told.rename_class(1, EVIL);
-    told.done.name = EVIL.into();
-    told.data.source = EVIL.into();
-    told.data.files[0].path = EVIL.into();
-    told.data.label_column = Some(EVIL.into());
-    told.data.quarantined.shown[0].reason = EVIL.into();
-    told.data.warnings[0] = EVIL.into();
-    told.plan.data.classes[0] = EVIL.into();
-    told.plan.model.base = EVIL.into();
-    told.mistakes[0].input = EVIL.into();
-    told.mistakes[0].file = EVIL.into();
-    let text = report("evil", &told.story());
+    let mut sample = SampleRun::tweets();
+    sample.rename_class(1, EVIL);
+    sample.done.name = EVIL.into();
+    sample.data.source = EVIL.into();
+    sample.data.files[0].path = EVIL.into();
+    sample.data.label_column = Some(EVIL.into());
+    sample.data.quarantined.shown[0].reason = EVIL.into();
+    sample.data.warnings[0] = EVIL.into();
+    sample.plan.data.classes[0] = EVIL.into();
+    sample.plan.model.base = EVIL.into();
+    sample.mistakes[0].input = EVIL.into();
+    sample.mistakes[0].file = EVIL.into();
+    let text = report("evil", &sample.story());
     assert!(!text.contains("<script"), "escaped nowhere?");
     assert!(10 <= text.matches("&lt;script&gt;").count() + text.matches("&lt;script>").count());
 }
 
 #[test]
 fn a_report_about_images_holds_them_and_still_asks_nothing_of_the_network() {
-    let mut told = Told::pets();
-    told.data.images.as_mut().unwrap().sheets.push(told.sheets[0].0.clone());
-    let text = report("pets", &told.story());
+    let mut sample = SampleRun::pets();
+    sample.data.images.as_mut().unwrap().sheets.push(sample.sheets[0].0.clone());
+    let text = report("pets", &sample.story());
     assert!(text.contains("; img-src data:"));
     let images: Vec<&str> = text.split("<img src=\"").skip(1).collect();
     // Contact sheets of seven classes, two of suspicious images, the strip, and one for each
     // mistake.
-    assert_eq!(images.len(), 7 + 2 + 1 + told.mistakes.len());
+    assert_eq!(images.len(), 7 + 2 + 1 + sample.mistakes.len());
     assert!(images.iter().all(|it| it.starts_with("data:image/png;base64,iVBOR")));
     for part in [
         "top5 accuracy",
@@ -108,7 +108,7 @@ fn a_report_about_images_holds_them_and_still_asks_nothing_of_the_network() {
 
 #[test]
 fn several_labels_have_average_precisions_and_no_matrix() {
-    let text = report("scenes", &Told::scenes().story());
+    let text = report("scenes", &SampleRun::scenes().story());
     for part in [
         "macro average precision",
         "Average precision",
@@ -124,8 +124,8 @@ fn several_labels_have_average_precisions_and_no_matrix() {
 
 #[test]
 fn numbers_have_a_table_and_an_image_each() {
-    let told = Told::ages();
-    let text = report("ages", &told.story());
+    let sample = SampleRun::ages();
+    let text = report("ages", &sample.story());
     for part in [
         "By number",
         "Said over true",
@@ -147,19 +147,19 @@ fn numbers_have_a_table_and_an_image_each() {
 
 #[test]
 fn a_smaller_error_than_the_baselines_is_the_better_one() {
-    let mut told = Told::ages();
-    told.done.metric = "mae".into();
-    told.done.score = told.done.scores.metrics["mae"];
-    let text = html(&told.story()).unwrap();
+    let mut sample = SampleRun::ages();
+    sample.done.metric = "mae".into();
+    sample.done.score = sample.done.scores.metrics["mae"];
+    let text = html(&sample.story()).unwrap();
     assert!(text.contains("better than the mean") && !text.contains("class=\"gauge\""));
 }
 
 #[test]
 fn plugins_are_named_with_version_and_hash() {
-    let mut told = Told::pets();
-    told.plan.model.head = finetuned_job::recipe::Head::Plugin("cosine".into());
-    told.trained.head = told.plan.model.head.clone();
-    told.plan.plugins = vec![finetuned_job::plan::PluginPlan {
+    let mut sample = SampleRun::pets();
+    sample.plan.model.head = finetuned_job::recipe::Head::Plugin("cosine".into());
+    sample.trained.head = sample.plan.model.head.clone();
+    sample.plan.plugins = vec![finetuned_job::plan::PluginPlan {
         name: "margins".into(),
         version: "0.2.1".into(),
         hash: "77aa".repeat(16),
@@ -169,7 +169,7 @@ fn plugins_are_named_with_version_and_hash() {
             settings: serde_json::from_str("{\"scale\":16}").unwrap(),
         }],
     }];
-    let text = report("plugins", &told.story());
+    let text = report("plugins", &sample.story());
     for part in [
         "margins",
         "0.2.1",
@@ -180,26 +180,26 @@ fn plugins_are_named_with_version_and_hash() {
     ] {
         assert!(text.contains(part), "{part}");
     }
-    let card = crate::model_card(&told.story()).unwrap();
+    let card = crate::model_card(&sample.story()).unwrap();
     assert!(
         card.contains("Its head is cosine of the plugin margins 0.2.1")
             && !card.contains("```python"),
         "{card}"
     );
     // A head that turned out to be a linear map is the family's own in the files.
-    told.trained.head = finetuned_job::recipe::Head::Linear;
-    let card = crate::model_card(&told.story()).unwrap();
+    sample.trained.head = finetuned_job::recipe::Head::Linear;
+    let card = crate::model_card(&sample.story()).unwrap();
     assert!(
         card.contains("trained with the head cosine of the plugin margins 0.2.1")
             && card.contains("```python"),
         "{card}"
     );
-    assert!(!report("plugins", &told.story()).contains("is a plugin's"));
+    assert!(!report("plugins", &sample.story()).contains("is a plugin's"));
 }
 
 #[test]
 fn fifty_classes_of_long_names_have_a_report() {
-    let text = report("fifty", &Told::fifty().story());
+    let text = report("fifty", &SampleRun::fifty().story());
     assert!(text.contains("matrix dense"));
     assert!(text.contains("Confused most"));
     assert!(text.len() < 600_000, "{}", text.len());
@@ -207,50 +207,51 @@ fn fifty_classes_of_long_names_have_a_report() {
 
 #[test]
 fn a_thousand_classes_get_the_commonest_confusions_instead_of_a_matrix() {
-    let mut told = Told::tweets();
-    told.done.scores.confusion = vec![vec![0; 1_000]; 1_000];
-    told.done.scores.confusion[1][2] = 5;
-    let text = html(&told.story()).unwrap();
+    let mut sample = SampleRun::tweets();
+    sample.done.scores.confusion = vec![vec![0; 1_000]; 1_000];
+    sample.done.scores.confusion[1][2] = 5;
+    let text = html(&sample.story()).unwrap();
     assert!(!text.contains("Confusion matrix"));
     assert!(text.contains("Confused most"));
 }
 
 #[test]
 fn a_run_with_nothing_to_draw_still_has_a_report() {
-    let mut told = Told::tweets();
-    told.events.clear();
-    told.mistakes.clear();
-    told.data.tokens = None;
-    told.data.text_column = None;
-    told.done.scores.intervals.clear();
-    told.done.baseline.metrics.clear();
-    told.done.metric = "loss".into();
-    told.done.split = Split::Validation;
-    told.plan.eval.metrics.clear();
-    let text = html(&told.story()).unwrap();
+    let mut sample = SampleRun::tweets();
+    sample.events.clear();
+    sample.mistakes.clear();
+    sample.data.tokens = None;
+    sample.data.text_column = None;
+    sample.done.scores.intervals.clear();
+    sample.done.baseline.metrics.clear();
+    sample.done.metric = "loss".into();
+    sample.done.split = Split::Validation;
+    sample.plan.eval.metrics.clear();
+    let text = html(&sample.story()).unwrap();
     assert!(
         text.contains("a little optimistic")
             && text.contains("every example of the validation split was right")
     );
     assert!(!text.contains("<svg"));
-    crate::model_card(&told.story()).unwrap();
+    crate::model_card(&sample.story()).unwrap();
 }
 
 #[test]
 fn a_model_that_scored_otherwise_after_loading_is_called_so() {
-    let mut told = Told::tweets();
-    told.done.proof.loss_reloaded += 0.01;
-    let text = html(&told.story()).unwrap();
+    let mut sample = SampleRun::tweets();
+    sample.done.proof.loss_reloaded += 0.01;
+    let text = html(&sample.story()).unwrap();
     assert!(text.contains("Reloaded model differs") && !text.contains("Reloaded from disk, equal"));
 }
 
 #[test]
 fn a_score_that_the_baseline_reaches_is_called_so() {
-    let mut told = Told::tweets();
-    told.done
+    let mut sample = SampleRun::tweets();
+    sample
+        .done
         .baseline
         .metrics
-        .insert("macro_f1".into(), told.done.scores.intervals["macro_f1"].low);
-    assert!(html(&told.story()).unwrap().contains("Not clearly better"));
-    assert!(crate::model_card(&told.story()).unwrap().contains("not clearly better"));
+        .insert("macro_f1".into(), sample.done.scores.intervals["macro_f1"].low);
+    assert!(html(&sample.story()).unwrap().contains("Not clearly better"));
+    assert!(crate::model_card(&sample.story()).unwrap().contains("not clearly better"));
 }

@@ -15,7 +15,7 @@ struct Found {
     preprocess: Option<Preprocess>,
     width: i64,
     tokens: u64,
-    kept_bytes_max: u64,
+    cache_bytes_max: u64,
     plugins: Vec<PluginPlan>,
 }
 
@@ -33,6 +33,12 @@ fn texts() -> Found {
             source: "tweets.csv".into(),
             format: "csv".into(),
             files: Vec::new(),
+            task: "text-classification".into(),
+            task_reason: String::new(),
+            outputs: vec!["no".into(), "yes".into()],
+            input_columns: vec!["text".into()],
+            target_columns: vec!["label".into()],
+            numbers: Vec::new(),
             text_column: Some("text".into()),
             label_column: Some("label".into()),
             classes: vec![class("no", 750), class("yes", 250)],
@@ -49,7 +55,7 @@ fn texts() -> Found {
         preprocess: None,
         width: 384,
         tokens: 20_000,
-        kept_bytes_max: u64::MAX,
+        cache_bytes_max: u64::MAX,
         plugins: Vec::new(),
     }
 }
@@ -94,7 +100,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let tensors = parts.stages().chain(&parts.buffers).flatten();
     let tensors = tensors.map(|it| (it.clone(), vec![4, 4])).collect();
     let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
-    let outline = |worth_caching| Outline { rows, numbers: 16, worth_caching };
+    let outline = |worth_caching| Outline { rows, shape: vec![16], worth_caching };
     let facts = Facts {
         task: found.task,
         data: &found.data,
@@ -113,7 +119,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
         parts: &parts,
         plugins: found.plugins.clone(),
         tensors: &tensors,
-        kept_bytes_max: found.kept_bytes_max,
+        cache_bytes_max: found.cache_bytes_max,
         threads: 2,
         libtorch: "2.13.0".into(),
         device: "cpu".into(),
@@ -269,10 +275,10 @@ fn what_frozen_stages_give_is_cached_where_it_is_worth_it_and_there_is_room() {
     assert!(!cached("[freeze]\ntrain = ['head']\ncache = false", &texts()));
     // Four bytes for each number of each token, or of each image of training and validation.
     for (found, bytes) in [(texts(), 4 * 20_000 * 16), (images(Answer::Class), 4 * 1_100 * 16)] {
-        assert!(cached(HEAD_ONLY, &Found { kept_bytes_max: bytes, ..found }));
+        assert!(cached(HEAD_ONLY, &Found { cache_bytes_max: bytes, ..found }));
     }
     for (found, bytes) in [(texts(), 4 * 20_000 * 16), (images(Answer::Class), 4 * 1_100 * 16)] {
-        assert!(!cached(HEAD_ONLY, &Found { kept_bytes_max: bytes - 1, ..found }));
+        assert!(!cached(HEAD_ONLY, &Found { cache_bytes_max: bytes - 1, ..found }));
     }
     // Images that differ from epoch to epoch have features that do.
     assert!(!cached(&format!("{HEAD_ONLY}augment.preset = 'light'"), &images(Answer::Class)));

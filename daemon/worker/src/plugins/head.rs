@@ -76,9 +76,11 @@ pub(crate) struct Parameter {
 /// it.tensor.f_copy_(saved))`):
 ///
 /// ```ignore
-/// let head = plugins.head("arcface", "{\"margin\": 0.5}", HeadShape { device, width, outputs, seed, problem })?;
+/// let head = plugins.head("arcface", "{\"margin\": 0.5}", HeadShape { device, width, outputs,
+/// seed, problem })?;
 /// for it in head.parameters()? { register(format!("head.{}", it.name), it.tensor, it.trainable); }
-/// let logits = head.forward(&features, None, Some(&labels), PassNumbers { train: true, seed, step, micro })?;
+/// let logits = head.forward(&features, None, Some(&labels), PassNumbers { train: true, seed,
+/// step, micro })?;
 /// ```
 pub(crate) struct HeadInstance {
     handle: Handle,

@@ -22,7 +22,8 @@ pub(crate) struct LossShape {
 ///
 /// ```ignore
 /// let loss = plugins.loss("focal", "{\"gamma\": 2.0}", LossShape { device, outputs, problem })?;
-/// let losses = loss.forward(&logits, &labels, Some(&features), pass)?; // (batch): weight, add up, divide, backward
+/// let losses = loss.forward(&logits, &labels, Some(&features), pass)?; // (batch): weight,
+/// add up, divide, backward
 /// ```
 pub(crate) struct LossInstance {
     handle: Handle,

@@ -136,12 +136,14 @@ unsafe fn items(table: *const abi::Table, described: &[Export]) -> Result<Vec<It
 /// `at` must point to functions whose first field is their size.
 unsafe fn functions(kind: Kind, number: u32, at: *const c_void) -> Result<Functions, String> {
     macro_rules! read {
-        ($variant:ident, $number:ident, $functions:ident, [$($function:ident),+] $(, + $appended:ident)?) => {{
+        ($variant:ident, $number:ident, $functions:ident, [$($function:ident),+] $(,
+            + $appended:ident)?) => {{
             if number != abi::$number {
                 return Err(format!("it is of kind {number} there"));
             }
             // What was appended begins where the first release ended.
-            let released = [$(offset_of!(abi::$functions, $appended),)? size_of::<abi::$functions>()][0];
+            let released = [$(offset_of!(abi::$functions,
+                $appended),)? size_of::<abi::$functions>()][0];
             // SAFETY: as the caller promises; all zeros are no functions and no claims.
             let functions = unsafe { sized::<abi::$functions>(at, released) }?;
             $(if functions.$function.is_none() {
@@ -152,11 +154,13 @@ unsafe fn functions(kind: Kind, number: u32, at: *const c_void) -> Result<Functi
     }
     match kind {
         Kind::Head => {
-            read!(Head, KIND_HEAD, HeadFunctions, [create, destroy, parameters, forward], + problems)
+            read!(Head, KIND_HEAD, HeadFunctions, [create, destroy, parameters, forward],
+                + problems)
         }
         Kind::Loss => read!(Loss, KIND_LOSS, LossFunctions, [create, destroy, forward], + problems),
         Kind::Metric => {
-            read!(Metric, KIND_METRIC, MetricFunctions, [create, destroy, update, merge, compute], + problems)
+            read!(Metric, KIND_METRIC, MetricFunctions, [create, destroy, update, merge,
+                compute], + problems)
         }
         Kind::Reader => {
             read!(Reader, KIND_READER, ReaderFunctions, [create, destroy, recognise, read])

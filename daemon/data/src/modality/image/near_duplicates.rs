@@ -145,14 +145,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bands_find_what_comparing_all_finds(seeds in proptest::collection::vec((0..4_u64, any::<u64>(), any::<u64>(), any::<u64>()), 0..60)) {
+        fn bands_find_what_comparing_all_finds(seeds in proptest::collection::vec((0..4_u64,
+            any::<u64>(), any::<u64>(), any::<u64>()), 0..60)) {
             // Around four centres, each bit flipped with a chance of one in eight.
             let hashes: Vec<u64> =
-                seeds.into_iter().map(|(centre, a, b, c)| centre.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (a & b & c)).collect();
+                seeds.into_iter().map(|(centre, a, b,
+                    c)| centre.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (a & b & c)).collect();
             let mut found = Vec::new();
             prop_assert!(near(&hashes, &mut |a, b| found.push((a, b))));
             found.sort_unstable();
-            let all = |it: &(usize, usize)| hash_distance(hashes[it.0], hashes[it.1]) <= NEAR_DUPLICATE_BITS;
+            let all = |it: &(usize, usize)| hash_distance(hashes[it.0],
+                hashes[it.1]) <= NEAR_DUPLICATE_BITS;
             let every = (0..hashes.len()).flat_map(|a| (a + 1..hashes.len()).map(move |b| (a, b)));
             prop_assert_eq!(found, every.filter(all).collect::<Vec<_>>());
         }

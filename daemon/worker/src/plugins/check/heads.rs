@@ -127,9 +127,9 @@ fn determinism(trial: Trial<'_>, head: &HeadInstance) -> Outcome {
     if !input.train(head)?.equal(&input.train(head)?) {
         return Err("two training passes with the same seed, step and generator differ: a killed run could not go on bit for bit".to_string().into());
     }
-    let twin = create(trial, 1, WIDTH, OUTPUTS)?;
+    let copy = create(trial, 1, WIDTH, OUTPUTS)?;
     let fresh = create(trial, 1, WIDTH, OUTPUTS)?;
-    for (a, b) in twin.parameters()?.iter().zip(fresh.parameters()?) {
+    for (a, b) in copy.parameters()?.iter().zip(fresh.parameters()?) {
         if a.name != b.name || !a.tensor.equal(&b.tensor) {
             return Err(
                 format!("two heads of the same seed begin with another `{}`", a.name).into()
@@ -176,11 +176,11 @@ fn gradients(head: &HeadInstance) -> Outcome {
 }
 
 fn inputs_stay(head: &HeadInstance) -> Outcome {
-    let (input, kept) = (Input::new(head, BATCH)?, Input::new(head, BATCH)?);
+    let (input, held) = (Input::new(head, BATCH)?, Input::new(head, BATCH)?);
     let _ = tch::no_grad(|| input.train(head))?;
     let _ = input.evaluate(head)?;
-    let same_mask = input.mask.iter().zip(&kept.mask).all(|(a, b)| a.equal(b));
-    if input.features.equal(&kept.features) && input.labels.equal(&kept.labels) && same_mask {
+    let same_mask = input.mask.iter().zip(&held.mask).all(|(a, b)| a.equal(b));
+    if input.features.equal(&held.features) && input.labels.equal(&held.labels) && same_mask {
         Ok(Seen::Passed("stay as they are".into()))
     } else {
         Err("it changes the numbers of its input".to_string().into())

@@ -71,12 +71,12 @@ pub(super) fn check(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Res
         Ok(Seen::Passed(format!("finite at logits around {LARGE}")))
     })?;
     teller.probe(subject, "inputs", || {
-        let (input, kept) = (Input::new(&loss, BATCH)?, Input::new(&loss, BATCH)?);
+        let (input, held) = (Input::new(&loss, BATCH)?, Input::new(&loss, BATCH)?);
         let _ = input.losses(&loss)?;
         let same = [
-            (&input.logits, &kept.logits),
-            (&input.labels, &kept.labels),
-            (&input.features, &kept.features),
+            (&input.logits, &held.logits),
+            (&input.labels, &held.labels),
+            (&input.features, &held.features),
         ]
         .iter()
         .all(|(a, b)| a.equal(b));

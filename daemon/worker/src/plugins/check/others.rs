@@ -198,7 +198,8 @@ pub(super) fn augmentation(trial: Trial<'_>, subject: &str, teller: &mut Teller)
     }
     teller.probe(subject, "determinism", || {
         let image: Vec<u8> = (0..32 * 24 * 3).map(|it| (it * 31 % 251) as u8).collect();
-        let applied = |it: &crate::plugins::AugmentationInstance, seed: u64| -> Result<Vec<u8>, Fault> {
+        let applied = |it: &crate::plugins::AugmentationInstance, seed: u64| -> Result<Vec<u8>,
+            Fault> {
             let mut pixels = image.clone();
             it.apply(&mut pixels, (32, 24), seed)?;
             Ok(pixels)

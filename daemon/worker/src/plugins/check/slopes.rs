@@ -23,17 +23,17 @@ pub(super) fn compare(
     gradient: &Tensor,
     mut f: impl FnMut() -> Result<f64, Fault>,
 ) -> Result<(f64, u32), Fault> {
-    let kept = at.detach().copy();
+    let held = at.detach().copy();
     let mut measure = |direction: &Tensor, step: f64| -> Result<f64, Fault> {
-        let moved = kept.f_add(&direction.f_mul_scalar(step)?)?;
+        let moved = held.f_add(&direction.f_mul_scalar(step)?)?;
         tch::no_grad(|| at.shallow_clone().f_copy_(&moved))?;
         let value = f();
-        tch::no_grad(|| at.shallow_clone().f_copy_(&kept))?;
+        tch::no_grad(|| at.shallow_clone().f_copy_(&held))?;
         value
     };
-    let (mut worst, mut told) = (0.0f64, 0);
+    let (mut worst, mut reported) = (0.0f64, 0);
     for _ in 0..DIRECTIONS {
-        let direction = Tensor::f_randn_like(&kept)?;
+        let direction = Tensor::f_randn_like(&held)?;
         let direction = direction.f_div(&direction.f_norm()?.f_clamp_min(1e-12)?)?;
         let slope = |a: f64, b: f64, step: f64| (a - b) / (2.0 * step);
         let mut slopes = [0.0; 2];
@@ -46,10 +46,10 @@ pub(super) fn compare(
             continue;
         }
         let claimed = gradient.f_mul(&direction)?.f_sum(Kind::Double)?.f_double_value(&[])?;
-        told += 1;
+        reported += 1;
         worst = worst.max((claimed - fine).abs() / (0.1 + claimed.abs().max(fine.abs())));
     }
-    Ok((worst, told))
+    Ok((worst, reported))
 }
 
 /// The sentence about one tensor, or the figure.
@@ -62,7 +62,7 @@ pub(super) fn judge(
     if !gradient.defined() {
         return Err(format!("{of} gets no gradient").into());
     }
-    let (worst, told) = compare(at, &gradient.copy(), f)?;
+    let (worst, reported) = compare(at, &gradient.copy(), f)?;
     if TOLERANCE < worst {
         return Err(format!(
             "the gradient of {of} differs from finite differences by {:.0} %",
@@ -70,5 +70,5 @@ pub(super) fn judge(
         )
         .into());
     }
-    Ok((told != 0).then_some(worst))
+    Ok((reported != 0).then_some(worst))
 }

@@ -22,13 +22,14 @@ pub(super) fn matrix(story: &Story) -> Option<Value> {
     if scores.confusion.is_empty() || MATRIX_CLASSES_MAX < scores.confusion.len() {
         return None;
     }
-    let row = |(truth, counts): (usize, &Vec<u64>)| {
+    let row = |(target, counts): (usize, &Vec<u64>)| {
         let total: u64 = counts.iter().sum();
         let cell = |(predicted, &n): (usize, &u64)| {
             let share = if total == 0 { 0.0 } else { n as f64 / total as f64 };
-            context! { n, share, right => truth == predicted }
+            context! { n, share, right => target == predicted }
         };
-        context! { class => &scores.per_class[truth].class, total, cells => counts.iter().enumerate().map(cell).collect::<Vec<_>>() }
+        context! { class => &scores.per_class[target].class, total,
+        cells => counts.iter().enumerate().map(cell).collect::<Vec<_>>() }
     };
     let rows: Vec<Value> = scores.confusion.iter().enumerate().map(row).collect();
     Some(context! { rows, wide => scores.confusion.len() <= WIDE_CELLS_CLASSES_MAX })
@@ -37,8 +38,10 @@ pub(super) fn matrix(story: &Story) -> Option<Value> {
 pub(super) fn confusions(story: &Story) -> Vec<Value> {
     let classes = &story.done.scores.per_class;
     let shown = |it: crate::story::Confusion| {
-        let support = classes[it.truth].support.max(1);
-        context! { truth => &classes[it.truth].class, predicted => &classes[it.predicted].class, count => it.count, share => it.count as f64 / support as f64 }
+        let support = classes[it.target].support.max(1);
+        context! { target => &classes[it.target].class,
+        predicted => &classes[it.predicted].class, count => it.count,
+        share => it.count as f64 / support as f64 }
     };
     story.confusions(CONFUSIONS_SHOWN).into_iter().map(shown).collect()
 }
@@ -51,7 +54,8 @@ pub(super) fn mistakes(story: &Story) -> Vec<Value> {
             input.push('…');
         }
         let file = (it.file != it.input).then_some(&it.file);
-        context! { input, truth => &it.truth, predicted => &it.predicted, degree => answer.degree_words(it.degree), file, line => it.line,
+        context! { input, target => &it.target, predicted => &it.predicted,
+            degree => answer.degree_words(it.degree), file, line => it.line,
         thumbnail => it.thumbnail.as_deref().map(data_uri) }
     };
     story.mistakes.iter().map(shown).collect()

@@ -20,7 +20,7 @@ use finetuned_job::task::{Answer, Metrics, Modality, Task};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-pub(crate) struct Told {
+pub(crate) struct SampleRun {
     pub plan: Plan,
     pub data: DataReport,
     pub trained: Trained,
@@ -64,9 +64,9 @@ fn draw(rng: &mut ChaCha8Rng, n: usize, shares: &[f32], skill: f32) -> Drawn {
     Drawn { targets, predictions: Predictions::one_row_each(shares.len(), outputs) }
 }
 
-impl Told {
+impl SampleRun {
     /// Like the demo: 3,000 tweets of three sentiments, ten epochs.
-    pub fn tweets() -> Told {
+    pub fn tweets() -> SampleRun {
         let classes = ["negative", "neutral", "positive"].map(str::to_owned);
         let texts = [
             ("@united great, another delay. Love it.", 2, 0),
@@ -74,11 +74,11 @@ impl Told {
             ("@SouthwestAir can you follow so I can DM you? <b>Thanks</b> & \"bye\"", 1, 2),
         ];
         let mistakes =
-            texts.iter().cycle().take(12).enumerate().map(|(index, &(text, truth, predicted))| {
+            texts.iter().cycle().take(12).enumerate().map(|(index, &(text, target, predicted))| {
                 Mistake {
                     index,
                     input: text.into(),
-                    truth: classes[truth].clone(),
+                    target: classes[target].clone(),
                     predicted: classes[predicted].clone(),
                     degree: 0.97 - index as f64 * 0.013,
                     file: "tweets.csv".into(),
@@ -86,11 +86,11 @@ impl Told {
                     thumbnail: None,
                 }
             });
-        Told::new("tweets.csv", &classes, &[0.28, 0.40, 0.32], 2.6, mistakes.collect())
+        SampleRun::new("tweets.csv", &classes, &[0.28, 0.40, 0.32], 2.6, mistakes.collect())
     }
 
     /// Fifty classes of long names.
-    pub fn fifty() -> Told {
+    pub fn fifty() -> SampleRun {
         let classes: Vec<String> = (0..50)
             .map(|it| {
                 format!(
@@ -103,33 +103,33 @@ impl Told {
         let mistake = Mistake {
             index: 0,
             input: "Überlanger Text ohne Leerzeichen: ".to_owned() + &"Rindfleischetikettierung".repeat(30),
-            truth: classes[3].clone(),
+            target: classes[3].clone(),
             predicted: classes[41].clone(),
             degree: 0.999,
             file: "a/very/long/path/below/the/drop/with/many/folders/tickets-2026-export-final.parquet".into(),
             line: Some(1_234_567),
             thumbnail: None,
         };
-        Told::new("support tickets 2026.parquet", &classes, &shares, 2.6, vec![mistake])
+        SampleRun::new("support tickets 2026.parquet", &classes, &shares, 2.6, vec![mistake])
     }
 
     /// Photographs of animals.
-    pub fn pets() -> Told {
+    pub fn pets() -> SampleRun {
         let classes = ["cat", "dog", "guinea pig", "hamster", "parrot", "rabbit", "tortoise"]
             .map(str::to_owned);
-        let mut told = Told::new(
+        let mut sample = SampleRun::new(
             "pets.zip",
             &classes,
             &[0.3, 0.3, 0.1, 0.1, 0.1, 0.05, 0.05],
             2.6,
             Vec::new(),
         );
-        told.show_images(Answer::Class);
-        told
+        sample.show_images(Answer::Class);
+        sample
     }
 
     /// Scenes with any number of things in them.
-    pub fn scenes() -> Told {
+    pub fn scenes() -> SampleRun {
         let classes = ["bicycle", "car", "person", "traffic light"].map(str::to_owned);
         let mut rng = ChaCha8Rng::seed_from_u64(8);
         let mut draw = |n: usize| {
@@ -148,7 +148,7 @@ impl Told {
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
-        let mut told = Told::of(
+        let mut sample = SampleRun::of(
             "scenes",
             &classes,
             &[230, 915, 1_372, 343],
@@ -156,12 +156,12 @@ impl Told {
             Answer::Classes,
             Vec::new(),
         );
-        told.show_images(Answer::Classes);
-        told
+        sample.show_images(Answer::Classes);
+        sample
     }
 
     /// Two numbers from an image.
-    pub fn ages() -> Told {
+    pub fn ages() -> SampleRun {
         let numbers = ["age", "height_cm"].map(str::to_owned);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut draw = |n: usize| {
@@ -177,7 +177,7 @@ impl Told {
         };
         let (test, validation) = (draw(400), draw(300));
         let train = draw(2_288);
-        let mut told = Told::of(
+        let mut sample = SampleRun::of(
             "ages.csv",
             &numbers,
             &[],
@@ -185,8 +185,8 @@ impl Told {
             Answer::Numbers,
             Vec::new(),
         );
-        told.show_images(Answer::Numbers);
-        told
+        sample.show_images(Answer::Numbers);
+        sample
     }
 
     fn new(
@@ -195,7 +195,7 @@ impl Told {
         shares: &[f32],
         skill: f32,
         mistakes: Vec<Mistake>,
-    ) -> Told {
+    ) -> SampleRun {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let test = draw(&mut rng, 400, shares, skill);
         let validation = draw(&mut rng, 300, shares, skill);
@@ -207,7 +207,7 @@ impl Told {
             .collect();
         let predictions = Predictions::one_row_each(classes.len(), Vec::new());
         let train = Drawn { targets, predictions };
-        Told::of(name, classes, &counts, [train, validation, test], Answer::Class, mistakes)
+        SampleRun::of(name, classes, &counts, [train, validation, test], Answer::Class, mistakes)
     }
 
     fn of(
@@ -217,7 +217,7 @@ impl Told {
         drawn: [Drawn; 3],
         problem: Answer,
         mistakes: Vec<Mistake>,
-    ) -> Told {
+    ) -> SampleRun {
         let [train, validation, test] = drawn;
         let Metrics { shown: chief, best: metric, .. } = Metrics::of(problem);
         let answer = finetuned_answers::of(problem, names);
@@ -246,7 +246,7 @@ impl Told {
         if problem == Answer::Numbers {
             plan.data.numbers = std::mem::take(&mut plan.data.classes);
         }
-        Told {
+        SampleRun {
             done: done(name, &plan, &trained),
             plan,
             data,
@@ -303,7 +303,8 @@ impl Told {
     }
 
     pub fn story(&self) -> Story<'_> {
-        let Told { plan, data, trained, done, events, mistakes, test, sheets, augmented } = self;
+        let SampleRun { plan, data, trained, done, events, mistakes, test, sheets, augmented } =
+            self;
         let images = Images { sheets, augmented: augmented.as_deref() };
         Story {
             plan,
@@ -331,7 +332,7 @@ impl Told {
         for it in self
             .mistakes
             .iter_mut()
-            .flat_map(|it| [&mut it.truth, &mut it.predicted])
+            .flat_map(|it| [&mut it.target, &mut it.predicted])
             .filter(|it| **it == old)
         {
             *it = name.to_owned();
