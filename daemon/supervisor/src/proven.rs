@@ -1,8 +1,9 @@
 //! What a person wants to know of a proven model, as rows of a table: `show` prints them, and `run`
 //! ends with them.
 
-use crate::words;
+use crate::{run_facts, words};
 use finetuned_job::outcome::Done;
+use finetuned_job::run_folder;
 use std::path::Path;
 
 /// Name and text of each row; a row without a name goes on with the one above it.
@@ -12,7 +13,10 @@ pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
         .metrics
         .get(&done.metric)
         .map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
-    let mut rows = vec![row(
+    let data: serde_json::Value = run_facts::json(&run.join(run_folder::DATA)).unwrap_or_default();
+    let reason = data["task_reason"].as_str().unwrap_or_default();
+    let mut rows = vec![row("task", words::task(&done.task, reason))];
+    rows.push(row(
         "score",
         format!(
             "{} {} on {} examples of {}{baseline}",
@@ -21,7 +25,7 @@ pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
             done.scores.examples,
             done.split.name()
         ),
-    )];
+    ));
     for (metric, interval) in done.scores.intervals.iter().filter(|(name, _)| **name != done.metric)
     {
         let value = done.scores.metrics.get(metric).copied().unwrap_or(f64::NAN);

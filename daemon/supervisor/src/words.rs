@@ -89,6 +89,11 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// `text-classification: a folder of texts for each class`; old runs have no reason.
+pub(crate) fn task(name: &str, reason: &str) -> String {
+    if reason.is_empty() { name.into() } else { format!("{name}: {reason}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

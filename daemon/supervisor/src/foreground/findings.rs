@@ -17,6 +17,7 @@ impl Rows {
 pub(super) fn table(data: &DataReport, plan: &Plan) -> String {
     let mut rows = Rows(Vec::new());
     found(data, &mut rows);
+    rows.add("task", words::task(plan.task.name, &data.task_reason));
     left_out(data, &mut rows);
     planned(plan, &mut rows);
     if let Some(it) = &data.estimate {
