@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub const PLAN_VERSION: u32 = 2;
 
-/// Reads the JSON of earlier versions too: see [`crate::upgrade`].
+/// Reads the JSON of earlier versions too: see `plan/upgrade.rs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Plan {
