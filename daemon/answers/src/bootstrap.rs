@@ -21,13 +21,22 @@ const LEVEL: f64 = 0.95;
 
 /// Examples with what a model says of them, of which each may count any number of times.
 pub(crate) trait Sampled {
-    fn examples(&self) -> usize;
+    /// Of each example.
+    fn losses(&self) -> &[f64];
 
     /// Numbers looked at to measure once.
     fn effort(&self) -> usize;
 
-    /// The metrics where example i counts `times[i]` times.
-    fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError>;
+    /// The metrics, but for the loss, where example i counts `times[i]` times; none where nobody
+    /// knows it.
+    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>>;
+}
+
+/// Of values of which the ith counts `times[i]` times.
+pub(crate) fn mean(times: &[u32], values: &[f64]) -> f64 {
+    let n: f64 = times.iter().map(|it| f64::from(*it)).sum();
+    let counted = times.iter().zip(values).filter(|it| *it.0 != 0);
+    counted.map(|(times, it)| f64::from(*times) * it).sum::<f64>() / n
 }
 
 /// All examples as one stratum.
@@ -49,7 +58,7 @@ pub(crate) fn intervals(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let resamples = (EFFORT_MAX / of.effort().max(1)).clamp(RESAMPLES_MIN, RESAMPLES);
     let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(resamples); metrics.len()];
-    let mut times = vec![0; of.examples()];
+    let mut times = vec![0; of.losses().len()];
     for _ in 0..resamples {
         times.fill(0);
         for stratum in strata {
@@ -57,8 +66,10 @@ pub(crate) fn intervals(
                 times[stratum[below(&mut rng, stratum.len() as u64)] as usize] += 1;
             }
         }
-        for (values, value) in drawn.iter_mut().zip(of.measure(&times, metrics)?) {
-            values.push(value);
+        let measured = of.measure(&times, metrics);
+        for ((values, value), metric) in drawn.iter_mut().zip(measured).zip(metrics) {
+            let value = if *metric == "loss" { Some(mean(&times, of.losses())) } else { value };
+            values.push(value.ok_or_else(|| ScoresError::Metric((*metric).to_owned()))?);
         }
     }
     Ok(metrics
@@ -97,20 +108,19 @@ mod tests {
     use super::*;
 
     /// Whether each example was right.
-    struct Right(Vec<bool>);
+    struct Right(Vec<f64>);
 
     impl Sampled for Right {
-        fn examples(&self) -> usize {
-            self.0.len()
+        fn losses(&self) -> &[f64] {
+            &self.0
         }
 
         fn effort(&self) -> usize {
             self.0.len()
         }
 
-        fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError> {
-            let right: u32 = times.iter().zip(&self.0).filter(|it| *it.1).map(|it| it.0).sum();
-            Ok(vec![f64::from(right) / self.0.len() as f64; metrics.len()])
+        fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
+            vec![Some(mean(times, &self.0)); metrics.len()]
         }
     }
 
@@ -123,8 +133,9 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut held = 0;
         for experiment in 0..EXPERIMENTS {
-            let right =
-                (0..EXAMPLES).map(|_| (below(&mut rng, 1_000) as f64) < target * 1_000.0).collect();
+            let right = (0..EXAMPLES)
+                .map(|_| f64::from(u8::from((below(&mut rng, 1_000) as f64) < target * 1_000.0)))
+                .collect();
             let found = &intervals(&Right(right), &["accuracy"], &together(EXAMPLES), experiment)
                 .unwrap()["accuracy"];
             held += u64::from(found.low <= target && target <= found.high);
@@ -139,16 +150,16 @@ mod tests {
     fn much_to_look_at_gets_fewer_resamples_and_never_too_few() {
         struct Huge(usize);
         impl Sampled for Huge {
-            fn examples(&self) -> usize {
-                1
+            fn losses(&self) -> &[f64] {
+                &[0.0]
             }
 
             fn effort(&self) -> usize {
                 self.0
             }
 
-            fn measure(&self, _: &[u32], _: &[&str]) -> Result<Vec<f64>, ScoresError> {
-                Ok(vec![0.5])
+            fn measure(&self, _: &[u32], _: &[&str]) -> Vec<Option<f64>> {
+                vec![Some(0.5)]
             }
         }
         let resamples = |effort| {

@@ -3,9 +3,9 @@
 pub(crate) mod read; // cells -> targets
 mod scores; // probabilities x targets -> scores, baseline
 
-use crate::kind::{AnswerKind, Input, Words};
+use crate::kind::{AnswerKind, Input, Scored, Words};
 use crate::{Predictions, ScoresError, Target, classified};
-use finetuned_job::scores::{Baseline, Scores, Split};
+use finetuned_job::scores::Scores;
 use serde_json::{Map, Value};
 
 const THRESHOLD: f32 = 0.5;
@@ -37,18 +37,15 @@ impl AnswerKind for Classes {
 
     fn scores(
         &self,
-        split: Split,
-        predictions: &Predictions,
-        targets: &[Target],
-        loss: f64,
+        of: &Scored<'_>,
         intervals_for: &[&str],
         seed: u64,
     ) -> Result<Scores, ScoresError> {
-        scores::scores(&self.outputs, split, predictions, targets, loss, intervals_for, seed)
+        scores::scores(&self.outputs, of, intervals_for, seed)
     }
 
-    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError> {
-        scores::baseline(&self.outputs, train, targets)
+    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
+        scores::constant(&self.outputs, train)
     }
 
     /// The largest probability of what is wrong.
@@ -65,8 +62,7 @@ impl AnswerKind for Classes {
 
     /// Several labels of one example are joined with `|`.
     fn columns(&self) -> Vec<String> {
-        let fixed = ["label", "predicted", "correct"].map(str::to_owned);
-        fixed.into_iter().chain(self.outputs.iter().map(|it| format!("p_{it}"))).collect()
+        classified::columns(&self.outputs)
     }
 
     fn cells(&self, _: &Input, target: &Target, rows: &[f32]) -> Vec<String> {
@@ -99,8 +95,7 @@ impl AnswerKind for Classes {
     }
 
     fn reply_columns(&self) -> Vec<String> {
-        let label = std::iter::once("label".to_owned());
-        label.chain(self.outputs.iter().map(|it| format!("p_{it}"))).collect()
+        classified::reply_columns(&self.outputs)
     }
 
     fn reply_cells(&self, _: &Input, rows: &[f32]) -> Vec<String> {
@@ -123,10 +118,6 @@ impl AnswerKind for Classes {
     }
 
     fn degree_words(&self, degree: f64) -> String {
-        format!("{:.1}\u{a0}% sure", degree * 100.0)
-    }
-
-    fn scatters(&self, _: &Predictions, _: &[Target]) -> Vec<(String, Vec<(f64, f64)>)> {
-        Vec::new()
+        classified::degree_words(degree)
     }
 }

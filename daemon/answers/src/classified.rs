@@ -4,10 +4,10 @@
 //! leaves out classes that no example has. Which classes a row predicts is left to the kind of
 //! answer.
 
-use crate::bootstrap::Sampled;
+use crate::bootstrap::{self, Sampled};
 use crate::ranking::Ranking;
 use crate::tally::Tally;
-use crate::{Predictions, ScoresError, Target};
+use crate::{Predictions, Scored, ScoresError, Target};
 use finetuned_job::scores::ClassScores;
 use std::collections::BTreeMap;
 
@@ -24,33 +24,30 @@ pub(crate) struct Classified<'a> {
     /// A class that is neither true nor predicted anywhere counts in macro averages.
     all_classes: bool,
     /// Of each example.
-    losses: Vec<f64>,
-    /// Whether the target is among the likeliest, where that is a metric.
-    in_top: Option<Vec<bool>>,
+    losses: &'a [f64],
+    /// 1 where the target is among the likeliest, else 0, where that is a metric.
+    in_top: Option<Vec<f64>>,
 }
 
 impl<'a> Classified<'a> {
-    /// What is predicted for a row, and its loss, say two functions.
     pub fn new(
-        predictions: &'a Predictions,
-        targets: &'a [Target],
+        of: &Scored<'a>,
         all_classes: bool,
         predict: impl Fn(&[f32]) -> Box<[u32]>,
-        loss: impl Fn(&[f32], &Target) -> f64,
     ) -> Classified<'a> {
-        let rows = || (0..targets.len()).map(|it| predictions.of(it));
+        let Scored { predictions, targets, losses, .. } = *of;
         Classified {
             classes: predictions.width(),
             predictions,
             targets,
-            predicted: rows().map(predict).collect(),
+            predicted: (0..targets.len()).map(|it| predict(predictions.of(it))).collect(),
             all_classes,
-            losses: rows().zip(targets).map(|(row, target)| loss(row, target)).collect(),
+            losses,
             in_top: None,
         }
     }
 
-    pub fn with_top(mut self, in_top: Option<Vec<bool>>) -> Classified<'a> {
+    pub fn with_top(mut self, in_top: Option<Vec<f64>>) -> Classified<'a> {
         self.in_top = in_top;
         self
     }
@@ -106,10 +103,7 @@ impl<'a> Classified<'a> {
             "macro_average_precision" => {
                 Some(mean_of_present(per_class.iter().map(|it| (it.average_precision, it.support))))
             }
-            "top5_accuracy" => self
-                .in_top
-                .as_ref()
-                .map(|it| it.iter().filter(|it| **it).count() as f64 / it.len() as f64),
+            "top5_accuracy" => self.in_top.as_ref().map(|it| bootstrap::mean(&self.once(), it)),
             _ => tally.metric(name),
         };
         known.iter().filter_map(|&name| Some((name.to_owned(), value(name)?))).collect()
@@ -156,44 +150,27 @@ pub(crate) struct SampledClasses<'a> {
 }
 
 impl Sampled for SampledClasses<'_> {
-    fn examples(&self) -> usize {
-        self.of.targets.len()
+    fn losses(&self) -> &[f64] {
+        self.of.losses
     }
 
     fn effort(&self) -> usize {
         let wide = self.of.all_classes || !self.rankings.is_empty();
-        self.examples() * if wide { self.of.classes } else { 1 }
+        self.of.targets.len() * if wide { self.of.classes } else { 1 }
     }
 
-    fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError> {
+    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
         let tally = self.of.tally(times);
-        let share = |of: &dyn Fn(usize) -> f64| {
-            let counted = times.iter().enumerate().map(|(it, times)| f64::from(*times) * of(it));
-            counted.sum::<f64>() / tally.examples as f64
-        };
-        let value = |metric: &str| match metric {
-            "loss" => Some(share(&|it| self.of.losses[it])),
-            "top5_accuracy" => {
-                let top = self.of.in_top.as_ref();
-                top.map(|top| share(&|it| f64::from(u8::from(top[it]))))
-            }
+        let value = |metric: &&str| match *metric {
+            "top5_accuracy" => self.of.in_top.as_ref().map(|it| bootstrap::mean(times, it)),
             "macro_average_precision" => {
                 let precisions = self.rankings.iter().map(|it| it.average_precision(times));
                 Some(mean_of_present(precisions.zip(tally.support.iter().copied())))
             }
-            _ => tally.metric(metric),
+            metric => tally.metric(metric),
         };
-        metrics
-            .iter()
-            .map(|&it| value(it).ok_or_else(|| ScoresError::Metric(it.to_owned())))
-            .collect()
+        metrics.iter().map(value).collect()
     }
-}
-
-/// The natural logarithm's cross-entropy of what is true with this probability. One that rounds to
-/// 0 in f32 counts as the smallest one there is.
-pub(crate) fn surprise(probability: f32) -> f64 {
-    -f64::from(probability.max(f32::from_bits(1))).ln()
 }
 
 /// Refuses targets that are not of these classes, each at most once.
@@ -232,4 +209,24 @@ pub(crate) fn shares(targets: &[Target], classes: usize) -> Vec<f32> {
     let mut counts = vec![0_u64; classes];
     targets.iter().flat_map(Target::classes).for_each(|it| counts[*it as usize] += 1);
     counts.into_iter().map(|it| (it as f64 / targets.len() as f64) as f32).collect()
+}
+
+/// Of predictions.csv, for classes: `label`, `predicted`, `correct`, then `p_CLASS` for each.
+pub(crate) fn columns(outputs: &[String]) -> Vec<String> {
+    let fixed = ["label", "predicted", "correct"].map(str::to_owned);
+    fixed.into_iter().chain(probability_columns(outputs)).collect()
+}
+
+/// Of the CSV of `predict`: `label`, then `p_CLASS` for each.
+pub(crate) fn reply_columns(outputs: &[String]) -> Vec<String> {
+    std::iter::once("label".to_owned()).chain(probability_columns(outputs)).collect()
+}
+
+fn probability_columns(outputs: &[String]) -> impl Iterator<Item = String> {
+    outputs.iter().map(|it| format!("p_{it}"))
+}
+
+/// How likely what is wrong was.
+pub(crate) fn degree_words(degree: f64) -> String {
+    format!("{:.1}\u{a0}% sure", degree * 100.0)
 }

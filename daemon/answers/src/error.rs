@@ -1,7 +1,7 @@
 //! Decides when no score can be given: an error instead of a number that means nothing. What else
 //! is unusable about a target is left to its kind of answer.
 
-use crate::{Predictions, Target};
+use crate::Scored;
 use finetuned_job::scores::Split;
 
 /// Why no score can be given.
@@ -30,13 +30,9 @@ pub enum ScoresError {
     Metric(String),
 }
 
-/// One row of `outputs` for each target, and at least one.
-pub(crate) fn check_rows(
-    split: Split,
-    predictions: &Predictions,
-    targets: &[Target],
-    outputs: usize,
-) -> Result<(), ScoresError> {
+/// One row of `outputs` and a loss for each target, and at least one.
+pub(crate) fn check_rows(of: &Scored<'_>, outputs: usize) -> Result<(), ScoresError> {
+    let Scored { split, predictions, targets, losses } = *of;
     if targets.is_empty() || outputs == 0 {
         return Err(ScoresError::Empty { split });
     }
@@ -44,13 +40,12 @@ pub(crate) fn check_rows(
     let width = predictions.width();
     let fits = predictions.len() == targets.len() && width == outputs && one_each;
     let whole = predictions.values().len() == targets.len() * outputs;
-    if fits && whole {
-        return Ok(());
+    if fits && whole && losses.len() == targets.len() {
+        return losses
+            .iter()
+            .find(|it| !it.is_finite())
+            .map_or(Ok(()), |it| Err(ScoresError::Loss(*it)));
     }
     let (predictions, targets) = (predictions.len(), targets.len());
     Err(ScoresError::Shape { predictions, width, targets, outputs })
-}
-
-pub(crate) fn check_loss(loss: f64) -> Result<(), ScoresError> {
-    if loss.is_finite() { Ok(()) } else { Err(ScoresError::Loss(loss)) }
 }

@@ -34,33 +34,62 @@ pub struct Words {
     pub activation: &'static str,
 }
 
+/// Over all examples.
+pub(crate) fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len().max(1) as f64
+}
+
+/// What is to be scored.
+#[derive(Debug, Clone, Copy)]
+pub struct Scored<'a> {
+    pub split: Split,
+    pub predictions: &'a Predictions,
+    pub targets: &'a [Target],
+    /// Of each example, as the objective has it.
+    pub losses: &'a [f64],
+}
+
 /// `rows` are an example's [`Predictions::of`].
 pub trait AnswerKind: Send + Sync {
     /// Names of the model's outputs, in their order.
     fn outputs(&self) -> &[String];
 
-    /// `loss` is the mean over the examples. `intervals_for` names metrics that get a 95 %
-    /// interval, drawn with `seed`; the same input gives the same scores on every machine.
+    /// `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input
+    /// gives the same scores on every machine.
     ///
     /// # Errors
     /// Predictions and targets that do not fit, outputs that are unusable, metrics that nobody
     /// knows.
     fn scores(
         &self,
-        split: Split,
-        predictions: &Predictions,
-        targets: &[Target],
-        loss: f64,
+        of: &Scored<'_>,
         intervals_for: &[&str],
         seed: u64,
     ) -> Result<Scores, ScoresError>;
+
+    /// What answers the same to everything, learnt from targets of which there is one at least: in
+    /// words, and the row that a model would give.
+    ///
+    /// # Errors
+    /// Targets of another kind.
+    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError>;
 
     /// What a model scores on `targets` that answers the same to everything, learnt from the
     /// training split alone. There is no `loss`.
     ///
     /// # Errors
     /// As [`AnswerKind::scores`].
-    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError>;
+    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError> {
+        let split = Split::Train;
+        if train.is_empty() {
+            return Err(ScoresError::Empty { split });
+        }
+        let (answer, row) = self.constant(train)?;
+        let predictions = Predictions::one_row_each(row.len(), row.repeat(targets.len()));
+        let losses = vec![0.0; targets.len()];
+        let of = Scored { split, predictions: &predictions, targets, losses: &losses };
+        Ok(Baseline { answer, metrics: self.scores(&of, &[], 0)?.metrics })
+    }
 
     /// How wrong each example is, comparable within the split; nothing where all is right.
     fn degrees(&self, predictions: &Predictions, targets: &[Target]) -> Vec<Option<f64>>;
@@ -90,7 +119,9 @@ pub trait AnswerKind: Send + Sync {
     /// (target, prediction) of each number by its name; none for classes.
     fn scatters(
         &self,
-        predictions: &Predictions,
-        targets: &[Target],
-    ) -> Vec<(String, Vec<(f64, f64)>)>;
+        _predictions: &Predictions,
+        _targets: &[Target],
+    ) -> Vec<(String, Vec<(f64, f64)>)> {
+        Vec::new()
+    }
 }

@@ -26,7 +26,7 @@ mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};
 pub use error::ScoresError;
-pub use kind::{AnswerKind, Input, Words};
+pub use kind::{AnswerKind, Input, Scored, Words};
 pub use kinds::{folder_kind, infer, of, target_kind, unnamed};
 pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;

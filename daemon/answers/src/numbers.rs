@@ -3,10 +3,10 @@
 pub(crate) mod read; // cells -> targets
 mod scores; // numbers x targets -> scores, baseline
 
-use crate::kind::{AnswerKind, Input, Words};
+use crate::kind::{AnswerKind, Input, Scored, Words};
 use crate::metric::short;
 use crate::{Predictions, ScoresError, Target};
-use finetuned_job::scores::{Baseline, Scores, Split};
+use finetuned_job::scores::Scores;
 use serde_json::{Map, Value};
 
 pub(crate) struct Numbers {
@@ -42,18 +42,15 @@ impl AnswerKind for Numbers {
 
     fn scores(
         &self,
-        split: Split,
-        predictions: &Predictions,
-        targets: &[Target],
-        loss: f64,
+        of: &Scored<'_>,
         intervals_for: &[&str],
         seed: u64,
     ) -> Result<Scores, ScoresError> {
-        scores::scores(&self.outputs, split, predictions, targets, loss, intervals_for, seed)
+        scores::scores(&self.outputs, of, intervals_for, seed)
     }
 
-    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError> {
-        scores::baseline(&self.outputs, train, targets)
+    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
+        scores::constant(&self.outputs, train)
     }
 
     /// The largest error, in standard deviations.

@@ -92,12 +92,36 @@ fn tried(
     width: usize,
     outputs: &[f32],
     targets: &[Target],
-    loss: f64,
+    losses: &[f64],
     intervals_for: &[&str],
 ) -> Result<Scores, ScoresError> {
-    let predictions = Predictions::one_row_each(width, outputs.to_vec());
+    let predictions = &Predictions::one_row_each(width, outputs.to_vec());
     let answer = of(answer, &names(width));
-    answer.scores(Split::Test, &predictions, targets, loss, intervals_for, 0)
+    let of = Scored { split: Split::Test, predictions, targets, losses };
+    answer.scores(&of, intervals_for, 0)
+}
+
+/// The cross-entropy of what is true with this probability.
+fn surprise(probability: f32) -> f64 {
+    -f64::from(probability.max(f32::from_bits(1))).ln()
+}
+
+/// As torch's losses have them.
+fn losses(answer: Answer, width: usize, outputs: &[f32], targets: &[Target]) -> Vec<f64> {
+    let loss = |(row, target): (&[f32], &Target)| match answer {
+        Answer::Class => surprise(row[target.classes()[0] as usize]),
+        Answer::Classes => {
+            let of = |(class, p): (u32, &f32)| {
+                surprise(if target.classes().contains(&class) { *p } else { 1.0 - p })
+            };
+            (0..).zip(row).map(of).sum::<f64>() / width as f64
+        }
+        Answer::Numbers => {
+            let pairs = row.iter().zip(target.numbers());
+            pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>() / width as f64
+        }
+    };
+    outputs.chunks(width).zip(targets).map(loss).collect()
 }
 
 fn scored(
@@ -107,7 +131,8 @@ fn scored(
     targets: &[Target],
     intervals_for: &[&str],
 ) -> Scores {
-    tried(answer, width, outputs, targets, 0.5, intervals_for).unwrap()
+    let losses = losses(answer, width, outputs, targets);
+    tried(answer, width, outputs, targets, &losses, intervals_for).unwrap()
 }
 
 impl SetCase {
@@ -227,7 +252,10 @@ fn the_same_seed_gives_the_same_interval_and_another_seed_another() {
         let targets = one_class(&labels);
         let answer = super::of(Answer::Class, &names(3));
         let metrics = ["macro_f1", "loss"];
-        answer.scores(Split::Test, &predictions, &targets, 0.5, &metrics, seed).unwrap().intervals
+        let losses = vec![0.5; targets.len()];
+        let (split, predictions, targets) = (Split::Test, &predictions, &targets[..]);
+        let of = Scored { split, predictions, targets, losses: &losses };
+        answer.scores(&of, &metrics, seed).unwrap().intervals
     };
     assert_eq!(of(7), of(7));
     assert_ne!(of(7), of(8));
@@ -254,16 +282,21 @@ fn recipe_metrics_all_have_a_value() {
             assert!(value(&scores, metric).is_some(), "{metric}");
             let interval = &scores.intervals[*metric];
             assert!(interval.low <= interval.high, "{metric}");
-            // The loss is what the caller says, which is made up here.
             let value = value(&scores, metric).unwrap();
             assert!(
-                *metric == "loss" || (interval.low <= value && value <= interval.high),
+                interval.low <= value && value <= interval.high,
                 "{metric}: {value} {interval:?}"
             );
         }
-        assert_eq!(value(&scores, "loss"), Some(0.5));
         assert_eq!(value(&scores, "bleu"), None);
     }
+    let targets = one_class(&fifty.labels);
+    let losses: Vec<f64> = (0..targets.len()).map(|it| (it % 2) as f64).collect();
+    let made_up =
+        tried(Answer::Class, fifty.classes, &fifty.probabilities, &targets, &losses, &["loss"]);
+    let made_up = made_up.unwrap();
+    assert_eq!(value(&made_up, "loss"), Some(0.5));
+    assert!(made_up.intervals["loss"].low < 0.5 && 0.5 < made_up.intervals["loss"].high);
     assert!(higher_is_better("macro_f1") && higher_is_better("r2"));
     assert!(["loss", "mae", "rmse"].iter().all(|it| !higher_is_better(it)));
 }
@@ -271,7 +304,8 @@ fn recipe_metrics_all_have_a_value() {
 #[test]
 fn unusable_input_is_an_error_and_never_a_score() {
     let refused = |answer, outputs: &[f32], targets: &[Target], loss, message: &str| {
-        let error = tried(answer, 2, outputs, targets, loss, &[]).unwrap_err();
+        let losses = vec![loss; targets.len()];
+        let error = tried(answer, 2, outputs, targets, &losses, &[]).unwrap_err();
         assert_eq!(error.to_string(), message);
     };
     let class = |outputs: &[f32], targets: &[u32], loss, message: &str| {
@@ -298,9 +332,9 @@ fn unusable_input_is_an_error_and_never_a_score() {
     let one = [Target::of_numbers([1.0, 1.0])];
     let message = "example 0: the model gives inf; its outputs are unusable";
     refused(Answer::Numbers, &[f32::INFINITY, 0.5], &one, 0.1, message);
-    let unknown = tried(Answer::Class, 1, &[1.0], &one_class(&[0]), 0.1, &["bleu"]);
+    let unknown = tried(Answer::Class, 1, &[1.0], &one_class(&[0]), &[0.1], &["bleu"]);
     assert_eq!(unknown, Err(ScoresError::Metric("bleu".into())));
-    let few = tried(Answer::Class, 5, &[0.2; 5], &one_class(&[0]), 0.1, &["top5_accuracy"]);
+    let few = tried(Answer::Class, 5, &[0.2; 5], &one_class(&[0]), &[0.1], &["top5_accuracy"]);
     assert_eq!(few, Err(ScoresError::Metric("top5_accuracy".into())));
 }
 

@@ -8,7 +8,7 @@ use crate::objective::{Evaluated, Objective};
 use crate::source::Source;
 use crate::stored::{Examples, Stored};
 use anyhow::{Result, bail};
-use finetuned_answers::Predictions;
+use finetuned_answers::{Predictions, Scored};
 use finetuned_job::plan::Plan;
 use finetuned_job::scores::{Scores, Split};
 use tch::{Device, Tensor};
@@ -16,8 +16,8 @@ use tch::{Device, Tensor};
 /// What a model gives for a split.
 pub(crate) struct Evaluation {
     pub predictions: Predictions,
-    /// The mean over the examples.
-    pub loss: f64,
+    /// Of each example.
+    losses: Vec<f64>,
 }
 
 pub(crate) fn evaluate(
@@ -43,13 +43,12 @@ pub(crate) fn evaluate(
         done += batch.indices.len() as u64;
         progress(done)?;
     }
-    let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-    if !loss.is_finite() {
+    if losses.iter().any(|it| !it.is_finite()) {
         bail!("the model gives NaN or infinite outputs");
     }
     let counts: Vec<usize> = rows.iter().map(|it| it.len() / network.outputs).collect();
     let predictions = Predictions::ragged(network.outputs, rows.concat(), counts);
-    Ok(Evaluation { predictions, loss })
+    Ok(Evaluation { predictions, losses })
 }
 
 /// The values of each example of a batch.
@@ -100,15 +99,10 @@ impl Evaluation {
         extensions: &Extensions,
     ) -> Result<Scores> {
         let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
-        let mut scores = answer.scores(
-            split,
-            &self.predictions,
-            &set.targets,
-            self.loss,
-            intervals_for,
-            plan.train.seed,
-        )?;
-        extensions.score(&mut scores, plan, &self.predictions, &set.targets)?;
+        let (predictions, targets) = (&self.predictions, &set.targets[..]);
+        let of = Scored { split, predictions, targets, losses: &self.losses };
+        let mut scores = answer.scores(&of, intervals_for, plan.train.seed)?;
+        extensions.score(&mut scores, plan, predictions, targets)?;
         Ok(scores)
     }
 }

@@ -2,11 +2,12 @@
 //! that is neither true nor predicted anywhere does not count in macro averages.
 
 use super::likeliest;
-use crate::classified::{Classified, check_probabilities, check_targets, shares, surprise};
-use crate::error::{check_loss, check_rows};
+use crate::classified::{Classified, check_probabilities, check_targets, shares};
+use crate::error::check_rows;
+use crate::kind::mean;
 use crate::ranking::is_in_top;
-use crate::{Predictions, ScoresError, Target, bootstrap};
-use finetuned_job::scores::{Baseline, Interval, Scores, Split};
+use crate::{Scored, ScoresError, Target, bootstrap};
+use finetuned_job::scores::{Interval, Scores};
 use finetuned_job::task::{Answer, Metrics};
 use std::collections::BTreeMap;
 
@@ -15,30 +16,25 @@ const TOP: usize = 5;
 
 pub(super) fn scores(
     names: &[String],
-    split: Split,
-    predictions: &Predictions,
-    targets: &[Target],
-    loss: f64,
+    of: &Scored<'_>,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
-    check_rows(split, predictions, targets, names.len())?;
+    let Scored { split, predictions, targets, losses } = *of;
+    check_rows(of, names.len())?;
     check(targets, names.len())?;
     check_probabilities(predictions)?;
-    check_loss(loss)?;
-    let predict = |row: &[f32]| -> Box<[u32]> { Box::new([likeliest(row)]) };
-    let cross_entropy = |row: &[f32], target: &Target| surprise(row[class(target)]);
     let is_in = |(example, target): (usize, &Target)| {
-        is_in_top(predictions.of(example), class(target), TOP)
+        f64::from(u8::from(is_in_top(predictions.of(example), class(target), TOP)))
     };
     let in_top = (TOP < names.len()).then(|| targets.iter().enumerate().map(is_in).collect());
-    let classified =
-        Classified::new(predictions, targets, false, predict, cross_entropy).with_top(in_top);
+    let predict = |row: &[f32]| -> Box<[u32]> { Box::new([likeliest(row)]) };
+    let classified = Classified::new(of, false, predict).with_top(in_top);
     let per_class = classified.per_class(names);
     Ok(Scores {
         split,
         examples: targets.len() as u64,
-        loss,
+        loss: mean(losses),
         metrics: classified.metrics(Metrics::of(Answer::Class).known, &per_class),
         intervals: intervals(&classified, targets.len(), intervals_for, seed)?,
         per_class,
@@ -65,19 +61,13 @@ fn intervals(
 
 /// The share of each class in the training split as its probability, so that the most frequent
 /// class is predicted, of equally frequent ones the first.
-pub(super) fn baseline(
+pub(super) fn constant(
     names: &[String],
     train: &[Target],
-    targets: &[Target],
-) -> Result<Baseline, ScoresError> {
-    if train.is_empty() {
-        return Err(ScoresError::Empty { split: Split::Train });
-    }
+) -> Result<(String, Vec<f32>), ScoresError> {
     check(train, names.len())?;
     let row = shares(train, names.len());
-    let predictions = Predictions::one_row_each(names.len(), row.repeat(targets.len()));
-    let scores = scores(names, Split::Train, &predictions, targets, 0.0, &[], 0)?;
-    Ok(Baseline { answer: names[likeliest(&row) as usize].clone(), metrics: scores.metrics })
+    Ok((names[likeliest(&row) as usize].clone(), row))
 }
 
 /// Of a checked target.

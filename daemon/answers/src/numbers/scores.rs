@@ -4,10 +4,10 @@
 //! and nothing goes together with what does not vary.
 
 use super::listed;
-use crate::bootstrap::{self, Sampled};
-use crate::error::{check_loss, check_rows};
-use crate::{Predictions, ScoresError, Target};
-use finetuned_job::scores::{Baseline, NumberScores, Scores, Split};
+use crate::bootstrap::{self, Sampled, mean};
+use crate::error::check_rows;
+use crate::{Scored, ScoresError, Target, kind};
+use finetuned_job::scores::{NumberScores, Scores};
 
 /// Targets and predictions of one number.
 struct Number {
@@ -88,11 +88,6 @@ fn counted<'a>(times: &'a [u32], values: &'a [f64]) -> impl Iterator<Item = (f64
     all.map(|(times, value)| (f64::from(*times), *value))
 }
 
-fn mean(times: &[u32], values: &[f64]) -> f64 {
-    let n: f64 = times.iter().map(|it| f64::from(*it)).sum();
-    counted(times, values).map(|(times, it)| times * it).sum::<f64>() / n
-}
-
 fn varies(times: &[u32], values: &[f64]) -> bool {
     let first = counted(times, values).next().map(|it| it.1);
     counted(times, values).any(|it| Some(it.1) != first)
@@ -114,10 +109,14 @@ fn correlation(times: &[u32], a: &[f64], b: &[f64]) -> f64 {
     (ab / aa.sqrt() / bb.sqrt()).clamp(-1.0, 1.0)
 }
 
-struct Regression(Vec<Number>);
+struct Regression<'a> {
+    numbers: Vec<Number>,
+    losses: &'a [f64],
+}
 
-impl Regression {
-    fn new(width: usize, predictions: &Predictions, targets: &[Target]) -> Regression {
+impl<'a> Regression<'a> {
+    fn new(width: usize, of: &Scored<'a>) -> Regression<'a> {
+        let Scored { predictions, targets, losses, .. } = *of;
         let number = |number: usize| Number {
             targets: Column::new(targets.iter().map(|it| it.numbers()[number]).collect()),
             predictions: Column::new(
@@ -130,11 +129,11 @@ impl Regression {
                     .collect(),
             ),
         };
-        Regression((0..width).map(number).collect())
+        Regression { numbers: (0..width).map(number).collect(), losses }
     }
 
     fn all_errors(&self, times: &[u32]) -> Vec<Errors> {
-        self.0.iter().map(|it| it.errors(times)).collect()
+        self.numbers.iter().map(|it| it.errors(times)).collect()
     }
 }
 
@@ -145,47 +144,40 @@ fn metric(errors: &[Errors], name: &str) -> Option<f64> {
         "r2" => |it| it.r2,
         "pearson" => |it| it.pearson,
         "spearman" => |it| it.spearman,
-        "loss" => |it| it.mse,
         _ => return None,
     };
     Some(errors.iter().map(of).sum::<f64>() / errors.len().max(1) as f64)
 }
 
-impl Sampled for Regression {
-    fn examples(&self) -> usize {
-        self.0.first().map_or(0, |it| it.targets.values.len())
+impl Sampled for Regression<'_> {
+    fn losses(&self) -> &[f64] {
+        self.losses
     }
 
     fn effort(&self) -> usize {
-        self.examples() * self.0.len()
+        self.losses.len() * self.numbers.len()
     }
 
-    fn measure(&self, times: &[u32], metrics: &[&str]) -> Result<Vec<f64>, ScoresError> {
+    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
         let errors = self.all_errors(times);
-        metrics
-            .iter()
-            .map(|&it| metric(&errors, it).ok_or_else(|| ScoresError::Metric(it.to_owned())))
-            .collect()
+        metrics.iter().map(|it| metric(&errors, it)).collect()
     }
 }
 
 pub(super) fn scores(
     names: &[String],
-    split: Split,
-    predictions: &Predictions,
-    targets: &[Target],
-    loss: f64,
+    of: &Scored<'_>,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
-    check_rows(split, predictions, targets, names.len())?;
+    let Scored { split, predictions, targets, losses } = *of;
+    check_rows(of, names.len())?;
     check(targets, names.len())?;
     if let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) {
         let value = predictions.values()[at];
         return Err(ScoresError::Output { example: at / names.len(), value });
     }
-    check_loss(loss)?;
-    let numbers = Regression::new(names.len(), predictions, targets);
+    let numbers = Regression::new(names.len(), of);
     let errors = numbers.all_errors(&vec![1; targets.len()]);
     let named = ["mae", "rmse", "r2", "pearson", "spearman"];
     let per_number = |(name, it): (&String, &Errors)| NumberScores {
@@ -198,7 +190,7 @@ pub(super) fn scores(
     Ok(Scores {
         split,
         examples: targets.len() as u64,
-        loss,
+        loss: kind::mean(losses),
         metrics: named
             .iter()
             .filter_map(|&it| Some((it.to_owned(), metric(&errors, it)?)))
@@ -211,24 +203,17 @@ pub(super) fn scores(
 }
 
 /// The means of the training split.
-pub(super) fn baseline(
+pub(super) fn constant(
     names: &[String],
     train: &[Target],
-    targets: &[Target],
-) -> Result<Baseline, ScoresError> {
-    if train.is_empty() {
-        return Err(ScoresError::Empty { split: Split::Train });
-    }
+) -> Result<(String, Vec<f32>), ScoresError> {
     check(train, names.len())?;
     let mean = |number: usize| {
         let sum: f64 = train.iter().map(|it| it.numbers()[number]).sum();
         (sum / train.len() as f64) as f32
     };
     let row: Vec<f32> = (0..names.len()).map(mean).collect();
-    let predictions = Predictions::one_row_each(names.len(), row.repeat(targets.len()));
-    let scores = scores(names, Split::Train, &predictions, targets, 0.0, &[], 0)?;
-    let answer = listed(names, row.iter().copied().map(f64::from));
-    Ok(Baseline { answer, metrics: scores.metrics })
+    Ok((listed(names, row.iter().copied().map(f64::from)), row))
 }
 
 fn check(targets: &[Target], width: usize) -> Result<(), ScoresError> {

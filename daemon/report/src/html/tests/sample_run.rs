@@ -1,7 +1,7 @@
 //! Runs to tell of, for the tests of report, card and recipe.
 
 use crate::{Images, Mistake, Origin, Story, worst_mistakes};
-use finetuned_answers::{Input, Predictions, Target};
+use finetuned_answers::{Input, Predictions, Scored, Target};
 use finetuned_images::{Augment, Filter, Fit, Library, Preprocess, Preset};
 use finetuned_job::data::{
     ClassCount, DATA_VERSION, DataReport, Duplicates, Extent, FileReport, ImageReport,
@@ -222,7 +222,9 @@ impl SampleRun {
         let Metrics { shown: chief, best: metric, .. } = Metrics::of(problem);
         let answer = finetuned_answers::of(problem, names);
         let of = |split, it: &Drawn, intervals: &[&str]| {
-            answer.scores(split, &it.predictions, &it.targets, 0.513, intervals, 0).unwrap()
+            let (predictions, targets) = (&it.predictions, &it.targets[..]);
+            let losses = &vec![0.513; targets.len()];
+            answer.scores(&Scored { split, predictions, targets, losses }, intervals, 0).unwrap()
         };
         let trained = Trained {
             version: OUTCOME_VERSION,
