@@ -11,14 +11,15 @@ const STEP_BYTES: u64 = 1 << 20;
 
 /// Passes progress on, but not with every row.
 pub(crate) struct Steps {
+    phase: Phase,
     done: u64,
     reported: u64,
     total: Option<u64>,
 }
 
 impl Steps {
-    pub(crate) fn new(total: Option<u64>) -> Steps {
-        Steps { done: 0, reported: 0, total }
+    pub(crate) fn new(phase: Phase, total: Option<u64>) -> Steps {
+        Steps { phase, done: 0, reported: 0, total }
     }
 
     /// These bytes are done too.
@@ -32,7 +33,7 @@ impl Steps {
         let done = self.done + of_file.get();
         if self.reported + STEP_BYTES <= done {
             self.reported = done;
-            progress(Phase::Reading, done, self.total);
+            progress(self.phase, done, self.total);
         }
     }
 
@@ -40,6 +41,6 @@ impl Steps {
     pub(crate) fn file(&mut self, bytes: u64, progress: &mut Progress<'_>) {
         self.done += bytes;
         self.reported = self.done;
-        progress(Phase::Reading, self.done, self.total);
+        progress(self.phase, self.done, self.total);
     }
 }

@@ -15,6 +15,7 @@ use crate::table::Table;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
+use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
@@ -81,7 +82,7 @@ pub(crate) fn tables(
         tables.push((Table::open(&file.path, &file.name, file.format, &named)?, *split));
     }
     let total = tables.iter().map(|it| it.0.source.bytes()).sum();
-    let mut steps = Steps::new(Some(total));
+    let mut steps = Steps::new(Phase::Reading, Some(total));
     for (table, split) in &tables {
         let columns = match reading.gather.learnt {
             None => first(reading, table, rows)?,

@@ -2,7 +2,7 @@
 
 use super::entry_path;
 use crate::inflate::{self, Count};
-use crate::progress::Progress;
+use crate::progress::{Progress, Steps};
 use crate::refusal;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -20,8 +20,6 @@ const BYTES_MAX: u64 = 64 << 30;
 /// Part of the free space that unpacking may take: checkpoints and the model need the rest.
 const FREE_SHARE_MAX: f64 = 0.8;
 const CHUNK_BYTES: usize = 128 << 10;
-/// Bytes between two words of progress.
-const REPORT_EVERY_BYTES: u64 = 4 << 20;
 
 pub(super) struct Unpacker<'a, 'p> {
     root: &'a Path,
@@ -36,7 +34,7 @@ pub(super) struct Unpacker<'a, 'p> {
     files: HashSet<PathBuf>,
     folders: HashSet<PathBuf>,
     progress: &'a mut Progress<'p>,
-    reported_at: u64,
+    steps: Steps,
     chunk: Vec<u8>,
 }
 
@@ -62,7 +60,7 @@ impl<'a, 'p> Unpacker<'a, 'p> {
             files: HashSet::new(),
             folders: HashSet::new(),
             progress,
-            reported_at: 0,
+            steps: Steps::new(Phase::Unpacking, Some(archive_bytes)),
             chunk: vec![0; CHUNK_BYTES],
         })
     }
@@ -171,10 +169,7 @@ impl<'a, 'p> Unpacker<'a, 'p> {
         if inflate::is_bomb(self.raw.get().min(self.archive_bytes), self.bytes) {
             return Err(self.unreadable(&inflate::bomb()));
         }
-        if self.reported_at + REPORT_EVERY_BYTES <= self.raw.get() {
-            self.reported_at = self.raw.get();
-            (self.progress)(Phase::Unpacking, self.reported_at, Some(self.archive_bytes));
-        }
+        self.steps.within(&self.raw, self.progress);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::progress::Steps;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::Reading;
 use finetuned_images::{Colour, Facts, Format, Look, Pixels};
+use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,7 @@ pub(super) fn decode(
     let examples = std::mem::take(&mut reading.gather.examples);
     let at = |idx: usize| examples.get(idx).and_then(|it| it.0.record.image.as_ref());
     let bytes = |idx: usize| at(idx).map_or(0, |it| images.len(it));
-    let mut steps = Steps::new(Some((0..examples.len()).map(bytes).sum()));
+    let mut steps = Steps::new(Phase::Reading, Some((0..examples.len()).map(bytes).sum()));
     let mut verdicts: Vec<Option<Result<(Key, Seen), Reason>>> =
         examples.iter().map(|_| None).collect();
     on_threads(

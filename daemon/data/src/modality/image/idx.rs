@@ -18,6 +18,7 @@ use crate::source::Source;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
+use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use flate2::write::ZlibEncoder;
@@ -44,7 +45,7 @@ pub(super) fn read(
     if images.is_empty() {
         return Err(refusal::data("the drop has IDX files of labels, but none of images"));
     }
-    let mut steps = Steps::new(Some(images.iter().map(|it| it.1.bytes()).sum()));
+    let mut steps = Steps::new(Phase::Reading, Some(images.iter().map(|it| it.1.bytes()).sum()));
     let alone = images.len() == 1;
     for (file, source, shape) in &images {
         let labels = labels_of(file, alone, &labels)?;

@@ -13,6 +13,7 @@ use crate::source::{ROW_BYTES_MAX, Source};
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
+use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 
@@ -21,7 +22,7 @@ pub(super) fn read(
     reading: &mut Reading<'_, '_>,
 ) -> Result<(), Failure> {
     reading.gather.learnt = Some(targets::of_classes("folders of texts", reading.request)?);
-    let mut steps = Steps::new(None);
+    let mut steps = Steps::new(Phase::Reading, None);
     for folder in folders {
         let report = one(&folder, reading, &mut steps)?;
         reading.files.push(report);
