@@ -26,30 +26,32 @@ impl Attempt<'_> {
     /// For readers of data, which know no stop signal; it unwinds them to `main`, which loses
     /// nothing: they are done again.
     pub(crate) fn reading(&mut self) -> impl FnMut(Phase, u64, Option<u64>) {
-        let mut phase_now = None;
-        move |phase, done, total| {
-            self.stop.unwind_if_requested();
-            // A progress line that could not be written says nothing about the data.
-            let _ = if phase_now == Some(phase) {
-                self.journal.progress(done, total)
-            } else {
-                self.journal.phase(phase, total)
-            };
-            phase_now = Some(phase);
-        }
+        let mut now = None;
+        move |phase, done, total| self.within(&mut now, phase, (phase, done, total))
     }
 
     /// The same for downloads, which go on from where they were.
     pub(crate) fn pulling(&mut self) -> impl FnMut(&str, u64, Option<u64>) {
-        let mut file_now = String::new();
+        let mut now = None;
         move |file, done, total| {
-            self.stop.unwind_if_requested();
-            let _ = if file_now == file {
-                self.journal.progress(done, total)
-            } else {
-                self.journal.phase(Phase::Pulling, total)
-            };
-            file_now = file.into();
+            self.within(&mut now, file.to_owned(), (Phase::Pulling, done, total));
         }
+    }
+
+    /// `now`: what was at work, of which each new one begins a phase.
+    fn within<T: PartialEq>(
+        &mut self,
+        now: &mut Option<T>,
+        at_work: T,
+        (phase, done, total): (Phase, u64, Option<u64>),
+    ) {
+        self.stop.unwind_if_requested();
+        // A progress line that could not be written says nothing about the data.
+        let _ = if now.as_ref() == Some(&at_work) {
+            self.journal.progress(done, total)
+        } else {
+            self.journal.phase(phase, total)
+        };
+        *now = Some(at_work);
     }
 }

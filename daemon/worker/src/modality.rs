@@ -5,7 +5,7 @@
 mod image; // files -> pixels
 mod text; // texts -> token ids
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use finetuned_data::{Example, Images, Named, Origins, Record};
 use finetuned_images::{Augment, Mix, Preprocess};
 use finetuned_job::data::TokenReport;
@@ -146,7 +146,6 @@ impl Inputs {
     /// # Errors
     /// It can't be read any more, or has changed.
     fn bytes(&self, index: u32) -> Result<Vec<u8>> {
-        use anyhow::Context;
         Ok(match self {
             Inputs::Split { examples, images, .. } => {
                 images.as_ref().context("there are no images")?.bytes(&examples[index as usize])?

@@ -15,6 +15,11 @@ use tch::{Device, Kind, Tensor};
 const MEAN: &str = "units.mean";
 const DEVIATION: &str = "units.deviation";
 
+/// Of each number. One that is always the same has no unit: 1.
+pub(crate) fn deviations(numbers: &[NumberReport]) -> Vec<f64> {
+    numbers.iter().map(|it| if 0.0 < it.deviation { it.deviation } else { 1.0 }).collect()
+}
+
 pub(crate) struct Units {
     /// (numbers)
     mean: Tensor,
@@ -24,17 +29,14 @@ pub(crate) struct Units {
 impl Units {
     /// None where there are no numbers.
     pub(crate) fn of(numbers: &[NumberReport], device: Device) -> Result<Option<Units>> {
-        let (mean, deviation): (Vec<f64>, Vec<f64>) =
-            numbers.iter().map(|it| (it.mean, it.deviation)).unzip();
+        let mean: Vec<f64> = numbers.iter().map(|it| it.mean).collect();
+        let deviation = deviations(numbers);
         (!numbers.is_empty()).then(|| Units::new(&mean, &deviation, device)).transpose()
     }
 
     fn new(mean: &[f64], deviation: &[f64], device: Device) -> Result<Units> {
-        // A number that is always the same has no unit.
-        let deviation: Vec<f64> =
-            deviation.iter().map(|&it| if 0.0 < it { it } else { 1.0 }).collect();
         let tensor = |it: &[f64]| Tensor::f_from_slice(it)?.f_to_kind(Kind::Float)?.f_to(device);
-        Ok(Units { mean: tensor(mean)?, deviation: tensor(&deviation)? })
+        Ok(Units { mean: tensor(mean)?, deviation: tensor(deviation)? })
     }
 
     /// (…, numbers) of the data -> in these units.
@@ -80,7 +82,10 @@ mod tests {
 
     #[test]
     fn units_beside_a_model_are_those_that_it_learnt_in() {
-        let units = Units::new(&[10_000.0, -0.5], &[250.0, 0.0], Device::Cpu).unwrap();
+        let units = {
+            let number = |mean, deviation| NumberReport { mean, deviation, ..Default::default() };
+            Units::of(&[number(10_000.0, 250.0), number(-0.5, 0.0)], Device::Cpu).unwrap().unwrap()
+        };
         let mut saved = units.tensors();
         let mut take = |name: &str| {
             let at = saved.iter().position(|it| it.0 == name).with_context(|| name.to_string())?;

@@ -4,6 +4,7 @@
 
 use super::Evaluated;
 use super::supervised::Criterion;
+use crate::units::deviations;
 use anyhow::Result;
 use finetuned_answers::Target;
 use finetuned_job::data::NumberReport;
@@ -20,11 +21,10 @@ impl SquaredError {
         if numbers.is_empty() {
             return SquaredError::with(vec![1.0; outputs]);
         }
-        SquaredError::with(numbers.iter().map(|it| it.deviation).collect())
+        SquaredError::with(deviations(numbers))
     }
 
-    pub(super) fn with(mut deviations: Vec<f64>) -> SquaredError {
-        deviations.iter_mut().filter(|it| **it <= 0.0).for_each(|it| *it = 1.0);
+    pub(super) fn with(deviations: Vec<f64>) -> SquaredError {
         SquaredError { deviations }
     }
 }
