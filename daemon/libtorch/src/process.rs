@@ -46,11 +46,13 @@ pub fn pool_memory() {
 /// Whether a failure with this message is for want of memory. On the CPU the pool of
 /// [`pool_memory`] knows: it is what was refused, and a refusal ends a run. Of CUDA's
 /// `c10::OutOfMemoryError` tch passes on the text alone, so that one is known by how libtorch
-/// begins it; the observer of its allocator is in a library that a libtorch for the CPU lacks.
+/// begins it; the observer of its allocator is in a library that a libtorch for the CPU lacks. What
+/// libraries below libtorch are refused by `new` is `std::bad_alloc`, whose text is its name.
 pub fn out_of_memory(message: &str) -> bool {
     // SAFETY: reads an atomic; no arguments.
     let refused = unsafe { ffi::finetuned_memory_refused() };
-    refused || message.contains("CUDA out of memory. Tried to")
+    let by_text = ["CUDA out of memory. Tried to", "std::bad_alloc"];
+    refused || by_text.iter().any(|it| message.contains(it))
 }
 
 /// Version of the libtorch that is loaded: `2.13.0`.

@@ -44,7 +44,7 @@ mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 use anyhow::{Context, Result, bail};
 use attempt::Attempt;
 use finetuned_job::event::Event;
-use finetuned_job::outcome::{Failed, Failure, FailureKind, OUTCOME_VERSION};
+use finetuned_job::outcome::{Failed, Failure, OUTCOME_VERSION};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{Action, SPEC_VERSION, Spec, exit};
 use journal::Journal;
@@ -108,7 +108,7 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(spec, stop)));
     let result = result.unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
         Ok(stopped) => Err((*stopped).into()),
-        Err(panic) => Err(anyhow::anyhow!("defect: {}", panic_message(panic.as_ref()))),
+        Err(panic) => Err(anyhow::anyhow!("defect: {}", failures::panic_message(panic.as_ref()))),
     });
     match result {
         Ok(()) => exit::DONE,
@@ -119,7 +119,7 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
         }
         Err(err) => {
             eprintln!("finetuned-worker: {err:#}");
-            let failure = failure(err);
+            let failure = failures::of(err);
             leave_failure(spec, &failure);
             tell(spec, Event::Failed { failure });
             exit::FAILED
@@ -193,33 +193,4 @@ fn leave_failure(spec: &Spec, failure: &Failure) {
     if let Err(err) = durable::write_json(&spec.run.join(run_folder::FAILED), &failed) {
         eprintln!("finetuned-worker: {err:#}");
     }
-}
-
-/// Words for a person out of whatever went wrong.
-fn failure(err: anyhow::Error) -> Failure {
-    if let Some(failure) = err.downcast_ref::<Failure>() {
-        return failure.clone();
-    }
-    let message = format!("{err:#}");
-    let io = err.chain().find_map(|it| it.downcast_ref::<std::io::Error>());
-    let retry = "then `finetuned retry JOB`: it continues from the last checkpoint";
-    if finetuned_libtorch::out_of_memory(&message) {
-        return Failure::new(FailureKind::Memory, message).with_cure(format!(
-            "lower train.batch or data.max_tokens, or raise the memory ceiling; {retry}"
-        ));
-    }
-    match io.map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
-            Failure::new(FailureKind::Disk, message).with_cure(format!("free some space, {retry}"))
-        }
-        Some(_) => Failure::new(FailureKind::Disk, message)
-            .with_cure(format!("mend what the message names, {retry}")),
-        None => Failure::new(FailureKind::Internal, message)
-            .with_cure("this is a defect of finetuned: please report it with worker.log"),
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")
 }

@@ -24,6 +24,7 @@ pub struct Run {
     attempt: u32,
     /// One by default: workers of many tests run at once, and the model is tiny.
     threads: u32,
+    memory_bytes: Option<u64>,
     plugins: Option<PluginRules>,
     features: Option<FeatureCache>,
 }
@@ -97,11 +98,24 @@ impl Run {
         let drop = home.path().join(name);
         write(&drop);
         let recipe = format!("model.base = {base:?}\n{recipe}");
-        Run { home, drop, recipe, attempt: 0, threads: 1, plugins: None, features: None }
+        Run {
+            home,
+            drop,
+            recipe,
+            attempt: 0,
+            threads: 1,
+            memory_bytes: None,
+            plugins: None,
+            features: None,
+        }
     }
 
     pub fn with_threads(self, threads: u32) -> Run {
         Run { threads, ..self }
+    }
+
+    pub fn with_memory(self, bytes: u64) -> Run {
+        Run { memory_bytes: Some(bytes), ..self }
     }
 
     pub fn with_plugins(self, folder: &Path) -> Run {
@@ -135,7 +149,7 @@ impl Run {
                 text: self.recipe.clone(),
             }),
             threads: self.threads,
-            memory_bytes: None,
+            memory_bytes: self.memory_bytes,
             device: Device::Cpu,
             plugins: self.plugins.clone(),
             features: self.features.clone(),

@@ -397,6 +397,17 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
 }
 
 #[test]
+fn want_of_memory_is_a_kind_of_failure_of_its_own() {
+    // Enough to begin with; one batch of all rows needs more.
+    const CEILING: u64 = 160 << 20;
+    let recipe = "[train]\nepochs = 1\nbatch = 16384\n";
+    let mut run = Run::new(recipe, &sentences(20_000, 3)).with_memory(CEILING);
+    let failure = run.failed(Action::Train).failure;
+    assert_eq!(failure.kind, FailureKind::Memory, "{failure}\n{}", run.log());
+    assert!(failure.to_string().contains("lower train.batch"), "{failure}");
+}
+
+#[test]
 fn a_model_that_changed_on_disk_is_not_proven() {
     let mut run = Run::new("[train]\nepochs = 1\n", &sentences(200, 8));
     assert!(run.finish(Action::Train).success(), "{}", run.log());
