@@ -3,8 +3,8 @@
 pub(crate) mod read; // cells -> targets
 mod scores; // probabilities x targets -> scores, baseline
 
-use crate::kind::{AnswerKind, Input, Scored, Words};
-use crate::{Predictions, ScoresError, Target, classified};
+use crate::kind::{AnswerKind, Input, Words};
+use crate::{Predictions, Scored, ScoresError, Target, classified};
 use finetuned_job::scores::Scores;
 use serde_json::{Map, Value};
 

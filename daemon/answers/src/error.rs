@@ -1,7 +1,6 @@
 //! Decides when no score can be given: an error instead of a number that means nothing. What else
 //! is unusable about a target is left to its kind of answer.
 
-use crate::Scored;
 use finetuned_job::scores::Split;
 
 /// Why no score can be given.
@@ -28,24 +27,4 @@ pub enum ScoresError {
     Loss(f64),
     #[error("there is no metric {0}")]
     Metric(String),
-}
-
-/// One row of `outputs` and a loss for each target, and at least one.
-pub(crate) fn check_rows(of: &Scored<'_>, outputs: usize) -> Result<(), ScoresError> {
-    let Scored { split, predictions, targets, losses } = *of;
-    if targets.is_empty() || outputs == 0 {
-        return Err(ScoresError::Empty { split });
-    }
-    let one_each = (0..predictions.len()).all(|it| predictions.of(it).len() == outputs);
-    let width = predictions.width();
-    let fits = predictions.len() == targets.len() && width == outputs && one_each;
-    let whole = predictions.values().len() == targets.len() * outputs;
-    if fits && whole && losses.len() == targets.len() {
-        return losses
-            .iter()
-            .find(|it| !it.is_finite())
-            .map_or(Ok(()), |it| Err(ScoresError::Loss(*it)));
-    }
-    let (predictions, targets) = (predictions.len(), targets.len());
-    Err(ScoresError::Shape { predictions, width, targets, outputs })
 }

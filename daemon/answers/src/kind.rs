@@ -1,6 +1,6 @@
 //! What every kind of answer can do, so that nobody else asks which one it is.
 
-use crate::{Predictions, ScoresError, Target};
+use crate::{Predictions, Scored, ScoresError, Target};
 use finetuned_job::scores::{Baseline, Scores, Split};
 use serde_json::{Map, Value};
 
@@ -32,21 +32,6 @@ pub struct Words {
     pub card_metrics: &'static [&'static str],
     /// Of PyTorch, from logits to what is shown; empty where they are that.
     pub activation: &'static str,
-}
-
-/// Over all examples.
-pub(crate) fn mean(losses: &[f64]) -> f64 {
-    losses.iter().sum::<f64>() / losses.len().max(1) as f64
-}
-
-/// What is to be scored.
-#[derive(Debug, Clone, Copy)]
-pub struct Scored<'a> {
-    pub split: Split,
-    pub predictions: &'a Predictions,
-    pub targets: &'a [Target],
-    /// Of each example, as the objective has it.
-    pub losses: &'a [f64],
 }
 
 /// `rows` are an example's [`Predictions::of`].

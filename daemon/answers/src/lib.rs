@@ -11,6 +11,7 @@ mod cell; // what stands in a table
 mod target; // what is right for one example
 mod predictions; // what a model gives for many
 mod error; // why no score can be given
+mod scored; // what is to be scored
 mod metric; // values by name, which way is better, digits
 mod bootstrap; // examples -> intervals
 mod ranking; // average precision, top k
@@ -26,11 +27,12 @@ mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};
 pub use error::ScoresError;
-pub use kind::{AnswerKind, Input, Scored, Words};
+pub use kind::{AnswerKind, Input, Words};
 pub use kinds::{folder_kind, infer, of, target_kind, unnamed};
 pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
+pub use scored::Scored;
 pub use target::Target;
 
 #[cfg(test)]

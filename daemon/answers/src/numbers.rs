@@ -3,9 +3,9 @@
 pub(crate) mod read; // cells -> targets
 mod scores; // numbers x targets -> scores, baseline
 
-use crate::kind::{AnswerKind, Input, Scored, Words};
+use crate::kind::{AnswerKind, Input, Words};
 use crate::metric::short;
-use crate::{Predictions, ScoresError, Target};
+use crate::{Predictions, Scored, ScoresError, Target};
 use finetuned_job::scores::Scores;
 use serde_json::{Map, Value};
 

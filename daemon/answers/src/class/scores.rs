@@ -3,9 +3,8 @@
 
 use super::likeliest;
 use crate::classified::{Classified, check_probabilities, check_targets, shares};
-use crate::error::check_rows;
-use crate::kind::mean;
 use crate::ranking::is_in_top;
+use crate::scored::{check_rows, mean};
 use crate::{Scored, ScoresError, Target, bootstrap};
 use finetuned_job::scores::{Interval, Scores};
 use finetuned_job::task::{Answer, Metrics};

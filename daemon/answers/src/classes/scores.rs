@@ -3,8 +3,7 @@
 
 use super::{joined, likely, or_none};
 use crate::classified::{Classified, check_probabilities, check_targets, shares};
-use crate::error::check_rows;
-use crate::kind::mean;
+use crate::scored::{check_rows, mean};
 use crate::{Scored, ScoresError, Target, bootstrap};
 use finetuned_job::scores::Scores;
 use finetuned_job::task::{Answer, Metrics};

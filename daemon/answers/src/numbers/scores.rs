@@ -5,8 +5,8 @@
 
 use super::listed;
 use crate::bootstrap::{self, Sampled, mean};
-use crate::error::check_rows;
-use crate::{Scored, ScoresError, Target, kind};
+use crate::scored::{self, check_rows};
+use crate::{Scored, ScoresError, Target};
 use finetuned_job::scores::{NumberScores, Scores};
 
 /// Targets and predictions of one number.
@@ -190,7 +190,7 @@ pub(super) fn scores(
     Ok(Scores {
         split,
         examples: targets.len() as u64,
-        loss: kind::mean(losses),
+        loss: scored::mean(losses),
         metrics: named
             .iter()
             .filter_map(|&it| Some((it.to_owned(), metric(&errors, it)?)))

@@ -1,0 +1,39 @@
+//! What is to be scored, and whether it fits together.
+
+use crate::{Predictions, ScoresError, Target};
+use finetuned_job::scores::Split;
+
+/// What is to be scored.
+#[derive(Debug, Clone, Copy)]
+pub struct Scored<'a> {
+    pub split: Split,
+    pub predictions: &'a Predictions,
+    pub targets: &'a [Target],
+    /// Of each example, as the objective has it.
+    pub losses: &'a [f64],
+}
+
+/// One row of `outputs` and a loss for each target, and at least one.
+pub(crate) fn check_rows(of: &Scored<'_>, outputs: usize) -> Result<(), ScoresError> {
+    let Scored { split, predictions, targets, losses } = *of;
+    if targets.is_empty() || outputs == 0 {
+        return Err(ScoresError::Empty { split });
+    }
+    let one_each = (0..predictions.len()).all(|it| predictions.of(it).len() == outputs);
+    let width = predictions.width();
+    let fits = predictions.len() == targets.len() && width == outputs && one_each;
+    let whole = predictions.values().len() == targets.len() * outputs;
+    if fits && whole && losses.len() == targets.len() {
+        return losses
+            .iter()
+            .find(|it| !it.is_finite())
+            .map_or(Ok(()), |it| Err(ScoresError::Loss(*it)));
+    }
+    let (predictions, targets) = (predictions.len(), targets.len());
+    Err(ScoresError::Shape { predictions, width, targets, outputs })
+}
+
+/// Over all examples.
+pub(crate) fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len().max(1) as f64
+}
