@@ -38,6 +38,11 @@ impl Labels {
         Ok(number)
     }
 
+    /// How many different ones there are, as they are spelt, and how many in all.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.names.len() as u64, self.names.iter().map(|it| it.1).sum())
+    }
+
     /// Several labels of one example, ascending, each once.
     pub(crate) fn set(&mut self, labels: Vec<String>) -> Result<Target, Refused> {
         let mut numbers =

@@ -118,6 +118,12 @@ pub trait TargetReader {
     /// The row can't be used, or nothing can.
     fn read(&mut self, cells: Vec<Cell>) -> Result<Target, Refused>;
 
+    /// After the last row: the sentence why the columns were taken for this kind, where all rows
+    /// know better than those that were looked at first.
+    fn reason(&self) -> Option<String> {
+        None
+    }
+
     /// After the last row.
     fn finish(self: Box<Self>) -> Outputs;
 }

@@ -70,8 +70,9 @@ pub(crate) fn load(
     for (example, _) in &examples {
         files[example.file as usize].rows += 1;
     }
-    let Learnt { kind, reason, reader } =
-        learnt.ok_or_else(|| refusal::data("the drop has no usable examples"))?;
+    let learnt = learnt.ok_or_else(|| refusal::data("the drop has no usable examples"))?;
+    let reason = learnt.reason(examples.len() as u64);
+    let Learnt { kind, reader, .. } = learnt;
     let task =
         Task::of(modality, kind.answer()).filter(|it| request.task.is_none_or(|task| task == *it));
     let task = request.task.or(task).ok_or_else(|| {

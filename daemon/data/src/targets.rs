@@ -13,9 +13,25 @@ use finetuned_job::task::{Modality, Task};
 /// What is learnt, and how it is read.
 pub(crate) struct Learnt {
     pub(crate) kind: &'static dyn TargetKind,
-    /// The sentence why.
-    pub(crate) reason: String,
+    /// The sentence why, as far as it was known before all rows were read.
+    reason: String,
+    /// Rows that it was inferred from, the first ones, of which all may show more.
+    inferred_of: Option<u64>,
     pub(crate) reader: Box<dyn TargetReader>,
+}
+
+impl Learnt {
+    /// The sentence why, after the last row, of which so many could be used.
+    pub(crate) fn reason(&self, usable: u64) -> String {
+        let reason = &self.reason;
+        match (self.inferred_of, self.reader.reason()) {
+            (Some(_), Some(of_all)) => of_all,
+            (Some(first), None) if first < usable => {
+                format!("{reason}, as the first {first} rows show")
+            }
+            _ => reason.clone(),
+        }
+    }
 }
 
 /// Of a recipe that names the task.
@@ -102,8 +118,9 @@ pub(crate) fn learnt(
         Some(kind) => (kind, ASKED.into()),
         None => finetuned_answers::infer(&columns).map_err(failed)?,
     };
+    let inferred_of = request.kind().is_none().then_some(table.sample.rows.len() as u64);
     match kind.reader(&columns) {
-        Ok(reader) => Ok(Learnt { kind, reason, reader }),
+        Ok(reader) => Ok(Learnt { kind, reason, inferred_of, reader }),
         Err(why) => Err(match fitting(&columns, modality) {
             Some(task) => failed(why).with_cure(format!(
                 "task = {:?} would fit, or name other columns in the recipe",
@@ -133,7 +150,7 @@ pub(crate) fn of_classes(form: &str, request: &Request<'_>) -> Result<Learnt, Fa
         Some(_) => ASKED.into(),
         None => format!("{form} hold one class each: classes are learnt"),
     };
-    Ok(Learnt { kind, reason, reader })
+    Ok(Learnt { kind, reason, inferred_of: None, reader })
 }
 
 /// The sampled cells of some columns, row by row, by the names that the file has for them.

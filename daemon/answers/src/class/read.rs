@@ -19,9 +19,7 @@ impl TargetKind for Kind {
         let [name] = columns.names[..] else { return Look::No };
         let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
         let different = values.iter().collect::<HashSet<_>>().len();
-        let recur = if 2 * different <= values.len() { " that recur" } else { "" };
-        let values = if different == 1 { "value" } else { "values" };
-        Look::Yes(format!("`{name}` has {different} {values}{recur}: classes are learnt"))
+        Look::Yes(reason(name, different as u64, values.len() as u64))
     }
 
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
@@ -41,7 +39,7 @@ impl TargetKind for Kind {
             None if is_measured(columns) => {
                 Err(format!("`{name}` is a column of fractions that hardly recur"))
             }
-            None => Ok(Box::new(Reader(Labels::default()))),
+            None => Ok(Box::new(Reader { column: name.into(), labels: Labels::default() })),
         }
     }
 
@@ -68,16 +66,30 @@ fn is_measured(columns: &Columns<'_>) -> bool {
         && numbers.len() < 2 * different.len()
 }
 
-struct Reader(Labels);
+fn reason(column: &str, different: u64, all: u64) -> String {
+    let recur = if 2 * different <= all { " that recur" } else { "" };
+    let values = if different == 1 { "value" } else { "values" };
+    format!("`{column}` has {different} {values}{recur}: classes are learnt")
+}
+
+struct Reader {
+    column: String,
+    labels: Labels,
+}
 
 impl TargetReader for Reader {
     fn read(&mut self, mut cells: Vec<Cell>) -> Result<Target, Refused> {
         let label = one(cells.pop().unwrap_or(Cell::Missing))?;
-        Ok(Target::of_classes([self.0.number(label)?]))
+        Ok(Target::of_classes([self.labels.number(label)?]))
+    }
+
+    fn reason(&self) -> Option<String> {
+        let (different, all) = self.labels.counts();
+        Some(reason(&self.column, different, all))
     }
 
     fn finish(self: Box<Self>) -> Outputs {
-        self.0.finish()
+        self.labels.finish()
     }
 }
 

@@ -242,3 +242,20 @@ fn spellings_of_one_label_are_one_class() {
             warning: labels that are spellings of `Good` were taken for it: `good` (15)
         "#]]);
 }
+
+#[test]
+fn the_reason_knows_all_rows_of_a_sorted_file() {
+    let rows =
+        |label: &str| (0..1500).map(|it| format!("{label} {it},{label}\n")).collect::<String>();
+    let csv = ["text,label\n".to_string(), rows("bad"), rows("good")].concat();
+    let dataset = Drop::file("a.csv", csv.as_bytes()).load().unwrap();
+    assert_eq!(dataset.reason, "`label` has 2 values that recur: classes are learnt");
+
+    let scores = (0..1500).map(|it| format!("text {it},{}\n", it * 7)).collect::<String>();
+    let csv = format!("text,score\n{scores}");
+    let dataset = Drop::file("a.csv", csv.as_bytes()).load().unwrap();
+    assert_eq!(
+        dataset.reason,
+        "`score` has 999 different whole numbers: numbers are learnt, as the first 999 rows show"
+    );
+}
