@@ -1,0 +1,141 @@
+"""Models of texts that answer with several labels and with numbers, as transformers opens them:
+each is trained for two epochs on texts made here, and gives what `finetuned predict` gives.
+"""
+
+import csv, json, random
+from types import SimpleNamespace
+
+import numpy, pytest, torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import tiny_models
+from runner import ROOT, finetuned
+
+TINY_BERT = ROOT / "tests/data/tiny-bert"
+EACH = 96
+MAX_TOKENS = 48
+HARD = [
+    "naïve Café — “quotes” … €5",
+    "这部电影很好看",
+    "🙂👍🏽 👩‍👩‍👧",
+    "[MASK] [SEP] as text",
+    "good " * 90,
+    "!",
+]
+SIGNS = {"warm": "warm", "sad": "sad", "night": "dark"}
+LABELS = sorted(SIGNS)
+TOLERANCE = 1e-4
+
+
+def text(draw, labels=()):
+    words = [SIGNS[label] for label in labels]
+    frame = [
+        "this",
+        draw.choice(["movie", "day", "place"]),
+        "is",
+        *words,
+        draw.choice(["really", "so"]),
+    ]
+    return " ".join(frame)
+
+
+def drawn_labels(draw):
+    return [label for label in LABELS if draw.random() < 0.5]
+
+
+def base(family, home, texts):
+    if family == "tiny_bert":
+        return TINY_BERT
+    getattr(tiny_models, family)(home / "base", texts)
+    return home / "base"
+
+
+def write(path, header, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def train(home, data, model, more=""):
+    recipe = home / "recipe.toml"
+    settings = (
+        f"model.base = {json.dumps(str(model))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\n"
+    )
+    recipe.write_text(f"{settings}train.epochs = 2\ntrain.batch = 16\n{more}")
+    out = finetuned(home, "run", data, "--recipe", recipe, "--out", home / "run", "--json")
+    return json.loads(out.splitlines()[-1])
+
+
+def opened(home):
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        home / "run/model", output_loading_info=True
+    )
+    assert not any(report[it] for it in ("missing_keys", "unexpected_keys", "mismatched_keys")), (
+        report
+    )
+    names = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    tokenizer = AutoTokenizer.from_pretrained(home / "run/model")
+    return SimpleNamespace(model=model.eval(), names=names, tokenizer=tokenizer)
+
+
+def logits(peer, texts):
+    """One example at a time, so that nothing is padded."""
+    rows = []
+    with torch.no_grad():
+        for text in texts:
+            tokens = peer.tokenizer(
+                text, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            rows.append(peer.model(**tokens).logits[0].double().numpy())
+    return numpy.array(rows)
+
+
+def answers(home, *inputs):
+    lines = finetuned(home, "predict", home / "run", "--json", "--", *inputs).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def column(found, key, names):
+    return numpy.array([[it[key][name] for name in names] for it in found])
+
+
+def logit(probabilities):
+    return numpy.log(probabilities) - numpy.log1p(-probabilities)
+
+
+@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+def test_several_labels_to_a_text(family, tmp_path):
+    draw = random.Random(0)
+    rows = [
+        (text(draw, labels), "|".join(labels))
+        for labels in (drawn_labels(draw) for _ in range(EACH))
+    ]
+    # A text may have none; the columns say for certain what each label is.
+    table = [(it, *(int(label in labels.split("|")) for label in LABELS)) for it, labels in rows]
+    data = write(tmp_path / "signs.csv", ["text", *LABELS], table)
+    model = base(family, tmp_path, [it for it, _ in rows])
+    train(tmp_path, data, model, "task = 'text-multi-label-classification'\n")
+    peer = opened(tmp_path)
+    assert peer.names == LABELS
+    assert peer.model.config.problem_type == "multi_label_classification"
+    texts = HARD + [it for it, _ in rows[:20]]
+    found = column(answers(tmp_path, *texts), "probabilities", peer.names)
+    assert numpy.abs(logit(found) - logits(peer, texts)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
+    draw = random.Random(0)
+    rows = []
+    for _ in range(EACH):
+        labels = drawn_labels(draw)
+        rows.append((text(draw, labels), 1000 + 500 * len(labels), draw.random() / 10))
+    data = write(tmp_path / "prices.csv", ["text", "price", "share"], rows)
+    more = "task = 'text-regression'\ndata.labels = ['price', 'share']\n"
+    train(tmp_path, data, base(family, tmp_path, [it for it, *_ in rows]), more)
+    peer = opened(tmp_path)
+    assert peer.names == ["price", "share"] and peer.model.config.problem_type == "regression"
+    texts = HARD + [it for it, *_ in rows[:20]]
+    found = column(answers(tmp_path, *texts), "numbers", peer.names)
+    assert found[:, 0].min() > 500, "a price, not what the model learns in"
+    assert (numpy.abs(found - logits(peer, texts)) / [1000, 1]).max() < TOLERANCE
