@@ -114,8 +114,8 @@ fn encode(dataset: Dataset, encoder: &dyn Encoder, attempt: &mut Attempt) -> Res
         attempt.journal.phase(Phase::Tokenizing, Some(total))?;
     }
     let mut before = 0;
-    let mut set = |examples: Vec<Example>, texts_again: bool| -> Result<ExampleSet> {
-        let targets = examples.iter().map(|it| it.target.clone()).collect();
+    let mut set = |mut examples: Vec<Example>, texts_again: bool| -> Result<ExampleSet> {
+        let targets = examples.iter_mut().map(|it| std::mem::take(&mut it.target)).collect();
         let (images, origins) = (images.clone(), origins.clone());
         let mut inputs = Inputs::Split { examples: examples.into(), images, origins };
         let encoded =
