@@ -1,7 +1,8 @@
-//! Decides which tensors train, and how fast: patterns of a recipe against the tensor names of a
-//! model.
+//! Decides which tensors train, in which epoch, and how fast: patterns of a recipe against the
+//! tensor names of a model. The one method so far; optimizer and loop know no other rule.
 
 use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::FreezePlan;
 use finetuned_job::recipe::Pattern;
 use finetuned_models::Parts;
 use std::collections::BTreeSet;
@@ -46,6 +47,39 @@ pub(crate) fn select(
         selected.extend(found.into_iter().cloned());
     }
     Ok(selected)
+}
+
+/// The names that may train: all but those of buffers.
+pub(crate) fn parameters<'a>(
+    names: impl Iterator<Item = &'a String>,
+    parts: &Parts,
+) -> BTreeSet<String> {
+    let buffers: BTreeSet<&String> = parts.buffers.iter().flatten().collect();
+    names.filter(|it| !buffers.contains(it)).cloned().collect()
+}
+
+/// What trains in an epoch, counted from 1.
+pub(crate) fn trainable(
+    freeze: &FreezePlan,
+    epoch: u32,
+    parts: &Parts,
+    names: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    select(
+        &patterns(
+            &freeze.train,
+            freeze.unfreeze.iter().filter(|it| it.epoch <= epoch).map(|it| &it.train),
+        ),
+        parts,
+        names,
+    )
+}
+
+pub(crate) fn patterns<'a>(
+    first: &'a [Pattern],
+    later: impl Iterator<Item = &'a Vec<Pattern>>,
+) -> Vec<Pattern> {
+    first.iter().chain(later.flatten()).cloned().collect()
 }
 
 /// Biases and norms are not decayed, as everywhere in the field.

@@ -4,10 +4,10 @@
 use crate::checkpoint::Named;
 use crate::examples::ExampleSet;
 use crate::extensions::{self, Extensions};
+use crate::freeze;
 use crate::linear_head::linear_map;
 use crate::network::{Built, Network};
 use crate::objective::{self, Objective};
-use crate::planning;
 use crate::source::Batch;
 use crate::units::Units;
 use anyhow::{Context, Result, bail};
@@ -47,8 +47,8 @@ impl Learner {
     ) -> Result<Learner> {
         let Built { model, head, tensors, own_head, parts, .. } = built;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
-        let names = planning::parameters(tensors.keys(), &parts);
-        let mut may_change = planning::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
+        let names = freeze::parameters(tensors.keys(), &parts);
+        let mut may_change = freeze::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
         // The running statistics of a stage move while anything in it trains.
         let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
         let moving = stages
@@ -79,11 +79,11 @@ impl Learner {
     /// Makes train what the plan says for this epoch (counted from 1); true where that is a change.
     pub(crate) fn unfreeze(&mut self, plan: &Plan, epoch: u32) -> Result<bool> {
         let parts = &self.network.parts;
-        let selected = planning::trainable(
+        let selected = freeze::trainable(
             &plan.freeze,
             epoch,
             parts,
-            &planning::parameters(self.tensors.keys(), parts),
+            &freeze::parameters(self.tensors.keys(), parts),
         )?;
         if selected == self.trainable {
             return Ok(false);

@@ -10,11 +10,11 @@ use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
     TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Pattern, Recipe};
+use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Recipe};
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Metrics, Objective, Task};
 use finetuned_models::{Outline, Parts, Rows};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
@@ -230,42 +230,10 @@ fn light(facts: &Facts) -> Augment {
 /// Nothing but the head trains, in any epoch.
 fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
     let parts = facts.parts;
-    let all = patterns(&recipe.freeze.train, recipe.freeze.unfreeze.iter().map(|it| &it.train));
-    let selected = freeze::select(&all, parts, &parameters(facts.tensors.keys(), parts))?;
+    let all =
+        freeze::patterns(&recipe.freeze.train, recipe.freeze.unfreeze.iter().map(|it| &it.train));
+    let selected = freeze::select(&all, parts, &freeze::parameters(facts.tensors.keys(), parts))?;
     Ok(selected.iter().all(|it| parts.head.contains(it)))
-}
-
-/// The names that may train: all but those of buffers.
-pub(crate) fn parameters<'a>(
-    names: impl Iterator<Item = &'a String>,
-    parts: &Parts,
-) -> BTreeSet<String> {
-    let buffers: BTreeSet<&String> = parts.buffers.iter().flatten().collect();
-    names.filter(|it| !buffers.contains(it)).cloned().collect()
-}
-
-/// What trains in an epoch, counted from 1.
-pub(crate) fn trainable(
-    freeze: &FreezePlan,
-    epoch: u32,
-    parts: &Parts,
-    names: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Failure> {
-    freeze::select(
-        &patterns(
-            &freeze.train,
-            freeze.unfreeze.iter().filter(|it| it.epoch <= epoch).map(|it| &it.train),
-        ),
-        parts,
-        names,
-    )
-}
-
-fn patterns<'a>(
-    first: &'a [Pattern],
-    later: impl Iterator<Item = &'a Vec<Pattern>>,
-) -> Vec<Pattern> {
-    first.iter().chain(later.flatten()).cloned().collect()
 }
 
 fn freeze_plan(
@@ -276,10 +244,10 @@ fn freeze_plan(
 ) -> Result<FreezePlan> {
     let parts = facts.parts;
     let Freeze { train, unfreeze, layer_decay, cache } = &recipe.freeze;
-    let names = parameters(facts.tensors.keys(), parts);
+    let names = freeze::parameters(facts.tensors.keys(), parts);
     let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
-    freeze::select(&patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
+    freeze::select(&freeze::patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
     let scales = parts.learning_rate_scales(*layer_decay);
     let tensor = |(name, shape): (&String, &Vec<i64>)| TensorPlan {
         name: name.clone(),
