@@ -13,6 +13,7 @@ use crate::refusal;
 use crate::request::Request;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
 use finetuned_job::task::{Modality, Task};
 use std::path::{Path, PathBuf};
 
@@ -20,8 +21,9 @@ use std::path::{Path, PathBuf};
 pub(crate) trait Modal: Sync {
     fn modality(&self) -> Modality;
 
-    /// Whether a drop is taken for this kind where nobody says it.
-    fn recognises(&self, found: &Inventory) -> bool;
+    /// Whether a drop is taken for this kind where nobody says it; `choice`: the columns that the
+    /// recipe names.
+    fn recognises(&self, found: &Inventory, choice: &DataChoice) -> bool;
 
     /// Everything in the folder `root`.
     fn read(
@@ -62,8 +64,8 @@ pub(crate) trait Content {
 const MODALITIES: &[&dyn Modal] = &[&image::Kind, &text::Kind];
 
 /// That a drop is taken for; none where it holds nothing of any.
-pub(crate) fn recognised(found: &Inventory) -> Option<Modality> {
-    MODALITIES.iter().find(|it| it.recognises(found)).map(|it| it.modality())
+pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {
+    MODALITIES.iter().find(|it| it.recognises(found, choice)).map(|it| it.modality())
 }
 
 pub(crate) fn of(modality: Modality) -> Result<&'static dyn Modal, Failure> {

@@ -12,6 +12,7 @@ use crate::refusal;
 use crate::request::Request;
 use crate::source::Source;
 use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::recipe::DataChoice;
 use finetuned_job::spec::RecipeText;
 use finetuned_job::task::{Modality, Task};
 use std::fs::File;
@@ -74,14 +75,14 @@ impl Opened {
         self.recipe.as_ref()
     }
 
-    /// What goes into a model that learns from this drop; `task`: the recipe's.
+    /// What goes into a model that learns from this drop; `task` and `choice`: the recipe's.
     ///
     /// # Errors
     /// Kind `Data` or `Disk`: the drop can't be listed.
-    pub fn modality(&self, task: Option<Task>) -> Result<Modality, Failure> {
+    pub fn modality(&self, task: Option<Task>, choice: &DataChoice) -> Result<Modality, Failure> {
         match task {
             Some(task) => Ok(task.modality),
-            None => modality::recognised(&self.inventory()?.1)
+            None => modality::recognised(&self.inventory()?.1, choice)
                 .ok_or_else(|| refusal::data("the drop holds no data")),
         }
     }
@@ -100,7 +101,7 @@ impl Opened {
         let (root, mut found) = self.inventory()?;
         let modality = match request.task {
             Some(task) => Some(task.modality),
-            None => modality::recognised(&found),
+            None => modality::recognised(&found, request.choice),
         };
         let modality = modality.ok_or_else(|| refusal::data("the drop holds no data"))?;
         found.warnings.splice(0..0, self.warnings.iter().cloned());

@@ -66,6 +66,11 @@ pub(crate) trait RowReader {
     /// The columns that go in. `targets`: those that the recipe wants to be learnt.
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure>;
 
+    /// What is to be said of columns that nobody uses.
+    fn unused(&self, _table: &Table, _inputs: &[usize], _unused: &[usize]) -> Option<String> {
+        None
+    }
+
     /// `cells`: one for each of the columns. With the split that the record itself names.
     fn record(&mut self, table: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)>;
 }
@@ -152,7 +157,9 @@ fn first(
         ));
     }
     let used: Vec<usize> = targets.iter().copied().chain(split).collect();
-    let unused = of(&free(&used));
+    let unused = free(&used);
+    reading.warnings.extend(rows.unused(table, &inputs, &unused));
+    let unused = of(&unused);
     let rivals: Vec<&str> =
         unused.iter().map(|it| &**it).filter(|it| names::is_label(it)).collect();
     if !named && !rivals.is_empty() {

@@ -127,7 +127,8 @@ pub struct DataPlan {
     pub classes: Vec<String>,
     /// Names of the numbers that are learnt; else empty.
     pub numbers: Vec<String>,
-    pub text_column: Option<String>,
+    /// In the order in which they go in.
+    pub text_columns: Vec<String>,
     pub label_column: Option<String>,
     pub image_column: Option<String>,
     pub train: u64,

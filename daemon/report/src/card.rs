@@ -34,6 +34,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         verdict => if story.verdict() == Verdict::NotBetter { "not_better" } else { "" },
         weakest => weakest(&done.scores.per_class).map(Serde),
         noun => story.noun(),
+        texts => story.of_texts(),
         baseline_name => story.words().baseline,
         intervals => story.words().intervals,
         library => story.library(),

@@ -37,6 +37,7 @@ pub fn html(story: &Story) -> Result<String> {
         gallery => gallery::gallery(story),
         tokens => tokens(story)?,
         noun => story.noun(),
+        texts => story.of_texts(),
         library => story.library(),
         augmentation => gallery::augmentation(story.plan.augment.as_ref()),
         words => words(story),

@@ -80,6 +80,11 @@ impl<'a> Story<'a> {
         self.plan.task.modality.noun()
     }
 
+    /// Whether an example is shown as text.
+    pub(crate) fn of_texts(&self) -> bool {
+        self.plan.model.preprocess.is_none()
+    }
+
     /// What the model answers.
     pub(crate) fn answer(&self) -> Box<dyn AnswerKind> {
         finetuned_answers::of(self.plan.data.problem, self.plan.data.outputs())
@@ -116,7 +121,7 @@ impl<'a> Story<'a> {
             return Ok(None);
         }
         let context = context! { plan => Serde(self.plan), library => self.library(), folder,
-        activation => self.words().activation };
+        texts => self.of_texts(),         activation => self.words().activation };
         Ok(Some(templates::render("usage.py", context)?))
     }
 

@@ -94,7 +94,10 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         problem: facts.task.answer,
         classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
         numbers: facts.data.numbers.iter().map(|it| it.column.clone()).collect(),
-        text_column: facts.data.text_column.clone(),
+        text_columns: match &facts.data.text_column {
+            Some(_) => facts.data.input_columns.clone(),
+            None => Vec::new(),
+        },
         label_column: facts.data.label_column.clone(),
         image_column: images.and_then(|it| it.image_column.clone()),
         train: counts(Split::Train),

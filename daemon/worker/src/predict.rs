@@ -35,8 +35,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let (network, names) =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let task = plan.task;
-    let columns: Vec<String> = plan.data.text_column.iter().cloned().collect();
-    let named = finetuned_data::inputs(task.modality, inputs, &columns)?;
+    let named = finetuned_data::inputs(task.modality, inputs, &plan.data.text_columns)?;
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
@@ -81,7 +80,13 @@ impl Replied<'_> {
         let mut out = std::io::BufWriter::new(replies.0);
         for (named, input, rows) in self.each() {
             let mut fields = self.answer.reply(&input, rows);
-            fields.insert(self.what.into(), named.what.clone().into());
+            fields.insert(
+                self.what.into(),
+                match &*named.record.texts {
+                    [] | [_] => named.what.clone().into(),
+                    several => several.iter().map(|it| &**it).collect::<Vec<_>>().into(),
+                },
+            );
             fields.insert("origin".into(), named.origin.clone().into());
             serde_json::to_writer(&mut out, &fields).context("printing")?;
             out.write_all(b"\n").context("printing")?;

@@ -71,7 +71,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
         None => opened,
     };
-    let modality = opened.modality(recipe.task)?;
+    let modality = opened.modality(recipe.task, &recipe.data)?;
     let usual = recipe.task.or_else(|| Task::all().find(|it| it.modality == modality));
     let usual = usual.map_or("", |it| it.base);
     let base_name = recipe.model.base.clone().unwrap_or_else(|| usual.into());

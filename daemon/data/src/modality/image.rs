@@ -26,6 +26,7 @@ use decode::Seen;
 use files::Files;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
 use finetuned_job::run_folder;
 use finetuned_job::task::Modality;
 use std::collections::HashMap;
@@ -55,7 +56,7 @@ impl Modal for Kind {
         Modality::Image
     }
 
-    fn recognises(&self, found: &Inventory) -> bool {
+    fn recognises(&self, found: &Inventory, _: &DataChoice) -> bool {
         form(found).is_some()
     }
 

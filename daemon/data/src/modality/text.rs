@@ -1,7 +1,7 @@
 //! One text goes in: a column of a table, or a file in the folder of its class.
 
 mod folders; // a file for each text
-mod named; // what is to be predicted
+pub(super) mod named; // what is to be predicted
 
 use super::{Content, Modal, Named};
 use crate::example::Record;
@@ -15,8 +15,10 @@ use crate::table::Table;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
+use named::Wanted;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -32,7 +34,7 @@ impl Modal for Kind {
     }
 
     /// Whatever is left.
-    fn recognises(&self, _: &Inventory) -> bool {
+    fn recognises(&self, _: &Inventory, _: &DataChoice) -> bool {
         true
     }
 
@@ -53,7 +55,16 @@ impl Modal for Kind {
     }
 
     fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
-        named::inputs(args, columns.first().map(String::as_str))
+        named::inputs(args, &Wanted { texts: 1, columns, usual: usual_or_only })
+    }
+}
+
+/// Of a table to be predicted.
+fn usual_or_only(columns: &[String]) -> Option<Vec<usize>> {
+    let all: Vec<usize> = (0..columns.len()).collect();
+    match all[..] {
+        [_] => Some(all),
+        _ => names::usual(columns, TEXT_NAMES, &all).map(|it| vec![it]),
     }
 }
 
@@ -74,6 +85,10 @@ impl RowReader for Rows {
             ))
             .with_cure("name the column of texts alone")),
         }
+    }
+
+    fn unused(&self, table: &Table, inputs: &[usize], unused: &[usize]) -> Option<String> {
+        rival(table, inputs, unused)
     }
 
     fn record(&mut self, _: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)> {
@@ -103,6 +118,38 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
         [only] => Ok(only),
         _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
     }
+}
+
+/// A column of texts that is not read is no small thing: it may be half of what is asked.
+pub(super) fn rival(table: &Table, inputs: &[usize], unused: &[usize]) -> Option<String> {
+    let name = |it: usize| &*table.sample.columns[it];
+    let first = *unused.iter().find(|it| holds_texts(table, **it))?;
+    let of_one = |it: &usize| {
+        format!("; data.text = [{:?}, {:?}] reads both as a pair", name(*it), name(first))
+    };
+    let pair = inputs.first().filter(|_| inputs.len() == 1).map(of_one);
+    Some(format!(
+        "{}: `{}` holds texts too, and is not read{}",
+        table.source.name,
+        name(first),
+        pair.unwrap_or_default()
+    ))
+}
+
+/// Whether most of its values are several words that hardly recur.
+fn holds_texts(table: &Table, column: usize) -> bool {
+    /// Of the mean text.
+    const WORDS_MIN: f64 = 4.0;
+    let cells = table.sample.rows.iter().filter_map(|it| match it.get(column) {
+        Some(Cell::Text(it)) if !it.trim().is_empty() => Some(it.trim()),
+        _ => None,
+    });
+    let values: Vec<&str> = cells.collect();
+    let words: usize = values.iter().map(|it| it.split_whitespace().count()).sum();
+    let distinct = values.iter().collect::<HashSet<_>>().len();
+    table.sample.rows.len() < 2 * values.len()
+        && values.len() < 2 * distinct
+        && WORDS_MIN * values.len() as f64 <= words as f64
 }
 
 /// Of two columns the one that looks like texts, where the other looks like labels or numbers.
@@ -158,11 +205,20 @@ fn ambiguous(table: &Table, labels: &[usize]) -> Failure {
         Some(label) => ("the text", &*columns[*label]),
         None => ("the text and which the label", "COLUMN"),
     };
+    let texts: Vec<usize> =
+        (0..columns.len()).filter(|it| !labels.contains(it) && holds_texts(table, *it)).collect();
+    let text = match texts[..] {
+        [a, b] => format!(
+            "{:?} (or [{:?}, {:?}], which reads both as a pair)",
+            columns[a], columns[a], columns[b]
+        ),
+        _ => "\"COLUMN\"".into(),
+    };
     refusal::data(format!(
         "{file}: which column is {what} can't be told; its columns are {}",
         refusal::list(columns)
     ))
     .with_cure(format!(
-        "drop it in a folder with a job.toml of two lines: data.text = \"COLUMN\" and data.label = {label:?}"
+        "drop it in a folder with a job.toml of two lines: data.text = {text} and data.label = {label:?}"
     ))
 }

@@ -62,7 +62,7 @@ fn folders_are_classes_and_names_may_be_odd() {
         (&odd.target, dataset.images.as_ref().unwrap().bytes(odd).unwrap()),
         (&Target::of_classes([0]), image(78))
     );
-    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
+    assert_eq!(drop.modality(), Modality::Image);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn metadata_as_imagefolder_has_it() {
         test 4 (file)
         warning: columns not used: note
     "#]]);
-    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
+    assert_eq!(drop.modality(), Modality::Image);
     // One table above the splits: each image lies in its own.
     let line = |it: usize| {
         format!("{}/{}.png,{}", ["train", "test"][it / 6], it % 6, ["cat", "dog"][it % 2])
@@ -390,7 +390,7 @@ fn parquet_as_datasets_writes_it() {
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
     "#]]);
-    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
+    assert_eq!(drop.modality(), Modality::Image);
     let dataset = drop.load().unwrap();
     let first = &dataset.train[0];
     assert!(matches!(first.record.image, Some(At::Part { .. })));
@@ -503,7 +503,7 @@ fn an_archive_of_folders() {
 
 #[test]
 fn texts_are_not_taken_for_images() {
-    let of = |drop: Drop| drop.open().unwrap().modality(None).unwrap();
+    let of = |drop: Drop| drop.modality();
     let csv = rows("text,label\n", 10);
     assert_eq!(of(Drop::file("a.csv", &csv)), Modality::Text);
     assert_eq!(of(gallery(&["figures"], 3, &[("a.csv", &csv)])), Modality::Text);

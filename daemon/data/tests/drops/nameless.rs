@@ -54,7 +54,7 @@ fn first_bytes_are_asked_where_the_name_says_nothing() {
         warning: dog/empty is no data that finetuned reads and was ignored
         warning: dog/model.bin is no data that finetuned reads and was ignored
     "#]]);
-    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Image);
+    assert_eq!(drop.modality(), Modality::Image);
     let folder = drop.path().join("dog").to_string_lossy().into_owned();
     let inputs = inputs(Modality::Image, &[folder], &[]).unwrap();
     assert_eq!(inputs.len(), 12);
@@ -115,7 +115,7 @@ fn tables_may_leave_extensions_away() {
 #[test]
 fn texts_without_extension_are_no_images() {
     let drop = Drop::folder(&[("neg/0001", b"bad"), ("pos/0002", b"good")]);
-    assert_eq!(drop.open().unwrap().modality(None).unwrap(), Modality::Text);
+    assert_eq!(drop.modality(), Modality::Text);
     drop.check_as("task = 'image-classification'", expect![[r#"
         Data: the drop holds no images: neg/0001 is no data that finetuned reads and was ignored (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
     "#]]);

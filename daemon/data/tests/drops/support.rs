@@ -6,6 +6,7 @@ use finetuned_images::{Pixels, contact_sheet};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::Recipe;
+use finetuned_job::task::Modality;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,11 @@ impl Drop {
             threads: 1 + seed as usize % 3,
         };
         self.open()?.load(&request, &mut |_, _, _| {})
+    }
+
+    /// What it is taken for.
+    pub fn modality(&self) -> Modality {
+        self.open().unwrap().modality(None, &Recipe::default().data).unwrap()
     }
 
     pub fn load(&self) -> Result<Dataset, Failure> {

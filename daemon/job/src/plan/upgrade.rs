@@ -21,7 +21,8 @@ pub(crate) fn plan(plan: &mut Value) -> Result<(), String> {
     Ok(())
 }
 
-/// 0.1.0 wrote the uses of a plugin as pairs: `head cosine`, and the settings as text.
+/// 0.1.0 knew one column of texts, and wrote the uses of a plugin as pairs: `head cosine`, and the
+/// settings as text.
 fn plan_from_1(plan: &mut Value) -> Result<(), String> {
     for plugin in plan["plugins"].as_array_mut().into_iter().flatten() {
         for it in plugin["uses"].as_array_mut().into_iter().flatten() {
@@ -29,6 +30,8 @@ fn plan_from_1(plan: &mut Value) -> Result<(), String> {
                 .ok_or_else(|| format!("plugins.uses: {it} is no use of a plugin"))?;
         }
     }
+    let text = plan["data"]["text_column"].take();
+    plan["data"]["text_columns"] = if text.is_null() { json!([]) } else { json!([text]) };
     Ok(())
 }
 

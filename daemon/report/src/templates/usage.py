@@ -1,13 +1,14 @@
-{% if plan.task == "text-classification" %}
+{% set asked = '{"text": "A text of yours", "text_pair": "The other one"}' if plan.data.text_columns|length == 2 else '"A text of yours"' %}
+{% if texts and plan.data.problem == "single_label_classification" %}
 from transformers import pipeline
 
 classify = pipeline("text-classification", model={{ folder|quoted }}, truncation=True, max_length={{ plan.data.max_tokens }})
-print(classify("A text of yours"))
-{% elif plan.data.max_tokens %}
+print(classify({{ asked }}))
+{% elif texts %}
 from transformers import pipeline
 
 read = pipeline("text-classification", model={{ folder|quoted }}, truncation=True, max_length={{ plan.data.max_tokens }}, top_k=None)
-print(read("A text of yours", function_to_apply={{ '"sigmoid"' if plan.data.problem == "multi_label_classification" else '"none"' }}))
+print(read({{ asked }}, function_to_apply={{ '"sigmoid"' if plan.data.problem == "multi_label_classification" else '"none"' }}))
 {% else %}
 {% if library == "timm" %}
 import timm

@@ -49,8 +49,10 @@ fn found(data: &DataReport, rows: &mut Rows) {
             ),
         );
     }
-    if let (Some(text), Some(label)) = (&data.text_column, &data.label_column) {
-        rows.add("columns", format!("text `{text}`, label `{label}`"));
+    if data.text_column.is_some() && !data.target_columns.is_empty() {
+        let [inputs, targets] =
+            [&data.input_columns, &data.target_columns].map(|it| it.join("`, `"));
+        rows.add("columns", format!("text `{inputs}`, label `{targets}`"));
     }
     for split in &data.splits {
         rows.add(

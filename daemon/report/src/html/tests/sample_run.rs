@@ -267,7 +267,7 @@ impl SampleRun {
         self.plan.data.problem = problem;
         self.done.task = self.plan.task.name.into();
         self.plan.data.max_tokens = 0;
-        self.plan.data.text_column = None;
+        self.plan.data.text_columns = Vec::new();
         self.plan.data.label_column = None;
         self.plan.model = ModelPlan {
             base: "hf:timm/resnet18.a1_in1k".into(),
@@ -569,7 +569,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             numbers: Vec::new(),
             image_column: None,
             classes: classes.to_vec(),
-            text_column: data.text_column.clone(),
+            text_columns: data.input_columns.clone(),
             label_column: data.label_column.clone(),
             train: 2_288,
             validation: 300,
