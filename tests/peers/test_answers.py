@@ -1,4 +1,4 @@
-"""Models of texts that answer with several labels and with numbers, as transformers opens them:
+"""Models of texts that answer with several labels, with numbers, and about pairs, as transformers opens them:
 each is trained for two epochs on texts made here, and gives what `finetuned predict` gives.
 """
 
@@ -78,13 +78,13 @@ def opened(home):
     return SimpleNamespace(model=model.eval(), names=names, tokenizer=tokenizer)
 
 
-def logits(peer, texts):
-    """One example at a time, so that nothing is padded."""
+def logits(peer, *columns):
+    """One example at a time, so that nothing is padded. `columns`: the texts, or both of pairs."""
     rows = []
     with torch.no_grad():
-        for text in texts:
+        for texts in zip(*columns):
             tokens = peer.tokenizer(
-                text, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+                *texts, truncation="longest_first", max_length=MAX_TOKENS, return_tensors="pt"
             )
             rows.append(peer.model(**tokens).logits[0].double().numpy())
     return numpy.array(rows)
@@ -139,3 +139,39 @@ def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
     found = column(answers(tmp_path, *texts), "numbers", peer.names)
     assert found[:, 0].min() > 500, "a price, not what the model learns in"
     assert (numpy.abs(found - logits(peer, texts)) / [1000, 1]).max() < TOLERANCE
+
+
+def pairs(draw):
+    for n in range(EACH):
+        # Some are too long, so that it shows how both are cut.
+        repeated = 1 + 12 * (n % 5 == 0)
+        first, second = drawn_labels(draw), drawn_labels(draw)
+        yield text(draw, first), " ".join([text(draw, second)] * repeated), int(first == second)
+
+
+@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("answer", ["classes", "numbers"])
+def test_pairs(family, answer, tmp_path):
+    rows = list(pairs(random.Random(0)))
+    if answer == "classes":
+        header, third = ["premise", "hypothesis", "label"], lambda same: ["other", "same"][same]
+    else:
+        header, third = ["sentence1", "sentence2", "score"], lambda same: 1.5 + 3.25 * same
+    table = [(first, second, third(same)) for first, second, same in rows]
+    model = base(family, tmp_path, [it for row in rows for it in row[:2]])
+    train(tmp_path, write(tmp_path / "pairs.csv", header, table), model)
+    peer = opened(tmp_path)
+    asked = [(it, other) for it, other, _ in rows[:20]] + list(zip(HARD, reversed(HARD)))
+    found = answers(tmp_path, write(tmp_path / "asked.csv", header[:2], asked))
+    assert len(found) == len(asked)
+    wanted = logits(peer, *zip(*asked))
+    if answer == "numbers":
+        assert peer.model.config.problem_type == "regression"
+        given = column(found, "numbers", ["score"])
+        assert numpy.abs(given - wanted).max() < TOLERANCE
+    else:
+        assert peer.names == ["other", "same"]
+        given = column(found, "probabilities", peer.names)
+        # A softmax forgets one constant for each pair.
+        differences = numpy.log(given[:, 1] / given[:, 0]) - (wanted[:, 1] - wanted[:, 0])
+        assert numpy.abs(differences).max() < TOLERANCE

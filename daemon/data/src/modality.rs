@@ -2,6 +2,7 @@
 //! from. Nothing else asks which of them a drop holds; what is learnt is none of their business.
 
 mod image; // files, columns of paths, columns of images
+mod pair; // two columns of texts
 mod text; // a column of texts, files of texts
 
 pub use image::Images;
@@ -61,7 +62,7 @@ pub(crate) trait Content {
 }
 
 /// In the order in which a drop is shown to them.
-const MODALITIES: &[&dyn Modal] = &[&image::Kind, &text::Kind];
+const MODALITIES: &[&dyn Modal] = &[&image::Kind, &pair::Kind, &text::Kind];
 
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {

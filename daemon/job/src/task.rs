@@ -12,6 +12,8 @@ use std::ops::Deref;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Modality {
     Text,
+    /// Two texts, of which one may be about the other.
+    TextPair,
     Image,
 }
 
@@ -20,6 +22,7 @@ impl Modality {
     pub fn noun(self) -> &'static str {
         match self {
             Modality::Text => "text",
+            Modality::TextPair => "pair",
             Modality::Image => "image",
         }
     }
@@ -182,6 +185,28 @@ pub const TASKS: &[TaskRow] = &[
         pipeline_tag: "text-classification",
         problem_type: Some("regression"),
         modality: Modality::Text,
+        answer: Answer::Numbers,
+        objective: Objective::SquaredError,
+        base: MINILM,
+        metrics: &OF_NUMBERS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "text-pair-classification",
+        pipeline_tag: "text-classification",
+        problem_type: None,
+        modality: Modality::TextPair,
+        answer: Answer::Class,
+        objective: Objective::CrossEntropy,
+        base: MINILM,
+        metrics: &OF_CLASS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "text-pair-regression",
+        pipeline_tag: "text-classification",
+        problem_type: Some("regression"),
+        modality: Modality::TextPair,
         answer: Answer::Numbers,
         objective: Objective::SquaredError,
         base: MINILM,

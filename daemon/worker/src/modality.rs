@@ -3,6 +3,7 @@
 //! weights in a model folder. What an example should be answered with is none of their business.
 
 mod image; // files -> pixels
+mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
 
 use anyhow::{Context, Result};
@@ -38,6 +39,7 @@ pub(crate) trait Modal {
 pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
     match modality {
         Modality::Text => &text::Texts,
+        Modality::TextPair => &pair::Pairs,
         Modality::Image => &image::Images,
     }
 }

@@ -1,5 +1,6 @@
 //! What a user sees, with the real binaries on real folders and real signals.
 
+mod answers;
 mod attempt; // one worker process, started with a spec as the supervisor would
 mod base_models; // stories of models from a hub
 mod daemon; // stories of a daemon that nothing disturbs

@@ -83,7 +83,9 @@ impl RowReader for Rows {
                 "data.text names {} columns, and one is read",
                 several.len()
             ))
-            .with_cure("name the column of texts alone")),
+            .with_cure(
+                "name the column of texts alone, or leave `task` out: two columns are a pair",
+            )),
         }
     }
 
@@ -125,7 +127,8 @@ pub(super) fn rival(table: &Table, inputs: &[usize], unused: &[usize]) -> Option
     let name = |it: usize| &*table.sample.columns[it];
     let first = *unused.iter().find(|it| holds_texts(table, **it))?;
     let of_one = |it: &usize| {
-        format!("; data.text = [{:?}, {:?}] reads both as a pair", name(*it), name(first))
+        let (a, b) = (name(first.min(*it)), name(first.max(*it)));
+        format!("; data.text = [{a:?}, {b:?}] reads both as a pair")
     };
     let pair = inputs.first().filter(|_| inputs.len() == 1).map(of_one);
     Some(format!(
@@ -136,7 +139,7 @@ pub(super) fn rival(table: &Table, inputs: &[usize], unused: &[usize]) -> Option
     ))
 }
 
-/// Whether most of its values are several words that hardly recur.
+/// Whether most rows have several words there that hardly recur.
 fn holds_texts(table: &Table, column: usize) -> bool {
     /// Of the mean text.
     const WORDS_MIN: f64 = 4.0;
@@ -148,7 +151,7 @@ fn holds_texts(table: &Table, column: usize) -> bool {
     let words: usize = values.iter().map(|it| it.split_whitespace().count()).sum();
     let distinct = values.iter().collect::<HashSet<_>>().len();
     table.sample.rows.len() < 2 * values.len()
-        && values.len() < 2 * distinct
+        && values.len() < 4 * distinct
         && WORDS_MIN * values.len() as f64 <= words as f64
 }
 

@@ -6,6 +6,7 @@ mod folders;
 mod image_refusals;
 mod images;
 mod nameless;
+mod pairs;
 mod predict;
 mod preflight;
 mod refusals;

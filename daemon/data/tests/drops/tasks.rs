@@ -199,8 +199,8 @@ fn columns_must_fit_the_task() {
     classes.check_as(
         "data.text = ['text', 'label']",
         expect![[r#"
-        Data: data.text names 2 columns, and one is read (name the column of texts alone)
-    "#]],
+            Data: a.csv has no column besides `text` and `label`, so no label (add a column `label`)
+        "#]],
     );
 }
 

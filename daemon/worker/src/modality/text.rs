@@ -15,7 +15,7 @@ use tch::{Device, Tensor};
 use tokenizers::{Encoding, Tokenizer, TruncationDirection};
 
 /// Texts tokenised at once, on all threads.
-const CHUNK: usize = 2048;
+pub(super) const CHUNK: usize = 2048;
 /// Texts in one forward pass without gradients. More are not faster.
 const EVALUATION_BATCH: usize = 64;
 
@@ -73,7 +73,11 @@ impl TextSet {
         &self.ids[self.starts[at]..self.starts[at + 1]]
     }
 
-    fn types(&self, index: u32) -> &[u8] {
+    /// Empty where the types are 0 throughout.
+    pub(super) fn types(&self, index: u32) -> &[u8] {
+        if self.types.is_empty() {
+            return &[];
+        }
         let at = index as usize;
         &self.types[self.starts[at]..self.starts[at + 1]]
     }

@@ -1,0 +1,244 @@
+//! Pairs of texts: the base model's own tokenizer makes one sequence of token ids of both, with the
+//! separators and token types of its family; at `max_tokens` the longer text is cut first.
+
+use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
+use super::{Encoded, Encoder, Inputs, Modal, Preparation};
+use crate::failures::model_failure;
+use crate::planning;
+use anyhow::{Context, Result};
+use finetuned_job::data::TokenReport;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Recipe;
+use finetuned_models::{Checkpoint, Kind};
+use std::fs;
+use std::path::Path;
+use tokenizers::Encoding;
+use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
+
+pub(super) struct Pairs;
+
+impl Modal for Pairs {
+    fn models(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
+        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
+        let texts = TextEncoder::open(base.folder(), max_tokens)?;
+        Ok(Box::new(PairEncoder::new(texts, base.token_types())?))
+    }
+
+    fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
+        let saved = finetuned_models::open(folder).map_err(model_failure)?;
+        let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
+        Ok(Box::new(PairEncoder::new(texts, saved.token_types())?))
+    }
+}
+
+pub(super) struct PairEncoder {
+    texts: TextEncoder,
+    /// Tokens left beside the special ones, of a pair and of a text alone.
+    room: usize,
+    room_alone: usize,
+    /// Whether the model tells the two texts apart by token types.
+    typed: bool,
+}
+
+impl PairEncoder {
+    /// `token_types`: as many as the model has.
+    ///
+    /// # Errors
+    /// No room for any text.
+    fn new(texts: TextEncoder, token_types: u32) -> Result<PairEncoder> {
+        let (max_tokens, added) = (texts.max_tokens, texts.added(true));
+        let room = (max_tokens as usize).saturating_sub(added);
+        if room == 0 {
+            let message = format!(
+                "data.max_tokens is {max_tokens}, which the model's {added} special tokens take up"
+            );
+            let cure = format!("set it to {} or more", added + 1);
+            return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
+        }
+        let room_alone = max_tokens as usize - texts.added(false);
+        Ok(PairEncoder { texts, room, room_alone, typed: 1 < token_types })
+    }
+
+    fn push(&self, pairs: &[[&str; 2]], set: &mut TextSet) -> Result<()> {
+        let tokenizer = &self.texts.tokenizer;
+        let mut encodings =
+            tokenizer.encode_batch(pairs.concat(), false).map_err(wrong)?.into_iter();
+        for [_, text] in pairs {
+            let (Some(first), Some(second)) = (encodings.next(), encodings.next()) else { break };
+            // transformers takes an empty second text for none, and ends with one separator.
+            let second = (!text.is_empty()).then_some(second);
+            let uncut = first.len() + second.as_ref().map_or(0, Encoding::len);
+            let uncut = uncut + self.texts.added(second.is_some());
+            set.push(&self.one(first, second)?, uncut);
+        }
+        Ok(())
+    }
+
+    fn one(&self, first: Encoding, second: Option<Encoding>) -> Result<Encoding> {
+        let max_length = if second.is_some() { self.room } else { self.room_alone };
+        // By default the longest is cut first, on the right.
+        let cut = TruncationParams { max_length, ..TruncationParams::default() };
+        let (mut first, mut second) = truncate_encodings(first, second, &cut).map_err(wrong)?;
+        // What was cut off would be combined with all of the other text that was.
+        first.take_overflowing();
+        second.iter_mut().for_each(|it| drop(it.take_overflowing()));
+        let mut pair = self.texts.tokenizer.post_process(first, second, true).map_err(wrong)?;
+        if !self.typed {
+            pair.set_type_ids(vec![0; pair.len()]);
+        }
+        Ok(pair)
+    }
+}
+
+impl Encoder for PairEncoder {
+    fn preparation(&self) -> Preparation {
+        self.texts.preparation()
+    }
+
+    fn encode(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Box<dyn Encoded>> {
+        let mut set = TextSet::new();
+        let pair = |it: usize| match inputs.record(it).texts.as_ref() {
+            [first, second] => Ok([&**first, &**second]),
+            texts => anyhow::bail!("{} has {} texts", inputs.origin(it as u32), texts.len()),
+        };
+        let pairs = (0..inputs.len()).map(pair).collect::<Result<Vec<_>>>()?;
+        for chunk in pairs.chunks(CHUNK) {
+            self.push(chunk, &mut set)?;
+            progress(set.len() as u64)?;
+        }
+        Ok(Box::new(set))
+    }
+
+    fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
+        Some(token_report(sets, self.texts.max_tokens))
+    }
+
+    fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
+        copy_tokenizer(base, to)?;
+        if self.typed { name_token_types(&to.join("tokenizer_config.json")) } else { Ok(()) }
+    }
+}
+
+/// transformers gives token types to a model only where the tokenizer's class or this file names
+/// them, and not every base does.
+fn name_token_types(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(path)?)
+        .with_context(|| format!("reading {}", path.display()))?;
+    config["model_input_names"] =
+        serde_json::json!(["input_ids", "token_type_ids", "attention_mask"]);
+    let text = serde_json::to_vec_pretty(&config)?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::path::PathBuf;
+    use tokenizers::Tokenizer;
+
+    /// The cases of one kind in `tokenizers.jsonl`, each with its family's tokenizer; MiniLM's only
+    /// where it was fetched.
+    fn cases(kind: &str) -> Vec<(Tokenizer, Value)> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let data = here.join("tests/data");
+        let text = std::fs::read_to_string(data.join("tokenizers.jsonl")).unwrap();
+        let cases = text.lines().map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let cases = cases.filter(|it| it["kind"] == kind).filter_map(|case| {
+            let path = match case["family"].as_str().unwrap() {
+                "tiny-bert" => here.join("../../tests/data/tiny-bert/tokenizer.json"),
+                "minilm" => fetched("models/minilm/tokenizer.json")?,
+                other => data.join(format!("tokenizers/{other}.json")),
+            };
+            let mut tokenizer = Tokenizer::from_file(path).unwrap();
+            tokenizer.with_padding(None).with_truncation(None).unwrap();
+            Some((tokenizer, case))
+        });
+        cases.collect()
+    }
+
+    fn fetched(name: &str) -> Option<PathBuf> {
+        let assets = std::env::var_os("FINETUNED_ASSETS").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.assets"),
+            PathBuf::from,
+        );
+        Some(assets.join(name)).filter(|it| it.exists())
+    }
+
+    fn numbers(value: &Value) -> Vec<u32> {
+        value.as_array().unwrap().iter().map(|it| it.as_u64().unwrap() as u32).collect()
+    }
+
+    fn encoder(tokenizer: &Tokenizer, max_tokens: u32, types: u32) -> Result<PairEncoder> {
+        PairEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens }, types)
+    }
+
+    fn encoded(tokenizer: &Tokenizer, max_tokens: u32, types: u32, pair: [&str; 2]) -> TextSet {
+        let mut set = TextSet::new();
+        encoder(tokenizer, max_tokens, types).unwrap().push(&[pair], &mut set).unwrap();
+        set
+    }
+
+    /// 0 throughout where none is stored.
+    fn types(set: &TextSet, index: u32) -> Vec<u32> {
+        let types = set.types(index).iter().map(|it| u32::from(*it)).collect::<Vec<_>>();
+        if types.is_empty() { vec![0; set.tokens(index).len()] } else { types }
+    }
+
+    #[test]
+    fn pairs_are_encoded_as_transformers_does() {
+        let cases = cases("pairs");
+        assert!(!cases.is_empty());
+        for (tokenizer, case) in cases {
+            let pair = [0, 1].map(|it| case["texts"][it].as_str().unwrap());
+            let max_tokens = case["max_length"].as_u64().unwrap_or(100_000) as u32;
+            let set = encoded(&tokenizer, max_tokens, 2, pair);
+            assert_eq!(set.tokens(0), numbers(&case["input_ids"]), "{case}");
+            assert_eq!(types(&set, 0), numbers(&case["token_type_ids"]), "{case}");
+            assert_eq!(set.lengths(), [set.tokens(0).len() as u32]);
+            let uncut = encoded(&tokenizer, 100_000, 2, pair);
+            assert_eq!(set.uncut_lengths(), uncut.lengths(), "{case}");
+            // A model of one token type is given the same tokens.
+            let plain = encoded(&tokenizer, max_tokens, 1, pair);
+            assert_eq!(plain.tokens(0), set.tokens(0));
+            assert!(types(&plain, 0).iter().all(|it| *it == 0), "{case}");
+        }
+    }
+
+    #[test]
+    fn many_pairs_stand_back_to_back() {
+        let (tokenizer, _) = cases("pairs").swap_remove(0);
+        let pairs = [["good movie", "a bad film"], ["sad", ""], ["", "sad"]];
+        let mut all = TextSet::new();
+        encoder(&tokenizer, 8, 2).unwrap().push(&pairs, &mut all).unwrap();
+        assert_eq!(all.len(), pairs.len());
+        for (index, pair) in (0..).zip(pairs) {
+            let alone = encoded(&tokenizer, 8, 2, pair);
+            assert_eq!(all.tokens(index), alone.tokens(0));
+            assert_eq!(types(&all, index), types(&alone, 0));
+        }
+    }
+
+    #[test]
+    fn special_tokens_alone_are_no_pair() {
+        for (tokenizer, case) in cases("pairs") {
+            let texts = TextEncoder { tokenizer: tokenizer.clone(), max_tokens: 0 };
+            let added = texts.added(true) as u32;
+            let refused = encoder(&tokenizer, added, 2).err().unwrap().to_string();
+            assert!(refused.starts_with(&format!("data.max_tokens is {added}")), "{case}");
+            assert!(encoder(&tokenizer, added + 1, 2).is_ok());
+        }
+    }
+}
