@@ -21,6 +21,9 @@ mod example; // one of them, whatever goes in
 mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
 mod names; // what people call columns
+mod unblanked; // blanks before quotes
+mod swallowed; // rows that a quote took
+mod dialect; // how a CSV file is written
 mod delimited; // CSV, TSV
 mod json; // JSON Lines, JSON
 mod parquet_table;

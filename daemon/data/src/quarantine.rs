@@ -32,7 +32,17 @@ pub(crate) enum Reason {
     Fields {
         found: usize,
         header: usize,
+        /// Line ends that it holds.
+        lines: u64,
     },
+    /// A line that a quote took into a field, with `lines` in all, `from` the one that opens it.
+    Swallowed {
+        from: u64,
+        lines: u64,
+    },
+    /// With its names in the same order; no loss.
+    HeaderAgain,
+    HeaderOtherwise,
     NotJson(String),
     NotAnObject,
     TextIs(&'static str),
@@ -58,6 +68,9 @@ impl Reason {
             Reason::EmptyText => "empty text",
             Reason::Nul => "zero bytes in the text",
             Reason::Fields { .. } => "a wrong number of fields",
+            Reason::Swallowed { .. } => "lines that a quote took",
+            Reason::HeaderAgain => "the header again",
+            Reason::HeaderOtherwise => "the header again, in another order",
             Reason::NotJson(_) => "invalid JSON",
             Reason::NotAnObject => "not a JSON object",
             Reason::TextIs(_) => "text that is not a string",
@@ -79,8 +92,14 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Fields { found, header } => {
+            Reason::Fields { found, header, lines: 0 } => {
                 write!(f, "{found} fields, but the header has {header}")
+            }
+            Reason::Fields { found, header, lines } => {
+                write!(f, "{found} fields, but the header has {header}; {lines} further lines went with it, inside of quotes")
+            }
+            Reason::Swallowed { from, lines } => {
+                write!(f, "a quote that line {from} opens and does not close took this line with it, one of {lines}")
             }
             Reason::NotJson(why) => write!(f, "invalid JSON: {why}"),
             Reason::TextIs(what) => write!(f, "the text is {what}, not a string"),

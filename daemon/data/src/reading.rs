@@ -99,6 +99,8 @@ pub(crate) fn tables(
                 table.source.name
             ));
         }
+        let notes = table.notes().iter().map(|it| format!("{}: {it}", table.source.name));
+        reading.warnings.extend(notes);
         table_rows(reading, (table, *split), &columns, rows, &mut steps)?;
         reading.files.push(FileReport {
             path: table.source.name.clone(),
@@ -217,11 +219,17 @@ fn table_rows(
     let raw = Count::default();
     let file = reading.file_idx();
     let (gather, progress) = (&mut reading.gather, &mut *reading.progress);
+    let mut lost = Lost::default();
     let mut seen = false;
     table.rows(&asked, &raw, &mut |row| {
         seen = true;
         steps.within(&raw, progress);
         let mut place = Place { split, file, nth: row.line, name, line: Some(row.line) };
+        if let Err(reason) = &row.cells
+            && lost.is_no_row(name, row.line, reason)?
+        {
+            return Ok(());
+        }
         let usable = match row.cells {
             Err(reason) => Err(reason),
             Ok(mut cells) => {
@@ -246,7 +254,47 @@ fn table_rows(
         return Err(refusal::data(format!("{name} has columns but no rows")));
     }
     steps.file(table.source.bytes(), progress);
+    reading.warnings.extend(lost.warnings(name));
     Ok(())
+}
+
+/// Lines of a table that are no rows of their own, or not any more.
+#[derive(Default)]
+struct Lost {
+    headers: Vec<u64>,
+    /// (the line that opens a quote, lines that went with it)
+    quotes: Vec<(u64, u64)>,
+}
+
+impl Lost {
+    /// Whether the line is nothing that could have been used.
+    fn is_no_row(&mut self, name: &str, line: u64, reason: &Reason) -> Result<bool, Failure> {
+        match reason {
+            Reason::HeaderAgain => self.headers.push(line),
+            Reason::HeaderOtherwise => {
+                let again = "the header stands again, with its columns in another order";
+                return Err(refusal::data(format!("{name} line {line}: {again}"))
+                    .with_cure("two files were joined: drop each as a file of its own"));
+            }
+            Reason::Swallowed { from, lines } if *from == line => self.quotes.push((line, *lines)),
+            _ => return Ok(false),
+        }
+        Ok(*reason == Reason::HeaderAgain)
+    }
+
+    fn warnings(&self, name: &str) -> Vec<String> {
+        /// More of them are not told one by one.
+        const TOLD_MAX: usize = 5;
+        let told = self.quotes.iter().take(TOLD_MAX).map(|(from, lines)| {
+            format!("{name} line {from} opens a quote that it does not close: {lines} lines went with it and were put aside; close the quote, or double it where it is meant as a character")
+        });
+        let mut warnings: Vec<String> = told.collect();
+        if let Some(first) = self.headers.first() {
+            let n = self.headers.len();
+            warnings.push(format!("{name}: lines that repeat the header were left out: {n} (first: line {first})"));
+        }
+        warnings
+    }
 }
 
 /// A cell that holds a text.

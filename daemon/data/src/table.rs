@@ -2,7 +2,8 @@
 //! with the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
 //! `parquet_table`; which columns matter, to `targets` and the modalities.
 
-use crate::delimited::{self, Dialect};
+use crate::delimited;
+use crate::dialect::{self, Dialect};
 use crate::encoding::{self, Decoded, Encoding};
 use crate::format::Format;
 use crate::inflate::Count;
@@ -76,7 +77,7 @@ impl Table {
         }
         match format {
             Format::Csv | Format::Tsv => {
-                let (dialect, sample) = delimited::sniff(&text, format, named);
+                let (dialect, sample) = dialect::sniff(&text, format, named);
                 (table.body, table.sample) = (Body::Delimited(dialect), sample);
             }
             _ => {
@@ -97,6 +98,14 @@ impl Table {
             }
         }
         Ok(table)
+    }
+
+    /// What a person should know of how it was read, in sentences that follow its name.
+    pub(crate) fn notes(&self) -> &[String] {
+        match &self.body {
+            Body::Delimited(dialect) => &dialect.notes,
+            _ => &[],
+        }
     }
 
     /// The decoded start of the file, up to the end of a line where there is one.

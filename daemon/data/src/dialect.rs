@@ -1,0 +1,377 @@
+//! How a CSV or TSV file is written: which delimiter, how quotes quote, whether there is a header,
+//! which of its columns are any. Decided by its first rows.
+
+use crate::format::Format;
+use crate::names;
+use crate::row::{SAMPLE_ROWS, Sample};
+use crate::swallowed::Shape;
+use crate::unblanked::Unblanked;
+use csv::{ReaderBuilder, StringRecord};
+use finetuned_answers::Cell;
+use std::collections::HashSet;
+use std::io::Read;
+
+/// Part of the rows in which a column without a name may hold something and be none: what is broken
+/// in a row falls into it.
+const STRAY_SHARE_MAX: f64 = 0.1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quotes {
+    /// A quote inside of quotes is doubled.
+    Doubled,
+    /// It has a backslash before it, or is doubled.
+    Escaped,
+    /// They are doubled, and blanks may stand before the first one.
+    AfterBlanks,
+    /// They are characters as all others.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Dialect {
+    pub(crate) delimiter: u8,
+    quotes: Quotes,
+    /// Excel's first line that names the delimiter.
+    sep_line: bool,
+    pub(crate) header: Option<Vec<String>>,
+    /// Of a row.
+    pub(crate) fields: usize,
+    /// The place in a row of each column of the sample.
+    pub(crate) columns: Vec<usize>,
+    /// Of every field.
+    pub(crate) shapes: Vec<Shape>,
+    /// What a person should know of it, in sentences that follow the file's name.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Dialect {
+    fn new(delimiter: u8, quotes: Quotes, sep_line: bool) -> Dialect {
+        Dialect {
+            delimiter,
+            quotes,
+            sep_line,
+            header: None,
+            fields: 0,
+            columns: Vec::new(),
+            shapes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn reader<R: Read>(&self, text: R) -> csv::Reader<Unblanked<R>> {
+        ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .quoting(self.quotes != Quotes::None)
+            .escape((self.quotes == Quotes::Escaped).then_some(b'\\'))
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(1 << 16)
+            .from_reader(Unblanked::new(text, self.delimiter, self.quotes == Quotes::AfterBlanks))
+    }
+
+    /// Records before the first row.
+    pub(crate) fn skipped(&self) -> usize {
+        usize::from(self.sep_line) + usize::from(self.header.is_some())
+    }
+
+    /// Whether a row is the header once more: with its names in the same order, or in another.
+    pub(crate) fn header_again(&self, record: &StringRecord) -> Option<bool> {
+        let header = self.header.as_ref()?;
+        let names: Vec<&str> = record.iter().map(str::trim).collect();
+        if *header == names {
+            return Some(true);
+        }
+        let sorted = |names: &mut [&str]| names.sort_unstable();
+        let (mut a, mut b) = (names, header.iter().map(String::as_str).collect::<Vec<_>>());
+        // Nearly always they differ here.
+        if !a.iter().all(|it| b.contains(it)) {
+            return None;
+        }
+        sorted(&mut a);
+        sorted(&mut b);
+        (a == b).then_some(false)
+    }
+}
+
+/// `text`: the start of the file, whole lines.
+pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sample) {
+    let sep = sep_line(text);
+    let delimiters: &[u8] = match &sep {
+        Some(it) => std::slice::from_ref(it),
+        None if format == Format::Tsv => b"\t,;|",
+        None => b",;\t|",
+    };
+    let mut best: Option<Reading> = None;
+    for &delimiter in delimiters {
+        for quotes in [Quotes::Doubled, Quotes::Escaped, Quotes::AfterBlanks, Quotes::None] {
+            let dialect = Dialect::new(delimiter, quotes, sep.is_some());
+            let Some(reading) = Reading::of(dialect, text) else { continue };
+            if best.as_ref().is_none_or(|it| reading.beats(it)) {
+                best = Some(reading);
+            }
+        }
+    }
+    match best {
+        Some(it) => it.finish(named),
+        None => (Dialect::new(b',', Quotes::Doubled, false), Sample::default()),
+    }
+}
+
+/// The delimiter that Excel writes into a line before all others.
+fn sep_line(text: &str) -> Option<u8> {
+    let line = text.lines().next()?.trim_matches(['"', '\r', '\u{feff}']);
+    let (word, delimiter) = line.split_at_checked(4)?;
+    match delimiter.as_bytes() {
+        [it] if word.eq_ignore_ascii_case("sep=") => Some(*it),
+        _ => None,
+    }
+}
+
+/// A sample, as one dialect has it.
+struct Reading {
+    dialect: Dialect,
+    records: Vec<StringRecord>,
+    /// Part of the records with as many fields as a row should have.
+    even: f64,
+    /// Quotes that are not as the dialect has them.
+    odd_quotes: usize,
+}
+
+impl Reading {
+    fn of(mut dialect: Dialect, text: &str) -> Option<Reading> {
+        let delimiter = dialect.delimiter as char;
+        let occurs = match dialect.quotes {
+            Quotes::Doubled | Quotes::None => true,
+            Quotes::Escaped => text.contains("\\\""),
+            Quotes::AfterBlanks => text.contains(&format!("{delimiter} \"")),
+        };
+        if !occurs {
+            return None;
+        }
+        let records = dialect.reader(text.as_bytes()).into_records();
+        let skipped = dialect.skipped();
+        let records: Vec<_> =
+            records.skip(skipped).take(SAMPLE_ROWS).map_while(Result::ok).collect();
+        dialect.fields = fields(&records);
+        let even = records.iter().filter(|it| it.len() == dialect.fields).count();
+        // One column can't tell a delimiter; it wins only where nothing else does.
+        let even = if dialect.fields < 2 { 0.0 } else { even as f64 / records.len() as f64 };
+        let odd_quotes = match dialect.quotes {
+            Quotes::None => records.iter().flatten().filter(|it| is_quoted(it)).count(),
+            _ => odd_quotes(text, &dialect),
+        };
+        Some(Reading { dialect, records, even, odd_quotes })
+    }
+
+    /// Quotes that are only characters swallow line ends: of two even readings the one with more
+    /// rows is right, of as many the one that no quote contradicts.
+    fn beats(&self, other: &Reading) -> bool {
+        let rows = |it: &Reading| it.records.len();
+        let by_rows = rows(self).cmp(&rows(other));
+        let by_quotes = other.odd_quotes.cmp(&self.odd_quotes);
+        self.even.total_cmp(&other.even).then(by_rows).then(by_quotes).is_gt()
+    }
+
+    fn finish(self, named: &[&str]) -> (Dialect, Sample) {
+        let Reading { mut dialect, mut records, .. } = self;
+        let header = has_header(&records, named);
+        let mut names: Vec<String> = match records.first() {
+            Some(first) if header => first.iter().map(|it| it.trim().to_string()).collect(),
+            _ => (1..=dialect.fields).map(|it| format!("column {it}")).collect(),
+        };
+        if header && !records.is_empty() {
+            dialect.header = Some(names.clone());
+            records.remove(0);
+        }
+        records.retain(|it| it.len() == dialect.fields && dialect.header_again(it).is_none());
+        let row_names = aligned(&mut names, &records, dialect.fields);
+        dialect.shapes = (0..dialect.fields)
+            .map(|at| Shape::of(records.iter().filter_map(|it| it.get(at))))
+            .collect();
+        (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
+        if dialect.quotes == Quotes::Escaped {
+            dialect.notes.push("was read with a backslash before each quote inside of quotes".into());
+        }
+        let cell = |row: &StringRecord, at: usize| Cell::Text(row.get(at).unwrap_or("").into());
+        let of_row = |row: &StringRecord| dialect.columns.iter().map(|at| cell(row, *at)).collect();
+        let rows = records.iter().map(of_row).collect();
+        let columns = dialect.columns.iter().map(|it| names[*it].clone()).collect();
+        (dialect, Sample { columns, rows, headerless: !header })
+    }
+}
+
+/// Of a row: as many as the first record has, unless nearly all others have one more, or one less
+/// than a header with an empty end.
+fn fields(records: &[StringRecord]) -> usize {
+    let Some((first, rest)) = records.split_first() else { return 0 };
+    let of_most = |n: usize| {
+        let hits = rest.iter().filter(|it| it.len() == n).count();
+        0 < hits && rest.len() <= hits + hits / 9
+    };
+    let n = first.len();
+    let ends_empty = first.iter().next_back().is_some_and(|it| it.trim().is_empty());
+    match n {
+        // Names of rows are never alone.
+        2.. if of_most(n + 1) => n + 1,
+        3.. if ends_empty && of_most(n - 1) => n - 1,
+        _ => n,
+    }
+}
+
+/// Gives each field a name where the header has one more or less; whether the first field holds
+/// names of rows, as R writes them.
+fn aligned(names: &mut Vec<String>, records: &[StringRecord], fields: usize) -> bool {
+    names.truncate(fields);
+    if names.len() == fields {
+        return false;
+    }
+    let last = |it: &StringRecord| it.get(fields - 1).is_some_and(|it| !it.trim().is_empty());
+    if records.iter().any(last) {
+        names.insert(0, String::new());
+        return true;
+    }
+    names.push(String::new());
+    false
+}
+
+/// The columns that are any, and what is to be said of the others. Those that have no name get one.
+fn columns(
+    names: &mut [String],
+    records: &[StringRecord],
+    row_names: bool,
+) -> (Vec<usize>, Vec<String>) {
+    let (mut columns, mut notes, mut strays) = (Vec::new(), Vec::new(), 0);
+    for (at, name) in names.iter_mut().enumerate() {
+        let unnamed = name.is_empty();
+        if unnamed {
+            *name = format!("column {}", at + 1);
+        }
+        let values = || records.iter().filter_map(|it| it.get(at)).map(str::trim);
+        let filled = values().filter(|it| !it.is_empty()).count();
+        if unnamed && (filled as f64) <= STRAY_SHARE_MAX * records.len() as f64 {
+            strays += usize::from(0 < filled);
+        } else if unnamed && at == 0 && (row_names || counts(values())) {
+            let why = if row_names { "the header is one name short" } else { "it has no name" };
+            notes.push(format!("the first column was taken for the names of rows, as {why}"));
+        } else {
+            columns.push(at);
+        }
+    }
+    if 0 < strays {
+        notes.push(format!(
+            "{strays} columns without a name hold something in a few rows only and were ignored"
+        ));
+    }
+    (columns, notes)
+}
+
+/// 0, 1, 2, ...
+fn counts<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    let numbers: Option<Vec<u64>> = values.map(|it| it.parse().ok()).collect();
+    numbers.is_some_and(|it| it.windows(2).all(|it| it[0] < it[1]))
+}
+
+/// A first row is data when it looks like no names, or when one of its values comes again in a
+/// column of few values.
+fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
+    /// Nobody calls a column by more than this.
+    const NAME_CHARS_MAX: usize = 64;
+    let Some((first, rest)) = records.split_first() else { return true };
+    let names: Vec<&str> = first.iter().map(str::trim).collect();
+    if names
+        .iter()
+        .any(|it| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it)))
+    {
+        return true;
+    }
+    // A column without a name holds nothing, or it is the first one and holds names of rows.
+    let unnamed = |(at, name): (usize, &&str)| {
+        let values = || rest.iter().filter_map(|it| it.get(at)).map(str::trim);
+        let filled = values().filter(|it| !it.is_empty()).count();
+        let nothing = filled as f64 <= STRAY_SHARE_MAX * rest.len() as f64;
+        name.is_empty() && !nothing && !(at == 0 && counts(values()))
+    };
+    let no_name = |it: &&str| it.parse::<f64>().is_ok() || NAME_CHARS_MAX < it.chars().count();
+    if names.iter().all(|it| it.is_empty())
+        || names.iter().any(no_name)
+        || names.iter().enumerate().any(unnamed)
+    {
+        return false;
+    }
+    let comes_again = |(column, name): (usize, &&str)| {
+        let values: Vec<&str> =
+            rest.iter().filter_map(|it| it.get(column)).map(str::trim).collect();
+        let distinct: HashSet<&str> = values.iter().copied().collect();
+        !name.is_empty() && distinct.contains(name) && 2 * distinct.len() <= values.len() + 1
+    };
+    !names.iter().enumerate().any(comes_again)
+}
+
+fn is_quoted(field: &str) -> bool {
+    1 < field.len() && field.starts_with('"') && field.ends_with('"')
+}
+
+/// Quotes behind which a field goes on, though they close it.
+fn odd_quotes(text: &str, dialect: &Dialect) -> usize {
+    let (mut odd, mut quoted, mut fresh) = (0, false, true);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if quoted && dialect.quotes == Quotes::Escaped => {
+                bytes.next();
+            }
+            b'"' if quoted && bytes.peek() == Some(&b'"') => {
+                bytes.next();
+            }
+            b'"' if quoted => {
+                quoted = false;
+                let ends = |it: u8| it == dialect.delimiter || it == b'\r' || it == b'\n';
+                let next = bytes.clone().find(|it| *it != b' ');
+                odd += usize::from(!next.is_none_or(ends));
+            }
+            b'"' if fresh => quoted = true,
+            b' ' if fresh && dialect.quotes == Quotes::AfterBlanks => continue,
+            _ => {}
+        }
+        fresh = !quoted && (byte == dialect.delimiter || byte == b'\n' || byte == b'\r');
+    }
+    odd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, delimiter: char, quotes: Quotes, columns: &[&str], first: &[&str]) {
+        let (dialect, sample) = sniff(text, Format::Csv, &[]);
+        assert_eq!((dialect.delimiter as char, dialect.quotes), (delimiter, quotes));
+        assert_eq!(sample.columns, columns);
+        let cells: Vec<Cell> = first.iter().map(|it| Cell::Text((*it).into())).collect();
+        assert_eq!(sample.rows[0], cells);
+    }
+
+    #[test]
+    fn quotes_are_read_as_they_are_meant() {
+        use Quotes::{AfterBlanks, Doubled, Escaped, None};
+        let two = &["text", "label"];
+        check("text,label\n\"a, \"\"b\"\"\",x\nc,y\n", ',', Doubled, two, &["a, \"b\"", "x"]);
+        check("text,label\n\"a \\\"b, c\\\" d\",x\ne,y\n", ',', Escaped, two, &["a \"b, c\" d", "x"]);
+        check("text,label\n\"a \\\"b\\\" d\",x\ne,y\n", ',', Escaped, two, &["a \"b\" d", "x"]);
+        check("text,label\n\"in C:\\\",x\n\"e, f\",y\n", ',', Doubled, two, &["in C:\\", "x"]);
+        check("label,text\nx, \"a, b\"\ny, \"c\"\n", ',', AfterBlanks, &["label", "text"], &["x", "a, b"]);
+        check("text\tlabel\n\"a\" b\tx\nc\ty\n", '\t', None, two, &["\"a\" b", "x"]);
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_their_rows() {
+        use Quotes::Doubled;
+        let two = &["text", "label"];
+        check("text,label\n1,a,x\n2,b,y\n", ',', Doubled, two, &["a", "x"]);
+        check("text,label\na,x,\nb,y,\n", ',', Doubled, two, &["a", "x"]);
+        check("text,label,\na,x\nb,y\n", ',', Doubled, two, &["a", "x"]);
+        check("v1,v2,,,\nham,a,,,\nspam,b,,,\n", ',', Doubled, &["v1", "v2"], &["ham", "a"]);
+        check(",u,k\n0,a,x\n1,b,y\n", ',', Doubled, &["u", "k"], &["a", "x"]);
+        check("sep=|\ntext|label\na,b|x\nc,d|y\n", '|', Doubled, two, &["a,b", "x"]);
+    }
+}
