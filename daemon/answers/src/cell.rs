@@ -25,6 +25,20 @@ pub struct Embedded {
     pub path: Option<String>,
 }
 
+/// True and false, also as Excel writes them in other languages.
+pub(crate) fn boolean(word: &str) -> Option<bool> {
+    const WORDS: [(&str, &str); 6] = [
+        ("true", "false"),
+        ("wahr", "falsch"),
+        ("vrai", "faux"),
+        ("verdadero", "falso"),
+        ("verdadeiro", "falso"),
+        ("vero", "falso"),
+    ];
+    let is = |it: &str| word.eq_ignore_ascii_case(it);
+    WORDS.iter().find(|it| is(it.0) || is(it.1)).map(|it| is(it.0))
+}
+
 impl Cell {
     /// Nothing, white space, or not a number: what tables write for "unknown".
     pub fn is_missing(&self) -> bool {
@@ -55,11 +69,9 @@ impl Cell {
         match self {
             Cell::Bool(it) => Some(*it),
             Cell::Text(it) => match it.trim() {
-                "0" | "0.0" => Some(false),
-                "1" | "1.0" => Some(true),
-                it if it.eq_ignore_ascii_case("false") => Some(false),
-                it if it.eq_ignore_ascii_case("true") => Some(true),
-                _ => None,
+                "0" | "0.0" | "0,0" => Some(false),
+                "1" | "1.0" | "1,0" => Some(true),
+                it => boolean(it),
             },
             Cell::Integer(0) => Some(false),
             Cell::Integer(1) => Some(true),
@@ -72,8 +84,11 @@ impl Cell {
     /// Finite. `comma`: a comma stands before the decimals.
     pub(crate) fn number(&self, comma: bool) -> Option<f64> {
         let number = match self {
-            Cell::Text(it) if comma => it.trim().replacen(',', ".", 1).parse().ok()?,
-            Cell::Text(it) => it.trim().parse().ok()?,
+            Cell::Text(it) => {
+                let point = if comma { it.trim().replacen(',', ".", 1) } else { it.trim().into() };
+                // Typesetters have a minus of their own.
+                point.replace('\u{2212}', "-").parse().ok()?
+            }
             Cell::Integer(it) => *it as f64,
             Cell::Fraction(it) => *it,
             _ => return None,

@@ -1,11 +1,12 @@
 //! Labels as cells have them -> class numbers, and the names of the classes in the end: spellings
 //! of one label are one class.
 
-use crate::cell::Cell;
+use crate::cell::{Cell, boolean};
 use crate::reading::{Outputs, Reason, Refused};
 use crate::target::Target;
 use finetuned_job::outcome::{Failure, FailureKind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use unicode_normalization::UnicodeNormalization;
 
 /// More classes than this are names, numbers or measurements, not classes.
 pub(crate) const CLASSES_MAX: usize = 1000;
@@ -38,9 +39,9 @@ impl Labels {
         Ok(number)
     }
 
-    /// How many different ones there are, as they are spelt, and how many in all.
+    /// How many different ones there are, and how many in all.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.names.len() as u64, self.names.iter().map(|it| it.1).sum())
+        (self.spellings().len() as u64, self.names.iter().map(|it| it.1).sum())
     }
 
     /// Several labels of one example, ascending, each once.
@@ -52,16 +53,29 @@ impl Labels {
         Ok(Target::of_classes(numbers))
     }
 
-    pub(crate) fn finish(self) -> Outputs {
-        let booleans = self.names.iter().all(|it| is_boolean(&it.0));
+    /// The members of each class by what all of its spellings have in common.
+    fn spellings(&self) -> BTreeMap<String, Vec<usize>> {
+        let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| truth(&it.0)).collect();
+        let booleans = means.is_some_and(|it| it.len() == 2);
         let mut spellings: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (name, _)) in self.names.iter().enumerate() {
             spellings.entry(plain(name, booleans)).or_default().push(at);
         }
+        spellings
+    }
+
+    /// Of all rows: what a number is, and how often.
+    pub(crate) fn as_numbers(&self) -> Vec<(Option<f64>, u64)> {
+        let number = |it: &str| Cell::Text(it.into()).number(true);
+        self.names.iter().map(|(name, n)| (number(name), *n)).collect()
+    }
+
+    pub(crate) fn finish(self) -> Outputs {
+        let spellings = self.spellings();
         let (mut classes, mut notes) = (Vec::new(), Vec::new());
         for (plain, members) in spellings {
             classes.push((self.chosen(&plain, &members), members.clone()));
-            if let (1.., [_, _, ..]) = (members.len(), &members[..]) {
+            if 1 < members.len() {
                 notes.push(self.note(&classes[classes.len() - 1].0, &members));
             }
         }
@@ -101,10 +115,14 @@ impl Labels {
     }
 }
 
-fn is_boolean(name: &str) -> bool {
-    matches!(name, "0" | "1" | "0.0" | "1.0")
-        || name.eq_ignore_ascii_case("true")
-        || name.eq_ignore_ascii_case("false")
+/// What a label means where all of them are such words.
+fn truth(name: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|it| name.eq_ignore_ascii_case(it));
+    match name {
+        _ if is(&["1", "1.0", "1,0", "yes", "y", "t"]) => Some(true),
+        _ if is(&["0", "0.0", "0,0", "no", "n", "f"]) => Some(false),
+        _ => boolean(name),
+    }
 }
 
 /// The same for all spellings of one label: a number without decimals of zero (`007` stays what it
@@ -121,62 +139,23 @@ fn plain(name: &str, booleans: bool) -> String {
     {
         return plain(whole, booleans);
     }
-    let spaced = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    let plain = match spaced.chars().count() {
-        0 | 1 => spaced,
-        _ => spaced.to_lowercase(),
-    };
-    match (booleans, plain.as_str()) {
-        (true, "true") => "1".into(),
-        (true, "false") => "0".into(),
-        _ => composed(&plain),
+    if let Some(truth) = truth(name).filter(|_| booleans) {
+        return u8::from(truth).to_string();
+    }
+    // Signs that nobody sees.
+    let seen: String = name.chars().filter(|it| !"\u{200b}\u{feff}\u{ad}".contains(*it)).collect();
+    let spaced = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let composed: String = spaced.nfc().collect();
+    match composed.chars().count() {
+        0 | 1 => composed,
+        _ => composed.to_lowercase(),
     }
 }
 
-/// Letters and their combining marks as one (NFC), as far as the Latin alphabet goes.
-fn composed(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let joined = out.chars().last().and_then(|last| {
-            let place = MARKS.iter().position(|it| *it == c)?;
-            let (_, forms) = COMPOSED.iter().find(|it| it.0 == last)?;
-            forms.chars().nth(place).filter(|it| *it != '-')
-        });
-        match joined {
-            Some(it) => {
-                out.pop();
-                out.push(it);
-            }
-            None => out.push(c),
-        }
-    }
-    out
+/// Whether it has zeros before it: `007`.
+pub(crate) fn is_code(label: &str) -> bool {
+    1 < label.len() && label.starts_with('0') && !label.contains(['.', ','])
 }
-
-/// Grave, acute, circumflex, tilde, diaeresis, ring, cedilla, caron, ogonek, dot above, double
-/// acute, macron.
-const MARKS: [char; 12] = [
-    '\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{308}', '\u{30a}', '\u{327}', '\u{30c}',
-    '\u{328}', '\u{307}', '\u{30b}', '\u{304}',
-];
-/// Of each letter its form with each of [`MARKS`]; `-` where Unicode has none of its own.
-const COMPOSED: &[(char, &str)] = &[
-    ('a', "àáâãäå-ǎąȧ-ā"),
-    ('c', "-ćĉ---çč-ċ--"),
-    ('d', "------ḑď-ḋ--"),
-    ('e', "èéêẽë-ȩěęė-ē"),
-    ('g', "-ǵĝ---ģǧ-ġ-ḡ"),
-    ('i', "ìíîĩï--ǐį--ī"),
-    ('l', "-ĺ----ļľ----"),
-    ('n', "ǹń-ñ--ņň-ṅ--"),
-    ('o', "òóôõö--ǒǫȯőō"),
-    ('r', "-ŕ----ŗř-ṙ--"),
-    ('s', "-śŝ---şš-ṡ--"),
-    ('t', "----ẗ-ţť-ṫ--"),
-    ('u', "ùúûũüů-ǔų-űū"),
-    ('y', "ỳýŷỹÿẙ---ẏ-ȳ"),
-    ('z', "-źẑ----ž-ż--"),
-];
 
 /// One label.
 pub(crate) fn label_of(cell: Cell) -> Result<String, Reason> {
@@ -232,6 +211,13 @@ mod tests {
         check(&["007", "07", "7"], &["007", "07", "7"], 0);
         check(&["Positive", "positive", "positive", "NEGATIVE"], &["NEGATIVE", "positive"], 1);
         check(&["Größe", "Gro\u{308}ße", "Größe", "b"], &["Größe", "b"], 1);
+        check(&["Gr\u{f6}\u{df}e", "gro\u{308}\u{df}e"], &["gro\u{308}\u{df}e"], 1);
+        check(&["\u{ac00}a", "\u{1100}\u{1161}a", "b"], &["b", "\u{1100}\u{1161}a"], 1);
+        check(&["not so", "not\u{a0}so", "not  so", "so"], &["not  so", "so"], 1);
+        check(&["spam\u{200b}", "spam", "ham", "spam"], &["ham", "spam"], 1);
+        check(&["yes", "no", "1", "0", "Y"], &["0", "1"], 2);
+        check(&["WAHR", "FALSCH", "true", "WAHR"], &["FALSCH", "WAHR"], 1);
+        check(&["yes", "no", "maybe", "1"], &["1", "maybe", "no", "yes"], 0);
         check(&["a", "A"], &["A", "a"], 0);
         check(&["True", "1", "0", "false"], &["0", "1"], 2);
         check(&["true", "yes", "1"], &["1", "true", "yes"], 0);

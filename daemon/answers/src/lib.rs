@@ -20,9 +20,9 @@ mod classified; // one class or several: what both count
 mod reading; // cells -> targets: what every kind must know
 mod labels; // spellings of labels -> classes
 mod kind; // what every kind of answer can do
+mod numbers; // one or more numbers
 mod class; // one of several classes
 mod classes; // any number of classes
-mod numbers; // one or more numbers
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};

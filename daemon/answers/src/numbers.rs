@@ -1,5 +1,6 @@
 //! One or more numbers, predicted in the units of the data.
 
+mod numerals; // how numbers are written
 pub(crate) mod read; // cells -> targets
 mod scores; // numbers x targets -> scores, baseline
 

@@ -124,6 +124,12 @@ pub trait TargetReader {
         None
     }
 
+    /// After the last row, where nobody said of which kind the columns are: why they are not of
+    /// this one after all.
+    fn doubt(&self) -> Option<String> {
+        None
+    }
+
     /// After the last row.
     fn finish(self: Box<Self>) -> Outputs;
 }

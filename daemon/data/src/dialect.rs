@@ -190,7 +190,9 @@ impl Reading {
             .collect();
         (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
         if dialect.quotes == Quotes::Escaped {
-            dialect.notes.push("was read with a backslash before each quote inside of quotes".into());
+            dialect
+                .notes
+                .push("was read with a backslash before each quote inside of quotes".into());
         }
         let cell = |row: &StringRecord, at: usize| Cell::Text(row.get(at).unwrap_or("").into());
         let of_row = |row: &StringRecord| dialect.columns.iter().map(|at| cell(row, *at)).collect();
@@ -259,7 +261,7 @@ fn columns(
     }
     if 0 < strays {
         notes.push(format!(
-            "{strays} columns without a name hold something in a few rows only and were ignored"
+            "columns without a name that hold something in a few rows only were ignored: {strays}"
         ));
     }
     (columns, notes)
@@ -356,10 +358,22 @@ mod tests {
         use Quotes::{AfterBlanks, Doubled, Escaped, None};
         let two = &["text", "label"];
         check("text,label\n\"a, \"\"b\"\"\",x\nc,y\n", ',', Doubled, two, &["a, \"b\"", "x"]);
-        check("text,label\n\"a \\\"b, c\\\" d\",x\ne,y\n", ',', Escaped, two, &["a \"b, c\" d", "x"]);
+        check(
+            "text,label\n\"a \\\"b, c\\\" d\",x\ne,y\n",
+            ',',
+            Escaped,
+            two,
+            &["a \"b, c\" d", "x"],
+        );
         check("text,label\n\"a \\\"b\\\" d\",x\ne,y\n", ',', Escaped, two, &["a \"b\" d", "x"]);
         check("text,label\n\"in C:\\\",x\n\"e, f\",y\n", ',', Doubled, two, &["in C:\\", "x"]);
-        check("label,text\nx, \"a, b\"\ny, \"c\"\n", ',', AfterBlanks, &["label", "text"], &["x", "a, b"]);
+        check(
+            "label,text\nx, \"a, b\"\ny, \"c\"\n",
+            ',',
+            AfterBlanks,
+            &["label", "text"],
+            &["x", "a, b"],
+        );
         check("text\tlabel\n\"a\" b\tx\nc\ty\n", '\t', None, two, &["\"a\" b", "x"]);
     }
 

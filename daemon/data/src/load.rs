@@ -11,7 +11,7 @@ use crate::quarantine::Ward;
 use crate::reading::{ColumnNames, Reading};
 use crate::refusal;
 use crate::request::Request;
-use crate::targets::Learnt;
+use crate::targets::{self, Learnt};
 use finetuned_answers::TargetKind;
 use finetuned_job::data::{
     DATA_VERSION, DataReport, Duplicates, FileReport, NumberReport, Quarantine, SplitReport,
@@ -71,6 +71,7 @@ pub(crate) fn load(
         files[example.file as usize].rows += 1;
     }
     let learnt = learnt.ok_or_else(|| refusal::data("the drop has no usable examples"))?;
+    targets::check_all(&learnt, modality)?;
     let reason = learnt.reason(examples.len() as u64);
     let Learnt { kind, reader, .. } = learnt;
     let task =

@@ -96,10 +96,16 @@ impl fmt::Display for Reason {
                 write!(f, "{found} fields, but the header has {header}")
             }
             Reason::Fields { found, header, lines } => {
-                write!(f, "{found} fields, but the header has {header}; {lines} further lines went with it, inside of quotes")
+                write!(
+                    f,
+                    "{found} fields, but the header has {header}; {lines} further lines went with it, inside of quotes"
+                )
             }
             Reason::Swallowed { from, lines } => {
-                write!(f, "a quote that line {from} opens and does not close took this line with it, one of {lines}")
+                write!(
+                    f,
+                    "a quote that line {from} opens and does not close took this line with it, one of {lines}"
+                )
             }
             Reason::NotJson(why) => write!(f, "invalid JSON: {why}"),
             Reason::TextIs(what) => write!(f, "the text is {what}, not a string"),

@@ -291,7 +291,9 @@ impl Lost {
         let mut warnings: Vec<String> = told.collect();
         if let Some(first) = self.headers.first() {
             let n = self.headers.len();
-            warnings.push(format!("{name}: lines that repeat the header were left out: {n} (first: line {first})"));
+            warnings.push(format!(
+                "{name}: lines that repeat the header were left out: {n} (first: line {first})"
+            ));
         }
         warnings
     }

@@ -71,16 +71,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
         None => opened,
     };
-    let modality = opened.modality(recipe.task, &recipe.data)?;
-    let usual = recipe.task.or_else(|| Task::all().find(|it| it.modality == modality));
-    let usual = usual.map_or("", |it| it.base);
-    let base_name = recipe.model.base.clone().unwrap_or_else(|| usual.into());
-    let resolved = finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?;
-    let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
-    if base.kind() != modality::of(modality).models() {
-        return Err(mismatch(&base_name, &base, modality).into());
-    }
-    let encoder = modality::of(modality).encoder(&base, &recipe)?;
+    // Before a base model is fetched: data that can't be learnt need none.
     let request = Request {
         task: recipe.task,
         choice: &recipe.data,
@@ -90,6 +81,13 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     };
     let dataset = opened.load(&request, &mut attempt.reading())?;
     let task = dataset.task;
+    let base_name = recipe.model.base.clone().unwrap_or_else(|| task.base.into());
+    let resolved = finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?;
+    let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
+    if base.kind() != modality::of(task.modality).models() {
+        return Err(mismatch(&base_name, &base, task.modality).into());
+    }
+    let encoder = modality::of(task.modality).encoder(&base, &recipe)?;
     let data = encode(dataset, encoder.as_ref(), attempt)?;
     Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
 }

@@ -1,7 +1,8 @@
 //! Cells -> one class each.
 
 use crate::cell::Cell;
-use crate::labels::{Labels, label_of};
+use crate::labels::{Labels, is_code, label_of};
+use crate::numbers;
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::target::Target;
 use finetuned_job::task::Answer;
@@ -18,6 +19,11 @@ impl TargetKind for Kind {
     fn look(&self, columns: &Columns<'_>) -> Look {
         let [name] = columns.names[..] else { return Look::No };
         let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
+        if columns.nearly_all(0, |it| matches!(it, Cell::Text(it) if is_date(it.trim()))) {
+            return Look::Doubt(format!(
+                "`{name}` is a column of dates, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes"
+            ));
+        }
         let different = values.iter().collect::<HashSet<_>>().len();
         Look::Yes(reason(name, different as u64, values.len() as u64))
     }
@@ -31,6 +37,11 @@ impl TargetKind for Kind {
             n += 1;
             wrong.extend(one(cell.clone()).err());
         }
+        if let Some(first) = is_id(columns) {
+            return Err(format!(
+                "`{name}` has another value in each of {n} rows ({first}, …), as ids and names have: no class has a second example"
+            ));
+        }
         // The rarer ones are left out, row by row.
         let many = n < 10 * wrong.len();
         let worst = wrong.iter().position(|it| *it != Reason::EmptyLabel).unwrap_or(0);
@@ -39,7 +50,11 @@ impl TargetKind for Kind {
             None if is_measured(columns) => {
                 Err(format!("`{name}` is a column of fractions that hardly recur"))
             }
-            None => Ok(Box::new(Reader { column: name.into(), labels: Labels::default() })),
+            None => Ok(Box::new(Reader {
+                column: name.into(),
+                labels: Labels::default(),
+                codes: false,
+            })),
         }
     }
 
@@ -55,6 +70,26 @@ impl TargetKind for Kind {
             "a classifier needs two classes at least",
         )
     }
+}
+
+/// A value of a column of which each row has its own.
+fn is_id(columns: &Columns<'_>) -> Option<String> {
+    /// In fewer rows it may be chance.
+    const ROWS_MIN: usize = 20;
+    let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
+    let different = values.iter().collect::<HashSet<_>>().len();
+    let all_differ = ROWS_MIN <= values.len() && different == values.len();
+    all_differ.then(|| columns.known(0).next().map(Cell::shown).unwrap_or_default())
+}
+
+/// Year, month and day in one of the usual orders, perhaps with a time behind them.
+fn is_date(text: &str) -> bool {
+    let day = text.split(['T', ' ']).next().unwrap_or("");
+    let parts: Vec<&str> = day.split(['-', '/', '.']).collect();
+    let digits = |it: &&str| it.bytes().all(|it| it.is_ascii_digit());
+    let [a, b, c] = parts[..] else { return false };
+    let lengths = (a.len(), b.len(), c.len());
+    parts.iter().all(digits) && matches!(lengths, (4, 1..=2, 1..=2) | (1..=2, 1..=2, 4))
 }
 
 /// Fractions of which each has a value of its own: nobody writes classes so.
@@ -75,17 +110,37 @@ fn reason(column: &str, different: u64, all: u64) -> String {
 struct Reader {
     column: String,
     labels: Labels,
+    /// Some have zeros before them, as no number has.
+    codes: bool,
 }
 
 impl TargetReader for Reader {
     fn read(&mut self, mut cells: Vec<Cell>) -> Result<Target, Refused> {
         let label = one(cells.pop().unwrap_or(Cell::Missing))?;
+        self.codes |= is_code(&label);
         Ok(Target::of_classes([self.labels.number(label)?]))
     }
 
     fn reason(&self) -> Option<String> {
         let (different, all) = self.labels.counts();
         Some(reason(&self.column, different, all))
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let all = self.labels.as_numbers();
+        let rows = |numbers: bool| {
+            let of = all.iter().filter(|it| !numbers || it.0.is_some());
+            of.map(|it| it.1).sum::<u64>()
+        };
+        let few = rows(true) + rows(true) / 9 < rows(false);
+        let each = all.iter().filter_map(|it| Some((it.0?, it.1)));
+        let numbers: Vec<f64> =
+            each.flat_map(|(it, n)| std::iter::repeat_n(it, n as usize)).collect();
+        match numbers::read::verdict(&self.column, &numbers, false) {
+            _ if few || numbers.is_empty() || self.codes => None,
+            Look::No => None,
+            Look::Yes(why) | Look::Doubt(why) => Some(why),
+        }
     }
 
     fn finish(self: Box<Self>) -> Outputs {

@@ -126,8 +126,8 @@ fn labels_that_are_none() {
         "a.csv",
         format!("text,label\n{ids}").as_bytes(),
         expect![[r#"
-        Data: a.csv: the label has more than 1000 different values (id-0, id-1, id-2, …) (it looks like a number, a name or a text: name the right label column in the recipe)
-    "#]],
+            Data: a.csv: `label` has another value in each of 999 rows (`id-0`, …), as ids and names have: no class has a second example (name other columns in the recipe)
+        "#]],
     );
     let measured: String =
         (0..50).map(|it| format!("{{\"text\": \"text {it}\", \"label\": {it}.5}}\n")).collect();

@@ -163,8 +163,8 @@ fn columns_must_fit_the_task() {
         &numbers,
         "classification",
         expect![[r#"
-        Data: a.csv: `label` is a column of fractions that hardly recur (task = "text-regression" would fit, or name other columns in the recipe)
-    "#]],
+            Data: a.csv: `label` has another value in each of 60 rows (`0.25`, …), as ids and names have: no class has a second example (task = "text-regression" would fit, or name other columns in the recipe)
+        "#]],
     );
     let lists = file("a.jsonl", "", |it, labels| {
         format!("{{\"text\": \"text {it}\", \"label\": {labels:?}}}")
@@ -231,16 +231,16 @@ fn spellings_of_one_label_are_one_class() {
         format!("text {it},{}", ["Good", "good", "bad", "BAD "][it % 4])
     })
     .check(expect![[r#"
-            a.csv: csv utf-8 60 rows
-            text-classification: `label` has 4 values that recur: classes are learnt
-            `text` -> `label`
-            BAD: 27 3 0
-            Good: 27 3 0
-            train 54 (stratified, seed 0)
-            validation 6 (stratified, seed 0)
-            warning: labels that are spellings of `BAD` were taken for it: `bad` (15)
-            warning: labels that are spellings of `Good` were taken for it: `good` (15)
-        "#]]);
+        a.csv: csv utf-8 60 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        BAD: 27 3 0
+        Good: 27 3 0
+        train 54 (stratified, seed 0)
+        validation 6 (stratified, seed 0)
+        warning: labels that are spellings of `BAD` were taken for it: `bad` (15)
+        warning: labels that are spellings of `Good` were taken for it: `good` (15)
+    "#]]);
 }
 
 #[test]

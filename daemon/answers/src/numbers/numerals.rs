@@ -1,0 +1,148 @@
+//! How a column writes its numbers: which sign stands before the decimals, which between thousands,
+//! and which unit behind all of them. What could be meant in two ways is a question.
+
+use crate::cell::Cell;
+use crate::reading::Columns;
+
+/// Of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numerals {
+    /// A comma stands before the decimals, and points may stand between thousands.
+    pub(crate) comma: bool,
+    /// `%`, `€`: before or behind every number.
+    pub(crate) unit: Option<char>,
+}
+
+const UNITS: [char; 6] = ['%', '€', '$', '£', '¥', '₹'];
+
+impl Numerals {
+    /// Nothing where the cells are no numbers, or where that can't be told: then the sentence why.
+    pub(crate) fn of(columns: &Columns<'_>, column: usize) -> Result<Option<Numerals>, String> {
+        let unit =
+            columns.known(column).find_map(|it| text(it)?.chars().find(|c| UNITS.contains(c)));
+        let [point, comma] = [false, true].map(|comma| Numerals { comma, unit });
+        let fits = |it: &Numerals| columns.nearly_all(column, |cell| it.number(cell).is_some());
+        let name = columns.names[column];
+        match (fits(&point), fits(&comma)) {
+            (true, true) => {
+                let odd = |it: &&Cell| point.number(it) != comma.number(it);
+                let odd = columns.known(column).find(odd);
+                match odd.and_then(text) {
+                    // Without a comma, points are those of programs, unless the numbers above a
+                    // thousand alone have one.
+                    Some(it) if it.contains(',') || grouped(columns, column) => Err(format!(
+                        "`{name}` holds numbers such as `{}`, and whether that is more than a thousand or has decimals can't be told: write them without signs between thousands and with a point before decimals",
+                        it.trim()
+                    )),
+                    _ => Ok(Some(point)),
+                }
+            }
+            (true, false) => Ok(Some(point)),
+            (false, true) => Ok(Some(comma)),
+            (false, false) => {
+                let bare = [false, true].map(|comma| Numerals { comma, unit: None });
+                let ways = [point, comma].into_iter().chain(bare);
+                let ways: Vec<Numerals> = ways.collect();
+                let any = |cell: &Cell| ways.iter().any(|it| it.number(cell).is_some());
+                if !columns.nearly_all(column, any) {
+                    return Ok(None);
+                }
+                let first = columns.known(column).next();
+                let way =
+                    ways.iter().find(|it| first.is_some_and(|cell| it.number(cell).is_some()));
+                let other = columns
+                    .known(column)
+                    .find(|it| way.is_some_and(|way| way.number(it).is_none()));
+                let [a, b] = [first, other].map(|it| it.map(Cell::shown).unwrap_or_default());
+                Err(format!(
+                    "`{name}` holds {a} beside {b}, numbers written in two ways: write all of them in one"
+                ))
+            }
+        }
+    }
+
+    /// Finite.
+    pub(crate) fn number(&self, cell: &Cell) -> Option<f64> {
+        let Some(text) = text(cell) else { return cell.number(false) };
+        let mut text = text.trim();
+        if let Some(unit) = self.unit {
+            let (sign, rest) = text.strip_prefix('-').map_or(("", text), |it| ("-", it));
+            let rest = rest.strip_prefix(unit).or_else(|| rest.strip_suffix(unit))?;
+            text = rest.trim();
+            return self.plain(&format!("{sign}{text}"));
+        }
+        self.plain(text)
+    }
+
+    fn plain(&self, text: &str) -> Option<f64> {
+        let (decimal, group) = if self.comma { (',', '.') } else { ('.', ',') };
+        let (whole, decimals) =
+            text.split_once(decimal).map_or((text, None), |it| (it.0, Some(it.1)));
+        if decimals.is_some_and(|it| it.contains([decimal, group])) {
+            return None;
+        }
+        let whole = if whole.contains(group) { ungrouped(whole, group)? } else { whole.into() };
+        let number = decimals.map_or_else(|| whole.clone(), |it| format!("{whole}.{it}"));
+        Cell::Text(number).number(false)
+    }
+}
+
+fn text(cell: &Cell) -> Option<&str> {
+    if let Cell::Text(it) = cell { Some(it) } else { None }
+}
+
+/// `1,234,567` without the signs; nothing where they don't stand between thousands.
+fn ungrouped(whole: &str, group: char) -> Option<String> {
+    let mut groups = whole.strip_prefix('-').unwrap_or(whole).split(group);
+    let digits = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
+    let first = groups.next()?;
+    let begins = (1..=3).contains(&first.len()) && digits(first) && !first.starts_with('0');
+    (begins && groups.all(|it| it.len() == 3 && digits(it))).then(|| whole.replace(group, ""))
+}
+
+/// Whether numbers below a thousand have no point, and all others one before three digits.
+fn grouped(columns: &Columns<'_>, column: usize) -> bool {
+    let texts = columns.known(column).filter_map(text).map(str::trim);
+    let (pointed, whole): (Vec<&str>, Vec<&str>) = texts.partition(|it| it.contains('.'));
+    2 <= whole.len()
+        && whole.iter().all(|it| it.trim_start_matches('-').len() <= 3)
+        && pointed.iter().all(|it| ungrouped(it, '.').is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cells: &[&str], numbers: Result<Option<&[f64]>, &str>) {
+        let cells: Vec<Cell> = cells.iter().map(|it| Cell::Text((*it).into())).collect();
+        let columns = Columns { names: vec!["x"], rows: cells.iter().map(|it| vec![it]).collect() };
+        match (Numerals::of(&columns, 0), numbers) {
+            (Ok(Some(it)), Ok(Some(numbers))) => {
+                let found: Vec<f64> = cells.iter().filter_map(|cell| it.number(cell)).collect();
+                assert_eq!(found, numbers);
+            }
+            (Ok(None), Ok(None)) => {}
+            (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_the_whole_column_has_them() {
+        check(&["0,5", "1,25", "-3"], Ok(Some(&[0.5, 1.25, -3.0])));
+        check(&["1.234,5", "7,25"], Ok(Some(&[1234.5, 7.25])));
+        check(&["1,234.5", "7.25"], Ok(Some(&[1234.5, 7.25])));
+        check(&["1,234,567", "12"], Ok(Some(&[1_234_567.0, 12.0])));
+        check(&["1e-3", "2E4", "\u{2212}5", "+1"], Ok(Some(&[1e-3, 2e4, -5.0, 1.0])));
+        check(&["0.125", "0.250", "1.500"], Ok(Some(&[0.125, 0.25, 1.5])));
+        check(&["$3.50", "-$1,200.00"], Ok(Some(&[3.5, -1200.0])));
+        check(&["45 %", "7,5%"], Ok(Some(&[45.0, 7.5])));
+        check(&["1,234", "12"], Err("`1,234`"));
+        check(&["1.234", "987", "12", "45.678"], Err("`1.234`"));
+        check(&["a", "b"], Ok(None));
+        check(&["3.5 %", "0.2", "0.1"], Err("`3.5 %` beside `0.2`"));
+        check(&["0,5", "1.5", "2,5", "7.25"], Err("`0,5` beside `1.5`"));
+        check(&["2024-01-05", "2024-02-05"], Ok(None));
+    }
+}
