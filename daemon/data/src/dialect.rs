@@ -4,7 +4,7 @@
 use crate::format::Format;
 use crate::names;
 use crate::row::{SAMPLE_ROWS, Sample};
-use crate::swallowed::Shape;
+use crate::swallowed::{self, Shape};
 use crate::unblanked::Unblanked;
 use csv::{ReaderBuilder, StringRecord};
 use finetuned_answers::Cell;
@@ -156,20 +156,24 @@ impl Reading {
         let even = records.iter().filter(|it| it.len() == dialect.fields).count();
         // One column can't tell a delimiter; it wins only where nothing else does.
         let even = if dialect.fields < 2 { 0.0 } else { even as f64 / records.len() as f64 };
+        dialect.shapes = shapes(&records, dialect.fields);
         let odd_quotes = match dialect.quotes {
-            Quotes::None => records.iter().flatten().filter(|it| is_quoted(it)).count(),
-            _ => odd_quotes(text, &dialect),
+            Quotes::None => cut_quotes(&records),
+            _ => {
+                let taken = records.iter().filter_map(|it| swallowed::lines(it, &dialect));
+                odd_quotes(text, &dialect) + taken.sum::<u64>() as usize
+            }
         };
         Some(Reading { dialect, records, even, odd_quotes })
     }
 
-    /// Quotes that are only characters swallow line ends: of two even readings the one with more
-    /// rows is right, of as many the one that no quote contradicts.
+    /// Of two even readings the one that fewer quotes contradict is right, of two such the one with
+    /// more rows.
     fn beats(&self, other: &Reading) -> bool {
         let rows = |it: &Reading| it.records.len();
         let by_rows = rows(self).cmp(&rows(other));
         let by_quotes = other.odd_quotes.cmp(&self.odd_quotes);
-        self.even.total_cmp(&other.even).then(by_rows).then(by_quotes).is_gt()
+        self.even.total_cmp(&other.even).then(by_quotes).then(by_rows).is_gt()
     }
 
     fn finish(self, named: &[&str]) -> (Dialect, Sample) {
@@ -185,9 +189,7 @@ impl Reading {
         }
         records.retain(|it| it.len() == dialect.fields && dialect.header_again(it).is_none());
         let row_names = aligned(&mut names, &records, dialect.fields);
-        dialect.shapes = (0..dialect.fields)
-            .map(|at| Shape::of(records.iter().filter_map(|it| it.get(at))))
-            .collect();
+        dialect.shapes = shapes(&records, dialect.fields);
         (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
         if dialect.quotes == Quotes::Escaped {
             dialect
@@ -309,8 +311,24 @@ fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     !names.iter().enumerate().any(comes_again)
 }
 
-fn is_quoted(field: &str) -> bool {
-    1 < field.len() && field.starts_with('"') && field.ends_with('"')
+fn shapes(records: &[StringRecord], fields: usize) -> Vec<Shape> {
+    let even = || records.iter().filter(|it| it.len() == fields);
+    (0..fields).map(|at| Shape::of(even().filter_map(|it| it.get(at)))).collect()
+}
+
+/// Where quotes are characters as all others: fields with one at either end, and pairs of fields of
+/// which the first begins with one and the second ends with one, as what a quoted field is cut into.
+fn cut_quotes(records: &[StringRecord]) -> usize {
+    let (mut cut, mut open) = (0, false);
+    for field in records.iter().flatten().map(str::trim) {
+        match (field.starts_with('"'), field.ends_with('"')) {
+            (true, true) if 1 < field.len() => cut += 1,
+            (true, _) => open = true,
+            (false, true) if std::mem::take(&mut open) => cut += 1,
+            _ => {}
+        }
+    }
+    cut
 }
 
 /// Quotes behind which a field goes on, though they close it.
@@ -374,6 +392,8 @@ mod tests {
             &["label", "text"],
             &["x", "a, b"],
         );
+        let twice = "text;label\n\"a; b:\nc\";x\n\"d; e:\nf\";y\n";
+        check(twice, ';', Doubled, two, &["a; b:\nc", "x"]);
         check("text\tlabel\n\"a\" b\tx\nc\ty\n", '\t', None, two, &["\"a\" b", "x"]);
     }
 

@@ -219,8 +219,27 @@ pub struct TokenReport {
     pub longest: u32,
     /// Examples longer than `max_tokens`, whose end is cut off.
     pub cut: u64,
+    /// Part of the tokens that the base model's vocabulary does not have.
+    #[serde(default)]
+    pub unknown: f64,
+    /// What they stood for, the most frequent first.
+    #[serde(default)]
+    pub unknown_words: Vec<String>,
     /// (upper bound of the bucket, examples), ascending, for an image.
     pub histogram: Vec<(u32, u64)>,
+}
+
+impl TokenReport {
+    /// What a person should know before training, in a sentence.
+    pub fn warning(&self) -> Option<String> {
+        /// More unknown tokens are another language or another script.
+        const UNKNOWN_MAX: f64 = 0.01;
+        let share = 100.0 * self.unknown;
+        let words = self.unknown_words.join("`, `");
+        (UNKNOWN_MAX < self.unknown).then(|| {
+            format!("the base model's vocabulary does not have {share:.1} % of the tokens (`{words}`): it learns nothing of them; a base model for their language or script may do better")
+        })
+    }
 }
 
 /// A guess, and what it is based on.

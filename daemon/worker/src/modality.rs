@@ -172,6 +172,12 @@ pub(crate) trait Encoded {
         &[]
     }
 
+    /// Tokens that the base model does not know, and what they stood for, as often as given; none
+    /// where there are none.
+    fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
+        (0, Vec::new())
+    }
+
     /// Units of this batch, and what filling every example up to the longest one would make of
     /// them; none where all are alike.
     fn padding(&self, _batch: &[u32]) -> Option<(u64, u64)> {

@@ -12,7 +12,7 @@ use crate::plugins::{Files, HeadShape};
 use crate::{checkpoint, device, durable, feature_cache, plugin_reader};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, Opened, Request};
-use finetuned_job::data::{DataReport, NumberReport};
+use finetuned_job::data::{DataReport, NumberReport, TokenReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{LoadSummary, Plan};
@@ -130,6 +130,7 @@ fn encode(dataset: Dataset, encoder: &dyn Encoder, attempt: &mut Attempt) -> Res
     let test = set(test, tested)?;
     let sets = [&train, &validation, &test].map(|it| it.encoded.as_ref());
     report.tokens = encoder.token_report(&sets);
+    report.warnings.extend(report.tokens.as_ref().and_then(TokenReport::warning));
     Ok(Data { report, outputs, train, validation, test })
 }
 

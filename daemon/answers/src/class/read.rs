@@ -37,11 +37,6 @@ impl TargetKind for Kind {
             n += 1;
             wrong.extend(one(cell.clone()).err());
         }
-        if let Some(first) = is_id(columns) {
-            return Err(format!(
-                "`{name}` has another value in each of {n} rows ({first}, …), as ids and names have: no class has a second example"
-            ));
-        }
         // The rarer ones are left out, row by row.
         let many = n < 10 * wrong.len();
         let worst = wrong.iter().position(|it| *it != Reason::EmptyLabel).unwrap_or(0);
@@ -49,6 +44,12 @@ impl TargetKind for Kind {
             Some(why) => Err(format!("`{name}`: {why}")),
             None if is_measured(columns) => {
                 Err(format!("`{name}` is a column of fractions that hardly recur"))
+            }
+            None if is_id(columns) => {
+                let first = columns.known(0).next().map(Cell::shown).unwrap_or_default();
+                Err(format!(
+                    "`{name}` has another value in each of {n} rows ({first}, …), as ids and names have: no class has a second example"
+                ))
             }
             None => Ok(Box::new(Reader {
                 column: name.into(),
@@ -72,14 +73,13 @@ impl TargetKind for Kind {
     }
 }
 
-/// A value of a column of which each row has its own.
-fn is_id(columns: &Columns<'_>) -> Option<String> {
+/// Whether each row has a value of its own.
+fn is_id(columns: &Columns<'_>) -> bool {
     /// In fewer rows it may be chance.
     const ROWS_MIN: usize = 20;
     let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
-    let different = values.iter().collect::<HashSet<_>>().len();
-    let all_differ = ROWS_MIN <= values.len() && different == values.len();
-    all_differ.then(|| columns.known(0).next().map(Cell::shown).unwrap_or_default())
+    let different: HashSet<&String> = values.iter().collect();
+    ROWS_MIN <= values.len() && different.len() == values.len()
 }
 
 /// Year, month and day in one of the usual orders, perhaps with a time behind them.

@@ -52,7 +52,9 @@ impl TargetKind for Kind {
     /// A column of a usual name, else all columns of 0 and 1.
     fn unnamed(&self, columns: &Columns<'_>, usual: Option<usize>) -> Vec<usize> {
         let all = 0..columns.names.len();
-        let flags: Vec<usize> = all.filter(|it| is_flag_column(columns, *it)).collect();
+        // With -1 among them it is said below what is wrong.
+        let flags: Vec<usize> =
+            all.filter(|it| is_flag_column(columns, *it) || has_signs(columns, *it)).collect();
         match (usual, columns.names.len()) {
             (Some(usual), _) => vec![usual],
             (None, _) if 2 <= flags.len() => flags,
@@ -83,22 +85,23 @@ fn is_plus_minus(columns: &Columns<'_>, column: usize) -> bool {
     columns.all(column, |it| it.number(false).is_some_and(|it| it.abs() == 1.0))
 }
 
+fn has_signs(columns: &Columns<'_>, column: usize) -> bool {
+    columns.all(column, |it| it.number(false).is_some_and(|it| [-1.0, 0.0, 1.0].contains(&it)))
+}
+
 fn several(columns: &Columns<'_>) -> Look {
     let all = 0..columns.names.len();
     let n = columns.names.len();
     if all.clone().all(|it| is_flag_column(columns, it)) {
         return Look::Yes(format!("{n} columns of 0 and 1: several labels are learnt"));
     }
-    let signs = |it: usize| {
-        columns.all(it, |it| it.number(false).is_some_and(|it| [-1.0, 0.0, 1.0].contains(&it)))
-    };
     if all.clone().all(|it| is_plus_minus(columns, it)) {
         return Look::Yes(format!("{n} columns of -1 and 1: several labels are learnt"));
     }
     let uncertain = all.clone().find(|it| !is_flag_column(columns, *it));
     match uncertain {
-        Some(column) if all.clone().all(signs) => Look::Doubt(format!(
-            "`{}` holds -1 beside 0 and 1, and whether -1 means no or unknown can't be told: write 0, 1 or nothing",
+        Some(column) if all.clone().all(|it| has_signs(columns, it)) => Look::Doubt(format!(
+            "`{}` holds -1 beside 0 and 1, and whether -1 means no or unknown can't be told: write 0 or 1 for it, or leave the row out",
             columns.names[column]
         )),
         Some(column) if all.clone().filter(|it| is_flag_column(columns, *it)).count() + 1 == n => {

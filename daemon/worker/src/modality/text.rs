@@ -9,6 +9,7 @@ use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Input, Kind};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -47,6 +48,31 @@ pub(super) struct TextSet {
     starts: Vec<usize>,
     /// Lengths before the cut.
     uncut_lengths: Vec<u32>,
+    unknown: Unknown,
+}
+
+/// Tokens that the vocabulary does not have.
+#[derive(Default)]
+pub(super) struct Unknown {
+    tokens: u64,
+    /// What they stood for, as far as that is remembered.
+    words: BTreeMap<String, u64>,
+}
+
+impl Unknown {
+    /// `text`: what the encoding is of.
+    fn note(&mut self, text: &str, encoding: &Encoding, id: u32) {
+        /// Different words that are remembered.
+        const WORDS_MAX: usize = 1000;
+        let places = encoding.get_ids().iter().zip(encoding.get_offsets());
+        for (_, (begin, end)) in places.filter(|it| *it.0 == id) {
+            self.tokens += 1;
+            let Some(word) = text.get(*begin..*end) else { continue };
+            if self.words.len() < WORDS_MAX || self.words.contains_key(word) {
+                *self.words.entry(word.into()).or_default() += 1;
+            }
+        }
+    }
 }
 
 impl TextSet {
@@ -112,6 +138,11 @@ impl Encoded for TextSet {
 
     fn uncut_lengths(&self) -> &[u32] {
         &self.uncut_lengths
+    }
+
+    fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
+        let words = self.unknown.words.iter().map(|it| (it.0.as_str(), *it.1));
+        (self.unknown.tokens, words.collect())
     }
 
     fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
@@ -197,12 +228,17 @@ impl Encoder for TextEncoder {
     ) -> Result<Box<dyn Encoded>> {
         let mut set = TextSet::new();
         let added = self.added(false);
+        let unknown = ["[UNK]", "<unk>"].iter().find_map(|it| self.tokenizer.token_to_id(it));
         let room = (self.max_tokens as usize).saturating_sub(added);
         let indices: Vec<usize> = (0..inputs.len()).collect();
         for chunk in indices.chunks(CHUNK) {
             let texts: Vec<&str> =
                 chunk.iter().map(|it| inputs.record(*it).texts[0].as_ref()).collect();
-            for mut encoding in self.tokenizer.encode_batch(texts, false).map_err(wrong)? {
+            let encodings = self.tokenizer.encode_batch(texts.clone(), false).map_err(wrong)?;
+            for (mut encoding, text) in encodings.into_iter().zip(texts) {
+                if let Some(id) = unknown {
+                    set.unknown.note(text, &encoding, id);
+                }
                 let uncut = encoding.len() + added;
                 encoding.truncate(room, 0, TruncationDirection::Right);
                 let encoding = self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
@@ -238,6 +274,20 @@ pub(super) fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Part of `tokens`, and the most frequent words.
+fn unknown(sets: &[&dyn Encoded], tokens: u64) -> (f64, Vec<String>) {
+    const WORDS_SHOWN: usize = 5;
+    let (mut unknown, mut words) = (0, BTreeMap::new());
+    for (n, of_set) in sets.iter().map(|it| it.unknown()) {
+        unknown += n;
+        of_set.into_iter().for_each(|(word, n)| *words.entry(word).or_insert(0) += n);
+    }
+    let mut words: Vec<(&str, u64)> = words.into_iter().collect();
+    words.sort_by_key(|it| std::cmp::Reverse(it.1));
+    let shown = words.into_iter().take(WORDS_SHOWN).map(|it| it.0.to_string());
+    (unknown as f64 / tokens.max(1) as f64, shown.collect())
+}
+
 /// The distribution of lengths before the cut, over all splits.
 pub(super) fn token_report(sets: &[&dyn Encoded], max_tokens: u32) -> TokenReport {
     /// Bars in the histogram.
@@ -258,8 +308,11 @@ pub(super) fn token_report(sets: &[&dyn Encoded], max_tokens: u32) -> TokenRepor
     if let Some(last) = histogram.last_mut() {
         last.0 = last.0.max(at(1.0));
     }
+    let (unknown, unknown_words) = unknown(sets, lengths.iter().map(|it| u64::from(*it)).sum());
     TokenReport {
         max_tokens,
+        unknown,
+        unknown_words,
         mean: lengths.iter().map(|&it| f64::from(it)).sum::<f64>() / lengths.len().max(1) as f64,
         median: at(0.5),
         p90: at(0.9),

@@ -488,6 +488,8 @@ fn data(name: &str, classes: &[String], counts: &[u64]) -> DataReport {
             ],
         },
         tokens: Some(TokenReport {
+            unknown: 0.0,
+            unknown_words: Vec::new(),
             max_tokens: 64,
             mean: 25.3,
             median: 24,
