@@ -40,12 +40,14 @@ pub(crate) fn boolean(word: &str) -> Option<bool> {
 }
 
 impl Cell {
-    /// Nothing, white space, or not a number: what tables write for "unknown".
+    /// Nothing, white space, not a number, or NULL as databases write it.
     pub fn is_missing(&self) -> bool {
         match self {
             Cell::Missing => true,
             Cell::Fraction(it) => it.is_nan(),
-            Cell::Text(it) => it.trim().is_empty() || it.trim().eq_ignore_ascii_case("nan"),
+            Cell::Text(it) => {
+                it.trim().is_empty() || it.trim().eq_ignore_ascii_case("nan") || it.trim() == "\\N"
+            }
             _ => false,
         }
     }

@@ -56,7 +56,10 @@ impl Labels {
     /// The members of each class by what all of its spellings have in common.
     fn spellings(&self) -> BTreeMap<String, Vec<usize>> {
         let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| truth(&it.0)).collect();
-        let booleans = means.is_some_and(|it| it.len() == 2);
+        // Letters of two alphabets of truth are no words of it.
+        let letter = |it: &str| self.names.iter().any(|name| name.0.eq_ignore_ascii_case(it));
+        let mixed = (letter("y") || letter("n")) && (letter("t") || letter("f"));
+        let booleans = !mixed && means.is_some_and(|it| it.len() == 2);
         let mut spellings: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, (name, _)) in self.names.iter().enumerate() {
             spellings.entry(plain(name, booleans)).or_default().push(at);
@@ -108,7 +111,11 @@ impl Labels {
             .iter()
             .map(|it| &self.names[*it])
             .filter(|it| it.0 != chosen)
-            .map(|it| format!("`{}` ({})", it.0, it.1))
+            .map(|(name, n)| {
+                let same_signs = name.nfc().eq(chosen.nfc());
+                let form = if same_signs { ", in another Unicode form" } else { "" };
+                format!("`{}` ({n}{form})", name.escape_debug())
+            })
             .collect();
         others.sort();
         format!("labels that are spellings of `{chosen}` were taken for it: {}", others.join(", "))
@@ -129,6 +136,12 @@ fn truth(name: &str) -> Option<bool> {
 /// is: codes have leading zeros), letters without case and accents in one form, white space of one
 /// kind. Single letters differ in case: they may be what is to be told apart.
 fn plain(name: &str, booleans: bool) -> String {
+    if let Some(number) = name.strip_prefix('+')
+        && number.starts_with(|it: char| it.is_ascii_digit())
+        && number.parse::<f64>().is_ok()
+    {
+        return plain(number, booleans);
+    }
     if let Some((whole, decimals)) = name.split_once(['.', ','])
         && !decimals.is_empty()
         && decimals.bytes().all(|it| it == b'0')
@@ -216,6 +229,8 @@ mod tests {
         check(&["not so", "not\u{a0}so", "not  so", "so"], &["not  so", "so"], 1);
         check(&["spam\u{200b}", "spam", "ham", "spam"], &["ham", "spam"], 1);
         check(&["yes", "no", "1", "0", "Y"], &["0", "1"], 2);
+        check(&["y", "n", "f"], &["f", "n", "y"], 0);
+        check(&["+1", "-1", "1", "-1.0"], &["-1", "1"], 2);
         check(&["WAHR", "FALSCH", "true", "WAHR"], &["FALSCH", "WAHR"], 1);
         check(&["yes", "no", "maybe", "1"], &["1", "maybe", "no", "yes"], 0);
         check(&["a", "A"], &["A", "a"], 0);

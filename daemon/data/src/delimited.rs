@@ -50,8 +50,10 @@ pub(crate) fn rows(
 
 fn cells(record: &StringRecord, dialect: &Dialect, wanted: &[usize]) -> Result<Vec<Cell>, Reason> {
     if record.len() != dialect.fields {
+        let (found, header) = (record.len(), dialect.fields);
         let lines = swallowed::line_ends(record);
-        return Err(Reason::Fields { found: record.len(), header: dialect.fields, lines });
+        let backslash = header < found && record.iter().any(|it| it.ends_with('\\'));
+        return Err(Reason::Fields { found, header, lines, backslash });
     }
     match dialect.header_again(record) {
         Some(true) => return Err(Reason::HeaderAgain),

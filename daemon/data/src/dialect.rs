@@ -77,19 +77,16 @@ impl Dialect {
     /// Whether a row is the header once more: with its names in the same order, or in another.
     pub(crate) fn header_again(&self, record: &StringRecord) -> Option<bool> {
         let header = self.header.as_ref()?;
-        let names: Vec<&str> = record.iter().map(str::trim).collect();
-        if *header == names {
+        // A file that was joined to another one may have brought its mark.
+        let names = || record.iter().map(|it| it.trim_start_matches('\u{feff}').trim());
+        let is = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        if header.len() == record.len() && names().zip(header).all(|(a, b)| is(a, b)) {
             return Some(true);
         }
-        let sorted = |names: &mut [&str]| names.sort_unstable();
-        let (mut a, mut b) = (names, header.iter().map(String::as_str).collect::<Vec<_>>());
-        // Nearly always they differ here.
-        if !a.iter().all(|it| b.contains(it)) {
-            return None;
-        }
-        sorted(&mut a);
-        sorted(&mut b);
-        (a == b).then_some(false)
+        // Nearly always they differ in the first one.
+        let known = names().all(|it| !it.is_empty() && header.iter().any(|name| is(it, name)));
+        let all = || header.iter().all(|it| names().any(|name| is(it, name)));
+        (known && all()).then_some(false)
     }
 }
 

@@ -80,13 +80,25 @@ fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> 
     match absent {
         None => Ok(()),
         Some((split, example, class)) => Err(refusal::data(format!(
-            "{}: the class `{}` occurs in {} but not in train",
+            "{}: the class `{}` occurs in {} but not in train{}",
             rules.origins.of(example),
-            rules.outputs[class as usize],
-            split.name()
+            rules.outputs[class as usize].escape_debug(),
+            split.name(),
+            twin(class as usize, &in_train, rules.outputs)
         ))
         .with_cure("add examples of it to train, or remove it")),
     }
+}
+
+/// A class of train whose name differs only in case, blanks and signs, or nothing.
+fn twin(class: usize, in_train: &[u64], outputs: &[String]) -> String {
+    let letters = |it: &str| -> String {
+        it.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let name = letters(&outputs[class]);
+    let like = |it: &usize| 0 < in_train[*it] && !name.is_empty() && letters(&outputs[*it]) == name;
+    let twin = (0..outputs.len()).filter(|it| *it != class).find(like);
+    twin.map_or_else(String::new, |it| format!(", which has `{}`", outputs[it].escape_debug()))
 }
 
 /// After leaked examples are gone.

@@ -34,6 +34,8 @@ pub(crate) enum Reason {
         header: usize,
         /// Line ends that it holds.
         lines: u64,
+        /// A backslash stands before a delimiter.
+        backslash: bool,
     },
     /// A line that a quote took into a field, with `lines` in all, `from` the one that opens it.
     Swallowed {
@@ -67,6 +69,9 @@ impl Reason {
         match self {
             Reason::EmptyText => "empty text",
             Reason::Nul => "zero bytes in the text",
+            Reason::Fields { backslash: true, .. } => {
+                "a wrong number of fields, with a backslash before a delimiter, which escapes nothing outside of quotes"
+            }
             Reason::Fields { .. } => "a wrong number of fields",
             Reason::Swallowed { .. } => "lines that a quote took",
             Reason::HeaderAgain => "the header again",
@@ -92,10 +97,16 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Fields { found, header, lines: 0 } => {
+            Reason::Fields { found, header, backslash: true, .. } => {
+                write!(
+                    f,
+                    "{found} fields, but the header has {header}; a backslash before a delimiter escapes nothing: put the field into quotes"
+                )
+            }
+            Reason::Fields { found, header, lines: 0, .. } => {
                 write!(f, "{found} fields, but the header has {header}")
             }
-            Reason::Fields { found, header, lines } => {
+            Reason::Fields { found, header, lines, .. } => {
                 write!(
                     f,
                     "{found} fields, but the header has {header}; {lines} further lines went with it, inside of quotes"

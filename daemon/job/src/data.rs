@@ -237,7 +237,7 @@ impl TokenReport {
         let share = 100.0 * self.unknown;
         let words = self.unknown_words.join("`, `");
         (UNKNOWN_MAX < self.unknown).then(|| {
-            format!("the base model's vocabulary does not have {share:.1} % of the tokens (`{words}`): it learns nothing of them; a base model for their language or script may do better")
+            format!("{share:.1} % of the tokens are unknown to the base model, for example `{words}`: all of these look alike to it; a base model of their language or script may do better")
         })
     }
 }

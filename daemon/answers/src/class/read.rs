@@ -107,6 +107,23 @@ fn reason(column: &str, different: u64, all: u64) -> String {
     format!("`{column}` has {different} {values}{recur}: classes are learnt")
 }
 
+/// What is to be said of labels that look like several at once, though not all of their parts are
+/// labels.
+fn combined(column: &str, names: &[String]) -> Option<String> {
+    let note = |separator: char| {
+        let parts = |it: &str| it.split(separator).map(|it| it.trim().to_lowercase()).collect();
+        let all: Vec<Vec<String>> = names.iter().map(|it| parts(it)).collect();
+        let known: HashSet<&String> = all.iter().filter(|it| it.len() == 1).flatten().collect();
+        let several = all.iter().filter(|it| 1 < it.len());
+        let hits = several.filter(|it| it.iter().any(|it| known.contains(it))).count();
+        let example = names.iter().zip(&all).find(|it| 1 < it.1.len())?.0;
+        (2 <= hits && names.len() <= 5 * hits).then(|| {
+            format!("`{column}`: {hits} of {} classes look like several at once (`{example}`), and each was taken for one; if they are several, set task in the recipe to that of several labels", names.len())
+        })
+    };
+    ['|', ';', ',', '/', '+', '&'].into_iter().find_map(note)
+}
+
 struct Reader {
     column: String,
     labels: Labels,
@@ -144,7 +161,9 @@ impl TargetReader for Reader {
     }
 
     fn finish(self: Box<Self>) -> Outputs {
-        self.labels.finish()
+        let mut outputs = self.labels.finish();
+        outputs.notes.extend(combined(&self.column, &outputs.names));
+        outputs
     }
 }
 

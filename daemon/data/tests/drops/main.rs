@@ -11,6 +11,7 @@ mod pairs;
 mod predict;
 mod preflight;
 mod refusals;
+mod spellings;
 mod splits;
 mod support;
 mod tables;
