@@ -25,6 +25,9 @@ pub struct Embedded {
     pub path: Option<String>,
 }
 
+/// As databases write it into files.
+pub(crate) const NULL: &str = "\\N";
+
 /// True and false, also as Excel writes them in other languages.
 pub(crate) fn boolean(word: &str) -> Option<bool> {
     const WORDS: [(&str, &str); 6] = [
@@ -46,7 +49,7 @@ impl Cell {
             Cell::Missing => true,
             Cell::Fraction(it) => it.is_nan(),
             Cell::Text(it) => {
-                it.trim().is_empty() || it.trim().eq_ignore_ascii_case("nan") || it.trim() == "\\N"
+                it.trim().is_empty() || it.trim().eq_ignore_ascii_case("nan") || it.trim() == NULL
             }
             _ => false,
         }

@@ -1,7 +1,7 @@
 //! Labels as cells have them -> class numbers, and the names of the classes in the end: spellings
 //! of one label are one class.
 
-use crate::cell::{Cell, boolean};
+use crate::cell::{Cell, NULL, boolean};
 use crate::reading::{Outputs, Reason, Refused};
 use crate::target::Target;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -55,8 +55,8 @@ impl Labels {
 
     /// The members of each class by what all of its spellings have in common.
     fn spellings(&self) -> BTreeMap<String, Vec<usize>> {
-        let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| truth(&it.0)).collect();
-        // Letters of two alphabets of truth are no words of it.
+        let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| as_boolean(&it.0)).collect();
+        // Letters for true and false of two kinds are neither.
         let letter = |it: &str| self.names.iter().any(|name| name.0.eq_ignore_ascii_case(it));
         let mixed = (letter("y") || letter("n")) && (letter("t") || letter("f"));
         let booleans = !mixed && means.is_some_and(|it| it.len() == 2);
@@ -94,15 +94,17 @@ impl Labels {
         Outputs { names: classes.into_iter().map(|it| it.0).collect(), renumbered, notes }
     }
 
-    /// The integer, else the most frequent spelling, of equally frequent ones the first in the
-    /// alphabet.
+    /// The integer, else the most frequent spelling, of equally frequent ones one without odd
+    /// blanks and signs, then the first in the alphabet.
     fn chosen(&self, plain: &str, members: &[usize]) -> String {
         let integer = members.len() > 1 && plain.parse::<i128>().is_ok();
         if integer && members.iter().any(|it| self.names[*it].0 == plain) {
             return plain.into();
         }
         let best = members.iter().map(|it| &self.names[*it]);
-        let best = best.max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0)));
+        let clean = |it: &str| seen(it) == it;
+        let best = best
+            .max_by(|(a, n), (b, m)| n.cmp(m).then(clean(a).cmp(&clean(b))).then_with(|| b.cmp(a)));
         best.map(|it| it.0.clone()).unwrap_or_default()
     }
 
@@ -123,7 +125,7 @@ impl Labels {
 }
 
 /// What a label means where all of them are such words.
-fn truth(name: &str) -> Option<bool> {
+fn as_boolean(name: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|it| name.eq_ignore_ascii_case(it));
     match name {
         _ if is(&["1", "1.0", "1,0", "yes", "y", "t"]) => Some(true),
@@ -152,17 +154,20 @@ fn plain(name: &str, booleans: bool) -> String {
     {
         return plain(whole, booleans);
     }
-    if let Some(truth) = truth(name).filter(|_| booleans) {
-        return u8::from(truth).to_string();
+    if let Some(as_boolean) = as_boolean(name).filter(|_| booleans) {
+        return u8::from(as_boolean).to_string();
     }
-    // Signs that nobody sees.
+    let seen = seen(name);
+    match seen.chars().count() {
+        0 | 1 => seen,
+        _ => seen.to_lowercase(),
+    }
+}
+
+/// As it looks: in one Unicode form, with single blanks and without signs that nobody sees.
+fn seen(name: &str) -> String {
     let seen: String = name.chars().filter(|it| !"\u{200b}\u{feff}\u{ad}".contains(*it)).collect();
-    let spaced = seen.split_whitespace().collect::<Vec<_>>().join(" ");
-    let composed: String = spaced.nfc().collect();
-    match composed.chars().count() {
-        0 | 1 => composed,
-        _ => composed.to_lowercase(),
-    }
+    seen.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect()
 }
 
 /// Whether it has zeros before it: `007`.
@@ -177,7 +182,7 @@ pub(crate) fn label_of(cell: Cell) -> Result<String, Reason> {
     match cell {
         Cell::Text(it) if it.contains('\0') => Err(Reason::Nul),
         Cell::Text(it) => match it.trim() {
-            "" => Err(Reason::EmptyLabel),
+            "" | NULL => Err(Reason::EmptyLabel),
             label if label.len() == it.len() => Ok(it),
             label => Ok(label.to_string()),
         },
@@ -225,8 +230,8 @@ mod tests {
         check(&["Positive", "positive", "positive", "NEGATIVE"], &["NEGATIVE", "positive"], 1);
         check(&["Größe", "Gro\u{308}ße", "Größe", "b"], &["Größe", "b"], 1);
         check(&["Gr\u{f6}\u{df}e", "gro\u{308}\u{df}e"], &["Gr\u{f6}\u{df}e"], 1);
-        check(&["\u{ac00}a", "\u{1100}\u{1161}a", "b"], &["b", "\u{1100}\u{1161}a"], 1);
-        check(&["not so", "not\u{a0}so", "not  so", "so"], &["not  so", "so"], 1);
+        check(&["\u{ac00}a", "\u{1100}\u{1161}a", "b"], &["b", "\u{ac00}a"], 1);
+        check(&["not so", "not\u{a0}so", "not  so", "so"], &["not so", "so"], 1);
         check(&["spam\u{200b}", "spam", "ham", "spam"], &["ham", "spam"], 1);
         check(&["yes", "no", "1", "0", "Y"], &["0", "1"], 2);
         check(&["y", "n", "f"], &["f", "n", "y"], 0);

@@ -36,7 +36,7 @@ pub(crate) fn rows(
             continue;
         }
         let line = record.position().map_or(0, csv::Position::line);
-        if let Some(lines) = swallowed::lines(&record, dialect) {
+        if let Some(lines) = swallowed::lines(&record, dialect.delimiter, &dialect.shapes) {
             // Each of them is a row that is lost.
             for nth in 0..lines {
                 let reason = Reason::Swallowed { from: line, lines };

@@ -157,7 +157,9 @@ impl Reading {
         let odd_quotes = match dialect.quotes {
             Quotes::None => cut_quotes(&records),
             _ => {
-                let taken = records.iter().filter_map(|it| swallowed::lines(it, &dialect));
+                let taken = records
+                    .iter()
+                    .filter_map(|it| swallowed::lines(it, dialect.delimiter, &dialect.shapes));
                 odd_quotes(text, &dialect) + taken.sum::<u64>() as usize
             }
         };
@@ -314,7 +316,7 @@ fn shapes(records: &[StringRecord], fields: usize) -> Vec<Shape> {
 }
 
 /// Where quotes are characters as all others: fields with one at either end, and pairs of fields of
-/// which the first begins with one and the second ends with one, as what a quoted field is cut into.
+/// which the first begins with one and the second ends with one, as a quoted field that is cut.
 fn cut_quotes(records: &[StringRecord]) -> usize {
     let (mut cut, mut open) = (0, false);
     for field in records.iter().flatten().map(str::trim) {

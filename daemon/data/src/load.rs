@@ -71,7 +71,7 @@ pub(crate) fn load(
         files[example.file as usize].rows += 1;
     }
     let learnt = learnt.ok_or_else(|| refusal::data("the drop has no usable examples"))?;
-    targets::check_all(&learnt, modality)?;
+    targets::check_all(&learnt)?;
     let reason = learnt.reason(examples.len() as u64);
     let Learnt { kind, reader, .. } = learnt;
     let task =

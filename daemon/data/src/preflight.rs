@@ -84,21 +84,21 @@ fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> 
             rules.origins.of(example),
             rules.outputs[class as usize].escape_debug(),
             split.name(),
-            twin(class as usize, &in_train, rules.outputs)
+            alike(class as usize, &in_train, rules.outputs)
         ))
         .with_cure("add examples of it to train, or remove it")),
     }
 }
 
 /// A class of train whose name differs only in case, blanks and signs, or nothing.
-fn twin(class: usize, in_train: &[u64], outputs: &[String]) -> String {
+fn alike(class: usize, in_train: &[u64], outputs: &[String]) -> String {
     let letters = |it: &str| -> String {
         it.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let name = letters(&outputs[class]);
     let like = |it: &usize| 0 < in_train[*it] && !name.is_empty() && letters(&outputs[*it]) == name;
-    let twin = (0..outputs.len()).filter(|it| *it != class).find(like);
-    twin.map_or_else(String::new, |it| format!(", which has `{}`", outputs[it].escape_debug()))
+    let alike = (0..outputs.len()).filter(|it| *it != class).find(like);
+    alike.map_or_else(String::new, |it| format!(", which has `{}`", outputs[it].escape_debug()))
 }
 
 /// After leaked examples are gone.

@@ -283,12 +283,12 @@ impl Lost {
     }
 
     fn warnings(&self, name: &str) -> Vec<String> {
-        /// More of them are not told one by one.
-        const TOLD_MAX: usize = 5;
-        let told = self.quotes.iter().take(TOLD_MAX).map(|(from, lines)| {
+        /// More of them are not named one by one.
+        const SHOWN_MAX: usize = 5;
+        let shown = self.quotes.iter().take(SHOWN_MAX).map(|(from, lines)| {
             format!("{name} line {from} opens a quote that it does not close: {lines} lines went with it and were put aside; close the quote, or double it where it is meant as a character")
         });
-        let mut warnings: Vec<String> = told.collect();
+        let mut warnings: Vec<String> = shown.collect();
         if let Some(first) = self.headers.first() {
             let n = self.headers.len();
             warnings.push(format!(

@@ -1,7 +1,6 @@
 //! Decides whether a quote that nobody closed has taken the lines behind it into its field: these
 //! lines are rows themselves.
 
-use crate::dialect::Dialect;
 use csv::StringRecord;
 use std::collections::HashSet;
 
@@ -46,14 +45,15 @@ pub(crate) fn line_ends(record: &StringRecord) -> u64 {
 }
 
 /// How many lines of rows became one; nothing where line ends belong to a field.
-pub(crate) fn lines(record: &StringRecord, dialect: &Dialect) -> Option<u64> {
+/// `shapes`: of the fields of a row.
+pub(crate) fn lines(record: &StringRecord, delimiter: u8, shapes: &[Shape]) -> Option<u64> {
     let taken = |field: &str| {
         let mut lines: Vec<&str> = pieces(field).collect();
         // What stands behind the last line end is closed by a quote of another row.
         lines.pop();
-        let rows = lines.iter().filter(|it| is_row(it, dialect)).count();
+        let rows = lines.iter().filter(|it| is_row(it, delimiter as char, shapes)).count();
         // With nothing that rows can be known by, a few lines with as many commas are prose.
-        let least = if dialect.shapes.iter().all(|it| *it == Shape::Free) { 4 } else { 1 };
+        let least = if shapes.iter().all(|it| *it == Shape::Free) { 4 } else { 1 };
         least <= rows && lines.len() <= 2 * rows
     };
     let holds = record.iter().any(|it| it.contains(['\n', '\r']) && taken(it));
@@ -65,8 +65,7 @@ fn pieces(field: &str) -> impl Iterator<Item = &str> {
     field.split(end)
 }
 
-fn is_row(line: &str, dialect: &Dialect) -> bool {
-    let delimiter = dialect.delimiter as char;
-    line.split(delimiter).count() == dialect.fields
-        && line.split(delimiter).zip(&dialect.shapes).all(|(it, shape)| shape.fits(it.trim()))
+fn is_row(line: &str, delimiter: char, shapes: &[Shape]) -> bool {
+    line.split(delimiter).count() == shapes.len()
+        && line.split(delimiter).zip(shapes).all(|(it, shape)| shape.fits(it.trim()))
 }

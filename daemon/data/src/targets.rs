@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::table::Table;
 use finetuned_answers::{Cell, Columns, TargetKind, TargetReader};
 use finetuned_job::outcome::Failure;
-use finetuned_job::task::{Answer, Modality, Task};
+use finetuned_job::task::{Modality, Task};
 
 /// What is learnt, and how it is read.
 pub(crate) struct Learnt {
@@ -35,14 +35,11 @@ impl Learnt {
 }
 
 /// After the last row: what the first rows hid.
-pub(crate) fn check_all(learnt: &Learnt, modality: Modality) -> Result<(), Failure> {
+pub(crate) fn check_all(learnt: &Learnt) -> Result<(), Failure> {
     let Some(why) = learnt.inferred_of.and_then(|_| learnt.reader.doubt()) else { return Ok(()) };
-    let task = |answer| Task::of(modality, answer).map_or("", |it| it.name);
-    Err(refusal::data(why).with_cure(format!(
-        "the first rows look like classes; set task = {:?} in the recipe, or {:?}",
-        task(Answer::Numbers),
-        task(learnt.kind.answer())
-    )))
+    Err(refusal::data(why).with_cure(
+        "the first rows look otherwise: set task in the recipe to that of numbers or of classes",
+    ))
 }
 
 /// Of a recipe that names the task.

@@ -44,7 +44,11 @@ impl Numerals {
                 let ways = [point, comma].into_iter().chain(bare);
                 let ways: Vec<Numerals> = ways.collect();
                 let any = |cell: &Cell| ways.iter().any(|it| it.number(cell).is_some());
-                if !columns.nearly_all(column, any) {
+                // Of `0`, `0.0` and `0,0` only spellings of classes are made.
+                let whole = |cell: &Cell| {
+                    ways.iter().find_map(|it| it.number(cell)).is_some_and(|it| it.fract() == 0.0)
+                };
+                if !columns.nearly_all(column, any) || columns.nearly_all(column, whole) {
                     return Ok(None);
                 }
                 let first = columns.known(column).next();

@@ -41,7 +41,7 @@ fn a_backslash_before_a_quote_escapes_it() {
 }
 
 #[test]
-fn lines_that_an_open_quote_took_are_said() {
+fn lines_that_an_open_quote_took_are_named() {
     let row = |it: usize, label: &str| match it {
         1500 => format!("\"number {it},{label}"),
         1521 => format!("\"number, {it}\",{label}"),
