@@ -93,9 +93,12 @@ impl Dialect {
 /// `text`: the start of the file, whole lines.
 pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sample) {
     let sep = sep_line(text);
+    let head = text.lines().next().unwrap_or("");
     let delimiters: &[u8] = match &sep {
         Some(it) => std::slice::from_ref(it),
         None if format == Format::Tsv => b"\t,;|",
+        // As R writes tables where nobody says otherwise.
+        None if text.starts_with('"') && head.contains("\" \"") => b",;\t| ",
         None => b",;\t|",
     };
     let mut best: Option<Reading> = None;
@@ -345,7 +348,7 @@ fn odd_quotes(text: &str, dialect: &Dialect) -> usize {
             b'"' if quoted => {
                 quoted = false;
                 let ends = |it: u8| it == dialect.delimiter || it == b'\r' || it == b'\n';
-                let next = bytes.clone().find(|it| *it != b' ');
+                let next = bytes.clone().find(|it| *it != b' ' || dialect.delimiter == b' ');
                 odd += usize::from(!next.is_none_or(ends));
             }
             b'"' if fresh => quoted = true,
@@ -401,6 +404,8 @@ mod tests {
         use Quotes::Doubled;
         let two = &["text", "label"];
         check("text,label\n1,a,x\n2,b,y\n", ',', Doubled, two, &["a", "x"]);
+        let r = "\"text\" \"label\"\n\"1\" \"a b\" \"x\"\n\"2\" \"c d\" \"y\"\n";
+        check(r, ' ', Doubled, two, &["a b", "x"]);
         check("text,label\na,x,\nb,y,\n", ',', Doubled, two, &["a", "x"]);
         check("text,label,\na,x\nb,y\n", ',', Doubled, two, &["a", "x"]);
         check("v1,v2,,,\nham,a,,,\nspam,b,,,\n", ',', Doubled, &["v1", "v2"], &["ham", "a"]);

@@ -88,3 +88,15 @@ fn a_pulled_model_is_listed_inspected_and_trained_without_a_network() {
         "{printed}"
     );
 }
+
+#[test]
+fn data_are_judged_before_a_base_is_asked_for() {
+    let server = Server::with(&[]);
+    let sandbox = Sandbox::new("");
+    let drop = sandbox.home().join("one.csv");
+    fs::write(&drop, "text,label\na,x\nb,x\nc,x\n").unwrap();
+    let output = finetuned(&sandbox, &server, &["check", drop.to_str().unwrap()]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("all 3 examples have the label `x`"), "{printed}");
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+}

@@ -99,8 +99,8 @@ fn a_sorted_file_hides_no_numbers() {
     check(
         &Drop::file("a.tsv", sorted.as_bytes()),
         expect![[r#"
-        Data: `score` is a column of fractions: numbers are learnt (the first rows look like classes; set task = "text-regression" in the recipe, or "text-classification")
-    "#]],
+            Data: `score` is a column of fractions: numbers are learnt (the first rows look otherwise: set task in the recipe to that of numbers or of classes)
+        "#]],
     );
     let sorted = rows(1500, |it| (18 + it / 25).to_string());
     check(
