@@ -90,7 +90,7 @@ fn a_pulled_model_is_listed_inspected_and_trained_without_a_network() {
 }
 
 #[test]
-fn data_are_judged_before_a_base_is_asked_for() {
+fn data_are_read_before_a_base_is_fetched() {
     let server = Server::with(&[]);
     let sandbox = Sandbox::new("");
     let drop = sandbox.home().join("one.csv");
