@@ -264,7 +264,7 @@ fn what_is_neither_class_nor_number_is_refused() {
         Data: a.tsv: `score` has another value in each of 60 rows (`user0000`, …), as ids and names have: no class has a second example (name other columns in the recipe)
     "#]],
     );
-    let flags = (0..60).map(|it| format!("text {it}\t{}\t{}\n", it as i32 % 3 - 1, it % 2));
+    let flags = (0..60).map(|it| format!("text {it}\t{}\t{}\n", it % 3 - 1, it % 2));
     let flags = format!("text\tcalm\tloud\n{}", flags.collect::<String>());
     check(
         &Drop::file("a.tsv", flags.as_bytes()),
