@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) struct Fractions {
     pub(crate) validation: f64,
     pub(crate) test: f64,
+    /// At least so many of each class in validation, but no more than a quarter of it.
+    pub(crate) of_each_class: usize,
 }
 
 impl Fractions {
@@ -76,6 +78,8 @@ fn deal(groups: Vec<Group>, fractions: &Fractions, places: &mut [Split]) {
     let mut left = groups.len();
     let mut groups = groups.into_iter();
     for (split, wanted) in fractions.wanted(rows) {
+        let least = if split == Split::Validation { fractions.of_each_class } else { 0 };
+        let wanted = wanted.max(least.min(rows / 4));
         let mut taken = 0;
         while taken < wanted && 1 < left {
             let Some(group) = groups.next() else { break };
@@ -204,7 +208,7 @@ mod tests {
 
     fn carved(train: Vec<Example>, answer: Answer, parts: [f64; 2], seed: u64) -> Examples {
         let mut it = Examples { train, ..Examples::default() };
-        let fractions = Fractions { validation: parts[0], test: parts[1] };
+        let fractions = Fractions { validation: parts[0], test: parts[1], of_each_class: 0 };
         carve(&mut it, target_kind(answer).unwrap(), &fractions, seed);
         it
     }
@@ -231,6 +235,14 @@ mod tests {
         assert_eq!(counts(&it.validation, 4), [10, 1, 1, 0]);
         assert_eq!(counts(&it.test, 4), [20, 1, 0, 0]);
         assert_eq!(counts(&it.train, 4), [70, 1, 1, 1]);
+    }
+
+    #[test]
+    fn validation_has_five_of_each_class_where_that_is_no_more_than_a_quarter() {
+        let mut it = Examples { train: pool(&[1000, 40, 12, 3]), ..Examples::default() };
+        let fractions = Fractions { validation: 0.02, test: 0.0, of_each_class: 5 };
+        carve(&mut it, target_kind(Answer::Class).unwrap(), &fractions, 7);
+        assert_eq!(counts(&it.validation, 4), [20, 5, 3, 1]);
     }
 
     #[test]

@@ -44,4 +44,4 @@ pub use load::Dataset;
 pub use modality::{Images, Named, inputs};
 pub use opened::{Opened, open};
 pub use progress::Progress;
-pub use request::Request;
+pub use request::{Request, ValidationDefault};

@@ -89,6 +89,7 @@ pub(crate) fn load(
         kind,
         outputs: &outputs,
         validation: request.choice.validation,
+        validation_default: request.validation,
         test: request.choice.test,
         seed: request.seed,
         noun: modality.noun(),

@@ -5,6 +5,7 @@ use crate::carve::{self, Fractions};
 use crate::duplicates;
 use crate::example::{Example, Examples, Origins};
 use crate::refusal;
+use crate::request::ValidationDefault;
 use finetuned_answers::TargetKind;
 use finetuned_job::data::{ClassCount, Duplicates, SplitReport};
 use finetuned_job::outcome::Failure;
@@ -14,7 +15,9 @@ pub(crate) struct Rules<'a> {
     pub(crate) kind: &'a dyn TargetKind,
     pub(crate) outputs: &'a [String],
     /// Wanted where the drop has no such split.
-    pub(crate) validation: f64,
+    pub(crate) validation: Option<f64>,
+    /// Of so many examples, where it is not asked for.
+    pub(crate) validation_default: fn(u64) -> ValidationDefault,
     pub(crate) test: f64,
     pub(crate) seed: u64,
     /// Of one input.
@@ -32,10 +35,12 @@ pub(crate) fn divide(
     let way = way(examples, rules);
     let duplicates = duplicates::take_out(examples);
     check_train(&examples.train, rules, &duplicates)?;
+    let usual = (rules.validation_default)(examples.train.len() as u64);
     let fraction = |has, fraction| if has { 0.0 } else { fraction };
     let fractions = Fractions {
-        validation: fraction(has_validation, rules.validation),
+        validation: fraction(has_validation, rules.validation.unwrap_or(usual.part)),
         test: fraction(has_test, rules.test),
+        of_each_class: if rules.validation.is_none() { usual.of_each_class as usize } else { 0 },
     };
     carve::carve(examples, rules.kind, &fractions, rules.seed);
     check_held_out(examples, has_validation, rules.noun)?;

@@ -5,10 +5,22 @@ use finetuned_job::recipe::DataChoice;
 use finetuned_job::task::Task;
 use std::path::Path;
 
+/// How much becomes validation where nobody says it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ValidationDefault {
+    /// Of the examples that may be trained on.
+    pub part: f64,
+    /// At least so many of each class, but no more than a quarter of it.
+    pub of_each_class: u32,
+}
+
 pub struct Request<'a> {
     /// Absent: the drop decides.
     pub task: Option<Task>,
     pub choice: &'a DataChoice,
+    /// What validation gets of so many examples, where neither recipe nor drop says it.
+    pub validation: fn(u64) -> ValidationDefault,
+    /// Of the division into splits.
     pub seed: u64,
     /// The run folder. Written there, each begun anew: `quarantine.jsonl`, absent when nothing is
     /// quarantined; of images `contact/`, the contact sheets, and `staging/images`, the bytes of

@@ -10,6 +10,7 @@ use crate::task::{Answer, Task};
 use finetuned_images::{Augment, Preprocess};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeSet;
 
 pub const PLAN_VERSION: u32 = 2;
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub train: TrainPlan,
     pub eval: EvalPlan,
     pub save: SaveChoice,
+    /// Dotted names of what the recipe said itself; all else was decided. Absent in plans of 0.1.0.
+    pub asked: Option<BTreeSet<String>>,
     pub plugins: Vec<PluginPlan>,
     pub threads: u32,
     /// `cpu` or `cuda:0`.
@@ -115,7 +118,7 @@ pub struct FreezePlan {
 pub struct TensorPlan {
     pub name: String,
     pub shape: Vec<i64>,
-    /// Factor on the learning rate (layer decay).
+    /// Factor on the learning rate: of layer decay, and of the head.
     pub lr_scale: f64,
     pub weight_decay: f64,
 }
@@ -156,6 +159,8 @@ pub struct TrainPlan {
     pub steps: u64,
     pub warmup_steps: u64,
     pub lr: f64,
+    /// Of the head; in `lr_scale` of its tensors too.
+    pub head_lr: f64,
     pub optimizer: Optimizer,
     pub weight_decay: f64,
     pub schedule: Schedule,

@@ -11,7 +11,7 @@ use crate::task::Task;
 use check::checked;
 use raw::Raw;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -24,6 +24,8 @@ pub struct Recipe {
     pub eval: EvalChoice,
     pub save: SaveChoice,
     pub plugins: PluginChoice,
+    /// Dotted names of what the recipe says itself, as `train.batch`.
+    pub asked: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +112,8 @@ pub struct Freeze {
     pub train: Vec<Pattern>,
     pub unfreeze: Vec<Unfreeze>,
     /// Each layer below the head learns this factor slower than the one above; 1: all alike.
-    pub layer_decay: f64,
+    /// Absent: by the family of models.
+    pub layer_decay: Option<f64>,
     /// What frozen parts give for an example is kept, where that is possible.
     pub cache: bool,
 }
@@ -191,8 +194,8 @@ pub struct DataChoice {
     pub labels: Vec<String>,
     /// A plugin's reader, by name.
     pub reader: Option<String>,
-    /// Parts of the data, unless the drop has its own splits.
-    pub validation: f64,
+    /// Parts of the data, unless the drop has its own splits. Absent: by the number of examples.
+    pub validation: Option<f64>,
     pub test: f64,
     pub max_tokens: Option<u32>,
 }
@@ -200,11 +203,13 @@ pub struct DataChoice {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainChoice {
     pub epochs: Option<u32>,
-    /// Examples in one forward pass.
-    pub batch: u32,
+    /// Examples in one forward pass; absent: by the number of examples.
+    pub batch: Option<u32>,
     /// Forward passes in one update.
     pub accumulate: u32,
     pub lr: Option<f64>,
+    /// Of the head; absent: a multiple of `lr`, or `lr` where nothing else trains.
+    pub head_lr: Option<f64>,
     pub optimizer: Optimizer,
     pub weight_decay: f64,
     pub schedule: Schedule,
@@ -213,9 +218,10 @@ pub struct TrainChoice {
     /// Largest L2 norm of all gradients together.
     pub clip: Option<f64>,
     pub label_smoothing: f64,
-    pub class_weights: ClassWeights,
+    /// Absent: by how unlike the classes are in size.
+    pub class_weights: Option<ClassWeights>,
     /// Evaluations without a better score before training stops, which it never does before the
-    /// last tensors are unfrozen; absent: never.
+    /// last tensors are unfrozen; 0: never. Absent: by the number of epochs.
     pub patience: Option<u32>,
     /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the
     /// mean square.
@@ -258,7 +264,8 @@ pub enum Schedule {
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeights {
     None,
-    /// n / (classes * count of the class), as scikit-learn's `balanced`.
+    /// n / (classes * count of the class), as scikit-learn's `balanced`; of several labels
+    /// what those with a class weigh against those without, without / with.
     Auto,
 }
 
@@ -268,7 +275,7 @@ pub struct EvalChoice {
     pub metrics: Vec<String>,
     /// Chooses the best step; absent: the one that suits the task.
     pub best: Option<String>,
-    /// Steps between evaluations; absent: at the end of each epoch.
+    /// Steps between evaluations; absent: by the number of epochs.
     pub every_steps: Option<u64>,
 }
 
@@ -294,7 +301,9 @@ pub struct RecipeError {
 impl Recipe {
     pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
         let raw: Raw = raw::parse(text)?;
-        checked(raw).map_err(|wrong| RecipeError {
+        let asked = raw::names(text);
+        let recipe = checked(raw).map(|it| Recipe { asked, ..it });
+        recipe.map_err(|wrong| RecipeError {
             line: raw::line_of(text, wrong.field),
             message: wrong.to_string(),
         })

@@ -8,6 +8,7 @@ use finetuned_job::plan::{Plan, PluginUse};
 use finetuned_job::scores::Split;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
+use std::collections::BTreeSet;
 
 /// TOML that [`finetuned_job::recipe::Recipe::parse`] reads. Parts that were split off by seed are
 /// counted back from the data report; where the drop brought its own splits there are none.
@@ -32,7 +33,24 @@ pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
         validation => part(data, Split::Validation),
         test => part(data, Split::Test),
     };
-    templates::render("recipe.toml", context)
+    let text = templates::render("recipe.toml", context)?;
+    Ok(plan.asked.as_ref().map_or(text.clone(), |asked| marked(&text, asked)))
+}
+
+/// What the recipe did not ask for is marked, line by line.
+fn marked(text: &str, asked: &BTreeSet<String>) -> String {
+    let mut table = String::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = format!("{}.", name.trim_end_matches(']'));
+        }
+        let key = line.split_once(" = ").map(|it| it.0).filter(|it| !it.starts_with(' '));
+        let decided = key.is_some_and(|key| !asked.contains(&format!("{table}{key}")));
+        let mark = if decided && !table.starts_with("plugins") { "  # decided" } else { "" };
+        lines.push(format!("{line}{mark}\n"));
+    }
+    lines.concat()
 }
 
 /// The part of the rows that a split was given by seed.
@@ -142,10 +160,13 @@ mod tests {
             (&read.freeze.train, &read.freeze.unfreeze),
             (&plan.freeze.train, &plan.freeze.unfreeze)
         );
-        assert_eq!((read.data.max_tokens, read.data.validation), (Some(plan.data.max_tokens), 0.1));
+        assert_eq!(
+            (read.data.max_tokens, read.data.validation),
+            (Some(plan.data.max_tokens), Some(0.1))
+        );
         assert_eq!(
             (read.train.epochs, read.train.batch, read.train.lr),
-            (Some(train.epochs), train.batch, Some(train.lr))
+            (Some(train.epochs), Some(train.batch), Some(train.lr))
         );
         assert_eq!(
             (read.train.optimizer, read.train.schedule, read.train.clip),
@@ -159,6 +180,20 @@ mod tests {
             (&plan.eval.metrics, Some(&plan.eval.best))
         );
         assert_eq!(read.save, plan.save);
+    }
+
+    #[test]
+    fn what_was_decided_is_told_from_what_was_asked_for() {
+        let mut sample = SampleRun::tweets();
+        sample.plan.asked = Some(["train.batch", "model.base"].map(String::from).into());
+        let text = recipe(&sample.plan, &sample.data).unwrap();
+        let line = |start: &str| text.lines().find(|it| it.starts_with(start)).unwrap();
+        assert_eq!(line("batch ="), "batch = 32");
+        assert_eq!(line("epochs ="), "epochs = 10  # decided");
+        assert!(!line("base =").contains("decided") && line("dropout =").ends_with("# decided"));
+        assert!(Recipe::parse(&text).is_ok());
+        sample.plan.asked = None;
+        assert!(!recipe(&sample.plan, &sample.data).unwrap().contains("decided"));
     }
 
     #[test]
@@ -183,7 +218,7 @@ mod tests {
             assert_eq!(read.train.optimizer, optimizer);
             assert_eq!(
                 (read.train.clip, read.train.patience, read.save.every_minutes),
-                (None, None, None)
+                (None, Some(0), None)
             );
             assert_eq!(read.freeze.unfreeze, sample.plan.freeze.unfreeze);
         }

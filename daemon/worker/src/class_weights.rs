@@ -6,3 +6,23 @@ pub(crate) fn balanced(counts: &[u64]) -> Vec<f64> {
     let (examples, classes) = (counts.iter().sum::<u64>() as f64, counts.len() as f64);
     counts.iter().map(|&it| examples / (classes * it as f64)).collect()
 }
+
+/// What examples with a label weigh against those without it, of each label: without / with, as
+/// torch recommends it for `pos_weight`; 1 where there is none of either.
+pub(crate) fn positive(counts: &[u64], examples: u64) -> Vec<f64> {
+    let of = |&count: &u64| match (examples.saturating_sub(count), count) {
+        (0, _) | (_, 0) => 1.0,
+        (without, with) => without as f64 / with as f64,
+    };
+    counts.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_weighs_as_many_as_lack_it() {
+        assert_eq!(positive(&[25, 50, 0, 100], 100), [3.0, 1.0, 1.0, 1.0]);
+    }
+}

@@ -1,8 +1,11 @@
 //! Decides everything that the recipe leaves open, from the data and the model: recipe -> plan. The
-//! only place where a default depends on what was found.
+//! only place where a default depends on what was found; those that go by sizes are in `defaults`.
+
+pub(crate) mod defaults; // sizes -> numbers
 
 use crate::{class_weights, freeze, schedule};
 use anyhow::{Context, Result};
+use defaults::{Family, Training};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -10,7 +13,7 @@ use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
     TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Recipe};
+use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Recipe, TrainChoice};
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Metrics, Objective, Task};
 use finetuned_models::{Outline, Parts, Rows};
@@ -18,18 +21,6 @@ use std::collections::BTreeMap;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
-/// Passes over the data when the body trains, and when only the head does, whose passes cost
-/// nothing.
-const EPOCHS_DEFAULT: u32 = 4;
-const EPOCHS_HEAD_DEFAULT: u32 = 30;
-/// BERT's own fine-tuning rate for its base size (Devlin et al. 2019); narrower models bear more,
-/// wider ones less, so it is scaled by the width.
-const LR_DEFAULT: f64 = 5e-5;
-const LR_WIDTH: f64 = 768.0;
-/// Of a pretrained model of images that trains whole, with AdamW.
-const LR_IMAGES_DEFAULT: f64 = 2e-4;
-/// A new head on frozen features.
-const LR_HEAD_DEFAULT: f64 = 1e-3;
 
 /// The format of MNIST and its kin, as the data report calls it: almost always digits or letters.
 const IDX: &str = "idx";
@@ -107,9 +98,11 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         content_hash: facts.data.content_hash.clone(),
     };
     let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;
-    let freeze = freeze_plan(recipe, &facts, data.train + data.validation, augment.as_ref())?;
-    let train = train_plan(recipe, &facts, &freeze, &data)?;
-    let eval = eval_plan(recipe, facts.task, &data, &facts.plugins)?;
+    let rates = rates(recipe, &facts)?;
+    let examples = data.train + data.validation;
+    let freeze = freeze_plan(recipe, &facts, &rates, examples, augment.as_ref())?;
+    let train = train_plan(recipe, &facts, &rates, &data)?;
+    let eval = eval_plan(recipe, &facts, &data, &train)?;
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
@@ -132,6 +125,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         train,
         eval,
         save: recipe.save.clone(),
+        asked: Some(recipe.asked.clone()),
         plugins: facts.plugins,
         threads: facts.threads,
         device: facts.device,
@@ -140,20 +134,28 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
 
 fn eval_plan(
     recipe: &Recipe,
-    task: Task,
+    facts: &Facts,
     data: &DataPlan,
-    plugins: &[PluginPlan],
+    train: &TrainPlan,
 ) -> Result<EvalPlan, Failure> {
-    let Metrics { known, shown, best } = task.metrics;
+    let Metrics { known, shown, best } = facts.task.metrics;
     let asked = &recipe.eval;
     let metrics = if asked.metrics.is_empty() {
         shown.iter().map(|it| it.to_string()).collect()
     } else {
         asked.metrics.clone()
     };
-    let best = asked.best.clone().unwrap_or_else(|| (*best).into());
+    let counts: Vec<(u64, u64)> =
+        facts.data.classes.iter().map(|it| (it.train, it.validation)).collect();
+    let ranked = defaults::best_by_ranking(&counts) && known.contains(&defaults::RANKING);
+    let best = if ranked { defaults::RANKING } else { best };
+    let best = asked.best.clone().unwrap_or_else(|| best.into());
     let of_plugin = |name: &str| {
-        plugins.iter().flat_map(|it| &it.uses).any(|it| it.kind == "metric" && it.name == name)
+        facts
+            .plugins
+            .iter()
+            .flat_map(|it| &it.uses)
+            .any(|it| it.kind == "metric" && it.name == name)
     };
     if let Some(stranger) =
         metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it))
@@ -165,7 +167,10 @@ fn eval_plan(
             .with_cure(format!("it has {}", known.join(", "))));
     }
     let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
-    Ok(EvalPlan { metrics, best, every_steps: asked.every_steps, report_on })
+    let every_steps = asked
+        .every_steps
+        .or_else(|| defaults::every_steps(train.patience, train.epochs, train.steps_per_epoch));
+    Ok(EvalPlan { metrics, best, every_steps, report_on })
 }
 
 /// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone
@@ -239,23 +244,63 @@ fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
     Ok(selected.iter().all(|it| parts.head.contains(it)))
 }
 
+/// How fast what learns.
+struct Rates {
+    only_head: bool,
+    lr: f64,
+    /// Of what is new in the head.
+    head_lr: f64,
+    layer_decay: f64,
+}
+
+fn rates(recipe: &Recipe, facts: &Facts) -> Result<Rates, Failure> {
+    let only_head = only_head(recipe, facts)?;
+    let has_statistics = facts.parts.buffers.iter().any(|it| !it.is_empty());
+    let family = match facts.preprocess {
+        None => Family::Texts,
+        Some(_) if has_statistics => Family::Convolutional,
+        Some(_) => Family::Layered,
+    };
+    let lr = recipe.train.lr.unwrap_or_else(|| defaults::lr(family, facts.model.width, only_head));
+    Ok(Rates {
+        only_head,
+        lr,
+        // Who asks for a rate means that of all.
+        head_lr: recipe
+            .train
+            .head_lr
+            .or(recipe.train.lr)
+            .unwrap_or_else(|| defaults::head_lr(lr, only_head)),
+        layer_decay: recipe.freeze.layer_decay.unwrap_or_else(|| defaults::layer_decay(family)),
+    })
+}
+
 fn freeze_plan(
     recipe: &Recipe,
     facts: &Facts,
+    rates: &Rates,
     examples: u64,
     augment: Option<&Augment>,
 ) -> Result<FreezePlan> {
     let parts = facts.parts;
-    let Freeze { train, unfreeze, layer_decay, cache } = &recipe.freeze;
+    let Freeze { train, unfreeze, cache, .. } = &recipe.freeze;
     let names = freeze::parameters(facts.tensors.keys(), parts);
     let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
     freeze::select(&freeze::patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
-    let scales = parts.learning_rate_scales(*layer_decay);
+    let scales = parts.learning_rate_scales(rates.layer_decay);
+    let new = |name: &String| {
+        let of_plugin = recipe.model.head != Head::Linear;
+        parts.head.contains(name) && (of_plugin || facts.model.load.missing.contains(name))
+    };
+    let lr_scale = |name: &String| {
+        let new_head = if new(name) { rates.head_lr / rates.lr } else { 1.0 };
+        new_head * scales.get(name).copied().unwrap_or(1.0)
+    };
     let tensor = |(name, shape): (&String, &Vec<i64>)| TensorPlan {
         name: name.clone(),
         shape: shape.clone(),
-        lr_scale: scales.get(name).copied().unwrap_or(1.0),
+        lr_scale: lr_scale(name),
         weight_decay: if freeze::decays(name, parts) { recipe.train.weight_decay } else { 0.0 },
     };
     let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) = facts
@@ -278,7 +323,7 @@ fn freeze_plan(
     Ok(FreezePlan {
         train: train.clone(),
         unfreeze: unfreeze.clone(),
-        layer_decay: *layer_decay,
+        layer_decay: rates.layer_decay,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
         cached: *cache
@@ -293,20 +338,11 @@ fn freeze_plan(
 fn train_plan(
     recipe: &Recipe,
     facts: &Facts,
-    freeze: &FreezePlan,
+    rates: &Rates,
     data: &DataPlan,
 ) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
-    let parts = facts.parts;
-    let body_frozen = freeze.trainable.iter().all(|it| parts.head.contains(&it.name))
-        && freeze.unfreeze.is_empty();
-    if facts.task.objective != Objective::CrossEntropy && asked.class_weights != ClassWeights::None
-    {
-        let message = "train.class_weights weighs the classes of examples that have one label each";
-        return Err(
-            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
-        );
-    }
+    let (class_weights, class_weight_values) = class_weights(asked, facts, data)?;
     if asked.loss.is_some() && asked.label_smoothing != 0.0 {
         let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";
         return Err(Failure::new(FailureKind::Recipe, message)
@@ -318,43 +354,75 @@ fn train_plan(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
         );
     }
-    let epochs =
-        asked.epochs.unwrap_or(if body_frozen { EPOCHS_HEAD_DEFAULT } else { EPOCHS_DEFAULT });
-    let lr_whole = if facts.preprocess.is_some() {
-        LR_IMAGES_DEFAULT
-    } else {
-        LR_DEFAULT * LR_WIDTH / facts.model.width as f64
-    };
-    let lr = asked.lr.unwrap_or(if body_frozen { LR_HEAD_DEFAULT } else { lr_whole });
+    let batch = asked.batch.unwrap_or_else(|| defaults::batch(data.train));
     let steps_per_epoch =
-        data.train.div_ceil(u64::from(asked.batch)).div_ceil(u64::from(asked.accumulate));
+        data.train.div_ceil(u64::from(batch)).div_ceil(u64::from(asked.accumulate));
+    let training = Training {
+        train: data.train,
+        steps_per_epoch,
+        outputs: data.outputs().len() as u64,
+        images: facts.preprocess.is_some(),
+        only_head: rates.only_head,
+    };
+    let epochs = asked.epochs.unwrap_or_else(|| defaults::epochs(training));
+    let patience = match asked.patience {
+        None => defaults::patience(epochs),
+        asked => asked.filter(|it| *it != 0),
+    };
     let steps = steps_per_epoch * u64::from(epochs);
     Ok(TrainPlan {
         epochs,
-        batch: asked.batch,
+        batch,
         accumulate: asked.accumulate,
         steps_per_epoch,
         steps,
         warmup_steps: schedule::warmup_steps(asked.warmup, steps),
-        lr,
+        lr: rates.lr,
+        head_lr: rates.head_lr,
         optimizer: asked.optimizer,
         weight_decay: asked.weight_decay,
         schedule: asked.schedule,
         clip: asked.clip,
         label_smoothing: asked.label_smoothing,
-        class_weights: asked.class_weights,
-        class_weight_values: match asked.class_weights {
-            ClassWeights::None => Vec::new(),
-            ClassWeights::Auto => class_weights::balanced(
-                &facts.data.classes.iter().map(|it| it.train).collect::<Vec<u64>>(),
-            ),
-        },
-        patience: asked.patience,
+        class_weights,
+        class_weight_values,
+        patience,
         loss: asked.loss.clone(),
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         seed: asked.seed,
     })
+}
+
+/// How much each class weighs.
+fn class_weights(
+    asked: &TrainChoice,
+    facts: &Facts,
+    data: &DataPlan,
+) -> Result<(ClassWeights, Vec<f64>), Failure> {
+    let counts: Vec<u64> = facts.data.classes.iter().map(|it| it.train).collect();
+    match (facts.task.objective, asked.class_weights) {
+        (_, Some(ClassWeights::None)) => Ok((ClassWeights::None, Vec::new())),
+        (Objective::CrossEntropy, chosen) => {
+            let default = match asked.loss {
+                // A plugin's loss weighs its classes itself, or not.
+                Some(_) => ClassWeights::None,
+                None => defaults::class_weights(&counts),
+            };
+            Ok(match chosen.unwrap_or(default) {
+                ClassWeights::None => (ClassWeights::None, Vec::new()),
+                ClassWeights::Auto => (ClassWeights::Auto, class_weights::balanced(&counts)),
+            })
+        }
+        (Objective::BinaryCrossEntropy, Some(ClassWeights::Auto)) if asked.loss.is_none() => {
+            Ok((ClassWeights::Auto, class_weights::positive(&counts, data.train)))
+        }
+        (_, None) => Ok((ClassWeights::None, Vec::new())),
+        (_, Some(ClassWeights::Auto)) => {
+            let message = "train.class_weights weighs the classes of a loss of classes";
+            Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"))
+        }
+    }
 }
 
 #[cfg(test)]

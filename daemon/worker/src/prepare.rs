@@ -75,7 +75,8 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let request = Request {
         task: recipe.task,
         choice: &recipe.data,
-        seed: recipe.train.seed,
+        validation: planning::defaults::validation,
+        seed: planning::defaults::SPLIT_SEED,
         run: &spec.run,
         threads: spec.threads as usize,
     };

@@ -254,6 +254,7 @@ fn progress_counts_the_bytes_of_the_images() {
     let request = finetuned_data::Request {
         task: None,
         choice: &choice,
+        validation: crate::support::a_tenth,
         seed: 0,
         run: drop.run(),
         threads: 2,

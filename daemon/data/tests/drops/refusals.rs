@@ -370,6 +370,7 @@ fn a_file_that_changes_while_it_is_read() {
     let request = finetuned_data::Request {
         task: None,
         choice: &choice,
+        validation: crate::support::a_tenth,
         seed: 0,
         run: drop.run(),
         threads: 1,

@@ -1,7 +1,7 @@
 //! A drop in a temporary folder, and what became of it as text.
 
 use expect_test::Expect;
-use finetuned_data::{Dataset, Opened, Request, open};
+use finetuned_data::{Dataset, Opened, Request, ValidationDefault, open};
 use finetuned_images::{Pixels, contact_sheet};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
@@ -63,6 +63,7 @@ impl Drop {
         let request = Request {
             task: recipe.task,
             choice: &recipe.data,
+            validation: a_tenth,
             seed,
             run: self.run(),
             threads: 1 + seed as usize % 3,
@@ -88,6 +89,11 @@ impl Drop {
     pub fn check_as(&self, recipe: &str, expected: Expect) {
         expected.assert_eq(&reported(self.load_as(recipe, 0)));
     }
+}
+
+/// Of any number of examples.
+pub fn a_tenth(_: u64) -> ValidationDefault {
+    ValidationDefault { part: 0.1, of_each_class: 0 }
 }
 
 /// As a user sees it: the report's facts, or the sentence.

@@ -21,9 +21,10 @@ pub(crate) fn plan(plan: &mut Value) -> Result<(), String> {
     Ok(())
 }
 
-/// 0.1.0 knew one column of texts, and wrote the uses of a plugin as pairs: `head cosine`, and the
-/// settings as text.
+/// 0.1.0 knew one column of texts, its heads learnt as fast as all else, and it wrote the uses of a
+/// plugin as pairs: `head cosine`, and the settings as text.
 fn plan_from_1(plan: &mut Value) -> Result<(), String> {
+    plan["train"]["head_lr"] = plan["train"]["lr"].clone();
     for plugin in plan["plugins"].as_array_mut().into_iter().flatten() {
         for it in plugin["uses"].as_array_mut().into_iter().flatten() {
             *it = plugin_use(it)

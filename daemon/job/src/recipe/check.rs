@@ -48,6 +48,7 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
         eval: eval(raw.eval.unwrap_or_default(), with_plugins)?,
         save: save(raw.save.unwrap_or_default())?,
         plugins,
+        asked: BTreeSet::new(),
     };
     without_plugins(&recipe)?;
     Ok(recipe)
@@ -114,14 +115,14 @@ fn data(raw: RawData) -> Result<DataChoice, Wrong> {
         image: raw.image,
         labels,
         reader: raw.reader,
-        validation: within("data.validation", raw.validation.unwrap_or(0.1), 0.0..0.9)?,
+        validation: raw.validation.map(|it| within("data.validation", it, 0.0..0.9)).transpose()?,
         test: within("data.test", raw.test.unwrap_or(0.0), 0.0..0.9)?,
         max_tokens: match raw.max_tokens {
             Some(n) if n < 4 => return wrong("data.max_tokens", "must be at least 4"),
             n => n,
         },
     };
-    if 0.95 < data.validation + data.test {
+    if 0.95 < data.validation.unwrap_or(0.0) + data.test {
         return wrong("data.validation", "and data.test leave too little to train on");
     }
     Ok(data)
@@ -222,22 +223,23 @@ fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
         unfreeze.push(Unfreeze { epoch, train: patterns("freeze.unfreeze", it.train)? });
     }
     unfreeze.sort_by_key(|it| it.epoch);
-    let layer_decay = raw.layer_decay.unwrap_or(1.0);
-    if !(0.0 < layer_decay && layer_decay <= 1.0) {
+    if let Some(layer_decay) = raw.layer_decay
+        && !(0.0 < layer_decay && layer_decay <= 1.0)
+    {
         return wrong(
             "freeze.layer_decay",
             format!("is {layer_decay}, but must be above 0 and at most 1"),
         );
     }
-    Ok(Freeze { train, unfreeze, layer_decay, cache: raw.cache.unwrap_or(true) })
+    Ok(Freeze { train, unfreeze, layer_decay: raw.layer_decay, cache: raw.cache.unwrap_or(true) })
 }
 
 fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
-    let lr = match raw.lr {
+    let rate = |field, rate: Option<f64>| match rate {
         Some(lr) if !(lr.is_finite() && 0.0 < lr && lr <= 10.0) => {
-            return wrong("train.lr", format!("is {lr}, but must be above 0 and at most 10"));
+            wrong(field, format!("is {lr}, but must be above 0 and at most 10"))
         }
-        lr => lr,
+        rate => Ok(rate),
     };
     let clip = match raw.clip.unwrap_or(1.0) {
         0.0 => None,
@@ -251,9 +253,10 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
     };
     Ok(TrainChoice {
         epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
-        batch: at_least("train.batch", raw.batch.unwrap_or(32), 1)?,
+        batch: raw.batch.map(|it| at_least("train.batch", it, 1)).transpose()?,
         accumulate: at_least("train.accumulate", raw.accumulate.unwrap_or(1), 1)?,
-        lr,
+        lr: rate("train.lr", raw.lr)?,
+        head_lr: rate("train.head_lr", raw.head_lr)?,
         optimizer: optimizer(&raw)?,
         weight_decay: within("train.weight_decay", raw.weight_decay.unwrap_or(0.01), 0.0..1.0)?,
         schedule: match raw.schedule.as_deref() {
@@ -275,8 +278,9 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
             0.0..0.95,
         )?,
         class_weights: match raw.class_weights.as_deref() {
-            None | Some("none") => ClassWeights::None,
-            Some("auto") => ClassWeights::Auto,
+            None => None,
+            Some("none") => Some(ClassWeights::None),
+            Some("auto") => Some(ClassWeights::Auto),
             Some(other) => {
                 return wrong(
                     "train.class_weights",
@@ -284,11 +288,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
                 );
             }
         },
-        patience: match raw.patience {
-            Some(0) => None,
-            None => Some(2),
-            patience => patience,
-        },
+        patience: raw.patience,
         loss: raw.loss,
         hooks: raw.hooks.unwrap_or_default(),
         gradient_checkpointing: raw.gradient_checkpointing,

@@ -3,7 +3,7 @@
 use super::RecipeError;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A recipe is a page of text; more was not written by a person.
@@ -116,6 +116,7 @@ pub(super) struct RawTrain {
     pub batch: Option<u32>,
     pub accumulate: Option<u32>,
     pub lr: Option<f64>,
+    pub head_lr: Option<f64>,
     pub optimizer: Option<String>,
     pub betas: Option<(f64, f64)>,
     pub eps: Option<f64>,
@@ -164,6 +165,22 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
     }
     check_depth(text)?;
     toml::from_str(text).map_err(|err| readable(text, &err))
+}
+
+/// Dotted names of the keys of a text that was parsed before.
+pub(super) fn names(text: &str) -> BTreeSet<String> {
+    fn below(prefix: &str, table: &toml::Table, names: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let name = format!("{prefix}{key}");
+            match value {
+                toml::Value::Table(table) => below(&format!("{name}."), table, names),
+                _ => _ = names.insert(name),
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    below("", &toml::from_str(text).unwrap_or_default(), &mut names);
+    names
 }
 
 /// Counts brackets and dots without regard to strings: a recipe has no use for so many of either.

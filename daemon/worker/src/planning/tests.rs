@@ -17,6 +17,10 @@ struct Found {
     tokens: u64,
     cache_bytes_max: u64,
     plugins: Vec<PluginPlan>,
+    /// Tensors that the base has not.
+    missing: Vec<String>,
+    /// A norm has running statistics.
+    statistics: bool,
 }
 
 fn split(split: Split, rows: u64) -> SplitReport {
@@ -57,7 +61,14 @@ fn texts() -> Found {
         tokens: 20_000,
         cache_bytes_max: u64::MAX,
         plugins: Vec::new(),
+        missing: vec!["head.bias".into(), "head.weight".into()],
+        statistics: true,
     }
+}
+
+/// A transformer of images.
+fn layered() -> Found {
+    Found { statistics: false, ..images(Answer::Class) }
 }
 
 fn images(answer: Answer) -> Found {
@@ -79,7 +90,7 @@ fn images(answer: Answer) -> Found {
 
 /// Of a body of embeddings and two layers below a head; the first layer has a norm with
 /// statistics.
-fn parts() -> Parts {
+fn parts(statistics: bool) -> Parts {
     let names = |all: &[&str]| all.iter().map(|it| it.to_string()).collect::<Vec<String>>();
     Parts {
         embeddings: names(&["words.weight"]),
@@ -89,14 +100,19 @@ fn parts() -> Parts {
         ],
         head: names(&["head.weight", "head.bias"]),
         norms: names(&["layer.0.norm.weight"]),
-        buffers: vec![Vec::new(), names(&["layer.0.norm.mean"]), Vec::new(), Vec::new()],
+        buffers: vec![
+            Vec::new(),
+            if statistics { names(&["layer.0.norm.mean"]) } else { Vec::new() },
+            Vec::new(),
+            Vec::new(),
+        ],
         ..Parts::default()
     }
 }
 
 fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let recipe = Recipe::parse(recipe).unwrap_or_else(|it| panic!("{it}"));
-    let parts = parts();
+    let parts = parts(found.statistics);
     let tensors = parts.stages().chain(&parts.buffers).flatten();
     let tensors = tensors.map(|it| (it.clone(), vec![4, 4])).collect();
     let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
@@ -113,7 +129,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
             weights_hash: "ab".into(),
             width: found.width,
             dropout: 0.1,
-            load: LoadSummary::default(),
+            load: LoadSummary { missing: found.missing.clone(), ..LoadSummary::default() },
         },
         outline: &[false, false, true, true].map(outline),
         parts: &parts,
@@ -145,6 +161,7 @@ fn the_learning_rate_goes_by_what_trains() {
     assert_eq!(lr("", &texts()), 5e-5 * 768.0 / 384.0);
     assert_eq!(lr("", &Found { width: 1024, ..texts() }), 5e-5 * 768.0 / 1024.0);
     assert_eq!(lr("", &images(Answer::Class)), 2e-4);
+    assert_eq!(lr("", &layered()), 1e-4);
     for found in [texts(), images(Answer::Class)] {
         assert_eq!(lr(HEAD_ONLY, &found), 1e-3);
         // What joins later needs the rate of the body from the start.
@@ -158,18 +175,18 @@ fn the_learning_rate_goes_by_what_trains() {
 fn epochs_batch_and_warm_up_make_the_steps() {
     let found = texts();
     let whole = plan_of("", &found).train;
-    assert_eq!((whole.epochs, whole.batch, whole.accumulate), (4, 32, 1));
-    assert_eq!((whole.steps_per_epoch, whole.steps, whole.warmup_steps), (32, 128, 8));
+    assert_eq!((whole.epochs, whole.batch, whole.accumulate), (10, 16, 1));
+    assert_eq!((whole.steps_per_epoch, whole.steps, whole.warmup_steps), (63, 630, 38));
     let head = plan_of(HEAD_ONLY, &found).train;
-    assert_eq!((head.epochs, head.steps, head.warmup_steps), (30, 960, 58));
+    assert_eq!((head.epochs, head.steps, head.warmup_steps), (30, 1890, 114));
     let asked = "[train]\nepochs = 2\nbatch = 10\naccumulate = 3\nwarmup = 0.5";
     let asked = plan_of(asked, &found).train;
     assert_eq!((asked.steps_per_epoch, asked.steps, asked.warmup_steps), (34, 68, 34));
     // Few steps have no warm-up.
     let mut few = texts();
-    few.data.splits[0].rows = 100;
+    few.data.splits[0].rows = 8;
     let few = plan_of("", &few).train;
-    assert_eq!((few.steps, few.warmup_steps), (16, 0));
+    assert_eq!((few.steps, few.warmup_steps), (10, 0));
 }
 
 #[test]
@@ -181,10 +198,46 @@ fn how_updates_are_made_depends_on_nothing() {
         assert_eq!((weight_decay, schedule), (0.01, Schedule::Linear));
         assert_eq!((clip, label_smoothing), (Some(1.0), 0.0));
         let train = plan_of("", &found).train;
-        assert_eq!((train.patience, train.seed), (Some(2), 0));
-        assert_eq!((train.loss, train.hooks), (None, Vec::new()));
-        assert_eq!(plan_of("train.patience = 0", &found).train.patience, None);
+        assert_eq!((train.seed, train.loss, train.hooks), (0, None, Vec::new()));
     }
+}
+
+#[test]
+fn patience_is_for_long_runs_unless_it_is_asked_for() {
+    let patience = |recipe: &str| plan_of(recipe, &texts()).train.patience;
+    assert_eq!(patience(""), None);
+    assert_eq!(patience("train.epochs = 11"), Some(10));
+    assert_eq!(patience("train.patience = 2"), Some(2));
+    assert_eq!(patience("[train]\nepochs = 20\npatience = 0"), None);
+}
+
+#[test]
+fn a_new_head_learns_faster_than_what_is_there() {
+    let scale = |recipe: &str, found: &Found, name: &str| {
+        let tensors = plan_of(recipe, found).freeze.trainable;
+        tensors.iter().find(|it| it.name == name).unwrap().lr_scale
+    };
+    for (recipe, factor) in [("", 5.0), ("train.head_lr = 1e-3", 10.0), ("train.lr = 1e-3", 1.0)] {
+        assert!((scale(recipe, &texts(), "head.weight") - factor).abs() < 1e-12, "{recipe}");
+        assert_eq!(scale(recipe, &texts(), "layer.1.weight"), 1.0);
+    }
+    assert_eq!(scale(HEAD_ONLY, &texts(), "head.weight"), 1.0);
+    // What the base has, BERT's pooler say, is no new head.
+    let pooled = Found { missing: vec!["head.bias".into()], ..texts() };
+    assert_eq!(scale("", &pooled, "head.weight"), 1.0);
+}
+
+#[test]
+fn layers_of_images_transformers_learn_the_slower_the_lower_they_are() {
+    let decay = |recipe: &str, found: &Found| plan_of(recipe, found).freeze.layer_decay;
+    assert_eq!([texts(), images(Answer::Class)].map(|it| decay("", &it)), [1.0; 2]);
+    assert_eq!((decay("", &layered()), decay("freeze.layer_decay = 0.9", &layered())), (0.75, 0.9));
+}
+
+#[test]
+fn what_was_asked_for_is_written_down() {
+    let asked = plan_of("task = 'text-classification'\n[train]\nbatch = 3", &texts()).asked;
+    assert_eq!(asked, Some(["task", "train.batch"].map(String::from).into()));
 }
 
 #[test]
@@ -231,18 +284,41 @@ fn a_metric_may_be_a_plugins() {
 }
 
 #[test]
-fn class_weights_are_asked_for_and_balance_the_training_split() {
+fn class_weights_balance_the_training_split_where_they_are_asked_for_or_needed() {
     let train = plan_of("", &texts()).train;
     assert_eq!((train.class_weights, train.class_weight_values), (ClassWeights::None, vec![]));
     let train = plan_of("train.class_weights = 'auto'", &texts()).train;
     assert_eq!(train.class_weight_values, [1000.0 / (2.0 * 750.0), 1000.0 / (2.0 * 250.0)]);
-    for answer in [Answer::Classes, Answer::Numbers] {
-        refused(
-            "train.class_weights = 'auto'",
-            &images(answer),
-            "train.class_weights weighs the classes of examples that have one label each (leave it out of the recipe)",
-        );
-    }
+    let mut rare = texts();
+    rare.data.classes[1].train = 75;
+    let weighed = |recipe: &str| plan_of(recipe, &rare).train.class_weights;
+    assert_eq!(weighed(""), ClassWeights::Auto);
+    assert_eq!(weighed("train.class_weights = 'none'"), ClassWeights::None);
+    assert_eq!(
+        weighed("train.loss = 'focal'\nplugins.load = ['focal']"),
+        ClassWeights::None,
+        "a plugin's loss weighs by itself"
+    );
+    // Of several labels: 250 without for 750 with.
+    let train = plan_of("train.class_weights = 'auto'", &images(Answer::Classes)).train;
+    assert_eq!(train.class_weight_values, [250.0 / 750.0, 750.0 / 250.0]);
+    assert_eq!(plan_of("", &images(Answer::Classes)).train.class_weights, ClassWeights::None);
+    refused(
+        "train.class_weights = 'auto'",
+        &images(Answer::Numbers),
+        "train.class_weights weighs the classes of a loss of classes (leave it out of the recipe)",
+    );
+}
+
+#[test]
+fn a_rare_class_is_chosen_by_its_rank() {
+    let mut rare = texts();
+    rare.data.classes[1] = ClassCount { train: 75, validation: 9, ..rare.data.classes[1].clone() };
+    rare.data.classes[0].validation = 91;
+    assert_eq!(plan_of("", &rare).eval.best, "macro_average_precision");
+    assert_eq!(plan_of("eval.best = 'accuracy'", &rare).eval.best, "accuracy");
+    rare.data.classes[1].validation = 10;
+    assert_eq!(plan_of("", &rare).eval.best, "macro_f1");
 }
 
 #[test]
@@ -298,8 +374,8 @@ fn tensors_train_by_pattern_and_biases_and_norms_do_not_decay() {
     assert_eq!(
         trainable,
         [
-            ("head.bias", 1.0, 0.0),
-            ("head.weight", 1.0, 0.01),
+            ("head.bias", 5.0, 0.0),
+            ("head.weight", 5.0, 0.01),
             ("layer.0.bias", 0.25, 0.0),
             ("layer.0.norm.weight", 0.25, 0.0),
             ("layer.0.weight", 0.25, 0.01),
@@ -310,7 +386,7 @@ fn tensors_train_by_pattern_and_biases_and_norms_do_not_decay() {
     assert_eq!((freeze.frozen.len(), freeze.frozen[0].name.as_str()), (1, "words.weight"));
     assert_eq!((freeze.trainable_parameters, freeze.frozen_parameters), (6 * 16, 16));
     let all = plan_of("", &texts()).freeze;
-    assert!(all.frozen.is_empty() && all.trainable.iter().all(|it| it.lr_scale == 1.0));
+    assert!(all.frozen.is_empty() && all.trainable.iter().all(|it| 1.0 <= it.lr_scale));
 }
 
 #[test]

@@ -592,6 +592,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             steps: 680,
             warmup_steps: 41,
             lr: 5e-4,
+            head_lr: 5e-4,
             optimizer: Optimizer::AdamW { betas: (0.9, 0.999), eps: 1e-8 },
             weight_decay: 0.01,
             schedule: Schedule::Cosine,
@@ -614,6 +615,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             every_minutes: Some(5.0),
             keep: 2,
         },
+        asked: None,
         threads: 2,
         device: "cpu".into(),
     }

@@ -1,0 +1,241 @@
+//! Decides every number that follows from the size of the data, its classes and what trains: pure
+//! functions and named constants, each measured (docs/decisions/0031). What the recipe says itself
+//! is seen to by `planning`.
+
+use finetuned_data::ValidationDefault;
+use finetuned_job::recipe::ClassWeights;
+
+/// Of the split into training, validation and test: runs of other seeds learn from the same
+/// examples, so that their scores can be compared.
+pub(crate) const SPLIT_SEED: u64 = 0;
+
+/// Below so many examples, training and validation together, validation gets a larger part.
+const SMALL_POOL: u64 = 5_000;
+/// What validation gets at least of a small pool and at most of a large one; at most of a small one;
+/// at least of a large one.
+const VALIDATION_PART: f64 = 0.1;
+const VALIDATION_PART_MAX: f64 = 0.2;
+const VALIDATION_PART_MIN: f64 = 0.01;
+/// Examples that are enough to choose the best step by, of a small pool and of a large one.
+const VALIDATION_SMALL: f64 = 500.0;
+const VALIDATION_LARGE: f64 = 2_500.0;
+/// Of each class, where the class has four times as many.
+const VALIDATION_OF_CLASS: u32 = 5;
+
+/// What validation gets of so many examples (AutoGluon's holdout).
+pub(crate) fn validation(examples: u64) -> ValidationDefault {
+    let n = examples.max(1) as f64;
+    let part = if examples < SMALL_POOL {
+        (VALIDATION_SMALL / n).clamp(VALIDATION_PART, VALIDATION_PART_MAX)
+    } else {
+        (VALIDATION_LARGE / n).clamp(VALIDATION_PART_MIN, VALIDATION_PART)
+    };
+    ValidationDefault { part, of_each_class: VALIDATION_OF_CLASS }
+}
+
+/// Batches by the number of training examples: below each number this batch, else the last.
+const BATCHES: [(u64, u32); 2] = [(1_000, 8), (4_000, 16)];
+const BATCH_LARGE: u32 = 32;
+
+pub(super) fn batch(train: u64) -> u32 {
+    BATCHES.iter().find(|it| train < it.0).map_or(BATCH_LARGE, |it| it.1)
+}
+
+/// Passes over the data where only the head trains, which cost nothing.
+const EPOCHS_HEAD: u32 = 30;
+/// Where the body trains, as many passes as make these updates, and these for each class.
+const UPDATES: u64 = 600;
+const UPDATES_OF_CLASS: u64 = 15;
+const EPOCHS_MIN: u32 = 4;
+const EPOCHS_MAX: u32 = 10;
+/// Images are changed from pass to pass, so they bear more.
+const EPOCHS_MAX_IMAGES: u32 = 15;
+/// From so many training examples on there are so few passes.
+const LARGE: u64 = 20_000;
+const EPOCHS_LARGE: u32 = 3;
+
+/// What trains on what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Training {
+    pub train: u64,
+    pub steps_per_epoch: u64,
+    /// Or numbers.
+    pub outputs: u64,
+    pub images: bool,
+    /// Nothing but the head trains, in any epoch.
+    pub only_head: bool,
+}
+
+pub(super) fn epochs(of: Training) -> u32 {
+    if of.only_head {
+        return EPOCHS_HEAD;
+    }
+    if LARGE <= of.train {
+        return EPOCHS_LARGE;
+    }
+    let updates = UPDATES.max(UPDATES_OF_CLASS * of.outputs);
+    let most = if of.images { EPOCHS_MAX_IMAGES } else { EPOCHS_MAX };
+    let wanted = updates.div_ceil(of.steps_per_epoch.max(1));
+    u32::try_from(wanted).unwrap_or(most).clamp(EPOCHS_MIN, most)
+}
+
+/// Up to so many epochs training ends where it was planned to: its rate falls to 0 there.
+const EPOCHS_WITHOUT_PATIENCE: u32 = 10;
+/// Evaluations without a better score that end a longer run, which come with half epochs then.
+const PATIENCE: u32 = 10;
+
+pub(super) fn patience(epochs: u32) -> Option<u32> {
+    (EPOCHS_WITHOUT_PATIENCE < epochs).then_some(PATIENCE)
+}
+
+/// Updates between evaluations; none: those of an epoch.
+pub(super) fn every_steps(patience: Option<u32>, epochs: u32, steps_per_epoch: u64) -> Option<u64> {
+    let often = patience.is_some() && EPOCHS_WITHOUT_PATIENCE < epochs;
+    (often && 1 < steps_per_epoch).then(|| steps_per_epoch.div_ceil(2))
+}
+
+/// Whose bodies learn alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Transformers of texts.
+    Texts,
+    /// Models of images whose norms have no running statistics: ViT, DINOv2, ConvNeXt.
+    Layered,
+    /// Those whose norms do.
+    Convolutional,
+}
+
+/// BERT's own fine-tuning rate for its base size (Devlin et al. 2019); narrower models bear more,
+/// wider ones less, so it is scaled by the width.
+const LR: f64 = 5e-5;
+const LR_WIDTH: f64 = 768.0;
+/// With AdamW.
+const LR_CONVOLUTIONAL: f64 = 2e-4;
+/// A new head on frozen features.
+const LR_HEAD_ALONE: f64 = 1e-3;
+
+pub(super) fn lr(family: Family, width: i64, only_head: bool) -> f64 {
+    match family {
+        _ if only_head => LR_HEAD_ALONE,
+        Family::Convolutional => LR_CONVOLUTIONAL,
+        Family::Texts | Family::Layered => LR * LR_WIDTH / width as f64,
+    }
+}
+
+/// How much faster a new head learns than the body that it stands on.
+const HEAD_LR_FACTOR: f64 = 5.0;
+
+pub(super) fn head_lr(lr: f64, only_head: bool) -> f64 {
+    if only_head { lr } else { lr * HEAD_LR_FACTOR }
+}
+
+/// Of layers of images' transformers, as BEiT's and MAE's fine-tuning has it.
+const LAYER_DECAY: f64 = 0.75;
+
+pub(super) fn layer_decay(family: Family) -> f64 {
+    if family == Family::Layered { LAYER_DECAY } else { 1.0 }
+}
+
+/// The largest class over the smallest, from which on classes weigh differently.
+const IMBALANCE: u64 = 10;
+
+/// Whether one class has many times the examples of another; of those that have any.
+pub(super) fn imbalanced(counts: &[u64]) -> bool {
+    let counts = || counts.iter().filter(|it| 0 < **it);
+    match (counts().min(), counts().max()) {
+        (Some(least), Some(most)) => least * IMBALANCE <= *most,
+        _ => false,
+    }
+}
+
+/// Of examples that have one label each.
+pub(super) fn class_weights(counts: &[u64]) -> ClassWeights {
+    if imbalanced(counts) { ClassWeights::Auto } else { ClassWeights::None }
+}
+
+/// Fewer validation examples of a class than these say little of how many of them are found, but
+/// still where they stand among the others.
+const VALIDATION_OF_RAREST: u64 = 10;
+pub(super) const RANKING: &str = "macro_average_precision";
+
+/// (train, validation) of each class: whether the best step goes by the order of probabilities.
+pub(super) fn best_by_ranking(counts: &[(u64, u64)]) -> bool {
+    let train: Vec<u64> = counts.iter().map(|it| it.0).collect();
+    let rarest = counts.iter().map(|it| it.1).min().unwrap_or_default();
+    imbalanced(&train) && rarest < VALIDATION_OF_RAREST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validation_is_a_fifth_of_few_and_a_hundredth_of_many() {
+        let part = |it| validation(it).part;
+        assert_eq!([1, 200, 2_500].map(part), [0.2; 3]);
+        assert_eq!(part(4_000), 0.125);
+        assert_eq!([5_000, 25_000].map(part), [0.1; 2]);
+        assert_eq!([100_000, 250_000, 10_000_000].map(part), [0.025, 0.01, 0.01]);
+        assert_eq!(validation(100).of_each_class, 5);
+    }
+
+    #[test]
+    fn batches_grow_with_the_data() {
+        let sizes = [1, 999, 1_000, 3_999, 4_000, 1_000_000];
+        assert_eq!(sizes.map(batch), [8, 8, 16, 16, 32, 32]);
+    }
+
+    #[test]
+    fn epochs_make_so_many_updates_within_bounds() {
+        let of = |train: u64, outputs, images| {
+            let steps_per_epoch = train.div_ceil(u64::from(batch(train)));
+            epochs(Training { train, steps_per_epoch, outputs, images, only_head: false })
+        };
+        assert_eq!([20, 160, 480, 1_600].map(|it| of(it, 3, false)), [10, 10, 10, 6]);
+        assert_eq!([160, 480, 1_600, 3_600].map(|it| of(it, 10, true)), [15, 10, 6, 4]);
+        assert_eq!([5_000, 19_999, 20_000].map(|it| of(it, 3, false)), [4, 4, 3]);
+        assert_eq!(of(1_600, 60, false), 9, "15 updates for each class");
+        let head = Training {
+            train: 50_000,
+            steps_per_epoch: 1_563,
+            outputs: 2,
+            images: false,
+            only_head: true,
+        };
+        assert_eq!(epochs(head), 30);
+    }
+
+    #[test]
+    fn only_long_runs_have_patience_and_then_look_twice_an_epoch() {
+        assert_eq!([3, 10, 11, 30].map(patience), [None, None, Some(10), Some(10)]);
+        assert_eq!(every_steps(None, 30, 20), None);
+        assert_eq!(every_steps(Some(2), 10, 20), None);
+        assert_eq!(every_steps(Some(10), 15, 21), Some(11));
+        assert_eq!(every_steps(Some(10), 15, 1), None);
+    }
+
+    #[test]
+    fn rates_go_by_family_and_width() {
+        use Family::{Convolutional, Layered, Texts};
+        assert_eq!([Texts, Layered].map(|it| lr(it, 384, false)), [1e-4; 2]);
+        assert_eq!(lr(Convolutional, 1280, false), 2e-4);
+        assert_eq!([Texts, Layered, Convolutional].map(|it| lr(it, 384, true)), [1e-3; 3]);
+        assert_eq!([Texts, Layered, Convolutional].map(layer_decay), [1.0, 0.75, 1.0]);
+        assert_eq!((head_lr(1e-4, false), head_lr(1e-3, true)), (1e-4 * HEAD_LR_FACTOR, 1e-3));
+    }
+
+    #[test]
+    fn classes_weigh_differently_from_ten_to_one() {
+        assert_eq!(class_weights(&[99, 10]), ClassWeights::None);
+        assert_eq!(class_weights(&[100, 500, 10]), ClassWeights::Auto);
+        assert_eq!(class_weights(&[100, 0]), ClassWeights::None, "what is nowhere is not rare");
+        assert_eq!(class_weights(&[]), ClassWeights::None);
+    }
+
+    #[test]
+    fn a_rare_class_is_ranked() {
+        assert!(best_by_ranking(&[(380, 95), (20, 5)]));
+        assert!(!best_by_ranking(&[(380, 95), (20, 10)]));
+        assert!(!best_by_ranking(&[(20, 5), (20, 5)]), "few, but no fewer than others");
+    }
+}
