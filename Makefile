@@ -5,7 +5,8 @@
 #   make test        format, lints, documentation, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make plugins     the sample plugins, as their users would build them
-#   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions)
+#   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
+#                    BENCH=small: macro F1 of an empty recipe on little data
 #   make bench-images beside timm in a plain PyTorch loop
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
@@ -65,8 +66,13 @@ test-peers: build assets plugins peers
 	.peers/bin/python -m pytest -q tests/peers
 
 bench: build assets peers
+ifeq ($(firstword $(BENCH)),small)
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
+	.peers/bin/python tests/bench/small.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
+else
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
+endif
 
 bench-images: build images peers
 	.peers/bin/python tests/bench/images.py $(BENCH)

@@ -60,7 +60,7 @@ pub(crate) fn of(
     let criterion: Box<dyn Criterion> = match plan.task.objective {
         task::Objective::CrossEntropy => Box::new(cross_entropy::CrossEntropy::new(plan, device)?),
         task::Objective::BinaryCrossEntropy => {
-            Box::new(binary_cross_entropy::BinaryCrossEntropy::new(plan))
+            Box::new(binary_cross_entropy::BinaryCrossEntropy::new(plan, device)?)
         }
         task::Objective::SquaredError => {
             let outputs = plan.data.outputs().len();

@@ -127,6 +127,7 @@ mod tests {
         sets: Vec<f32>,
         numbers: Vec<f64>,
         class_weights: Vec<f64>,
+        pos_weights: Vec<f64>,
         cases: Vec<Case>,
     }
 
@@ -163,7 +164,9 @@ mod tests {
                 let set = |row: &[f32]| (0..3_u32).filter(|it| row[*it as usize] == 1.0).collect();
                 let sets = fixture.sets.chunks(WIDTH).map(set);
                 let targets = sets.map(|it: Vec<u32>| Target::of_classes(it));
-                (Box::new(BinaryCrossEntropy::with(WIDTH, smoothing)), targets.collect())
+                let weights = if case.weighted { &fixture.pos_weights[..] } else { &[] };
+                let criterion = BinaryCrossEntropy::with(WIDTH, weights, smoothing, Device::Cpu);
+                (Box::new(criterion.unwrap()), targets.collect())
             }
             Answer::Numbers => {
                 let targets = fixture.numbers.chunks(WIDTH).map(Target::of_numbers);
@@ -223,12 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn balanced_weights_are_scikit_learns() {
+    fn balanced_weights_are_scikit_learns_and_torchs() {
         let fixture = fixture();
         let counts =
             [0, 1, 2].map(|class| fixture.labels.iter().filter(|&&it| it == class).count() as u64);
         let found = crate::class_weights::balanced(&counts);
         let mut each = found.iter().zip(&fixture.class_weights);
+        assert!(each.all(|(a, b)| (a - b).abs() < EXACT), "{found:?}");
+        let count = |label: usize| {
+            fixture.sets.iter().skip(label).step_by(WIDTH).filter(|it| **it == 1.0).count() as u64
+        };
+        let examples = (fixture.sets.len() / WIDTH) as u64;
+        let found = crate::class_weights::positive(&[0, 1, 2].map(count), examples);
+        let mut each = found.iter().zip(&fixture.pos_weights);
         assert!(each.all(|(a, b)| (a - b).abs() < EXACT), "{found:?}");
     }
 

@@ -14,6 +14,8 @@ labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 2])
 sets = torch.randint(0, 2, (EXAMPLES, OUTPUTS)).float()
 numbers = torch.randn(EXAMPLES, OUTPUTS)
 weights = torch.tensor(compute_class_weight("balanced", classes=numpy.arange(OUTPUTS), y=labels.numpy())).float()
+# As the documentation of BCEWithLogitsLoss recommends it.
+pos_weights = (EXAMPLES - sets.sum(0)) / sets.sum(0)
 
 
 def case(problem, smoothing, weighted, loss):
@@ -26,6 +28,7 @@ def case(problem, smoothing, weighted, loss):
 
 smoothed = lambda it, by: it * (1 - by) + by / 2
 cases = [case("single_label_classification", s, w is not None, lambda it, s=s, w=w: cross_entropy(it, labels, w, label_smoothing=s)) for s in (0.0, 0.1) for w in (None, weights)]
-cases += [case("multi_label_classification", s, False, lambda it, s=s: binary_cross_entropy_with_logits(it, smoothed(sets, s))) for s in (0.0, 0.1)]
+cases += [case("multi_label_classification", s, w is not None, lambda it, s=s, w=w: binary_cross_entropy_with_logits(it, smoothed(sets, s), pos_weight=w)) for s in (0.0, 0.1) for w in (None, pos_weights)]
 cases += [case("regression", 0.0, False, lambda it: mse_loss(it, numbers))]
-print(json.dumps({"labels": labels.tolist(), "sets": sets.flatten().tolist(), "numbers": numbers.flatten().tolist(), "class_weights": weights.tolist(), "cases": cases}))
+print(json.dumps({"labels": labels.tolist(), "sets": sets.flatten().tolist(), "numbers": numbers.flatten().tolist(), "class_weights": weights.tolist(),
+                  "pos_weights": pos_weights.tolist(), "cases": cases}))
