@@ -1,6 +1,5 @@
 //! Decides every number that follows from the size of the data, its classes and what trains: pure
-//! functions and named constants, each measured (docs/decisions/0031). What the recipe says itself
-//! is seen to by `planning`.
+//! functions and named constants. What the recipe says itself is seen to by `planning`.
 
 use finetuned_data::ValidationDefault;
 use finetuned_job::recipe::ClassWeights;
