@@ -26,6 +26,8 @@ pub(crate) struct TextFacts {
     pub token_types: u32,
     /// The config's own probability for hidden states.
     pub dropout: f64,
+    /// The config's name for the number of layers.
+    pub layers_key: &'static str,
 }
 
 /// One model of a family, known by its numbers: what stands in its config, checked.

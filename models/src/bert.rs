@@ -5,7 +5,7 @@ use crate::architecture::{Architecture, Family};
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::encoder::{self, Config, Dialect, VocabularyNames};
 use crate::error::ModelError;
-use crate::layers::{Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::layers::{self, Activation, Attention, Block, Dropout, Embedding, LayerNorm, Linear};
 use crate::layout::Layout;
 use crate::load::Names;
 use crate::model::Pass;
@@ -41,6 +41,8 @@ const DIALECT: Dialect = Dialect {
         bias: "cls.predictions.bias",
         bias_again: Some("cls.predictions.decoder.bias"),
     },
+    bend: layers::scaled_tanh,
+    layers_key: "num_hidden_layers",
 };
 
 /// `BertConfig` with its defaults; RoBERTa has the same keys.
@@ -212,5 +214,9 @@ impl Stage for Pooled {
     fn forward(&self, features: &Tensor, _: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         let pooled = self.pooler.forward(features)?.f_tanh()?;
         self.classifier.forward(&self.dropout.forward(pooled, pass)?)
+    }
+
+    fn set_bent(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
+        layers::set_scaled_tanh(&self.pooler, &self.classifier, weight, bias)
     }
 }

@@ -3,9 +3,11 @@
 
 use crate::architecture::Architecture;
 use crate::config_json::{ConfigJson, Origin};
+use crate::encoder::LINEAR_CLASSIFIER;
 use crate::error::ModelError;
 use crate::load::{Catalogue, LoadReport, Loaded, Loader};
-use crate::model::{BuildOptions, HeadKind, Model};
+use crate::model::{BuildOptions, HeadKind, Model, Pooling};
+use crate::pooling;
 use crate::stages::{Stack, StackFacts, Takes};
 use crate::weights::WeightsFile;
 use crate::zoo::ZOO;
@@ -14,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -132,6 +134,14 @@ impl Checkpoint {
         &self.paths
     }
 
+    /// How the row that stands for a text is made of its tokens; none for a model of images.
+    ///
+    /// # Errors
+    /// A file that should say so is damaged.
+    pub fn pooling(&self) -> Result<Option<Pooling>, ModelError> {
+        self.architecture.text().map(|_| pooling::of(&self.folder)).transpose()
+    }
+
     /// Reads the weights into a model, one tensor at a time.
     ///
     /// # Errors
@@ -144,19 +154,70 @@ impl Checkpoint {
             head => head,
         };
         if !self.architecture.has_head(head) {
-            return Err(ModelError::Head {
-                folder: self.folder.clone(),
-                architecture: self.architecture(),
-                wanted: match head {
-                    HeadKind::Vocabulary => "for a vocabulary",
-                    _ => "for each token",
-                },
-            });
+            return Err(self.no_head(match head {
+                HeadKind::Vocabulary => "for a vocabulary",
+                HeadKind::Linear(..) => "of the mean of tokens",
+                _ => "for each token",
+            }));
         }
+        self.assemble(options, head, None)
+    }
+
+    /// The model of the family's own class that gives what a model with a head of the kind
+    /// [`HeadKind::Linear`] gives, whose `tensors` these are, and which `options` built: with one
+    /// layer more where the row of a text is the mean of its tokens.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::build`]; tensors that are none of such a model, another kind of head.
+    pub fn in_family(
+        &self,
+        options: &BuildOptions,
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> Result<Built, ModelError> {
+        let HeadKind::Linear(classes, pooling) = options.head else {
+            return Err(self.no_head("of another kind"));
+        };
+        let linear = Linear { pooling, tensors };
+        let built = self.assemble(options, HeadKind::Classes(classes), Some(linear))?;
+        for (name, tensor) in tensors.iter().filter(|it| !linear_names().contains(it.0)) {
+            let own = built.tensors.iter().find(|it| it.0 == *name);
+            let copied = match own {
+                Some((_, own)) => tch::no_grad(|| own.shallow_clone().f_copy_(tensor)),
+                None => Err(TchError::Shape("the finished model has no such tensor".into())),
+            };
+            copied.map_err(|source| ModelError::Tensor { name: name.clone(), source })?;
+        }
+        Ok(built)
+    }
+
+    fn no_head(&self, wanted: &'static str) -> ModelError {
+        let (folder, architecture) = (self.folder.clone(), self.architecture());
+        ModelError::Head { folder, architecture, wanted }
+    }
+
+    /// `linear`: what the model is to compute, in the family's own class.
+    fn assemble(
+        &self,
+        options: &BuildOptions,
+        head: HeadKind,
+        linear: Option<Linear>,
+    ) -> Result<Built, ModelError> {
+        let mean = linear.as_ref().is_some_and(|it| it.pooling == Pooling::Mean);
         let (prefix, body) = self.architecture.body();
         let catalogue = Catalogue::new(&self.folder, &self.files, prefix, body)?;
-        let loader = Loader::new(catalogue, prefix, self.architecture.head_deviation(), options);
+        let loader = Loader::new(catalogue, prefix, self.architecture.head_deviation(), options)
+            .with_layer(mean.then(|| self.architecture.layers()));
         let stages = self.architecture.build(&loader, &BuildOptions { head, ..options.clone() })?;
+        if let (Some(linear), Some(head)) = (linear, &stages.head) {
+            let [weight, bias] = linear_names().map(|name| {
+                let missing =
+                    |name| ModelError::Missing { folder: self.folder.clone(), names: vec![name] };
+                linear.tensors.get(&name).ok_or_else(|| missing(name))
+            });
+            let (weight, bias) = (weight?, bias?);
+            tch::no_grad(|| head.set_bent(weight, bias))
+                .map_err(|source| ModelError::Tensor { name: LINEAR_CLASSIFIER.into(), source })?;
+        }
         let Loaded { tensors, parts, linears, report } = loader.finish()?;
         let takes = if self.kind() == Kind::Text { Takes::Tokens } else { Takes::Pixels };
         let facts = StackFacts {
@@ -179,7 +240,12 @@ impl Checkpoint {
         outputs: &[String],
         image_size: Option<[i64; 2]>,
     ) -> Value {
-        self.config.export(head, outputs, image_size.filter(|_| self.architecture.names_size()))
+        let size = image_size.filter(|_| self.architecture.names_size());
+        let mut config = self.config.export(head, outputs, size);
+        if let (HeadKind::Linear(_, Pooling::Mean), Some(text)) = (head, self.architecture.text()) {
+            config[text.layers_key] = (self.architecture.layers() + 1).into();
+        }
+        config
     }
 
     /// Every tensor that the index speaks of is in the file that it names.
@@ -198,6 +264,17 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// A model with a head of the kind [`HeadKind::Linear`].
+struct Linear<'a> {
+    pooling: Pooling,
+    tensors: &'a BTreeMap<String, Tensor>,
+}
+
+/// Weight and bias of such a head.
+fn linear_names() -> [String; 2] {
+    ["weight", "bias"].map(|it| format!("{LINEAR_CLASSIFIER}.{it}"))
 }
 
 #[derive(Deserialize)]

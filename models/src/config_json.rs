@@ -30,7 +30,7 @@ impl ClassNames {
     /// None: transformers has no such class, or the config's own class is wanted.
     fn of(&self, head: HeadKind) -> Option<&'static str> {
         match head {
-            HeadKind::Classes(_) => Some(self.classes),
+            HeadKind::Classes(_) | HeadKind::Linear(..) => Some(self.classes),
             HeadKind::PerToken(_) => self.per_token,
             HeadKind::Vocabulary => self.vocabulary,
             HeadKind::None(_) => Some(self.body),
@@ -210,7 +210,7 @@ impl ConfigJson {
             }
             Origin::Transformers { names, .. } => {
                 let mut config = transformers(&self.json, names.of(head), outputs);
-                if matches!(head, HeadKind::Classes(_)) {
+                if matches!(head, HeadKind::Classes(_) | HeadKind::Linear(..)) {
                     config["problem_type"] = json!("single_label_classification");
                 }
                 if let Some([height, width]) = image_size {

@@ -41,6 +41,8 @@ const DIALECT: Dialect = Dialect {
         bias: "vocab_projector.bias",
         bias_again: None,
     },
+    bend,
+    layers_key: "n_layers",
 };
 
 /// Not in its config.
@@ -167,6 +169,14 @@ fn block(p: Names, depth: usize, c: &Config) -> Result<Block, ModelError> {
     })
 }
 
+/// Features are above -FLOOR: those of normed tokens as good as always.
+const FLOOR: f64 = 16.0;
+
+/// What the head's ReLU leaves of features that were raised by FLOOR.
+fn bend(xs: &Tensor) -> Result<Tensor, TchError> {
+    xs.f_clamp_min(-FLOOR)
+}
+
 struct Classifier {
     pre_classifier: Linear,
     dropout: Dropout,
@@ -207,5 +217,12 @@ impl Stage for Classifier {
         self.pre_classifier.set(&both(weight)?, &both(bias)?)?;
         self.classifier.set(&difference, &bias.f_zeros_like()?)?;
         Ok(true)
+    }
+
+    /// The features, raised so far that ReLU does not bend them.
+    fn set_bent(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
+        self.pre_classifier.set_identity(1.0, FLOOR)?;
+        let raised = weight.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(FLOOR)?;
+        self.classifier.set(weight, &bias.f_sub(&raised)?)
     }
 }

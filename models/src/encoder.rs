@@ -4,10 +4,10 @@
 use crate::architecture::{Architecture, TextFacts};
 use crate::config_json::{ConfigJson, LAYERS_MAX};
 use crate::error::ModelError;
-use crate::layers::{Activation, Block, Classifier, LayerNorm, Linear};
+use crate::layers::{self, Activation, Block, Classifier, LayerNorm, Linear};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
-use crate::model::{BuildOptions, HeadKind, Pass, Rows};
+use crate::model::{BuildOptions, HeadKind, Pass, Pooling, Rows};
 use crate::stages::{Stage, Stages};
 use tch::{TchError, Tensor};
 
@@ -127,6 +127,11 @@ pub(crate) struct Dialect {
     /// The head for so many classes of a text.
     pub classifier: fn(Names, i64, &Config) -> Made,
     pub vocabulary: VocabularyNames,
+    /// What a text's row must go through so that the head for texts can be a linear map of it:
+    /// nearly nothing.
+    pub bend: fn(&Tensor) -> Result<Tensor, TchError>,
+    /// The config's name for the number of layers.
+    pub layers_key: &'static str,
 }
 
 type Made = Result<Box<dyn Stage>, ModelError>;
@@ -142,8 +147,8 @@ pub(crate) struct VocabularyNames {
     pub bias_again: Option<&'static str>,
 }
 
-/// The head for a token has this name in all families.
-const TOKEN_CLASSIFIER: &str = "classifier";
+/// A head that is one linear map has this name in all families.
+pub(crate) const LINEAR_CLASSIFIER: &str = "classifier";
 /// The table of token embeddings, below the prefix.
 const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
 
@@ -182,6 +187,7 @@ impl Architecture for Encoder {
             pad_token_id: self.config.pad_token_id.map(|it| it as u32),
             token_types: self.config.type_vocab_size as u32,
             dropout: self.config.dropout,
+            layers_key: self.dialect.layers_key,
         })
     }
 
@@ -202,20 +208,37 @@ impl Architecture for Encoder {
         let (dialect, c) = (self.dialect, &config);
         let body = |part| loader.part(part) / dialect.prefix;
         let stem = (dialect.embeddings)(body(Part::Embeddings) / "embeddings", c)?;
-        let top = self.layers() - 1;
+        let mean = matches!(options.head, HeadKind::Linear(_, Pooling::Mean));
+        let rows = if mean { Rows::PerToken } else { options.head.rows() };
+        // Above those of the checkpoint there may be one more, which gives the mean.
+        let top = loader.added_layer().unwrap_or(self.layers() - 1);
         let layers = (0..=top)
             .map(|depth| {
                 let p = body(Part::Layer(depth)) / dialect.layers / depth;
-                let first_only = depth == top && options.head.rows() == Rows::PerExample;
-                let layer = Layer { block: (dialect.block)(p, depth, c)?, first_only };
+                let name = format!("{}.{}.{depth}", dialect.prefix, dialect.layers);
+                let block = (dialect.block)(p, depth, c)?;
+                if loader.added_layer() == Some(depth) {
+                    block.set_mean().map_err(|source| ModelError::Tensor { name, source })?;
+                }
+                let layer = Layer { block, first_only: depth == top && rows == Rows::PerExample };
                 Ok(Box::new(layer) as Box<dyn Stage>)
             })
             .collect::<Result<Vec<Box<dyn Stage>>, ModelError>>()?;
+        let mut tail: Vec<Box<dyn Stage>> = Vec::new();
+        if let HeadKind::Linear(_, pooling) = options.head {
+            tail.push(Box::new(Row { pooling, eps: c.layer_norm_eps, bend: dialect.bend }));
+        }
         let p = loader.part(Part::Head);
         let head: Option<Box<dyn Stage>> = match options.head {
             HeadKind::Classes(classes) => Some((dialect.classifier)(p, classes, c)?),
+            HeadKind::Linear(classes, _) => Some(Box::new(Classifier::new(
+                p / LINEAR_CLASSIFIER,
+                c.hidden_size,
+                classes,
+                c.classifier_dropout,
+            )?)),
             HeadKind::PerToken(classes) => Some(Box::new(Classifier::new(
-                p / TOKEN_CLASSIFIER,
+                p / LINEAR_CLASSIFIER,
                 c.hidden_size,
                 classes,
                 c.token_dropout,
@@ -223,7 +246,24 @@ impl Architecture for Encoder {
             HeadKind::Vocabulary => Some(Box::new(Vocabulary::new(p, dialect, c)?)),
             HeadKind::None(_) | HeadKind::Keep => None,
         };
-        Ok(Stages { stem, layers, head })
+        Ok(Stages::new(stem, layers, tail, head))
+    }
+}
+
+/// Makes a text's row of its tokens, or of the first, which is all that is there then.
+struct Row {
+    pooling: Pooling,
+    eps: f64,
+    bend: fn(&Tensor) -> Result<Tensor, TchError>,
+}
+
+impl Stage for Row {
+    /// (tokens, width) or (texts, width) -> (texts, width)
+    fn forward(&self, xs: &Tensor, layout: &Layout, _: &Pass) -> Result<Tensor, TchError> {
+        match self.pooling {
+            Pooling::First => (self.bend)(xs),
+            Pooling::Mean => (self.bend)(&layers::normed_mean(xs, layout, self.eps)?),
+        }
     }
 }
 

@@ -67,6 +67,18 @@ impl Linear {
     }
 }
 
+impl Linear {
+    /// Gives `factor` times what it is given, and `shift` more.
+    pub(crate) fn set_identity(&self, factor: f64, shift: f64) -> Result<(), TchError> {
+        let own = &self.0.weight;
+        let (outputs, inputs) = own.size2()?;
+        let kind = (own.kind(), own.device());
+        let weight = Tensor::f_zeros([outputs, inputs], kind)?;
+        let _ = weight.f_diagonal(0, 0, 1)?.f_fill_(factor)?;
+        self.set(&weight, &Tensor::f_full([outputs], shift, kind)?)
+    }
+}
+
 pub(crate) struct LayerNorm {
     weight: Tensor,
     bias: Tensor,
@@ -350,4 +362,57 @@ impl Block {
         let ys = self.down.forward(&self.activation.forward(&self.up.forward(&xs)?)?)?;
         self.down_norm.forward(&self.down_dropout.add(&ys, &xs, pass)?)
     }
+}
+
+/// How often the mean of a text's tokens is counted beside the hidden state of its first token,
+/// which a block always adds: a power of two, which no product rounds, and small enough for fp16.
+const MEAN_SHARE: f64 = 128.0;
+
+/// What a block gives for a text's first token that attends to all tokens alike, and whose network
+/// gives nothing: see [`Block::set_mean`].
+pub(crate) fn normed_mean(xs: &Tensor, layout: &Layout, eps: f64) -> Result<Tensor, TchError> {
+    let sum = layout.means(xs)?.f_mul_scalar(MEAN_SHARE)?.f_add(&layout.first_tokens(xs)?)?;
+    let norm = |xs: &Tensor| xs.f_layer_norm::<Tensor>([xs.size2()?.1], None, None, eps, true);
+    norm(&norm(&sum)?)
+}
+
+impl Block {
+    /// Makes it give, for each text's first token, [`normed_mean`] of what it is given.
+    pub(crate) fn set_mean(&self) -> Result<(), TchError> {
+        let Attention { query, key, value, output, .. } = &self.attention;
+        for nothing in [query, key, &self.up, &self.down] {
+            nothing.set_identity(0.0, 0.0)?;
+        }
+        value.set_identity(MEAN_SHARE, 0.0)?;
+        output.set_identity(1.0, 0.0)?;
+        for norm in [&self.attention_norm, &self.down_norm] {
+            let parts = [(&norm.weight, 1.0), (&norm.bias, 0.0)];
+            for (part, value) in parts {
+                let _ = tch::no_grad(|| part.shallow_clone().f_fill_(value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What features are divided by before a head's tanh, which is so close to a line there that it
+/// only shortens what is far out. A power of two, which no product rounds; larger ones would leave
+/// a head that can hardly be trained on.
+const TANH_SCALE: f64 = 32.0;
+
+/// tanh(xs / 32) * 32
+pub(crate) fn scaled_tanh(xs: &Tensor) -> Result<Tensor, TchError> {
+    xs.f_mul_scalar(1.0 / TANH_SCALE)?.f_tanh()?.f_mul_scalar(TANH_SCALE)
+}
+
+/// Makes a head of two linear maps, with tanh between them, a linear map of [`scaled_tanh`] of what
+/// it is given.
+pub(crate) fn set_scaled_tanh(
+    dense: &Linear,
+    output: &Linear,
+    weight: &Tensor,
+    bias: &Tensor,
+) -> Result<(), TchError> {
+    dense.set_identity(1.0 / TANH_SCALE, 0.0)?;
+    output.set(&weight.f_mul_scalar(TANH_SCALE)?, bias)
 }

@@ -76,6 +76,18 @@ impl Layout {
         xs.f_index_select(0, &self.starts)
     }
 
+    /// The mean of each text's tokens: (tokens, width) -> (texts, width)
+    pub(crate) fn means(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let sizes: Vec<i64> = self.runs.iter().map(|it| it.texts * it.length).collect();
+        let means: Vec<Tensor> = xs
+            .f_split_with_sizes(sizes, 0)?
+            .into_iter()
+            .zip(&self.runs)
+            .map(|(xs, run)| xs.f_unflatten(0, [run.texts, run.length])?.f_mean_dim(1, false, None))
+            .collect::<Result<_, TchError>>()?;
+        Tensor::f_cat(&means, 0)
+    }
+
     /// Sums of what stands before each token in its own text, itself included: (tokens) ->
     /// (tokens).
     pub(crate) fn cumulative(&self, counts: &Tensor) -> Result<Tensor, TchError> {

@@ -9,6 +9,7 @@
 mod error;
 mod model; // what every model can do, and the words for it
 mod config_json; // config.json read, and written for a finished model
+mod pooling; // how a text's row is made of its tokens, where a file says so
 mod layout; // where the texts of a batch lie
 mod stages; // a row of stages as a model; what freezing means for running it
 mod weights; // safetensors files in and out
@@ -33,5 +34,7 @@ mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
 pub use checkpoint::{Built, Checkpoint, Kind, open};
 pub use error::{ModelError, ShapeDifference};
 pub use load::LoadReport;
-pub use model::{BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Rows};
+pub use model::{
+    BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows,
+};
 pub use weights::{read, save};

@@ -117,6 +117,8 @@ pub(crate) struct Loader<'a> {
     dtype: Kind,
     seed: u64,
     initializer_range: f64,
+    /// A layer above those of the checkpoint, which the model fills itself.
+    added_layer: Option<usize>,
     found: RefCell<Found>,
 }
 
@@ -151,9 +153,10 @@ impl<'a> Loader<'a> {
         let stored_head = match head {
             HeadKind::Keep => StoredHead::Required,
             HeadKind::Vocabulary => StoredHead::Taken,
-            HeadKind::Classes(_) | HeadKind::PerToken(_) | HeadKind::None(_) => {
-                StoredHead::Replaced
-            }
+            HeadKind::Classes(_)
+            | HeadKind::Linear(..)
+            | HeadKind::PerToken(_)
+            | HeadKind::None(_) => StoredHead::Replaced,
         };
         Loader {
             catalogue,
@@ -163,8 +166,18 @@ impl<'a> Loader<'a> {
             dtype,
             seed,
             initializer_range,
+            added_layer: None,
             found: RefCell::default(),
         }
+    }
+
+    /// With a layer of this number, which no checkpoint has.
+    pub(crate) fn with_layer(self, number: Option<usize>) -> Loader<'a> {
+        Loader { added_layer: number, ..self }
+    }
+
+    pub(crate) fn added_layer(&self) -> Option<usize> {
+        self.added_layer
     }
 
     /// The root of the names of one stage.
@@ -234,7 +247,9 @@ impl<'a> Loader<'a> {
         // task's.
         let in_head = part == Part::Head;
         let fresh = in_head && !in_body && self.stored_head == StoredHead::Replaced;
-        let may_lack = in_head && self.stored_head != StoredHead::Required || wanted.optional;
+        let added = matches!(part, Part::Layer(number) if self.added_layer == Some(number));
+        let may_lack =
+            in_head && self.stored_head != StoredHead::Required || wanted.optional || added;
         // What fits nowhere is reported at the end; until then nothing of a size that the config
         // alone decides is made.
         let sound = found.absent.is_empty() && found.misfits.is_empty();

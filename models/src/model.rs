@@ -142,11 +142,24 @@ pub enum Rows {
     PerToken,
 }
 
+/// What of a text's tokens makes the row that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The first of them.
+    First,
+    /// Their mean.
+    Mean,
+}
+
 /// What stands on top of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadKind {
     /// (batch, classes): a new head for so many classes, labels or numbers.
     Classes(i64),
+    /// (batch, classes): of texts, one linear map of a row that is made of the tokens so, to begin
+    /// with a linear probe. No library has a class for it; [`crate::Checkpoint::in_family`] makes
+    /// it one that has.
+    Linear(i64, Pooling),
     /// (tokens, classes): a new head for each token.
     PerToken(i64),
     /// (tokens, vocabulary): masked language modelling; the checkpoint's head where it has one. Its
@@ -164,7 +177,7 @@ impl HeadKind {
         match self {
             HeadKind::PerToken(_) | HeadKind::Vocabulary => Rows::PerToken,
             HeadKind::None(rows) => rows,
-            HeadKind::Classes(_) | HeadKind::Keep => Rows::PerExample,
+            HeadKind::Classes(_) | HeadKind::Linear(..) | HeadKind::Keep => Rows::PerExample,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::bert::{self, BertConfig};
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::encoder::{self, Config, Dialect, VocabularyNames};
 use crate::error::ModelError;
-use crate::layers::{Dropout, Embedding, LayerNorm, Linear};
+use crate::layers::{self, Dropout, Embedding, LayerNorm, Linear};
 use crate::layout::Layout;
 use crate::load::Names;
 use crate::model::Pass;
@@ -42,6 +42,8 @@ const DIALECT: Dialect = Dialect {
         bias: "lm_head.bias",
         bias_again: Some("lm_head.decoder.bias"),
     },
+    bend: layers::scaled_tanh,
+    layers_key: "num_hidden_layers",
 };
 
 /// `RobertaConfig`'s default.
@@ -136,5 +138,9 @@ impl Stage for ClassificationHead {
         let xs = self.features_dropout.forward(features.shallow_clone(), pass)?;
         let xs = self.dense.forward(&xs)?.f_tanh()?;
         self.out_proj.forward(&self.dropout.forward(xs, pass)?)
+    }
+
+    fn set_bent(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
+        layers::set_scaled_tanh(&self.dense, &self.out_proj, weight, bias)
     }
 }

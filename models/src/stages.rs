@@ -26,6 +26,12 @@ pub(crate) trait Stage: Send {
     fn set_linear(&self, _weight: &Tensor, _bias: &Tensor) -> Result<bool, TchError> {
         Ok(false)
     }
+
+    /// Takes numbers with which it computes this linear map of what [`crate::encoder::Dialect`]
+    /// bends: of a head for texts.
+    fn set_bent(&self, _weight: &Tensor, _bias: &Tensor) -> Result<(), TchError> {
+        Err(TchError::Shape("a head that can be no linear map".into()))
+    }
 }
 
 /// One after the other, frozen or trained as one.

@@ -10,6 +10,7 @@ mod heads;
 mod image_parity;
 mod images;
 mod layer_decay;
+mod linear;
 mod lite0;
 mod loading;
 mod minilm;

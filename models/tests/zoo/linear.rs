@@ -1,0 +1,103 @@
+//! A linear head on a row that is made of a text's tokens: the finished model, in the family's own
+//! class, says the same, loaded again from its files too.
+
+use crate::{CLASSES, FAMILIES, all_names, build, data, distance, finished, input, open};
+use finetuned_models::{BuildOptions, Built, HeadKind, Model, Pass, Pooling, Rows, save};
+use std::collections::BTreeMap;
+use std::fs;
+use tch::{Kind, Tensor};
+
+/// A few hundred roundings of fp32 at the size of these logits.
+const EXACT: f64 = 5e-5;
+
+fn options(pooling: Pooling) -> BuildOptions {
+    BuildOptions { head: HeadKind::Linear(CLASSES, pooling), ..finished() }
+}
+
+/// With a head as large as a probe's.
+fn linear(family: &str, pooling: Pooling) -> (Built, BTreeMap<String, Tensor>) {
+    let built = build(family, &options(pooling));
+    let tensors: BTreeMap<String, Tensor> =
+        built.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
+    let numbers = |it: &Tensor| {
+        let count = it.numel() as i64;
+        (Tensor::arange(count, (Kind::Float, it.device())) * 0.7).sin().view_as(it)
+    };
+    for name in ["classifier.weight", "classifier.bias"] {
+        let _ = tch::no_grad(|| tensors[name].shallow_clone().copy_(&numbers(&tensors[name])));
+    }
+    (built, tensors)
+}
+
+fn logits(model: &dyn Model, family: &str) -> Tensor {
+    tch::no_grad(|| model.logits(&input(family).0, &Pass::evaluation())).unwrap()
+}
+
+#[test]
+fn the_finished_model_of_the_familys_class_says_the_same() {
+    for family in FAMILIES {
+        for pooling in [Pooling::First, Pooling::Mean] {
+            let (trained, mut tensors) = linear(family, pooling);
+            let base = open(&data(family));
+            // As if it had been trained.
+            let moved = tensors.keys().find(|it| it.ends_with("word_embeddings.weight")).unwrap();
+            let _ = tch::no_grad(|| tensors[moved].shallow_clone().f_mul_scalar_(1.5)).unwrap();
+            let before = logits(trained.model.as_ref(), family);
+            let own = base.in_family(&options(pooling), &tensors).unwrap();
+            let off = distance(&before, &logits(own.model.as_ref(), family));
+            assert!(off < EXACT, "{family}, {pooling:?}: {off}");
+
+            let folder = tempfile::tempdir().unwrap();
+            save(&own.tensors, &folder.path().join("model.safetensors")).unwrap();
+            let names: Vec<String> = (0..CLASSES).map(|it| it.to_string()).collect();
+            let config = base.export_config(options(pooling).head, &names, None);
+            fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+            let saved = open(folder.path());
+            let layers = base.layers() + i64::from(pooling == Pooling::Mean);
+            assert_eq!(saved.layers(), layers, "{family}, {pooling:?}");
+            let again = saved.build(&finished()).unwrap();
+            assert!(again.report.missing.is_empty() && again.report.surplus.is_empty());
+            let off = distance(&before, &logits(again.model.as_ref(), family));
+            assert!(off < EXACT, "{family}, {pooling:?}: {off}");
+
+            tensors.remove("classifier.bias");
+            let refused = base.in_family(&options(pooling), &tensors).err().unwrap().to_string();
+            assert!(refused.ends_with("classifier.bias"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_normed_mean_of_its_texts_tokens_alone() {
+    for family in FAMILIES {
+        let (built, _) = linear(family, Pooling::Mean);
+        let rows = built.model.features(&input(family).0, &Pass::evaluation()).unwrap().xs;
+        let headless = BuildOptions { head: HeadKind::None(Rows::PerToken), ..finished() };
+        let tokens = build(family, &headless);
+        let batch = input(family).0;
+        let tokens = tokens.model.features(&batch, &Pass::evaluation()).unwrap().xs;
+        let texts = tokens.split_with_sizes(&batch.lengths, 0);
+        for (place, text) in texts.iter().enumerate() {
+            let mean = text.mean_dim(0, false, Kind::Float);
+            let normed = (&mean - mean.mean(Kind::Float)) / mean.std(false);
+            // The first token's share, and the bend of the head.
+            let off = distance(&rows.select(0, place as i64), &normed);
+            assert!(off < 0.05, "{family}, text {place}: {off}");
+        }
+    }
+}
+
+#[test]
+fn all_below_a_linear_head_learns() {
+    for family in FAMILIES {
+        let (mut built, _) = linear(family, Pooling::Mean);
+        built.model.set_trainable(&all_names(&built));
+        let pass = Pass { gradient_checkpointing: true, ..Pass::training(0, 1, 0) };
+        built.model.logits(&input(family).0, &pass).unwrap().square().sum(Kind::Float).backward();
+        for (name, tensor) in &built.tensors {
+            let pooler = name.contains("pooler");
+            assert!(pooler || tensor.grad().defined(), "{family}: {name}");
+        }
+        assert_eq!(built.model.outline([0, 0]).unwrap().last().unwrap().rows, Rows::PerExample);
+    }
+}
