@@ -110,7 +110,11 @@ impl Repo {
 
     /// Makes `pointer`, a file of a snapshot, a relative link to `blob`.
     pub(crate) fn point(&self, pointer: &Path, blob: &Path) -> Result<(), Trouble> {
-        let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
+        // Up to the snapshot, and out of it: `1_Pooling/config.json` lies one folder deeper.
+        let snapshots = self.folder.join("snapshots");
+        let depth = pointer.strip_prefix(&snapshots).map_or(2, |it| it.components().count());
+        let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+        let target = up.join("blobs").join(blob.file_name().unwrap_or_default());
         let link = || {
             fs::create_dir_all(pointer.parent().unwrap_or(pointer))?;
             match std::os::unix::fs::symlink(&target, pointer) {

@@ -27,6 +27,8 @@ pub const TOKENIZER_FILES: &[&str] = &[
 ];
 /// How images must look for a model that sees.
 const PREPROCESSOR: &str = "preprocessor_config.json";
+/// What of a text's tokens makes a sentence's embedding, where sentence-transformers made the model.
+const POOLING: &[&str] = &["modules.json", "1_Pooling/config.json"];
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
@@ -51,7 +53,8 @@ pub(crate) fn of_listing(names: &[String]) -> Result<Vec<String>, Lack> {
         return Err(Lack::Config);
     }
     let weights = weights_file(&has)?;
-    let parts = TOKENIZER_FILES.iter().chain([&PREPROCESSOR]).copied().filter(|it| has(it));
+    let parts =
+        TOKENIZER_FILES.iter().chain([&PREPROCESSOR]).chain(POOLING).copied().filter(|it| has(it));
     Ok([CONFIG].into_iter().chain(parts).chain([weights]).map(Into::into).collect())
 }
 

@@ -96,6 +96,8 @@ pub enum Phase {
     Loading,
     Pulling,
     Training,
+    /// A linear probe of the frozen base.
+    Probing,
     Evaluating,
     Exporting,
     Proving,

@@ -3,6 +3,7 @@
 use crate::recipe::Head;
 use crate::scores::{Baseline, Scores, Split};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub const OUTCOME_VERSION: u32 = 1;
 
@@ -15,6 +16,8 @@ pub struct Trained {
     /// Absent where the data have no such split.
     pub validation: Option<Scores>,
     pub baseline: Baseline,
+    /// Absent where a version before there were probes trained.
+    pub probe: Option<Probe>,
     pub steps: u64,
     /// The last one where no validation split could choose another.
     pub best_step: u64,
@@ -49,6 +52,8 @@ pub struct Done {
     pub score: f64,
     pub scores: Scores,
     pub baseline: Baseline,
+    /// The second baseline; absent where a version before there were probes trained.
+    pub probe: Option<Probe>,
     pub proof: Proof,
     pub steps: u64,
     pub best_step: u64,
@@ -57,8 +62,53 @@ pub struct Done {
     pub attempts: u32,
 }
 
+/// A linear probe of the frozen base: logistic regression, or ridge regression of numbers, on what
+/// the base gives for an example, learnt from the training split alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// scikit-learn's C, of features that vary by 1 in all, chosen by cross-validation.
+    pub c: f64,
+    /// On the split of the report, the loss among them.
+    pub metrics: BTreeMap<String, f64>,
+    /// Where training began with it.
+    pub start: Option<Start>,
+}
+
+/// Scores on validation by the metric that chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    pub probe: f64,
+    /// The best of fine-tuning; absent where there was none.
+    pub tuned: Option<f64>,
+    /// The finished model is the probe.
+    pub kept: bool,
+}
+
+impl Probe {
+    /// At the end of training, whose best step was this.
+    pub fn ended(self, best_step: Option<u64>) -> Probe {
+        let start = self.start.map(|it| Start { kept: best_step == Some(0), ..it });
+        Probe { start, ..self }
+    }
+
+    /// Whether the probe or fine-tuning was better, in a sentence; nothing where only one was.
+    pub fn sentence(&self, metric: &str) -> Option<String> {
+        let Start { probe, tuned, kept } = self.start?;
+        let (tuned, metric) = (tuned?, spoken(metric));
+        Some(if kept {
+            format!(
+                "The probe was kept: it scores {probe:.3} {metric} on validation, fine-tuning came to {tuned:.3}."
+            )
+        } else {
+            format!(
+                "Fine-tuning brought validation from the probe's {probe:.3} {metric} to {tuned:.3}."
+            )
+        })
+    }
+}
+
 impl Done {
-    /// What the command line prints at the end and the report begins with, in three sentences.
+    /// What the command line prints at the end and the report begins with, in a few sentences.
     pub fn summary(&self) -> String {
         let interval = self.scores.intervals.get(&self.metric);
         let interval = interval
@@ -79,6 +129,13 @@ impl Done {
             ),
             None => String::new(),
         };
+        let probe = self.probe.as_ref().map_or_else(String::new, |it| {
+            let value = it.metrics.get(&self.metric);
+            let value = value
+                .map(|it| format!(" A linear probe of the frozen base model would score {it:.3}."));
+            let sentence = it.sentence(&self.metric).map(|it| format!(" {it}"));
+            value.unwrap_or_default() + &sentence.unwrap_or_default()
+        });
         let proof = if self.proof.holds() {
             "The saved files were loaded again and scored the same."
         } else {
@@ -86,7 +143,7 @@ impl Done {
         };
         let metric = spoken(&self.metric);
         format!(
-            "This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline} {proof}",
+            "This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline}{probe} {proof}",
             self.name, self.score
         )
     }
@@ -218,6 +275,25 @@ mod tests {
             "This model, trained on tweets.csv, scores 0.930 loss on 12,345 held-out test examples. \
              The saved files were loaded again and scored the same."
         );
+    }
+
+    #[test]
+    fn the_summary_says_what_a_probe_would_score_and_which_was_kept() {
+        let start = Start { probe: 0.65, tuned: Some(0.72), kept: false };
+        let metrics = BTreeMap::from([("macro_f1".into(), 0.901)]);
+        let mut probe = Probe { c: 3.0, metrics, start: Some(start) };
+        let said =
+            |probe: &Probe| Done { probe: Some(probe.clone()), ..done("macro_f1") }.summary();
+        assert!(said(&probe).contains(
+            " A linear probe of the frozen base model would score 0.901. \
+             Fine-tuning brought validation from the probe's 0.650 macro F1 to 0.720. The saved"
+        ));
+        probe.start = Some(Start { tuned: Some(0.61), kept: true, ..start });
+        assert!(said(&probe).contains(
+            "The probe was kept: it scores 0.650 macro F1 on validation, fine-tuning came to 0.610."
+        ));
+        probe.start = Some(Start { tuned: None, kept: true, ..start });
+        assert!(said(&probe).contains("would score 0.901. The saved"));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 mod upgrade; // plans of earlier versions -> of this one
 
-use crate::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze};
+use crate::recipe::{
+    ClassWeights, Head, Method, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze,
+};
 use crate::scores::Split;
 use crate::task::{Answer, Task};
 use finetuned_images::{Augment, Preprocess};
@@ -12,7 +14,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 
-pub const PLAN_VERSION: u32 = 2;
+pub const PLAN_VERSION: u32 = 3;
 
 /// Reads the JSON of earlier versions too: see `plan/upgrade.rs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,11 +65,22 @@ pub struct ModelPlan {
     /// blake3 of the base's weights file, hex.
     pub weights_hash: String,
     pub head: Head,
+    /// What of a text's tokens the head takes while it learns; absent for images, and where it is
+    /// the family's own head or a plugin's.
+    pub pooling: Option<Pooling>,
     pub dropout: f64,
     pub attention_dropout: f64,
     /// How images are brought to numbers; absent for texts.
     pub preprocess: Option<Preprocess>,
     pub load: LoadSummary,
+}
+
+/// What of a text's tokens makes the row that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    First,
+    Mean,
 }
 
 /// A plugin that was loaded.
@@ -151,6 +164,7 @@ impl DataPlan {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainPlan {
+    pub method: Method,
     pub epochs: u32,
     pub batch: u32,
     pub accumulate: u32,

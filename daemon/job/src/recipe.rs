@@ -202,6 +202,7 @@ pub struct DataChoice {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainChoice {
+    pub method: Method,
     pub epochs: Option<u32>,
     /// Examples in one forward pass; absent: by the number of examples.
     pub batch: Option<u32>,
@@ -231,6 +232,19 @@ pub struct TrainChoice {
     /// Less memory for more time; absent: for images.
     pub gradient_checkpointing: Option<bool>,
     pub seed: u64,
+}
+
+/// What is learnt, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Fine-tuning that begins with a linear probe as its head; whichever is better on validation
+    /// is kept.
+    Auto,
+    /// Fine-tuning with the family's head, made from the seed.
+    Full,
+    /// A linear probe of the frozen base, and nothing else.
+    Probe,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -28,6 +28,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         base_id,
         base_name => story.base_name(),
         summary => done.summary(),
+        probe_sentence => story.probe_sentence(),
         metrics => metrics(story),
         card_metrics => hub_metrics(story),
         recipe => recipe_text::recipe(&public, story.data)?,
@@ -85,7 +86,10 @@ fn metrics(story: &Story) -> Vec<Value> {
         let value = finetuned_answers::value(scores, &name)?;
         let interval = scores.intervals.get(&name).map(Serde);
         let baseline = story.done.baseline.metrics.get(&name).copied();
-        Some(context! { type => hub_metric(&name), name => &name, value, interval, baseline })
+        let probe = story.done.probe.as_ref().and_then(|it| it.metrics.get(&name).copied());
+        Some(
+            context! { type => hub_metric(&name), name => &name, value, interval, baseline, probe },
+        )
     };
     metric_names(story).into_iter().filter_map(row).collect()
 }

@@ -23,6 +23,7 @@ pub fn html(story: &Story) -> Result<String> {
         data => Serde(story.data),
         trained => Serde(story.trained),
         done => Serde(story.done),
+        probe_sentence => story.probe_sentence(),
         style => Value::from_safe_string(include_str!("templates/report.css").to_owned()),
         base_name => story.base_name().trim_start_matches("hf:"),
         proven => story.done.proof.holds(),

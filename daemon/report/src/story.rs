@@ -156,6 +156,10 @@ impl<'a> Story<'a> {
         all
     }
 
+    pub(crate) fn probe_sentence(&self) -> Option<String> {
+        self.done.probe.as_ref()?.sentence(&self.done.metric)
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         let metric = &self.done.metric;
         let (Some(interval), Some(&baseline)) =
@@ -232,6 +236,7 @@ pub(crate) fn phase_name(phase: Phase) -> &'static str {
         Phase::Loading => "Loading the base model",
         Phase::Pulling => "Fetching the base model",
         Phase::Training => "Training, with its evaluations",
+        Phase::Probing => "Fitting a linear probe",
         Phase::Evaluating => "Evaluating",
         Phase::Exporting => "Saving the model",
         Phase::Proving => "Loading it again and proving it",

@@ -143,6 +143,7 @@ pub(crate) fn stage_name(stage: Phase) -> &'static str {
         Phase::Loading => "loading the model",
         Phase::Pulling => "fetching the model",
         Phase::Training => "training",
+        Phase::Probing => "fitting a linear probe",
         Phase::Evaluating => "evaluating",
         Phase::Exporting => "saving the model",
         Phase::Proving => "proving the model",

@@ -13,13 +13,15 @@ pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
         .metrics
         .get(&done.metric)
         .map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
+    let probe = done.probe.as_ref().and_then(|it| it.metrics.get(&done.metric));
+    let probe = probe.map_or_else(String::new, |it| format!("; a linear probe: {it:.3}"));
     let data: serde_json::Value = run_facts::json(&run.join(run_folder::DATA)).unwrap_or_default();
     let reason = data["task_reason"].as_str().unwrap_or_default();
     let mut rows = vec![row("task", words::task(&done.task, reason))];
     rows.push(row(
         "score",
         format!(
-            "{} {} on {} examples of {}{baseline}",
+            "{} {} on {} examples of {}{baseline}{probe}",
             done.metric,
             words::score(done.score, done.scores.intervals.get(&done.metric)),
             done.scores.examples,

@@ -5,6 +5,7 @@
 
 use crate::durable::{self, Partial};
 use anyhow::{Context, Result, bail};
+use finetuned_job::outcome::Probe;
 use finetuned_job::run_folder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,8 +28,11 @@ pub(crate) struct Position {
     pub step: u64,
     /// After how many of them the last evaluation was.
     #[serde(default)]
-    pub evaluated: u64,
+    pub evaluated: Option<u64>,
     pub best: Option<Best>,
+    /// Of the frozen base, from before training.
+    #[serde(default)]
+    pub probe: Option<Probe>,
     /// Evaluations since the best one.
     pub evaluations_without_progress: u32,
     /// Patience ran out at this step.

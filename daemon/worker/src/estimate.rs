@@ -60,13 +60,14 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -
         tokens(longest)
     };
     let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
+    let epochs = plan.train.steps as f64 / plan.train.steps_per_epoch as f64;
     let work = match frozen {
         0 => "forward and backward pass",
         _ if only_head => "forward pass of the frozen body",
         _ => "forward pass of the frozen layers, forward and backward pass of the others",
     };
     Ok(Estimate {
-        seconds: epoch_tokens * (per_token[0] + per_token[1] * f64::from(plan.train.epochs)),
+        seconds: epoch_tokens * (per_token[0] + per_token[1] * epochs),
         memory_bytes: before + grown as u64 + optimizer_bytes,
         basis: format!(
             "one measured {work} over {} examples, {} {}",

@@ -61,6 +61,21 @@ fn row_by_row(found: &Evaluated, width: usize, examples: usize) -> Result<Vec<Ve
 }
 
 impl Evaluation {
+    /// Of (examples, outputs) of a split, f64, in the units of the data.
+    pub(crate) fn of_outputs(
+        outputs: &Tensor,
+        objective: &dyn Objective,
+        set: &ExampleSet,
+    ) -> Result<Evaluation> {
+        let found = objective.evaluate_outputs(outputs, &set.targets.iter().collect::<Vec<_>>())?;
+        let width = outputs.size2()?.1 as usize;
+        let rows = row_by_row(&found, width, set.len())?;
+        Ok(Evaluation {
+            predictions: Predictions::ragged(width, rows.concat(), vec![1; set.len()]),
+            losses: Vec::try_from(found.losses.f_to(Device::Cpu)?)?,
+        })
+    }
+
     /// Scores, with intervals for the metrics that are shown and the one that chooses the best
     /// step.
     pub(crate) fn scores(

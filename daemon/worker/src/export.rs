@@ -5,10 +5,10 @@
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
 use crate::modality::Encoder;
-use crate::network::WEIGHTS;
+use crate::network::{self, WEIGHTS};
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
-use finetuned_models::{Checkpoint, HeadKind};
+use finetuned_models::Checkpoint;
 use std::path::Path;
 
 pub(crate) fn write(
@@ -23,7 +23,8 @@ pub(crate) fn write(
     finetuned_models::save(tensors, &folder.join(WEIGHTS))
         .with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
     let outputs = plan.data.outputs();
-    let head = HeadKind::Classes(outputs.len() as i64);
+    let pooling = plan.model.pooling.map(network::pooling);
+    let head = network::head_kind(None, pooling, outputs.len() as i64);
     let size = encoder.preparation().image_size();
     let mut config = base.export_config(head, outputs, size);
     encoder.export(base.folder(), folder, &mut config)?;

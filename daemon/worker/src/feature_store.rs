@@ -23,7 +23,7 @@ use std::time::SystemTime;
 use tch::{Device, Kind, Tensor};
 
 /// Of what is computed, and of the format: other numbers under the same name would be wrong.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const NUMBER_BYTES: usize = size_of::<f32>();
 
 /// blake3 over everything that the numbers depend on, hex.
@@ -51,8 +51,11 @@ pub(crate) fn key(
         .as_bytes(),
     );
     part(
-        format!("{} {stages} {shape:?} {}", plan.model.architecture, plan.model.weights_hash)
-            .as_bytes(),
+        format!(
+            "{} {stages} {:?} {shape:?} {}",
+            plan.model.architecture, plan.model.pooling, plan.model.weights_hash
+        )
+        .as_bytes(),
     );
     part(config.to_string().as_bytes());
     set.encoded.identify(&mut part)?;

@@ -4,18 +4,19 @@
 use crate::checkpoint::Named;
 use crate::examples::ExampleSet;
 use crate::extensions::{self, Extensions};
+use crate::failures::model_failure;
 use crate::freeze;
 use crate::linear_head::linear_map;
-use crate::network::{Built, Network};
+use crate::network::{self, Built, Network};
 use crate::objective::{self, Objective};
 use crate::source::Batch;
 use crate::units::Units;
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::NumberReport;
 use finetuned_job::plan::Plan;
-use finetuned_job::recipe;
+use finetuned_job::recipe::{self, Method};
 use finetuned_libtorch::{Algorithm, Optimizer};
-use finetuned_models::Pass;
+use finetuned_models::{BuildOptions, Checkpoint, HeadKind, Pass};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Tensor};
 
@@ -33,6 +34,8 @@ pub(crate) struct Learner {
     optimizer: Optimizer,
     pub objective: Box<dyn Objective>,
     gradient_checkpointing: bool,
+    /// See [`Learner::takes_rows`].
+    in_rows: bool,
     seed: u64,
 }
 
@@ -56,6 +59,9 @@ impl Learner {
             .filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
         let moving: Vec<String> = moving.flat_map(|(_, buffers)| buffers).cloned().collect();
         may_change.extend(moving);
+        if plan.train.method != Method::Full {
+            may_change.extend(parts.head.iter().cloned()); // it begins with a probe
+        }
         Ok(Learner {
             network: Network {
                 model,
@@ -72,6 +78,7 @@ impl Learner {
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
             objective: objective::of(plan, numbers, extensions.loss(plan, device)?, device)?,
             gradient_checkpointing: plan.train.gradient_checkpointing,
+            in_rows: plan.model.pooling.is_some(),
             seed: plan.train.seed,
         })
     }
@@ -161,6 +168,31 @@ impl Learner {
         self.network.parts.head = self.own_head.iter().map(|it| it.0.clone()).collect();
         self.tensors.extend(std::mem::take(&mut self.own_head));
         Ok(true)
+    }
+
+    /// Whether what the head takes is a row of each example, made as the base model says.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.in_rows
+    }
+
+    /// Makes the head this linear map: (outputs, width) and (outputs).
+    pub(crate) fn begin_with(&mut self, weight: &Tensor, bias: &Tensor) -> Result<()> {
+        if !self.network.model.set_head(weight, bias)? {
+            bail!("the head of this model can't begin with a linear probe");
+        }
+        Ok(())
+    }
+
+    /// Where the head takes a row of each text, the model becomes one of its family's own class.
+    pub(crate) fn take_family_form(&mut self, base: &Checkpoint, plan: &Plan) -> Result<()> {
+        let Some(pooling) = plan.model.pooling else { return Ok(()) };
+        let head = HeadKind::Linear(self.network.outputs as i64, network::pooling(pooling));
+        let options = BuildOptions { device: self.network.device, ..BuildOptions::new(head) };
+        let own = base.in_family(&options, &self.tensors).map_err(model_failure)?;
+        self.network.parts = own.model.parts().clone();
+        self.network.model = own.model;
+        self.tensors = own.tensors.into_iter().collect();
+        Ok(())
     }
 
     /// Makes a model that learnt numbers in units of its own give them in those of the data. What a

@@ -33,6 +33,7 @@ mod learner; // loss -> gradients -> updates
 mod evaluate; // model x split -> predictions
 mod estimate; // one batch -> time and memory
 mod prepare; // spec -> recipe, base model, data
+mod probe; // a linear map of what the frozen base gives
 mod patience; // evaluations -> an early end
 mod trainer; // the loop
 mod export; // tensors -> model folder

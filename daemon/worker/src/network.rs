@@ -5,10 +5,12 @@ use crate::failures::model_failure;
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
 use crate::units::Units;
 use anyhow::{Context, Result};
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{self, Plan};
 use finetuned_job::recipe::Head;
 use finetuned_job::task::Objective;
-use finetuned_models::{BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Rows};
+use finetuned_models::{
+    BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Pooling, Rows,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -36,12 +38,24 @@ pub(crate) struct Built {
     pub report: finetuned_models::LoadReport,
 }
 
+pub(crate) fn pooling(planned: plan::Pooling) -> Pooling {
+    match planned {
+        plan::Pooling::First => Pooling::First,
+        plan::Pooling::Mean => Pooling::Mean,
+    }
+}
+
 /// What a model is built with, for so many outputs of this head.
-pub(crate) fn head_kind(head: Option<&PluginHead>, outputs: i64) -> HeadKind {
-    match head {
-        Some(head) if head.instance.features() == HeadFeatures::Sequence => {
+pub(crate) fn head_kind(
+    head: Option<&PluginHead>,
+    pooling: Option<Pooling>,
+    outputs: i64,
+) -> HeadKind {
+    match (head, pooling) {
+        (Some(head), _) if head.instance.features() == HeadFeatures::Sequence => {
             HeadKind::None(Rows::PerToken)
         }
+        (None, Some(pooling)) => HeadKind::Linear(outputs, pooling),
         _ => HeadKind::Classes(outputs),
     }
 }

@@ -11,12 +11,13 @@ use crate::network::Network;
 use crate::plugins::LossInstance;
 use crate::source::Batch;
 use anyhow::Result;
+use finetuned_answers::Target;
 use finetuned_job::data::NumberReport;
 use finetuned_job::plan::Plan;
 use finetuned_job::task;
 use finetuned_models::Pass;
 use supervised::{Criterion, Supervised};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub(crate) trait Objective {
     /// What these examples of a set weigh in the mean over an update.
@@ -32,7 +33,17 @@ pub(crate) trait Objective {
     ///
     /// # Errors
     /// Whatever the model refuses.
-    fn evaluate(&self, network: &Network, batch: &Batch) -> Result<Evaluated>;
+    fn evaluate(&self, network: &Network, batch: &Batch) -> Result<Evaluated> {
+        // In f64, so that the mean over many examples does not depend on rounding.
+        let outputs = network.outputs_of(&batch.input)?.f_to_kind(Kind::Double)?;
+        self.evaluate_outputs(&outputs, &batch.set.targets(&batch.indices))
+    }
+
+    /// The same of (batch, outputs), in f64: logits, or numbers in the units of the data.
+    ///
+    /// # Errors
+    /// Outputs of another width.
+    fn evaluate_outputs(&self, outputs: &Tensor, targets: &[&Target]) -> Result<Evaluated>;
 }
 
 /// In f64.

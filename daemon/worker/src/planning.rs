@@ -11,9 +11,11 @@ use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
-    TensorPlan, TrainPlan,
+    Pooling, TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{self, AugmentChoice, ClassWeights, Freeze, Head, Recipe, TrainChoice};
+use finetuned_job::recipe::{
+    self, AugmentChoice, ClassWeights, Freeze, Head, Method, Pattern, Recipe, TrainChoice,
+};
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Metrics, Objective, Task};
 use finetuned_models::{Outline, Parts, Rows};
@@ -27,6 +29,9 @@ const IDX: &str = "idx";
 
 /// Facts that the plan rests on. They need no model and no tensor: whoever gathers them has those.
 pub(crate) struct Facts<'a> {
+    pub method: Method,
+    /// Of a head that takes a row of each text.
+    pub pooling: Option<Pooling>,
     pub task: Task,
     pub data: &'a DataReport,
     /// Of images.
@@ -77,6 +82,14 @@ pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure
 }
 
 pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Plan> {
+    let frozen;
+    let recipe = match facts.method {
+        Method::Probe => {
+            frozen = body_frozen(recipe);
+            &frozen
+        }
+        Method::Auto | Method::Full => recipe,
+    };
     let counts = |split: Split| {
         facts.data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
     };
@@ -114,6 +127,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             architecture: facts.model.architecture,
             weights_hash: facts.model.weights_hash,
             head: recipe.model.head.clone(),
+            pooling: facts.pooling,
             dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
             preprocess: facts.preprocess.cloned(),
@@ -130,6 +144,27 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         threads: facts.threads,
         device: facts.device,
     })
+}
+
+/// A recipe of a probe: what the body gives is the same for ever.
+fn body_frozen(recipe: &Recipe) -> Recipe {
+    let train = vec![Pattern::Head];
+    let freeze = Freeze { train, unfreeze: Vec::new(), ..recipe.freeze.clone() };
+    Recipe { freeze, ..recipe.clone() }
+}
+
+/// How a model with this recipe's head and loss learns.
+pub(crate) fn method(recipe: &Recipe) -> Result<Method, Failure> {
+    let plugin = recipe.model.head != Head::Linear || recipe.train.loss.is_some();
+    match recipe.train.method {
+        Method::Probe if plugin => {
+            let message = "train.method is `probe`, which is a linear head with a loss of its own, but the recipe has a plugin's";
+            Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure("leave one of them out of the recipe"))
+        }
+        Method::Auto if plugin => Ok(Method::Full),
+        method => Ok(method),
+    }
 }
 
 fn eval_plan(
@@ -370,7 +405,9 @@ fn train_plan(
         asked => asked.filter(|it| *it != 0),
     };
     let steps = steps_per_epoch * u64::from(epochs);
+    let steps = if facts.method == Method::Probe { 0 } else { steps };
     Ok(TrainPlan {
+        method: facts.method,
         epochs,
         batch,
         accumulate: asked.accumulate,

@@ -3,20 +3,20 @@
 
 use crate::attempt::Attempt;
 use crate::examples::ExampleSet;
-use crate::extensions::Extensions;
+use crate::extensions::{Extensions, PluginHead};
 use crate::failures::model_failure;
 use crate::modality::{self, Changes, Encoder, Inputs};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
-use crate::{checkpoint, device, durable, feature_cache, plugin_reader};
+use crate::{checkpoint, device, durable, feature_cache, freeze, plugin_reader};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport, TokenReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{LoadSummary, Plan};
-use finetuned_job::recipe::Recipe;
+use finetuned_job::plan::{LoadSummary, Plan, Pooling};
+use finetuned_job::recipe::{Method, Recipe};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
@@ -153,18 +153,28 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         problem: task.answer,
     };
     let head = extensions.head(&recipe.model.head, shape)?;
-    let options = BuildOptions {
+    let mut method = planning::method(recipe)?;
+    let mut pooling = pooling(base, method)?;
+    let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| BuildOptions {
         dropout: recipe.model.dropout,
         attention_dropout: recipe.model.attention_dropout,
         image_size,
         device,
         seed: recipe.train.seed,
-        ..BuildOptions::new(network::head_kind(head.as_ref(), outputs))
+        ..BuildOptions::new(network::head_kind(head, pooling.map(network::pooling), outputs))
     };
-    let model = network::build(base, &options, head)?;
+    let kind = options(head.as_ref(), pooling);
+    let mut model = network::build(base, &kind, head)?;
+    if recipe.train.method == Method::Auto && pooling.is_some() && !has_all(recipe, &model) {
+        // The recipe names tensors of the family's own head.
+        (method, pooling) = (Method::Full, None);
+        model = network::build(base, &options(None, None), None)?;
+    }
     let tensors: BTreeMap<String, Vec<i64>> =
         model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
     let facts = Facts {
+        method,
+        pooling,
         task: *task,
         data: &data.report,
         preprocess: preparation.preprocess.as_ref(),
@@ -198,6 +208,25 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
     let plan = planning::plan(recipe, preparation.max_tokens, facts)?;
     extensions.try_metrics(&plan)?;
     Ok((plan, model))
+}
+
+/// What makes a row of a text's tokens, where a linear head learns from a probe on.
+fn pooling(base: &Checkpoint, method: Method) -> Result<Option<Pooling>> {
+    if method == Method::Full {
+        return Ok(None);
+    }
+    Ok(base.pooling().map_err(model_failure)?.map(|it| match it {
+        finetuned_models::Pooling::First => Pooling::First,
+        finetuned_models::Pooling::Mean => Pooling::Mean,
+    }))
+}
+
+/// Whether each pattern of the recipe selects tensors of this model.
+fn has_all(recipe: &Recipe, model: &Built) -> bool {
+    let later = recipe.freeze.unfreeze.iter().map(|it| &it.train);
+    let patterns = freeze::patterns(&recipe.freeze.train, later);
+    let names = freeze::parameters(model.tensors.iter().map(|it| &it.0), &model.parts);
+    freeze::select(&patterns, &model.parts, &names).is_ok()
 }
 
 pub(crate) fn write_findings(run: &Path, plan: &Plan, data: &DataReport) -> Result<()> {

@@ -136,6 +136,7 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
         score: finetuned_answers::value(&trained.scores, &plan.eval.best).unwrap_or(f64::NAN),
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
+        probe: trained.probe.clone(),
         proof,
         steps: trained.steps,
         best_step: trained.best_step,

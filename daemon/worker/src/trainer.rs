@@ -18,8 +18,9 @@ use crate::stop::Stopped;
 use crate::stored::{Examples, Stored};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase, Step};
-use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::outcome::{Failure, FailureKind, Start};
 use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Method;
 use finetuned_job::scores::Split;
 use std::time::{Duration, Instant};
 
@@ -133,7 +134,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         let lengths = self.train.set.encoded.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
-            if self.position.stopped_early {
+            if self.position.stopped_early || self.position.step == plan.train.steps {
                 break;
             }
             self.unfreeze(epoch)?;
@@ -290,7 +291,9 @@ impl<'a, 'b> Trainer<'a, 'b> {
         let step = self.position.step;
         let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
         (step.is_multiple_of(every) || step == self.plan.train.steps)
-            && self.position.evaluated != step
+            && self.position.evaluated != Some(step)
+            // Before the first update there is only a probe to evaluate.
+            && (0 < step || self.plan.train.method != Method::Full)
             && 0 < self.validation.set.len()
     }
 
@@ -302,21 +305,21 @@ impl<'a, 'b> Trainer<'a, 'b> {
             Err(err) if err.is::<Stopped>() => return Ok(false),
             other => other.with_context(|| format!("evaluating step {}", self.position.step))?,
         };
-        self.position.evaluated = self.position.step;
+        self.position.evaluated = Some(self.position.step);
         let best = &self.plan.eval.best;
         let extensions = self.extras.extensions;
         let scores =
             found.scores_only(Split::Validation, self.validation.set, self.plan, extensions)?;
         let score = finetuned_answers::value(&scores, best)
             .with_context(|| format!("there is no metric {best}"))?;
+        let higher = extensions.higher_is_better(best, self.plan)?;
+        self.note_start(score, higher);
         let better = match self.position.best {
             None => true,
             // At the same score the surer model is the better one: a small set's score stands still
             // for long.
             Some(so_far) if so_far.score == score => scores.loss < so_far.loss,
-            Some(so_far) => {
-                (so_far.score < score) == extensions.higher_is_better(best, self.plan)?
-            }
+            Some(so_far) => (so_far.score < score) == higher,
         };
         if better {
             self.position.best = Some(Best { step: self.position.step, score, loss: scores.loss });
@@ -342,6 +345,22 @@ impl<'a, 'b> Trainer<'a, 'b> {
             best: better,
         })?;
         Ok(true)
+    }
+
+    /// What the probe scored that training began with, and the best score after it.
+    fn note_start(&mut self, score: f64, higher: bool) {
+        let step = self.position.step;
+        let Some(probe) = &mut self.position.probe else { return };
+        match &mut probe.start {
+            None if step == 0 => {
+                probe.start = Some(Start { probe: score, tuned: None, kept: true })
+            }
+            None => {}
+            Some(start) => {
+                let better = start.tuned.is_none_or(|it| (it < score) == higher);
+                start.tuned = if better { Some(score) } else { start.tuned };
+            }
+        }
     }
 
     /// Hooks may wish to end the run, or a checkpoint.

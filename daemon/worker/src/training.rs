@@ -15,13 +15,13 @@ use crate::source::{Batch, Source};
 use crate::stop::Stopped;
 use crate::stored::{Examples, Stored};
 use crate::trainer::{Ended, Extras, Trainer};
-use crate::{checkpoint, device, durable, estimate, export};
+use crate::{checkpoint, device, durable, estimate, export, probe};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
-use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Trained};
+use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Trained};
 use finetuned_job::plan::{FreezePlan, Plan};
-use finetuned_job::recipe::Head;
+use finetuned_job::recipe::{Head, Method};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use std::fs;
@@ -65,6 +65,10 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
         Examples { set: &data.train, cache: train_cache },
         Examples { set: &data.validation, cache: validation_cache },
     );
+    let mut position = position;
+    if resumed_from.is_none() {
+        position.probe = Some(probed(&mut learner, (&plan, &prepared), splits.0, attempt)?);
+    }
     let augment = prepare::changes(&plan, &prepared)?;
     let extras = Extras { augment, extensions: &prepared.extensions, hooks };
     let mut trainer = Trainer::new(&plan, learner, splits, extras, &checkpoints, position, attempt);
@@ -172,6 +176,21 @@ fn cache(
     caching.open(attempt.spec.features.as_ref(), splits, &mut attempt.journal)
 }
 
+/// What a linear probe of the frozen base scores. Training begins with it, where it can.
+fn probed(
+    learner: &mut Learner,
+    (plan, prepared): (&Plan, &Prepared),
+    train: Examples,
+    attempt: &mut Attempt,
+) -> Result<Probe> {
+    attempt.journal.phase(Phase::Probing, None)?;
+    let found = probe::probe(learner, (plan, prepared), train, || attempt.stop.check())?;
+    if plan.train.method != Method::Full {
+        learner.begin_with(&found.weight, &found.bias)?;
+    }
+    Ok(found.outcome)
+}
+
 /// As many examples of a split as one forward pass takes.
 fn some<'a>(set: &'a ExampleSet, learner: &Learner) -> Result<Batch<'a>> {
     let first = set.evaluation_batches().into_iter().take(1).collect();
@@ -203,6 +222,10 @@ fn finish(
     } else {
         plan.model.head.clone()
     };
+    // Rows of texts are nothing that a model of the family's own class has.
+    let rows = learner.takes_rows().then(|| learner.network.model.stages());
+    let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
+    learner.take_family_form(&prepared.base, plan)?;
     learner.fold_units()?;
     let (network, objective) = (&learner.network, learner.objective.as_ref());
     attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
@@ -233,6 +256,7 @@ fn finish(
         validation,
         baseline: finetuned_answers::of(plan.task.answer, plan.data.outputs())
             .baseline(&data.train.targets, &set.targets)?,
+        probe: position.probe.clone().map(|it| it.ended(position.best.map(|it| it.step))),
         steps: position.step,
         best_step: position.best.map_or(position.step, |it| it.step),
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,

@@ -39,6 +39,10 @@ impl Units {
         Ok(Units { mean: tensor(mean)?, deviation: tensor(deviation)? })
     }
 
+    pub(crate) fn device(&self) -> Device {
+        self.mean.device()
+    }
+
     /// (…, numbers) of the data -> in these units.
     pub(crate) fn down(&self, numbers: &Tensor) -> Result<Tensor> {
         Ok(numbers.f_sub(&self.mean)?.f_div(&self.deviation)?)

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 /// `plan.json` of any version so far -> of this one.
 pub(crate) fn plan(plan: &mut Value) -> Result<(), String> {
     match plan["version"].as_u64() {
-        Some(1) => plan_from_1(plan)?,
+        Some(1) => {
+            plan_from_1(plan)?;
+            plan_from_2(plan);
+        }
+        Some(2) => plan_from_2(plan),
         Some(version) if version == u64::from(PLAN_VERSION) => {}
         Some(version) => {
             return Err(format!(
@@ -34,6 +38,12 @@ fn plan_from_1(plan: &mut Value) -> Result<(), String> {
     let text = plan["data"]["text_column"].take();
     plan["data"]["text_columns"] = if text.is_null() { json!([]) } else { json!([text]) };
     Ok(())
+}
+
+/// 0.1.0 knew one method.
+fn plan_from_2(plan: &mut Value) {
+    plan["train"]["method"] = json!("full");
+    plan["model"]["pooling"] = Value::Null;
 }
 
 fn plugin_use(pair: &Value) -> Option<Value> {
@@ -112,7 +122,7 @@ mod tests {
         let mut plan: Value = stored("texts", run_folder::PLAN);
         plan["version"] = json!(PLAN_VERSION + 1);
         let err = serde_json::from_value::<Plan>(plan).unwrap_err().to_string();
-        assert!(err.starts_with("version is 3, but this finetuned reads plans up to"), "{err}");
+        assert!(err.starts_with("version is 4, but this finetuned reads plans up to"), "{err}");
         let err = serde_json::from_str::<Plan>("[1]").unwrap_err().to_string();
         assert_eq!(err, "version is missing: this is no plan.json");
     }

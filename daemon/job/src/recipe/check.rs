@@ -252,6 +252,17 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         }
     };
     Ok(TrainChoice {
+        method: match raw.method.as_deref() {
+            None | Some("auto") => Method::Auto,
+            Some("full") => Method::Full,
+            Some("probe") => Method::Probe,
+            Some(other) => {
+                return wrong(
+                    "train.method",
+                    format!("is `{other}`, but must be auto, full or probe"),
+                );
+            }
+        },
         epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
         batch: raw.batch.map(|it| at_least("train.batch", it, 1)).transpose()?,
         accumulate: at_least("train.accumulate", raw.accumulate.unwrap_or(1), 1)?,

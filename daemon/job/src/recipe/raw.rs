@@ -112,6 +112,7 @@ pub(super) struct RawAugment {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTrain {
+    pub method: Option<String>,
     pub epochs: Option<u32>,
     pub batch: Option<u32>,
     pub accumulate: Option<u32>,

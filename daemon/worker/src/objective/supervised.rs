@@ -85,11 +85,8 @@ impl Objective for Supervised {
         mean(&self.criterion.loss(outputs, &targets)?, &self.criterion.loss(outputs, &theirs)?)
     }
 
-    fn evaluate(&self, network: &Network, batch: &Batch) -> Result<Evaluated> {
-        let targets = self.criterion.targets(&batch.set.targets(&batch.indices), network.device)?;
-        // In f64, so that the mean over many examples does not depend on rounding.
-        let outputs = network.outputs_of(&batch.input)?.f_to_kind(Kind::Double)?;
-        self.criterion.evaluate(&outputs, &targets)
+    fn evaluate_outputs(&self, outputs: &Tensor, targets: &[&Target]) -> Result<Evaluated> {
+        self.criterion.evaluate(outputs, &self.criterion.targets(targets, outputs.device())?)
     }
 }
 

@@ -9,12 +9,12 @@ use finetuned_job::data::{
     SplitReport, TokenReport,
 };
 use finetuned_job::event::{Event, Line, Phase, Step};
-use finetuned_job::outcome::{Done, OUTCOME_VERSION, Proof, Trained};
+use finetuned_job::outcome::{Done, OUTCOME_VERSION, Probe, Proof, Start, Trained};
 use finetuned_job::plan::{
-    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, TensorPlan,
-    TrainPlan,
+    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, Pooling,
+    TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{ClassWeights, Head, Optimizer, Pattern, SaveChoice, Schedule};
+use finetuned_job::recipe::{ClassWeights, Head, Method, Optimizer, Pattern, SaveChoice, Schedule};
 use finetuned_job::scores::{Scores, Split};
 use finetuned_job::task::{Answer, Metrics, Modality, Task};
 use rand_chacha::ChaCha8Rng;
@@ -231,6 +231,11 @@ impl SampleRun {
             scores: of(Split::Test, &test, chief),
             validation: Some(of(Split::Validation, &validation, &[])),
             baseline: answer.baseline(&train.targets, &test.targets).unwrap(),
+            probe: Some(Probe {
+                c: 3.0,
+                metrics: [(plan_metric(problem), 0.5123)].into(),
+                start: Some(Start { probe: 0.5012, tuned: Some(0.6034), kept: false }),
+            }),
             steps: 680,
             best_step: 476,
             epochs: 9.0,
@@ -273,6 +278,7 @@ impl SampleRun {
             base: "hf:timm/resnet18.a1_in1k".into(),
             architecture: "resnet18".into(),
             preprocess: Some(preprocess()),
+            pooling: None,
             ..self.plan.model.clone()
         };
         self.plan.augment = Some(Augment::preset(Preset::Light));
@@ -345,6 +351,10 @@ impl SampleRun {
     }
 }
 
+fn plan_metric(problem: Answer) -> String {
+    Metrics::of(problem).best.into()
+}
+
 fn done(name: &str, plan: &Plan, trained: &Trained) -> Done {
     Done {
         version: OUTCOME_VERSION,
@@ -359,6 +369,7 @@ fn done(name: &str, plan: &Plan, trained: &Trained) -> Done {
         score: trained.scores.metrics[&plan.eval.best],
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
+        probe: trained.probe.clone(),
         proof: Proof {
             model_hash: trained.model_hash.clone(),
             examples: 400,
@@ -544,6 +555,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             architecture: "bert".into(),
             weights_hash: "53aa".repeat(16),
             head: Head::Linear,
+            pooling: Some(Pooling::Mean),
             dropout: 0.1,
             attention_dropout: 0.0,
             preprocess: None,
@@ -582,6 +594,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
         augment: None,
         plugins: Vec::new(),
         train: TrainPlan {
+            method: Method::Auto,
             loss: None,
             hooks: Vec::new(),
             gradient_checkpointing: false,
