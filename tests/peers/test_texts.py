@@ -118,6 +118,23 @@ def test_logits_agree_with_predict(run, data):
     assert [it["label"] for it in answers] == [run.model.config.id2label[i] for i in wanted.argmax(1)]
 
 
+def test_a_padded_batch_says_what_each_text_says_alone(run, data):
+    """The mean of MiniLM's tokens is a layer that attends to all alike: to no padding."""
+    assert run.model.config.num_hidden_layers == {"minilm": 7}.get(run.family, 2)
+    texts = HARD + [text for text, _ in data[:20]]
+    tokens = run.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+    for attention in ("eager", "sdpa"):
+        run.model.set_attn_implementation(attention)
+        with torch.no_grad():
+            found = run.model(**tokens).logits.double().log_softmax(-1).numpy()
+        assert numpy.abs(found - log_probabilities(run, texts)).max() < 1e-4, attention
+
+
+def test_a_linear_probe_is_a_baseline(run):
+    probe = run.done["probe"]
+    assert probe["c"] > 0 and set(probe["metrics"]) >= {"accuracy", "macro_f1", "loss"}
+
+
 def test_logits_agree_with_the_table_of_predictions(run):
     rows = predictions(run)
     # An apostrophe keeps a spreadsheet from taking a text for a formula; many tweets begin with @.

@@ -2,7 +2,7 @@
 
 use crate::attempt::{Run, sentences, signal, tiny_bert, wait};
 use finetuned_job::event::Event;
-use finetuned_job::outcome::{FailureKind, Trained};
+use finetuned_job::outcome::{FailureKind, Start, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -60,6 +60,45 @@ fn a_drop_becomes_a_proven_model() {
     for outside in ["src=\"http", "<link", "url(", "@import", "<script"] {
         assert!(!report.contains(outside), "the report needs nothing from outside: {outside}");
     }
+}
+
+#[test]
+fn a_probe_is_the_second_baseline_and_where_training_begins() {
+    let csv = sentences(300, 7);
+    let run = |method: &str| {
+        let recipe = format!("data.test = 0.3\ntrain.method = '{method}'\ntrain.epochs = 2\n");
+        let mut run = Run::new(&recipe, &csv);
+        let done = run.complete();
+        (run, done)
+    };
+    let (alone, done) = run("probe");
+    let probe = done.probe.clone().unwrap();
+    assert_eq!((done.steps, done.best_step), (0, 0));
+    assert!((done.score - probe.metrics[&done.metric]).abs() < 1e-9, "{done:?}");
+    assert!((done.scores.loss - probe.metrics["loss"]).abs() < 1e-4, "{done:?}");
+    assert!(done.baseline.metrics[&done.metric] < done.score, "{done:?}");
+    let start = probe.start.unwrap();
+    assert!(start.kept && start.tuned.is_none(), "{start:?}");
+    assert!(done.summary().contains("A linear probe of the frozen base model would score"));
+    // Only the head is another one than the base's.
+    let (base, found) = (fs::read(tiny_bert().join("model.safetensors")).unwrap(), alone.weights());
+    let (base, found) =
+        (SafeTensors::deserialize(&base).unwrap(), SafeTensors::deserialize(&found).unwrap());
+    let name = "encoder.layer.0.output.dense.weight";
+    let same = |a: &str, b: &str| base.tensor(a).unwrap().data() == found.tensor(b).unwrap().data();
+    assert!(same(name, &format!("bert.{name}")));
+
+    let (_, done) = run("auto");
+    let tuned = done.probe.clone().unwrap();
+    assert_eq!((tuned.c, &tuned.metrics), (probe.c, &probe.metrics));
+    let Start { probe: before, tuned: after, kept } = tuned.start.unwrap();
+    assert_eq!(before, start.probe);
+    assert_eq!(kept, done.best_step == 0);
+    assert!(kept || before <= after.unwrap(), "{before} {after:?}");
+
+    let (_, done) = run("full");
+    let beside = done.probe.unwrap();
+    assert_eq!((beside.c, &beside.metrics, beside.start), (probe.c, &probe.metrics, None));
 }
 
 #[test]
