@@ -126,6 +126,17 @@ mod tests {
             listing(&all).unwrap(),
             ["config.json", "tokenizer.json", "vocab.txt", "model.safetensors"]
         );
+        let sentences = [
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "modules.json",
+            "config.json",
+            WEIGHTS,
+        ];
+        assert_eq!(
+            listing(&sentences).unwrap(),
+            ["config.json", "modules.json", "1_Pooling/config.json", WEIGHTS]
+        );
         assert_eq!(listing(&["config.json", INDEX]).unwrap(), ["config.json", INDEX]);
         assert_eq!(listing(&["config.json", "pytorch_model.bin"]), Err(Lack::OnlyPickle));
         assert_eq!(listing(&["config.json", "tf_model.h5"]), Err(Lack::Weights));

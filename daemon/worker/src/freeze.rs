@@ -1,5 +1,5 @@
 //! Decides which tensors train, in which epoch, and how fast: patterns of a recipe against the
-//! tensor names of a model. The one method so far; optimizer and loop know no other rule.
+//! tensor names of a model. Optimizer and loop know no other rule.
 
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::FreezePlan;

@@ -14,8 +14,8 @@ use crate::prepare::Prepared;
 use crate::source::Source;
 use crate::stored::{Examples, Stored};
 use crate::units::Units;
-use anyhow::{Result, bail};
-use finetuned_job::outcome;
+use anyhow::Result;
+use finetuned_job::outcome::{self, Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::task;
 use finetuned_models::{BuildOptions, HeadKind, Pass};
@@ -142,7 +142,10 @@ fn features(
     }
     let all = all.unwrap_or_else(Tensor::new);
     if all.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-        bail!("the base model gives NaN or infinite features");
+        let message = "the base model gives features that are no numbers";
+        return Err(Failure::new(FailureKind::Model, message)
+            .with_cure("fetch it again, or set model.base to another")
+            .into());
     }
     Ok(all)
 }

@@ -313,7 +313,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         let score = finetuned_answers::value(&scores, best)
             .with_context(|| format!("there is no metric {best}"))?;
         let higher = extensions.higher_is_better(best, self.plan)?;
-        self.note_start(score, higher);
+        let tuned = self.note_start(score, higher);
         let better = match self.position.best {
             None => true,
             // At the same score the surer model is the better one: a small set's score stands still
@@ -323,8 +323,10 @@ impl<'a, 'b> Trainer<'a, 'b> {
         };
         if better {
             self.position.best = Some(Best { step: self.position.step, score, loss: scores.loss });
-            self.position.evaluations_without_progress = 0;
             self.checkpoints.save_best(self.position.step, &self.learner.tensors())?;
+        }
+        if better || tuned {
+            self.position.evaluations_without_progress = 0;
         } else {
             self.position.evaluations_without_progress += 1;
         }
@@ -347,18 +349,22 @@ impl<'a, 'b> Trainer<'a, 'b> {
         Ok(true)
     }
 
-    /// What the probe scored that training began with, and the best score after it.
-    fn note_start(&mut self, score: f64, higher: bool) {
+    /// What the probe scored that training began with, and the best score after it; true where this
+    /// is such a best one. Fine-tuning may leave the probe before it passes it, so patience looks at
+    /// fine-tuning alone.
+    fn note_start(&mut self, score: f64, higher: bool) -> bool {
         let step = self.position.step;
-        let Some(probe) = &mut self.position.probe else { return };
+        let Some(probe) = &mut self.position.probe else { return false };
         match &mut probe.start {
             None if step == 0 => {
-                probe.start = Some(Start { probe: score, tuned: None, kept: true })
+                probe.start = Some(Start { probe: score, tuned: None, kept: true });
+                false
             }
-            None => {}
+            None => false,
             Some(start) => {
-                let better = start.tuned.is_none_or(|it| (it < score) == higher);
+                let better = start.tuned.is_none_or(|it| it != score && (it < score) == higher);
                 start.tuned = if better { Some(score) } else { start.tuned };
+                better
             }
         }
     }

@@ -104,7 +104,7 @@ fn a_probe_is_the_second_baseline_and_where_training_begins() {
 #[test]
 fn what_is_frozen_stays_bit_for_bit() {
     let mut run = Run::new(
-        "[freeze]\ntrain = ['head', 'last:1', '*.layer.0.*.LayerNorm.weight']\n[train]\nepochs = 2\nlr = 1e-2\n",
+        "[freeze]\ntrain = ['head', 'last:1', '*.layer.0.*.LayerNorm.weight']\n[train]\nmethod = 'full'\nepochs = 2\nlr = 1e-2\n",
         &sentences(120, 2),
     );
     run.complete();
@@ -420,7 +420,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_batch() {
     weights[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(base.path().join("model.safetensors"), weights).unwrap();
 
-    let mut run = Run::with_base(base.path(), "[train]\nepochs = 1\n", &sentences(200, 7));
+    let mut run =
+        Run::with_base(base.path(), "[train]\nmethod = 'full'\nepochs = 1\n", &sentences(200, 7));
     let failed = run.failed(Action::Train);
     assert_eq!(failed.failure.kind, FailureKind::Training, "{}", failed.failure);
     assert!(
