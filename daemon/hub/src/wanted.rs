@@ -27,7 +27,7 @@ pub const TOKENIZER_FILES: &[&str] = &[
 ];
 /// How images must look for a model that sees.
 const PREPROCESSOR: &str = "preprocessor_config.json";
-/// What of a text's tokens makes a sentence's embedding, where sentence-transformers made the model.
+/// What of a text's tokens makes a sentence's embedding, in models of sentence-transformers.
 const POOLING: &[&str] = &["modules.json", "1_Pooling/config.json"];
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.

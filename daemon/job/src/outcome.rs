@@ -81,21 +81,21 @@ pub struct Start {
     /// The best of fine-tuning; absent where there was none.
     pub tuned: Option<f64>,
     /// The finished model is the probe.
-    pub kept: bool,
+    pub is_best: bool,
 }
 
 impl Probe {
     /// At the end of training, whose best step was this.
     pub fn ended(self, best_step: Option<u64>) -> Probe {
-        let start = self.start.map(|it| Start { kept: best_step == Some(0), ..it });
+        let start = self.start.map(|it| Start { is_best: best_step == Some(0), ..it });
         Probe { start, ..self }
     }
 
     /// Whether the probe or fine-tuning was better, in a sentence; nothing where only one was.
     pub fn sentence(&self, metric: &str) -> Option<String> {
-        let Start { probe, tuned, kept } = self.start?;
+        let Start { probe, tuned, is_best } = self.start?;
         let (tuned, metric) = (tuned?, spoken(metric));
-        Some(if kept {
+        Some(if is_best {
             format!(
                 "The probe was kept: it scores {probe:.3} {metric} on validation, fine-tuning came to {tuned:.3}."
             )
@@ -278,22 +278,22 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_says_what_a_probe_would_score_and_which_was_kept() {
-        let start = Start { probe: 0.65, tuned: Some(0.72), kept: false };
+    fn the_summary_says_what_a_probe_would_score_and_which_was_better() {
+        let start = Start { probe: 0.65, tuned: Some(0.72), is_best: false };
         let metrics = BTreeMap::from([("macro_f1".into(), 0.901)]);
         let mut probe = Probe { c: 3.0, metrics, start: Some(start) };
-        let said =
+        let summary =
             |probe: &Probe| Done { probe: Some(probe.clone()), ..done("macro_f1") }.summary();
-        assert!(said(&probe).contains(
+        assert!(summary(&probe).contains(
             " A linear probe of the frozen base model would score 0.901. \
              Fine-tuning brought validation from the probe's 0.650 macro F1 to 0.720. The saved"
         ));
-        probe.start = Some(Start { tuned: Some(0.61), kept: true, ..start });
-        assert!(said(&probe).contains(
+        probe.start = Some(Start { tuned: Some(0.61), is_best: true, ..start });
+        assert!(summary(&probe).contains(
             "The probe was kept: it scores 0.650 macro F1 on validation, fine-tuning came to 0.610."
         ));
-        probe.start = Some(Start { tuned: None, kept: true, ..start });
-        assert!(said(&probe).contains("would score 0.901. The saved"));
+        probe.start = Some(Start { tuned: None, is_best: true, ..start });
+        assert!(summary(&probe).contains("would score 0.901. The saved"));
     }
 
     #[test]

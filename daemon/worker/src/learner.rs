@@ -184,15 +184,21 @@ impl Learner {
     }
 
     /// Where the head takes a row of each text, the model becomes one of its family's own class.
-    pub(crate) fn take_family_form(&mut self, base: &Checkpoint, plan: &Plan) -> Result<()> {
-        let Some(pooling) = plan.model.pooling else { return Ok(()) };
+    /// Gives the stages that gave such rows: no number of stages gives them now.
+    pub(crate) fn take_family_form(
+        &mut self,
+        base: &Checkpoint,
+        plan: &Plan,
+    ) -> Result<Option<usize>> {
+        let Some(pooling) = plan.model.pooling else { return Ok(None) };
+        let rows = self.network.model.stages();
         let head = HeadKind::Linear(self.network.outputs as i64, network::pooling(pooling));
         let options = BuildOptions { device: self.network.device, ..BuildOptions::new(head) };
         let own = base.in_family(&options, &self.tensors).map_err(model_failure)?;
         self.network.parts = own.model.parts().clone();
         self.network.model = own.model;
         self.tensors = own.tensors.into_iter().collect();
-        Ok(())
+        Ok(Some(rows))
     }
 
     /// Makes a model that learnt numbers in units of its own give them in those of the data. What a

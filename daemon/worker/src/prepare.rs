@@ -143,15 +143,10 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
     extensions.suit(task.answer)?;
     let device = device::choose(spec.device)?;
     let outputs = data.outputs.len() as i64;
-    let preparation = encoder.preparation();
+    let (preparation, seed) = (encoder.preparation(), recipe.train.seed);
     let image_size = preparation.image_size();
-    let shape = HeadShape {
-        device,
-        width: base.hidden_size(),
-        outputs,
-        seed: recipe.train.seed,
-        problem: task.answer,
-    };
+    let shape =
+        HeadShape { device, width: base.hidden_size(), outputs, seed, problem: task.answer };
     let head = extensions.head(&recipe.model.head, shape)?;
     let mut method = planning::method(recipe)?;
     let mut pooling = pooling(base, method)?;
@@ -160,11 +155,11 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         attention_dropout: recipe.model.attention_dropout,
         image_size,
         device,
-        seed: recipe.train.seed,
+        seed,
         ..BuildOptions::new(network::head_kind(head, pooling.map(network::pooling), outputs))
     };
-    let kind = options(head.as_ref(), pooling);
-    let mut model = network::build(base, &kind, head)?;
+    let first = options(head.as_ref(), pooling);
+    let mut model = network::build(base, &first, head)?;
     if recipe.train.method == Method::Auto && pooling.is_some() && !has_all(recipe, &model) {
         // The recipe names tensors of the family's own head.
         (method, pooling) = (Method::Full, None);

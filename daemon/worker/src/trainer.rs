@@ -349,15 +349,16 @@ impl<'a, 'b> Trainer<'a, 'b> {
         Ok(true)
     }
 
-    /// What the probe scored that training began with, and the best score after it; true where this
-    /// is such a best one. Fine-tuning may leave the probe before it passes it, so patience looks at
+    /// What the probe scored that training began with, and the best score after it; true where
+    /// this is such a best one. Fine-tuning may leave the probe before it passes it, so patience looks at
     /// fine-tuning alone.
     fn note_start(&mut self, score: f64, higher: bool) -> bool {
         let step = self.position.step;
         let Some(probe) = &mut self.position.probe else { return false };
         match &mut probe.start {
             None if step == 0 => {
-                probe.start = Some(Start { probe: score, tuned: None, kept: true });
+                let start = Start { probe: score, tuned: None, is_best: true };
+                probe.start = Some(start);
                 false
             }
             None => false,

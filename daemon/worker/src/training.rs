@@ -222,10 +222,8 @@ fn finish(
     } else {
         plan.model.head.clone()
     };
-    // Rows of texts are nothing that a model of the family's own class has.
-    let rows = learner.takes_rows().then(|| learner.network.model.stages());
+    let rows = learner.take_family_form(&prepared.base, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
-    learner.take_family_form(&prepared.base, plan)?;
     learner.fold_units()?;
     let (network, objective) = (&learner.network, learner.objective.as_ref());
     attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;

@@ -99,8 +99,10 @@ fn images_need_no_extension() {
 
 #[test]
 fn statistics_of_frozen_parts_stand_still_and_those_of_others_move() {
-    let mut run =
-        on_folders("[freeze]\ntrain = ['head', 'last:2']\n[train]\nepochs = 1\nbatch = 8\n", 30);
+    let mut run = on_folders(
+        "[freeze]\ntrain = ['head', 'last:2']\n[train]\nmethod = 'full'\nepochs = 1\nbatch = 8\n",
+        30,
+    );
     run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     let (base, tuned) = (fs::read(tiny_resnet().join("model.safetensors")).unwrap(), run.weights());

@@ -78,7 +78,7 @@ fn a_probe_is_the_second_baseline_and_where_training_begins() {
     assert!((done.scores.loss - probe.metrics["loss"]).abs() < 1e-4, "{done:?}");
     assert!(done.baseline.metrics[&done.metric] < done.score, "{done:?}");
     let start = probe.start.unwrap();
-    assert!(start.kept && start.tuned.is_none(), "{start:?}");
+    assert!(start.is_best && start.tuned.is_none(), "{start:?}");
     assert!(done.summary().contains("A linear probe of the frozen base model would score"));
     // Only the head is another one than the base's.
     let (base, found) = (fs::read(tiny_bert().join("model.safetensors")).unwrap(), alone.weights());
@@ -91,10 +91,10 @@ fn a_probe_is_the_second_baseline_and_where_training_begins() {
     let (_, done) = run("auto");
     let tuned = done.probe.clone().unwrap();
     assert_eq!((tuned.c, &tuned.metrics), (probe.c, &probe.metrics));
-    let Start { probe: before, tuned: after, kept } = tuned.start.unwrap();
+    let Start { probe: before, tuned: after, is_best } = tuned.start.unwrap();
     assert_eq!(before, start.probe);
-    assert_eq!(kept, done.best_step == 0);
-    assert!(kept || before <= after.unwrap(), "{before} {after:?}");
+    assert_eq!(is_best, done.best_step == 0);
+    assert!(is_best || before <= after.unwrap(), "{before} {after:?}");
 
     let (_, done) = run("full");
     let beside = done.probe.unwrap();

@@ -252,17 +252,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         }
     };
     Ok(TrainChoice {
-        method: match raw.method.as_deref() {
-            None | Some("auto") => Method::Auto,
-            Some("full") => Method::Full,
-            Some("probe") => Method::Probe,
-            Some(other) => {
-                return wrong(
-                    "train.method",
-                    format!("is `{other}`, but must be auto, full or probe"),
-                );
-            }
-        },
+        method: method(raw.method.as_deref())?,
         epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
         batch: raw.batch.map(|it| at_least("train.batch", it, 1)).transpose()?,
         accumulate: at_least("train.accumulate", raw.accumulate.unwrap_or(1), 1)?,
@@ -305,6 +295,17 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         gradient_checkpointing: raw.gradient_checkpointing,
         seed: raw.seed.unwrap_or(0),
     })
+}
+
+fn method(name: Option<&str>) -> Result<Method, Wrong> {
+    match name {
+        None | Some("auto") => Ok(Method::Auto),
+        Some("full") => Ok(Method::Full),
+        Some("probe") => Ok(Method::Probe),
+        Some(other) => {
+            wrong("train.method", format!("is `{other}`, but must be auto, full or probe"))
+        }
+    }
 }
 
 fn optimizer(raw: &RawTrain) -> Result<Optimizer, Wrong> {

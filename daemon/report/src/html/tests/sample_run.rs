@@ -234,7 +234,7 @@ impl SampleRun {
             probe: Some(Probe {
                 c: 3.0,
                 metrics: [(plan_metric(problem), 0.5123)].into(),
-                start: Some(Start { probe: 0.5012, tuned: Some(0.6034), kept: false }),
+                start: Some(Start { probe: 0.5012, tuned: Some(0.6034), is_best: false }),
             }),
             steps: 680,
             best_step: 476,
