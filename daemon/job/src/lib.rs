@@ -15,4 +15,6 @@ pub mod plugin_call; // which plugin was at work when a worker died
 pub mod plugin_check; // what trying a plugin showed
 pub mod outcome; // done.json and failed.json
 pub mod event; // events.jsonl
+pub mod identity; // job.json
+pub mod file_name; // under way, litter, or neither
 pub mod run_folder; // names of the files of a run

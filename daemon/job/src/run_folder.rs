@@ -1,6 +1,8 @@
 //! Names of the files in a run folder, so that nobody spells one twice.
 
 pub const DROP: &str = "drop";
+/// Whose folder it is. See [`crate::identity`].
+pub const JOB: &str = "job.json";
 pub const SPEC: &str = "spec.json";
 pub const PLAN: &str = "plan.json";
 pub const DATA: &str = "data.json";

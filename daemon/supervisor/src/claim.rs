@@ -5,7 +5,9 @@
 
 use crate::home::Home;
 use crate::inbox::Settled;
+use crate::moves::rename_new;
 use crate::observe::observe;
+use crate::ownership;
 use crate::queue::{Job, NewDrop, Queue};
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
@@ -84,16 +86,15 @@ pub(crate) fn take(home: &Home, job: &Job) -> Result<Moved> {
     let target = drop_of(home, job);
     let run = home.runs().join(&job.run);
     let folder = run.join(run_folder::DROP);
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let moved = match fs::rename(&job.source, &target) {
-        Ok(()) => return Ok(Moved::Here),
+    ownership::make(&home.runs(), job)?;
+    let moved = match rename_new(&job.source, &target) {
+        Ok(()) => Ok(Moved::Here),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Moved::Vanished),
         Err(err) if err.kind() == io::ErrorKind::CrossesDevices => copy_over(job, &folder, &target),
         Err(err) => Err(err).with_context(|| format!("moving {}", job.source.display())),
     };
     if !matches!(moved, Ok(Moved::Here)) {
-        // Ours, and empty: removed only as far as that is true.
-        let _ = fs::remove_dir(&folder).and_then(|()| fs::remove_dir(&run));
+        ownership::unmake(&run, job);
     }
     moved
 }
@@ -106,7 +107,7 @@ fn copy_over(job: &Job, folder: &Path, target: &Path) -> Result<Moved> {
         if copied != (job.fingerprint, job.fingerprint) {
             bail!("it changed while it was copied from another file system");
         }
-        fs::rename(&partial, target)?;
+        rename_new(&partial, target)?;
         File::open(folder)?.sync_all()?;
         Ok(())
     });
@@ -254,7 +255,7 @@ mod tests {
         let job = story.queue.announce(&[new]).unwrap().remove(0);
         let target = drop_of(&story.home, &job);
         let folder = target.parent().unwrap();
-        fs::create_dir_all(folder).unwrap();
+        ownership::make(&story.home.runs(), &job).unwrap();
 
         let stale = Job { fingerprint: crate::settle::Fingerprint(1), ..job.clone() };
         let message = format!("{:#}", copy_over(&stale, folder, &target).unwrap_err());

@@ -113,6 +113,6 @@ fn ask_folder(config: &Config, action: Action, run: Option<&Path>) -> Result<(Te
     let run = run.unwrap_or(folder.path());
     let spec =
         Assignment { action, job: 0, attempt: 1, drop: None, run, recipe: None }.spec(config);
-    run_facts::write_spec(&spec, &spec_file)?;
+    run_facts::write_json(&spec_file, &spec)?;
     Ok((folder, spec_file))
 }

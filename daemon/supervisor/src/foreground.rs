@@ -190,7 +190,7 @@ fn start(
     .spec(config);
     let spec_file = out.run.join(run_folder::SPEC);
     run_facts::forget_failure(&out.run)?;
-    run_facts::write_spec(&spec, &spec_file)?;
+    run_facts::write_json(&spec_file, &spec)?;
     let hear = move |heard| drop(sender.send(News::Heard(heard)));
     WorkerProcess::start(&config.worker, &spec_file, &out.run, true, hear)
 }

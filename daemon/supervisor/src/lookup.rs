@@ -49,6 +49,9 @@ mod tests {
             crashes: 0,
             created_ms: 0,
             changed_ms: 0,
+            uuid: None,
+            original: None,
+            copied: true,
             state: State::Done,
         }
     }

@@ -14,14 +14,17 @@ mod settle; // what is seen -> has it settled
 mod observe; // a tree on disk -> what is seen
 mod queue; // jobs and attempts; the only SQL
 mod attempt; // a worker's end -> what follows
+mod moves; // a name that nobody has -> renamed
 mod lookup; // what a person types -> a job
 mod run_facts; // small files of a run folder
+mod ownership; // whose a run folder is
 mod wake; // everything that can wake the supervisor
 mod poke; // a command -> the running daemon
 mod watch; // file events -> hints
 mod inbox; // one inbox: what lies, waits, has settled
 mod bulletin; // what the daemon says of its inboxes
 mod claim; // settled drops -> run folders
+mod rebuild; // run folders without rows -> rows
 mod recovery; // what a crash left -> queue
 mod words; // numbers and times for people
 mod progress; // the tail of events.jsonl -> where it stands

@@ -10,7 +10,7 @@
 mod job;
 mod wishes;
 
-pub(crate) use job::{Attempt, Job, JobId, Phase, State, Wanted};
+pub(crate) use job::{Attempt, Job, JobId, Original, Phase, State, Wanted};
 pub(crate) use wishes::Wish;
 
 use crate::settle::Fingerprint;
@@ -29,6 +29,8 @@ use wishes::Grant;
 
 /// Older versions can lose a commit when a WAL is reset while another process writes.
 const SQLITE_OLDEST: i32 = 3_051_003;
+/// Steps of the schema, as `migrations` lists them.
+const SCHEMA: u32 = 2;
 /// A command and the daemon write for milliseconds each.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,21 @@ pub(crate) struct NewDrop<'a> {
     pub source: &'a Path,
     pub fingerprint: Fingerprint,
     pub recipe: Option<&'a RecipeText>,
+}
+
+/// A run folder without a row, as it describes itself.
+pub(crate) struct Orphan {
+    pub number: u64,
+    /// Of folders since 0.2.
+    pub uuid: Option<String>,
+    pub run: String,
+    pub name: String,
+    pub source: String,
+    pub fingerprint: Fingerprint,
+    pub recipe: Option<RecipeText>,
+    pub created_ms: u64,
+    /// `None`: there is work left.
+    pub verdict: Option<Verdict>,
 }
 
 /// How an attempt ended when the job is not over.
@@ -116,7 +133,12 @@ impl Queue {
             Ok((db, version))
         };
         let (db, version) = open().map_err(|why| unopened(path, &why))?;
-        Ok((0 < version).then_some(Queue { db }))
+        match version {
+            0 => Ok(None),
+            // What an earlier version left is brought up to date by whoever comes first.
+            1..SCHEMA => Queue::open(path).map(Some),
+            _ => Ok(Some(Queue { db })),
+        }
     }
 
     /// Of SQLite.
@@ -155,6 +177,61 @@ impl Queue {
             ids.iter().map(|id| read(&tx, JobId(id.cast_unsigned()))).collect::<Result<_>>()?;
         tx.commit()?;
         Ok(jobs)
+    }
+
+    /// No number up to this one is given to a new job.
+    pub fn number_above(&mut self, highest: u64) -> Result<()> {
+        let tx = self.write()?;
+        let highest = highest.cast_signed();
+        let sql = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'jobs'";
+        if tx.execute(sql, [highest])? == 0 {
+            tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?1)", [highest])?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// A row for a run folder that has none; under its own number where that is free.
+    pub fn adopt(&mut self, orphan: &Orphan) -> Result<Job> {
+        let tx = self.write()?;
+        let number = orphan.number.cast_signed();
+        let taken: bool =
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1)", [number], |row| {
+                row.get(0)
+            })?;
+        let (file, text) =
+            orphan.recipe.as_ref().map(|it| (it.file.to_string_lossy(), &it.text)).unzip();
+        tx.execute(
+            include_str!("queue/adopt.sql"),
+            params![
+                (!taken).then_some(number),
+                orphan.name,
+                orphan.source,
+                orphan.run,
+                file,
+                text,
+                orphan.fingerprint.0.cast_signed(),
+                orphan.uuid,
+                orphan.created_ms
+            ],
+        )?;
+        let id = tx.last_insert_rowid();
+        let step = |state: &str, reason: Option<&str>| {
+            tx.execute(
+                "UPDATE jobs SET state = ?2, reason = ?3, changed_ms = ?4 WHERE id = ?1",
+                params![id, state, reason, now_ms()],
+            )
+        };
+        step("queued", None)?;
+        match &orphan.verdict {
+            None => {}
+            Some(Verdict::Done) => drop(step("done", None)?),
+            Some(Verdict::Failed(why) | Verdict::Quarantined(why)) => {
+                step("failed", Some(why))?;
+            }
+        }
+        let job = read(&tx, JobId(id.cast_unsigned()))?;
+        tx.commit()?;
+        Ok(job)
     }
 
     /// The drops lie in their run folders.
@@ -377,7 +454,7 @@ fn read(db: &Connection, id: JobId) -> Result<Job> {
 fn list(db: &Connection, condition: &str, params: impl Params) -> Result<Vec<Job>> {
     let sql = format!(
         "SELECT id, name, source, run, recipe_file, recipe_text, fingerprint, attempt, crashes, created_ms, changed_ms, \
-         state, phase, pid, wanted, waiting, not_before_ms, reason FROM jobs WHERE {condition}"
+         uuid, original, copied, state, phase, pid, wanted, waiting, not_before_ms, reason FROM jobs WHERE {condition}"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let jobs = statement.query_map(params, from_row)?;
@@ -401,6 +478,13 @@ fn from_row(row: &Row) -> rusqlite::Result<Job> {
         crashes: row.get("crashes")?,
         created_ms: row.get("created_ms")?,
         changed_ms: row.get("changed_ms")?,
+        uuid: row.get("uuid")?,
+        original: match row.get::<_, Option<String>>("original")?.as_deref() {
+            None => None,
+            Some("hidden") => Some(Original::Hidden),
+            Some(_) => Some(Original::Left),
+        },
+        copied: row.get("copied")?,
         state: state(row)?,
     })
 }
@@ -478,7 +562,10 @@ fn settings(db: &Connection) -> Result<()> {
 
 /// `user_version` counts them. A step that has been released is never edited.
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("queue/schema_1.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("queue/schema_1.sql")),
+        M::up(include_str!("queue/schema_2.sql")),
+    ])
 }
 
 /// Milliseconds since 1970.

@@ -4,10 +4,11 @@
 use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
 use crate::queue::{Interrupted, Job, Queue, State, Verdict};
-use crate::{run_facts, run_lock};
+use crate::{ownership, rebuild, run_lock};
 use anyhow::{Context, Result};
 
 pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
+    rebuild::rebuild(queue, home)?;
     finish_claims(queue, home)?;
     for job in left_behind(queue)?.iter().filter(|it| matches!(it.state, State::Running { .. })) {
         running(queue, home, job)?;
@@ -55,7 +56,7 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 /// lives it holds the run folder's lock, and the job waits in the queue for that.
 fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let run = home.runs().join(&job.run);
-    let facts = run_facts::read(&run);
+    let facts = ownership::facts(&run, job);
     if facts.done {
         return queue.over(job.id, &Verdict::Done);
     }
@@ -71,6 +72,7 @@ mod tests {
     use super::*;
     use crate::observe::observe;
     use crate::queue::{JobId, NewDrop, Phase, Wish};
+    use crate::run_facts;
     use finetuned_job::outcome::{Failure, FailureKind};
     use std::fs;
     use std::path::PathBuf;

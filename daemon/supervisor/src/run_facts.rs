@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use finetuned_job::outcome::{Done, Failed, Failure, OUTCOME_VERSION};
 use finetuned_job::plugin_call::PluginCall;
 use finetuned_job::run_folder;
-use finetuned_job::spec::Spec;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// What lies there for the job that the folder is of; see `ownership`.
 pub(crate) fn read(run: &Path) -> RunFacts {
     RunFacts {
         trained: run.join(run_folder::TRAINED).exists(),
@@ -37,9 +38,10 @@ pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .with_context(|| format!("{} was not written by this version of finetuned", path.display()))
 }
 
-/// Written beside, synced, renamed: a spec is whole or absent.
-pub(crate) fn write_spec(spec: &Spec, path: &Path) -> Result<()> {
-    let text = serde_json::to_vec_pretty(spec).context("encoding the spec")?;
+/// Written beside, synced, renamed: the file is whole or absent.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let encoded = serde_json::to_vec_pretty(value);
+    let text = encoded.with_context(|| format!("encoding {}", path.display()))?;
     write(path, &text).with_context(|| format!("writing {}", path.display()))
 }
 
@@ -58,9 +60,7 @@ pub(crate) fn write_failed(
         attempt,
         failure: failure.clone(),
     };
-    let text = serde_json::to_vec_pretty(&failed).context("encoding failed.json")?;
-    let path = run.join(run_folder::FAILED);
-    write(&path, &text).with_context(|| format!("writing {}", path.display()))
+    write_json(&run.join(run_folder::FAILED), &failed)
 }
 
 /// What the last attempt said about its end no longer holds when a new one begins.
@@ -73,7 +73,11 @@ pub(crate) fn forget_failure(run: &Path) -> io::Result<()> {
 /// The drop is another one now: what was computed from it is worth nothing. The log and the events
 /// stay.
 pub(crate) fn start_over(run: &Path) -> io::Result<()> {
+    // The word that all is complete goes first.
     const FILES: &[&str] = &[
+        run_folder::DONE,
+        run_folder::REPORT,
+        run_folder::PREDICTIONS,
         run_folder::PLAN,
         run_folder::DATA,
         run_folder::QUARANTINE,
@@ -84,6 +88,8 @@ pub(crate) fn start_over(run: &Path) -> io::Result<()> {
         run_folder::CHECKPOINTS,
         run_folder::STAGING,
         run_folder::UNPROVEN,
+        run_folder::MODEL,
+        run_folder::CONTACT,
         run_folder::TENSORBOARD,
     ];
     FILES.iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))?;

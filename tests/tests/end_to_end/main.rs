@@ -3,6 +3,7 @@
 mod answers;
 mod attempt; // one worker process, started with a spec as the supervisor would
 mod base_models; // stories of models from a hub
+mod custody; // stories of lost databases, stuck originals and strangers
 mod daemon; // stories of a daemon that nothing disturbs
 mod faults; // stories of kills, full disks and restless owners
 mod images; // stories of runs on images

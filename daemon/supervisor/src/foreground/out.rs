@@ -154,7 +154,7 @@ mod tests {
                 recipe,
             }
             .spec(&config);
-            run_facts::write_spec(&spec, &out.run.join(run_folder::SPEC)).unwrap();
+            run_facts::write_json(&out.run.join(run_folder::SPEC), &spec).unwrap();
         }
     }
 

@@ -30,7 +30,21 @@ pub(crate) struct Job {
     pub crashes: u32,
     pub created_ms: u64,
     pub changed_ms: u64,
+    /// Absent in rows of 0.1.0.
+    pub uuid: Option<String>,
+    /// What remains in the inbox of a drop that could not be moved.
+    pub original: Option<Original>,
+    /// False: the drop has still to be copied from its original.
+    pub copied: bool,
     pub state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Original {
+    /// Under a hidden name beside its old one, until the job is over.
+    Hidden,
+    /// As it was: it can't be moved.
+    Left,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

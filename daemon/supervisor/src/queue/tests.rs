@@ -75,6 +75,7 @@ fn only_the_closed_list_of_transitions_can_be_written() {
         queued -> running
         queued -> paused
         queued -> done
+        queued -> failed
         queued -> cancelled
         running -> queued
         running -> paused
@@ -220,4 +221,44 @@ fn a_reader_and_a_writer_work_at_the_same_time() {
     assert_eq!(reader.counts().unwrap(), [("running".to_string(), 1)]);
     assert!(reader.db.execute("DELETE FROM attempts", []).is_err());
     assert!(Queue::open_to_read(&root.path().join("none.db")).unwrap().is_none());
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date_by_whoever_asks() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("finetuned.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(include_str!("schema_1.sql")).unwrap();
+    db.execute_batch(
+        "INSERT INTO jobs (name, source, run, fingerprint, state, created_ms, changed_ms) VALUES ('a', '/a', '0001-a', 7, 'claiming', 1, 1); \
+         UPDATE jobs SET state = 'queued'; PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(db);
+    let jobs = Queue::open_to_read(&path).unwrap().unwrap().all().unwrap();
+    assert_eq!((jobs.len(), jobs[0].uuid.clone(), jobs[0].copied), (1, None, true));
+}
+
+#[test]
+fn an_orphan_gets_its_number_and_the_next_job_a_higher_one() {
+    let (_root, mut queue) = queue();
+    let orphan = |verdict| Orphan {
+        number: 7,
+        uuid: None,
+        run: "0007-a".into(),
+        name: "a.csv".into(),
+        source: "/in/a.csv".into(),
+        fingerprint: Fingerprint(1),
+        recipe: None,
+        created_ms: 1,
+        verdict,
+    };
+    let failed = orphan(Some(Verdict::Failed("why".into())));
+    let job = queue.adopt(&failed).unwrap();
+    assert_eq!((job.id, job.state), (JobId(7), State::Failed("why".into())));
+    let second = queue.adopt(&orphan(None)).unwrap();
+    assert_eq!(second.id, JobId(8));
+    queue.number_above(20).unwrap();
+    queue.number_above(3).unwrap();
+    assert_eq!(queued(&mut queue, "b.csv"), JobId(21));
 }

@@ -9,7 +9,7 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{run_facts, run_lock};
+use crate::{ownership, run_facts, run_lock};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::Failure;
@@ -93,6 +93,13 @@ impl Supervisor {
             return self.wait_for_old_worker(&job);
         }
         self.locked_since.remove(&job.id);
+        if run.exists() && !ownership::is_of(&run, &job) {
+            let why = format!(
+                "{} is another job's: both stay as they are; drop the data again",
+                run.display()
+            );
+            return self.queue.over(job.id, &Verdict::Failed(why));
+        }
         let seen = match observe(&drop_of(&self.home, &job)) {
             Ok(seen) => seen,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return self.find_drop(&job),
@@ -105,10 +112,9 @@ impl Supervisor {
             }
         };
         if seen.fingerprint != job.fingerprint {
-            self.queue.resettled(job.id, seen.fingerprint)?;
-            return self.read_anew(&job);
+            return self.read_anew(Job { fingerprint: seen.fingerprint, ..job });
         }
-        let facts = run_facts::read(&run);
+        let facts = ownership::facts(&run, &job);
         if facts.done {
             return self.queue.over(job.id, &Verdict::Done);
         }
@@ -150,11 +156,14 @@ impl Supervisor {
     }
 
     /// The drop has changed since it settled: it must stand still again, and what came of its old
-    /// contents goes.
-    fn read_anew(&mut self, job: &Job) -> Result<()> {
+    /// contents goes first: a crash at any point does the same again.
+    fn read_anew(&mut self, job: Job) -> Result<()> {
         tracing::warn!("job {}: its drop still changes", job.id);
-        run_facts::start_over(&self.run_of(job))?;
-        self.postpone(job, "its drop still changes", self.config.settle.max(LOOK_AGAIN))
+        let run = self.run_of(&job);
+        run_facts::start_over(&run)?;
+        ownership::write(&run, &job)?;
+        self.queue.resettled(job.id, job.fingerprint)?;
+        self.postpone(&job, "its drop still changes", self.config.settle.max(LOOK_AGAIN))
     }
 
     /// The job is marked running already.
@@ -212,7 +221,7 @@ impl Supervisor {
         .spec(&self.config);
         let spec_file = run.join(run_folder::SPEC);
         run_facts::forget_failure(&run)?;
-        run_facts::write_spec(&spec, &spec_file)?;
+        run_facts::write_json(&spec_file, &spec)?;
         let (bell, id) = (self.bell.clone(), job.id);
         let hear = move |heard| {
             if let Some(news) = news(heard) {
@@ -252,7 +261,14 @@ impl Supervisor {
             return self.changed_while_read(&job);
         }
         let asked = course != MemberCourse::Working;
-        match attempt::next(phase, ending, run_facts::read(&run), reported, asked, job.crashes) {
+        match attempt::next(
+            phase,
+            ending,
+            ownership::facts(&run, &job),
+            reported,
+            asked,
+            job.crashes,
+        ) {
             Next::Prove if asked => self.record(
                 job.id,
                 End::Interrupted(Interrupted::because("stopped", "trained, not yet proven")),

@@ -1,0 +1,158 @@
+//! Whose a run folder is: makes it for a job, and says whether what lies in it counts for one.
+//! `job.json` is the proof, for numbers may be given again when a database was lost.
+
+use crate::attempt::RunFacts;
+use crate::moves::{rename_new, sync_folder};
+use crate::queue::Job;
+use crate::run_facts;
+use crate::settle::Fingerprint;
+use anyhow::{Context, Result, bail};
+use finetuned_job::identity::{IDENTITY_VERSION, Identity};
+use finetuned_job::run_folder;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Begins the names of run folders under construction; none of them means anything after a crash.
+pub(crate) const UNDER_CONSTRUCTION: &str = ".new-";
+
+/// The job's run folder, with its identity and a place for its drop; it appears whole.
+///
+/// # Errors
+/// Another job has a folder of that name.
+pub(crate) fn make(runs: &Path, job: &Job) -> Result<()> {
+    let run = runs.join(&job.run);
+    if is_of(&run, job) {
+        return Ok(());
+    }
+    let making =
+        runs.join(format!("{UNDER_CONSTRUCTION}{}", job.uuid.as_deref().unwrap_or(&job.run)));
+    let make = || -> Result<()> {
+        match fs::remove_dir_all(&making) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
+            _ => {}
+        }
+        fs::create_dir(&making)?;
+        fs::create_dir(making.join(run_folder::DROP))?;
+        write(&making, job)
+    };
+    make().with_context(|| format!("making {}", making.display()))?;
+    match rename_new(&making, &run) {
+        Ok(()) => sync_folder(runs).with_context(|| format!("flushing {}", runs.display())),
+        Err(err) => {
+            // Ours, and of no use to anybody.
+            let _ = fs::remove_dir_all(&making);
+            if err.kind() == io::ErrorKind::AlreadyExists {
+                bail!("{} is another job's", run.display());
+            }
+            Err(err).with_context(|| format!("making {}", run.display()))
+        }
+    }
+}
+
+/// Removes what is left of a claim that came to nothing, as far as there is nothing in it.
+pub(crate) fn unmake(run: &Path, job: &Job) {
+    if is_of(run, job) && fs::remove_dir(run.join(run_folder::DROP)).is_ok() {
+        let _ = fs::remove_file(run.join(run_folder::JOB)).and_then(|()| fs::remove_dir(run));
+    }
+}
+
+/// Whether the folder was made for this job. Those of 0.1.0 have no `job.json`.
+pub(crate) fn is_of(run: &Path, job: &Job) -> bool {
+    match (&job.uuid, read(run)) {
+        (Some(uuid), Ok(found)) => found.uuid == *uuid,
+        (None, Err(_)) => run.is_dir() && !run.join(run_folder::JOB).exists(),
+        _ => false,
+    }
+}
+
+/// Whether what lies in the folder was computed for this job and its drop as it is now.
+pub(crate) fn counts(run: &Path, job: &Job) -> bool {
+    let same_drop = || read(run).map_or(true, |it| it.fingerprint == hex(job.fingerprint));
+    is_of(run, job) && same_drop()
+}
+
+/// What lies in the folder, as far as it counts for the job.
+pub(crate) fn facts(run: &Path, job: &Job) -> RunFacts {
+    let facts = run_facts::read(run);
+    if counts(run, job) { facts } else { RunFacts { trained: false, done: false, ..facts } }
+}
+
+pub(crate) fn read(run: &Path) -> Result<Identity> {
+    run_facts::json(&run.join(run_folder::JOB))
+}
+
+/// Says what the drop looks like that the folder is about from now on.
+pub(crate) fn write(run: &Path, job: &Job) -> Result<()> {
+    let Some(uuid) = job.uuid.clone() else { return Ok(()) };
+    let identity = Identity {
+        version: IDENTITY_VERSION,
+        job: job.id.0,
+        uuid,
+        name: job.name.clone(),
+        source: job.source.to_string_lossy().into_owned(),
+        fingerprint: hex(job.fingerprint),
+        created_ms: job.created_ms,
+        recipe: job.recipe.clone(),
+    };
+    run_facts::write_json(&run.join(run_folder::JOB), &identity)
+}
+
+fn hex(fingerprint: Fingerprint) -> String {
+    format!("{:016x}", fingerprint.0)
+}
+
+pub(crate) fn fingerprint(identity: &Identity) -> Option<Fingerprint> {
+    u64::from_str_radix(&identity.fingerprint, 16).ok().map(Fingerprint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{JobId, State};
+
+    fn job(uuid: Option<&str>, fingerprint: u64) -> Job {
+        Job {
+            id: JobId(1),
+            name: "a.csv".into(),
+            source: "/in/a.csv".into(),
+            run: "0001-a".into(),
+            recipe: None,
+            fingerprint: Fingerprint(fingerprint),
+            attempt: 0,
+            crashes: 0,
+            created_ms: 7,
+            changed_ms: 7,
+            uuid: uuid.map(String::from),
+            original: None,
+            copied: true,
+            state: State::Claiming,
+        }
+    }
+
+    #[test]
+    fn a_folder_counts_for_one_job_and_one_state_of_its_drop() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = runs.path().join("0001-a");
+        make(runs.path(), &job(Some("aa"), 5)).unwrap();
+        make(runs.path(), &job(Some("aa"), 5)).unwrap();
+        assert!(counts(&run, &job(Some("aa"), 5)));
+        assert!(is_of(&run, &job(Some("aa"), 6)) && !counts(&run, &job(Some("aa"), 6)));
+        for other in [job(Some("bb"), 5), job(None, 5)] {
+            assert!(!is_of(&run, &other));
+            let message = make(runs.path(), &other).unwrap_err().to_string();
+            assert!(message.ends_with("0001-a is another job's"), "{message}");
+        }
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 1);
+        unmake(&run, &job(Some("aa"), 5));
+        assert!(!run.exists());
+    }
+
+    #[test]
+    fn a_folder_of_the_first_version_is_its_rows() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = runs.path().join("0001-a");
+        fs::create_dir(&run).unwrap();
+        assert!(counts(&run, &job(None, 5)) && !is_of(&run, &job(Some("aa"), 5)));
+    }
+}

@@ -1,0 +1,111 @@
+//! Decides, when a daemon starts, what becomes of run folders that the database does not know: it
+//! was moved away, lost, or restored from before they were made. Each gets its row again, and no
+//! number that a folder has is given to a new job.
+
+use crate::home::Home;
+use crate::observe::observe;
+use crate::ownership::{self, UNDER_CONSTRUCTION};
+use crate::queue::{Orphan, Queue, Verdict, now_ms};
+use crate::run_facts;
+use crate::settle::Fingerprint;
+use anyhow::{Context, Result};
+use finetuned_job::run_folder;
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+/// Nothing is under construction: the home is locked, and no claim has begun.
+pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
+    let runs = home.runs();
+    let rows = queue.all()?;
+    let known: HashSet<&str> = rows.iter().map(|it| &*it.run).collect();
+    let uuids: HashSet<&str> = rows.iter().filter_map(|it| it.uuid.as_deref()).collect();
+    let mut orphans = Vec::new();
+    let mut highest = 0;
+    let listing = fs::read_dir(&runs).with_context(|| format!("listing {}", runs.display()))?;
+    for entry in listing {
+        let entry = entry.with_context(|| format!("listing {}", runs.display()))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(UNDER_CONSTRUCTION) {
+            fs::remove_dir_all(entry.path())
+                .unwrap_or_else(|err| tracing::warn!("removing {}: {err}", entry.path().display()));
+        }
+        let Some(number) = number_of(&name) else { continue };
+        highest = highest.max(number);
+        if !known.contains(&*name) {
+            orphans.extend(describe(&entry.path(), name, number));
+        }
+    }
+    orphans.sort_by_key(|it| it.number);
+    for orphan in orphans {
+        if orphan.uuid.as_deref().is_some_and(|it| uuids.contains(it)) {
+            tracing::warn!("{} is a copy of another run folder and no job's", orphan.run);
+            continue;
+        }
+        let job = queue.adopt(&orphan).with_context(|| format!("a row for {}", orphan.run))?;
+        tracing::warn!(
+            "job {}: {} was not in the database; it is {} again",
+            job.id,
+            job.run,
+            job.state.name()
+        );
+    }
+    queue.number_above(highest)
+}
+
+/// `0007-tweets` has 7; `run-tweets` is no job's.
+fn number_of(folder: &str) -> Option<u64> {
+    folder.split_once('-')?.0.parse().ok()
+}
+
+/// `None`: there is nothing in it that a job could be made of.
+fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
+    let facts = run_facts::read(run);
+    let verdict = match (facts.done, facts.failed) {
+        (true, _) => Some(Verdict::Done),
+        (false, Some(failure)) => Some(Verdict::Failed(failure.to_string())),
+        (false, None) => None,
+    };
+    if let Ok(it) = ownership::read(run) {
+        let fingerprint = ownership::fingerprint(&it)?;
+        return Some(Orphan {
+            number,
+            uuid: Some(it.uuid),
+            run: name,
+            name: it.name,
+            source: it.source,
+            fingerprint,
+            recipe: it.recipe,
+            created_ms: it.created_ms,
+            verdict,
+        });
+    }
+    // Of 0.1.0.
+    let drop = fs::read_dir(run.join(run_folder::DROP)).ok()?.next()?.ok()?;
+    // Read loosely: the spec is of an earlier version.
+    let spec: serde_json::Value = run_facts::json(&run.join(run_folder::SPEC)).unwrap_or_default();
+    Some(Orphan {
+        number,
+        uuid: None,
+        run: name,
+        name: drop.file_name().into_string().ok()?,
+        source: drop.path().to_string_lossy().into_owned(),
+        fingerprint: observe(&drop.path()).map_or(Fingerprint(0), |it| it.fingerprint),
+        recipe: serde_json::from_value(spec["recipe"].clone()).ok(),
+        created_ms: now_ms(),
+        verdict,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_of_jobs_have_numbers() {
+        assert_eq!(
+            ["0007-tweets", "12345-x", "run-tweets", "0007", ".new-7"].map(number_of),
+            [Some(7), Some(12345), None, None, None]
+        );
+    }
+}
