@@ -6,6 +6,7 @@ use crate::format::Format;
 use crate::refusal;
 use crate::source::Source;
 use finetuned_images::Format as ImageFormat;
+use finetuned_job::file_name::FileName;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 use std::fs::FileType;
@@ -30,8 +31,6 @@ const COMPANIONS: &[&str] = &[
     "citation",
     "authors",
     "job",
-    "thumbs",
-    "desktop",
     "dataset_info",
     "dataset_infos",
     "dataset_dict",
@@ -84,7 +83,10 @@ pub(crate) enum Kind {
 impl Kind {
     /// Of files and of folders; `name` in lower case.
     fn is_hidden(name: &str) -> bool {
-        name.starts_with('.') || name.starts_with("__macosx") || name.ends_with('~')
+        name.starts_with('.')
+            || name.starts_with("__macosx")
+            || name.ends_with('~')
+            || FileName::of(name) == FileName::Litter
     }
 
     pub(crate) fn of(name: &str) -> Kind {
@@ -95,6 +97,7 @@ impl Kind {
         }
         let idx = |name: &str| name.ends_with("-ubyte") || name.ends_with(".idx");
         match extension {
+            _ if FileName::of(&name) == FileName::UnderWay => Kind::Other,
             _ if idx(&name) => Kind::Idx,
             "gz" | "zst" if idx(stem) => Kind::Idx,
             _ if IMAGE_EXTENSIONS.contains(&extension) => Kind::Image,
@@ -133,29 +136,10 @@ pub(crate) const IMAGE_EXTENSIONS: &[&str] = &[
 ];
 
 /// Extensions of files that begin like images and are none to learn from: raw files of cameras are
-/// TIFFs with a thumbnail (and lie beside their JPEGs), and copies under way are not whole yet.
+/// TIFFs with a thumbnail, and lie beside their JPEGs.
 const NOT_DATA_EXTENSIONS: &[&str] = &[
-    "3fr",
-    "arw",
-    "cr2",
-    "dcr",
-    "dng",
-    "erf",
-    "iiq",
-    "kdc",
-    "mef",
-    "mos",
-    "nef",
-    "nrw",
-    "orf",
-    "pef",
-    "rw2",
-    "sr2",
-    "srw",
-    "thm",
-    "tmp",
-    "part",
-    "crdownload",
+    "3fr", "arw", "cr2", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "nef", "nrw", "orf",
+    "pef", "rw2", "sr2", "srw", "thm",
 ];
 
 fn is_companion(stem: &str, extension: &str) -> bool {
@@ -313,6 +297,9 @@ mod tests {
             ("state.csv", Kind::Table(Format::Csv)),
             ("job.toml", Kind::Companion),
             (".ready", Kind::Companion),
+            ("@eaDir", Kind::Companion),
+            ("~$table.csv", Kind::Companion),
+            ("photo.jpg.filepart", Kind::Other),
             ("Thumbs.db", Kind::Companion),
             ("model.bin", Kind::Unknown),
             ("IMG_1.JPG", Kind::Image),

@@ -3,7 +3,7 @@
 
 use crate::config::InboxConfig;
 use crate::observe::observe;
-use crate::settle::{Fingerprint, Settling, Verdict, is_unfinished_name};
+use crate::settle::{Fingerprint, Settling, Verdict, is_no_drop};
 use crate::watch::{Watch, Watches};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -95,7 +95,9 @@ impl Inbox {
             return false;
         }
         if let Some(name) = entry.file_name().and_then(|it| it.to_str()) {
-            self.settling.entry(name.to_string()).or_default().moved_in = true;
+            if let Ok(seen) = observe(entry) {
+                self.settling.entry(name.to_string()).or_default().moved_in(&seen);
+            }
         }
         self.hinted(now);
         true
@@ -131,6 +133,10 @@ impl Inbox {
                             look_at = look_at.min(at).min(now + LOOK_EVERY)
                         }
                         Some((Verdict::Empty, _)) => look_at = look_at.min(now + POLL_EVERY),
+                        Some((Verdict::UnderWay(file), _)) => {
+                            look_at = look_at.min(now + LOOK_EVERY);
+                            self.refuse(&name, format!("it waits for {file}, which is still being written by its name: let that end, remove it, or put an empty file .ready beside the data"));
+                        }
                         None => {}
                     }
                 }
@@ -193,7 +199,7 @@ impl Inbox {
         now: Duration,
         quiet: Duration,
     ) -> Option<(Verdict, Fingerprint)> {
-        if is_unfinished_name(name) {
+        if is_no_drop(name) {
             self.settling.remove(name);
             return None;
         }
@@ -208,7 +214,8 @@ impl Inbox {
         match observe(&entry.path()) {
             Ok(seen) => {
                 let settling = self.settling.entry(name.to_string()).or_default();
-                Some((settling.look(now, quiet, seen), seen.fingerprint))
+                let fingerprint = seen.fingerprint;
+                Some((settling.look(now, quiet, seen), fingerprint))
             }
             // Its owner took it back while we looked.
             Err(err) if err.kind() == io::ErrorKind::NotFound => None,

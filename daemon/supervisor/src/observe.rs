@@ -2,6 +2,7 @@
 //! old. What follows from it is decided in `settle`.
 
 use crate::settle::{Fingerprint, Observation, Seen};
+use finetuned_job::file_name::FileName;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +22,12 @@ const READY: &str = ".ready";
 pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
     let top = fs::symlink_metadata(entry)?;
     let mut seen = vec![one(entry, entry, &top)];
+    let mut under_way = None;
+    // A rename gives the folder a new ctime and no new mtime; what is put into it later, both.
+    let renamed = (top.ctime(), top.ctime_nsec());
+    let is_older = |it: &Metadata| !it.is_dir() || (it.mtime(), it.mtime_nsec()) < renamed;
+    let mut came_whole = is_older(&top);
+    let mut has_files = !top.is_dir();
     let mut folders: Vec<PathBuf> = if top.is_dir() { vec![entry.to_path_buf()] } else { vec![] };
     while let Some(folder) = folders.pop() {
         let listing = match fs::read_dir(&folder) {
@@ -32,6 +39,15 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
             let path = child?.path();
             let Ok(meta) = fs::symlink_metadata(&path) else { continue };
             seen.push(one(entry, &path, &meta));
+            came_whole &= is_older(&meta);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            match FileName::of(&name) {
+                FileName::UnderWay if under_way.is_none() => {
+                    under_way = Some(relative(entry, &path).to_string_lossy().into_owned());
+                }
+                FileName::UnderWay | FileName::Litter => {}
+                FileName::Ordinary => has_files |= !meta.is_dir(),
+            }
             if ENTRIES_MAX < seen.len() {
                 return Err(io::Error::new(
                     io::ErrorKind::FileTooLarge,
@@ -44,13 +60,16 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
         }
     }
     let ready = top.is_dir() && fs::symlink_metadata(entry.join(READY)).is_ok();
-    let has_files = seen.iter().any(|it| it.is_file);
-    Ok(Observation { fingerprint: Fingerprint::of(seen), has_files, ready })
+    Ok(Observation { fingerprint: Fingerprint::of(seen), has_files, ready, under_way, came_whole })
+}
+
+fn relative<'a>(entry: &Path, path: &'a Path) -> &'a Path {
+    path.strip_prefix(entry).unwrap_or(path)
 }
 
 fn one(entry: &Path, path: &Path, meta: &Metadata) -> Seen {
     Seen {
-        path: path.strip_prefix(entry).unwrap_or(path).as_os_str().as_bytes().to_vec(),
+        path: relative(entry, path).as_os_str().as_bytes().to_vec(),
         bytes: if meta.is_dir() { 0 } else { meta.len() },
         modified_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
         is_file: !meta.is_dir(),

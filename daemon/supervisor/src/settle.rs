@@ -3,6 +3,7 @@
 //! Everything here is computed from observations passed in; looking at the disk happens in
 //! `observe`, and every clock read in `event_loop`.
 
+use finetuned_job::file_name::FileName;
 use std::time::Duration;
 
 /// One file or folder of an entry.
@@ -42,13 +43,17 @@ impl Fingerprint {
 }
 
 /// What one look at an entry gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub fingerprint: Fingerprint,
     /// A folder without any file is not a data set yet: its owner has just made it.
     pub has_files: bool,
     /// A file `.ready` lies in it: its owner says that it is complete.
     pub ready: bool,
+    /// A file in it whose name says that it is not whole yet.
+    pub under_way: Option<String>,
+    /// A folder in which nothing was added or removed since it got its name; or a file.
+    pub came_whole: bool,
 }
 
 /// What is remembered of an entry between looks.
@@ -56,20 +61,29 @@ pub(crate) struct Observation {
 pub(crate) struct Settling {
     /// The last fingerprint, and when it was first seen.
     still: Option<(Fingerprint, Duration)>,
-    /// It came under this name by a rename, so it came whole.
-    pub moved_in: bool,
+    /// It came under this name by a rename, and whole: this is what came.
+    moved_in: Option<Fingerprint>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Settled,
     /// Not before this time, if nothing moves until then.
     NotBefore(Duration),
     /// As long as it is empty.
     Empty,
+    /// As long as this file in it is on its way.
+    UnderWay(String),
 }
 
 impl Settling {
+    /// It has just come by a rename. A folder that was renamed while it was empty, as file managers
+    /// make new ones, has not come whole.
+    pub fn moved_in(&mut self, seen: &Observation) {
+        let whole = seen.has_files && seen.came_whole;
+        self.moved_in = whole.then_some(seen.fingerprint);
+    }
+
     /// `now` counts from any fixed moment.
     pub fn look(&mut self, now: Duration, quiet: Duration, seen: Observation) -> Verdict {
         if seen.ready {
@@ -79,9 +93,14 @@ impl Settling {
             self.still = None;
             return Verdict::Empty;
         }
-        if self.moved_in {
+        if let Some(name) = seen.under_way {
+            self.still = None;
+            return Verdict::UnderWay(name);
+        }
+        if self.moved_in == Some(seen.fingerprint) {
             return Verdict::Settled;
         }
+        self.moved_in = None;
         let since = match self.still {
             Some((before, since)) if before == seen.fingerprint => since,
             _ => now,
@@ -91,10 +110,9 @@ impl Settling {
     }
 }
 
-/// Names that wait for their final one: hidden ones, and those of copies and downloads under way.
-pub(crate) fn is_unfinished_name(name: &str) -> bool {
-    const SUFFIXES: &[&str] = &[".part", ".tmp", "~", ".crdownload"];
-    name.starts_with('.') || SUFFIXES.iter().any(|it| name.ends_with(it))
+/// Entries of an inbox that are no drops: hidden ones, copies and downloads under way, litter.
+pub(crate) fn is_no_drop(name: &str) -> bool {
+    name.starts_with('.') || name.ends_with('~') || FileName::of(name) != FileName::Ordinary
 }
 
 #[cfg(test)]
@@ -109,7 +127,14 @@ mod tests {
 
     fn seen(bytes: u64) -> Observation {
         let file = Seen { path: b"a.csv".to_vec(), bytes, modified_ns: 0, is_file: true };
-        Observation { fingerprint: Fingerprint::of(vec![file]), has_files: true, ready: false }
+        let fingerprint = Fingerprint::of(vec![file]);
+        Observation {
+            fingerprint,
+            has_files: true,
+            ready: false,
+            under_way: None,
+            came_whole: true,
+        }
     }
 
     #[test]
@@ -133,16 +158,43 @@ mod tests {
     fn ready_and_moved_in_settle_at_once() {
         let ready = Observation { ready: true, ..seen(1) };
         assert_eq!(Settling::default().look(at(0), QUIET, ready), Verdict::Settled);
-        let mut moved = Settling { moved_in: true, ..Settling::default() };
+        let mut moved = Settling::default();
+        moved.moved_in(&seen(1));
         assert_eq!(moved.look(at(0), QUIET, seen(1)), Verdict::Settled);
     }
 
     #[test]
-    fn an_empty_folder_waits_for_ever() {
-        let empty =
-            Observation { fingerprint: Fingerprint::of(vec![]), has_files: false, ready: false };
+    fn what_changed_since_it_was_moved_in_must_stand_still() {
+        let mut moved = Settling::default();
+        moved.moved_in(&seen(1));
+        assert_eq!(moved.look(at(0), QUIET, seen(2)), Verdict::NotBefore(at(5)));
+        assert_eq!(moved.look(at(1), QUIET, seen(1)), Verdict::NotBefore(at(6)));
+        for not_whole in [
+            Observation { has_files: false, ..seen(1) },
+            Observation { came_whole: false, ..seen(1) },
+        ] {
+            moved.moved_in(&not_whole);
+            assert_eq!(moved.look(at(2), QUIET, seen(3)), Verdict::NotBefore(at(7)));
+        }
+    }
+
+    #[test]
+    fn a_file_under_way_holds_the_drop_back_unless_its_owner_says_ready() {
         let mut drop = Settling::default();
-        assert_eq!(drop.look(at(0), QUIET, empty), Verdict::Empty);
+        let under_way = Observation { under_way: Some("x/a.part".into()), ..seen(1) };
+        let waits = Verdict::UnderWay("x/a.part".into());
+        assert_eq!(drop.look(at(0), QUIET, under_way.clone()), waits);
+        assert_eq!(drop.look(at(9), QUIET, under_way.clone()), waits);
+        assert_eq!(drop.look(at(10), QUIET, seen(1)), Verdict::NotBefore(at(15)));
+        let ready = Observation { ready: true, ..under_way };
+        assert_eq!(drop.look(at(10), QUIET, ready), Verdict::Settled);
+    }
+
+    #[test]
+    fn an_empty_folder_waits_for_ever() {
+        let empty = Observation { has_files: false, ..seen(0) };
+        let mut drop = Settling::default();
+        assert_eq!(drop.look(at(0), QUIET, empty.clone()), Verdict::Empty);
         assert_eq!(drop.look(at(100), QUIET, empty), Verdict::Empty);
         assert_eq!(drop.look(at(101), QUIET, seen(1)), Verdict::NotBefore(at(106)));
     }
@@ -163,11 +215,11 @@ mod tests {
 
     #[test]
     fn unfinished_names_wait() {
-        for name in [".hidden", "a.csv.part", "x.tmp", "notes~", "big.zip.crdownload", ".part"] {
-            assert!(is_unfinished_name(name), "{name}");
+        for name in [".hidden", "a.csv.part", "x.tmp", "notes~", "Thumbs.db", "@eaDir"] {
+            assert!(is_no_drop(name), "{name}");
         }
         for name in ["a.csv", "part", "tmp", "a.part.csv"] {
-            assert!(!is_unfinished_name(name), "{name}");
+            assert!(!is_no_drop(name), "{name}");
         }
     }
 }
