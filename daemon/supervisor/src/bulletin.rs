@@ -1,6 +1,7 @@
 //! `daemon.json`: what a running daemon says about its inboxes and its troubles, for `status` and
 //! `doctor`. Written when it changes; jobs stand in the database.
 
+use crate::copy::Carriage;
 use crate::home::Home;
 use crate::inbox::{Inbox, Standing};
 use crate::run_facts;
@@ -19,8 +20,33 @@ pub(crate) struct Bulletin {
     pub version: String,
     pub since_ms: u64,
     pub inboxes: Vec<InboxNews>,
+    /// The drop that is being copied into its run folder.
+    #[serde(default)]
+    pub copying: Option<CopyNews>,
+    /// What a person has to mend, and nothing waits for.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What keeps the daemon from its work right now.
     pub trouble: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CopyNews {
+    pub job: u64,
+    pub name: String,
+    pub bytes: u64,
+    pub total: u64,
+}
+
+impl CopyNews {
+    pub fn of(carriage: &Carriage) -> CopyNews {
+        CopyNews {
+            job: carriage.job.0,
+            name: carriage.name.clone(),
+            bytes: carriage.bytes(),
+            total: carriage.total,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

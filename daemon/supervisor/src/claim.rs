@@ -1,20 +1,19 @@
 //! Takes settled drops out of an inbox: rows first, then one rename each into `runs/<id>/drop/`. A
-//! crash between the two is repaired by `recovery` in either direction. Nobody's data is ever
-//! deleted: from another file system a drop is copied, synced and compared before the original
-//! goes.
+//! crash between the two is repaired by `recovery` in either direction. What can't be moved there is
+//! hidden where it lies, or left, and copied by `copy`; its original goes when the job is over.
 
 use crate::home::Home;
 use crate::inbox::Settled;
-use crate::moves::rename_new;
+use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
-use crate::ownership;
-use crate::queue::{Job, NewDrop, Queue};
-use anyhow::{Context, Result, bail};
+use crate::queue::{Job, NewDrop, Original, Queue};
+use crate::{copy, ownership};
+use anyhow::{Context, Result};
 use finetuned_job::run_folder;
 use finetuned_job::spec::RecipeText;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Rows in one transaction, so that thousands of drops cost dozens of syncs and not thousands.
 const BATCH_MAX: usize = 256;
@@ -31,6 +30,10 @@ pub(crate) struct Claimed {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Moved {
     Here,
+    /// It is to be copied from its hidden name.
+    Hidden,
+    /// It is to be copied from where it lies.
+    Left,
     /// Its owner took it back first.
     Vanished,
 }
@@ -55,22 +58,28 @@ pub(crate) fn claim(
             })
             .collect();
         let jobs = queue.announce(&drops).context("writing new jobs into the database")?;
-        let mut taken = Vec::new();
-        let mut left = Vec::new();
-        for job in jobs {
-            match take(home, &job) {
-                Ok(Moved::Here) => {
-                    taken.push(job.id);
-                    claimed.jobs.push(job);
-                }
-                Ok(Moved::Vanished) => left.push(job.id),
+        let moved: Vec<Result<Moved>> = jobs.iter().map(|job| take(home, job)).collect();
+        let renamed = |it: &Result<Moved>| matches!(it, Ok(Moved::Here | Moved::Hidden));
+        let renamed: Vec<&Job> =
+            jobs.iter().zip(&moved).filter(|it| renamed(it.1)).map(|it| it.0).collect();
+        flush(home, &renamed)?;
+        let (mut here, mut left) = (Vec::new(), Vec::new());
+        for (job, moved) in jobs.into_iter().zip(moved) {
+            match moved {
+                Ok(Moved::Here) => here.push(job.id),
+                Ok(Moved::Hidden) => queue.claimed_in_place(job.id, Original::Hidden)?,
+                Ok(Moved::Left) => queue.claimed_in_place(job.id, Original::Left)?,
+                Ok(Moved::Vanished) | Err(_) => left.push(job.id),
+            }
+            match moved {
+                Ok(Moved::Vanished) => {}
+                Ok(_) => claimed.jobs.push(job),
                 Err(err) => {
-                    left.push(job.id);
                     claimed.refused.push((job.name, format!("it can't be taken: {err:#}")));
                 }
             }
         }
-        queue.claimed(&taken).context("marking jobs as queued in the database")?;
+        queue.claimed(&here).context("marking jobs as queued in the database")?;
         queue.unclaim(&left).context("giving up claims in the database")?;
     }
     Ok(claimed)
@@ -81,111 +90,103 @@ pub(crate) fn drop_of(home: &Home, job: &Job) -> PathBuf {
     home.runs().join(&job.run).join(run_folder::DROP).join(&job.name)
 }
 
+/// Where what can't be moved waits for its job's end: hidden, beside where it lay.
+pub(crate) fn hidden_of(job: &Job) -> PathBuf {
+    let uuid = job.uuid.as_deref().unwrap_or_default();
+    let short = uuid.get(..8).unwrap_or(uuid);
+    job.source.with_file_name(format!(".finetuned-{}-{short}", job.run))
+}
+
+/// Where the drop is to be copied from.
+pub(crate) fn original_of(job: &Job) -> PathBuf {
+    match job.original {
+        Some(Original::Left) => job.source.clone(),
+        Some(Original::Hidden) | None => hidden_of(job),
+    }
+}
+
 /// Moves a job's drop into its run folder; again if it was begun before.
 pub(crate) fn take(home: &Home, job: &Job) -> Result<Moved> {
-    let target = drop_of(home, job);
     let run = home.runs().join(&job.run);
-    let folder = run.join(run_folder::DROP);
     ownership::make(&home.runs(), job)?;
-    let moved = match rename_new(&job.source, &target) {
+    let moved = match rename_new(&job.source, &drop_of(home, job)) {
         Ok(()) => Ok(Moved::Here),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Moved::Vanished),
-        Err(err) if err.kind() == io::ErrorKind::CrossesDevices => copy_over(job, &folder, &target),
+        // Another file system; or a folder of another user, which can't be taken out of its folder.
+        Err(err) if is_barred(&err) || err.kind() == io::ErrorKind::CrossesDevices => hide(job),
         Err(err) => Err(err).with_context(|| format!("moving {}", job.source.display())),
     };
-    if !matches!(moved, Ok(Moved::Here)) {
+    if matches!(moved, Ok(Moved::Vanished) | Err(_)) {
         ownership::unmake(&run, job);
     }
     moved
 }
 
-/// A copy under another name, complete and compared, then renamed, then the original goes.
-fn copy_over(job: &Job, folder: &Path, target: &Path) -> Result<Moved> {
-    let partial = folder.join(format!(".{}.partial", job.name));
-    let result = copy_whole(&job.source, &partial).and_then(|()| {
-        let copied = (observe(&partial)?.fingerprint, observe(&job.source)?.fingerprint);
-        if copied != (job.fingerprint, job.fingerprint) {
-            bail!("it changed while it was copied from another file system");
-        }
-        rename_new(&partial, target)?;
-        File::open(folder)?.sync_all()?;
-        Ok(())
-    });
-    if let Err(err) = result {
-        remove(&partial).context("removing an unfinished copy")?;
-        return Err(err.context(format!("copying {}", job.source.display())));
-    }
-    remove_original(job, target)?;
-    Ok(Moved::Here)
+/// A rename that a power cut undid is made again.
+pub(crate) fn take_again(home: &Home, job: &Job) -> bool {
+    observe(&job.source).is_ok_and(|seen| seen.fingerprint == job.fingerprint)
+        && matches!(take(home, job), Ok(Moved::Here))
 }
 
-/// The copy is there; the original goes, unless it has become something else meanwhile.
-pub(crate) fn remove_original(job: &Job, copy: &Path) -> Result<()> {
-    let same = match observe(&job.source) {
-        Ok(seen) => {
-            seen.fingerprint == job.fingerprint && observe(copy)?.fingerprint == job.fingerprint
+fn is_barred(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Under its hidden name nobody goes on writing into it, and no scan takes it twice.
+fn hide(job: &Job) -> Result<Moved> {
+    match rename_new(&job.source, &hidden_of(job)) {
+        Ok(()) => Ok(Moved::Hidden),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Moved::Vanished),
+        Err(err) if is_barred(&err) => Ok(Moved::Left),
+        Err(err) => Err(err).with_context(|| format!("hiding {}", job.source.display())),
+    }
+}
+
+/// Everything that was renamed here is so after a power cut too.
+fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
+    /// More folders than this are flushed with their whole file system.
+    const FOLDERS_MAX: usize = 8;
+    let runs = home.runs();
+    let flush = || -> io::Result<()> {
+        if FOLDERS_MAX < moved.len() {
+            return Ok(rustix::fs::syncfs(File::open(&runs)?)?);
         }
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(err) => return Err(err.into()),
+        for job in moved {
+            sync_folder(&runs.join(&job.run).join(run_folder::DROP))?;
+            job.source.parent().map_or(Ok(()), sync_folder)?;
+        }
+        Ok(())
     };
-    if same {
-        remove(&job.source)
-            .with_context(|| format!("removing {}, which has been copied", job.source.display()))
-    } else {
-        Ok(())
-    }
+    flush().with_context(|| format!("flushing {}", runs.display()))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(err) => Err(err),
+/// Removes the hidden original of a job that is over: its copy is there, and neither has changed.
+/// One that has is given back.
+pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
+    let hidden = hidden_of(job);
+    let same = match observe(&hidden) {
+        Ok(seen) => seen.fingerprint == job.fingerprint,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(err) => return Err(err).with_context(|| format!("looking at {}", hidden.display())),
+    };
+    let is_copied = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
+    if same && is_copied {
+        return copy::remove(&hidden).with_context(|| {
+            format!(
+                "{} has been copied and can't be removed: remove it, and give the daemon's user write permission on folders in the inbox (a common group with setgid, or `setfacl -d`)",
+                hidden.display()
+            )
+        });
     }
-}
-
-/// Contents and times, synced; links as links. What is neither file, folder nor link stops it.
-fn copy_whole(from: &Path, to: &Path) -> Result<()> {
-    let meta = fs::symlink_metadata(from)?;
-    if meta.is_symlink() {
-        std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
-        let times = rustix::fs::Timestamps {
-            last_access: time(meta.accessed()?),
-            last_modification: time(meta.modified()?),
-        };
-        rustix::fs::utimensat(rustix::fs::CWD, to, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
-        return Ok(());
-    }
-    if meta.is_dir() {
-        fs::create_dir(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy_whole(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    } else if meta.is_file() {
-        fs::copy(from, to)?;
-    } else {
-        bail!("{} is neither a file nor a folder", from.display());
-    }
-    let copy = File::open(to)?;
-    copy.set_modified(meta.modified()?)?;
-    copy.sync_all()?;
-    Ok(())
-}
-
-fn time(at: std::time::SystemTime) -> rustix::fs::Timespec {
-    let since = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    rustix::fs::Timespec {
-        tv_sec: since.as_secs().cast_signed(),
-        tv_nsec: since.subsec_nanos().into(),
-    }
+    rename_new(&hidden, &job.source)
+        .with_context(|| format!("giving {} back as {}", hidden.display(), job.source.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::queue::State;
+    use std::fs;
 
     struct Story {
         root: tempfile::TempDir,
@@ -238,33 +239,5 @@ mod tests {
         assert!(claimed.refused.is_empty());
         assert_eq!(story.queue.counts().unwrap(), [("queued".to_string(), 1)]);
         assert_eq!(fs::read_dir(story.home.runs()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_copy_is_compared_before_the_original_goes() {
-        let mut story = Story::new();
-        let drop = story.dropped("far");
-        std::os::unix::fs::symlink("data.csv", drop.path.join("link")).unwrap();
-        let settled = Settled { fingerprint: observe(&drop.path).unwrap().fingerprint, ..drop };
-        let new = NewDrop {
-            name: "far",
-            source: &settled.path,
-            fingerprint: settled.fingerprint,
-            recipe: None,
-        };
-        let job = story.queue.announce(&[new]).unwrap().remove(0);
-        let target = drop_of(&story.home, &job);
-        let folder = target.parent().unwrap();
-        ownership::make(&story.home.runs(), &job).unwrap();
-
-        let stale = Job { fingerprint: crate::settle::Fingerprint(1), ..job.clone() };
-        let message = format!("{:#}", copy_over(&stale, folder, &target).unwrap_err());
-        assert!(message.contains("it changed while it was copied"), "{message}");
-        assert!(settled.path.exists() && !target.exists());
-        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
-
-        assert_eq!(copy_over(&job, folder, &target).unwrap(), Moved::Here);
-        assert!(!settled.path.exists());
-        assert_eq!(observe(&target).unwrap().fingerprint, job.fingerprint);
     }
 }

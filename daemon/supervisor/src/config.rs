@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub device: Device,
     pub plugins: PluginRules,
     pub features: Option<FeatureCache>,
+    /// Disk space that must stay free; absent: see `copy::reserve_of`.
+    pub reserve: Option<u64>,
     pub worker: PathBuf,
     pub log: LogStyle,
 }
@@ -119,12 +121,7 @@ impl Config {
             return wrong("threads", "threads is 0, but must be at least 1");
         }
         let memory = match raw.memory.as_deref() {
-            Some(text) => Some(bytes(text).ok_or_else(|| {
-                Wrong::new(
-                    "memory",
-                    format!("memory is `{text}`, but must be a size such as `8 GiB`"),
-                )
-            })?),
+            Some(text) => Some(size("memory", text)?),
             None => machine.memory_bytes.map(|it| it / 100 * MEMORY_PERCENT),
         };
         let base = file.and_then(Path::parent).unwrap_or(home);
@@ -150,6 +147,7 @@ impl Config {
             },
             plugins: plugins(raw.plugins.unwrap_or_default(), base, home)?,
             features: features(raw.feature_cache.as_deref(), home)?,
+            reserve: raw.reserve.as_deref().map(|it| size("reserve", it)).transpose()?,
             worker: worker_binary(raw.worker.map(|it| base.join(it))),
             log: match raw.log.as_deref() {
                 None | Some("human") => LogStyle::Human,
@@ -288,6 +286,15 @@ fn seconds(
         Some(it) if (least..=MOST).contains(&it) => Ok(Duration::from_secs_f64(it)),
         Some(it) => wrong(field, format!("{field} is {it}, but must be from {least} to {MOST}")),
     }
+}
+
+fn size(field: &'static str, text: &str) -> Result<u64, Wrong> {
+    if text == "0" {
+        return Ok(0);
+    }
+    bytes(text).ok_or_else(|| {
+        Wrong::new(field, format!("{field} is `{text}`, but must be a size such as `8 GiB`"))
+    })
 }
 
 /// `8 GiB`, `512MiB`, `2 GB`, `1048576`.

@@ -5,6 +5,7 @@ use crate::config::InboxConfig;
 use crate::observe::observe;
 use crate::settle::{Fingerprint, Settling, Verdict, is_no_drop};
 use crate::watch::{Watch, Watches};
+use crate::writers::{self, Use};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirEntry};
@@ -19,6 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_secs(5);
 /// A flood of hints causes no more scans than this.
 const HINT_EVERY: Duration = Duration::from_millis(100);
+/// Between two tries of a claim that failed.
+const CLAIM_AGAIN_FIRST: Duration = Duration::from_secs(5);
+const CLAIM_AGAIN_LAST: Duration = Duration::from_secs(600);
 /// Looking takes at most one part in so many of our time, however much lies there.
 const IDLE_PER_LOOK: u32 = 10;
 
@@ -29,6 +33,9 @@ pub(crate) struct Inbox {
     /// Entries that will never become jobs as they are, with the reason.
     pub refused: BTreeMap<String, String>,
     settling: BTreeMap<String, Settling>,
+    held_back: BTreeMap<String, HeldBack>,
+    /// What the last scan gave.
+    settled: BTreeMap<String, Fingerprint>,
     next_scan: Duration,
     last_scan: Duration,
     last_cost: Duration,
@@ -53,6 +60,14 @@ pub(crate) struct Settled {
     pub fingerprint: Fingerprint,
 }
 
+/// An entry whose claim failed: tried again as it is after a while, or when it has changed.
+struct HeldBack {
+    fingerprint: Fingerprint,
+    why: String,
+    pause: Duration,
+    until: Duration,
+}
+
 /// How often to look.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -68,6 +83,8 @@ impl Inbox {
             standing: Standing::Open,
             refused: BTreeMap::new(),
             settling: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            settled: BTreeMap::new(),
             next_scan: Duration::ZERO,
             last_scan: Duration::ZERO,
             last_cost: Duration::ZERO,
@@ -108,7 +125,17 @@ impl Inbox {
         self.settling.remove(name);
     }
 
-    /// A claim did not work out; it is tried again with the next scan.
+    /// A claim did not work out; it is tried again after a pause, twice as long each time.
+    pub fn hold_back(&mut self, name: &str, why: String, now: Duration) {
+        let Some(fingerprint) = self.settled.get(name).copied() else { return };
+        let before = self.held_back.get(name).filter(|it| it.fingerprint == fingerprint);
+        let pause = before.map_or(CLAIM_AGAIN_FIRST, |it| (it.pause * 2).min(CLAIM_AGAIN_LAST));
+        let held = HeldBack { fingerprint, why: why.clone(), pause, until: now + pause };
+        self.held_back.insert(name.to_string(), held);
+        self.refuse(name, why);
+    }
+
+    /// It stays where it is for now, with the reason.
     pub fn refuse(&mut self, name: &str, why: String) {
         self.refused.insert(name.to_string(), why);
     }
@@ -124,6 +151,7 @@ impl Inbox {
         match listed {
             Ok(entries) => {
                 self.settling.retain(|name, _| entries.contains_key(name));
+                self.held_back.retain(|name, _| entries.contains_key(name));
                 for (name, entry) in entries {
                     match self.judge(&name, &entry, now, pace.quiet) {
                         Some((Verdict::Settled, fingerprint)) => {
@@ -151,6 +179,7 @@ impl Inbox {
             settled.clear();
             look_at = now + POLL_EVERY.min(pace.rescan);
         }
+        self.settled = settled.iter().map(|it| (it.name.clone(), it.fingerprint)).collect();
         self.last_cost = began.elapsed();
         self.last_scan = now;
         self.next_scan = look_at.max(now + self.last_cost * IDLE_PER_LOOK);
@@ -191,6 +220,37 @@ impl Inbox {
             .insert(name.to_string_lossy().into_owned(), "its name is not UTF-8: rename it".into());
     }
 
+    /// It stands still: can it be read, and does nobody write? Asked before a job number is given.
+    fn last_questions(
+        &mut self,
+        name: &str,
+        entry: &DirEntry,
+        now: Duration,
+        fingerprint: Fingerprint,
+    ) -> Option<(Verdict, Fingerprint)> {
+        if let Some(held) = self.held_back.get(name)
+            && held.fingerprint == fingerprint
+            && now < held.until
+        {
+            let (why, until) = (held.why.clone(), held.until);
+            self.refuse(name, why);
+            return Some((Verdict::NotBefore(until), fingerprint));
+        }
+        match writers::examine(&entry.path()) {
+            Use::Free => Some((Verdict::Settled, fingerprint)),
+            Use::Written(file) => {
+                let file = Path::new(name).join(file);
+                self.refuse(name, format!("it waits: {} is open for writing", file.display()));
+                Some((Verdict::NotBefore(now + LOOK_EVERY), fingerprint))
+            }
+            Use::Unreadable(file, why) => {
+                let file = Path::new(name).join(file);
+                self.refuse(name, format!("{} can't be read ({why}): give the daemon's user read permission, by a common group with setgid on the inbox, or `setfacl -d -m u:USER:rX`", file.display()));
+                None
+            }
+        }
+    }
+
     /// `None`: it is not to be taken now, and nothing follows from that.
     fn judge(
         &mut self,
@@ -215,7 +275,10 @@ impl Inbox {
             Ok(seen) => {
                 let settling = self.settling.entry(name.to_string()).or_default();
                 let fingerprint = seen.fingerprint;
-                Some((settling.look(now, quiet, seen), fingerprint))
+                match settling.look(now, quiet, seen) {
+                    Verdict::Settled => self.last_questions(name, entry, now, fingerprint),
+                    verdict => Some((verdict, fingerprint)),
+                }
             }
             // Its owner took it back while we looked.
             Err(err) if err.kind() == io::ErrorKind::NotFound => None,

@@ -8,10 +8,12 @@ mod assignment; // a job -> the spec of a worker
 mod cli; // what can be typed
 mod logging; // tracing
 mod report; // the only stdout
+mod words; // numbers and times for people
 mod run_lock; // who works on a run folder
 mod home; // names in the home folder, its lock
 mod settle; // what is seen -> has it settled
 mod observe; // a tree on disk -> what is seen
+mod writers; // a tree on disk -> can it be read, does somebody write
 mod queue; // jobs and attempts; the only SQL
 mod attempt; // a worker's end -> what follows
 mod moves; // a name that nobody has -> renamed
@@ -19,6 +21,7 @@ mod lookup; // what a person types -> a job
 mod run_facts; // small files of a run folder
 mod ownership; // whose a run folder is
 mod wake; // everything that can wake the supervisor
+mod copy; // what can't be moved -> run folders
 mod poke; // a command -> the running daemon
 mod watch; // file events -> hints
 mod inbox; // one inbox: what lies, waits, has settled
@@ -26,7 +29,6 @@ mod bulletin; // what the daemon says of its inboxes
 mod claim; // settled drops -> run folders
 mod rebuild; // run folders without rows -> rows
 mod recovery; // what a crash left -> queue
-mod words; // numbers and times for people
 mod progress; // the tail of events.jsonl -> where it stands
 mod narrator; // events -> lines for people
 mod proven; // a proven model -> rows for people

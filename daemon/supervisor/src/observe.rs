@@ -63,7 +63,7 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
     Ok(Observation { fingerprint: Fingerprint::of(seen), has_files, ready, under_way, came_whole })
 }
 
-fn relative<'a>(entry: &Path, path: &'a Path) -> &'a Path {
+pub(crate) fn relative<'a>(entry: &Path, path: &'a Path) -> &'a Path {
     path.strip_prefix(entry).unwrap_or(path)
 }
 

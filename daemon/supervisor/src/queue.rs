@@ -7,6 +7,7 @@
 //! Commands write here too, while a daemon runs: every change is one immediate transaction that
 //! names the state it starts from, and the table `transitions` refuses the rest.
 
+mod custody;
 mod job;
 mod wishes;
 
@@ -179,61 +180,6 @@ impl Queue {
         Ok(jobs)
     }
 
-    /// No number up to this one is given to a new job.
-    pub fn number_above(&mut self, highest: u64) -> Result<()> {
-        let tx = self.write()?;
-        let highest = highest.cast_signed();
-        let sql = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'jobs'";
-        if tx.execute(sql, [highest])? == 0 {
-            tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?1)", [highest])?;
-        }
-        Ok(tx.commit()?)
-    }
-
-    /// A row for a run folder that has none; under its own number where that is free.
-    pub fn adopt(&mut self, orphan: &Orphan) -> Result<Job> {
-        let tx = self.write()?;
-        let number = orphan.number.cast_signed();
-        let taken: bool =
-            tx.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1)", [number], |row| {
-                row.get(0)
-            })?;
-        let (file, text) =
-            orphan.recipe.as_ref().map(|it| (it.file.to_string_lossy(), &it.text)).unzip();
-        tx.execute(
-            include_str!("queue/adopt.sql"),
-            params![
-                (!taken).then_some(number),
-                orphan.name,
-                orphan.source,
-                orphan.run,
-                file,
-                text,
-                orphan.fingerprint.0.cast_signed(),
-                orphan.uuid,
-                orphan.created_ms
-            ],
-        )?;
-        let id = tx.last_insert_rowid();
-        let step = |state: &str, reason: Option<&str>| {
-            tx.execute(
-                "UPDATE jobs SET state = ?2, reason = ?3, changed_ms = ?4 WHERE id = ?1",
-                params![id, state, reason, now_ms()],
-            )
-        };
-        step("queued", None)?;
-        match &orphan.verdict {
-            None => {}
-            Some(Verdict::Done) => drop(step("done", None)?),
-            Some(Verdict::Failed(why) | Verdict::Quarantined(why)) => {
-                step("failed", Some(why))?;
-            }
-        }
-        let job = read(&tx, JobId(id.cast_unsigned()))?;
-        tx.commit()?;
-        Ok(job)
-    }
-
     /// The drops lie in their run folders.
     pub fn claimed(&mut self, jobs: &[JobId]) -> Result<()> {
         self.for_each_claim(jobs, "UPDATE jobs SET state = 'queued', changed_ms = ?2 WHERE id = ?1 AND state = 'claiming'")
@@ -263,7 +209,7 @@ impl Queue {
     pub fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Job>> {
         list(
             &self.db,
-            "state = 'queued' AND not_before_ms <= ?1 ORDER BY id LIMIT ?2",
+            "state = 'queued' AND copied = 1 AND not_before_ms <= ?1 ORDER BY id LIMIT ?2",
             params![now_ms, limit],
         )
     }

@@ -19,7 +19,7 @@ pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
     let runs = home.runs();
     let rows = queue.all()?;
     let known: HashSet<&str> = rows.iter().map(|it| &*it.run).collect();
-    let uuids: HashSet<&str> = rows.iter().filter_map(|it| it.uuid.as_deref()).collect();
+    let mut uuids: HashSet<String> = rows.iter().filter_map(|it| it.uuid.clone()).collect();
     let mut orphans = Vec::new();
     let mut highest = 0;
     let listing = fs::read_dir(&runs).with_context(|| format!("listing {}", runs.display()))?;
@@ -38,7 +38,7 @@ pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
     }
     orphans.sort_by_key(|it| it.number);
     for orphan in orphans {
-        if orphan.uuid.as_deref().is_some_and(|it| uuids.contains(it)) {
+        if orphan.uuid.clone().is_some_and(|it| !uuids.insert(it)) {
             tracing::warn!("{} is a copy of another run folder and no job's", orphan.run);
             continue;
         }

@@ -3,7 +3,7 @@
 
 use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
-use crate::queue::{Interrupted, Job, Queue, State, Verdict};
+use crate::queue::{Interrupted, Job, Original, Queue, State, Verdict};
 use crate::{ownership, rebuild, run_lock};
 use anyhow::{Context, Result};
 
@@ -12,6 +12,16 @@ pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
     finish_claims(queue, home)?;
     for job in left_behind(queue)?.iter().filter(|it| matches!(it.state, State::Running { .. })) {
         running(queue, home, job)?;
+    }
+    renames_undone(queue, home)
+}
+
+/// Before any scan sees the drop in its inbox and makes a second job of it.
+fn renames_undone(queue: &Queue, home: &Home) -> Result<()> {
+    for job in queue.all()?.iter().filter(|it| matches!(it.state, State::Queued { .. })) {
+        if job.original.is_none() && !drop_of(home, job).exists() && claim::take_again(home, job) {
+            tracing::warn!("job {}: its drop was taken again", job.id);
+        }
     }
     Ok(())
 }
@@ -33,14 +43,16 @@ fn left_behind(queue: &Queue) -> Result<Vec<Job>> {
 fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let here = drop_of(home, job);
     if here.exists() {
-        // The crash may have come between a copy and the removal of its original.
-        claim::remove_original(job, &here)
-            .unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
         tracing::info!("job {}: its drop had been taken, it is queued", job.id);
         return queue.claimed(&[job.id]);
     }
+    if claim::hidden_of(job).exists() {
+        return queue.claimed_in_place(job.id, Original::Hidden);
+    }
     match claim::take(home, job) {
         Ok(Moved::Here) => queue.claimed(&[job.id]),
+        Ok(Moved::Hidden) => queue.claimed_in_place(job.id, Original::Hidden),
+        Ok(Moved::Left) => queue.claimed_in_place(job.id, Original::Left),
         Ok(Moved::Vanished) => {
             queue.vanished(job.id, "its drop was removed from the inbox before it could be taken")
         }
@@ -144,16 +156,22 @@ mod tests {
     }
 
     #[test]
-    fn killed_between_copy_and_removal() {
+    fn killed_between_hiding_and_row() {
         let mut story = announced();
         let job = story.queue.job(story.id).unwrap();
-        let original = fs::read(&story.source).unwrap();
-        let modified = fs::metadata(&story.source).unwrap().modified().unwrap();
-        claim::take(&story.home, &job).unwrap();
-        fs::write(&story.source, original).unwrap();
-        fs::File::open(&story.source).unwrap().set_modified(modified).unwrap();
+        fs::rename(&story.source, claim::hidden_of(&job)).unwrap();
         assert_eq!(story.recover(), QUEUED);
-        assert!(!story.source.exists(), "it would become a second job");
+        let job = story.queue.job(story.id).unwrap();
+        assert_eq!((job.original, job.copied), (Some(Original::Hidden), false));
+    }
+
+    #[test]
+    fn a_rename_that_a_power_cut_undid_is_made_again_before_any_scan() {
+        let mut story = announced();
+        story.recover();
+        fs::rename(story.run().join("drop/a.csv"), &story.source).unwrap();
+        assert_eq!(story.recover(), QUEUED);
+        assert!(story.run().join("drop/a.csv").exists() && !story.source.exists());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The daemon: waits for a wake-up or a time, then tends to everything that is due. One thread owns
 //! all state; the others only ring its bell.
 
+mod carrying; // drops that can't be moved -> copies
 mod crew; // queued jobs -> live workers -> what follows
 mod intake; // inboxes -> queued jobs
 
-use crate::bulletin::{Bulletin, InboxNews};
+use crate::bulletin::{Bulletin, CopyNews, InboxNews};
 use crate::config::Config;
+use crate::copy::Carriage;
 use crate::home::Home;
 use crate::inbox::Inbox;
 use crate::poke;
@@ -23,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// After an error of disk or database everything is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// How far a copy has come is published so often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Left of the stop timeout for writing down how the last workers ended.
 const STOP_RESERVE: Duration = Duration::from_secs(1);
 
@@ -39,6 +43,14 @@ pub(crate) struct Supervisor {
     /// Since when a job's run folder is held by the worker of an earlier daemon.
     locked_since: BTreeMap<JobId, Duration>,
     course: Course,
+    carriage: Option<Carriage>,
+    /// How long the next try of a copy that failed waits.
+    copy_pauses: BTreeMap<JobId, Duration>,
+    releasing: bool,
+    release_at: Duration,
+    /// Originals that can't be removed, of this round of tries and of the one before.
+    stuck: BTreeMap<JobId, String>,
+    stuck_before: Vec<String>,
     /// When what went wrong is tried again.
     retry_at: Option<Duration>,
     bulletin: Bulletin,
@@ -69,6 +81,8 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").into(),
         since_ms: now_ms(),
         inboxes: vec![],
+        copying: None,
+        remarks: vec![],
         trouble: None,
     };
     let mut supervisor = Supervisor {
@@ -78,6 +92,12 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
         unwritten: vec![],
         locked_since: BTreeMap::new(),
         course: Course::Serving,
+        carriage: None,
+        copy_pauses: BTreeMap::new(),
+        releasing: false,
+        release_at: Duration::ZERO,
+        stuck: BTreeMap::new(),
+        stuck_before: vec![],
         retry_at: None,
         began: Instant::now(),
         home,
@@ -132,6 +152,8 @@ impl Supervisor {
             }
             Wake::Poke => {}
             Wake::Worker(id, news) => self.heard(id, news),
+            Wake::Copied(id, copied) => self.copied(id, copied),
+            Wake::Released(id, released) => self.released(id, released),
             Wake::Stop => self.stop(),
             Wake::Reload => self.reload(),
         }
@@ -163,12 +185,16 @@ impl Supervisor {
         }
         self.intake(now)?;
         self.obey_wishes()?;
+        self.copy_next()?;
+        self.release_next(now)?;
         self.start_due()
     }
 
     fn publish(&mut self, trouble: Option<String>) {
         let news = Bulletin {
             inboxes: self.inboxes.iter().map(InboxNews::of).collect(),
+            copying: self.carriage.as_ref().map(CopyNews::of),
+            remarks: self.remarks(),
             trouble,
             ..self.bulletin.clone()
         };
@@ -188,6 +214,9 @@ impl Supervisor {
                 until = until.min(now + Duration::from_millis(due.saturating_sub(now_ms())));
             }
         }
+        if self.carriage.is_some() {
+            until = until.min(now + PROGRESS_EVERY);
+        }
         until = self.members.values().filter_map(Member::kill_at).fold(until, Duration::min);
         // Trouble has its own pace: what is overdue because of it must not make us spin.
         match self.retry_at {
@@ -201,7 +230,10 @@ impl Supervisor {
         match self.course {
             Course::Serving => false,
             Course::Stopping { kill_at } => {
-                self.members.is_empty() && (self.unwritten.is_empty() || kill_at <= self.now())
+                let is_copying = self.carriage.is_some() && self.now() < kill_at;
+                self.members.is_empty()
+                    && !is_copying
+                    && (self.unwritten.is_empty() || kill_at <= self.now())
             }
         }
     }
@@ -217,6 +249,7 @@ impl Supervisor {
         tracing::info!("stopping: {} workers write their checkpoints", self.members.len());
         let kill_at = now + patience;
         self.course = Course::Stopping { kill_at };
+        self.carriage.iter().for_each(Carriage::stop);
         self.members.values_mut().for_each(|it| it.ask_to_stop(kill_at));
     }
 
@@ -239,6 +272,9 @@ fn hear_signals(bell: Bell) -> Result<()> {
     let hear = move || {
         for signal in signals.forever() {
             let wake = if signal == SIGHUP { Wake::Reload } else { Wake::Stop };
+            if signal != SIGHUP {
+                bell.announce_stop();
+            }
             if !bell.ring(wake) {
                 return;
             }

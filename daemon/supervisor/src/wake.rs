@@ -3,6 +3,7 @@
 
 use crate::attempt::Ending;
 use crate::queue::JobId;
+use crate::settle::Fingerprint;
 use finetuned_job::outcome::Failure;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,10 +26,28 @@ pub(crate) enum Wake {
     /// A command changed the database.
     Poke,
     Worker(JobId, WorkerNews),
+    /// The copy of a job's drop has ended.
+    Copied(JobId, Result<(), NotCopied>),
+    /// A job's original has been removed, or not.
+    Released(JobId, Result<(), String>),
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
     Reload,
+}
+
+/// Why there is no copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotCopied {
+    Stopped,
+    /// The original is gone.
+    Gone,
+    /// The original looks like this now.
+    Changed(Fingerprint),
+    /// Somebody has this file open for writing.
+    Written(String),
+    /// What will not be otherwise in a moment: room, permissions, a disk.
+    Failed(String),
 }
 
 /// What the supervisor needs of a worker's lines while it runs; the rest stays in `events.jsonl`.
@@ -48,12 +67,24 @@ pub(crate) struct Bell {
     wakes: SyncSender<Wake>,
     /// A hint waits already: another one would say nothing new.
     hinted: Arc<AtomicBool>,
+    /// A stop signal has come, whatever the loop is at.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Bell {
     pub fn new() -> (Bell, Receiver<Wake>) {
         let (wakes, receiver) = sync_channel(WAITING_MAX);
-        (Bell { wakes, hinted: Arc::default() }, receiver)
+        (Bell { wakes, hinted: Arc::default(), stopping: Arc::default() }, receiver)
+    }
+
+    /// Nothing new is to be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Before the wake-up itself, which may have to wait.
+    pub fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Never waits.

@@ -3,11 +3,15 @@
 //! the dropper's.
 
 use crate::attempt::sentences;
-use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
 use finetuned_job::run_folder;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 fn weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("model/model.safetensors")).expect("a finished model")
@@ -90,4 +94,153 @@ fn a_folder_of_another_job_is_left_alone() {
     assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 3);
     let adopted = sandbox.home().join("runs/0003-c");
     assert!(!adopted.join("drop/c.csv").exists() && adopted.join(run_folder::DONE).exists());
+}
+
+/// A folder on another file system than the home, as a second inbox; it goes with the value.
+fn far_inbox(sandbox: &Sandbox, recipe: &str) -> Option<tempfile::TempDir> {
+    let Ok(far) = tempfile::tempdir_in("/dev/shm") else {
+        skipped("no second file system at /dev/shm");
+        return None;
+    };
+    let file = sandbox.home().parent().unwrap().join("recipe.toml");
+    let inbox = format!("[[inbox]]\npath = {:?}\nrecipe = {file:?}\n", far.path());
+    sandbox.configure(recipe, &inbox);
+    Some(far)
+}
+
+fn rows(sandbox: &Sandbox, job: u64) -> u64 {
+    let text = fs::read(sandbox.run(job).join(run_folder::DATA)).expect("data.json");
+    let data: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    data["files"].as_array().expect("files").iter().map(|it| it["rows"].as_u64().unwrap()).sum()
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[test]
+fn a_stalled_copy_is_not_taken_on_either_side_of_a_file_system() {
+    let mut sandbox = Sandbox::new(QUICK);
+    let Some(far) = far_inbox(&sandbox, QUICK) else { return };
+    sandbox.serve();
+    let text = sentences(80, 7);
+    let half = text.len() / 2;
+    let near = sandbox.inbox();
+    let mut files: Vec<File> = [("near.csv", &*near), ("far.csv", far.path())]
+        .map(|(name, inbox)| File::create(inbox.join(name)).unwrap())
+        .into();
+    for file in &mut files {
+        file.write_all(&text.as_bytes()[..half]).unwrap();
+    }
+    // Much longer than `settle_s`.
+    sleep(Duration::from_secs(2));
+    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 0);
+    assert!(sandbox.ok(&["status"]).contains("is open for writing"));
+    for mut file in files {
+        file.write_all(&text.as_bytes()[half..]).unwrap();
+    }
+    for job in [1, 2] {
+        sandbox.wait_for_state(job, "done");
+        assert_eq!(rows(&sandbox, job), 80);
+    }
+    sandbox.wait_until("the original is gone", |_| is_empty(far.path()));
+}
+
+/// The original stays, hidden, until its job is over; killed anywhere, there is one job and one
+/// copy.
+#[test]
+fn a_far_drop_is_one_job_however_often_its_daemon_is_killed() {
+    let mut sandbox = Sandbox::new(LONG);
+    let Some(far) = far_inbox(&sandbox, LONG) else { return };
+    let drop = far.path().join("far");
+    fs::create_dir(&drop).unwrap();
+    fs::write(drop.join("train.csv"), sentences(200, 7)).unwrap();
+    fs::write(drop.join("ballast.bin"), vec![7; 64 << 20]).unwrap();
+    for pause in [20, 310, 340, 360, 380, 420, 700, 1500] {
+        sandbox.serve();
+        sleep(Duration::from_millis(pause));
+        sandbox.kill_daemon();
+    }
+    sandbox.serve();
+    sandbox.wait_for_state(1, "running");
+    let hidden: Vec<_> = fs::read_dir(far.path()).unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(hidden.len(), 1, "{hidden:?}");
+    assert!(hidden[0].file_name().unwrap().to_str().unwrap().starts_with(".finetuned-0001-far-"));
+    assert_eq!(fs::read_to_string(hidden[0].join("train.csv")).unwrap(), sentences(200, 7));
+    sandbox.wait_for_state(1, "done");
+    sandbox.wait_until("the original is gone", |_| is_empty(far.path()));
+    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 1);
+    let copy = sandbox.run(1).join("drop/far");
+    assert_eq!(fs::read(copy.join("ballast.bin")).unwrap(), vec![7; 64 << 20]);
+    assert_eq!(fs::read_dir(sandbox.run(1).join("drop")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_name_of_255_bytes_comes_from_another_file_system() {
+    let mut sandbox = Sandbox::new(QUICK);
+    let Some(far) = far_inbox(&sandbox, QUICK) else { return };
+    sandbox.serve();
+    let name = format!("{}.csv", "x".repeat(251));
+    fs::write(far.path().join(&name), sentences(60, 7)).unwrap();
+    sandbox.wait_for_state(1, "done");
+    assert!(sandbox.run(1).join("drop").join(&name).exists());
+}
+
+#[test]
+fn a_drop_without_room_waits_where_it_is_and_says_so() {
+    let mut sandbox = Sandbox::new(QUICK);
+    let Some(far) = far_inbox(&sandbox, QUICK) else { return };
+    let config = sandbox.home().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("reserve = '1000 TB'\n{text}")).unwrap();
+    sandbox.serve();
+    fs::write(far.path().join("big.csv"), sentences(60, 7)).unwrap();
+    sandbox.wait_until("it is named", |it| {
+        it.job(1)["reason"].as_str().is_some_and(|it| it.contains("are kept in reserve"))
+    });
+    sleep(Duration::from_secs(3));
+    assert_eq!(sandbox.log().matches("copying /dev/shm").count(), 1, "{}", sandbox.log());
+    assert!(is_empty(&sandbox.run(1).join("drop")));
+    fs::write(&config, text).unwrap();
+    sandbox.reload();
+    sandbox.wait_for_state(1, "done");
+}
+
+#[test]
+fn a_folder_renamed_while_it_was_empty_is_read_whole() {
+    let sandbox = Sandbox::new(QUICK).serving();
+    let drop = sandbox.inbox().join("reviews");
+    fs::create_dir(sandbox.inbox().join("New folder")).unwrap();
+    sleep(Duration::from_millis(50));
+    fs::rename(sandbox.inbox().join("New folder"), &drop).unwrap();
+    for part in 0..4 {
+        fs::write(drop.join(format!("part{part}.csv")), sentences(30, part)).unwrap();
+        sleep(Duration::from_millis(200));
+    }
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(rows(&sandbox, 1), 120);
+    assert!(!sandbox.log().contains("still changes"), "{}", sandbox.log());
+}
+
+#[test]
+fn a_file_under_way_deep_inside_holds_the_drop_back() {
+    let sandbox = Sandbox::new(QUICK).serving();
+    let drop = sandbox.inbox().join("reviews");
+    fs::create_dir_all(drop.join("more")).unwrap();
+    fs::write(drop.join("train.csv"), sentences(60, 1)).unwrap();
+    fs::write(drop.join("Thumbs.db"), "x").unwrap();
+    let partial = drop.join("more/.b.csv.aB3xYz");
+    fs::write(&partial, sentences(20, 2)).unwrap();
+    for litter in ["Thumbs.db", "desktop.ini"] {
+        fs::write(sandbox.inbox().join(litter), "x").unwrap();
+    }
+    sandbox.wait_until("it is named", |it| {
+        it.ok(&["status"]).contains("it waits for more/.b.csv.aB3xYz")
+    });
+    sleep(Duration::from_secs(1));
+    assert_eq!(sandbox.state(1), "absent");
+    fs::rename(&partial, drop.join("more/b.csv")).unwrap();
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(rows(&sandbox, 1), 80);
+    assert!(sandbox.inbox().join("Thumbs.db").exists());
 }

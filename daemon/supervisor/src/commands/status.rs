@@ -40,6 +40,18 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
     if let Some(trouble) = bulletin.as_ref().and_then(|it| it.trouble.as_ref()) {
         report.line(&format!("trouble  {trouble}"))?;
     }
+    for remark in bulletin.iter().flat_map(|it| &it.remarks) {
+        report.line(&format!("remark   {remark}"))?;
+    }
+    if let Some(it) = bulletin.as_ref().and_then(|it| it.copying.as_ref()) {
+        report.line(&format!(
+            "copying  {} for job {}: {} of {}",
+            it.name,
+            it.job,
+            words::bytes(it.bytes),
+            words::bytes(it.total)
+        ))?;
+    }
     for inbox in bulletin.iter().flat_map(|it| &it.inboxes) {
         inbox_lines(inbox).iter().try_for_each(|it| report.line(it))?;
     }

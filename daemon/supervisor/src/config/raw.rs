@@ -16,6 +16,7 @@ pub(super) struct Raw {
     pub device: Option<String>,
     pub plugins: Option<RawPlugins>,
     pub feature_cache: Option<String>,
+    pub reserve: Option<String>,
     pub worker: Option<String>,
     pub log: Option<String>,
 }

@@ -4,12 +4,12 @@
 use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
-use crate::claim::{self, Moved, drop_of};
+use crate::claim::{self, drop_of};
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{ownership, run_facts, run_lock};
+use crate::{copy, ownership, run_facts, run_lock};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::Failure;
@@ -81,6 +81,9 @@ impl Supervisor {
     /// waits for a time, so this ends.
     pub(super) fn start_due(&mut self) -> Result<()> {
         while self.members.len() < self.config.workers as usize {
+            if self.bell.is_stopping() {
+                break;
+            }
             let Some(job) = self.queue.due(now_ms(), 1)?.pop() else { break };
             self.start(job)?;
         }
@@ -114,6 +117,9 @@ impl Supervisor {
         if seen.fingerprint != job.fingerprint {
             return self.read_anew(Job { fingerprint: seen.fingerprint, ..job });
         }
+        if self.original_changed(&job) {
+            return self.copy_anew(&job);
+        }
         let facts = ownership::facts(&run, &job);
         if facts.done {
             return self.queue.over(job.id, &Verdict::Done);
@@ -126,7 +132,7 @@ impl Supervisor {
         }
     }
 
-    fn run_of(&self, job: &Job) -> PathBuf {
+    pub(super) fn run_of(&self, job: &Job) -> PathBuf {
         self.home.runs().join(&job.run)
     }
 
@@ -147,8 +153,10 @@ impl Supervisor {
 
     /// A rename that a power cut undid is made again; else its owner has removed it.
     fn find_drop(&mut self, job: &Job) -> Result<()> {
-        let is_back = observe(&job.source).is_ok_and(|seen| seen.fingerprint == job.fingerprint);
-        if is_back && matches!(claim::take(&self.home, job), Ok(Moved::Here)) {
+        if job.original.is_some() && claim::original_of(job).exists() {
+            return self.queue.uncopied(job.id, job.fingerprint);
+        }
+        if claim::take_again(&self.home, job) {
             return self.postpone(job, "its drop was taken again", Duration::ZERO);
         }
         tracing::warn!("job {}: its drop is gone", job.id);
@@ -164,6 +172,15 @@ impl Supervisor {
         ownership::write(&run, &job)?;
         self.queue.resettled(job.id, job.fingerprint)?;
         self.postpone(&job, "its drop still changes", self.config.settle.max(LOOK_AGAIN))
+    }
+
+    /// Whoever wrote into the original still did: the copy is worth nothing. The row comes last, so
+    /// that a crash at any point does the same again.
+    fn copy_anew(&mut self, job: &Job) -> Result<()> {
+        tracing::warn!("job {}: its drop changed after it had been copied", job.id);
+        run_facts::start_over(&self.run_of(job))?;
+        copy::remove(&drop_of(&self.home, job))?;
+        self.queue.uncopied(job.id, job.fingerprint)
     }
 
     /// The job is marked running already.
@@ -261,14 +278,21 @@ impl Supervisor {
             return self.changed_while_read(&job);
         }
         let asked = course != MemberCourse::Working;
-        match attempt::next(
+        let next = attempt::next(
             phase,
             ending,
             ownership::facts(&run, &job),
             reported,
             asked,
             job.crashes,
-        ) {
+        );
+        // Once more, before anything counts: its owner may have written all the time.
+        if matches!(next, Next::Prove | Next::Done)
+            && (has_changed(&self.home, &job) || self.original_changed(&job))
+        {
+            return self.changed_while_read(&job);
+        }
+        match next {
             Next::Prove if asked => self.record(
                 job.id,
                 End::Interrupted(Interrupted::because("stopped", "trained, not yet proven")),
@@ -341,6 +365,7 @@ impl Supervisor {
     }
 
     fn record(&mut self, id: JobId, end: End) {
+        self.release_at = Duration::ZERO;
         self.unwritten.push((id, end));
         // What fails here is told by `tend`, which tries it again.
         let _ = self.write_ends();

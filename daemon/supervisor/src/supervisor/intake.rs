@@ -55,7 +55,17 @@ impl Supervisor {
 
     fn take_settled(&mut self, inbox_idx: usize, settled: &[Settled]) -> Result<()> {
         let inbox = &mut self.inboxes[inbox_idx];
-        let claimed = claim(&mut self.queue, &self.home, inbox.config.recipe.as_ref(), settled)?;
+        let mut new = Vec::new();
+        for it in settled {
+            match self.queue.left_at(&it.path, it.fingerprint)? {
+                Some(job) => inbox.refuse(&it.name, format!("job {job} has a copy of it, and it can't be moved away: remove it, or give the daemon's user write permission here (a common group with setgid, or `setfacl -d`)")),
+                None => new.push(it.clone()),
+            }
+        }
+        if self.bell.is_stopping() {
+            return Ok(());
+        }
+        let claimed = claim(&mut self.queue, &self.home, inbox.config.recipe.as_ref(), &new)?;
         for job in &claimed.jobs {
             tracing::info!(
                 "job {}: took {} from {}",
@@ -67,7 +77,8 @@ impl Supervisor {
         }
         for (name, why) in claimed.refused {
             tracing::warn!("inbox {}: {name}: {why}", inbox.config.path.display());
-            inbox.refuse(&name, why);
+            let now = self.began.elapsed();
+            inbox.hold_back(&name, why, now);
         }
         Ok(())
     }

@@ -1,0 +1,230 @@
+//! Copies a drop that can't be moved into its run folder, in a thread of its own: room is made sure
+//! of first, nobody may be writing, and the copy counts only when it and its original look as the
+//! job's drop did. The original is never touched here.
+
+use crate::home::Home;
+use crate::moves::{rename_new, sync_folder};
+use crate::observe::observe;
+use crate::queue::{Job, JobId};
+use crate::wake::{Bell, NotCopied, Wake};
+use crate::words;
+use crate::writers::{self, Use};
+use anyhow::{Context, Result, bail};
+use finetuned_job::run_folder;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::SystemTime;
+
+/// The copy's name until it is whole: short, for the drop's own may have all 255 bytes.
+const PARTIAL: &str = ".partial";
+/// Between two looks at whether to stop.
+const CHUNK_BYTES: usize = 1 << 20;
+/// A stopped copy ends with this error.
+const STOPPED: io::ErrorKind = io::ErrorKind::Interrupted;
+
+/// A copy under way.
+pub(crate) struct Carriage {
+    pub job: JobId,
+    pub name: String,
+    stop: Arc<AtomicBool>,
+    bytes: Arc<AtomicU64>,
+    pub total: u64,
+}
+
+impl Carriage {
+    pub fn start(
+        home: &Home,
+        job: &Job,
+        from: PathBuf,
+        reserve: Option<u64>,
+        bell: Bell,
+    ) -> Result<Carriage> {
+        let (stop, bytes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let total = size(&from).unwrap_or(0);
+        let (home, job) = (home.clone(), job.clone());
+        let carriage = Carriage {
+            job: job.id,
+            name: job.name.clone(),
+            stop: stop.clone(),
+            bytes: bytes.clone(),
+            total,
+        };
+        let work = move || {
+            let mut copy = Copy { stop: &stop, bytes: &bytes };
+            let copied = copy.carry(&home, &job, &from, reserve);
+            bell.ring(Wake::Copied(job.id, copied));
+        };
+        thread::Builder::new().name("copy".into()).spawn(work).context("starting a thread")?;
+        Ok(carriage)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+struct Copy<'a> {
+    stop: &'a AtomicBool,
+    bytes: &'a AtomicU64,
+}
+
+impl Copy<'_> {
+    fn carry(
+        &mut self,
+        home: &Home,
+        job: &Job,
+        from: &Path,
+        reserve: Option<u64>,
+    ) -> Result<(), NotCopied> {
+        let failed = |err: anyhow::Error| NotCopied::Failed(format!("{err:#}"));
+        match writers::examine(from) {
+            Use::Free => {}
+            Use::Written(file) => return Err(NotCopied::Written(file.display().to_string())),
+            Use::Unreadable(file, why) => {
+                let what = from.join(file);
+                return Err(NotCopied::Failed(format!("{}: {why}", what.display())));
+            }
+        }
+        let unchanged = |path: &Path| match observe(path) {
+            Ok(seen) if seen.fingerprint == job.fingerprint => Ok(()),
+            Ok(seen) => Err(NotCopied::Changed(seen.fingerprint)),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Err(NotCopied::Gone),
+            Err(err) => Err(failed(err.into())),
+        };
+        unchanged(from)?;
+        let folder = home.runs().join(&job.run).join(run_folder::DROP);
+        room(&folder, size(from).map_err(|err| failed(err.into()))?, reserve).map_err(failed)?;
+        let partial = folder.join(PARTIAL);
+        remove(&partial).map_err(|err| failed(err.into()))?;
+        let copied = self.whole(from, &partial).map_err(|err| {
+            match err.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(STOPPED) => NotCopied::Stopped,
+                Some(io::ErrorKind::NotFound) => NotCopied::Changed(job.fingerprint),
+                _ => failed(err.context(format!("copying {}", from.display()))),
+            }
+        });
+        let placed = copied.and_then(|()| unchanged(from)).and_then(|()| {
+            let same = observe(&partial).is_ok_and(|it| it.fingerprint == job.fingerprint);
+            let place = || -> Result<()> {
+                if !same {
+                    bail!("the copy of {} does not look like it", from.display());
+                }
+                rename_new(&partial, &folder.join(&job.name))?;
+                Ok(sync_folder(&folder)?)
+            };
+            place().map_err(failed)
+        });
+        if placed.is_err() {
+            // The next attempt removes it too.
+            let _ = remove(&partial);
+        }
+        placed
+    }
+
+    /// Contents and times, flushed; links as links. What is neither file, folder nor link stops it.
+    fn whole(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let meta = fs::symlink_metadata(from)?;
+        if meta.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+            let times = rustix::fs::Timestamps {
+                last_access: time(meta.accessed()?),
+                last_modification: time(meta.modified()?),
+            };
+            rustix::fs::utimensat(rustix::fs::CWD, to, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            return Ok(());
+        }
+        if meta.is_dir() {
+            fs::create_dir(to)?;
+            for entry in fs::read_dir(from)? {
+                let entry = entry?;
+                self.whole(&entry.path(), &to.join(entry.file_name()))?;
+            }
+        } else if meta.is_file() {
+            self.file(from, to)?;
+        } else {
+            bail!("{} is neither a file nor a folder: remove it", from.display());
+        }
+        let copy = File::open(to)?;
+        copy.set_modified(meta.modified()?)?;
+        copy.sync_all()?;
+        Ok(())
+    }
+
+    fn file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut source = File::from(rustix::fs::open(from, flags, Mode::empty())?);
+        let mut target = File::create_new(to)?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(STOPPED.into());
+            }
+            match source.read(&mut chunk)? {
+                0 => return Ok(()),
+                n => {
+                    target.write_all(&chunk[..n])?;
+                    self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
+/// What must stay free: the setting, else a gigabyte, and of small disks a twentieth.
+pub(crate) fn reserve_of(stat: &rustix::fs::StatVfs, setting: Option<u64>) -> u64 {
+    const RESERVE_MAX: u64 = 1_000_000_000;
+    setting.unwrap_or_else(|| RESERVE_MAX.min(stat.f_blocks * stat.f_frsize / 20))
+}
+
+/// # Errors
+/// So many bytes would not leave the reserve.
+pub(crate) fn room(folder: &Path, bytes: u64, reserve: Option<u64>) -> Result<()> {
+    let stat = rustix::fs::statvfs(folder)
+        .with_context(|| format!("asking for the space of {}", folder.display()))?;
+    let (free, reserve) = (stat.f_bavail * stat.f_frsize, reserve_of(&stat, reserve));
+    if free < bytes.saturating_add(reserve) {
+        bail!(
+            "it needs {}, and of the {} that are free {} are kept in reserve: free some space, or set `reserve` in config.toml",
+            words::bytes(bytes),
+            words::bytes(free),
+            words::bytes(reserve)
+        );
+    }
+    Ok(())
+}
+
+/// Of the files, without what folders take.
+fn size(entry: &Path) -> io::Result<u64> {
+    let meta = fs::symlink_metadata(entry)?;
+    if !meta.is_dir() {
+        return Ok(meta.size());
+    }
+    fs::read_dir(entry)?.map(|it| size(&it?.path())).sum()
+}
+
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(err) => Err(err),
+    }
+}
+
+fn time(at: SystemTime) -> rustix::fs::Timespec {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    rustix::fs::Timespec {
+        tv_sec: since.as_secs().cast_signed(),
+        tv_nsec: since.subsec_nanos().into(),
+    }
+}

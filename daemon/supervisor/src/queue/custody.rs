@@ -1,0 +1,116 @@
+//! Rows of drops that could not be moved, and of run folders that the database had lost.
+
+use super::{Fingerprint, Job, JobId, Original, Orphan, Queue, Verdict, list, now_ms, read};
+use super::{Result, params};
+use std::path::Path;
+
+impl Queue {
+    /// The drop waits in the inbox for being copied.
+    pub fn claimed_in_place(&mut self, id: JobId, original: Original) -> Result<()> {
+        let original = match original {
+            Original::Hidden => "hidden",
+            Original::Left => "left",
+        };
+        let sql = "UPDATE jobs SET state = 'queued', original = ?2, copied = 0, changed_ms = ?3 WHERE id = ?1 AND state = 'claiming'";
+        self.db.execute(sql, params![id, original, now_ms()])?;
+        Ok(())
+    }
+
+    pub fn next_to_copy(&self, now_ms: u64) -> Result<Option<Job>> {
+        let condition =
+            "state = 'queued' AND copied = 0 AND not_before_ms <= ?1 ORDER BY id LIMIT 1";
+        Ok(list(&self.db, condition, params![now_ms])?.pop())
+    }
+
+    pub fn copied(&mut self, id: JobId) -> Result<()> {
+        let sql = "UPDATE jobs SET copied = 1, waiting = CASE state WHEN 'queued' THEN NULL END, not_before_ms = 0 WHERE id = ?1";
+        self.db.execute(sql, [id])?;
+        Ok(())
+    }
+
+    /// It must be copied (again), and looks like this now.
+    pub fn uncopied(&mut self, id: JobId, fingerprint: Fingerprint) -> Result<()> {
+        let sql = "UPDATE jobs SET copied = 0, fingerprint = ?2 WHERE id = ?1";
+        self.db.execute(sql, params![id, fingerprint.0.cast_signed()])?;
+        Ok(())
+    }
+
+    /// Jobs that are over, whose originals wait under their hidden names.
+    pub fn hidden_originals(&self) -> Result<Vec<Job>> {
+        let condition = "original = 'hidden' AND copied = 1 AND state IN ('done', 'failed', 'cancelled', 'quarantined') ORDER BY id";
+        list(&self.db, condition, [])
+    }
+
+    /// Nothing of the drop is in the inbox any more.
+    pub fn released(&mut self, id: JobId) -> Result<()> {
+        self.db.execute("UPDATE jobs SET original = NULL WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// The job that has taken a copy of what lies there and can't be moved.
+    pub fn left_at(&self, source: &Path, fingerprint: Fingerprint) -> Result<Option<JobId>> {
+        let condition =
+            "original = 'left' AND source = ?1 AND fingerprint = ?2 ORDER BY id DESC LIMIT 1";
+        let found = list(
+            &self.db,
+            condition,
+            params![source.to_string_lossy(), fingerprint.0.cast_signed()],
+        )?;
+        Ok(found.first().map(|it| it.id))
+    }
+
+    /// No number up to this one is given to a new job.
+    pub fn number_above(&mut self, highest: u64) -> Result<()> {
+        let tx = self.write()?;
+        let highest = highest.cast_signed();
+        let sql = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'jobs'";
+        if tx.execute(sql, [highest])? == 0 {
+            tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?1)", [highest])?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// A row for a run folder that has none; under its own number where that is free.
+    pub fn adopt(&mut self, orphan: &Orphan) -> Result<Job> {
+        let tx = self.write()?;
+        let number = orphan.number.cast_signed();
+        let taken: bool =
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1)", [number], |row| {
+                row.get(0)
+            })?;
+        let (file, text) =
+            orphan.recipe.as_ref().map(|it| (it.file.to_string_lossy(), &it.text)).unzip();
+        tx.execute(
+            include_str!("adopt.sql"),
+            params![
+                (!taken).then_some(number),
+                orphan.name,
+                orphan.source,
+                orphan.run,
+                file,
+                text,
+                orphan.fingerprint.0.cast_signed(),
+                orphan.uuid,
+                orphan.created_ms
+            ],
+        )?;
+        let id = tx.last_insert_rowid();
+        let step = |state: &str, reason: Option<&str>| {
+            tx.execute(
+                "UPDATE jobs SET state = ?2, reason = ?3, changed_ms = ?4 WHERE id = ?1",
+                params![id, state, reason, now_ms()],
+            )
+        };
+        step("queued", None)?;
+        match &orphan.verdict {
+            None => {}
+            Some(Verdict::Done) => drop(step("done", None)?),
+            Some(Verdict::Failed(why) | Verdict::Quarantined(why)) => {
+                step("failed", Some(why))?;
+            }
+        }
+        let job = read(&tx, JobId(id.cast_unsigned()))?;
+        tx.commit()?;
+        Ok(job)
+    }
+}
