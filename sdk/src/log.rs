@@ -2,6 +2,7 @@
 
 use crate::abi::{self, Host};
 use crate::border;
+use std::io::Write;
 use std::sync::OnceLock;
 
 /// Set once, by the entry. Where there is none (the author's own tests), lines go to stderr.
@@ -17,7 +18,8 @@ pub(crate) fn connect(host: &'static Host) {
 #[doc(hidden)]
 pub fn line(level: u32, text: std::fmt::Arguments) {
     let Some(host) = HOST.get() else {
-        eprintln!("{text}");
+        // A full disk behind it is no reason to panic.
+        let _ = writeln!(std::io::stderr(), "{text}");
         return;
     };
     let text = text.to_string();

@@ -17,4 +17,5 @@ pub mod outcome; // done.json and failed.json
 pub mod event; // events.jsonl
 pub mod identity; // job.json
 pub mod file_name; // under way, litter, or neither
+pub mod printable; // strings of strangers -> what may be printed
 pub mod run_folder; // names of the files of a run

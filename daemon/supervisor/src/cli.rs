@@ -104,6 +104,19 @@ pub(crate) enum Command {
     Cancel(WishArgs),
     /// Try a failed, quarantined or cancelled job again, from its last checkpoint
     Retry(WishArgs),
+    /// Remove a job that is over: its row, its run folder with drop and model
+    Remove {
+        #[command(flatten)]
+        job: JobArg,
+    },
+    /// Remove checkpoints of proven runs, and runs beyond the configuration's [retention]
+    Gc {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a job write a checkpoint and wait
     Pause(WishArgs),
     /// Let a paused job go on

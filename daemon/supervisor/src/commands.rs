@@ -2,6 +2,7 @@
 //! wish something write it there and poke the daemon, and work without one too.
 
 mod doctor;
+mod gc;
 mod logs;
 mod models;
 mod plugin;
@@ -15,7 +16,7 @@ use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::{Job, Queue, Wish};
 use crate::report::Report;
-use crate::{foreground, logging, lookup, poke, run_facts, supervisor, worker_process};
+use crate::{access, foreground, logging, lookup, poke, run_facts, supervisor, worker_process};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::spec::Action;
@@ -32,6 +33,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
             let home = home()?;
             let config = Config::load(&home.root)?;
             logging::start(log.unwrap_or(config.log))?;
+            access::make_private();
             match supervisor::serve(home, config) {
                 Ok(()) => Ok(Exit::Done),
                 // From here on whoever reads our stderr reads a log.
@@ -50,6 +52,8 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
         Command::Logs { job, follow, json } => {
             logs::logs(&home()?, &job.job, follow, json, &mut report)
         }
+        Command::Remove { job } => gc::remove(&home()?, &job.job, &mut report),
+        Command::Gc { dry_run, json } => gc::gc(&home()?, dry_run, json, &mut report),
         Command::Cancel(args) => wish(&home()?, &args, Wish::Cancel, &mut report),
         Command::Retry(args) => wish(&home()?, &args, Wish::Retry, &mut report),
         Command::Pause(args) => wish(&home()?, &args, Wish::Pause, &mut report),

@@ -5,14 +5,16 @@
 mod raw;
 
 use crate::machine::Machine;
+use crate::retention::Retention;
 use anyhow::{Context, Result, bail};
 use finetuned_job::recipe::{self, Recipe};
 use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText};
-use raw::{Raw, RawInbox, RawPlugins};
+use raw::{Raw, RawInbox, RawPlugins, RawRetention};
+use rustix::fs::Gid;
 use std::env;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// A folder must hold still this long before it becomes a job: a copy still under way touches it
@@ -22,6 +24,10 @@ const SETTLE_DEFAULT: Duration = Duration::from_secs(5);
 const RESCAN_DEFAULT: Duration = Duration::from_secs(30);
 /// systemd kills a service after 90 s: all workers must have written their checkpoints before.
 const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// Nobody waits longer for a model; a recipe's `epochs` with a digit too many would.
+const JOB_TIME_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// The longest step that is not an event, reading a large file, takes minutes.
+const SILENCE_DEFAULT: Duration = Duration::from_secs(3600);
 /// More workers at a time than this is a typing error, not a machine.
 const WORKERS_MAX: u32 = 64;
 /// Part of the memory that all workers together may take by default, in percent; the rest is for
@@ -46,6 +52,13 @@ pub(crate) struct Config {
     pub settle: Duration,
     pub rescan: Duration,
     pub stop_timeout: Duration,
+    /// Of all attempts at a job together; absent: no limit.
+    pub job_time: Option<Duration>,
+    /// A worker without a word for so long hangs; absent: no limit.
+    pub silence: Option<Duration>,
+    /// Its members may read results.
+    pub group: Option<Gid>,
+    pub retention: Retention,
     /// Jobs at the same time.
     pub workers: u32,
     /// For each worker.
@@ -131,6 +144,10 @@ impl Config {
             settle: seconds("settle_s", raw.settle_s, 0.0, SETTLE_DEFAULT)?,
             rescan: seconds("rescan_s", raw.rescan_s, 1.0, RESCAN_DEFAULT)?,
             stop_timeout: seconds("stop_timeout_s", raw.stop_timeout_s, 2.0, STOP_TIMEOUT_DEFAULT)?,
+            job_time: limit("job_hours", raw.job_hours, 3600.0, JOB_TIME_DEFAULT)?,
+            silence: limit("silence_minutes", raw.silence_minutes, 60.0, SILENCE_DEFAULT)?,
+            retention: retention(raw.retention.unwrap_or_default())?,
+            group: raw.group.as_deref().map(group).transpose()?,
             workers,
             threads,
             memory_bytes: memory.map(|it| it / u64::from(workers)),
@@ -216,19 +233,37 @@ fn inboxes(
         return Ok(vec![InboxConfig { path: home.join("inbox"), recipe: None }]);
     };
     let mut checked: Vec<InboxConfig> = Vec::new();
+    let home = real(home);
     for it in list {
         let path = base.join(&it.path);
-        if path.starts_with(home.join("runs")) || home.starts_with(&path) {
+        let place = real(&path);
+        let ours = ["runs", "cache", "backups"].map(|it| home.join(it));
+        if home.starts_with(&place) || ours.iter().any(|it| place.starts_with(it)) {
             return wrong(
                 "inbox",
                 format!(
-                    "inbox {} must neither hold the home folder nor lie among its runs",
+                    "inbox {} must neither hold the home folder nor lie in its runs, cache or backups",
                     path.display()
                 ),
             );
         }
-        if checked.iter().any(|other| other.path == path) {
-            return wrong("inbox", format!("inbox {} stands there twice", path.display()));
+        for other in &checked {
+            let other_place = real(&other.path);
+            let how = if other_place == place {
+                "is the same folder as"
+            } else if place.starts_with(&other_place) {
+                "lies in"
+            } else if other_place.starts_with(&place) {
+                "holds"
+            } else {
+                continue;
+            };
+            let message = format!(
+                "inbox {} {how} inbox {}: a drop would be taken twice",
+                path.display(),
+                other.path.display()
+            );
+            return wrong("inbox", message);
         }
         let recipe = it.recipe.map(|file| recipe_text(&base.join(file))).transpose();
         let recipe = recipe.map_err(|why| Wrong {
@@ -238,6 +273,21 @@ fn inboxes(
         checked.push(InboxConfig { path, recipe });
     }
     Ok(checked)
+}
+
+/// Where a path leads: links followed, `..` resolved, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let mut real = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+        if let Ok(there) = fs::canonicalize(&real) {
+            real = there;
+        }
+    }
+    real
 }
 
 fn plugins(raw: RawPlugins, base: &Path, home: &Path) -> Result<PluginRules, Wrong> {
@@ -285,6 +335,52 @@ fn seconds(
         None => Ok(default),
         Some(it) if (least..=MOST).contains(&it) => Ok(Duration::from_secs_f64(it)),
         Some(it) => wrong(field, format!("{field} is {it}, but must be from {least} to {MOST}")),
+    }
+}
+
+/// In hours or minutes; 0 is no limit.
+fn limit(
+    field: &'static str,
+    value: Option<f64>,
+    unit_s: f64,
+    default: Duration,
+) -> Result<Option<Duration>, Wrong> {
+    /// Years: more is a typing error.
+    const MOST_S: f64 = 1e9;
+    match value {
+        None => Ok(Some(default)),
+        Some(0.0) => Ok(None),
+        Some(it) if 0.0 < it && it * unit_s <= MOST_S => {
+            Ok(Some(Duration::from_secs_f64(it * unit_s)))
+        }
+        Some(it) => wrong(field, format!("{field} is {it}, but must be above 0 (or 0: no limit)")),
+    }
+}
+
+fn retention(raw: RawRetention) -> Result<Retention, Wrong> {
+    let days = limit("retention.days", raw.days, 86_400.0, Duration::ZERO)?;
+    Ok(Retention {
+        runs: raw.runs,
+        age: days.filter(|_| raw.days.is_some()),
+        bytes: raw.bytes.as_deref().map(|it| size("retention.bytes", it)).transpose()?,
+    })
+}
+
+/// By its name in /etc/group, or by its number.
+fn group(name: &str) -> Result<Gid, Wrong> {
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    let known = groups.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.len() > 2 && fields[0] == name).then(|| fields[2].parse().ok())?
+    });
+    match known.or_else(|| name.parse().ok()) {
+        Some(number) => Ok(Gid::from_raw(number)),
+        None => wrong(
+            "group",
+            format!(
+                "group is `{name}`, which /etc/group does not know: make it with groupadd, or give its number"
+            ),
+        ),
     }
 }
 
@@ -440,16 +536,41 @@ mod tests {
     fn an_inbox_must_not_swallow_the_home() {
         refused(
             "[[inbox]]\npath = '/srv'",
-            "inbox /srv must neither hold the home folder nor lie among its runs",
+            "inbox /srv must neither hold the home folder nor lie in its runs, cache or backups",
         );
         refused(
             "[[inbox]]\npath = 'runs/x'",
-            "inbox /srv/ft/runs/x must neither hold the home folder nor lie among its runs",
+            "inbox /srv/ft/runs/x must neither hold the home folder nor lie in its runs, cache or backups",
         );
         refused(
             "[[inbox]]\npath = 'a'\n[[inbox]]\npath = 'a'",
-            "inbox /srv/ft/a stands there twice",
+            "inbox /srv/ft/a is the same folder as inbox /srv/ft/a: a drop would be taken twice",
         );
+    }
+
+    #[test]
+    fn inboxes_must_not_meet_however_they_are_written() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("home");
+        fs::create_dir_all(root.path().join("drops/reviews")).unwrap();
+        fs::create_dir(&home).unwrap();
+        std::os::unix::fs::symlink(root.path().join("drops"), root.path().join("link")).unwrap();
+        let refused = |a: &str, b: &str| {
+            let text = format!("[[inbox]]\npath = '{a}'\n[[inbox]]\npath = '{b}'");
+            let file = home.join("config.toml");
+            Config::parse(&text, &file, &home, MACHINE).map(drop).map_err(|err| format!("{err:#}"))
+        };
+        for (a, b, how) in [
+            ("../drops", "../link", "is the same folder as"),
+            ("../drops", "../link/reviews", "lies in"),
+            ("../drops/reviews/", "../drops/x/..", "holds"),
+            ("../none/a/b", "../none/a", "holds"),
+        ] {
+            let message = refused(a, b).unwrap_err();
+            assert!(message.contains(how) && message.ends_with("taken twice"), "{message}");
+        }
+        refused("../drops/reviews", "../drops/reviews2").unwrap();
+        assert!(refused("../drops", "..").unwrap_err().contains("neither hold the home"));
     }
 
     #[test]

@@ -204,7 +204,7 @@ pub(crate) fn room(folder: &Path, bytes: u64, reserve: Option<u64>) -> Result<()
 }
 
 /// Of the files, without what folders take.
-fn size(entry: &Path) -> io::Result<u64> {
+pub(crate) fn size(entry: &Path) -> io::Result<u64> {
     let meta = fs::symlink_metadata(entry)?;
     if !meta.is_dir() {
         return Ok(meta.size());

@@ -78,9 +78,9 @@ pub(crate) fn run(home: &Home, args: &RunArgs, report: &mut Report) -> Result<Ex
         }
         Next::Prove | Next::Again { .. } => {
             let where_ = out.run.display();
-            eprintln!(
-                "finetuned: stopped, nothing is lost: the same command with `--out '{where_}'` continues"
-            );
+            report::complain(&format!(
+                "stopped, nothing is lost: the same command with `--out '{where_}'` continues"
+            ));
             Ok(if foreground.signal == Some(SIGINT) { Exit::Interrupted } else { Exit::Stopped })
         }
     }
@@ -213,7 +213,7 @@ fn done(out: &Out, as_json: bool, report: &mut Report) -> Result<Exit> {
     if as_json {
         report.json(&done)?;
     } else {
-        report.line(&words::table(&proven::rows(&done, &out.run)))?;
+        report.lines(&words::table(&proven::rows(&done, &out.run)))?;
     }
     Ok(Exit::Done)
 }
@@ -224,7 +224,7 @@ fn failed(out: &Out, failure: &Failure, as_json: bool, report: &mut Report) -> R
             out.drop.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
         run_facts::write_failed(&out.run, 0, &name, out.attempt, failure)?;
     }
-    eprintln!("finetuned: {failure}");
+    report::complain(&failure.to_string());
     if as_json {
         let reported = report
             .json(&run_facts::json::<Value>(&out.run.join(run_folder::FAILED))?)
@@ -277,16 +277,13 @@ pub(crate) fn check(
                 .failed
                 .or(reported)
                 .context("the worker gave up without saying why")?;
-            eprintln!("finetuned: {failure}");
+            report::complain(&failure.to_string());
             Ok(Exit::JobFailed)
         }
         died => {
             let log = fs::read_to_string(out.run.join(run_folder::LOG)).unwrap_or_default();
-            eprintln!(
-                "finetuned: the worker died {}: {}",
-                attempt::describe(&died),
-                log.trim_end()
-            );
+            report::complain(&format!("the worker died {}", attempt::describe(&died)));
+            log.trim_end().lines().for_each(report::complain);
             Ok(Exit::Error)
         }
     }
@@ -300,7 +297,7 @@ fn print_findings(run: &Path, as_json: bool, report: &mut Report) -> Result<Exit
     if as_json {
         report.json(&json!({ "data": data, "plan": plan }))?;
     } else {
-        report.line(&findings::table(&data, &plan))?;
+        report.lines(&findings::table(&data, &plan))?;
     }
     Ok(Exit::Done)
 }

@@ -35,6 +35,11 @@ impl Home {
         self.root.join("finetuned.db")
     }
 
+    /// Of the database, one a day.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
     /// What the daemon last said about its inboxes; see `bulletin`.
     pub fn bulletin(&self) -> PathBuf {
         self.root.join("daemon.json")

@@ -2,8 +2,11 @@
 
 use crate::config::{self, LogStyle};
 use anyhow::{Context, Result};
-use std::io::IsTerminal;
+use finetuned_job::printable::{printable, printable_json};
+use std::io::{self, IsTerminal, Write};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
 /// # Errors
@@ -13,11 +16,39 @@ pub(crate) fn start(style: LogStyle) -> Result<()> {
     let filter: Targets =
         wanted.parse().with_context(|| format!("FINETUNED_LOG is `{wanted}`, but must be a level or a list as in `finetuned=debug,notify=warn`"))?;
     let colours = std::io::stderr().is_terminal() && !config::plain_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A full disk behind stderr must neither be told there nor end us.
+    let lines = tracing_subscriber::fmt::layer().log_internal_errors(false);
     let layer = match style {
-        LogStyle::Human => lines.with_target(false).with_ansi(colours).boxed(),
-        LogStyle::Json => lines.json().flatten_event(true).boxed(),
+        LogStyle::Human => {
+            let fields = debug_fn(|out, field, value| {
+                let (value, name) = (format!("{value:?}"), field.name());
+                let value = printable(&value);
+                if name == "message" {
+                    write!(out, "{value}")
+                } else {
+                    write!(out, "{name}={value}")
+                }
+            });
+            let fields = fields.delimited(" ");
+            let lines = lines.with_writer(std::io::stderr).fmt_fields(fields);
+            lines.with_target(false).with_ansi(colours).boxed()
+        }
+        LogStyle::Json => lines.with_writer(|| Json).json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
     Ok(())
+}
+
+/// Events in JSON on stderr; each is written in one piece.
+struct Json;
+
+impl Write for Json {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        io::stderr().write_all(printable_json(&text).as_bytes()).map(|()| event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

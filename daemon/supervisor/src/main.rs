@@ -11,6 +11,7 @@ mod report; // the only stdout
 mod words; // numbers and times for people
 mod run_lock; // who works on a run folder
 mod home; // names in the home folder, its lock
+mod access; // who may look into a home
 mod settle; // what is seen -> has it settled
 mod observe; // a tree on disk -> what is seen
 mod writers; // a tree on disk -> can it be read, does somebody write
@@ -27,6 +28,8 @@ mod watch; // file events -> hints
 mod inbox; // one inbox: what lies, waits, has settled
 mod bulletin; // what the daemon says of its inboxes
 mod claim; // settled drops -> run folders
+mod retention; // what of finished jobs goes
+mod housekeeping; // backups, retention
 mod rebuild; // run folders without rows -> rows
 mod recovery; // what a crash left -> queue
 mod progress; // the tail of events.jsonl -> where it stands
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         if report::is_reader_gone(&err) {
             return Exit::Done;
         }
-        eprintln!("finetuned: {err:#}");
+        report::complain(&format!("{err:#}"));
         Exit::Error
     });
     exit.into()

@@ -9,7 +9,7 @@ const STEP_LINES_EVERY_MS: u64 = 2000;
 
 /// Turns events into lines for people, and leaves out most steps.
 pub(crate) struct Narrator {
-    as_json: bool,
+    pub as_json: bool,
     step_shown_at_ms: Option<u64>,
 }
 

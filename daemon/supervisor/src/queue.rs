@@ -205,20 +205,29 @@ impl Queue {
         Ok(())
     }
 
-    /// The oldest queued jobs whose time has come.
-    pub fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Job>> {
+    /// The oldest queued jobs that wait for nothing.
+    pub fn due(&self, limit: usize) -> Result<Vec<Job>> {
         list(
             &self.db,
-            "state = 'queued' AND copied = 1 AND not_before_ms <= ?1 ORDER BY id LIMIT ?2",
-            params![now_ms, limit],
+            "state = 'queued' AND copied = 1 AND not_before_ms = 0 ORDER BY id LIMIT ?1",
+            [limit],
         )
     }
 
-    /// When the next queued job that waits for its time may be looked at again.
-    pub fn next_due_ms(&self, now_ms: u64) -> Result<Option<u64>> {
+    /// Queued jobs that wait for a time, and for which by the wall clock. Who measures it by another
+    /// clock says when it has come.
+    pub fn waits(&self) -> Result<Vec<(JobId, u64)>> {
         let sql =
-            "SELECT min(not_before_ms) FROM jobs WHERE state = 'queued' AND ?1 < not_before_ms";
-        Ok(self.db.query_row(sql, [now_ms], |row| row.get(0))?)
+            "SELECT id, not_before_ms FROM jobs WHERE state = 'queued' AND not_before_ms <> 0";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let waits = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(waits.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub fn end_wait(&mut self, id: JobId) -> Result<()> {
+        let sql = "UPDATE jobs SET not_before_ms = 0 WHERE id = ?1 AND state = 'queued'";
+        self.db.execute(sql, [id])?;
+        Ok(())
     }
 
     /// Marks a queued job running and counts the attempt, in one statement. `None`: its owner was

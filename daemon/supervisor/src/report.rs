@@ -1,6 +1,8 @@
-//! The only place that prints on stdout. A reader that has gone (`finetuned status | head -1`) is
+//! The only place that prints on stdout or stderr; strings of strangers are made printable here. A
+//! reader that has gone (`finetuned status | head -1`) is
 //! no error: it ends the command quietly.
 
+use finetuned_job::printable::{printable, printable_json, printable_lines};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -15,12 +17,23 @@ impl Report {
     }
 
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        self.print(&[text.as_bytes(), b"\n"])
+        self.print(&[printable(text).as_bytes(), b"\n"])
+    }
+
+    /// Several lines; cells of `words::table` are on one line each.
+    pub fn lines(&mut self, text: &str) -> io::Result<()> {
+        self.print(&[printable_lines(text).as_bytes(), b"\n"])
     }
 
     /// One value on one line.
     pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        self.line(&serde_json::to_string(value)?)
+        self.json_text(&serde_json::to_string(value)?)
+    }
+
+    /// JSON as it was encoded, with its line ends.
+    pub fn json_text(&mut self, json: &str) -> io::Result<()> {
+        let end: &[u8] = if json.ends_with('\n') { b"" } else { b"\n" };
+        self.print(&[printable_json(json).as_bytes(), end])
     }
 
     /// Bytes that bring their own line ends.
@@ -35,6 +48,11 @@ impl Report {
             io::Error::new(err.kind(), format!("writing the answer to stdout: {err}"))
         })
     }
+}
+
+/// A line on stderr. A full disk behind it is no reason to panic.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "finetuned: {}", printable(text));
 }
 
 /// Whether an error only says that nobody reads on.

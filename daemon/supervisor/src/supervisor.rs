@@ -3,6 +3,7 @@
 
 mod carrying; // drops that can't be moved -> copies
 mod crew; // queued jobs -> live workers -> what follows
+mod waits; // rows that wait -> whose time has come
 mod intake; // inboxes -> queued jobs
 
 use crate::bulletin::{Bulletin, CopyNews, InboxNews};
@@ -12,19 +13,22 @@ use crate::home::Home;
 use crate::inbox::Inbox;
 use crate::poke;
 use crate::queue::{JobId, Queue, now_ms};
-use crate::recovery;
 use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
+use crate::{access, housekeeping, recovery};
 use anyhow::{Context, Result};
 use crew::{End, Member};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use waits::Waits;
 
 /// After an error of disk or database everything is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Backups are of a day, retention in days: an hour is soon enough.
+const HOUSE_EVERY: Duration = Duration::from_secs(3600);
 /// How far a copy has come is published so often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// Left of the stop timeout for writing down how the last workers ended.
@@ -42,7 +46,9 @@ pub(crate) struct Supervisor {
     unwritten: Vec<(JobId, End)>,
     /// Since when a job's run folder is held by the worker of an earlier daemon.
     locked_since: BTreeMap<JobId, Duration>,
+    house: House,
     course: Course,
+    waits: Waits,
     carriage: Option<Carriage>,
     /// How long the next try of a copy that failed waits.
     copy_pauses: BTreeMap<JobId, Duration>,
@@ -55,6 +61,12 @@ pub(crate) struct Supervisor {
     retry_at: Option<Duration>,
     bulletin: Bulletin,
     began: Instant,
+}
+
+#[derive(Default)]
+struct House {
+    next_at: Duration,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +86,8 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     // Before anything else may take time: a stop signal must not kill us half-way.
     hear_signals(bell.clone())?;
     let mut queue = Queue::open(&home.database())?;
+    queue.check(&home.database())?;
+    access::tighten(&home, config.group)?;
     recovery::recover(&mut queue, &home)?;
     poke::listen(&home, bell.clone())?;
     let bulletin = Bulletin {
@@ -91,7 +105,9 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
         members: BTreeMap::new(),
         unwritten: vec![],
         locked_since: BTreeMap::new(),
+        house: House::default(),
         course: Course::Serving,
+        waits: Waits::default(),
         carriage: None,
         copy_pauses: BTreeMap::new(),
         releasing: false,
@@ -163,6 +179,7 @@ impl Supervisor {
     fn tend(&mut self) {
         self.bell.hint_taken();
         let now = self.now();
+        self.watch_time(now);
         self.kill_overdue(now);
         let result = match self.course {
             Course::Serving => self.serve_round(now),
@@ -185,9 +202,28 @@ impl Supervisor {
         }
         self.intake(now)?;
         self.obey_wishes()?;
+        for id in self.waits.over(&self.queue.waits()?, now_ms(), now) {
+            self.queue.end_wait(id)?;
+        }
+        self.keep_house(now);
         self.copy_next()?;
         self.release_next(now)?;
         self.start_due()
+    }
+
+    /// In a thread with a connection of its own: it may take as long as it takes.
+    fn keep_house(&mut self, now: Duration) {
+        let is_at_it = self.house.thread.as_ref().is_some_and(|it| !it.is_finished());
+        if now < self.house.next_at || is_at_it || self.bell.is_stopping() {
+            return;
+        }
+        let (home, rules) = (self.home.clone(), self.config.retention);
+        let work = move || {
+            housekeeping::keep_house(&home, rules)
+                .unwrap_or_else(|err| tracing::warn!("housekeeping: {err:#}"));
+        };
+        self.house.thread = thread::Builder::new().name("house".into()).spawn(work).ok();
+        self.house.next_at = now + HOUSE_EVERY;
     }
 
     fn publish(&mut self, trouble: Option<String>) {
@@ -210,9 +246,9 @@ impl Supervisor {
         let mut until = now + self.config.rescan;
         if self.course == Course::Serving {
             until = self.inboxes.iter().map(Inbox::next_scan).fold(until, Duration::min);
-            if let Ok(Some(due)) = self.queue.next_due_ms(now_ms()) {
-                until = until.min(now + Duration::from_millis(due.saturating_sub(now_ms())));
-            }
+            until = self.waits.next().map_or(until, |it| until.min(it));
+            let looks = self.members.values().map(|it| it.next_look(self.config.silence));
+            until = looks.flatten().fold(until, Duration::min);
         }
         if self.carriage.is_some() {
             until = until.min(now + PROGRESS_EVERY);

@@ -1,5 +1,6 @@
 //! How numbers, times and tables look to people.
 
+use finetuned_job::printable::printable;
 use finetuned_job::scores::Interval;
 
 /// `12.3 MB`, in the units of disks.
@@ -70,6 +71,9 @@ pub(crate) fn score(value: f64, interval: Option<&Interval>) -> String {
 
 /// Columns as wide as their widest cell; the last one is not padded.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let printed: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|it| printable(it).into_owned()).collect()).collect();
+    let rows = &printed[..];
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()

@@ -6,6 +6,7 @@ use crate::plugins::{
     AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance,
     LossShape, MetricInstance, Plugins, Wishes,
 };
+use crate::stderr;
 use anyhow::{Context, Result};
 use finetuned_answers::{Predictions, Target};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -247,7 +248,7 @@ fn load(spec: &Spec, names: &[String]) -> Result<Plugins> {
         ours.into_iter().map(|it| (Kind::Metric, it)).chain([(Kind::Head, "linear")]).collect();
     // What stands on stderr is the job's log.
     let log = Arc::new(|plugin: &str, level: u32, line: &str| {
-        eprintln!("{plugin}: {}{line}", level_name(level))
+        stderr::say(&format!("{plugin}: {}{line}", level_name(level)))
     });
     Ok(Plugins::load(spec.plugins.as_ref(), names, &spec.run, &taken, log)?)
 }

@@ -4,6 +4,7 @@
 //! Decides how an attempt begins (spec, lock, limits) and how it ends (exit status, `failed.json`).
 //! Everything between is in the modules, listed as the data flows.
 
+mod stderr; // lines of the log
 mod failures; // what went wrong -> words
 mod durable; // files that appear whole
 mod journal; // events out
@@ -50,6 +51,7 @@ use finetuned_job::run_folder;
 use finetuned_job::spec::{Action, SPEC_VERSION, Spec, exit};
 use journal::Journal;
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use stop::{Stop, Stopped};
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
     let code = match begin() {
         Ok((spec, stop)) => attempt(&spec, &stop),
         Err(err) => {
-            eprintln!("finetuned-worker: {err:#}");
+            stderr::say(&format!("finetuned-worker: {err:#}"));
             exit::USAGE
         }
     };
@@ -119,7 +121,7 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
             exit::STOPPED
         }
         Err(err) => {
-            eprintln!("finetuned-worker: {err:#}");
+            stderr::say(&format!("finetuned-worker: {err:#}"));
             let failure = failures::of(err);
             leave_failure(spec, &failure);
             tell(spec, Event::Failed { failure });
@@ -153,13 +155,23 @@ fn act(spec: &Spec, stop: &Stop) -> Result<()> {
 /// Two workers in one run folder would ruin both; the kernel frees the lock with the process.
 fn lock(run: &Path) -> Result<File> {
     let path = run.join(LOCK);
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    // Not truncated: whoever holds it has said there who he is.
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open.with_context(|| format!("creating {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // For a daemon that finds us at work after its predecessor has gone. A full disk only
+            // makes it wait for us.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(file)
+        }
         // One that a killed daemon had just started, say. Whichever was first goes on; the other
         // has failed at nothing, and must leave no word of failure in a folder that is not its own.
         Err(TryLockError::WouldBlock) => {
-            eprintln!("finetuned-worker: another worker is at work in {}", run.display());
+            stderr::say(&format!(
+                "finetuned-worker: another worker is at work in {}",
+                run.display()
+            ));
             Err(Stopped.into())
         }
         Err(TryLockError::Error(err)) => {
@@ -192,6 +204,6 @@ fn leave_failure(spec: &Spec, failure: &Failure) {
         failure: failure.clone(),
     };
     if let Err(err) = durable::write_json(&spec.run.join(run_folder::FAILED), &failed) {
-        eprintln!("finetuned-worker: {err:#}");
+        stderr::say(&format!("finetuned-worker: {err:#}"));
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::durable;
 use crate::plugins::{Content, Files, Place, Read, ReaderInstance};
+use crate::stderr;
 use anyhow::{Context, Result};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::scores::Split;
@@ -45,7 +46,7 @@ pub(crate) fn read(reader: &ReaderInstance, files: Files, into: &Path) -> Result
             }
             Read::Bad { place: at, reason } => {
                 found.bad += 1;
-                eprintln!("{}: {reason}", place(at));
+                stderr::say(&format!("{}: {reason}", place(at)));
             }
         }
         ControlFlow::Continue(())

@@ -4,6 +4,7 @@
 use crate::attempt::Attempt;
 use crate::failures::model_failure;
 use crate::learner::Learner;
+use crate::stderr;
 use crate::{device, estimate, network, prepare};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
@@ -27,7 +28,7 @@ pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
 pub(crate) fn pull(base: &str) -> Result<()> {
     let resolved = finetuned_hub::pull(base, Path::new("."), &mut |file, done, total| {
         let of = total.map_or_else(String::new, |it| format!(" of {it}"));
-        eprintln!("{file}: {done}{of} bytes");
+        stderr::say(&format!("{file}: {done}{of} bytes"));
     })?;
     answer(
         &json!({ "name": resolved.name, "folder": resolved.folder, "revision": resolved.revision }),
@@ -50,7 +51,7 @@ fn answer(value: &Value) -> Result<()> {
 /// What a base model is and how its tensors meet ours.
 pub(crate) fn inspect(base: &str) -> Result<()> {
     let resolved = finetuned_hub::resolve(base, Path::new("."), &mut |file, done, _| {
-        eprintln!("{file}: {done} bytes")
+        stderr::say(&format!("{file}: {done} bytes"))
     })?;
     let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     /// As many as any classifier has; the answer says nothing about it.

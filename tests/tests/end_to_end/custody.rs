@@ -227,7 +227,7 @@ fn a_file_under_way_deep_inside_holds_the_drop_back() {
     let sandbox = Sandbox::new(QUICK).serving();
     let drop = sandbox.inbox().join("reviews");
     fs::create_dir_all(drop.join("more")).unwrap();
-    fs::write(drop.join("train.csv"), sentences(60, 1)).unwrap();
+    fs::write(drop.join("a.csv"), sentences(60, 1)).unwrap();
     fs::write(drop.join("Thumbs.db"), "x").unwrap();
     let partial = drop.join("more/.b.csv.aB3xYz");
     fs::write(&partial, sentences(20, 2)).unwrap();
@@ -243,4 +243,217 @@ fn a_file_under_way_deep_inside_holds_the_drop_back() {
     sandbox.wait_for_state(1, "done");
     assert_eq!(rows(&sandbox, 1), 80);
     assert!(sandbox.inbox().join("Thumbs.db").exists());
+}
+
+/// For setpriv(1).
+const NOBODY: &str = "65534";
+
+#[track_caller]
+fn shell(script: &str, args: &[&Path]) -> bool {
+    Command::new("sh").args(["-ec", script, "sh"]).args(args).status().unwrap().success()
+}
+
+#[test]
+fn a_drop_of_another_user_is_copied_and_one_that_cannot_be_read_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("only root can make files of two users");
+    }
+    let mut sandbox = Sandbox::new(QUICK);
+    let folder = sandbox.home().parent().unwrap().to_path_buf();
+    let (home, inbox) = (sandbox.home(), sandbox.inbox());
+    assert!(shell("chown -R 65534:65534 \"$1\"; chmod 755 \"$1\"", &[&folder]));
+    sandbox.serve_as(NOBODY);
+    // As scp and Samba leave them: the folder is its owner's, and the daemon's user may read it.
+    let drop = inbox.join("theirs");
+    fs::create_dir(&drop).unwrap();
+    fs::write(drop.join("a.csv"), sentences(60, 7)).unwrap();
+    fs::write(inbox.join("secret.csv"), sentences(60, 7)).unwrap();
+    fs::set_permissions(inbox.join("secret.csv"), fs::Permissions::from_mode(0o600)).unwrap();
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(rows(&sandbox, 1), 60);
+    let status = sandbox.ok(&["status"]);
+    assert!(status.contains("secret.csv can't be read (Permission denied"), "{status}");
+    assert!(status.contains("setgid"), "{status}");
+    // What is not the daemon's can't be removed by it: it stays hidden, and is named.
+    sandbox.wait_until("what remains is named", |it| {
+        it.ok(&["status"]).contains("has been copied and can't be removed")
+    });
+    sleep(Duration::from_secs(2));
+    assert!(inbox.join("secret.csv").exists());
+    let theirs = home.join("runs/0001-theirs/drop/theirs");
+    assert_eq!(fs::read_to_string(theirs.join("a.csv")).unwrap(), sentences(60, 7));
+    fs::set_permissions(inbox.join("secret.csv"), fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.wait_for_state(2, "done");
+    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 2, "no number is burnt");
+}
+
+#[test]
+fn a_full_disk_behind_stderr_stops_nobody() {
+    let mut sandbox = Sandbox::new(QUICK);
+    let full = || File::options().write(true).open("/dev/full").expect("/dev/full");
+    let check = sandbox.command().args(["check", "/nowhere"]).stderr(full()).status().unwrap();
+    assert_eq!(check.code(), Some(1), "an error, and no panic");
+    let one = sandbox.home().join("one.csv");
+    fs::write(&one, "text,label\ngood,a\n").unwrap();
+    let failed = sandbox.command().arg("run").arg(&one).stderr(full()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(3), "the job's failure, and no panic");
+    sandbox.serve_with_stderr(full());
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    assert!(sandbox.is_alive());
+}
+
+#[test]
+fn names_of_strangers_forge_no_line() {
+    let sandbox = Sandbox::new(QUICK).serving();
+    let name = "a\u{1b}[2J\n2026-01-01T00:00:00.000000Z  INFO job 9: done\u{202e}.csv";
+    std::os::unix::fs::symlink("/etc/passwd", sandbox.inbox().join(format!("{name}.link")))
+        .unwrap();
+    fs::write(sandbox.inbox().join(name), sentences(60, 7)).unwrap();
+    sandbox.wait_for_state(1, "done");
+    sandbox.wait_until("the link is named", |it| it.ok(&["status"]).contains("symbolic link"));
+    let answers = ["status", "show 1", "logs 1", "status --json", "show 1 --json", "logs 1 --json"]
+        .map(|it| sandbox.ok(&it.split(' ').collect::<Vec<_>>()));
+    for printed in answers.iter().chain([&sandbox.log()]) {
+        assert!(!printed.contains(['\u{1b}', '\u{202e}']), "{printed}");
+        assert!(!printed.lines().any(|it| it.trim_start().starts_with("2026-01-01")), "{printed}");
+    }
+    assert!(answers[0].contains("a\\u{1b}[2J\\n2026"), "{}", answers[0]);
+}
+
+#[test]
+fn inboxes_that_meet_are_refused_and_doctor_says_so() {
+    let sandbox = Sandbox::new(QUICK);
+    sandbox.configure(QUICK, "[[inbox]]\npath = 'inbox/../inbox/deeper'\n");
+    for command in ["serve", "doctor"] {
+        let output = sandbox.finetuned(&[command]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("a drop would be taken twice"), "{said}");
+    }
+}
+
+#[test]
+fn a_job_has_its_time_and_a_silent_worker_is_killed() {
+    let sandbox = Sandbox::new("[train]\nepochs = 9000\npatience = 0\n");
+    let settings = |it: &str| {
+        let text = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+        fs::write(sandbox.home().join("config.toml"), format!("{it}\n{text}")).unwrap();
+    };
+    settings("job_hours = 0.002");
+    let sandbox = sandbox.serving();
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.wait_for_state(1, "failed");
+    let job = sandbox.job(1);
+    assert!(job["reason"].as_str().unwrap().starts_with("it took longer than 7 s"), "{job}");
+    assert!(job["reason"].as_str().unwrap().contains("job_hours"), "{job}");
+
+    let mut sandbox = Sandbox::new(LONG);
+    let text = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    fs::write(sandbox.home().join("config.toml"), format!("silence_minutes = 0.1\n{text}"))
+        .unwrap();
+    sandbox.serve();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    sandbox.stop_worker(1);
+    sandbox.wait_until("it is killed", |it| it.log().contains("has said nothing for 6 s"));
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(sandbox.job(1)["crashes"], 1);
+}
+
+#[test]
+fn checkpoints_go_with_the_proof_and_runs_by_the_rules() {
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve();
+    for job in 1..=3 {
+        sandbox.drop_rows(&format!("a{job}.csv"), 60);
+        sandbox.wait_for_state(job, "done");
+        assert!(!sandbox.run(job).join(run_folder::CHECKPOINTS).exists());
+    }
+    assert!(sandbox.ok(&["remove", "2"]).contains("job 2 (0002-a2) is removed"));
+    assert_eq!(sandbox.state(2), "absent");
+    assert!(!sandbox.home().join("runs/0002-a2").exists());
+    assert!(sandbox.ok(&["gc"]).contains("removed 0 B in all"));
+    sandbox.stop_daemon();
+    let text = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    let rules = format!("{text}\n[retention]\nruns = 0\n");
+    fs::write(sandbox.home().join("config.toml"), rules).unwrap();
+    let plan = sandbox.ok(&["gc", "--dry-run"]);
+    assert!(plan.contains("would remove the run of job 1"), "{plan}");
+    assert!(!plan.contains("of job 3"), "the newest proven run stays: {plan}");
+    sandbox.serve();
+    sandbox.wait_until("the rule is obeyed", |it| it.state(1) == "absent");
+    assert_eq!(sandbox.state(3), "done");
+    sandbox.drop_rows("a4.csv", 60);
+    sandbox.wait_for_state(4, "done");
+}
+
+#[test]
+fn a_running_job_is_not_removed() {
+    let sandbox = Sandbox::new(LONG).serving();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    let refused = sandbox.finetuned(&["remove", "1"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`finetuned cancel 1` first"));
+    assert!(sandbox.run(1).join("drop/a.csv").exists());
+}
+
+#[test]
+fn a_damaged_database_is_seen_and_restored_from_its_backup() {
+    let mut sandbox = Sandbox::new(QUICK).serving();
+    sandbox.wait_until("it is backed up", |it| {
+        fs::read_dir(it.home().join("backups")).is_ok_and(|it| {
+            it.flatten().any(|it| it.file_name().to_string_lossy().starts_with("finetuned-"))
+        })
+    });
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    sandbox.stop_daemon();
+    let database = sandbox.home().join("finetuned.db");
+    let mut bytes = fs::read(&database).unwrap();
+    // Every page but the first, which says what the file is.
+    bytes[4096..].chunks_mut(512).for_each(|it| it[..16].fill(0xA5));
+    fs::write(&database, bytes).unwrap();
+    for command in ["serve", "doctor"] {
+        let output = sandbox.finetuned(&[command]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(said.contains("is damaged") && said.contains("backups"), "{said}");
+    }
+    move_the_database_away(&sandbox);
+    let backups = fs::read_dir(sandbox.home().join("backups")).unwrap();
+    let newest = backups.map(|it| it.unwrap().path()).max().unwrap();
+    fs::copy(newest, &database).unwrap();
+    sandbox.serve();
+    assert_eq!(sandbox.state(1), "done");
+}
+
+#[test]
+fn nobody_else_may_look_into_a_home() {
+    let mut sandbox = Sandbox::new(QUICK);
+    fs::create_dir(sandbox.home().join("runs")).unwrap();
+    fs::set_permissions(sandbox.home().join("runs"), fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.serve();
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["finetuned.db", "lock", "runs", "daemon.json", "poke.sock", "runs/0001-a", "cache"]
+    {
+        let path = sandbox.home().join(name);
+        assert!(!path.exists() || mode(&path) & 0o077 == 0, "{name}: {:o}", mode(&path));
+    }
+    assert_eq!(mode(&sandbox.run(1).join("model/model.safetensors")) & 0o077, 0);
+    sandbox.stop_daemon();
+    let text = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    let group = rustix::process::getegid().as_raw();
+    fs::write(sandbox.home().join("config.toml"), format!("group = '{group}'\n{text}")).unwrap();
+    sandbox.serve();
+    sandbox.drop_rows("b.csv", 60);
+    sandbox.wait_for_state(2, "done");
+    sandbox.wait_until("it is shared", |it| mode(&it.run(2).join(run_folder::DONE)) == 0o640);
+    assert_eq!(mode(&sandbox.run(2).join("model/model.safetensors")), 0o640);
+    assert_eq!(mode(&sandbox.run(2).join("drop/b.csv")) & 0o007, 0);
+    assert_eq!(mode(&sandbox.run(2).join("worker.log")) & 0o077, 0);
+    assert_eq!(mode(&sandbox.home()), 0o710);
 }

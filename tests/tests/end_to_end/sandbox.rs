@@ -121,6 +121,24 @@ impl Sandbox {
         self.start(command);
     }
 
+    /// As another user, whose the home has to be.
+    pub fn serve_as(&mut self, user: &str) {
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={user}")).arg(format!("--regid={user}"));
+        command.arg("--clear-groups").arg(binary("finetuned"));
+        command.arg("--home").arg(self.real_home()).arg("serve");
+        self.start(command);
+    }
+
+    /// Without a log that anybody could read.
+    pub fn serve_with_stderr(&mut self, stderr: File) {
+        let mut command = Command::new(binary("finetuned"));
+        command.arg("--home").arg(self.real_home()).arg("serve");
+        command.stdin(std::process::Stdio::null()).stderr(stderr);
+        self.daemon = Some(command.spawn().expect("the daemon starts"));
+        self.wait_until("the daemon serves", |it| !it.status()["daemon"].is_null());
+    }
+
     /// In namespaces of its own (see unshare(1)), which the line of shell in `prepare` furnishes.
     pub fn serve_in(&mut self, namespaces: &[&str], prepare: &str) {
         let mut command = Command::new("unshare");
@@ -273,6 +291,12 @@ impl Sandbox {
         let pid = self.worker(job).expect("a running worker");
         kill_process(pid, Signal::KILL).expect("the worker is there");
         self.wait_until("the death is noticed", |it| it.worker(job) != Some(pid));
+    }
+
+    /// SIGSTOP: it hangs.
+    pub fn stop_worker(&self, job: u64) {
+        kill_process(self.worker(job).expect("a running worker"), Signal::STOP)
+            .expect("the worker is there");
     }
 
     fn signal(&self, signal: Signal) {

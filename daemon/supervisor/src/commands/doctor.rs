@@ -63,7 +63,7 @@ pub(super) fn doctor(home: &Home, as_json: bool, report: &mut Report) -> Result<
             Ok(fact) => vec!["ok".into(), it.name.into(), fact.clone()],
             Err(fault) => vec!["FAULT".into(), it.name.into(), format!("{fault:#}")],
         };
-        report.line(&words::table(&checks.iter().map(row).collect::<Vec<_>>()))?;
+        report.lines(&words::table(&checks.iter().map(row).collect::<Vec<_>>()))?;
     }
     Ok(if healthy { Exit::Done } else { Exit::Error })
 }
@@ -110,7 +110,9 @@ fn space(root: &Path) -> Result<String> {
 }
 
 fn database(home: &Home) -> Result<String> {
-    let counts = Queue::open(&home.database())?.counts()?;
+    let queue = Queue::open(&home.database())?;
+    queue.check(&home.database())?;
+    let counts = queue.counts()?;
     let jobs: u64 = counts.iter().map(|(_, n)| n).sum();
     Ok(format!("SQLite {}, {} jobs", Queue::version(), words::count(jobs)))
 }

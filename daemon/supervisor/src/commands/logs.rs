@@ -107,7 +107,11 @@ impl Reader {
             let whole = self.rest.iter().rposition(|it| *it == b'\n').map_or(0, |at| at + 1);
             for line in self.rest[..whole].split(|it| *it == b'\n').filter(|it| !it.is_empty()) {
                 if let Some(text) = self.narrator.line(line) {
-                    report.line(&text)?;
+                    if self.narrator.as_json {
+                        report.json_text(&text)
+                    } else {
+                        report.line(&text)
+                    }?;
                 }
             }
             self.rest.drain(..whole);

@@ -22,10 +22,10 @@ pub(super) fn models(home: &Home, command: &ModelCommand, report: &mut Report) -
         return Ok(Exit::Error);
     }
     if *as_json {
-        report.raw(&text)?;
+        report.json_text(&String::from_utf8_lossy(&text))?;
     } else {
         let value: Value = serde_json::from_slice(&text).context("reading the worker's answer")?;
-        report.line(&match command {
+        report.lines(&match command {
             ModelCommand::List { .. } => list(&value),
             ModelCommand::Pull { .. } => {
                 format!("{} is in {}", word(&value["name"]), word(&value["folder"]))

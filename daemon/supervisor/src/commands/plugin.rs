@@ -37,7 +37,7 @@ fn list(config: &Config, as_json: bool, report: &mut Report) -> Result<Exit> {
     } else if found.is_empty() {
         report.line(&format!("no plugin is in {folder}: put one there, or write one with `finetuned plugin new NAME --kind head`"))?;
     } else {
-        report.line(&words::table(&found.iter().map(row).collect::<Vec<_>>()))?;
+        report.lines(&words::table(&found.iter().map(row).collect::<Vec<_>>()))?;
     }
     Ok(Exit::Done)
 }

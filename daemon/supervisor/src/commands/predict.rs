@@ -24,15 +24,17 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     if !status.success() {
         return Ok(Exit::Error);
     }
-    if args.json {
-        report.raw(&lines)?;
+    if args.json && lines.is_empty() {
+        // No input, no answer.
+    } else if args.json {
+        report.json_text(&String::from_utf8_lossy(&lines))?;
     } else {
         let rows = lines
             .split(|it| *it == b'\n')
             .filter(|it| !it.is_empty())
             .map(row)
             .collect::<Result<Vec<_>>>()?;
-        report.line(&words::table(&rows))?;
+        report.lines(&words::table(&rows))?;
     }
     Ok(Exit::Done)
 }

@@ -44,7 +44,7 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         _ => rows.push(row("now", status::remark(home, &job))),
     }
     rows.retain(|it| !it[1].is_empty());
-    report.line(&words::table(&rows))?;
+    report.lines(&words::table(&rows))?;
     Ok(exit)
 }
 

@@ -61,14 +61,15 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
     }
     let counts: Vec<String> =
         counts.iter().map(|(state, n)| format!("{} {state}", words::count(*n))).collect();
-    report.line(&format!("jobs     {}\n", counts.join(", ")))?;
+    report.line(&format!("jobs     {}", counts.join(", ")))?;
+    report.line("")?;
     let rows: Vec<Vec<String>> = jobs
         .iter()
         .map(|it| {
             vec![it.id.to_string(), it.state.name().into(), it.name.clone(), remark(home, it)]
         })
         .collect();
-    report.line(&words::table(&rows))?;
+    report.lines(&words::table(&rows))?;
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,10 @@ pub(super) struct Raw {
     pub settle_s: Option<f64>,
     pub rescan_s: Option<f64>,
     pub stop_timeout_s: Option<f64>,
+    pub job_hours: Option<f64>,
+    pub silence_minutes: Option<f64>,
+    pub group: Option<String>,
+    pub retention: Option<RawRetention>,
     pub workers: Option<u32>,
     pub threads: Option<u32>,
     pub memory: Option<String>,
@@ -34,4 +38,12 @@ pub(super) struct RawPlugins {
     pub folder: Option<String>,
     pub pin: Option<BTreeMap<String, String>>,
     pub call_s: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub runs: Option<u64>,
+    pub days: Option<f64>,
+    pub bytes: Option<String>,
 }

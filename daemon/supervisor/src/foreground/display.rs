@@ -3,8 +3,9 @@
 
 use crate::narrator::Narrator;
 use crate::progress::{self, Progress};
-use crate::report::Report;
+use crate::report::{self, Report};
 use finetuned_job::event::{Event, Line, Phase};
+use finetuned_job::printable::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -42,7 +43,7 @@ impl Display {
 
     pub fn begin(&mut self, run: &Path, report: &mut Report) -> io::Result<()> {
         match &self.style {
-            Style::Bar(bar) => bar.println(format!("run {}", run.display())),
+            Style::Bar(bar) => bar.println(printable(&format!("run {}", run.display()))),
             Style::Lines(_) => report.line(&format!("run {}", run.display()))?,
             Style::Json | Style::Quiet => {}
         }
@@ -63,7 +64,7 @@ impl Display {
             }
             Style::Quiet => {
                 if let Event::Warning { message } = &line.event {
-                    eprintln!("finetuned: warning: {message}");
+                    report::complain(&format!("warning: {message}"));
                 }
                 Ok(())
             }
@@ -73,8 +74,8 @@ impl Display {
     /// A remark beside the work.
     pub fn say(&self, text: &str) {
         match &self.style {
-            Style::Bar(bar) => bar.suspend(|| eprintln!("finetuned: {text}")),
-            _ => eprintln!("finetuned: {text}"),
+            Style::Bar(bar) => bar.suspend(|| report::complain(text)),
+            _ => report::complain(text),
         }
     }
 
@@ -114,7 +115,7 @@ fn draw(bar: &ProgressBar, progress: &Progress, line: &Line) {
         }
         _ => {
             if let Some(text) = Narrator::new(false).words(line) {
-                bar.println(text);
+                bar.println(printable(&text));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Rows of drops that could not be moved, and of run folders that the database had lost.
 
 use super::{Fingerprint, Job, JobId, Original, Orphan, Queue, Verdict, list, now_ms, read};
-use super::{Result, params};
+use super::{Result, ensure, params};
 use std::path::Path;
 
 impl Queue {
@@ -16,10 +16,9 @@ impl Queue {
         Ok(())
     }
 
-    pub fn next_to_copy(&self, now_ms: u64) -> Result<Option<Job>> {
-        let condition =
-            "state = 'queued' AND copied = 0 AND not_before_ms <= ?1 ORDER BY id LIMIT 1";
-        Ok(list(&self.db, condition, params![now_ms])?.pop())
+    pub fn next_to_copy(&self) -> Result<Option<Job>> {
+        let condition = "state = 'queued' AND copied = 0 AND not_before_ms = 0 ORDER BY id LIMIT 1";
+        Ok(list(&self.db, condition, [])?.pop())
     }
 
     pub fn copied(&mut self, id: JobId) -> Result<()> {
@@ -112,5 +111,45 @@ impl Queue {
         let job = read(&tx, JobId(id.cast_unsigned()))?;
         tx.commit()?;
         Ok(job)
+    }
+
+    /// Time that attempts have taken since the job last failed.
+    pub fn spent_ms(&self, id: JobId) -> Result<u64> {
+        let sql = "SELECT coalesce(sum(max(0, ended_ms - started_ms)), 0) FROM attempts WHERE job = ?1 AND ended_ms IS NOT NULL \
+                   AND attempt > (SELECT coalesce(max(attempt), 0) FROM attempts WHERE job = ?1 AND outcome = 'failed')";
+        Ok(self.db.query_row(sql, [id], |row| row.get(0))?)
+    }
+
+    /// A damaged page is found before anything is built on it.
+    ///
+    /// # Errors
+    /// What SQLite found, and how to mend it.
+    pub fn check(&self, database: &Path) -> Result<()> {
+        let found: String = self
+            .db
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .unwrap_or_else(|err| err.to_string());
+        ensure!(
+            found == "ok",
+            "the database {} is damaged ({}): with no daemon at work, move it away with its -wal and -shm, and copy the newest file of {} to its name; jobs since then come back from their run folders",
+            database.display(),
+            found.lines().next().unwrap_or_default(),
+            database.with_file_name("backups").display()
+        );
+        Ok(())
+    }
+
+    /// The whole database as one file, which must not exist.
+    pub fn back_up(&self, to: &Path) -> Result<()> {
+        self.db.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// Forgets a job that is over.
+    pub fn forget(&mut self, id: JobId) -> Result<()> {
+        let tx = self.write()?;
+        tx.execute("DELETE FROM attempts WHERE job = ?1", [id])?;
+        tx.execute("DELETE FROM jobs WHERE id = ?1", [id])?;
+        Ok(tx.commit()?)
     }
 }

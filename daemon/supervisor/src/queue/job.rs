@@ -83,6 +83,11 @@ impl State {
         }
     }
 
+    /// Nothing more happens unless its owner wants it.
+    pub fn is_over(&self) -> bool {
+        matches!(self, State::Done | State::Failed(_) | State::Cancelled(_) | State::Quarantined(_))
+    }
+
     /// Why it ended or what it waits for.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -138,15 +138,13 @@ fn the_oldest_that_is_due_comes_first() {
     let (_root, mut queue) = queue();
     let first = queued(&mut queue, "a.csv");
     let second = queued(&mut queue, "b.csv");
-    let due = |queue: &Queue, now| {
-        queue.due(now, 9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>()
-    };
-    assert_eq!(due(&queue, 0), [first, second]);
+    let due = |queue: &Queue| queue.due(9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(due(&queue), [first, second]);
     queue.postpone(first, "no space left on the disk", 5_000).unwrap();
-    assert_eq!(due(&queue, 4_999), [second]);
-    assert_eq!(queue.next_due_ms(4_999).unwrap(), Some(5_000));
-    assert_eq!(due(&queue, 5_000), [first, second]);
-    assert_eq!(queue.next_due_ms(5_000).unwrap(), None);
+    assert_eq!(due(&queue), [second]);
+    assert_eq!(queue.waits().unwrap(), [(first, 5_000)]);
+    queue.end_wait(first).unwrap();
+    assert_eq!((due(&queue), queue.waits().unwrap()), (vec![first, second], vec![]));
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Supervisor {
         if self.carriage.is_some() || self.bell.is_stopping() {
             return Ok(());
         }
-        let Some(job) = self.queue.next_to_copy(now_ms())? else { return Ok(()) };
+        let Some(job) = self.queue.next_to_copy()? else { return Ok(()) };
         tracing::info!("job {}: copying {}", job.id, claim::original_of(&job).display());
         let (from, reserve) = (claim::original_of(&job), self.config.reserve);
         self.carriage = Some(Carriage::start(&self.home, &job, from, reserve, self.bell.clone())?);

@@ -9,14 +9,16 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{copy, ownership, run_facts, run_lock};
+use crate::{access, copy, ownership, retention, run_facts, run_lock, words};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
-use finetuned_job::outcome::Failure;
+use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What an environment that is not ready (no disk space, no worker binary) gets to become so.
@@ -38,6 +40,20 @@ pub(super) struct Member {
     /// It reads the drop, so that the drop must not change.
     is_reading: bool,
     course: MemberCourse,
+    /// When it said something last, in milliseconds since the daemon began.
+    heard_ms: Arc<AtomicU64>,
+    /// When the job has had its time.
+    over_at: Option<Duration>,
+    /// Why it was stopped or killed by `watch_time`.
+    out_of_time: Option<OutOfTime>,
+}
+
+#[derive(Debug, Clone)]
+enum OutOfTime {
+    /// The job is over.
+    Job(Failure),
+    /// The worker hung: a death like others.
+    Silence(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +84,17 @@ impl Member {
         self.course = MemberCourse::Leaving { kill_at };
     }
 
+    fn heard_at(&self) -> Duration {
+        Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
+    }
+
+    /// When its time may be up.
+    pub(super) fn next_look(&self, silence: Option<Duration>) -> Option<Duration> {
+        let quiet = silence.map(|it| self.heard_at() + it);
+        let looks = [quiet, self.over_at].into_iter().flatten().min();
+        looks.filter(|_| self.out_of_time.is_none())
+    }
+
     pub(super) fn kill_at(&self) -> Option<Duration> {
         match self.course {
             MemberCourse::Working => None,
@@ -84,7 +111,7 @@ impl Supervisor {
             if self.bell.is_stopping() {
                 break;
             }
-            let Some(job) = self.queue.due(now_ms(), 1)?.pop() else { break };
+            let Some(job) = self.queue.due(1)?.pop() else { break };
             self.start(job)?;
         }
         Ok(())
@@ -121,6 +148,9 @@ impl Supervisor {
             return self.copy_anew(&job);
         }
         let facts = ownership::facts(&run, &job);
+        if let Err(err) = copy::room(&run, 0, self.config.reserve) {
+            return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER);
+        }
         if facts.done {
             return self.queue.over(job.id, &Verdict::Done);
         }
@@ -146,7 +176,7 @@ impl Supervisor {
         let now = self.now();
         let since = *self.locked_since.entry(job.id).or_insert(now);
         if since + self.config.stop_timeout <= now {
-            run_lock::kill_holder(&self.run_of(job));
+            run_lock::kill_holder(&self.run_of(job), &self.config.worker);
         }
         self.postpone(job, "the worker of an earlier daemon is still stopping", LOOK_AGAIN)
     }
@@ -186,7 +216,15 @@ impl Supervisor {
     /// The job is marked running already.
     fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
         let id = job.id;
-        match self.make_process(&job, attempt, phase) {
+        let heard_ms = Arc::new(AtomicU64::new(self.now().as_millis() as u64));
+        let over_at = match self.config.job_time {
+            None => None,
+            Some(limit) => {
+                let spent = Duration::from_millis(self.queue.spent_ms(id)?);
+                Some(self.now() + limit.saturating_sub(spent))
+            }
+        };
+        match self.make_process(&job, attempt, phase, heard_ms.clone()) {
             Ok(process) => {
                 tracing::info!(
                     "job {id}: attempt {attempt}, {} in process {}",
@@ -202,6 +240,9 @@ impl Supervisor {
                     reported: None,
                     is_reading: phase == Phase::Train,
                     course: MemberCourse::Working,
+                    heard_ms,
+                    over_at,
+                    out_of_time: None,
                 };
                 self.members.insert(id, member);
                 written
@@ -220,7 +261,13 @@ impl Supervisor {
         }
     }
 
-    fn make_process(&self, job: &Job, attempt: u32, phase: Phase) -> Result<WorkerProcess> {
+    fn make_process(
+        &self,
+        job: &Job,
+        attempt: u32,
+        phase: Phase,
+        heard_ms: Arc<AtomicU64>,
+    ) -> Result<WorkerProcess> {
         let run = self.run_of(job);
         let action = match phase {
             Phase::Train => Action::Train,
@@ -239,8 +286,9 @@ impl Supervisor {
         let spec_file = run.join(run_folder::SPEC);
         run_facts::forget_failure(&run)?;
         run_facts::write_json(&spec_file, &spec)?;
-        let (bell, id) = (self.bell.clone(), job.id);
+        let (bell, id, began) = (self.bell.clone(), job.id, self.began);
         let hear = move |heard| {
+            heard_ms.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
             if let Some(news) = news(heard) {
                 bell.ring(Wake::Worker(id, news));
             }
@@ -272,7 +320,7 @@ impl Supervisor {
     }
 
     fn ended(&mut self, member: Member, ending: &Ending) {
-        let Member { job, attempt, phase, reported, is_reading, course, .. } = member;
+        let Member { job, attempt, phase, reported, is_reading, course, out_of_time, .. } = member;
         let run = self.run_of(&job);
         if is_reading && has_changed(&self.home, &job) {
             return self.changed_while_read(&job);
@@ -292,6 +340,19 @@ impl Supervisor {
         {
             return self.changed_while_read(&job);
         }
+        let next = match (next, out_of_time) {
+            (Next::Again { .. } | Next::Prove, Some(OutOfTime::Job(failure))) => {
+                Next::Failed(failure)
+            }
+            (Next::Again { crash: Some(_) }, Some(OutOfTime::Silence(how))) => {
+                Next::Again { crash: Some(how) }
+            }
+            (Next::Quarantine(failure), Some(OutOfTime::Silence(how))) => {
+                let message = format!("{}, {how}", failure.message);
+                Next::Quarantine(Failure { message, ..failure })
+            }
+            (next, _) => next,
+        };
         match next {
             Next::Prove if asked => self.record(
                 job.id,
@@ -304,6 +365,13 @@ impl Supervisor {
             }
             Next::Done => {
                 tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
+                // What fails here is tried again by housekeeping, or does not matter.
+                retention::remove_checkpoints(&run)
+                    .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
+                if let Some(group) = self.config.group {
+                    access::share_results(&run, group)
+                        .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
+                }
                 self.record(job.id, End::Over(Verdict::Done));
             }
             Next::Failed(failure) => {
@@ -395,6 +463,36 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// Workers that have said nothing for too long, and jobs that take too long.
+    pub(super) fn watch_time(&mut self, now: Duration) {
+        let (silence, limit) = (self.config.silence, self.config.job_time);
+        let kill_at = now + self.config.stop_timeout;
+        for (id, member) in &mut self.members {
+            if member.out_of_time.is_some() || member.course != MemberCourse::Working {
+                continue;
+            }
+            if let (Some(at), Some(limit)) = (member.over_at, limit)
+                && at <= now
+            {
+                let message =
+                    format!("it took longer than {}", words::seconds(limit.as_secs_f64()));
+                let failure = Failure::new(FailureKind::Training, message)
+                    .with_cure("fewer epochs in the recipe, or a larger job_hours in config.toml; then `finetuned retry` goes on from its last checkpoint");
+                tracing::warn!("job {id}: {failure}");
+                member.out_of_time = Some(OutOfTime::Job(failure));
+                member.ask_to_stop(kill_at);
+            } else if let Some(limit) = silence
+                && member.heard_at() + limit <= now
+            {
+                let limit = words::seconds(limit.as_secs_f64());
+                let how = format!("as it had said nothing for {limit} and was killed");
+                tracing::warn!("job {id}: its worker has said nothing for {limit} and is killed");
+                member.out_of_time = Some(OutOfTime::Silence(how));
+                member.process.kill();
+            }
+        }
     }
 
     pub(super) fn kill_overdue(&mut self, now: Duration) {

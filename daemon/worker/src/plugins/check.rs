@@ -138,7 +138,7 @@ fn log() -> Log {
             abi::LOG_INFO => "info",
             _ => "debug",
         };
-        eprintln!("{plugin}: {level}: {line}");
+        crate::stderr::say(&format!("{plugin}: {level}: {line}"));
     })
 }
 
