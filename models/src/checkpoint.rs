@@ -14,7 +14,6 @@ use crate::zoo::ZOO;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{TchError, Tensor};
 
@@ -284,8 +283,8 @@ struct Index {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let text =
-        fs::read(path).map_err(|source| ModelError::Read { path: path.to_path_buf(), source })?;
+    let text = finetuned_files::read(path)
+        .map_err(|source| ModelError::Read { path: path.to_path_buf(), source })?;
     serde_json::from_slice(&text)
         .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })
 }

@@ -44,7 +44,7 @@ impl WeightsFile {
     pub(crate) fn open(path: &Path) -> Result<WeightsFile, ModelError> {
         let failed = |source| ModelError::Read { path: path.to_path_buf(), source };
         let damaged = |source| ModelError::Damaged { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = finetuned_files::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if bytes < LENGTH_BYTES {
             return Err(damaged(SafeTensorError::HeaderTooSmall));

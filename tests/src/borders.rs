@@ -46,6 +46,7 @@ fn the_supervisor_has_no_libtorch_and_the_worker_no_tokio() {
 fn what_needs_no_tensor_has_none() {
     for package in [
         "finetuned-job",
+        "finetuned-files",
         "finetuned-plugins",
         "finetuned-data",
         "finetuned-images",

@@ -46,7 +46,7 @@ pub(crate) fn open(source: &Source) -> Result<Opened, Failure> {
     })
 }
 
-/// Leaves the start of long bytes, which tells what they are; gives how long they were.
+/// Leaves the start of long bytes, which tells what they are; gives how long bytes and texts were.
 fn shorten(cell: &mut Cell) -> usize {
     const HEAD_BYTES: usize = 64;
     match cell {
@@ -56,6 +56,7 @@ fn shorten(cell: &mut Cell) -> usize {
             bytes.shrink_to_fit();
             n
         }
+        Cell::Text(text) => text.len(),
         _ => 0,
     }
 }

@@ -5,7 +5,6 @@
 use crate::inflate::{Compression, Count, Counted};
 use crate::refusal;
 use finetuned_job::outcome::Failure;
-use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
@@ -41,20 +40,19 @@ impl Stamp {
 impl Source {
     pub(crate) fn open(path: &Path, name: &str) -> Result<Source, Failure> {
         let failed = |err: io::Error| refusal::reading(name, &err);
-        // NONBLOCK: opening a pipe that appeared here since the folder was listed must not wait for
-        // a writer.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|err| {
-            match err {
-                rustix::io::Errno::LOOP => refusal::data(format!("{name} is a symbolic link"))
-                    .with_cure("drop the file itself"),
-                err => failed(err.into()),
+        let file = finetuned_files::open_strange(path).map_err(|err| {
+            if err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+                return refusal::data(format!("{name} is a symbolic link"))
+                    .with_cure("drop the file itself");
             }
-        })?);
+            match err.kind() {
+                io::ErrorKind::InvalidInput => {
+                    refusal::data(format!("{name} is not an ordinary file"))
+                }
+                _ => failed(err),
+            }
+        })?;
         let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(refusal::data(format!("{name} is not an ordinary file")));
-        }
         let mut source = Source {
             name: name.into(),
             path: path.into(),

@@ -8,9 +8,10 @@ use crate::encoding::{self, Decoded, Encoding};
 use crate::format::Format;
 use crate::inflate::Count;
 use crate::row::{Row, Sample};
-use crate::source::{RowBound, Source};
+use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::{json, parquet_table, refusal};
-use finetuned_job::outcome::Failure;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -143,6 +144,8 @@ impl Table {
         each: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let name = &self.source.name;
+        let mut bound = TextBound::of_process(name);
+        let each = &mut |row: Row| bound.admit(&row).and_then(|()| each(row));
         if let Body::Parquet = self.body {
             parquet_table::rows(&self.source, wanted, raw, each)?;
             return self.source.check_unchanged();
@@ -162,5 +165,72 @@ impl Table {
         // A file that changed explains whatever else went wrong.
         self.source.check_unchanged()?;
         read
+    }
+}
+
+/// The texts of a table are held in memory: where one file alone would take all that the process may
+/// have (a dictionary of one long text and two million rows are 20 kB of Parquet), it is refused
+/// with that reason, instead of an allocation that fails.
+struct TextBound<'a> {
+    name: &'a str,
+    bytes: u64,
+    most: u64,
+}
+
+impl TextBound<'_> {
+    fn of_process(name: &str) -> TextBound<'_> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Data).current;
+        TextBound { name, bytes: 0, most: limit.unwrap_or(u64::MAX) }
+    }
+
+    fn admit(&mut self, row: &Row) -> Result<(), Failure> {
+        let texts = row.cells.iter().flatten().map(text_bytes);
+        let longest = texts.clone().max().unwrap_or(0);
+        self.bytes = self.bytes.saturating_add(texts.sum());
+        if ROW_BYTES_MAX < longest {
+            let most = ROW_BYTES_MAX >> 20;
+            return Err(refusal::data(format!(
+                "{}: row {} has a text longer than {most} MiB",
+                self.name, row.line
+            )));
+        }
+        if self.most < self.bytes {
+            let message = format!(
+                "the texts of {} take more than the {} MB of memory that a job may have here",
+                self.name,
+                self.most / 1_000_000
+            );
+            return Err(Failure::new(FailureKind::Memory, message)
+                .with_cure("drop fewer or shorter texts, or raise memory in config.toml"));
+        }
+        Ok(())
+    }
+}
+
+fn text_bytes(cell: &Cell) -> u64 {
+    match cell {
+        Cell::Text(text) => text.len() as u64,
+        Cell::List(cells) => cells.iter().map(text_bytes).sum(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_beyond_the_memory_are_refused_with_that_reason() {
+        let row = |bytes: usize| Row {
+            line: 7,
+            cells: Ok(vec![Cell::List(vec![Cell::Text("x".repeat(bytes))]), Cell::Missing]),
+        };
+        let mut bound = TextBound { name: "a.parquet", bytes: 0, most: 250 };
+        assert!(bound.admit(&row(100)).is_ok() && bound.admit(&row(100)).is_ok());
+        let refused = bound.admit(&row(100)).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Memory);
+        let mut bound = TextBound { name: "a.parquet", bytes: 0, most: u64::MAX };
+        let long = bound.admit(&row(ROW_BYTES_MAX as usize + 1)).unwrap_err();
+        assert_eq!(long.message, "a.parquet: row 7 has a text longer than 16 MiB");
     }
 }

@@ -93,8 +93,8 @@ pub(crate) fn shards(index: &Path) -> Result<Vec<String>, String> {
     if INDEX_BYTES_MAX < bytes {
         return Err(format!("it has {bytes} bytes, more than {INDEX_BYTES_MAX}"));
     }
-    let text = std::fs::read_to_string(index).map_err(|err| err.to_string())?;
-    let index: Index = serde_json::from_str(&text).map_err(|err| err.to_string())?;
+    let text = finetuned_files::read(index).map_err(|err| err.to_string())?;
+    let index: Index = serde_json::from_slice(&text).map_err(|err| err.to_string())?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     match names.iter().find(|it| !crate::base::is_plain(it) || !it.ends_with(".safetensors")) {
         Some(bad) => Err(format!("it names `{bad}`, which is no safetensors file beside it")),

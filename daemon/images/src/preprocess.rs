@@ -306,8 +306,8 @@ fn config(path: &Path) -> Result<Value, PreprocessError> {
     if CONFIG_BYTES_MAX < length {
         return Err(PreprocessError::TooLong { path: path.into() });
     }
-    let bytes =
-        fs::read(path).map_err(|source| PreprocessError::Read { path: path.into(), source })?;
+    let bytes = finetuned_files::read(path)
+        .map_err(|source| PreprocessError::Read { path: path.into(), source })?;
     serde_json::from_slice(&bytes)
         .map_err(|source| PreprocessError::Json { path: path.into(), source })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub const SPEC_VERSION: u32 = 3;
+pub const SPEC_VERSION: u32 = 4;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,13 @@ pub struct Spec {
     pub run: PathBuf,
     /// The recipe bound to the inbox or given on the command line; a `job.toml` in the drop wins.
     pub recipe: Option<RecipeText>,
+    /// Which base models a recipe in the drop may name, besides folders in the drop: see
+    /// [`crate::bases`]. Absent in specs of version 3.
+    #[serde(default)]
+    pub bases: Vec<String>,
+    /// The process that starts the worker, which ends with it.
+    #[serde(default)]
+    pub supervisor: Option<u32>,
     pub threads: u32,
     /// Most memory that the worker may take for its data; beyond, allocation fails and the job says
     /// so.

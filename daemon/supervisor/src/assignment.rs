@@ -26,6 +26,8 @@ impl Assignment<'_> {
             drop: self.drop,
             run: self.run.to_path_buf(),
             recipe: self.recipe,
+            bases: config.bases.clone(),
+            supervisor: Some(std::process::id()),
             threads: config.threads,
             memory_bytes: config.memory_bytes,
             device: config.device,

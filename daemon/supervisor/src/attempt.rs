@@ -29,6 +29,8 @@ pub(crate) struct RunFacts {
     pub done: bool,
     /// From `failed.json`.
     pub failed: Option<Failure>,
+    /// Its last words were of an allocation that failed.
+    pub starved: bool,
     /// The plugin's function that the worker was in when it left.
     pub plugin: Option<PluginCall>,
 }
@@ -65,6 +67,13 @@ pub(crate) fn next(
         && is_plugins_doing(call, ending)
     {
         return Next::Failed(died_in_plugin(call, ending));
+    }
+    if facts.starved
+        && !asked
+        && matches!(ending, Ending::Signaled { signal, .. } if *signal == Signal::ABORT.as_raw())
+    {
+        return Next::Failed(Failure::new(FailureKind::Memory, "it needs more memory than a job may have here")
+            .with_cure("a smaller batch or max_tokens in the recipe, less data, or more memory for each worker in config.toml"));
     }
     match ending {
         Ending::Exited(exit::DONE) if phase == Phase::Train && facts.trained => Next::Prove,
@@ -241,6 +250,15 @@ mod tests {
         };
         assert!(failure.message.contains("out-of-memory"), "{failure}");
         assert!(failure.cure.is_some_and(|it| it.contains("smaller batch")));
+    }
+
+    #[test]
+    fn an_allocation_that_failed_would_fail_again() {
+        let facts = RunFacts { starved: true, ..RunFacts::default() };
+        let aborted = Ending::Signaled { signal: 6, out_of_memory: false };
+        let Next::Failed(failure) = after(aborted, facts.clone()) else { panic!("no second try") };
+        assert_eq!(failure.kind, FailureKind::Memory);
+        assert!(matches!(after(KILLED, facts), Next::Again { .. }), "an old line in the log");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod raw;
 use crate::machine::Machine;
 use crate::retention::Retention;
 use anyhow::{Context, Result, bail};
+use finetuned_job::bases;
 use finetuned_job::recipe::{self, Recipe};
 use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText};
 use raw::{Raw, RawInbox, RawPlugins, RawRetention};
@@ -67,6 +68,8 @@ pub(crate) struct Config {
     pub memory_bytes: Option<u64>,
     pub device: Device,
     pub plugins: PluginRules,
+    /// Patterns of base models that recipes in drops may name.
+    pub bases: Vec<String>,
     pub features: Option<FeatureCache>,
     /// Disk space that must stay free; absent: see `copy::reserve_of`.
     pub reserve: Option<u64>,
@@ -163,6 +166,10 @@ impl Config {
                 }
             },
             plugins: plugins(raw.plugins.unwrap_or_default(), base, home)?,
+            bases: raw
+                .recipes
+                .and_then(|it| it.bases)
+                .unwrap_or_else(|| vec![bases::DEFAULT.into()]),
             features: features(raw.feature_cache.as_deref(), home)?,
             reserve: raw.reserve.as_deref().map(|it| size("reserve", it)).transpose()?,
             worker: worker_binary(raw.worker.map(|it| base.join(it))),

@@ -11,7 +11,7 @@ use crate::words;
 use crate::writers::{self, Use};
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::AtFlags;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -106,7 +106,7 @@ impl Copy<'_> {
         room(&folder, size(from).map_err(|err| failed(err.into()))?, reserve).map_err(failed)?;
         let partial = folder.join(PARTIAL);
         remove(&partial).map_err(|err| failed(err.into()))?;
-        let copied = self.whole(from, &partial).map_err(|err| {
+        let copied = self.whole(&writers::resolved(from), &partial).map_err(|err| {
             match err.downcast_ref::<io::Error>().map(io::Error::kind) {
                 Some(STOPPED) => NotCopied::Stopped,
                 Some(io::ErrorKind::NotFound) => NotCopied::Changed(job.fingerprint),
@@ -161,8 +161,7 @@ impl Copy<'_> {
     }
 
     fn file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut source = File::from(rustix::fs::open(from, flags, Mode::empty())?);
+        let mut source = finetuned_files::open_strange(from)?;
         let mut target = File::create_new(to)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {

@@ -239,12 +239,12 @@ impl Inbox {
         match writers::examine(&entry.path()) {
             Use::Free => Some((Verdict::Settled, fingerprint)),
             Use::Written(file) => {
-                let file = Path::new(name).join(file);
+                let file = below(name, &file);
                 self.refuse(name, format!("it waits: {} is open for writing", file.display()));
                 Some((Verdict::NotBefore(now + LOOK_EVERY), fingerprint))
             }
             Use::Unreadable(file, why) => {
-                let file = Path::new(name).join(file);
+                let file = below(name, &file);
                 self.refuse(name, format!("{} can't be read ({why}): give the daemon's user read permission, by a common group with setgid on the inbox, or `setfacl -d -m u:USER:rX`", file.display()));
                 None
             }
@@ -288,6 +288,12 @@ impl Inbox {
             }
         }
     }
+}
+
+/// A file of an entry, or the entry itself.
+fn below(name: &str, file: &Path) -> PathBuf {
+    let entry = PathBuf::from(name);
+    if file.as_os_str().is_empty() { entry } else { entry.join(file) }
 }
 
 /// Asks before anything is written about a drop: a read-only inbox must not use up job numbers.

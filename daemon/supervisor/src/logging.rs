@@ -22,6 +22,10 @@ pub(crate) fn start(style: LogStyle) -> Result<()> {
         LogStyle::Human => {
             let fields = debug_fn(|out, field, value| {
                 let (value, name) = (format!("{value:?}"), field.name());
+                // Where a crate's own log call stands in its source.
+                if name.starts_with("log.") {
+                    return Ok(());
+                }
                 let value = printable(&value);
                 if name == "message" {
                     write!(out, "{value}")

@@ -9,7 +9,7 @@ use finetuned_job::run_folder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// What lies there for the job that the folder is of; see `ownership`.
@@ -18,8 +18,23 @@ pub(crate) fn read(run: &Path) -> RunFacts {
         trained: run.join(run_folder::TRAINED).exists(),
         done: run.join(run_folder::DONE).exists(),
         failed: json::<Failed>(&run.join(run_folder::FAILED)).ok().map(|it| it.failure),
+        starved: is_starved(run),
         plugin: plugin_call(run),
     }
+}
+
+/// What the allocator says before it ends the process stands at the end of the log.
+fn is_starved(run: &Path) -> bool {
+    const TAIL_BYTES: u64 = 512;
+    let tail = || -> io::Result<Vec<u8>> {
+        let mut log = File::open(run.join(run_folder::LOG))?;
+        let from = log.metadata()?.len().saturating_sub(TAIL_BYTES);
+        log.seek(SeekFrom::Start(from))?;
+        let mut tail = Vec::new();
+        log.take(TAIL_BYTES).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    tail().is_ok_and(|it| String::from_utf8_lossy(&it).contains("memory allocation of"))
 }
 
 /// The plugin's function that a worker is in, or was in when it died.

@@ -9,6 +9,8 @@ use crate::machine;
 use anyhow::{Context, Result, bail};
 use finetuned_job::event::{LINE_BYTES_MAX, Line};
 use finetuned_job::run_folder;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -61,14 +63,15 @@ impl WorkerProcess {
         command.stdout(Stdio::piped()).stderr(stderr);
         let mut child =
             command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
-        let opened = (open_handle(&child), child.stdout.take());
-        let (Ok(handle), Some(stdout)) = opened else {
+        let handles = open_handle(&child).and_then(|it| Ok((it.try_clone()?, it)));
+        let opened = (handles, child.stdout.take());
+        let (Ok((handle, watched)), Some(stdout)) = opened else {
             // Without a handle it could not be stopped later.
             let _ = child.kill().and_then(|()| child.wait());
             bail!("the kernel gives no handle for the worker's process");
         };
         let pid = child.id();
-        let listen = move || listen(child, stdout, oom_before, hear);
+        let listen = move || listen(child, stdout, watched, oom_before, hear);
         thread::Builder::new()
             .name(format!("worker-{pid}"))
             .spawn(listen)
@@ -96,8 +99,14 @@ fn open_handle(child: &Child) -> Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-fn listen(mut child: Child, stdout: ChildStdout, oom_before: u64, mut hear: impl FnMut(Heard)) {
-    let mut lines = BufReader::new(stdout);
+fn listen(
+    mut child: Child,
+    stdout: ChildStdout,
+    handle: OwnedFd,
+    oom_before: u64,
+    mut hear: impl FnMut(Heard),
+) {
+    let mut lines = BufReader::new(UntilExit::new(stdout, &handle));
     while let Some(line) = read_line(&mut lines) {
         // What is not an event was printed by a library; it wakes nobody.
         if let Ok(line) = serde_json::from_slice(&line) {
@@ -112,6 +121,52 @@ fn listen(mut child: Child, stdout: ChildStdout, oom_before: u64, mut hear: impl
         }
     };
     hear(Heard::Ended(ending));
+}
+
+/// What a worker has written until it left. A process that it has left behind may hold the pipe open
+/// for ever: that is not waited for.
+struct UntilExit<'a> {
+    stdout: ChildStdout,
+    worker: &'a OwnedFd,
+    has_left: bool,
+    /// Of what stood in the pipe then.
+    left_bytes: usize,
+}
+
+impl UntilExit<'_> {
+    fn new(stdout: ChildStdout, worker: &OwnedFd) -> UntilExit<'_> {
+        /// More than a pipe holds.
+        const PIPE_BYTES: usize = 1 << 20;
+        // Where this is refused, reading waits for the pipe's end, as it always did.
+        let _ = fcntl_getfl(&stdout).and_then(|it| fcntl_setfl(&stdout, it | OFlags::NONBLOCK));
+        UntilExit { stdout, worker, has_left: false, left_bytes: PIPE_BYTES }
+    }
+}
+
+impl Read for UntilExit<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stdout.read(buffer) {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock && self.has_left => {
+                    return Ok(0);
+                }
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {
+                    let mut waits = [
+                        PollFd::new(&self.stdout, PollFlags::IN),
+                        PollFd::new(self.worker, PollFlags::IN),
+                    ];
+                    rustix::io::retry_on_intr(|| poll(&mut waits, None))?;
+                    self.has_left = !waits[1].revents().is_empty();
+                }
+                Ok(n) if self.has_left => {
+                    let within = n.min(self.left_bytes);
+                    self.left_bytes -= within;
+                    return Ok(within);
+                }
+                read => return read,
+            }
+        }
+    }
 }
 
 fn ending(status: ExitStatus, oom_before: u64) -> Ending {
@@ -198,9 +253,10 @@ pub(crate) fn converse(
         .spawn()
         .with_context(|| format!("starting the worker {}", worker.display()))?;
     let stdout = child.stdout.take().context("the worker has no stdout")?;
+    let handle = open_handle(&child)?;
     let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
     let read = move || {
-        let mut from = BufReader::new(stdout);
+        let mut from = BufReader::new(UntilExit::new(stdout, &handle));
         while let Some(line) = read_line(&mut from) {
             if sender.send(line).is_err() {
                 return;
@@ -245,6 +301,23 @@ mod tests {
         assert_eq!(read_line(&mut from).unwrap(), b"");
         assert_eq!(read_line(&mut from).unwrap(), b"last");
         assert_eq!(read_line(&mut from), None);
+    }
+
+    #[test]
+    fn a_process_that_is_left_behind_does_not_hide_an_end() {
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 60 & echo first; printf last"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, handle) = (child.stdout.take().unwrap(), open_handle(&child).unwrap());
+        let began = std::time::Instant::now();
+        let mut lines = BufReader::new(UntilExit::new(stdout, &handle));
+        assert_eq!(read_line(&mut lines).unwrap(), b"first");
+        assert_eq!(read_line(&mut lines).unwrap(), b"last");
+        assert_eq!(read_line(&mut lines), None);
+        assert!(child.wait().unwrap().success());
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! decided in `inbox` and `copy`.
 
 use crate::observe;
-use rustix::fs::{Mode, OFlags};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// Of fcntl(2): which signal tells that a lease is wanted by another. The libc crate lacks it.
@@ -23,9 +22,10 @@ pub(crate) enum Use {
 
 /// Links are passed over, and so is what vanishes meanwhile.
 pub(crate) fn examine(entry: &Path) -> Use {
-    let mut rest = vec![entry.to_path_buf()];
+    let entry = resolved(entry);
+    let mut rest = vec![entry.clone()];
     while let Some(path) = rest.pop() {
-        let spoken = || observe::relative(entry, &path).to_path_buf();
+        let spoken = || observe::relative(&entry, &path).to_path_buf();
         match look(&path, &mut rest) {
             Ok(true) => {}
             Ok(false) => return Use::Written(spoken()),
@@ -34,6 +34,12 @@ pub(crate) fn examine(entry: &Path) -> Use {
         }
     }
     Use::Free
+}
+
+/// Links in the way to the inbox are its owner's, in the drop nobody's.
+pub(crate) fn resolved(entry: &Path) -> PathBuf {
+    let folder = entry.parent().and_then(|it| it.canonicalize().ok());
+    folder.zip(entry.file_name()).map_or_else(|| entry.to_path_buf(), |(it, name)| it.join(name))
 }
 
 /// Whether nobody writes; a folder's entries are added to `rest`.
@@ -49,17 +55,16 @@ fn look(path: &Path, rest: &mut Vec<PathBuf>) -> io::Result<bool> {
     if !kind.is_file() {
         return Ok(true);
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, Mode::empty()) {
+    match finetuned_files::open_strange(path) {
         Ok(file) => Ok(!is_open_for_writing(&file)),
         // A server of files that holds a lease of its own.
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(err) => Err(err.into()),
+        Err(err) if err.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(err) => Err(err),
     }
 }
 
 /// The lease ends with the file, in a moment.
-fn is_open_for_writing(file: &OwnedFd) -> bool {
+fn is_open_for_writing(file: &File) -> bool {
     let fd = file.as_raw_fd();
     // Whoever opens the file meanwhile makes the kernel send us a signal: one that does nothing,
     // instead of SIGIO, which would end us.
@@ -81,7 +86,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("a/b")).unwrap();
         fs::write(root.path().join("x"), "1").unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, root.path().join("pipe"), Mode::RUSR).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.path().join("pipe"), rustix::fs::Mode::RUSR)
+            .unwrap();
         assert_eq!(examine(root.path()), Use::Free);
         let writer = fs::File::create(root.path().join("a/b/y")).unwrap();
         assert_eq!(examine(root.path()), Use::Written("a/b/y".into()));

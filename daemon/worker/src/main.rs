@@ -33,6 +33,7 @@ mod linear_head; // a plugin's head -> the family's own
 mod learner; // loss -> gradients -> updates
 mod evaluate; // model x split -> predictions
 mod estimate; // one batch -> time and memory
+mod stranger_base; // a drop's recipe -> the base model it may have
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives
 mod patience; // evaluations -> an early end
@@ -81,7 +82,7 @@ fn begin() -> Result<(Spec, Stop)> {
     let path = Path::new(&path);
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let spec: Spec =
+    let mut spec: Spec =
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
     if spec.version != SPEC_VERSION {
         bail!(
@@ -90,7 +91,8 @@ fn begin() -> Result<(Spec, Stop)> {
             spec.version
         );
     }
-    let stop = Stop::on_signals()?;
+    resolve_folders(&mut spec)?;
+    let stop = Stop::on_signals(spec.supervisor)?;
     if let Some(bytes) = spec.memory_bytes {
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
         rustix::process::setrlimit(rustix::process::Resource::Data, limit)
@@ -103,6 +105,20 @@ fn begin() -> Result<(Spec, Stop)> {
         .build_global()
         .context("starting threads")?;
     Ok((spec, stop))
+}
+
+/// Links in the way to the home are its owner's; from here on no part of a drop's path may be one.
+fn resolve_folders(spec: &mut Spec) -> Result<()> {
+    let real = |path: &Path| {
+        path.canonicalize().with_context(|| format!("looking for {}", path.display()))
+    };
+    spec.run = real(&spec.run)?;
+    if let Some(drop) = &mut spec.drop
+        && let (Some(folder), Some(name)) = (drop.parent(), drop.file_name())
+    {
+        *drop = real(folder)?.join(name);
+    }
+    Ok(())
 }
 
 /// Runs the action and tells how it ended; the exit status.

@@ -10,6 +10,7 @@ use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -95,7 +96,9 @@ fn lay_out(mut images: BySplit<(String, String)>, from: &Path, into: &Path) -> R
 /// A second name for the same bytes, or a copy where the folders are of two file systems.
 fn link(from: &Path, to: &Path) -> Result<()> {
     if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to).with_context(|| format!("copying {}", from.display()))?;
+        finetuned_files::open_strange(from)
+            .and_then(|mut it| io::copy(&mut it, &mut fs::File::create_new(to)?))
+            .with_context(|| format!("copying {}", from.display()))?;
     }
     Ok(())
 }

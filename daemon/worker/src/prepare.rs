@@ -9,7 +9,9 @@ use crate::modality::{self, Changes, Encoder, Inputs};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
-use crate::{checkpoint, device, durable, feature_cache, freeze, plugin_reader};
+use crate::{
+    checkpoint, device, durable, feature_cache, freeze, plugin_reader, stranger_base,
+};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport, TokenReport};
@@ -65,7 +67,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let drop = spec.drop.as_deref().context("the spec names no drop")?;
     let staging = spec.run.join(run_folder::STAGING);
     let opened = finetuned_data::open(drop, &staging, &mut attempt.reading())?;
-    let (recipe, near) = recipe(spec, &opened)?;
+    let Asked { recipe, near, is_strange } = recipe(spec, &opened)?;
     let extensions = Extensions::of_recipe(spec, &recipe)?;
     let opened = match read_by_plugin(attempt, &recipe, &opened, &extensions)? {
         Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
@@ -83,7 +85,12 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let dataset = opened.load(&request, &mut attempt.reading())?;
     let task = dataset.task;
     let base_name = recipe.model.base.clone().unwrap_or_else(|| task.base.into());
-    let resolved = finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?;
+    let resolved = match &recipe.model.base {
+        Some(base) if is_strange => {
+            stranger_base::resolve(spec, base, &near, &mut attempt.pulling())?
+        }
+        _ => finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?,
+    };
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     if base.kind() != modality::of(task.modality).models() {
         return Err(mismatch(&base_name, &base, task.modality).into());
@@ -256,17 +263,27 @@ fn read_by_plugin(
     Ok(Some(folder))
 }
 
+/// A recipe, and the folder that paths in it are relative to.
+struct Asked {
+    recipe: Recipe,
+    near: PathBuf,
+    /// It came with the drop.
+    is_strange: bool,
+}
+
 /// The recipe in the drop wins over the one bound to the inbox; paths in it are relative to its
 /// folder.
-fn recipe(spec: &Spec, opened: &Opened) -> Result<(Recipe, PathBuf)> {
+fn recipe(spec: &Spec, opened: &Opened) -> Result<Asked> {
+    let is_strange = opened.recipe().is_some();
     let Some(found) = opened.recipe().or(spec.recipe.as_ref()) else {
-        return Ok((Recipe::default(), PathBuf::from(".")));
+        return Ok(Asked { recipe: Recipe::default(), near: ".".into(), is_strange });
     };
     let recipe = Recipe::parse(&found.text).map_err(|err| {
         let at = err.line.map(|it| format!(":{it}")).unwrap_or_default();
         Failure::new(FailureKind::Recipe, format!("{}{at}: {}", found.file.display(), err.message))
     })?;
-    Ok((recipe, found.file.parent().unwrap_or(Path::new(".")).to_path_buf()))
+    let near = found.file.parent().unwrap_or(Path::new(".")).to_path_buf();
+    Ok(Asked { recipe, near, is_strange })
 }
 
 /// How training images are changed, from the first epoch on.

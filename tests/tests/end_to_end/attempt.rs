@@ -148,6 +148,8 @@ impl Run {
                 file: self.home.path().join("recipe.toml"),
                 text: self.recipe.clone(),
             }),
+            bases: vec!["*".into()],
+            supervisor: None,
             threads: self.threads,
             memory_bytes: self.memory_bytes,
             device: Device::Cpu,

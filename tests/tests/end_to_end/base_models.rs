@@ -100,3 +100,34 @@ fn data_are_read_before_a_base_is_fetched() {
     assert!(printed.contains("all 3 examples have the label `x`"), "{printed}");
     assert!(server.asked().is_empty(), "{:?}", server.asked());
 }
+
+/// The token is the server's, not that of whoever drops data.
+#[test]
+fn a_drops_recipe_asks_the_hub_without_the_servers_token() {
+    let files: Vec<(String, Vec<u8>)> = fs::read_dir(tiny_bert())
+        .unwrap()
+        .map(|it| it.unwrap())
+        .map(|it| (it.file_name().into_string().unwrap(), fs::read(it.path()).unwrap()))
+        .collect();
+    let files: Vec<_> = files.iter().map(|it| (it.0.as_str(), it.1.as_slice())).collect();
+    let check = |owner: &str, flags: &[&str]| {
+        let (server, sandbox) = (Server::with(&files), Sandbox::new(""));
+        let drop = sandbox.home().join("drop");
+        fs::create_dir(&drop).unwrap();
+        fs::write(drop.join("a.csv"), sentences(60, 1)).unwrap();
+        let recipe = sandbox.home().join(owner).join("job.toml");
+        fs::create_dir_all(recipe.parent().unwrap()).unwrap();
+        fs::write(&recipe, "model.base = \"hf:ada/tiny\"\n").unwrap();
+        let mut args = vec!["check", drop.to_str().unwrap()];
+        args.extend(flags);
+        if !flags.is_empty() {
+            args.push(recipe.to_str().unwrap());
+        }
+        ok(finetuned(&sandbox, &server, &args).env("HF_TOKEN", "hf_secret"));
+        let asked = server.asked();
+        assert!(!asked.is_empty());
+        asked.iter().filter(|it| it.token.is_some()).count()
+    };
+    assert_eq!(check("drop", &[]), 0);
+    assert!(0 < check("owner", &["--recipe"]), "an operator's recipe has the operator's token");
+}

@@ -2,7 +2,7 @@
 //! recipes of strangers. After each: no drop lost or mistaken for another, nothing read that is not
 //! the dropper's.
 
-use crate::attempt::sentences;
+use crate::attempt::{sentences, tiny_bert};
 use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
 use finetuned_job::run_folder;
 use std::fs::{self, File};
@@ -150,8 +150,9 @@ fn a_stalled_copy_is_not_taken_on_either_side_of_a_file_system() {
 /// copy.
 #[test]
 fn a_far_drop_is_one_job_however_often_its_daemon_is_killed() {
-    let mut sandbox = Sandbox::new(LONG);
-    let Some(far) = far_inbox(&sandbox, LONG) else { return };
+    const LONGER: &str = "[train]\nepochs = 60\nlr = 3e-3\npatience = 0\n[save]\nevery_steps = 5\n";
+    let mut sandbox = Sandbox::new(LONGER);
+    let Some(far) = far_inbox(&sandbox, LONGER) else { return };
     let drop = far.path().join("far");
     fs::create_dir(&drop).unwrap();
     fs::write(drop.join("train.csv"), sentences(200, 7)).unwrap();
@@ -453,7 +454,133 @@ fn nobody_else_may_look_into_a_home() {
     sandbox.wait_for_state(2, "done");
     sandbox.wait_until("it is shared", |it| mode(&it.run(2).join(run_folder::DONE)) == 0o640);
     assert_eq!(mode(&sandbox.run(2).join("model/model.safetensors")), 0o640);
-    assert_eq!(mode(&sandbox.run(2).join("drop/b.csv")) & 0o007, 0);
+    assert_eq!(mode(&sandbox.run(2).join("drop")) & 0o077, 0);
     assert_eq!(mode(&sandbox.run(2).join("worker.log")) & 0o077, 0);
     assert_eq!(mode(&sandbox.home()), 0o710);
+}
+
+/// A drop with a recipe of its own, moved in whole; `furnish` adds to it.
+fn drop_with_recipe(sandbox: &Sandbox, name: &str, base: &str, furnish: impl FnOnce(&Path)) {
+    let folder = sandbox.home().join(name);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.csv"), sentences(60, 7)).unwrap();
+    fs::write(folder.join("job.toml"), format!("model.base = {base:?}\n{QUICK}")).unwrap();
+    furnish(&folder);
+    fs::rename(folder, sandbox.inbox().join(name)).unwrap();
+}
+
+fn copy_base(to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(tiny_bert()).unwrap().map(|it| it.unwrap().path()) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn a_drops_recipe_reads_the_drop_and_nothing_else() {
+    let sandbox = Sandbox::new(QUICK);
+    let config = sandbox.home().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.split("[recipes]").next().unwrap()).unwrap();
+    let secret = sandbox.home().join("secret");
+    fs::write(&secret, "a secret of the server").unwrap();
+    let sandbox = sandbox.serving();
+    drop_with_recipe(&sandbox, "within", "base", |it| copy_base(&it.join("base")));
+    sandbox.wait_for_state(1, "done");
+    drop_with_recipe(&sandbox, "linked", "base", |it| {
+        copy_base(&it.join("base"));
+        let _ = fs::remove_file(it.join("base/vocab.txt"));
+        std::os::unix::fs::symlink(&secret, it.join("base/vocab.txt")).unwrap();
+    });
+    sandbox.wait_for_state(2, "failed");
+    let why = sandbox.job(2)["reason"].to_string();
+    assert!(why.contains("base/vocab.txt is a link or no ordinary file"), "{why}");
+    let found = Command::new("grep")
+        .args(["-rl", "a secret of the server"])
+        .arg(sandbox.run(2))
+        .args(["--exclude-dir=drop"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    drop_with_recipe(&sandbox, "folder", "linked", |it| {
+        std::os::unix::fs::symlink(tiny_bert(), it.join("linked")).unwrap();
+    });
+    sandbox.wait_for_state(3, "failed");
+    // What there is and what there is not get one answer.
+    let (there, nowhere) = (tiny_bert().display().to_string(), "/nowhere/model".to_string());
+    for (job, base) in [(4, &there), (5, &nowhere), (6, &"../../../x".into())] {
+        drop_with_recipe(&sandbox, &format!("outside{job}"), base, |_| ());
+        sandbox.wait_for_state(job, "failed");
+        let why = sandbox.job(job)["reason"].as_str().unwrap().replace(base.as_str(), "BASE");
+        assert!(
+            why.starts_with("the drop's recipe names the base model `BASE`, which is neither in the drop nor among those that drops may name here"),
+            "{why}"
+        );
+        assert!(why.contains("[recipes] bases"), "{why}");
+    }
+}
+
+#[test]
+fn a_pipe_hangs_no_worker_wherever_it_lies() {
+    let pipe = |path: &Path| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from(0o644)).unwrap()
+    };
+    let sandbox = Sandbox::new(QUICK).serving();
+    drop_with_recipe(&sandbox, "in_base", "base", |it| {
+        copy_base(&it.join("base"));
+        fs::remove_file(it.join("base/config.json")).unwrap();
+        pipe(&it.join("base/config.json"));
+    });
+    sandbox.wait_for_state(1, "failed");
+    let drop = sandbox.home().join("piped");
+    fs::create_dir(&drop).unwrap();
+    fs::write(drop.join("a.csv"), sentences(60, 7)).unwrap();
+    pipe(&drop.join("b.csv"));
+    pipe(&drop.join("c"));
+    fs::rename(&drop, sandbox.inbox().join("piped")).unwrap();
+    sandbox.wait_for_state(2, "done");
+    // A base of the machine's owner.
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let base = sandbox.home().join(format!("base-{name}"));
+        copy_base(&base);
+        fs::remove_file(base.join(name)).unwrap();
+        pipe(&base.join(name));
+        let (data, recipe) = sandbox.drop_and_recipe(60, "");
+        fs::write(&recipe, format!("model.base = {:?}", base.display().to_string())).unwrap();
+        let mut check = Command::new("timeout");
+        check.arg("60").arg(sandbox.command().get_program()).arg("check").arg(&data);
+        let output = check.arg("--recipe").arg(&recipe).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_outlives_its_daemon_is_killed_and_no_stranger() {
+    let mut sandbox = Sandbox::new(LONG);
+    let text = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    let text = text.replace("stop_timeout_s = 30", "stop_timeout_s = 2");
+    fs::write(sandbox.home().join("config.toml"), text).unwrap();
+    sandbox.serve();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    // It hears no signal any more.
+    sandbox.stop_worker(1);
+    sandbox.kill_daemon();
+    sandbox.serve();
+    sandbox.wait_until("the old worker is killed", |it| it.log().contains("which still works on"));
+    sandbox.wait_for_state(1, "done");
+}
+
+#[test]
+fn parquet_of_one_long_text_names_the_memory() {
+    let sandbox = Sandbox::new("");
+    let drop = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/one_long_text.parquet");
+    let (_, recipe) = sandbox.drop_and_recipe(60, "");
+    let config = fs::read_to_string(sandbox.home().join("config.toml")).unwrap();
+    fs::write(sandbox.home().join("config.toml"), format!("memory = '2 GB'\n{config}")).unwrap();
+    let output =
+        sandbox.finetuned(&["check", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("of memory that a job may have here"), "{said}");
 }

@@ -1,7 +1,7 @@
 //! A home with a real daemon, and what a person does with it: drops, commands, signals. It all goes
 //! when the sandbox does.
 
-use crate::attempt::{binary, events, on_tiny_bert, sentences};
+use crate::attempt::{binary, events, on_tiny_bert, sentences, tiny_bert};
 use finetuned_job::event::Event;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -81,7 +81,8 @@ impl Sandbox {
         let recipe_file = self.folder.path().join("recipe.toml");
         fs::write(&recipe_file, on_tiny_bert(recipe)).expect("recipe");
         let config = format!(
-            "settle_s = 0.3\nrescan_s = 1\nthreads = 1\nstop_timeout_s = 30\n{settings}\n[[inbox]]\npath = \"inbox\"\nrecipe = {recipe_file:?}\n"
+            "settle_s = 0.3\nrescan_s = 1\nthreads = 1\nstop_timeout_s = 30\n{settings}\n[[inbox]]\npath = \"inbox\"\nrecipe = {recipe_file:?}\n[recipes]\nbases = [\"hf:*\", {:?}]\n",
+            tiny_bert()
         );
         fs::write(self.home().join("config.toml"), config).expect("config.toml");
     }

@@ -88,7 +88,7 @@ fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
         head: raw.head.unwrap_or_else(|| "linear".into()).into(),
         image_size: raw
             .image_size
-            .map(|it| at_least("model.image_size", it, IMAGE_SIZE_MIN))
+            .map(|it| from_to("model.image_size", it, IMAGE_SIZE_MIN, 16_384))
             .transpose()?,
         dropout: raw.dropout.map(|p| within("model.dropout", p, 0.0..0.95)).transpose()?,
         attention_dropout: within(
@@ -119,6 +119,9 @@ fn data(raw: RawData) -> Result<DataChoice, Wrong> {
         test: within("data.test", raw.test.unwrap_or(0.0), 0.0..0.9)?,
         max_tokens: match raw.max_tokens {
             Some(n) if n < 4 => return wrong("data.max_tokens", "must be at least 4"),
+            Some(n) if 1_000_000 < n => {
+                return wrong("data.max_tokens", "must be at most 1000000");
+            }
             n => n,
         },
     };
@@ -207,6 +210,19 @@ fn at_least<T: PartialOrd + std::fmt::Display>(
     }
 }
 
+/// A number that no training needs is a typing error, or somebody's wish to keep a machine busy.
+fn from_to<T: PartialOrd + std::fmt::Display>(
+    field: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<T, Wrong> {
+    if most < value {
+        return wrong(field, format!("is {value}, but must be at most {most}"));
+    }
+    at_least(field, value, least)
+}
+
 fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
     let patterns = |field, list: Vec<String>| {
         list.into_iter()
@@ -253,9 +269,9 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
     };
     Ok(TrainChoice {
         method: method(raw.method.as_deref())?,
-        epochs: raw.epochs.map(|it| at_least("train.epochs", it, 1)).transpose()?,
-        batch: raw.batch.map(|it| at_least("train.batch", it, 1)).transpose()?,
-        accumulate: at_least("train.accumulate", raw.accumulate.unwrap_or(1), 1)?,
+        epochs: raw.epochs.map(|it| from_to("train.epochs", it, 1, 100_000)).transpose()?,
+        batch: raw.batch.map(|it| from_to("train.batch", it, 1, 65_536)).transpose()?,
+        accumulate: from_to("train.accumulate", raw.accumulate.unwrap_or(1), 1, 65_536)?,
         lr: rate("train.lr", raw.lr)?,
         head_lr: rate("train.head_lr", raw.head_lr)?,
         optimizer: optimizer(&raw)?,
@@ -375,6 +391,6 @@ fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {
         every_steps: raw.every_steps.map(|it| at_least("save.every_steps", it, 1)).transpose()?,
         every_epochs: Some(at_least("save.every_epochs", raw.every_epochs.unwrap_or(1), 1)?),
         every_minutes: minutes,
-        keep: at_least("save.keep", raw.keep.unwrap_or(2), 1)?,
+        keep: from_to("save.keep", raw.keep.unwrap_or(2), 1, 1_000)?,
     })
 }

@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub silence_minutes: Option<f64>,
     pub group: Option<String>,
     pub retention: Option<RawRetention>,
+    pub recipes: Option<RawRecipes>,
     pub workers: Option<u32>,
     pub threads: Option<u32>,
     pub memory: Option<String>,
@@ -46,4 +47,10 @@ pub(super) struct RawRetention {
     pub runs: Option<u64>,
     pub days: Option<f64>,
     pub bytes: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRecipes {
+    pub bases: Option<Vec<String>>,
 }

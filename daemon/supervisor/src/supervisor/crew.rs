@@ -198,8 +198,15 @@ impl Supervisor {
     fn read_anew(&mut self, job: Job) -> Result<()> {
         tracing::warn!("job {}: its drop still changes", job.id);
         let run = self.run_of(&job);
-        run_facts::start_over(&run)?;
-        ownership::write(&run, &job)?;
+        // One folder that can't be removed is no reason to stop all jobs.
+        let anew = run_facts::start_over(&run).map_err(Into::into);
+        if let Err(err) = anew.and_then(|()| ownership::write(&run, &job)) {
+            return self.postpone(
+                &job,
+                &format!("it can't begin anew: {err:#}"),
+                ENVIRONMENT_AFTER,
+            );
+        }
         self.queue.resettled(job.id, job.fingerprint)?;
         self.postpone(&job, "its drop still changes", self.config.settle.max(LOOK_AGAIN))
     }
@@ -208,8 +215,10 @@ impl Supervisor {
     /// that a crash at any point does the same again.
     fn copy_anew(&mut self, job: &Job) -> Result<()> {
         tracing::warn!("job {}: its drop changed after it had been copied", job.id);
-        run_facts::start_over(&self.run_of(job))?;
-        copy::remove(&drop_of(&self.home, job))?;
+        let anew = run_facts::start_over(&self.run_of(job));
+        if let Err(err) = anew.and_then(|()| copy::remove(&drop_of(&self.home, job))) {
+            return self.postpone(job, &format!("it can't begin anew: {err}"), ENVIRONMENT_AFTER);
+        }
         self.queue.uncopied(job.id, job.fingerprint)
     }
 

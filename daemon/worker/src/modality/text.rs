@@ -10,7 +10,8 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Input, Kind};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use tch::{Device, Tensor};
 use tokenizers::{Encoding, Tokenizer, TruncationDirection};
@@ -198,10 +199,13 @@ impl TextEncoder {
             return Err(refused(format!("{} has no tokenizer.json", folder.display()), cure).into());
         }
         let again = "fetch the model again";
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|err| {
-            let what = "is no tokenizer that this version reads";
-            refused(format!("{} {what}: {err}", path.display()), again)
-        })?;
+        let mut tokenizer = finetuned_files::read(&path)
+            .map_err(Into::into)
+            .and_then(Tokenizer::from_bytes)
+            .map_err(|err| {
+                let what = "is no tokenizer that this version reads";
+                refused(format!("{} {what}: {err}", path.display()), again)
+            })?;
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
@@ -267,7 +271,8 @@ pub(super) fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
     for name in finetuned_hub::TOKENIZER_FILES {
         let source = from.join(name);
         if source.exists() {
-            fs::copy(&source, to.join(name))
+            finetuned_files::open(&source)
+                .and_then(|mut it| io::copy(&mut it, &mut File::create(to.join(name))?))
                 .with_context(|| format!("copying {}", source.display()))?;
         }
     }
