@@ -3,6 +3,7 @@
 
 use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
+use crate::observe::observe;
 use crate::queue::{Interrupted, Job, Original, Queue, State, Verdict};
 use crate::{ownership, rebuild, retention, run_lock};
 use anyhow::{Context, Result};
@@ -70,7 +71,9 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let run = home.runs().join(&job.run);
     let facts = ownership::facts(&run, job);
-    if facts.done {
+    let same = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
+    // Of a drop that has changed since, `start` makes the job anew.
+    if facts.done && same {
         return queue.over(job.id, &Verdict::Done);
     }
     if let Some(failure) = facts.failed.filter(|_| !run_lock::is_worked_on(&run)) {
@@ -83,7 +86,6 @@ fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::observe;
     use crate::queue::{JobId, NewDrop, Phase, Wish};
     use crate::run_facts;
     use finetuned_job::outcome::{Failure, FailureKind};

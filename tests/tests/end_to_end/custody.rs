@@ -584,3 +584,51 @@ fn parquet_of_one_long_text_names_the_memory() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("of memory that a job may have here"), "{said}");
 }
+
+#[test]
+fn what_nobody_may_move_is_copied_once_and_left() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("only root can make files of two users");
+    }
+    let mut sandbox = Sandbox::new(QUICK);
+    let folder = sandbox.home().parent().unwrap().to_path_buf();
+    // A folder like /tmp: everybody writes, and only owners move.
+    let script = "chown -R 65534:65534 \"$1\"; chmod 755 \"$1\"; chown 0 \"$2\"; chmod 1777 \"$2\"";
+    assert!(shell(script, &[&folder, &sandbox.inbox()]));
+    sandbox.serve_as(NOBODY);
+    let drop = sandbox.inbox().join("theirs.csv");
+    fs::write(&drop, sentences(60, 7)).unwrap();
+    sandbox.wait_for_state(1, "done");
+    sandbox.wait_until("it is explained", |it| {
+        it.ok(&["status"]).contains("job 1 has a copy of it, and it can't be moved away")
+    });
+    sleep(Duration::from_secs(3));
+    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 1);
+    // Another data set under the same name is another job.
+    fs::write(&drop, sentences(80, 7)).unwrap();
+    sandbox.wait_for_state(2, "done");
+    assert_eq!([rows(&sandbox, 1), rows(&sandbox, 2)], [60, 80]);
+}
+
+#[test]
+fn a_signal_is_heard_while_a_drop_is_copied() {
+    let mut sandbox = Sandbox::new(QUICK);
+    let Some(far) = far_inbox(&sandbox, QUICK) else { return };
+    sandbox.serve();
+    let drop = far.path().join("large");
+    fs::create_dir(&drop).unwrap();
+    fs::write(drop.join("a.csv"), sentences(60, 7)).unwrap();
+    // Holes: it takes no memory here, and its copy takes seconds.
+    File::create(drop.join("ballast.bin")).unwrap().set_len(8 << 30).unwrap();
+    sandbox.wait_until("it is shown", |it| it.ok(&["status"]).contains("copying  large for job 1"));
+    let took = sandbox.stop_daemon();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(!sandbox.log().contains("train in process"), "no worker is started any more");
+    assert_eq!(sandbox.state(1), "queued");
+    // The rest of it is made again from the original, which is whole.
+    let hidden = fs::read_dir(far.path()).unwrap().next().unwrap().unwrap().path();
+    File::options().write(true).open(hidden.join("ballast.bin")).unwrap().set_len(1 << 20).unwrap();
+    sandbox.serve();
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(fs::metadata(sandbox.run(1).join("drop/large/ballast.bin")).unwrap().len(), 1 << 20);
+}

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use finetuned_job::spec::Action;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A base model, two checkpoints and a result of the smaller kind need about this much.
@@ -114,7 +115,10 @@ fn database(home: &Home) -> Result<String> {
     queue.check(&home.database())?;
     let counts = queue.counts()?;
     let jobs: u64 = counts.iter().map(|(_, n)| n).sum();
-    Ok(format!("SQLite {}, {} jobs", Queue::version(), words::count(jobs)))
+    let backups = fs::read_dir(home.backups()).into_iter().flatten().flatten();
+    let newest = backups.map(|it| it.file_name().to_string_lossy().into_owned()).max();
+    let backup = newest.map_or_else(|| "no backup yet".into(), |it| format!("backup {it}"));
+    Ok(format!("SQLite {}, {} jobs, {backup}", Queue::version(), words::count(jobs)))
 }
 
 fn watches() -> Result<String> {
@@ -182,7 +186,13 @@ fn inbox(home: &Home, path: &Path) -> Result<String> {
             path.display()
         )
     })?;
-    Ok(path.display().to_string())
+    let device = |path: &Path| fs::metadata(path).map(|it| it.dev()).ok();
+    let far = if device(path) == device(&home.root) {
+        ""
+    } else {
+        ", on another file system than the home: drops are copied"
+    };
+    Ok(format!("{}{far}", path.display()))
 }
 
 fn daemon(home: &Home) -> String {

@@ -65,6 +65,23 @@ enum MemberCourse {
     },
 }
 
+impl OutOfTime {
+    /// What follows an end that we have brought about.
+    fn instead_of(self, next: Next) -> Next {
+        match (next, self) {
+            (Next::Again { .. } | Next::Prove, OutOfTime::Job(failure)) => Next::Failed(failure),
+            (Next::Again { crash: Some(_) }, OutOfTime::Silence(how)) => {
+                Next::Again { crash: Some(how) }
+            }
+            (Next::Quarantine(failure), OutOfTime::Silence(how)) => {
+                let message = format!("{}, {how}", failure.message);
+                Next::Quarantine(Failure { message, ..failure })
+            }
+            (next, _) => next,
+        }
+    }
+}
+
 /// What is written into the database about an attempt's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
@@ -152,6 +169,7 @@ impl Supervisor {
             return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER);
         }
         if facts.done {
+            self.tidy_up(&job);
             return self.queue.over(job.id, &Verdict::Done);
         }
         let phase = if facts.trained { Phase::Prove } else { Phase::Train };
@@ -349,19 +367,14 @@ impl Supervisor {
         {
             return self.changed_while_read(&job);
         }
-        let next = match (next, out_of_time) {
-            (Next::Again { .. } | Next::Prove, Some(OutOfTime::Job(failure))) => {
-                Next::Failed(failure)
-            }
-            (Next::Again { crash: Some(_) }, Some(OutOfTime::Silence(how))) => {
-                Next::Again { crash: Some(how) }
-            }
-            (Next::Quarantine(failure), Some(OutOfTime::Silence(how))) => {
-                let message = format!("{}, {how}", failure.message);
-                Next::Quarantine(Failure { message, ..failure })
-            }
-            (next, _) => next,
+        let next = match out_of_time {
+            Some(why) => why.instead_of(next),
+            None => next,
         };
+        self.carry_out(job, attempt, asked, next);
+    }
+
+    fn carry_out(&mut self, job: Job, attempt: u32, asked: bool, next: Next) {
         match next {
             Next::Prove if asked => self.record(
                 job.id,
@@ -373,14 +386,7 @@ impl Supervisor {
                     .unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
             }
             Next::Done => {
-                tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
-                // What fails here is tried again by housekeeping, or does not matter.
-                retention::remove_checkpoints(&run)
-                    .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
-                if let Some(group) = self.config.group {
-                    access::share_results(&run, group)
-                        .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
-                }
+                self.tidy_up(&job);
                 self.record(job.id, End::Over(Verdict::Done));
             }
             Next::Failed(failure) => {
@@ -415,6 +421,16 @@ impl Supervisor {
                 self.record(job.id, End::Interrupted(crash));
             }
         }
+    }
+
+    /// Of a proven run. What fails here is tried again by housekeeping, or keeps nobody from the model.
+    fn tidy_up(&self, job: &Job) {
+        let run = self.run_of(job);
+        tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
+        let shared = self.config.group.map_or(Ok(()), |it| access::share_results(&run, it));
+        retention::remove_checkpoints(&run)
+            .and(shared)
+            .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
     }
 
     /// Its owner still wrote when it was taken: what was made of the first half is worth nothing.
