@@ -168,9 +168,12 @@ impl Table {
     }
 }
 
-/// The texts of a table are held in memory: where one file alone would take all that the process may
-/// have (a dictionary of one long text and two million rows are 20 kB of Parquet), it is refused
-/// with that reason, instead of an allocation that fails.
+/// Texts may take one part in so many of the memory: they are normalised, hashed and encoded too.
+const TEXT_PARTS: u64 = 3;
+
+/// The texts of a table are held in memory: where one file alone would take all that the process
+/// may have (a dictionary of one long text and two million rows are 20 kB of Parquet), it is
+/// refused with that reason, instead of an allocation that fails.
 struct TextBound<'a> {
     name: &'a str,
     bytes: u64,
@@ -180,7 +183,7 @@ struct TextBound<'a> {
 impl TextBound<'_> {
     fn of_process(name: &str) -> TextBound<'_> {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Data).current;
-        TextBound { name, bytes: 0, most: limit.unwrap_or(u64::MAX) }
+        TextBound { name, bytes: 0, most: limit.map_or(u64::MAX, |it| it / TEXT_PARTS) }
     }
 
     fn admit(&mut self, row: &Row) -> Result<(), Failure> {
@@ -196,7 +199,7 @@ impl TextBound<'_> {
         }
         if self.most < self.bytes {
             let message = format!(
-                "the texts of {} take more than the {} MB of memory that a job may have here",
+                "the texts of {} take more than {} MB, a third of the memory that a job may have here",
                 self.name,
                 self.most / 1_000_000
             );

@@ -1,6 +1,6 @@
 //! The one way to open files that others have made: only ordinary ones, and never waiting for a
-//! pipe's other end. Of strangers' files no part of the path may be a link; what the machine's owner
-//! has installed (a cache of models is full of links) may have them.
+//! pipe's other end. Of strangers' files no part of the path may be a link; what the machine's
+//! owner has installed (a cache of models is full of links) may have them.
 //!
 //! What is in a file is left to whoever reads it.
 

@@ -3,6 +3,7 @@
 //! plan.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -300,14 +301,19 @@ impl Preprocess {
 }
 
 fn config(path: &Path) -> Result<Value, PreprocessError> {
-    let length = fs::metadata(path)
-        .map_err(|source| PreprocessError::Read { path: path.into(), source })?
-        .len();
-    if CONFIG_BYTES_MAX < length {
+    let unread = |source| PreprocessError::Read { path: path.into(), source };
+    let metadata = fs::metadata(path).map_err(unread)?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its other end.
+        return Err(unread(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not an ordinary file",
+        )));
+    }
+    if CONFIG_BYTES_MAX < metadata.len() {
         return Err(PreprocessError::TooLong { path: path.into() });
     }
-    let bytes = finetuned_files::read(path)
-        .map_err(|source| PreprocessError::Read { path: path.into(), source })?;
+    let bytes = fs::read(path).map_err(unread)?;
     serde_json::from_slice(&bytes)
         .map_err(|source| PreprocessError::Json { path: path.into(), source })
 }

@@ -1,5 +1,5 @@
-//! Who may look into a home: its owner alone, and where the configuration names a group, its members
-//! into results. Drops, logs, checkpoints and the database are nobody else's.
+//! Who may look into a home: its owner alone, and where the configuration names a group, its
+//! members into results. Drops, logs, checkpoints and the database are nobody else's.
 
 use anyhow::{Context, Result};
 use finetuned_job::run_folder;

@@ -68,12 +68,8 @@ pub(crate) fn next(
     {
         return Next::Failed(died_in_plugin(call, ending));
     }
-    if facts.starved
-        && !asked
-        && matches!(ending, Ending::Signaled { signal, .. } if *signal == Signal::ABORT.as_raw())
-    {
-        return Next::Failed(Failure::new(FailureKind::Memory, "it needs more memory than a job may have here")
-            .with_cure("a smaller batch or max_tokens in the recipe, less data, or more memory for each worker in config.toml"));
+    if let Some(failure) = starved(ending, &facts).filter(|_| !asked) {
+        return Next::Failed(failure);
     }
     match ending {
         Ending::Exited(exit::DONE) if phase == Phase::Train && facts.trained => Next::Prove,
@@ -95,6 +91,15 @@ pub(crate) fn next(
         died if crashes + 1 < CRASHES_MAX => Next::Again { crash: Some(describe(died)) },
         died => Next::Quarantine(crash(died, crashes + 1)),
     }
+}
+
+/// The allocator found no memory, as it would the next time.
+pub(crate) fn starved(ending: &Ending, facts: &RunFacts) -> Option<Failure> {
+    let aborted =
+        matches!(ending, Ending::Signaled { signal, .. } if *signal == Signal::ABORT.as_raw());
+    let what = "it needs more memory than a job may have here";
+    let cure = "a smaller batch or max_tokens in the recipe, less data, or more memory for each worker in config.toml";
+    (aborted && facts.starved).then(|| Failure::new(FailureKind::Memory, what).with_cure(cure))
 }
 
 fn promised(phase: Phase) -> &'static str {

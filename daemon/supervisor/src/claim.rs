@@ -1,6 +1,7 @@
-//! Takes settled drops out of an inbox: rows first, then one rename each into `runs/<id>/drop/`. A
-//! crash between the two is repaired by `recovery` in either direction. What can't be moved there is
-//! hidden where it lies, or left, and copied by `copy`; its original goes when the job is over.
+//! Takes settled drops out of an inbox: rows first, then one rename each into `runs/<id>/drop/`.
+//! A crash between the two is repaired by `recovery` in either direction. What can't be moved
+//! there is hidden where it lies, or left, and copied by `copy`; its original goes when the job
+//! is over.
 
 use crate::home::Home;
 use crate::inbox::Settled;

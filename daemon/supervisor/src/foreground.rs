@@ -281,6 +281,10 @@ pub(crate) fn check(
             Ok(Exit::JobFailed)
         }
         died => {
+            if let Some(failure) = attempt::starved(&died, &run_facts::read(&out.run)) {
+                report::complain(&failure.to_string());
+                return Ok(Exit::JobFailed);
+            }
             let log = fs::read_to_string(out.run.join(run_folder::LOG)).unwrap_or_default();
             report::complain(&format!("the worker died {}", attempt::describe(&died)));
             log.trim_end().lines().for_each(report::complain);

@@ -3,8 +3,9 @@
 
 use crate::home::Home;
 use crate::moves::rename_new;
-use crate::queue::{Job, Queue, State, now_ms};
-use crate::retention::{self, Retention};
+use crate::queue::{Job, JobId, Queue, State, now_ms};
+use crate::removal;
+use crate::retention::Retention;
 use crate::words;
 use anyhow::{Context, Result};
 use std::fs;
@@ -36,13 +37,13 @@ pub(crate) fn keep_house(home: &Home, rules: Retention) -> Result<()> {
 
 /// Checkpoints of proven runs, and runs beyond the rules.
 pub(crate) fn garbage(queue: &Queue, home: &Home, rules: Retention) -> Result<Vec<Garbage>> {
-    let finished = retention::finished(queue, home)?;
+    let finished = removal::finished(queue, home)?;
     let surplus = rules.surplus(finished.clone(), now_ms());
     let mut garbage = Vec::new();
     for it in &finished {
-        let job = queue.job(it.id)?;
-        let checkpoints = retention::checkpoints(&home.runs().join(&job.run));
-        if surplus.contains(&it.id) {
+        let job = queue.job(JobId(it.job))?;
+        let checkpoints = removal::checkpoints(&home.runs().join(&job.run));
+        if surplus.contains(&it.job) {
             garbage.push(Garbage { job, what: "the run", bytes: it.bytes });
         } else if job.state == State::Done && 0 < checkpoints {
             garbage.push(Garbage { job, what: "the checkpoints", bytes: checkpoints });
@@ -53,10 +54,10 @@ pub(crate) fn garbage(queue: &Queue, home: &Home, rules: Retention) -> Result<Ve
 
 pub(crate) fn collect(queue: &mut Queue, home: &Home, it: &Garbage) -> Result<()> {
     match it.what {
-        "the run" => retention::remove(queue, home, &it.job),
+        "the run" => removal::remove(queue, home, &it.job),
         _ => {
             let run = home.runs().join(&it.job.run);
-            retention::remove_checkpoints(&run).with_context(|| format!("in {}", run.display()))
+            removal::remove_checkpoints(&run).with_context(|| format!("in {}", run.display()))
         }
     }
 }

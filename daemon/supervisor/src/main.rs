@@ -3,6 +3,7 @@
 //! weights.
 
 mod machine; // cores, memory, cgroup -> defaults
+mod retention; // jobs that are over -> which of them go
 mod config; // config.toml, environment -> settings
 mod assignment; // a job -> the spec of a worker
 mod cli; // what can be typed
@@ -28,7 +29,7 @@ mod watch; // file events -> hints
 mod inbox; // one inbox: what lies, waits, has settled
 mod bulletin; // what the daemon says of its inboxes
 mod claim; // settled drops -> run folders
-mod retention; // what of finished jobs goes
+mod removal; // jobs that go -> gone
 mod housekeeping; // backups, retention
 mod rebuild; // run folders without rows -> rows
 mod recovery; // what a crash left -> queue

@@ -1,4 +1,5 @@
-//! Gives a file or folder a new name, and never one that is taken: nothing is renamed over anything.
+//! Gives a file or folder a new name, and never one that is taken: nothing is renamed over
+//! anything.
 
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;

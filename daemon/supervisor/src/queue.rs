@@ -214,8 +214,8 @@ impl Queue {
         )
     }
 
-    /// Queued jobs that wait for a time, and for which by the wall clock. Who measures it by another
-    /// clock says when it has come.
+    /// Queued jobs that wait for a time, and for which by the wall clock. Who measures it by
+    /// another clock says when it has come.
     pub fn waits(&self) -> Result<Vec<(JobId, u64)>> {
         let sql =
             "SELECT id, not_before_ms FROM jobs WHERE state = 'queued' AND not_before_ms <> 0";

@@ -5,11 +5,11 @@ use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, Original, Queue, State, Verdict};
-use crate::{ownership, rebuild, retention, run_lock};
+use crate::{ownership, rebuild, removal, run_lock};
 use anyhow::{Context, Result};
 
 pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
-    retention::finish_removals(queue, home).context("finishing removals")?;
+    removal::finish_removals(queue, home).context("finishing removals")?;
     rebuild::rebuild(queue, home)?;
     finish_claims(queue, home)?;
     for job in left_behind(queue)?.iter().filter(|it| matches!(it.state, State::Running { .. })) {

@@ -25,7 +25,7 @@ pub(crate) fn read(run: &Path) -> RunFacts {
 
 /// What the allocator says before it ends the process stands at the end of the log.
 fn is_starved(run: &Path) -> bool {
-    const TAIL_BYTES: u64 = 512;
+    const TAIL_BYTES: u64 = 4096;
     let tail = || -> io::Result<Vec<u8>> {
         let mut log = File::open(run.join(run_folder::LOG))?;
         let from = log.metadata()?.len().saturating_sub(TAIL_BYTES);

@@ -19,8 +19,8 @@ pub(crate) fn is_held(path: &Path) -> bool {
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Ends the worker of a daemon that is gone, when it does not leave by itself. `worker`: the name of
-/// its executable.
+/// Ends the worker of a daemon that is gone, when it does not leave by itself. `worker`: the name
+/// of its executable.
 pub(crate) fn kill_holder(run: &Path, worker: &Path) {
     let Some(holder) = Holder::find(run, worker) else { return };
     let Ok(handle) = pidfd_open(holder.pid, PidfdFlags::empty()) else { return };

@@ -12,12 +12,13 @@ use crate::copy::Carriage;
 use crate::home::Home;
 use crate::inbox::Inbox;
 use crate::poke;
-use crate::queue::{JobId, Queue, now_ms};
+use crate::queue::{Job, JobId, Queue, now_ms};
 use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
 use crate::{access, housekeeping, recovery};
 use anyhow::{Context, Result};
 use crew::{End, Member};
+use finetuned_job::outcome::Failure;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
@@ -44,6 +45,8 @@ pub(crate) struct Supervisor {
     members: BTreeMap<JobId, Member>,
     /// Ends of attempts that the database did not take yet.
     unwritten: Vec<(JobId, End)>,
+    /// The same of `failed.json`.
+    unwritten_failures: Vec<(Job, u32, Failure)>,
     /// Since when a job's run folder is held by the worker of an earlier daemon.
     locked_since: BTreeMap<JobId, Duration>,
     house: House,
@@ -104,6 +107,7 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
         inboxes: vec![],
         members: BTreeMap::new(),
         unwritten: vec![],
+        unwritten_failures: vec![],
         locked_since: BTreeMap::new(),
         house: House::default(),
         course: Course::Serving,

@@ -123,8 +123,8 @@ fn listen(
     hear(Heard::Ended(ending));
 }
 
-/// What a worker has written until it left. A process that it has left behind may hold the pipe open
-/// for ever: that is not waited for.
+/// What a worker has written until it left. A process that it has left behind may hold the pipe
+/// open for ever: that is not waited for.
 struct UntilExit<'a> {
     stdout: ChildStdout,
     worker: &'a OwnedFd,

@@ -1,6 +1,6 @@
-//! Asks the kernel, of every file of a drop, whether it can be read and whether somebody has it open
-//! for writing: a read lease is granted only where nobody has. What follows from the answer is
-//! decided in `inbox` and `copy`.
+//! Asks the kernel, of every file of a drop, whether it can be read and whether somebody has it
+//! open for writing: a read lease is granted only where nobody has. What follows from the answer
+//! is decided in `inbox` and `copy`.
 
 use crate::observe;
 use std::fs::{self, File};

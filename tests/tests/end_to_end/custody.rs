@@ -329,9 +329,9 @@ fn inboxes_that_meet_are_refused_and_doctor_says_so() {
     for command in ["serve", "doctor"] {
         let output = sandbox.finetuned(&[command]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(said.contains("a drop would be taken twice"), "{said}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(printed.contains("a drop would be taken twice"), "{printed}");
     }
 }
 
@@ -419,8 +419,9 @@ fn a_damaged_database_is_seen_and_restored_from_its_backup() {
     for command in ["serve", "doctor"] {
         let output = sandbox.finetuned(&[command]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(said.contains("is damaged") && said.contains("backups"), "{said}");
+        let printed =
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(printed.contains("is damaged") && printed.contains("backups"), "{printed}");
     }
     move_the_database_away(&sandbox);
     let backups = fs::read_dir(sandbox.home().join("backups")).unwrap();
@@ -581,8 +582,8 @@ fn parquet_of_one_long_text_names_the_memory() {
     let output =
         sandbox.finetuned(&["check", drop.to_str().unwrap(), "--recipe", recipe.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("of memory that a job may have here"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("of the memory that a job may have here"), "{printed}");
 }
 
 #[test]

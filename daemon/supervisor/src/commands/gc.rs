@@ -6,14 +6,14 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::queue::Queue;
 use crate::report::Report;
-use crate::{copy, housekeeping, poke, retention, words};
+use crate::{copy, housekeeping, poke, removal, words};
 use anyhow::Result;
 use serde_json::json;
 
 pub(super) fn remove(home: &Home, wanted: &str, report: &mut Report) -> Result<Exit> {
     let job = find(home, wanted)?.1;
     let bytes = copy::size(&home.runs().join(&job.run)).unwrap_or(0);
-    retention::remove(&mut Queue::open(&home.database())?, home, &job)?;
+    removal::remove(&mut Queue::open(&home.database())?, home, &job)?;
     poke::poke(home);
     report.line(&format!(
         "job {} ({}) is removed, with its drop and its model: {}",

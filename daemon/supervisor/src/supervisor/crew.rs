@@ -9,7 +9,7 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{access, copy, ownership, retention, run_facts, run_lock, words};
+use crate::{access, copy, ownership, removal, run_facts, run_lock, words};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -423,12 +423,13 @@ impl Supervisor {
         }
     }
 
-    /// Of a proven run. What fails here is tried again by housekeeping, or keeps nobody from the model.
+    /// Of a proven run. What fails here is tried again by housekeeping, or keeps nobody from the
+    /// model.
     fn tidy_up(&self, job: &Job) {
         let run = self.run_of(job);
         tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
         let shared = self.config.group.map_or(Ok(()), |it| access::share_results(&run, it));
-        retention::remove_checkpoints(&run)
+        removal::remove_checkpoints(&run)
             .and(shared)
             .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
     }
@@ -449,11 +450,9 @@ impl Supervisor {
     }
 
     /// Workers write `failed.json` themselves, unless they could not.
-    fn put_down(&self, job: &Job, attempt: u32, failure: &Failure) {
-        let run = self.run_of(job);
-        if run_facts::read(&run).failed.is_none() {
-            run_facts::write_failed(&run, job.id.0, &job.name, attempt, failure)
-                .unwrap_or_else(|err| tracing::error!("job {}: {err:#}", job.id));
+    fn put_down(&mut self, job: &Job, attempt: u32, failure: &Failure) {
+        if run_facts::read(&self.run_of(job)).failed.is_none() {
+            self.unwritten_failures.push((job.clone(), attempt, failure.clone()));
         }
     }
 
@@ -464,8 +463,12 @@ impl Supervisor {
         let _ = self.write_ends();
     }
 
-    /// Ends that a full disk kept out of the database are kept until they are in it.
+    /// Failures and ends that a full disk kept out of run folder and database stay until they are there.
     pub(super) fn write_ends(&mut self) -> Result<()> {
+        while let Some((job, attempt, failure)) = self.unwritten_failures.first() {
+            run_facts::write_failed(&self.run_of(job), job.id.0, &job.name, *attempt, failure)?;
+            self.unwritten_failures.remove(0);
+        }
         while let Some((id, end)) = self.unwritten.first() {
             match end {
                 End::Over(verdict) => self.queue.over(*id, verdict)?,
