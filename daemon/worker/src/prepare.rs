@@ -9,9 +9,7 @@ use crate::modality::{self, Changes, Encoder, Inputs};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
-use crate::{
-    checkpoint, device, durable, feature_cache, freeze, plugin_reader, stranger_base,
-};
+use crate::{checkpoint, device, durable, feature_cache, freeze, plugin_reader, stranger_base};
 use anyhow::{Context, Result};
 use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport, TokenReport};
