@@ -5,7 +5,7 @@ use crate::cli::Exit;
 use crate::home::Home;
 use crate::queue::{Attempt, State};
 use crate::report::Report;
-use crate::{proven, run_facts, words};
+use crate::{claim, proven, run_facts, words};
 use anyhow::Result;
 use finetuned_job::run_folder;
 use serde_json::{Value, json};
@@ -32,6 +32,11 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         row("drop", format!("{}, from {}", job.name, job.source.display())),
         row("run", run.display().to_string()),
     ];
+    if job.original.is_some() {
+        let original = claim::original_of(&job);
+        let until = if job.copied { "until the job is over" } else { "to be copied" };
+        rows.push(row("original", format!("{}, {until}", original.display())));
+    }
     if let Some(recipe) = &job.recipe {
         rows.push(row(
             "recipe",
