@@ -463,7 +463,8 @@ impl Supervisor {
         let _ = self.write_ends();
     }
 
-    /// Failures and ends that a full disk kept out of run folder and database stay until they are there.
+    /// Failures and ends that a full disk kept out of run folder and database wait until they are
+    /// there.
     pub(super) fn write_ends(&mut self) -> Result<()> {
         while let Some((job, attempt, failure)) = self.unwritten_failures.first() {
             run_facts::write_failed(&self.run_of(job), job.id.0, &job.name, *attempt, failure)?;
