@@ -3,15 +3,18 @@
 //! or nothing: a refused or interrupted archive leaves nothing that a later attempt could take for
 //! whole.
 
+mod entry_names; // bytes of names -> text
 mod entry_path; // which names are allowed
 mod tarball;
 mod unpacker; // the one place that writes
 mod zipfile;
 
 use crate::inflate::Count;
+use crate::inventory;
 use crate::progress::Progress;
 use crate::refusal;
 use crate::source::Source;
+use entry_names::EntryNames;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,20 @@ use unpacker::Unpacker;
 pub(crate) struct Archive {
     source: Source,
     kind: ArchiveKind,
+}
+
+impl Archive {
+    /// How its names are to be read.
+    fn names(&self) -> Result<EntryNames, Failure> {
+        match self.kind {
+            ArchiveKind::Zip => {
+                let name = &self.source.name;
+                let file = self.source.file().map_err(|err| refusal::reading(name, &err))?;
+                Ok(zipfile::names(file))
+            }
+            ArchiveKind::Tar => Ok(EntryNames::Utf8),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,20 +75,35 @@ pub(crate) fn recognise(source: Source) -> Result<Option<Archive>, Failure> {
 /// beginning.
 const FOLDER: &str = "unpacked";
 
-/// Unpacks into a folder of `staging`, unless an earlier attempt has.
+/// Archives in a drop, or in an archive.
+const ARCHIVES_MAX: usize = 1000;
+
+/// Unpacks into a folder of `staging`, unless an earlier attempt has: one archive into the folder
+/// itself, several into a folder for each. With what a person should know of it.
 pub(crate) fn unpack(
-    archive: &Archive,
+    archives: &[Archive],
     staging: &Path,
     progress: &mut Progress<'_>,
-) -> Result<PathBuf, Failure> {
+) -> Result<(PathBuf, Vec<String>), Failure> {
     let whole = staging.join(format!("{FOLDER}-{}", boot()));
+    let warnings = archives.iter().map(|it| it.names().map(|names| names.warning(&it.source.name)));
+    let warnings = warnings.collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect();
     if whole.is_dir() {
-        return Ok(whole);
+        return Ok((whole, warnings));
     }
     let made_staging = !staging.exists();
     let partial = staging.join(format!("{FOLDER}.partial"));
-    let unpacked =
-        clear(staging).and_then(|()| unpack_into(&partial, archive, progress)).and_then(|()| {
+    let unpacked = clear(staging)
+        .and_then(|()| match archives {
+            [only] => {
+                unpack_into(&partial, only, progress)?;
+                let inner = inner_archives(&partial, &only.source.name)?;
+                unpack_each(&partial, &inner, progress)?;
+                remove(&partial, &inner)
+            }
+            several => unpack_each(&partial, several, progress),
+        })
+        .and_then(|()| {
             std::fs::rename(&partial, &whole)
                 .map_err(|err| refusal::writing("the staging folder", &err))
         });
@@ -83,7 +115,61 @@ pub(crate) fn unpack(
         }
         return Err(failure);
     }
-    Ok(whole)
+    Ok((whole, warnings))
+}
+
+/// Each into a folder that is called like it.
+fn unpack_each(
+    folder: &Path,
+    archives: &[Archive],
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
+    for archive in archives {
+        let stem = stem(&archive.source.name);
+        let into = folder.join(stem);
+        if into.exists() {
+            return Err(refusal::data(format!("{} would unpack to {stem}, which is there already", archive.source.name))
+                .with_cure("give each archive a name of its own"));
+        }
+        unpack_into(&into, archive, progress)?;
+    }
+    Ok(())
+}
+
+/// Without the extension of an archive, as `train` of `set/train.tar.gz`.
+fn stem(name: &str) -> &str {
+    let lower = name.to_ascii_lowercase();
+    let extensions = [".tar.gz", ".tar.zst", ".zip", ".tar", ".tgz", ".tzst"];
+    let extension = extensions.iter().find(|it| lower.ends_with(**it)).map_or(0, |it| it.len());
+    &name[..name.len() - extension]
+}
+
+/// Archives in an unpacked one that holds nothing else, one level deep.
+fn inner_archives(folder: &Path, outer: &str) -> Result<Vec<Archive>, Failure> {
+    let found = inventory::take(folder)?;
+    let others = [found.texts.len(), found.images.len(), found.idx.len(), found.tables.len()];
+    if others.iter().sum::<usize>() != 0 {
+        return Ok(Vec::new());
+    }
+    if ARCHIVES_MAX < found.archives.len() {
+        return Err(refusal::data(format!("{outer} holds more than {ARCHIVES_MAX} archives"))
+            .with_cure("unpack it and drop the folder"));
+    }
+    let mut archives = Vec::new();
+    for path in found.archives {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        archives.extend(recognise(Source::open(&path, &name)?)?);
+    }
+    Ok(archives)
+}
+
+/// Those that were unpacked.
+fn remove(folder: &Path, archives: &[Archive]) -> Result<(), Failure> {
+    for archive in archives {
+        std::fs::remove_file(folder.join(&archive.source.name))
+            .map_err(|err| refusal::writing("the staging folder", &err))?;
+    }
+    Ok(())
 }
 
 /// Names the time since the machine was started. Files that were never synced are whole until then,
@@ -124,7 +210,7 @@ fn unpack_into(
     match archive.kind {
         ArchiveKind::Zip => {
             let file = archive.source.file().map_err(|err| refusal::reading(name, &err))?;
-            zipfile::unpack(file, &raw, &mut unpacker)?;
+            zipfile::unpack(file, archive.names()?, &raw, &mut unpacker)?;
         }
         ArchiveKind::Tar => tarball::unpack(archive.source.stream(&raw)?, &mut unpacker)?,
     }

@@ -7,6 +7,12 @@ pub(crate) enum Format {
     JsonLines,
     Json,
     Parquet,
+    /// Excel's, old and new, and OpenDocument's.
+    Workbook,
+    /// The IPC format, as files and streams.
+    Arrow,
+    /// A text a line, after its labels: `__label__x`.
+    FastText,
 }
 
 impl Format {
@@ -18,8 +24,15 @@ impl Format {
             "jsonl" | "ndjson" | "jsonlines" => Some(Format::JsonLines),
             "json" => Some(Format::Json),
             "parquet" | "pq" => Some(Format::Parquet),
+            "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Some(Format::Workbook),
+            "arrow" | "feather" | "ipc" => Some(Format::Arrow),
             _ => None,
         }
+    }
+
+    /// Whether its end or its middle is needed first: as a stream it can't be read.
+    pub(crate) fn is_random_access(self) -> bool {
+        matches!(self, Format::Parquet | Format::Workbook)
     }
 
     /// As `data.json` calls it.
@@ -30,6 +43,9 @@ impl Format {
             Format::JsonLines => "json_lines",
             Format::Json => "json",
             Format::Parquet => "parquet",
+            Format::Workbook => "workbook",
+            Format::Arrow => "arrow",
+            Format::FastText => "fasttext",
         }
     }
 
@@ -41,6 +57,9 @@ impl Format {
             Format::JsonLines => "JSON Lines",
             Format::Json => "JSON",
             Format::Parquet => "Parquet",
+            Format::Workbook => "an Excel workbook",
+            Format::Arrow => "Arrow",
+            Format::FastText => "fastText",
         }
     }
 }

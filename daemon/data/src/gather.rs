@@ -9,6 +9,7 @@ use crate::targets::Learnt;
 use finetuned_answers::{Cell, Outputs, Refused, Target};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::scores::Split;
+use std::collections::BTreeMap;
 
 /// Where a row stands.
 #[derive(Clone, Copy)]
@@ -28,6 +29,8 @@ pub(crate) struct Gather {
     pub(crate) ward: Ward,
     pub(crate) rows: u64,
     pub(crate) empty_texts: u64,
+    /// Rows that are left out without being at fault: by file and why, how many.
+    left_out: BTreeMap<(String, &'static str), u64>,
     /// What is learnt, once that is known.
     pub(crate) learnt: Option<Learnt>,
     /// With the split that their place says, in the order of reading.
@@ -36,7 +39,14 @@ pub(crate) struct Gather {
 
 impl Gather {
     pub(crate) fn new(ward: Ward) -> Gather {
-        Gather { ward, rows: 0, empty_texts: 0, learnt: None, examples: Vec::new() }
+        Gather {
+            ward,
+            rows: 0,
+            empty_texts: 0,
+            left_out: BTreeMap::new(),
+            learnt: None,
+            examples: Vec::new(),
+        }
     }
 
     /// `row`: what goes in, and a cell for each target column.
@@ -45,11 +55,15 @@ impl Gather {
         at: Place<'_>,
         row: Result<(Record, Vec<Cell>), Reason>,
     ) -> Result<(), Failure> {
-        self.rows += 1;
         let usable = match row {
             Ok((record, cells)) => self.target(at.name, cells)?.map(|it| (record, it)),
             Err(reason) => Err(reason),
         };
+        if let Err(Reason::LeftOut(why)) = usable {
+            *self.left_out.entry((at.name.into(), why)).or_default() += 1;
+            return Ok(());
+        }
+        self.rows += 1;
         let (record, target) = match usable {
             Ok(it) => it,
             Err(reason) => {
@@ -64,11 +78,24 @@ impl Gather {
         Ok(())
     }
 
+    /// In sentences.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = String> {
+        let spoken = |((file, why), n): (&(String, _), _)| {
+            format!("{file}: rows left out as they are {why}: {n}")
+        };
+        self.left_out.iter().map(spoken)
+    }
+
     fn target(&mut self, file: &str, cells: Vec<Cell>) -> Result<Result<Target, Reason>, Failure> {
         let nothing = || Failure::new(FailureKind::Internal, "rows were read before their columns");
         let learnt = self.learnt.as_mut().ok_or_else(nothing)?;
+        let is_open = matches!(&cells[..], [Cell::List(labels)] if labels.is_empty());
         match learnt.reader.read(cells) {
             Ok(target) => Ok(Ok(target)),
+            // Where others have one label, an empty list is work that is still to be done.
+            Err(Refused::Row(finetuned_answers::Reason::EmptyLabel)) if is_open => {
+                Ok(Err(Reason::LeftOut("not labelled")))
+            }
             Err(Refused::Row(reason)) => Ok(Err(Reason::Target(reason))),
             Err(Refused::All(mut failure)) => {
                 failure.message = format!("{file}: {}", failure.message);

@@ -2,8 +2,10 @@
 //! decides nothing about splits. Names say what a file is; only where one says nothing, its first
 //! bytes are asked for an image.
 
+use crate::fasttext;
 use crate::format::Format;
 use crate::refusal;
+use crate::signature::{self, NotRead};
 use crate::source::Source;
 use finetuned_images::Format as ImageFormat;
 use finetuned_job::file_name::FileName;
@@ -35,6 +37,11 @@ const COMPANIONS: &[&str] = &[
     "dataset_infos",
     "dataset_dict",
     "state",
+    "requirements",
+    "environment",
+    "pyproject",
+    "dataset-metadata",
+    "_darknet",
 ];
 
 #[derive(Debug, Default)]
@@ -44,21 +51,25 @@ pub(crate) struct Inventory {
     pub(crate) images: Vec<SingleFile>,
     pub(crate) idx: Vec<SingleFile>,
     pub(crate) archives: Vec<PathBuf>,
+    /// Known, and not read.
+    pub(crate) not_read: Vec<(SingleFile, &'static NotRead)>,
     /// Names of symbolic links, which lead nowhere.
     pub(crate) links: HashSet<String>,
     pub(crate) warnings: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
     /// Relative to the drop, parts divided by `/`.
     pub(crate) name: String,
     pub(crate) format: Format,
+    /// Of a file that holds several tables: the sheet, the key. `name` names it too.
+    pub(crate) part: Option<String>,
 }
 
 /// A text, an image, an IDX file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SingleFile {
     pub(crate) path: PathBuf,
     pub(crate) name: String,
@@ -105,10 +116,9 @@ impl Kind {
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
             "gz" | "zst" => match stem.rsplit_once('.') {
                 Some((_, "tar")) => Kind::Archive,
-                // A Parquet file needs its end first: as a stream it can't be read.
                 Some((_, inner)) => match Format::of_extension(inner) {
-                    Some(Format::Parquet) | None => Kind::Unknown,
-                    Some(format) => Kind::Table(format),
+                    Some(format) if !format.is_random_access() => Kind::Table(format),
+                    Some(_) | None => Kind::Unknown,
                 },
                 None => Kind::Unknown,
             },
@@ -117,13 +127,19 @@ impl Kind {
         }
     }
 
-    /// Of a file whose name says nothing. What can't be opened is no image.
+    /// Of a file whose name says nothing. What can't be opened is nothing.
     fn by_content(path: &Path, name: &str) -> Kind {
-        let mut head = [0; ImageFormat::HEAD_BYTES];
+        let mut head = [0; 1 << 10];
         let read = Source::open(path, name).and_then(|it| it.raw_head(&mut head));
-        match read.map(|n| ImageFormat::of(&head[..n])) {
-            Ok(Some(_)) => Kind::Image,
-            Ok(None) | Err(_) => Kind::Unknown,
+        let Ok(head) = read.map(|n| &head[..n]) else { return Kind::Unknown };
+        let start = &head[..head.len().min(ImageFormat::HEAD_BYTES)];
+        match ImageFormat::of(start) {
+            Some(_) => Kind::Image,
+            // As its own guide calls such files: `cooking.train`.
+            None if fasttext::is_it(&String::from_utf8_lossy(head)) => {
+                Kind::Table(Format::FastText)
+            }
+            None => Kind::Unknown,
         }
     }
 }
@@ -253,17 +269,31 @@ impl Walk<'_> {
         } else {
             let kind = if kind == Kind::Unknown { Kind::by_content(&path, &name) } else { kind };
             match kind {
-                Kind::Table(format) => self.found.tables.push(TableFile { path, name, format }),
+                Kind::Table(format) => {
+                    self.found.tables.push(TableFile { path, name, format, part: None });
+                }
                 Kind::Text => self.found.texts.push(SingleFile { path, name }),
                 Kind::Image => self.found.images.push(SingleFile { path, name }),
                 Kind::Idx => self.found.idx.push(SingleFile { path, name }),
                 Kind::Archive => self.found.archives.push(path),
-                Kind::Companion | Kind::Other | Kind::Unknown => {
-                    self.ignore(format!("{name} is no data that finetuned reads and was ignored"))
-                }
+                Kind::Companion | Kind::Other | Kind::Unknown => self.unknown(path, name),
             }
         }
         Ok(())
+    }
+
+    fn unknown(&mut self, path: PathBuf, name: String) {
+        let own_name = name.rsplit('/').next().unwrap_or(&name).to_ascii_lowercase();
+        match signature::not_read(&own_name) {
+            Some(known) => {
+                let (what, cure) = (known.what, known.cure);
+                self.ignore(format!("{name} is {what} that is not read, and was ignored ({cure})"));
+                self.found.not_read.push((SingleFile { path, name }, known));
+            }
+            None => {
+                self.ignore(format!("{name} is no data that finetuned reads and was ignored"));
+            }
+        }
     }
 
     fn ignore(&mut self, sentence: String) {

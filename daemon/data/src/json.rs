@@ -40,12 +40,12 @@ pub(crate) fn sample(text: &str, array: bool) -> Sample {
     Sample { columns, rows, headerless: false }
 }
 
-fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
+pub(crate) fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
     object.remove(name).map_or(Cell::Missing, cell)
 }
 
 /// Nesting is bounded by the parser.
-fn cell(value: Value) -> Cell {
+pub(crate) fn cell(value: Value) -> Cell {
     match value {
         Value::Null => Cell::Missing,
         Value::String(it) => Cell::Text(it),
@@ -76,10 +76,15 @@ fn cells(
         Ok(_) => Err(Reason::NotAnObject),
         Err(err) => {
             // The line is ours to name: the parser saw only this one.
-            let why = err.to_string();
-            Err(Reason::NotJson(why.split(" at line ").next().unwrap_or(&why).to_string()))
+            Err(Reason::NotJson(without_place(&err)))
         }
     }
+}
+
+/// What is wrong with a text that is not the whole file.
+pub(crate) fn without_place(err: &serde_json::Error) -> String {
+    let why = err.to_string();
+    why.split(" at line ").next().unwrap_or(&why).to_string()
 }
 
 pub(crate) fn line_rows(
@@ -131,8 +136,7 @@ pub(crate) fn array_rows(
         (None, Err(err)) if err.is_io() => Err(refusal::reading(name, &err.into())),
         (None, Err(err)) => {
             // Behind a syntax error nobody knows where the next element begins.
-            let message = err.to_string();
-            let what = message.split(" at line ").next().unwrap_or(&message);
+            let what = without_place(&err);
             Err(refusal::data(format!(
                 "{name} line {}: invalid JSON after {row} rows: {what}",
                 err.line()

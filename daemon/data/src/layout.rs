@@ -3,9 +3,9 @@
 //!
 //! The words for splits are those of the Hugging Face datasets library.
 
-use crate::format::Format;
 use crate::inventory::{Inventory, SingleFile, TableFile};
 use crate::refusal;
+use crate::signature::NotRead;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;
@@ -14,15 +14,34 @@ use std::path::PathBuf;
 const WORDS: &[(&str, Split)] = &[
     ("train", Split::Train),
     ("training", Split::Train),
+    ("trainset", Split::Train),
+    ("traindata", Split::Train),
     ("validation", Split::Validation),
+    ("validate", Split::Validation),
     ("valid", Split::Validation),
+    ("validset", Split::Validation),
     ("val", Split::Validation),
+    ("valset", Split::Validation),
     ("dev", Split::Validation),
+    ("devset", Split::Validation),
+    ("development", Split::Validation),
     ("test", Split::Test),
     ("testing", Split::Test),
+    ("testset", Split::Test),
+    ("testdata", Split::Test),
     ("eval", Split::Test),
     ("evaluation", Split::Test),
+    ("evalset", Split::Test),
+    ("holdout", Split::Test),
+    ("heldout", Split::Test),
 ];
+/// Words beside that of a split which make no other name of it: `test_set`, `train-images`.
+const BESIDE: &[&str] = &[
+    "", "set", "data", "dataset", "split", "image", "images", "img", "imgs", "text", "texts",
+    "files", "folder", "new", "final", "full", "v", "seg", "public", "private", "batch", "part",
+];
+/// Folders and values of a column of splits that hold what nobody has labelled.
+const UNLABELLED: &[&str] = &["unsup", "unsupervised", "unlabeled", "unlabelled", "nolabel"];
 
 #[derive(Debug)]
 pub(crate) enum Layout {
@@ -41,7 +60,7 @@ pub(crate) struct ClassFolder {
 }
 
 pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result<Layout, Failure> {
-    let Inventory { mut tables, texts, images, archives, warnings: mut found, .. } = inventory;
+    let Inventory { tables, texts, images, archives, not_read, warnings: mut found, .. } = inventory;
     warnings.append(&mut found);
     warn_of_archives(&archives, warnings);
     if let Some(first) = images.first() {
@@ -58,7 +77,6 @@ pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result
             first.name
         ));
     }
-    tables = without_descriptions(tables, warnings);
     let in_folders: Vec<&SingleFile> =
         texts.iter().filter(|it| !class_parts(&it.name).is_empty()).collect();
     match (tables.is_empty(), in_folders.first()) {
@@ -71,12 +89,12 @@ pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result
             warnings.extend(texts.iter().map(|it| {
                 format!("{} is no table and in no class folder, and was ignored", it.name)
             }));
-            split_tables(tables).map(Layout::Tables)
+            split_tables(tables, warnings).map(Layout::Tables)
         }
         (true, _) if !texts.is_empty() => {
             class_folders(texts, &TEXTS, warnings).map(Layout::Folders)
         }
-        (true, _) => Err(nothing(warnings)),
+        (true, _) => Err(nothing(&not_read, warnings)),
     }
 }
 
@@ -87,36 +105,21 @@ pub(crate) fn warn_of_archives(archives: &[PathBuf], warnings: &mut Vec<String>)
     }
 }
 
-/// A .json beside other tables is nearly always a description of them.
-pub(crate) fn without_descriptions(
-    tables: Vec<TableFile>,
-    warnings: &mut Vec<String>,
-) -> Vec<TableFile> {
-    if tables.iter().all(|it| it.format == Format::Json) {
-        return tables;
+fn nothing(not_read: &[(SingleFile, &'static NotRead)], warnings: &[String]) -> Failure {
+    if let Some((file, known)) = not_read.first() {
+        let message = format!("the drop holds no data: {} is {}", file.name, known.what);
+        return refusal::data(format!("{message}, which is not read")).with_cure(known.cure);
     }
-    let (json, rest): (Vec<_>, Vec<_>) =
-        tables.into_iter().partition(|it| it.format == Format::Json);
-    warnings.extend(
-        json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)),
-    );
-    rest
-}
-
-fn nothing(warnings: &[String]) -> Failure {
     let message = match warnings.first() {
         Some(it) => format!("the drop holds no data: {it}"),
         None => "the drop holds no data".to_string(),
     };
-    refusal::data(message).with_cure("it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class")
+    refusal::data(message).with_cure("it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class")
 }
 
 /// The split that one part of a path names, when it names exactly one.
 pub(crate) fn split_of(part: &str) -> Option<Split> {
-    let part = part.to_ascii_lowercase();
-    let words = part.split(|c: char| !c.is_ascii_alphabetic());
-    let mut named: Vec<Split> =
-        words.filter_map(|word| WORDS.iter().find(|it| it.0 == word).map(|it| it.1)).collect();
+    let mut named: Vec<Split> = words(part).iter().filter_map(|it| split_word(it)).collect();
     named.sort_unstable();
     named.dedup();
     match named[..] {
@@ -125,19 +128,63 @@ pub(crate) fn split_of(part: &str) -> Option<Split> {
     }
 }
 
+fn split_word(word: &str) -> Option<Split> {
+    WORDS.iter().find(|it| it.0 == word).map(|it| it.1)
+}
+
+/// In lower case; `PrivateTest` is two words, and so is `hold-out` but for that one.
+fn words(part: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in part.chars() {
+        if !c.is_ascii_alphabetic() || (was_lower && c.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if c.is_ascii_alphabetic() {
+            if let Some(word) = words.last_mut() {
+                word.push(c.to_ascii_lowercase());
+            }
+        }
+        was_lower = c.is_ascii_lowercase();
+    }
+    for at in (1..words.len()).rev() {
+        if words[at] == "out" && matches!(words[at - 1].as_str(), "hold" | "held") {
+            words[at - 1].push_str("out");
+            words.remove(at);
+        }
+    }
+    words
+}
+
+/// Whether a folder, a file's stem or a value says that nobody has labelled what is there.
+pub(crate) fn is_unlabelled(name: &str) -> bool {
+    words(name).iter().any(|it| UNLABELLED.contains(&it.as_str()))
+}
+
 /// The file's own name, else the deepest folder that names a split.
 fn split_of_path(name: &str) -> Option<Split> {
     name.rsplit('/').find_map(split_of)
 }
 
+/// Of a sheet or a key what that is called, else what the file is.
+pub(crate) fn split_of_table(table: &TableFile) -> Option<Split> {
+    table.part.as_deref().and_then(split_of).or_else(|| split_of_path(&table.name))
+}
+
 pub(crate) fn split_tables(
     tables: Vec<TableFile>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
-    let mut tables: Vec<_> = tables
-        .into_iter()
-        .map(|it| (split_of_path(&it.name), it))
-        .map(|(split, it)| (it, split))
-        .collect();
+    let mut tables: Vec<_> = tables.into_iter().map(|it| (split_of_table(&it), it)).collect();
+    let any = tables.iter().any(|it| it.0.is_some());
+    tables.retain(|(split, it)| {
+        let unlabelled = any && split.is_none() && is_unlabelled(&it.name);
+        if unlabelled {
+            warnings.push(format!("{} holds no labels by its name, and was left out", it.name));
+        }
+        !unlabelled
+    });
+    let mut tables: Vec<_> = tables.into_iter().map(|(split, it)| (it, split)).collect();
     // One table is the whole data set, whatever it is called.
     if let [(_, split)] = &mut tables[..] {
         *split = None;
@@ -174,7 +221,8 @@ fn class_parts(name: &str) -> Vec<&str> {
 
 /// A folder is a split only when it is called nothing else.
 pub(crate) fn is_split_folder(name: &str) -> bool {
-    WORDS.iter().any(|it| it.0.eq_ignore_ascii_case(name))
+    let is_beside = |it: &String| split_word(it).is_some() || BESIDE.contains(&it.as_str());
+    split_of(name).is_some() && words(name).iter().all(is_beside)
 }
 
 /// How folders name classes.
@@ -194,41 +242,122 @@ const TEXTS: FolderRule = FolderRule {
     ),
 };
 
+/// Where a path says the split.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Splits {
+    Nowhere,
+    /// `train/cat/1.png`
+    First,
+    /// `cat/train/1.png`
+    Last,
+}
+
+fn splits(texts: &[SingleFile]) -> Splits {
+    let folders = |it: &SingleFile| it.name.rsplit_once('/').map(|it| it.0.to_string());
+    let first = |it: &SingleFile| it.name.split('/').next().map(str::to_string).unwrap_or_default();
+    // `train/` beside `car/` and `plane/`, with files directly in it, is a class.
+    if texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty()) {
+        return Splits::First;
+    }
+    let mut below = texts.iter().filter_map(folders).peekable();
+    let last = |it: String| it.rsplit_once('/').is_some_and(|it| is_split_folder(it.1));
+    if below.peek().is_some() && below.all(last) { Splits::Last } else { Splits::Nowhere }
+}
+
+/// Folders that are splits and hold no folders of classes are no classes themselves.
+fn check_flat(texts: &[SingleFile]) -> Result<(), Failure> {
+    let mut names: Vec<&str> =
+        texts.iter().filter_map(|it| it.name.split_once('/')).map(|it| it.0).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() || !names.iter().all(|it| split_of(it).is_some()) {
+        return Ok(());
+    }
+    let many = if 1 < names.len() { "are splits" } else { "is a split" };
+    let shown: Vec<String> = names.iter().map(|it| format!("{it}/")).collect();
+    let mut message =
+        format!("{} {many} and no class, and no folders of classes lie below", refusal::list(&shown));
+    let mut cure = "put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table".to_string();
+    if let Some(classes) = classes_in_names(texts) {
+        message = format!("{message}; names of files begin with {}", refusal::list(&classes));
+        let (first, split) = (&classes[0], names.last().unwrap_or(&"train"));
+        cure = format!("if these are the classes, put the files of each into a folder of its own, as in {split}/{first}/");
+    }
+    Err(refusal::data(message).with_cure(cure))
+}
+
+/// What names begin with before a number, as in `cat.0.jpg`, where these are a few words that recur.
+fn classes_in_names(texts: &[SingleFile]) -> Option<Vec<String>> {
+    const CLASSES_MAX: usize = 20;
+    let word = |it: &SingleFile| {
+        let own = it.name.rsplit('/').next().unwrap_or(&it.name);
+        let end = own.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
+        own[..end].trim_end_matches(['.', '_', '-', ' ']).to_string()
+    };
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    texts.iter().for_each(|it| *count.entry(word(it)).or_default() += 1);
+    count.remove("");
+    let recur = count.values().all(|it| 1 < *it);
+    let covered: usize = count.values().sum();
+    ((2..=CLASSES_MAX).contains(&count.len()) && recur && texts.len() < 2 * covered)
+        .then(|| count.into_keys().collect())
+}
+
 pub(crate) fn class_folders(
     texts: Vec<SingleFile>,
     rule: &FolderRule,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<ClassFolder>, Failure> {
-    // `train/` beside `car/` and `plane/`, with files directly in it, is a class.
-    let first = |it: &SingleFile| it.name.split('/').next().map(str::to_string).unwrap_or_default();
-    let splits_hold_classes =
-        texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty());
+    let splits = splits(&texts);
+    if splits == Splits::Nowhere {
+        check_flat(&texts)?;
+    }
     let mut folders: BTreeMap<(Option<Split>, String, String), ClassFolder> = BTreeMap::new();
-    let mut homeless = Vec::new();
+    let (mut homeless, mut unlabelled) = (Vec::new(), BTreeMap::<String, u64>::new());
     for text in texts {
         let parts: Vec<&str> = text.name.split('/').collect();
-        let split = if splits_hold_classes && is_split_folder(parts[0]) {
-            split_of(parts[0])
-        } else {
-            None
-        };
-        let first_idx = usize::from(split.is_some());
-        let folders_of_it = &parts[first_idx..parts.len() - 1];
-        if folders_of_it.is_empty() {
+        let (mut from, mut to) = (0, parts.len() - 1);
+        let mut split = None;
+        match splits {
+            // Some archives have the split's folder twice.
+            Splits::First => {
+                while from < to && is_split_folder(parts[from]) && (split.is_none() || from + 1 < to) {
+                    split = split_of(parts[from]);
+                    from += 1;
+                }
+            }
+            Splits::Last => {
+                to = to.saturating_sub(1);
+                split = split_of(parts[to]);
+            }
+            Splits::Nowhere => {}
+        }
+        if from == to {
             homeless.push(text.name);
             continue;
         }
-        let class_idx = first_idx + (rule.class)(folders_of_it);
+        let class_idx = from + (rule.class)(&parts[from..to]);
         let class = parts[class_idx].trim().to_string();
-        let name = format!("{}/", parts[..=class_idx].join("/"));
+        let name = match splits {
+            Splits::Last => format!("{}/", parts[..=to].join("/")),
+            _ => format!("{}/", parts[..=class_idx].join("/")),
+        };
+        if UNLABELLED.contains(&class.to_ascii_lowercase().as_str()) {
+            *unlabelled.entry(name).or_default() += 1;
+            continue;
+        }
         let folder = folders
             .entry((split, class.clone(), name.clone()))
             .or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
         folder.files.push(text);
     }
+    for (name, n) in unlabelled {
+        warnings.push(format!("{name} holds no labelled files by its name: {n} were left out"));
+    }
     if folders.is_empty() {
         return Err(refusal::data(rule.none.0).with_cure(rule.none.1));
     }
+    check_parts(&folders)?;
     warn_of_homeless(&homeless, warnings);
     let split_folder = folders.values().find(|it| it.split.is_some());
     let plain_folder = folders.values().find(|it| it.split.is_none());
@@ -245,6 +374,46 @@ pub(crate) fn class_folders(
         return Err(no_train(&split.name));
     }
     Ok(folders.into_values().collect())
+}
+
+/// Names of folders in which exports keep images and what is known of them: no classes.
+const PARTS: &[&str] = &[
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "labels",
+    "label",
+    "annotations",
+    "masks",
+    "mask",
+    "texts",
+    "files",
+    "data",
+    "jpegimages",
+    "segmentationclass",
+    "segmentationobject",
+    "groundtruth",
+    "gt",
+];
+
+/// Refused where every class is called like a part of an export.
+fn check_parts(
+    folders: &BTreeMap<(Option<Split>, String, String), ClassFolder>,
+) -> Result<(), Failure> {
+    let mut classes: Vec<&str> = folders.keys().map(|it| it.1.as_str()).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    if !classes.iter().all(|it| PARTS.contains(&it.to_ascii_lowercase().as_str())) {
+        return Ok(());
+    }
+    let shown: Vec<String> = classes.iter().map(|it| format!("{it}/")).collect();
+    let are = if 1 < shown.len() { "are no classes" } else { "is no class" };
+    Err(refusal::data(format!(
+        "{} {are} by name, and there are no other folders",
+        refusal::list(&shown)
+    ))
+    .with_cure("put the files of each class into a folder named after it, or name each file's label in a table"))
 }
 
 fn warn_of_homeless(names: &[String], warnings: &mut Vec<String>) {
@@ -273,8 +442,23 @@ mod tests {
         assert_eq!(split_of_path("dev.tsv"), Some(Split::Validation));
         assert_eq!(split_of_path("validation/part-1.jsonl"), Some(Split::Validation));
         assert_eq!(split_of_path("test/train.csv"), Some(Split::Train));
+        assert_eq!(split_of_path("validate.csv"), Some(Split::Validation));
+        assert_eq!(split_of_path("hold-out.csv"), Some(Split::Test));
+        assert_eq!(split_of_path("TestSet.csv"), Some(Split::Test));
+        assert_eq!(split_of_path("dev-v2.0.json"), Some(Split::Validation));
         assert_eq!(split_of_path("trains.csv"), None);
         assert_eq!(split_of_path("latest.csv"), None);
         assert_eq!(split_of_path("train_test.csv"), None);
+        assert_eq!(split_of("PrivateTest"), Some(Split::Test));
+    }
+
+    #[test]
+    fn a_folder_of_a_split_is_called_nothing_else() {
+        for name in ["train", "Training", "test_set", "train2017", "eval_set", "valid-images"] {
+            assert!(is_split_folder(name), "{name}");
+        }
+        for name in ["trains", "test_tube", "train_station", "validity", "images"] {
+            assert!(!is_split_folder(name), "{name}");
+        }
     }
 }

@@ -8,29 +8,38 @@
 #![forbid(unsafe_code)]
 
 mod refusal; // how to say no
-mod signature; // what a file is that is no text
+mod signature; // what a file is that is not read
 mod inflate; // .gz and .zst
 mod progress; // how far a stage is
 mod source; // one file, watched while it is read
 mod encoding; // bytes -> text
 mod format; // of tables, by name
-mod inventory; // a folder -> its files
-mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
-mod layout; // files -> splits and classes
 mod example; // one of them, whatever goes in
 mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
+mod fasttext; // labels before a text
+mod inventory; // a folder -> its files
+mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
+mod layout; // files -> splits and classes
 mod names; // what people call columns
 mod unblanked; // blanks before quotes
 mod swallowed; // rows that a quote took
 mod dialect; // how a CSV file is written
 mod delimited; // CSV, TSV
 mod json; // JSON Lines, JSON
+mod json_document; // JSON that is no list of rows
 mod parquet_table;
+mod arrow_table;
+mod workbook; // Excel, OpenDocument
+mod exports; // of labelling tools
 mod table; // one file of rows
+mod forms; // which tables the files hold
+mod detection; // drops that are there to find things in images
 mod request; // what is asked of a drop
 mod targets; // which columns are learnt, and as what
 mod gather; // rows -> examples
+mod split_column; // which column says the split
+mod unlabelled; // files to predict for
 mod reading; // all ways of reading, and that through tables
 mod modality; // what goes in: a file for each kind
 mod duplicates; // the same content twice

@@ -65,7 +65,8 @@ pub(crate) fn load(
     let mut content = modality::of(modality)?.read(root, found, &mut reading)?;
     let origins = reading.origins();
     let Reading { gather, mut files, columns, mut warnings, .. } = reading;
-    let Gather { mut ward, rows, empty_texts, learnt, examples } = gather;
+    warnings.extend(gather.left_out());
+    let Gather { mut ward, rows, empty_texts, learnt, examples, .. } = gather;
     ward.close(rows)?;
     for (example, _) in &examples {
         files[example.file as usize].rows += 1;

@@ -2,6 +2,7 @@
 
 use crate::refusal;
 use finetuned_job::outcome::Failure;
+use finetuned_job::scores::Split;
 
 /// What people call the text, the surest first.
 pub(crate) const TEXT_NAMES: &[&str] = &[
@@ -52,8 +53,58 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "similarity",
     "similarity_score",
 ];
-/// Names of the column that says the split.
-pub(crate) const SPLIT_NAMES: &[&str] = &["split", "subset", "partition"];
+/// Names of the column that says the split in words.
+pub(crate) const SPLIT_NAMES: &[&str] = &[
+    "split",
+    "splits",
+    "subset",
+    "partition",
+    "fold",
+    "folds",
+    "kfold",
+    "set",
+    "data_split",
+    "split_name",
+    "dataset_split",
+    "dataset",
+    "data_set",
+    "phase",
+    "usage",
+    "ml_use",
+    "set_name",
+    "data_type",
+];
+/// Names of flags of a split: what true stands for, and what false.
+pub(crate) const SPLIT_FLAGS: &[(&str, Split, Split)] = &[
+    ("is_test", Split::Test, Split::Train),
+    ("is_valid", Split::Validation, Split::Train),
+    ("is_validation", Split::Validation, Split::Train),
+    ("is_val", Split::Validation, Split::Train),
+    ("is_dev", Split::Validation, Split::Train),
+    ("is_train", Split::Train, Split::Test),
+    ("is_training", Split::Train, Split::Test),
+    ("istest", Split::Test, Split::Train),
+    ("isvalid", Split::Validation, Split::Train),
+    ("istrain", Split::Train, Split::Test),
+    ("in_test", Split::Test, Split::Train),
+    ("in_train", Split::Train, Split::Test),
+];
+/// What is put behind the name of a column of numbers, for the names that these stand for.
+const OF_CLASSES: &[&str] = &["_text", "_name", "_names", "_str", "_string", "_desc"];
+
+/// Whether `name` is a column of the names of what stands in `column`, as `label_text` beside
+/// `label`.
+pub(crate) fn names_classes_of(name: &str, column: &str) -> bool {
+    let (name, column) = (name.to_ascii_lowercase(), column.to_ascii_lowercase());
+    let behind = name.strip_prefix(column.as_str());
+    behind.is_some_and(|it| OF_CLASSES.contains(&it))
+        || matches!(name.as_str(), "label_text" | "label_name" | "class_name" | "category_name")
+}
+
+/// Whether pandas wrote it for itself.
+pub(crate) fn is_index(name: &str) -> bool {
+    name.starts_with("__index_level_") || name.starts_with("Unnamed: ")
+}
 
 /// Whether a table that begins so has a header.
 pub(crate) fn is_usual(name: &str) -> bool {

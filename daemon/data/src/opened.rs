@@ -2,7 +2,10 @@
 //! is used again), a folder or a single file is used where it lies. Finds the recipe.
 
 use crate::archive::{self, Archive};
+use crate::detection;
+use crate::fasttext;
 use crate::format::Format;
+use crate::forms;
 use crate::inflate::Compression;
 use crate::inventory::{self, Inventory, Kind, TableFile};
 use crate::load::{self, Dataset};
@@ -10,12 +13,13 @@ use crate::modality;
 use crate::progress::Progress;
 use crate::refusal;
 use crate::request::Request;
+use crate::signature;
 use crate::source::Source;
+use crate::workbook;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::spec::RecipeText;
 use finetuned_job::task::{Modality, Task};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -58,9 +62,9 @@ pub fn open(drop: &Path, staging: &Path, progress: &mut Progress<'_>) -> Result<
     }
     match archive_of(drop, &source)? {
         Some(archive) => {
-            let folder = archive::unpack(&archive, staging, progress)?;
+            let (folder, warnings) = archive::unpack(&[archive], staging, progress)?;
             let (root, recipe) = root_of(&folder, &source)?;
-            Ok(Opened { source, place: Place::Folder(root), recipe, warnings: Vec::new() })
+            Ok(Opened { source, place: Place::Folder(root), recipe, warnings })
         }
         None => {
             let file = single_file(drop, &source)?;
@@ -128,18 +132,16 @@ impl Opened {
 
     /// The folder of the data, and what lies in it.
     fn inventory(&self) -> Result<(PathBuf, Inventory), Failure> {
-        match &self.place {
-            Place::Folder(root) => Ok((root.clone(), inventory::take(root)?)),
-            Place::File(file) => {
-                let root = file.path.parent().unwrap_or(Path::new("")).to_path_buf();
-                let file = TableFile {
-                    path: file.path.clone(),
-                    name: file.name.clone(),
-                    format: file.format,
-                };
-                Ok((root, Inventory { tables: vec![file], ..Inventory::default() }))
-            }
-        }
+        let (root, mut found) = match &self.place {
+            Place::Folder(root) => (root.clone(), inventory::take(root)?),
+            Place::File(file) => (
+                file.path.parent().unwrap_or(Path::new("")).to_path_buf(),
+                Inventory { tables: vec![file.clone()], ..Inventory::default() },
+            ),
+        };
+        detection::check(&found)?;
+        forms::unfold(&mut found)?;
+        Ok((root, found))
     }
 }
 
@@ -151,22 +153,24 @@ fn open_folder(
 ) -> Result<Opened, Failure> {
     let (root, recipe) = root_of(drop, &source)?;
     let found = inventory::take(&root)?;
-    // A recipe beside an archive: there is no other way to give the two together.
+    // A recipe beside an archive: there is no other way to give the two together. Several archives
+    // are splits, or classes.
     let is_alone = found.tables.is_empty()
         && found.texts.is_empty()
         && found.images.is_empty()
         && found.idx.is_empty();
-    if is_alone && let [only] = &found.archives[..] {
-        let name = only.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(archive) = archive_of(only, &name)? {
-            let folder = archive::unpack(&archive, staging, progress)?;
-            let (root, inner) = root_of(&folder, &name)?;
-            return Ok(Opened {
-                source,
-                place: Place::Folder(root),
-                recipe: recipe.or(inner),
-                warnings: found.warnings,
-            });
+    if is_alone && !found.archives.is_empty() {
+        let name = |it: &PathBuf| it.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut archives = Vec::new();
+        for path in &found.archives {
+            archives.extend(archive_of(path, &name(path))?);
+        }
+        if archives.len() == found.archives.len() {
+            let (folder, unpacked) = archive::unpack(&archives, staging, progress)?;
+            let (root, inner) = root_of(&folder, &source)?;
+            let warnings = found.warnings.into_iter().chain(unpacked).collect();
+            let recipe = recipe.or(inner);
+            return Ok(Opened { source, place: Place::Folder(root), recipe, warnings });
         }
     }
     Ok(Opened { source, place: Place::Folder(root), recipe, warnings: Vec::new() })
@@ -235,16 +239,16 @@ fn recipe_in(folder: &Path) -> Result<Option<RecipeText>, Failure> {
     }
 }
 
-/// By content, not by name: what can be unpacked, if it is such a thing.
+/// By content, not by name: what can be unpacked, if it is such a thing. A workbook is a zip too, and
+/// a table.
 fn archive_of(path: &Path, name: &str) -> Result<Option<Archive>, Failure> {
-    let lower = name.to_ascii_lowercase();
-    if let Some((_, extension @ ("xlsx" | "xlsm" | "xls" | "ods" | "docx" | "odt"))) =
-        lower.rsplit_once('.')
+    let source = Source::open(path, name)?;
+    if signature::not_read(&name.to_ascii_lowercase()).is_some()
+        || workbook::kind(&source)?.is_some()
     {
-        return Err(refusal::data(format!("{name} is an office document (.{extension})"))
-            .with_cure("save the sheet as CSV and drop that"));
+        return Ok(None);
     }
-    archive::recognise(Source::open(path, name)?)
+    archive::recognise(source)
 }
 
 /// A drop that is one table.
@@ -253,23 +257,38 @@ fn single_file(path: &Path, name: &str) -> Result<TableFile, Failure> {
         Kind::Table(format) => format,
         _ => by_content(path, name)?,
     };
-    Ok(TableFile { path: path.into(), name: name.into(), format })
+    Ok(TableFile { path: path.into(), name: name.into(), format, part: None })
 }
 
-/// For a file whose name says nothing: Parquet by its mark, everything else must have an extension.
+/// For a file whose name says nothing.
 fn by_content(path: &Path, name: &str) -> Result<Format, Failure> {
-    let mut head = Vec::new();
+    if let Some(known) = signature::not_read(&name.to_ascii_lowercase()) {
+        return Err(refusal::data(format!("{name} is {}, which is not read", known.what))
+            .with_cure(known.cure));
+    }
     let source = Source::open(path, name)?;
-    let file: File = source.file().map_err(|err| refusal::reading(name, &err))?;
-    file.take(4).read_to_end(&mut head).map_err(|err| refusal::reading(name, &err))?;
-    if head == b"PAR1" {
-        return Ok(Format::Parquet);
+    let mut head = [0; 1 << 12];
+    let n = source.raw_head(&mut head)?;
+    let head = &head[..n];
+    match head {
+        [b'P', b'A', b'R', b'1', ..] => return Ok(Format::Parquet),
+        _ if head.starts_with(b"ARROW1") => return Ok(Format::Arrow),
+        _ if fasttext::is_it(&String::from_utf8_lossy(head)) => return Ok(Format::FastText),
+        _ => {}
+    }
+    match workbook::kind(&source)? {
+        Some(workbook::Kind::Other(what)) => {
+            return Err(refusal::data(format!("{name} is {what}, which is not read"))
+                .with_cure("write the rows to CSV, JSON Lines or Parquet"));
+        }
+        Some(_) => return Ok(Format::Workbook),
+        None => {}
     }
     let what = match source.compression() {
         Some(Compression::Gzip) => "a gzip file, but neither a .tar.gz nor a .csv.gz",
         Some(Compression::Zstd) => "a zstd file, but neither a .tar.zst nor a .csv.zst",
-        None => "no data that finetuned reads",
+        None => signature::foreign(head).unwrap_or("no data that finetuned reads"),
     };
     Err(refusal::data(format!("{name} is {what}"))
-        .with_cure("it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class"))
+        .with_cure("it takes .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx, .ods, an archive of them, or a folder of .txt files for each class"))
 }

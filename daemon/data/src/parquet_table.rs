@@ -5,9 +5,9 @@
 
 use crate::inflate::Count;
 use crate::refusal;
-use crate::row::{Row, SAMPLE_ROWS, Sample};
+use crate::row::{Row, SAMPLE_ROWS, Sample, shorten, structure};
 use crate::source::Source;
-use finetuned_answers::{Cell, Embedded};
+use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -44,21 +44,6 @@ pub(crate) fn open(source: &Source) -> Result<Opened, Failure> {
         })?;
         Ok(Opened { sample: Sample { columns, rows, headerless: false }, label_names })
     })
-}
-
-/// Leaves the start of long bytes, which tells what they are; gives how long bytes and texts were.
-fn shorten(cell: &mut Cell) -> usize {
-    const HEAD_BYTES: usize = 64;
-    match cell {
-        Cell::Bytes(bytes) | Cell::Image(Embedded { bytes: Some(bytes), .. }) => {
-            let n = bytes.len();
-            bytes.truncate(HEAD_BYTES);
-            bytes.shrink_to_fit();
-            n
-        }
-        Cell::Text(text) => text.len(),
-        _ => 0,
-    }
 }
 
 pub(crate) fn rows(
@@ -142,32 +127,17 @@ fn cell(field: Field) -> Cell {
         | Field::TimestampMillis(_)
         | Field::TimestampMicros(_) => Cell::Other("a date or a time"),
         Field::ListInternal(it) => Cell::List(it.elements().iter().cloned().map(cell).collect()),
-        Field::Group(it) => structure(it),
+        Field::Group(it) => {
+            structure(it.into_columns().into_iter().map(|(name, it)| (name, cell(it))).collect())
+        }
         Field::MapInternal(_) => Cell::Other("a map"),
     }
-}
-
-/// `{bytes, path}` is an image, whichever of the two there is.
-fn structure(row: parquet::record::Row) -> Cell {
-    let fields = row.into_columns();
-    if !fields.iter().any(|it| it.0 == "bytes") {
-        return Cell::Fields(fields.into_iter().map(|(name, it)| (name, cell(it))).collect());
-    }
-    let mut image = Embedded::default();
-    for (name, field) in fields {
-        match (name.as_str(), field) {
-            ("bytes", Field::Bytes(it)) => image.bytes = Some(it.data().to_vec()),
-            ("path", Field::Str(it)) => image.path = Some(it),
-            _ => {}
-        }
-    }
-    Cell::Image(image)
 }
 
 /// `{"info": {"features": {COLUMN: {"_type": "ClassLabel", "names": [...]}}}}`, as the datasets
 /// library writes it, for lists one level deeper in `feature`; nothing where it says something
 /// else.
-fn class_labels(json: &str) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn class_labels(json: &str) -> BTreeMap<String, Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let features = value["info"]["features"].as_object().into_iter().flatten();
     let names = |feature: &serde_json::Value| -> Option<Vec<String>> {

@@ -25,6 +25,8 @@ pub(crate) type Usable<T> = Result<Result<T, Reason>, Failure>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reason {
+    /// By whoever labelled the data, and no fault of the row: why.
+    LeftOut(&'static str),
     EmptyText,
     Nul,
     /// Of the cells that are to be learnt.
@@ -57,6 +59,8 @@ pub(crate) enum Reason {
     PathIsLink(String),
     PathNamesNothing(String),
     PathNamesSeveral(String),
+    /// Names that differ in case only.
+    PathDiffersInCase(String),
     ImageTooLong(u64),
     ImageBroken(finetuned_images::Broken),
     /// The decoder gave up in a way that it does not know itself.
@@ -67,6 +71,7 @@ impl Reason {
     /// The reason without its particulars.
     fn kind(&self) -> &'static str {
         match self {
+            Reason::LeftOut(why) => why,
             Reason::EmptyText => "empty text",
             Reason::Nul => "zero bytes in the text",
             Reason::Fields { backslash: true, .. } => {
@@ -88,6 +93,7 @@ impl Reason {
             Reason::PathIsLink(_) => "a symbolic link",
             Reason::PathNamesNothing(_) => "a path to no image",
             Reason::PathNamesSeveral(_) => "a name of several images",
+            Reason::PathDiffersInCase(_) => "a name of several images, but for the case of letters",
             Reason::ImageTooLong(_) => "a file that is too long",
             Reason::ImageBroken(_) | Reason::ImagePanicked => "not a usable image",
         }
@@ -133,6 +139,9 @@ impl fmt::Display for Reason {
             Reason::PathNamesNothing(path) => write!(f, "the drop has no image {path}"),
             Reason::PathNamesSeveral(path) => {
                 write!(f, "the drop has several images called {path}")
+            }
+            Reason::PathDiffersInCase(path) => {
+                write!(f, "the drop has several images called {path} but for the case of letters")
             }
             Reason::ImageTooLong(bytes) => {
                 write!(f, "the file has {} MiB, more than is read as one image", bytes >> 20)

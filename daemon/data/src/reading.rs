@@ -5,14 +5,15 @@ use crate::example::{Origins, Record};
 use crate::gather::{Gather, Place};
 use crate::inflate::Count;
 use crate::inventory::TableFile;
-use crate::layout;
-use crate::names::{self, SPLIT_NAMES};
+use crate::names;
 use crate::progress::{Progress, Steps};
 use crate::quarantine::{Reason, Usable};
 use crate::refusal;
 use crate::request::Request;
+use crate::split_column::{self, SplitColumn, Values};
 use crate::table::Table;
 use crate::targets;
+use crate::unlabelled;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
 use finetuned_job::event::Phase;
@@ -50,14 +51,14 @@ impl Reading<'_, '_> {
 #[derive(Debug, Default)]
 pub(crate) struct ColumnNames {
     pub(crate) inputs: Vec<String>,
-    pub(crate) split: Option<String>,
+    pub(crate) split: Option<(String, Values)>,
     pub(crate) targets: Vec<String>,
 }
 
 /// Columns by index into the sample's.
 struct Columns {
     inputs: Vec<usize>,
-    split: Option<usize>,
+    split: Option<SplitColumn>,
     targets: Vec<usize>,
 }
 
@@ -84,15 +85,26 @@ pub(crate) fn tables(
     let mut tables = Vec::new();
     for (file, split) in &files {
         let named = reading.request.named_columns();
-        tables.push((Table::open(&file.path, &file.name, file.format, &named)?, *split));
+        tables.push((Table::open(file, &named)?, *split));
     }
     let total = tables.iter().map(|it| it.0.source.bytes()).sum();
     let mut steps = Steps::new(Phase::Reading, Some(total));
-    for (table, split) in &tables {
+    for (at, (table, split)) in tables.iter().enumerate() {
         let columns = match reading.gather.learnt {
             None => first(reading, table, rows)?,
-            Some(_) => again(&reading.columns, table)?,
+            Some(_) => {
+                let known = (&reading.columns.inputs[..], &reading.columns.targets[..]);
+                if let Some(why) = unlabelled::left_out(&tables, at, known)? {
+                    reading.warnings.push(why);
+                    continue;
+                }
+                again(&reading.columns, table)?
+            }
         };
+        if let Some(export) = table.export.as_ref().map(|it| it.tool()) {
+            let name = &table.source.name;
+            reading.warnings.push(format!("{name} was read as an export of {export}"));
+        }
         if let Some(encoding) = table.encoding.filter(|it| it.is_guess()) {
             reading.warnings.push(format!(
                 "{}: {encoding} is a guess; save the file as UTF-8 if texts look wrong",
@@ -131,13 +143,24 @@ fn first(
     }
     let free = |taken: &[usize]| -> Vec<usize> {
         let taken = |it: &usize| inputs.contains(it) || taken.contains(it);
-        (0..columns.len()).filter(|it| !taken(it)).collect()
+        (0..columns.len()).filter(|it| !taken(it) && !names::is_index(&columns[*it])).collect()
     };
-    let split =
-        names::usual(columns, SPLIT_NAMES, &free(&targets)).filter(|it| are_splits(table, *it));
     let named = !targets.is_empty();
+    let split = split_column::find(table, &free(&targets), named, &mut reading.warnings)?;
     if !named {
-        targets = targets::unnamed(table, &inputs, &free(&Vec::from_iter(split)), reading.request)?;
+        let mut rest = free(&Vec::from_iter(split.map(|it| it.column)));
+        if rest.iter().any(|it| !split_column::is_fold(&columns[*it])) {
+            rest.retain(|it| !split_column::is_fold(&columns[*it]));
+        }
+        targets = targets::unnamed(table, &inputs, &rest, reading.request)?;
+    }
+    let numbered = targets.clone();
+    if let Some(names) = targets::class_names(table, &targets, &free(&[])).filter(|_| !named) {
+        reading.warnings.push(format!(
+            "{file}: `{}` holds the names of the numbers in `{}`, and is learnt in its place",
+            columns[names], columns[targets[0]]
+        ));
+        targets = vec![names];
     }
     for idx in inputs.iter().chain(&targets) {
         names::unique(file, columns, *idx)?;
@@ -147,7 +170,7 @@ fn first(
         Some(targets::learnt(table, &targets, reading.modality, reading.request)?);
     reading.columns = ColumnNames {
         inputs: of(&inputs),
-        split: split.map(|it| columns[it].clone()),
+        split: split.map(|it| (columns[it.column].clone(), it.values)),
         targets: of(&targets),
     };
     if table.sample.headerless {
@@ -158,7 +181,8 @@ fn first(
             reading.columns.targets.join("`, `")
         ));
     }
-    let used: Vec<usize> = targets.iter().copied().chain(split).collect();
+    let split_idx = split.map(|it| it.column);
+    let used: Vec<usize> = targets.iter().copied().chain(numbered).chain(split_idx).collect();
     let unused = free(&used);
     reading.warnings.extend(rows.unused(table, &inputs, &unused));
     let unused = of(&unused);
@@ -188,16 +212,12 @@ fn again(known: &ColumnNames, table: &Table) -> Result<Columns, Failure> {
     let all = |names: &[String]| names.iter().map(find).collect::<Result<Vec<_>, Failure>>();
     Ok(Columns {
         inputs: all(&known.inputs)?,
-        split: known.split.as_ref().map(find).transpose()?,
+        split: match &known.split {
+            Some((name, values)) => Some(SplitColumn { column: find(name)?, values: *values }),
+            None => None,
+        },
         targets: all(&known.targets)?,
     })
-}
-
-fn are_splits(table: &Table, column: usize) -> bool {
-    let mut known = table.sample.rows.iter().map(|it| &it[column]);
-    let mut known = known.by_ref().filter(|it| !it.is_missing()).peekable();
-    known.peek().is_some()
-        && known.all(|it| matches!(it, Cell::Text(it) if layout::is_split_folder(it.trim())))
 }
 
 fn table_rows(
@@ -214,7 +234,7 @@ fn table_rows(
         .map(|it| table.label_names.get(&table.sample.columns[*it]))
         .collect();
     let mut asked = columns.inputs.clone();
-    asked.extend(columns.split);
+    asked.extend(columns.split.map(|it| it.column));
     asked.extend(&columns.targets);
     let raw = Count::default();
     let file = reading.file_idx();
@@ -235,16 +255,12 @@ fn table_rows(
             Ok(mut cells) => {
                 let rest = cells.split_off(columns.inputs.len());
                 let mut rest = rest.into_iter();
-                let word = columns.split.and_then(|_| rest.next());
+                let word = columns.split.and_then(|it| Some(it.values.split(&rest.next()?)));
                 let targets =
                     rest.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
-                rows.record(name, cells)?.map(|(record, own)| {
-                    let own = match word {
-                        Some(Cell::Text(word)) => layout::split_of(&word),
-                        _ => own,
-                    };
-                    place.split = split.or(own);
-                    (record, targets.collect())
+                rows.record(name, cells)?.and_then(|(record, own)| {
+                    place.split = split.or(word.transpose()?).or(own);
+                    Ok((record, targets.collect()))
                 })
             }
         };

@@ -1,5 +1,6 @@
-//! Decides what a file is that is not what its name says: an image called `.csv`, a page instead of
-//! a download. Only for the sentence of the refusal.
+//! Decides what a file is that is not read: by its name, or by its content where that is not what the
+//! name says (an image called `.csv`, a page instead of a download). Only for the sentence of the
+//! refusal.
 
 /// First bytes, and what such a file is called in a sentence.
 const SIGNATURES: &[(&[u8], &str)] = &[
@@ -23,8 +24,53 @@ const SIGNATURES: &[(&[u8], &str)] = &[
     (b"ARROW1", "an Arrow file"),
     (b"\x89HDF", "an HDF5 file"),
     (b"Obj\x01", "an Avro file"),
-    (b"version https://git-lfs", "a Git LFS pointer (to be replaced by `git lfs pull`)"),
 ];
+
+/// What is known and not read: extensions in lower case, what it is, and the cure.
+#[derive(Debug)]
+pub(crate) struct NotRead {
+    extensions: &'static [&'static str],
+    pub(crate) what: &'static str,
+    pub(crate) cure: &'static str,
+}
+
+const UNPACK: &str = "unpack it, or make a .zip or .tar.gz of it";
+const TO_TABLE: &str = "write the rows to CSV, JSON Lines or Parquet";
+const TO_FILES: &str = "write the images to a folder for each class, and texts to a table";
+
+pub(crate) const NOT_READ: &[NotRead] = &[
+    NotRead { extensions: &["7z"], what: "a 7z archive", cure: UNPACK },
+    NotRead { extensions: &["rar"], what: "a RAR archive", cure: UNPACK },
+    NotRead {
+        extensions: &["bz2", "tbz2", "xz", "txz", "lzma", "lz4", "br", "z", "cab", "iso"],
+        what: "an archive of a kind",
+        cure: UNPACK,
+    },
+    NotRead { extensions: &["doc", "docx", "odt", "rtf"], what: "a word processor's document", cure: TO_TABLE },
+    NotRead { extensions: &["ppt", "pptx", "odp"], what: "a presentation", cure: TO_TABLE },
+    NotRead { extensions: &["pdf"], what: "a PDF document", cure: TO_TABLE },
+    NotRead { extensions: &["epub"], what: "an e-book", cure: TO_TABLE },
+    NotRead { extensions: &["pkl", "pickle", "joblib"], what: "a Python pickle", cure: TO_TABLE },
+    NotRead { extensions: &["npy", "npz"], what: "a NumPy array", cure: TO_FILES },
+    NotRead { extensions: &["pt", "pth"], what: "a PyTorch file", cure: TO_FILES },
+    NotRead { extensions: &["mat"], what: "a MATLAB file", cure: TO_FILES },
+    NotRead { extensions: &["tfrecord", "tfrecords"], what: "a TFRecord", cure: TO_FILES },
+    NotRead { extensions: &["h5", "hdf5", "hdf"], what: "an HDF5 file", cure: TO_FILES },
+    NotRead { extensions: &["mdb", "lmdb"], what: "a database", cure: TO_FILES },
+    NotRead { extensions: &["db", "sqlite", "sqlite3"], what: "an SQLite database", cure: TO_TABLE },
+    NotRead { extensions: &["sql"], what: "a dump of a database", cure: TO_TABLE },
+    NotRead { extensions: &["xml"], what: "an XML file", cure: TO_TABLE },
+    NotRead { extensions: &["orc"], what: "an ORC file", cure: TO_TABLE },
+    NotRead { extensions: &["avro"], what: "an Avro file", cure: TO_TABLE },
+    NotRead { extensions: &["rds", "rda", "rdata"], what: "an R file", cure: TO_TABLE },
+    NotRead { extensions: &["sav", "dta", "sas7bdat"], what: "a statistics program's file", cure: TO_TABLE },
+];
+
+/// `name`: a file's own, in lower case.
+pub(crate) fn not_read(name: &str) -> Option<&'static NotRead> {
+    let (_, extension) = name.rsplit_once('.')?;
+    NOT_READ.iter().find(|it| it.extensions.contains(&extension))
+}
 
 /// Control characters in more than one byte of this many: not text.
 const CONTROL_SHARE_MAX: usize = 50;

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// never closes does not.
 pub(crate) const ROW_BYTES_MAX: u64 = 16 << 20;
 
+/// How a file begins that stands for one on a server.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
 pub(crate) struct Source {
     /// Relative to the drop, for messages.
     pub(crate) name: String,
@@ -60,8 +63,12 @@ impl Source {
             before: Stamp::of(&metadata),
             compression: None,
         };
-        let mut head = [0; 4];
+        let mut head = [0; LFS_POINTER.len()];
         let n = source.raw_head(&mut head)?;
+        if head[..n] == *LFS_POINTER {
+            return Err(refusal::data(format!("{name} is a Git LFS pointer, not the file itself"))
+                .with_cure("run `git lfs pull` where it was cloned, and drop the data again"));
+        }
         source.compression = Compression::of(&head[..n]);
         Ok(source)
     }

@@ -5,16 +5,17 @@
 use crate::delimited;
 use crate::dialect::{self, Dialect};
 use crate::encoding::{self, Decoded, Encoding};
+use crate::exports::{self, Export};
 use crate::format::Format;
 use crate::inflate::Count;
-use crate::row::{Row, Sample};
+use crate::inventory::TableFile;
+use crate::row::{Held, Row, Sample};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
-use crate::{json, parquet_table, refusal};
+use crate::{arrow_table, fasttext, json, json_document, parquet_table, refusal, workbook};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 
 pub(crate) struct Table {
     pub(crate) source: Source,
@@ -24,6 +25,10 @@ pub(crate) struct Table {
     /// Names for integer labels, as Hugging Face's ClassLabel keeps them beside a column (or a list
     /// of them).
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
+    /// Where a labelling tool wrote it: `sample` is what was made of it.
+    pub(crate) export: Option<Export>,
+    /// Columns of the file itself.
+    columns: Vec<String>,
     body: Body,
 }
 
@@ -33,72 +38,129 @@ enum Body {
     Delimited(Dialect),
     JsonLines,
     JsonArray,
+    FastText,
     Parquet,
+    Arrow,
+    /// A workbook, or JSON that is one document.
+    Held(Held),
 }
 
 impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
-    pub(crate) fn open(
-        path: &Path,
-        name: &str,
-        format: Format,
-        named: &[&str],
-    ) -> Result<Table, Failure> {
-        let source = Source::open(path, name)?;
+    pub(crate) fn open(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
+        let source = Source::open(&file.path, &file.name)?;
         if source.bytes() == 0 {
-            return Err(refusal::data(format!("{name} is empty")));
+            return Err(refusal::data(format!("{} is empty", file.name)));
         }
-        if format == Format::Parquet {
-            let opened = parquet_table::open(&source)?;
-            return Ok(Table {
-                source,
-                format,
-                encoding: None,
-                sample: opened.sample,
-                label_names: opened.label_names,
-                body: Body::Parquet,
-            });
+        let mut table = Table {
+            source,
+            format: file.format,
+            encoding: None,
+            sample: Sample::default(),
+            label_names: BTreeMap::new(),
+            export: None,
+            columns: Vec::new(),
+            body: Body::JsonLines,
+        };
+        match file.format {
+            Format::Parquet => {
+                let opened = parquet_table::open(&table.source)?;
+                (table.sample, table.label_names) = (opened.sample, opened.label_names);
+                table.body = Body::Parquet;
+            }
+            Format::Arrow => {
+                let opened = arrow_table::open(&table.source)?;
+                (table.sample, table.label_names) = (opened.sample, opened.label_names);
+                table.body = Body::Arrow;
+            }
+            Format::Workbook => {
+                let (sample, held) = workbook::open(&table.source, file.part.as_deref(), named)?;
+                (table.sample, table.body) = (sample, Body::Held(held));
+            }
+            _ => table.open_text(file, named)?,
         }
-        let survey = encoding::survey(source.stream(&Count::default())?)
+        table.columns = table.sample.columns.clone();
+        let export = exports::recognise(&table.sample)
+            .map_err(|why| refusal::data(format!("{}: {why}", file.name)))?;
+        if let Some(export) = &export {
+            let sample = std::mem::take(&mut table.sample);
+            table.sample.columns = export.columns(&sample.columns);
+            let rows = sample.rows.into_iter().filter_map(|it| export.row(it).ok());
+            table.sample.rows = rows.collect();
+        }
+        table.export = export;
+        Ok(table)
+    }
+
+    fn open_text(&mut self, file: &TableFile, named: &[&str]) -> Result<(), Failure> {
+        let (name, format) = (&file.name, file.format);
+        let survey = encoding::survey(self.source.stream(&Count::default())?)
             .map_err(|err| refusal::reading(name, &err))?;
         if let Some(what) = survey.foreign() {
             return Err(refusal::data(format!("{name} is {what}, not {}", format.spoken())));
         }
-        let mut table = Table {
-            source,
-            format,
-            encoding: Some(survey.encoding),
-            sample: Sample::default(),
-            label_names: BTreeMap::new(),
-            body: Body::JsonLines,
-        };
-        let text = table.head()?;
+        self.encoding = Some(survey.encoding);
+        let text = self.head()?;
         if text.trim().is_empty() {
             return Err(refusal::data(format!("{name} is empty")));
         }
         match format {
             Format::Csv | Format::Tsv => {
                 let (dialect, sample) = dialect::sniff(&text, format, named);
-                (table.body, table.sample) = (Body::Delimited(dialect), sample);
+                (self.body, self.sample) = (Body::Delimited(dialect), sample);
             }
-            _ => {
-                // Both extensions are used for both: what the file starts with decides.
-                let array = text.trim_start().starts_with('[');
-                (table.format, table.body) = if array {
-                    (Format::Json, Body::JsonArray)
-                } else {
-                    (Format::JsonLines, Body::JsonLines)
-                };
-                table.sample = json::sample(&text, array);
-                if table.sample.columns.is_empty() {
-                    return Err(refusal::data(format!(
-                        "{name} holds no JSON objects that can be read"
-                    ))
-                    .with_cure("it takes a list of objects, or one object a line"));
-                }
+            Format::FastText => {
+                (self.body, self.sample) = (Body::FastText, fasttext::sample(&text));
             }
+            _ => self.open_json(file, &text)?,
         }
-        Ok(table)
+        Ok(())
+    }
+
+    /// Both extensions are used for both: what the file starts with decides.
+    fn open_json(&mut self, file: &TableFile, head: &str) -> Result<(), Failure> {
+        let name = &file.name;
+        let start = head.trim_start();
+        let is_document = start.starts_with('{') && json_document::is_document(head);
+        // A list of lists has no names, and is read as a whole too.
+        let is_lists = start.strip_prefix('[').is_some_and(|it| it.trim_start().starts_with('['));
+        if is_document || is_lists || file.part.is_some() {
+            self.format = Format::Json;
+            let (sample, held) = self.document(name, file.part.as_deref())?;
+            (self.sample, self.body) = (sample, Body::Held(held));
+            return Ok(());
+        }
+        let array = start.starts_with('[');
+        (self.format, self.body) = match array {
+            true => (Format::Json, Body::JsonArray),
+            false => (Format::JsonLines, Body::JsonLines),
+        };
+        self.sample = json::sample(head, array);
+        if self.sample.columns.is_empty() {
+            return Err(refusal::data(format!("{name} holds no JSON objects that can be read"))
+                .with_cure("it takes a list of objects, or one object a line"));
+        }
+        Ok(())
+    }
+
+    fn document(&self, name: &str, part: Option<&str>) -> Result<(Sample, Held), Failure> {
+        let mut text = String::new();
+        let encoding = self.encoding.unwrap_or(Encoding::Utf8 { bom: false });
+        Decoded::new(self.source.stream(&Count::default())?, encoding)
+            .take(json_document::BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(|err| refusal::reading(name, &err))?;
+        if json_document::BYTES_MAX < text.len() as u64 {
+            return Err(refusal::data(format!(
+                "{name} is one JSON document of more than {} MiB",
+                json_document::BYTES_MAX >> 20
+            ))
+            .with_cure("write one object a line (JSON Lines), or Parquet"));
+        }
+        json_document::parse(&text).and_then(|it| json_document::table(it, part)).map_err(|why| {
+            refusal::data(format!("{name} {why}"))
+                .with_cure("it takes a list of objects, or one object a line")
+        })
     }
 
     /// What a person should know of how it was read, in sentences that follow its name.
@@ -143,23 +205,47 @@ impl Table {
         raw: &Count,
         each: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let Some(export) = &self.export else { return self.file_rows(wanted, raw, each) };
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        self.file_rows(&all, raw, &mut |row| {
+            let cells = row.cells.and_then(|it| export.row(it)).map(|mut made| {
+                wanted.iter().map(|it| std::mem::replace(&mut made[*it], Cell::Missing)).collect()
+            });
+            each(Row { line: row.line, cells })
+        })
+    }
+
+    fn file_rows(
+        &self,
+        wanted: &[usize],
+        raw: &Count,
+        each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let name = &self.source.name;
         let mut bound = TextBound::of_process(name);
         let each = &mut |row: Row| bound.admit(&row).and_then(|()| each(row));
-        if let Body::Parquet = self.body {
-            parquet_table::rows(&self.source, wanted, raw, each)?;
-            return self.source.check_unchanged();
-        }
-        let (text, row_left) = self.text(raw)?;
         let read = match &self.body {
+            Body::Parquet => parquet_table::rows(&self.source, wanted, raw, each),
+            Body::Arrow => arrow_table::rows(&self.source, wanted, raw, each),
+            Body::Held(held) => {
+                raw.set(self.source.bytes());
+                (0..).map_while(|it| held.row(it, wanted)).try_for_each(each)
+            }
             Body::Delimited(dialect) => {
+                let (text, row_left) = self.text(raw)?;
                 delimited::rows(name, text, &row_left, dialect, wanted, each)
             }
-            Body::JsonArray => {
-                json::array_rows(name, text, &row_left, &self.sample.columns, wanted, each)
+            Body::FastText => {
+                let (text, row_left) = self.text(raw)?;
+                fasttext::rows(name, text, &row_left, wanted, each)
             }
-            Body::JsonLines | Body::Parquet => {
-                json::line_rows(name, text, &row_left, &self.sample.columns, wanted, each)
+            Body::JsonArray => {
+                let (text, row_left) = self.text(raw)?;
+                json::array_rows(name, text, &row_left, &self.columns, wanted, each)
+            }
+            Body::JsonLines => {
+                let (text, row_left) = self.text(raw)?;
+                json::line_rows(name, text, &row_left, &self.columns, wanted, each)
             }
         };
         // A file that changed explains whatever else went wrong.

@@ -9,6 +9,7 @@ use crate::table::Table;
 use finetuned_answers::{Cell, Columns, TargetKind, TargetReader};
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::{Modality, Task};
+use std::collections::BTreeMap;
 
 /// What is learnt, and how it is read.
 pub(crate) struct Learnt {
@@ -79,6 +80,31 @@ pub(crate) fn unnamed(
         return Err(ambiguous(table, inputs, rest));
     }
     Ok(found.into_iter().map(|it| rest[it]).collect())
+}
+
+/// The column of names that stands beside one column of numbers, each number with its own.
+pub(crate) fn class_names(table: &Table, targets: &[usize], free: &[usize]) -> Option<usize> {
+    let ([target], columns) = (targets, &table.sample.columns) else { return None };
+    let number = |it: &Cell| match it {
+        Cell::Integer(it) => Some(*it),
+        Cell::Text(it) => it.trim().parse().ok(),
+        _ => None,
+    };
+    let is_it = |names: &usize| {
+        let (mut of_number, mut of_name) = (BTreeMap::new(), BTreeMap::new());
+        let mut rows = table.sample.rows.iter();
+        names != target
+            && names::names_classes_of(&columns[*names], &columns[*target])
+            && rows.all(|row| match (number(&row[*target]), &row[*names]) {
+                (Some(number), Cell::Text(name)) => {
+                    *of_number.entry(number).or_insert(name) == name
+                        && *of_name.entry(name).or_insert(number) == number
+                }
+                (_, name) => row[*target].is_missing() && name.is_missing(),
+            })
+            && !of_number.is_empty()
+    };
+    free.iter().copied().find(is_it)
 }
 
 fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize]) -> Failure {

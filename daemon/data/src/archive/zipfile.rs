@@ -1,6 +1,7 @@
 //! Reads .zip through its central directory, entry by entry: the directory is never held as a
 //! whole, so that its length costs no memory.
 
+use super::entry_names::{EntryNames, NamesSeen};
 use super::unpacker::Unpacker;
 use crate::inflate::Count;
 use finetuned_job::outcome::Failure;
@@ -16,8 +17,26 @@ const TYPE_LINK: u32 = 0o120_000;
 const TYPE_FOLDER: u32 = 0o040_000;
 const TYPE_FILE: u32 = 0o100_000;
 
+/// By all names that don't say themselves that they are UTF-8. An archive that can't be listed is
+/// refused when it is unpacked.
+pub(super) fn names(file: File) -> EntryNames {
+    let mut names = NamesSeen::default();
+    let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
+    if let Ok(archive) = ZipArchive::from_file(file, &mut buffer) {
+        let mut directory_buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
+        let mut entries = archive.entries(&mut directory_buffer);
+        while let Ok(Some(entry)) = entries.next_entry() {
+            if !entry.flags().is_utf8() {
+                names.take(entry.file_path().as_bytes());
+            }
+        }
+    }
+    names.decide()
+}
+
 pub(super) fn unpack(
     file: File,
+    names: EntryNames,
     raw: &Count,
     unpacker: &mut Unpacker<'_, '_>,
 ) -> Result<(), Failure> {
@@ -28,7 +47,14 @@ pub(super) fn unpack(
     while let Some(entry) = entries.next_entry().map_err(|err| unpacker.damaged(&err))? {
         unpacker.count()?;
         let path = entry.file_path();
-        let name = path.as_bytes();
+        let decoded;
+        let name = match entry.flags().is_utf8() {
+            true => path.as_bytes(),
+            false => {
+                decoded = names.decode(path.as_bytes());
+                decoded.as_bytes()
+            }
+        };
         if entry.flags().is_encrypted() || entry.flags().has_strong_encryption() {
             return Err(unpacker.refuse(name, "encrypted"));
         }

@@ -82,7 +82,7 @@ impl Modal for Kind {
 /// What is wrong with a table is named when it is read. Of a table of two columns one is what is
 /// learnt.
 fn has_usual(file: &TableFile) -> bool {
-    Table::open(&file.path, &file.name, file.format, &[])
+    Table::open(file, &[])
         .is_ok_and(|it| 2 < it.sample.columns.len() && usual(&it.sample.columns).is_some())
 }
 

@@ -71,7 +71,7 @@ pub(super) fn image(
 
 fn holds_image(cell: &Cell) -> bool {
     match cell {
-        Cell::Image(it) => it.bytes.is_some(),
+        Cell::Image(it) => it.bytes.is_some() || it.path.is_some(),
         Cell::Bytes(it) => Format::of(it).is_some(),
         _ => false,
     }

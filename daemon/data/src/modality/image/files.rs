@@ -4,6 +4,7 @@
 use crate::inventory::{IMAGE_EXTENSIONS, Inventory, SingleFile};
 use crate::quarantine::Reason;
 use std::collections::{HashMap, HashSet};
+use unicode_normalization::UnicodeNormalization;
 
 pub(super) struct Files<'a> {
     images: &'a [SingleFile],
@@ -11,20 +12,33 @@ pub(super) struct Files<'a> {
     by_path: HashMap<&'a str, Option<usize>>,
     /// By a file's own name, with and without its extension; `None` where several have it.
     by_name: HashMap<&'a str, Option<usize>>,
+    /// By the whole path, folded, with and without its extension.
+    by_folded: HashMap<String, Option<usize>>,
     links: &'a HashSet<String>,
 }
 
 impl<'a> Files<'a> {
     pub(super) fn of(found: &'a Inventory) -> Files<'a> {
         let images = &found.images[..];
-        let mut files =
-            Files { images, by_path: HashMap::new(), by_name: HashMap::new(), links: &found.links };
+        let mut files = Files {
+            images,
+            by_path: HashMap::new(),
+            by_name: HashMap::new(),
+            by_folded: HashMap::new(),
+            links: &found.links,
+        };
         for (idx, image) in images.iter().enumerate() {
             let own = image.name.rsplit('/').next().unwrap_or(&image.name);
             let extension = own.rfind('.').map_or(0, |dot| own.len() - dot);
             let without = |name: &'a str| &name[..name.len() - extension];
             let several = |it: &mut Option<usize>| *it = it.filter(|it| *it == idx);
             files.by_path.entry(without(&image.name)).and_modify(several).or_insert(Some(idx));
+            let whole = folded(&image.name);
+            let bare = without_extension(&whole).to_string();
+            // Each key once: a name without an extension is its own.
+            for name in HashSet::from([whole, bare]) {
+                files.by_folded.entry(name).and_modify(several).or_insert(Some(idx));
+            }
             for name in [own, without(own)] {
                 files.by_name.entry(name).and_modify(several).or_insert(Some(idx));
             }
@@ -42,8 +56,10 @@ impl<'a> Files<'a> {
     }
 
     /// `value`: a path from the table's folder or from the drop's, or a name that only one image of
-    /// the drop has; each with or without the extension. `table`: the table's name.
-    pub(super) fn find(&self, table: &str, value: &str) -> Result<usize, Reason> {
+    /// the drop has; each with or without the extension. A path that leads nowhere is taken for the
+    /// only one that differs in case, accents' form or extension alone: then the second is true.
+    /// `table`: the table's name.
+    pub(super) fn find(&self, table: &str, value: &str) -> Result<(usize, bool), Reason> {
         let value = value.trim();
         if value.is_empty() {
             return Err(Reason::NoImage);
@@ -62,7 +78,8 @@ impl<'a> Files<'a> {
         let (from_table, from_root) = (joined(folder, &path), joined("", &path));
         for path in [&from_table, &from_root].into_iter().flatten() {
             if let Some(found) = self.by_path.get(path.as_str()) {
-                return found.ok_or_else(|| Reason::PathNamesSeveral(shown()));
+                let found = found.ok_or_else(|| Reason::PathNamesSeveral(shown()))?;
+                return Ok((found, false));
             }
             if self.links.contains(path) {
                 return Err(Reason::PathIsLink(shown()));
@@ -72,11 +89,33 @@ impl<'a> Files<'a> {
             return Err(Reason::PathLeaves(shown()));
         }
         match self.by_name.get(path.as_str()) {
-            Some(Some(idx)) => Ok(*idx),
-            Some(None) => Err(Reason::PathNamesSeveral(shown())),
-            None => Err(Reason::PathNamesNothing(shown())),
+            Some(Some(idx)) => return Ok((*idx, false)),
+            Some(None) => return Err(Reason::PathNamesSeveral(shown())),
+            None => {}
         }
+        for path in [&from_table, &from_root].into_iter().flatten() {
+            let whole = folded(path);
+            let bare = is_image_name(&whole).then(|| without_extension(&whole));
+            for path in [Some(&*whole), bare].into_iter().flatten() {
+                match self.by_folded.get(path) {
+                    Some(Some(idx)) => return Ok((*idx, true)),
+                    Some(None) => return Err(Reason::PathDiffersInCase(shown())),
+                    None => {}
+                }
+            }
+        }
+        Err(Reason::PathNamesNothing(shown()))
     }
+}
+
+/// The same for paths that differ in case or in the form of accents.
+fn folded(path: &str) -> String {
+    path.nfc().flat_map(char::to_lowercase).collect()
+}
+
+fn without_extension(path: &str) -> &str {
+    let own = path.rfind('/').map_or(0, |it| it + 1);
+    path[own..].rfind('.').map_or(path, |dot| &path[..own + dot])
 }
 
 /// Whether a value of a table looks like the path of an image.

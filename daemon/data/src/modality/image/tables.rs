@@ -21,7 +21,7 @@ pub(super) fn is_of_images(
     files: &Files<'_>,
     image: Option<&str>,
 ) -> Result<bool, Failure> {
-    let table = Table::open(&file.path, &file.name, file.format, &Vec::from_iter(image))?;
+    let table = Table::open(file, &Vec::from_iter(image))?;
     Ok(columns::image(&table, files, image)?.is_some())
 }
 
@@ -31,7 +31,7 @@ pub(super) fn read(
     reading: &mut Reading<'_, '_>,
 ) -> Result<(), Failure> {
     let warnings = &mut reading.warnings;
-    let tables = layout::without_descriptions(std::mem::take(&mut found.tables), warnings);
+    let tables = std::mem::take(&mut found.tables);
     let files = Files::of(&found);
     let image = reading.request.choice.image.as_deref();
     let mut of_images = Vec::new();
@@ -47,8 +47,14 @@ pub(super) fn read(
         return Err(refusal::data("the drop has no table of images"));
     }
     let used = vec![false; files.len()];
-    let mut rows = Rows { files: &files, store, named: image, used };
-    reading::tables(reading, layout::split_tables(of_images)?, &mut rows)?;
+    let mut rows = Rows { files: &files, store, named: image, used, differing: (0, None) };
+    let of_images = layout::split_tables(of_images, &mut reading.warnings)?;
+    reading::tables(reading, of_images, &mut rows)?;
+    if let (n, Some(first)) = &rows.differing {
+        reading.warnings.push(format!(
+            "paths that name an image but for case or extension were taken for it: {n} (first: {first})"
+        ));
+    }
     let unnamed = rows.used.iter().filter(|it| !**it).count();
     if let Some(first) = rows.used.iter().position(|it| !it) {
         reading.warnings.push(format!(
@@ -66,6 +72,8 @@ struct Rows<'a> {
     named: Option<&'a str>,
     /// For each image of the drop, whether a table names it.
     used: Vec<bool>,
+    /// Paths that were found under another spelling, with the first.
+    differing: (u64, Option<String>),
 }
 
 impl RowReader for Rows<'_> {
@@ -109,8 +117,12 @@ impl Rows<'_> {
                 return Ok(Err(Reason::NoImage));
             }
         };
-        Ok(self.files.find(table, &path).map(|idx| {
+        Ok(self.files.find(table, &path).map(|(idx, differs)| {
             self.used[idx] = true;
+            if differs {
+                self.differing.0 += 1;
+                self.differing.1.get_or_insert_with(|| path.trim().into());
+            }
             let file = self.files.get(idx);
             let folder =
                 file.name.split_once('/').map(|it| it.0).filter(|it| layout::is_split_folder(it));

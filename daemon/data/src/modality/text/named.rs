@@ -4,8 +4,9 @@
 use crate::encoding::{self, Decoded};
 use crate::example::Record;
 use crate::format::Format;
+use crate::forms;
 use crate::inflate::Count;
-use crate::inventory::Kind;
+use crate::inventory::{Kind, TableFile};
 use crate::modality::Named;
 use crate::names;
 use crate::quarantine::Reason;
@@ -183,7 +184,8 @@ fn table(
     found: &mut Vec<Named>,
 ) -> Result<(), Failure> {
     let named: Vec<&str> = wanted.columns.iter().map(String::as_str).collect();
-    let table = Table::open(path, name, format, &named)?;
+    let file = TableFile { path: path.into(), name: name.into(), format, part: None };
+    let table = Table::open(&forms::disguised(file, &mut Vec::new())?, &named)?;
     let asked = columns(name, &table.sample.columns, wanted)?;
     table.rows(&asked, &Count::default(), &mut |row| {
         let origin = format!("{name} line {}", row.line);

@@ -1,0 +1,344 @@
+//! Recognises what labelling tools export (Label Studio, Prodigy, doccano, spaCy), and makes a text
+//! or an image and its labels of each row. What a person rejected, skipped or has not labelled yet
+//! is left out. Spans and boxes are none of this file's business: such exports pass as they are.
+
+use crate::json;
+use crate::quarantine::Reason;
+use crate::row::Sample;
+use finetuned_answers::Cell;
+use std::collections::BTreeSet;
+
+const REJECTED: Reason = Reason::LeftOut("rejected by the annotator");
+const IGNORED: Reason = Reason::LeftOut("ignored by the annotator");
+const UNLABELLED: Reason = Reason::LeftOut("not labelled");
+
+/// Name of the column that labels are put into.
+const LABEL: &str = "label";
+
+/// Columns that tools write for themselves.
+const STUDIO_OWN: &[&str] = &[
+    "id",
+    "inner_id",
+    "annotator",
+    "annotation_id",
+    "created_at",
+    "updated_at",
+    "lead_time",
+    "agreement",
+    "file_upload",
+];
+const PRODIGY_OWN: &[&str] =
+    &["answer", "accept", "options", "meta", "config", "label", "priority", "score", "html"];
+const DOCCANO_OWN: &[&str] = &[
+    "id",
+    "comments",
+    "annotation_approver",
+    "approver",
+    "meta",
+    "annotations",
+    "label",
+    "labels",
+    "cats",
+];
+
+#[derive(Debug)]
+pub(crate) struct Export {
+    tool: Tool,
+    /// Columns of the file that stay as they are.
+    passed: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Tool {
+    /// Tasks with their annotations, by fields of the data and by the controls that ask for labels.
+    Studio { annotations: usize, data: usize, fields: Vec<String>, controls: Vec<String> },
+    /// JSON-MIN and CSV.
+    StudioTable { choices: Vec<usize> },
+    /// `sole`: the one label that all rows ask for, and that is rejected too.
+    Prodigy { answer: usize, label: usize, sole: Option<String> },
+    /// Labels with a number each.
+    Cats { column: usize },
+    Doccano { label: usize },
+    /// With a list of objects, one for each label.
+    OldDoccano { annotations: usize },
+}
+
+/// Nothing for a table of another kind.
+///
+/// # Errors
+/// It is an export that can't be learnt from as it is: the sentence.
+pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
+    let find = |name: &str| sample.columns.iter().position(|it| it == name);
+    let all = |column: usize, is: &dyn Fn(&Cell) -> bool| {
+        let mut known = sample.rows.iter().map(|it| &it[column]).filter(|it| !it.is_missing());
+        let mut known = known.by_ref().peekable();
+        known.peek().is_some() && known.all(is)
+    };
+    let without = |own: &[&str]| -> Vec<usize> {
+        let is_own = |it: &str| it.starts_with('_') || own.iter().any(|o| o.eq_ignore_ascii_case(it));
+        (0..sample.columns.len()).filter(|it| !is_own(&sample.columns[*it])).collect()
+    };
+    if let (Some(annotations), Some(data)) =
+        (find("annotations").or_else(|| find("completions")), find("data"))
+    {
+        return Ok(studio(sample, annotations, data));
+    }
+    if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some() {
+        let passed = without(STUDIO_OWN);
+        let choices = passed.iter().copied().filter(|it| all(*it, &holds_choices)).collect();
+        return Ok(Some(Export { tool: Tool::StudioTable { choices }, passed }));
+    }
+    if let (Some(answer), Some(label)) = (find("answer"), find("accept").or_else(|| find(LABEL)))
+        && all(answer, &|it| answer_of(it).is_some())
+    {
+        if find("spans").is_some_and(|it| all(it, &|it| matches!(it, Cell::List(_)))) {
+            return Err("it is an export of Prodigy with spans in it, and these are no classes".into());
+        }
+        let passed = without(PRODIGY_OWN);
+        return Ok(Some(Export { tool: prodigy(sample, answer, label), passed }));
+    }
+    if let Some(column) = (0..sample.columns.len()).find(|it| all(*it, &is_cats)) {
+        return Ok(Some(Export { tool: Tool::Cats { column }, passed: {
+            let mut passed = without(DOCCANO_OWN);
+            passed.retain(|it| *it != column);
+            passed
+        } }));
+    }
+    if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
+        let passed = without(DOCCANO_OWN);
+        return Ok(Some(Export { tool: Tool::OldDoccano { annotations }, passed }));
+    }
+    let marks = ["Comments", "comments", "annotation_approver"];
+    if let (Some(label), true) =
+        (find(LABEL).or_else(|| find("labels")), marks.iter().any(|it| find(it).is_some()))
+        && all(label, &|it| matches!(it, Cell::List(it) if it.iter().all(is_text)))
+    {
+        return Ok(Some(Export { tool: Tool::Doccano { label }, passed: without(DOCCANO_OWN) }));
+    }
+    Ok(None)
+}
+
+impl Export {
+    /// In sentences.
+    pub(crate) fn tool(&self) -> &'static str {
+        match self.tool {
+            Tool::Studio { .. } | Tool::StudioTable { .. } => "Label Studio",
+            Tool::Prodigy { .. } => "Prodigy",
+            Tool::Cats { .. } => "spaCy",
+            Tool::Doccano { .. } | Tool::OldDoccano { .. } => "doccano",
+        }
+    }
+
+    /// Of a table whose columns these are.
+    pub(crate) fn columns(&self, file: &[String]) -> Vec<String> {
+        let passed = self.passed.iter().map(|it| file[*it].clone());
+        let made = match &self.tool {
+            Tool::Studio { fields, controls, .. } => match &controls[..] {
+                [_] => fields.iter().cloned().chain([LABEL.to_string()]).collect(),
+                several => fields.iter().chain(several).cloned().collect(),
+            },
+            Tool::StudioTable { .. } => Vec::new(),
+            _ => vec![LABEL.to_string()],
+        };
+        passed.chain(made).collect()
+    }
+
+    /// `cells`: all of the file's.
+    pub(crate) fn row(&self, mut cells: Vec<Cell>) -> Result<Vec<Cell>, Reason> {
+        let made = match &self.tool {
+            Tool::Studio { annotations, data, fields, controls } => {
+                let labels = studio_labels(&cells[*annotations], controls)?;
+                let data = &cells[*data];
+                let field = |it: &String| local(field(data, it).cloned().unwrap_or(Cell::Missing));
+                fields.iter().map(field).chain(labels).collect()
+            }
+            Tool::StudioTable { choices } => {
+                for it in choices {
+                    cells[*it] = choices_of(std::mem::replace(&mut cells[*it], Cell::Missing));
+                    if cells[*it].is_missing() {
+                        return Err(UNLABELLED);
+                    }
+                }
+                Vec::new()
+            }
+            Tool::Prodigy { answer, label, sole } => {
+                let asked = std::mem::replace(&mut cells[*label], Cell::Missing);
+                vec![match (answer_of(&cells[*answer]), sole) {
+                    (Some("accept"), _) => asked,
+                    (Some("reject"), Some(sole)) if asked == Cell::Text(sole.clone()) => {
+                        Cell::Text(format!("not {sole}"))
+                    }
+                    (Some("reject"), _) => return Err(REJECTED),
+                    _ => return Err(IGNORED),
+                }]
+            }
+            Tool::Cats { column } => vec![cats(&cells[*column])],
+            Tool::Doccano { label } => {
+                match std::mem::replace(&mut cells[*label], Cell::Missing) {
+                    Cell::List(labels) if labels.is_empty() => return Err(UNLABELLED),
+                    Cell::Missing => return Err(UNLABELLED),
+                    labels => vec![labels],
+                }
+            }
+            Tool::OldDoccano { annotations } => {
+                let Cell::List(labels) = &cells[*annotations] else { return Err(UNLABELLED) };
+                let labels: Vec<Cell> =
+                    labels.iter().filter_map(|it| field(it, LABEL).cloned()).collect();
+                if labels.is_empty() {
+                    return Err(UNLABELLED);
+                }
+                vec![Cell::List(labels)]
+            }
+        };
+        let mut passed = Vec::new();
+        for it in &self.passed {
+            passed.push(local(std::mem::replace(&mut cells[*it], Cell::Missing)));
+        }
+        passed.extend(made);
+        Ok(passed)
+    }
+}
+
+fn is_text(cell: &Cell) -> bool {
+    matches!(cell, Cell::Text(_))
+}
+
+fn field<'a>(cell: &'a Cell, name: &str) -> Option<&'a Cell> {
+    let Cell::Fields(fields) = cell else { return None };
+    fields.iter().find(|it| it.0 == name).map(|it| &it.1)
+}
+
+/// A path as a server of Label Studio gives it -> one of the drop.
+fn local(cell: Cell) -> Cell {
+    match cell {
+        Cell::Text(it) if it.starts_with("/data/") => {
+            let path = match it.split_once("?d=") {
+                Some((_, path)) => path,
+                None => it.rsplit('/').next().unwrap_or(&it),
+            };
+            Cell::Text(path.into())
+        }
+        other => other,
+    }
+}
+
+/// Nothing where no choice or rating was asked for: then there are only spans or boxes.
+fn studio(sample: &Sample, annotations: usize, data: usize) -> Option<Export> {
+    let (mut fields, mut controls) = (BTreeSet::new(), BTreeSet::new());
+    for row in &sample.rows {
+        let Cell::Fields(it) = &row[data] else { continue };
+        fields.extend(it.iter().filter(|it| is_text(&it.1)).map(|it| it.0.clone()));
+        for result in results(&row[annotations]) {
+            if let (Some(Cell::Text(name)), Some(_)) = (field(result, "from_name"), answered(result)) {
+                controls.insert(name.clone());
+            }
+        }
+    }
+    fields.remove(LABEL);
+    let tool = Tool::Studio {
+        annotations,
+        data,
+        fields: fields.into_iter().collect(),
+        controls: controls.iter().cloned().collect(),
+    };
+    (!controls.is_empty()).then_some(Export { tool, passed: Vec::new() })
+}
+
+/// Of the first annotation that was not cancelled.
+fn results(annotations: &Cell) -> &[Cell] {
+    let Cell::List(annotations) = annotations else { return &[] };
+    let of = |it: &'_ Cell| -> bool {
+        field(it, "was_cancelled") != Some(&Cell::Bool(true))
+            && matches!(field(it, "result"), Some(Cell::List(it)) if !it.is_empty())
+    };
+    match annotations.iter().find(|it| of(it)).and_then(|it| field(it, "result")) {
+        Some(Cell::List(results)) => results,
+        _ => &[],
+    }
+}
+
+/// What was chosen.
+fn answered(result: &Cell) -> Option<&Cell> {
+    let value = field(result, "value")?;
+    ["choices", "taxonomy", "rating", "number"].iter().find_map(|it| field(value, it))
+}
+
+fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, Reason> {
+    let results = results(annotations);
+    let of = |control: &String| {
+        let is_of = |it: &&Cell| field(it, "from_name") == Some(&Cell::Text(control.clone()));
+        results.iter().filter(is_of).find_map(answered).cloned().unwrap_or(Cell::Missing)
+    };
+    let labels: Vec<Cell> = controls.iter().map(of).collect();
+    if labels.iter().all(|it| *it == Cell::Missing) { Err(UNLABELLED) } else { Ok(labels) }
+}
+
+/// `{"choices": [...]}`, as an object or as a text.
+fn holds_choices(cell: &Cell) -> bool {
+    is_text(cell) || field(cell, "choices").is_some()
+}
+
+fn choices_of(cell: Cell) -> Cell {
+    match cell {
+        Cell::Text(it) if it.trim_start().starts_with("{\"choices\"") => {
+            serde_json::from_str(&it).map_or(Cell::Text(it), |value| choices_of(json::cell(value)))
+        }
+        Cell::Fields(_) => field(&cell, "choices").cloned().unwrap_or(Cell::Missing),
+        other => other,
+    }
+}
+
+fn answer_of(cell: &Cell) -> Option<&'static str> {
+    let Cell::Text(it) = cell else { return None };
+    ["accept", "reject", "ignore"].into_iter().find(|word| *word == it.trim())
+}
+
+/// Rows of one and the same label are questions: what is rejected is the other class.
+fn prodigy(sample: &Sample, answer: usize, label: usize) -> Tool {
+    let mut labels = sample.rows.iter().map(|it| &it[label]).filter(|it| !it.is_missing());
+    let first = labels.next();
+    let alike = labels.all(|it| Some(it) == first);
+    let rejects = sample.rows.iter().any(|it| answer_of(&it[answer]) == Some("reject"));
+    let sole = match first {
+        Some(Cell::Text(it)) if alike && rejects => Some(it.clone()),
+        _ => None,
+    };
+    Tool::Prodigy { answer, label, sole }
+}
+
+/// A number or a flag for each label, perhaps one level deeper.
+fn is_cats(cell: &Cell) -> bool {
+    let Cell::Fields(fields) = cell else { return false };
+    if let Some(inner) = field(cell, "cats") {
+        let spans = field(cell, "entities").or_else(|| field(cell, "spans"));
+        return is_cats(inner) && !matches!(spans, Some(Cell::List(it)) if !it.is_empty());
+    }
+    let is_share = |it: &Cell| match it {
+        Cell::Bool(_) | Cell::Missing => true,
+        Cell::Integer(it) => (0..=1).contains(it),
+        Cell::Fraction(it) => (0.0..=1.0).contains(it),
+        _ => false,
+    };
+    1 < fields.len() && fields.iter().all(|it| is_share(&it.1))
+}
+
+fn cats(cell: &Cell) -> Cell {
+    let inner = field(cell, "cats").unwrap_or(cell);
+    let Cell::Fields(fields) = inner else { return Cell::Missing };
+    let is_on = |it: &Cell| match it {
+        Cell::Bool(it) => *it,
+        Cell::Integer(it) => 0 < *it,
+        Cell::Fraction(it) => 0.5 <= *it,
+        _ => false,
+    };
+    let on = fields.iter().filter(|it| is_on(&it.1));
+    Cell::List(on.map(|it| Cell::Text(it.0.clone())).collect())
+}
+
+/// `[{"label": 1, "user": 2}]`, without places in the text.
+fn is_labels_of_doccano(cell: &Cell) -> bool {
+    let is_one = |it: &Cell| {
+        field(it, LABEL).is_some() && field(it, "start_offset").is_none() && field(it, "user").is_some()
+    };
+    matches!(cell, Cell::List(it) if it.iter().all(is_one))
+}

@@ -1,0 +1,200 @@
+//! Decides which tables the files of a drop hold, where that is not one for each: sheets of a
+//! workbook, splits in one JSON file, texts of fastText, files whose content is not what the name
+//! says; and which files are descriptions or forms and no data.
+
+use crate::encoding;
+use crate::fasttext;
+use crate::format::Format;
+use crate::inflate::Count;
+use crate::inventory::{Inventory, SingleFile, TableFile};
+use crate::json_document;
+use crate::layout;
+use crate::refusal;
+use crate::source::Source;
+use crate::table::Table;
+use crate::workbook;
+use finetuned_job::outcome::Failure;
+use std::io::Read;
+
+/// As much of a file as shows what it is.
+const HEAD_BYTES: u64 = 512 << 10;
+
+/// Sees to all tables of a drop.
+pub(crate) fn unfold(found: &mut Inventory) -> Result<(), Failure> {
+    take_fasttext(found);
+    let mut tables = Vec::new();
+    for table in std::mem::take(&mut found.tables) {
+        tables.extend(parts(table, &mut found.warnings)?);
+    }
+    let tables = without_forms(tables, &mut found.warnings);
+    found.tables = without_descriptions(tables, &mut found.warnings);
+    Ok(())
+}
+
+/// Texts that are tables of fastText's form. A folder for each class has many texts, and a set of
+/// this form a handful.
+fn take_fasttext(found: &mut Inventory) {
+    const TEXTS_MAX: usize = 64;
+    if TEXTS_MAX < found.texts.len() {
+        return;
+    }
+    let is_it = |it: &SingleFile| head(&it.path, &it.name).is_ok_and(|it| fasttext::is_it(&it));
+    let (tables, texts) = std::mem::take(&mut found.texts).into_iter().partition(is_it);
+    found.texts = texts;
+    found.tables.extend(Vec::into_iter(tables).map(|SingleFile { path, name }| TableFile {
+        path,
+        name,
+        format: Format::FastText,
+        part: None,
+    }));
+}
+
+fn head(path: &std::path::Path, name: &str) -> Result<String, Failure> {
+    let source = Source::open(path, name)?;
+    let failed = |err| refusal::reading(name, &err);
+    let mut bytes = Vec::new();
+    let stream = source.stream(&Count::default())?;
+    stream.take(HEAD_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(encoding::decode(&bytes).map_err(failed)?.0)
+}
+
+/// The tables that one file holds, by its content.
+fn parts(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>, Failure> {
+    let table = disguised(table, warnings)?;
+    match table.format {
+        Format::Workbook => sheets(table, warnings),
+        Format::Json | Format::JsonLines => Ok(keys(table)),
+        _ => Ok(vec![table]),
+    }
+}
+
+/// A workbook called .csv, and a CSV called .xlsx.
+pub(crate) fn disguised(
+    mut table: TableFile,
+    warnings: &mut Vec<String>,
+) -> Result<TableFile, Failure> {
+    let name = &table.name;
+    let source = Source::open(&table.path, name)?;
+    let claims = table.format;
+    if matches!(claims, Format::Parquet | Format::Arrow) {
+        return Ok(table);
+    }
+    let what = match workbook::kind(&source)? {
+        Some(workbook::Kind::Other(what)) => {
+            return Err(refusal::data(format!("{name} is {what}, which is not read"))
+                .with_cure("write the rows to CSV, JSON Lines or Parquet"));
+        }
+        Some(_) => Format::Workbook,
+        None if claims == Format::Workbook => {
+            let text = head(&table.path, name)?;
+            if let Some(what) = crate::signature::foreign(text.as_bytes()) {
+                return Err(refusal::data(format!("{name} is {what}, and no workbook"))
+                    .with_cure("save it as .xlsx or CSV"));
+            }
+            match text.lines().next().is_some_and(|it| it.contains('\t')) {
+                true => Format::Tsv,
+                false => Format::Csv,
+            }
+        }
+        None if matches!(claims, Format::Csv | Format::Tsv) && fasttext::is_it(&head(&table.path, name)?) => {
+            Format::FastText
+        }
+        None => claims,
+    };
+    if what != claims {
+        warnings.push(format!("{name} is {} by its content, and was read as that", what.spoken()));
+        table.format = what;
+    }
+    Ok(table)
+}
+
+/// The first sheet that holds something, or all of them where each is called as a split is.
+fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>, Failure> {
+    let names = workbook::sheets(&Source::open(&table.path, &table.name)?)?;
+    if names.len() == 1 {
+        return Ok(vec![table]);
+    }
+    if names.iter().all(|it| layout::split_of(it).is_some()) {
+        return Ok(names.into_iter().map(|it| part(&table, it, "sheet ")).collect());
+    }
+    warnings.push(format!(
+        "{} has {} sheets, of which the first was read, `{}`; others: {}",
+        table.name,
+        names.len(),
+        names[0],
+        refusal::list(&names[1..])
+    ));
+    Ok(vec![table])
+}
+
+fn part(table: &TableFile, part: String, what: &str) -> TableFile {
+    let name = format!("{} ({what}{part})", table.name);
+    TableFile { path: table.path.clone(), name, format: table.format, part: Some(part) }
+}
+
+/// What is wrong with a file is said when it is read.
+fn keys(table: TableFile) -> Vec<TableFile> {
+    let Ok(text) = head(&table.path, &table.name) else { return vec![table] };
+    if !text.trim_start().starts_with('{') || !json_document::is_document(&text) {
+        return vec![table];
+    }
+    // Behind a long list there may be others.
+    let seen = json_document::keys(&text);
+    let whole = (HEAD_BYTES <= text.len() as u64).then(|| all_keys(&table)).flatten();
+    match json_document::splits(whole.as_ref().unwrap_or(&seen)) {
+        splits if splits.is_empty() => vec![table],
+        splits => splits.into_iter().map(|it| part(&table, it, "")).collect(),
+    }
+}
+
+fn all_keys(table: &TableFile) -> Option<Vec<(String, json_document::Shape)>> {
+    let source = Source::open(&table.path, &table.name).ok()?;
+    let mut bytes = Vec::new();
+    let stream = source.stream(&Count::default()).ok()?;
+    stream.take(json_document::BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(json_document::keys(&encoding::decode(&bytes).ok()?.0))
+}
+
+/// Forms for answers of a competition look like data, and are none.
+fn without_forms(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
+    if tables.len() < 2 {
+        return tables;
+    }
+    let is_form = |it: &TableFile| {
+        let own = it.name.rsplit('/').next().unwrap_or(&it.name);
+        let stem = own.split('.').next().unwrap_or(own);
+        let letters: String = stem.chars().filter(char::is_ascii_alphabetic).collect();
+        let letters = letters.to_ascii_lowercase();
+        letters.contains("samplesub")
+            || letters.contains("submissionformat")
+            || letters.ends_with("submission")
+    };
+    let (forms, tables): (Vec<_>, Vec<_>) = tables.into_iter().partition(is_form);
+    warnings.extend(
+        forms.iter().map(|it| format!("{} is a form for answers, no data, and was ignored", it.name)),
+    );
+    tables
+}
+
+/// A .json beside other tables is nearly always a description of them; one that is called like a
+/// split and has columns of theirs is data.
+fn without_descriptions(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
+    let is_json = |it: &TableFile| it.format == Format::Json;
+    if tables.iter().all(is_json) {
+        return tables;
+    }
+    let columns = |it: &TableFile| Table::open(it, &[]).ok().map(|it| it.sample.columns);
+    let others: Vec<String> =
+        tables.iter().filter(|it| !is_json(it)).filter_map(columns).flatten().collect();
+    let is_data = |it: &TableFile| {
+        let alike = |column: &String| others.iter().any(|it| it.eq_ignore_ascii_case(column));
+        let shared = |it: Vec<String>| 2 <= it.iter().filter(|it| alike(it)).count();
+        layout::split_of_table(it).is_some() && columns(it).is_some_and(shared)
+    };
+    let (rest, json): (Vec<_>, Vec<_>) =
+        tables.into_iter().partition(|it| !is_json(it) || is_data(it));
+    warnings.extend(
+        json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)),
+    );
+    rest
+}

@@ -1,0 +1,379 @@
+//! JSON that is one document and no list of rows: what pandas writes by columns or `split`, lists
+//! under a key, a list for each split. It is read as a whole, so its length is bounded.
+
+use crate::json;
+use crate::layout;
+use crate::names;
+use crate::quarantine::Reason;
+use crate::row::{Held, Row, Sample};
+use finetuned_answers::Cell;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Longest document: its values take several times as much memory.
+pub(crate) const BYTES_MAX: u64 = 256 << 20;
+/// Keys under which people put their rows, the surest first.
+const ROW_KEYS: &[&str] =
+    &["data", "rows", "records", "examples", "items", "instances", "samples", "dataset"];
+
+/// What stands under a key, as far as its beginning shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Scalar,
+    Object,
+    ListOfScalars,
+    ListOfRows,
+    EmptyList,
+}
+
+/// The keys of the object that the text begins with, up to where the text or its sense ends.
+pub(crate) fn keys(text: &str) -> Vec<(String, Shape)> {
+    let found = RefCell::new(Vec::new());
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // The text may end in the middle: what came before it was seen.
+    let _cut_off = reader.deserialize_map(Keys(&found));
+    found.into_inner()
+}
+
+struct Keys<'a>(&'a RefCell<Vec<(String, Shape)>>);
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            self.0.borrow_mut().push((key, Shape::Scalar));
+            map.next_value_seed(Under(self.0))?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes the shape of the value under the last key as soon as it shows.
+struct Under<'a>(&'a RefCell<Vec<(String, Shape)>>);
+
+impl Under<'_> {
+    fn note(&self, shape: Shape) {
+        if let Some(last) = self.0.borrow_mut().last_mut() {
+            last.1 = shape;
+        }
+    }
+}
+
+impl<'de> serde::de::DeserializeSeed<'de> for Under<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Under<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.note(Shape::Object);
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.note(Shape::EmptyList);
+        if items.next_element_seed(First(&self))?.is_none() {
+            return Ok(());
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The first element of a list.
+struct First<'a, 'b>(&'a Under<'b>);
+
+impl<'de> serde::de::DeserializeSeed<'de> for First<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.note(Shape::ListOfScalars);
+        let inner = RefCell::new(vec![(String::new(), Shape::Scalar)]);
+        let read = deserializer.deserialize_any(Under(&inner));
+        if inner.into_inner().iter().any(|it| it.1 != Shape::Scalar) {
+            self.0.note(Shape::ListOfRows);
+        }
+        read
+    }
+}
+
+/// Whether a text that begins with a brace is one document, and no object a line.
+pub(crate) fn is_document(text: &str) -> bool {
+    let mut lines = text.lines().filter(|it| !it.trim().is_empty());
+    let first = lines.next().unwrap_or("");
+    let is_object = serde_json::from_str::<Map<String, Value>>(first).is_ok();
+    if is_object && lines.next().is_some_and(|it| it.trim_start().starts_with('{')) {
+        return false;
+    }
+    let keys = keys(text);
+    let all = |shape: Shape| keys.iter().all(|it| it.1 == shape);
+    let holds_rows = |it: &(String, Shape)| matches!(it.1, Shape::ListOfRows);
+    let named = |it: &&(String, Shape)| {
+        ROW_KEYS.contains(&it.0.as_str()) || layout::split_of(&it.0).is_some()
+    };
+    if keys.iter().filter(named).any(|it| holds_rows(it) || it.1 == Shape::Object) {
+        return true;
+    }
+    let has_text = keys.iter().any(|it| it.1 == Shape::Scalar && names::is_usual(&it.0));
+    (!has_text && keys.iter().any(holds_rows))
+        || (1 < keys.len() && (all(Shape::ListOfScalars) || all(Shape::Object)))
+        || (is_pretty_printed(text, is_object))
+}
+
+/// Objects one behind the other, each over several lines.
+fn is_pretty_printed(text: &str, first_line_is_object: bool) -> bool {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
+    !first_line_is_object && matches!((values.next(), values.next()), (Some(Ok(_)), Some(Ok(_))))
+}
+
+/// The value or values of a whole document.
+///
+/// # Errors
+/// What is wrong, without the place.
+pub(crate) fn parse(text: &str) -> Result<Value, String> {
+    let mut values: Vec<Value> =
+        serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().map_err(
+            |err| format!("line {}: invalid JSON: {}", err.line(), json::without_place(&err)),
+        )?;
+    Ok(match values.len() {
+        1 => values.remove(0),
+        _ => Value::Array(values),
+    })
+}
+
+/// Keys that name splits, where rows stand below each of them.
+pub(crate) fn splits(keys: &[(String, Shape)]) -> Vec<String> {
+    let named = keys.iter().filter(|it| {
+        layout::split_of(&it.0).is_some() && matches!(it.1, Shape::ListOfRows | Shape::Object)
+    });
+    named.map(|it| it.0.clone()).collect()
+}
+
+/// The rows of a document, of one split where its key is named.
+///
+/// # Errors
+/// Why there are none that can be told.
+pub(crate) fn table(mut document: Value, split: Option<&str>) -> Result<(Sample, Held), String> {
+    if let Some(key) = split {
+        document = document.get_mut(key).map(Value::take).unwrap_or_default();
+    }
+    let (columns, rows, headerless) = rows_of(document).ok_or(
+        "holds one JSON object, and which of its parts are the rows can't be told".to_string(),
+    )?;
+    let rows = rows.into_iter().enumerate();
+    let rows = rows.map(|(idx, cells)| Row { line: idx as u64 + 1, cells }).collect();
+    Ok(Held::new(columns, rows, headerless))
+}
+
+type Rows = (Vec<String>, Vec<Result<Vec<Cell>, Reason>>, bool);
+
+fn rows_of(value: Value) -> Option<Rows> {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => Some(of_objects(items)),
+        Value::Array(items) => of_lists(items, None),
+        Value::Object(map) => of_map(map),
+        _ => None,
+    }
+}
+
+fn of_objects(items: Vec<Value>) -> Rows {
+    // The viewer of Hugging Face's hub wraps each row.
+    let items: Vec<Value> = items
+        .into_iter()
+        .map(|mut it| match it.get("row_idx") {
+            Some(_) => it["row"].take(),
+            None => it,
+        })
+        .collect();
+    let columns: BTreeSet<&String> =
+        items.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    let columns: Vec<String> = columns.into_iter().cloned().collect();
+    let rows = items.into_iter().map(|it| match it {
+        Value::Object(mut it) => Ok(columns.iter().map(|name| json::take(&mut it, name)).collect()),
+        _ => Err(Reason::NotAnObject),
+    });
+    let rows = rows.collect();
+    (columns, rows, false)
+}
+
+fn of_lists(items: Vec<Value>, columns: Option<Vec<String>>) -> Option<Rows> {
+    let width = items.first()?.as_array()?.len();
+    let headerless = columns.is_none();
+    let columns =
+        columns.unwrap_or_else(|| (1..=width).map(|it| format!("column {it}")).collect());
+    let header = columns.len();
+    let row = |it: Value| match it {
+        Value::Array(it) if it.len() == header => Ok(it.into_iter().map(json::cell).collect()),
+        Value::Array(it) => Err(Reason::Fields { found: it.len(), header }),
+        _ => Err(Reason::NotAnObject),
+    };
+    Some((columns, items.into_iter().map(row).collect(), headerless))
+}
+
+fn of_map(mut map: Map<String, Value>) -> Option<Rows> {
+    let names = map.get("columns").and_then(Value::as_array);
+    let names: Option<Vec<String>> =
+        names.and_then(|it| it.iter().map(|it| it.as_str().map(str::to_string)).collect());
+    if let (Some(names), Some(Value::Array(_))) = (names, map.get("data")) {
+        let Some(Value::Array(data)) = map.remove("data") else { return None };
+        return of_lists(data, Some(names));
+    }
+    let is_rows = |it: &Value| {
+        let first = it.as_array().and_then(|it| it.first());
+        first.is_some_and(|it| it.is_object() || it.is_array())
+    };
+    let is_inner = |it: &Value| is_rows(it) || it.is_object();
+    if let Some(key) = ROW_KEYS.iter().find(|it| map.get(**it).is_some_and(is_inner)) {
+        return map.remove(*key).and_then(rows_of);
+    }
+    let lists: Vec<usize> = map.values().filter_map(|it| it.as_array().map(Vec::len)).collect();
+    if 1 < map.len() && lists.len() == map.len() && lists.iter().all(|it| *it == lists[0]) {
+        let (columns, lists): (Vec<String>, Vec<Value>) = map.into_iter().unzip();
+        return Some(transposed(columns, lists.into_iter().map(|it| match it {
+            Value::Array(it) => it.into_iter(),
+            _ => Vec::new().into_iter(),
+        })));
+    }
+    if map.values().all(Value::is_object) {
+        return of_objects_by_key(map);
+    }
+    let mut rows = map.into_iter().filter(|it| is_rows(&it.1));
+    match (rows.next(), rows.next()) {
+        (Some(only), None) => rows_of(only.1),
+        _ => None,
+    }
+}
+
+fn transposed(columns: Vec<String>, lists: impl Iterator<Item = std::vec::IntoIter<Value>>) -> Rows {
+    let mut lists: Vec<_> = lists.collect();
+    let n = lists.first().map_or(0, ExactSizeIterator::len);
+    let row = |_| {
+        let cell = |it: &mut std::vec::IntoIter<Value>| it.next().map_or(Cell::Missing, json::cell);
+        Ok(lists.iter_mut().map(cell).collect())
+    };
+    let rows = (0..n).map(row).collect();
+    (columns, rows, false)
+}
+
+/// `{"text": {"0": …}, "label": {"0": …}}`, or `{"id": {"text": …, "label": …}}`: there are more
+/// rows than columns, and columns have usual names.
+fn of_objects_by_key(map: Map<String, Value>) -> Option<Rows> {
+    let inner: BTreeSet<String> =
+        map.values().filter_map(Value::as_object).flat_map(Map::keys).cloned().collect();
+    let usual = |it: &String| names::is_usual(it);
+    let by_column = match (map.keys().any(usual), inner.iter().any(usual)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => map.len() < inner.len(),
+    };
+    if !by_column {
+        return Some(of_objects(map.into_iter().map(|it| it.1).collect()));
+    }
+    let mut indices: Vec<String> = inner.into_iter().collect();
+    indices.sort_by_cached_key(|it| (it.parse::<u64>().unwrap_or(u64::MAX), it.clone()));
+    let columns: Vec<String> = map.keys().cloned().collect();
+    let mut values: Vec<Map<String, Value>> = map
+        .into_iter()
+        .filter_map(|it| match it.1 {
+            Value::Object(it) => Some(it),
+            _ => None,
+        })
+        .collect();
+    let row = |it: &String| Ok(values.iter_mut().map(|column| json::take(column, it)).collect());
+    Some((columns, indices.iter().map(row).collect(), false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, columns: &[&str], rows: usize) {
+        assert!(is_document(text), "{text}");
+        let (sample, held) = table(parse(text).unwrap(), None).unwrap();
+        assert_eq!(sample.columns, columns, "{text}");
+        assert_eq!(held.rows.len(), rows, "{text}");
+    }
+
+    #[test]
+    fn documents_of_every_shape() {
+        let both = ["label", "text"];
+        check(r#"{"text": {"0": "a", "1": "b", "10": "c"}, "label": {"0": 1, "1": 2, "10": 3}}"#, &both, 3);
+        check(r#"{"x1": {"text": "a", "label": 1}, "x2": {"text": "b", "label": 2}}"#, &both, 2);
+        check(r#"{"columns": ["text", "label"], "index": [0], "data": [["a", 1]]}"#, &["text", "label"], 1);
+        check(r#"{"title": "x", "data": [{"text": "a", "label": 1}]}"#, &both, 1);
+        check(r#"{"version": 1, "reviews": [{"text": "a", "label": 1}]}"#, &both, 1);
+        check(r#"{"text": ["a", "b"], "label": [1, 2]}"#, &both, 2);
+        check("{\n\"text\": \"a\",\n\"label\": 1\n}\n{\n\"text\": \"b\",\n\"label\": 1\n}", &both, 2);
+        check(r#"{"data": [["a", "x"], ["b", "y"]]}"#, &["column 1", "column 2"], 2);
+    }
+
+    #[test]
+    fn one_object_a_line_is_no_document() {
+        for text in [
+            "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": 1}\n",
+            r#"{"text": "a", "label": ["x", "y"]}"#,
+            r#"{"text": "a", "options": [{"id": 1}]}"#,
+            "{\"text\": \"a\",\n \"label\": 1}\n",
+        ] {
+            assert!(!is_document(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_for_each_split() {
+        let keys = keys(r#"{"oos_train": [["a", "oos"]], "train": [["a", "b"]], "val": [["#);
+        assert_eq!(splits(&keys), ["oos_train", "train", "val"]);
+    }
+
+    #[test]
+    fn columns_of_pandas_are_in_the_order_of_numbers() {
+        let text = r#"{"text": {"2": "b", "10": "c", "0": "a"}, "label": {"0": 1, "2": 1, "10": 1}}"#;
+        let (_, held) = table(parse(text).unwrap(), None).unwrap();
+        let texts: Vec<Cell> =
+            held.rows.into_iter().map(|it| it.cells.unwrap().remove(1)).collect();
+        assert_eq!(texts, ["a", "b", "c"].map(|it| Cell::Text(it.into())));
+    }
+}
