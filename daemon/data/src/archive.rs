@@ -128,8 +128,11 @@ fn unpack_each(
         let stem = stem(&archive.source.name);
         let into = folder.join(stem);
         if into.exists() {
-            return Err(refusal::data(format!("{} would unpack to {stem}, which is there already", archive.source.name))
-                .with_cure("give each archive a name of its own"));
+            return Err(refusal::data(format!(
+                "{} would unpack to {stem}, which is there already",
+                archive.source.name
+            ))
+            .with_cure("give each archive a name of its own"));
         }
         unpack_into(&into, archive, progress)?;
     }

@@ -73,7 +73,8 @@ pub(crate) fn rows(
             let Some(batch) = batch else { return Ok(true) };
             for row in 0..batch.num_rows() {
                 line += 1;
-                let cell = |it: &usize| batch.columns().get(*it).map_or(Cell::Missing, |it| cell(it, row));
+                let cell =
+                    |it: &usize| batch.columns().get(*it).map_or(Cell::Missing, |it| cell(it, row));
                 each(Row { line, cells: Ok(wanted.iter().map(cell).collect()) })?;
             }
             Ok(true)
@@ -95,7 +96,9 @@ fn batches(
         while !buffer.is_empty() {
             let batch = decoder.decode(&mut buffer).map_err(|err| damaged(source, &err))?;
             let Some(schema) = decoder.schema() else { continue };
-            if (!shown && !each(&schema, None)?) || (batch.is_some() && !each(&schema, batch.as_ref())?) {
+            if (!shown && !each(&schema, None)?)
+                || (batch.is_some() && !each(&schema, batch.as_ref())?)
+            {
                 return Ok(());
             }
             shown = true;
@@ -212,9 +215,8 @@ fn cell(array: &dyn Array, row: usize) -> Cell {
     if array.is_null(row) {
         return Cell::Missing;
     }
-    let list = |values: &dyn Array| {
-        Cell::List((0..values.len()).map(|it| cell(values, it)).collect())
-    };
+    let list =
+        |values: &dyn Array| Cell::List((0..values.len()).map(|it| cell(values, it)).collect());
     match array.data_type() {
         DataType::Null => Cell::Missing,
         DataType::Utf8 => Cell::Text(array.as_string::<i32>().value(row).into()),
@@ -223,9 +225,7 @@ fn cell(array: &dyn Array, row: usize) -> Cell {
         DataType::Binary => Cell::Bytes(array.as_binary::<i32>().value(row).into()),
         DataType::LargeBinary => Cell::Bytes(array.as_binary::<i64>().value(row).into()),
         DataType::BinaryView => Cell::Bytes(array.as_binary_view().value(row).into()),
-        DataType::FixedSizeBinary(_) => {
-            Cell::Bytes(array.as_fixed_size_binary().value(row).into())
-        }
+        DataType::FixedSizeBinary(_) => Cell::Bytes(array.as_fixed_size_binary().value(row).into()),
         DataType::Boolean => Cell::Bool(array.as_boolean().value(row)),
         DataType::Int8 => Cell::Integer(array.as_primitive::<Int8Type>().value(row).into()),
         DataType::Int16 => Cell::Integer(array.as_primitive::<Int16Type>().value(row).into()),

@@ -52,7 +52,8 @@ fn yolo(found: &Inventory) -> Option<(&'static str, String)> {
     if beside.len() * 2 < found.texts.len() {
         return None;
     }
-    let heads = beside.iter().take(LOOKED_AT).filter_map(|it| Some((it, head(&it.path, &it.name)?)));
+    let heads =
+        beside.iter().take(LOOKED_AT).filter_map(|it| Some((it, head(&it.path, &it.name)?)));
     let filled: Vec<_> = heads.filter(|it| !it.1.trim().is_empty()).collect();
     let is_boxes = |text: &str| text.lines().filter(|it| !it.trim().is_empty()).all(is_box);
     let all = !filled.is_empty() && filled.iter().all(|it| is_boxes(&it.1));
@@ -87,7 +88,8 @@ fn json(found: &Inventory) -> Option<(&'static str, String)> {
         let Some(text) = head(&file.path, &file.name) else { continue };
         let keys = json_document::keys(&text);
         let has = |name: &str| keys.iter().any(|it| it.0 == name);
-        let places = ["\"bbox\"", "\"segmentation\"", "\"keypoints\"", "\"coordinates\"", "\"points\""];
+        let places =
+            ["\"bbox\"", "\"segmentation\"", "\"keypoints\"", "\"coordinates\"", "\"points\""];
         let any_place = places.iter().any(|it| text.contains(it));
         if has("images") && (has("annotations") || has("categories") || has("info") || any_place) {
             return Some(("COCO", file.name.clone()));

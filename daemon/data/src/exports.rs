@@ -51,16 +51,33 @@ pub(crate) struct Export {
 #[derive(Debug)]
 enum Tool {
     /// Tasks with their annotations, by fields of the data and by the controls that ask for labels.
-    Studio { annotations: usize, data: usize, fields: Vec<String>, controls: Vec<String> },
+    Studio {
+        annotations: usize,
+        data: usize,
+        fields: Vec<String>,
+        controls: Vec<String>,
+    },
     /// JSON-MIN and CSV.
-    StudioTable { choices: Vec<usize> },
+    StudioTable {
+        choices: Vec<usize>,
+    },
     /// `sole`: the one label that all rows ask for, and that is rejected too.
-    Prodigy { answer: usize, label: usize, sole: Option<String> },
+    Prodigy {
+        answer: usize,
+        label: usize,
+        sole: Option<String>,
+    },
     /// Labels with a number each.
-    Cats { column: usize },
-    Doccano { label: usize },
+    Cats {
+        column: usize,
+    },
+    Doccano {
+        label: usize,
+    },
     /// With a list of objects, one for each label.
-    OldDoccano { annotations: usize },
+    OldDoccano {
+        annotations: usize,
+    },
 }
 
 /// Nothing for a table of another kind.
@@ -75,7 +92,8 @@ pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
         known.peek().is_some() && known.all(is)
     };
     let without = |own: &[&str]| -> Vec<usize> {
-        let is_own = |it: &str| it.starts_with('_') || own.iter().any(|o| o.eq_ignore_ascii_case(it));
+        let is_own =
+            |it: &str| it.starts_with('_') || own.iter().any(|o| o.eq_ignore_ascii_case(it));
         (0..sample.columns.len()).filter(|it| !is_own(&sample.columns[*it])).collect()
     };
     if let (Some(annotations), Some(data)) =
@@ -83,7 +101,8 @@ pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
     {
         return Ok(studio(sample, annotations, data));
     }
-    if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some() {
+    if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some()
+    {
         let passed = without(STUDIO_OWN);
         let choices = passed.iter().copied().filter(|it| all(*it, &holds_choices)).collect();
         return Ok(Some(Export { tool: Tool::StudioTable { choices }, passed }));
@@ -92,17 +111,22 @@ pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
         && all(answer, &|it| answer_of(it).is_some())
     {
         if find("spans").is_some_and(|it| all(it, &|it| matches!(it, Cell::List(_)))) {
-            return Err("it is an export of Prodigy with spans in it, and these are no classes".into());
+            return Err(
+                "it is an export of Prodigy with spans in it, and these are no classes".into()
+            );
         }
         let passed = without(PRODIGY_OWN);
         return Ok(Some(Export { tool: prodigy(sample, answer, label), passed }));
     }
     if let Some(column) = (0..sample.columns.len()).find(|it| all(*it, &is_cats)) {
-        return Ok(Some(Export { tool: Tool::Cats { column }, passed: {
-            let mut passed = without(DOCCANO_OWN);
-            passed.retain(|it| *it != column);
-            passed
-        } }));
+        return Ok(Some(Export {
+            tool: Tool::Cats { column },
+            passed: {
+                let mut passed = without(DOCCANO_OWN);
+                passed.retain(|it| *it != column);
+                passed
+            },
+        }));
     }
     if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
         let passed = without(DOCCANO_OWN);
@@ -173,13 +197,11 @@ impl Export {
                 }]
             }
             Tool::Cats { column } => vec![cats(&cells[*column])],
-            Tool::Doccano { label } => {
-                match std::mem::replace(&mut cells[*label], Cell::Missing) {
-                    Cell::List(labels) if labels.is_empty() => return Err(UNLABELLED),
-                    Cell::Missing => return Err(UNLABELLED),
-                    labels => vec![labels],
-                }
-            }
+            Tool::Doccano { label } => match std::mem::replace(&mut cells[*label], Cell::Missing) {
+                Cell::List(labels) if labels.is_empty() => return Err(UNLABELLED),
+                Cell::Missing => return Err(UNLABELLED),
+                labels => vec![labels],
+            },
             Tool::OldDoccano { annotations } => {
                 let Cell::List(labels) = &cells[*annotations] else { return Err(UNLABELLED) };
                 let labels: Vec<Cell> =
@@ -229,7 +251,9 @@ fn studio(sample: &Sample, annotations: usize, data: usize) -> Option<Export> {
         let Cell::Fields(it) = &row[data] else { continue };
         fields.extend(it.iter().filter(|it| is_text(&it.1)).map(|it| it.0.clone()));
         for result in results(&row[annotations]) {
-            if let (Some(Cell::Text(name)), Some(_)) = (field(result, "from_name"), answered(result)) {
+            if let (Some(Cell::Text(name)), Some(_)) =
+                (field(result, "from_name"), answered(result))
+            {
                 controls.insert(name.clone());
             }
         }
@@ -338,7 +362,9 @@ fn cats(cell: &Cell) -> Cell {
 /// `[{"label": 1, "user": 2}]`, without places in the text.
 fn is_labels_of_doccano(cell: &Cell) -> bool {
     let is_one = |it: &Cell| {
-        field(it, LABEL).is_some() && field(it, "start_offset").is_none() && field(it, "user").is_some()
+        field(it, LABEL).is_some()
+            && field(it, "start_offset").is_none()
+            && field(it, "user").is_some()
     };
     matches!(cell, Cell::List(it) if it.iter().all(is_one))
 }

@@ -96,7 +96,9 @@ pub(crate) fn disguised(
                 false => Format::Csv,
             }
         }
-        None if matches!(claims, Format::Csv | Format::Tsv) && fasttext::is_it(&head(&table.path, name)?) => {
+        None if matches!(claims, Format::Csv | Format::Tsv)
+            && fasttext::is_it(&head(&table.path, name)?) =>
+        {
             Format::FastText
         }
         None => claims,
@@ -171,7 +173,9 @@ fn without_forms(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<Tabl
     };
     let (forms, tables): (Vec<_>, Vec<_>) = tables.into_iter().partition(is_form);
     warnings.extend(
-        forms.iter().map(|it| format!("{} is a form for answers, no data, and was ignored", it.name)),
+        forms
+            .iter()
+            .map(|it| format!("{} is a form for answers, no data, and was ignored", it.name)),
     );
     tables
 }

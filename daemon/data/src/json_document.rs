@@ -241,8 +241,7 @@ fn of_objects(items: Vec<Value>) -> Rows {
 fn of_lists(items: Vec<Value>, columns: Option<Vec<String>>) -> Option<Rows> {
     let width = items.first()?.as_array()?.len();
     let headerless = columns.is_none();
-    let columns =
-        columns.unwrap_or_else(|| (1..=width).map(|it| format!("column {it}")).collect());
+    let columns = columns.unwrap_or_else(|| (1..=width).map(|it| format!("column {it}")).collect());
     let header = columns.len();
     let row = |it: Value| match it {
         Value::Array(it) if it.len() == header => Ok(it.into_iter().map(json::cell).collect()),
@@ -271,10 +270,13 @@ fn of_map(mut map: Map<String, Value>) -> Option<Rows> {
     let lists: Vec<usize> = map.values().filter_map(|it| it.as_array().map(Vec::len)).collect();
     if 1 < map.len() && lists.len() == map.len() && lists.iter().all(|it| *it == lists[0]) {
         let (columns, lists): (Vec<String>, Vec<Value>) = map.into_iter().unzip();
-        return Some(transposed(columns, lists.into_iter().map(|it| match it {
-            Value::Array(it) => it.into_iter(),
-            _ => Vec::new().into_iter(),
-        })));
+        return Some(transposed(
+            columns,
+            lists.into_iter().map(|it| match it {
+                Value::Array(it) => it.into_iter(),
+                _ => Vec::new().into_iter(),
+            }),
+        ));
     }
     if map.values().all(Value::is_object) {
         return of_objects_by_key(map);
@@ -286,7 +288,10 @@ fn of_map(mut map: Map<String, Value>) -> Option<Rows> {
     }
 }
 
-fn transposed(columns: Vec<String>, lists: impl Iterator<Item = std::vec::IntoIter<Value>>) -> Rows {
+fn transposed(
+    columns: Vec<String>,
+    lists: impl Iterator<Item = std::vec::IntoIter<Value>>,
+) -> Rows {
     let mut lists: Vec<_> = lists.collect();
     let n = lists.first().map_or(0, ExactSizeIterator::len);
     let row = |_| {
@@ -340,13 +345,25 @@ mod tests {
     #[test]
     fn documents_of_every_shape() {
         let both = ["label", "text"];
-        check(r#"{"text": {"0": "a", "1": "b", "10": "c"}, "label": {"0": 1, "1": 2, "10": 3}}"#, &both, 3);
+        check(
+            r#"{"text": {"0": "a", "1": "b", "10": "c"}, "label": {"0": 1, "1": 2, "10": 3}}"#,
+            &both,
+            3,
+        );
         check(r#"{"x1": {"text": "a", "label": 1}, "x2": {"text": "b", "label": 2}}"#, &both, 2);
-        check(r#"{"columns": ["text", "label"], "index": [0], "data": [["a", 1]]}"#, &["text", "label"], 1);
+        check(
+            r#"{"columns": ["text", "label"], "index": [0], "data": [["a", 1]]}"#,
+            &["text", "label"],
+            1,
+        );
         check(r#"{"title": "x", "data": [{"text": "a", "label": 1}]}"#, &both, 1);
         check(r#"{"version": 1, "reviews": [{"text": "a", "label": 1}]}"#, &both, 1);
         check(r#"{"text": ["a", "b"], "label": [1, 2]}"#, &both, 2);
-        check("{\n\"text\": \"a\",\n\"label\": 1\n}\n{\n\"text\": \"b\",\n\"label\": 1\n}", &both, 2);
+        check(
+            "{\n\"text\": \"a\",\n\"label\": 1\n}\n{\n\"text\": \"b\",\n\"label\": 1\n}",
+            &both,
+            2,
+        );
         check(r#"{"data": [["a", "x"], ["b", "y"]]}"#, &["column 1", "column 2"], 2);
     }
 
@@ -370,7 +387,8 @@ mod tests {
 
     #[test]
     fn columns_of_pandas_are_in_the_order_of_numbers() {
-        let text = r#"{"text": {"2": "b", "10": "c", "0": "a"}, "label": {"0": 1, "2": 1, "10": 1}}"#;
+        let text =
+            r#"{"text": {"2": "b", "10": "c", "0": "a"}, "label": {"0": 1, "2": 1, "10": 1}}"#;
         let (_, held) = table(parse(text).unwrap(), None).unwrap();
         let texts: Vec<Cell> =
             held.rows.into_iter().map(|it| it.cells.unwrap().remove(1)).collect();

@@ -56,11 +56,14 @@ pub(crate) struct ClassFolder {
     pub(crate) split: Option<Split>,
     /// Relative to the drop.
     pub(crate) name: String,
+    /// The same without the folder of the split.
+    pub(crate) class_path: String,
     pub(crate) files: Vec<SingleFile>,
 }
 
 pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result<Layout, Failure> {
-    let Inventory { tables, texts, images, archives, not_read, warnings: mut found, .. } = inventory;
+    let Inventory { tables, texts, images, archives, not_read, warnings: mut found, .. } =
+        inventory;
     warnings.append(&mut found);
     warn_of_archives(&archives, warnings);
     if let Some(first) = images.first() {
@@ -275,13 +278,17 @@ fn check_flat(texts: &[SingleFile]) -> Result<(), Failure> {
     }
     let many = if 1 < names.len() { "are splits" } else { "is a split" };
     let shown: Vec<String> = names.iter().map(|it| format!("{it}/")).collect();
-    let mut message =
-        format!("{} {many} and no class, and no folders of classes lie below", refusal::list(&shown));
+    let mut message = format!(
+        "{} {many} and no class, and no folders of classes lie below",
+        refusal::list(&shown)
+    );
     let mut cure = "put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table".to_string();
     if let Some(classes) = classes_in_names(texts) {
         message = format!("{message}; names of files begin with {}", refusal::list(&classes));
         let (first, split) = (&classes[0], names.last().unwrap_or(&"train"));
-        cure = format!("if these are the classes, put the files of each into a folder of its own, as in {split}/{first}/");
+        cure = format!(
+            "if these are the classes, put the files of each into a folder of its own, as in {split}/{first}/"
+        );
     }
     Err(refusal::data(message).with_cure(cure))
 }
@@ -321,7 +328,10 @@ pub(crate) fn class_folders(
         match splits {
             // Some archives have the split's folder twice.
             Splits::First => {
-                while from < to && is_split_folder(parts[from]) && (split.is_none() || from + 1 < to) {
+                while from < to
+                    && is_split_folder(parts[from])
+                    && (split.is_none() || from + 1 < to)
+                {
                     split = split_of(parts[from]);
                     from += 1;
                 }
@@ -346,9 +356,10 @@ pub(crate) fn class_folders(
             *unlabelled.entry(name).or_default() += 1;
             continue;
         }
+        let class_path = format!("{}/", parts[from..=class_idx].join("/"));
         let folder = folders
             .entry((split, class.clone(), name.clone()))
-            .or_insert_with(|| ClassFolder { class, split, name, files: Vec::new() });
+            .or_insert_with(|| ClassFolder { class, split, name, class_path, files: Vec::new() });
         folder.files.push(text);
     }
     for (name, n) in unlabelled {

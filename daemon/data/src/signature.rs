@@ -46,7 +46,11 @@ pub(crate) const NOT_READ: &[NotRead] = &[
         what: "an archive of a kind",
         cure: UNPACK,
     },
-    NotRead { extensions: &["doc", "docx", "odt", "rtf"], what: "a word processor's document", cure: TO_TABLE },
+    NotRead {
+        extensions: &["doc", "docx", "odt", "rtf"],
+        what: "a word processor's document",
+        cure: TO_TABLE,
+    },
     NotRead { extensions: &["ppt", "pptx", "odp"], what: "a presentation", cure: TO_TABLE },
     NotRead { extensions: &["pdf"], what: "a PDF document", cure: TO_TABLE },
     NotRead { extensions: &["epub"], what: "an e-book", cure: TO_TABLE },
@@ -57,13 +61,21 @@ pub(crate) const NOT_READ: &[NotRead] = &[
     NotRead { extensions: &["tfrecord", "tfrecords"], what: "a TFRecord", cure: TO_FILES },
     NotRead { extensions: &["h5", "hdf5", "hdf"], what: "an HDF5 file", cure: TO_FILES },
     NotRead { extensions: &["mdb", "lmdb"], what: "a database", cure: TO_FILES },
-    NotRead { extensions: &["db", "sqlite", "sqlite3"], what: "an SQLite database", cure: TO_TABLE },
+    NotRead {
+        extensions: &["db", "sqlite", "sqlite3"],
+        what: "an SQLite database",
+        cure: TO_TABLE,
+    },
     NotRead { extensions: &["sql"], what: "a dump of a database", cure: TO_TABLE },
     NotRead { extensions: &["xml"], what: "an XML file", cure: TO_TABLE },
     NotRead { extensions: &["orc"], what: "an ORC file", cure: TO_TABLE },
     NotRead { extensions: &["avro"], what: "an Avro file", cure: TO_TABLE },
     NotRead { extensions: &["rds", "rda", "rdata"], what: "an R file", cure: TO_TABLE },
-    NotRead { extensions: &["sav", "dta", "sas7bdat"], what: "a statistics program's file", cure: TO_TABLE },
+    NotRead {
+        extensions: &["sav", "dta", "sas7bdat"],
+        what: "a statistics program's file",
+        cure: TO_TABLE,
+    },
 ];
 
 /// `name`: a file's own, in lower case.

@@ -96,7 +96,8 @@ pub(crate) fn find(
         return Ok(None);
     }
     let flags = SPLIT_FLAGS.iter().find_map(|(name, yes, no)| {
-        let column = names::usual(columns, &[name], free).filter(|it| all(*it, &|it| flag(it).is_some()));
+        let column =
+            names::usual(columns, &[name], free).filter(|it| all(*it, &|it| flag(it).is_some()));
         Some(SplitColumn { column: column?, values: Values::Flags(*yes, *no) })
     });
     if let Some(SplitColumn { column, values: Values::Flags(yes, no) }) = flags {
@@ -120,11 +121,15 @@ pub(crate) fn find(
         return Ok(None);
     }
     // Whatever it is called: nobody tells train from test.
-    let by_values = free.iter().copied().find(|it| {
-        all(*it, &is_word) && known(*it).any(is_train) && !known(*it).all(is_train)
-    });
+    let by_values = free
+        .iter()
+        .copied()
+        .find(|it| all(*it, &is_word) && known(*it).any(is_train) && !known(*it).all(is_train));
     if let Some(column) = by_values {
-        warnings.push(format!("`{}` holds the names of splits and divides the examples", columns[column]));
+        warnings.push(format!(
+            "`{}` holds the names of splits and divides the examples",
+            columns[column]
+        ));
     }
     Ok(by_values.map(words))
 }

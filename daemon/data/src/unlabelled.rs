@@ -84,9 +84,9 @@ fn is_without_labels(table: &Table, targets: &[String]) -> Result<bool, Failure>
         return Ok(false);
     }
     // Names that stand for no label are known by their numbers, which the sample has shown.
-    let columns = &table.sample.columns;
     let places = places(table, targets);
-    let by_names = places.iter().any(|it| !table.sample.rows.iter().all(|row| is_no_label(&row[*it])));
+    let by_names =
+        places.iter().any(|it| !table.sample.rows.iter().all(|row| is_no_label(&row[*it])));
     if by_names {
         return Ok(true);
     }

@@ -331,7 +331,9 @@ impl Repeats {
         const REPEATED: &[u8] = b"number-columns-repeated=";
         if self.tag.starts_with(b"/table:table-row") {
             self.waiting = 0;
-        } else if self.tag.starts_with(b"table:table-cell") || self.tag.starts_with(b"table:covered") {
+        } else if self.tag.starts_with(b"table:table-cell")
+            || self.tag.starts_with(b"table:covered")
+        {
             let at = self.tag.windows(REPEATED.len()).position(|it| it == REPEATED);
             let digits = at.map_or(&b""[..], |at| &self.tag[at + REPEATED.len()..]);
             let digits = digits.iter().skip(1).take_while(|it| it.is_ascii_digit()).take(9);
@@ -453,11 +455,9 @@ fn is_header(cells: &[Cell], named: &[&str]) -> bool {
         .iter()
         .filter_map(|it| if let Cell::Text(it) = it { Some(it.trim()) } else { None })
         .collect();
-    let is_named = |it: &&str| {
-        names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it))
-    };
+    let is_named =
+        |it: &&str| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it));
     let filled = cells.iter().filter(|it| !it.is_missing()).count();
     texts.iter().any(|it| is_named(it))
         || (texts.len() == filled && texts.iter().all(|it| it.chars().count() <= NAME_CHARS_MAX))
 }
-

@@ -78,11 +78,18 @@ impl NamesSeen {
         let guess = detector.guess(None, Utf8Detection::Deny);
         let fits = |it: &'static Encoding| {
             let text = it.decode_without_bom_handling_and_without_replacement(&self.odd)?;
-            plain(&text).then_some(EntryNames::Legacy(it))
+            (plain(&text) && is_of_one_script(&text)).then_some(EntryNames::Legacy(it))
         };
         let known = [guess, SHIFT_JIS, IBM866, WINDOWS_1252];
         known.into_iter().find_map(fits).unwrap_or(EntryNames::Cp437)
     }
+}
+
+/// Words of Latin letters have no Cyrillic or Greek ones among them.
+fn is_of_one_script(text: &str) -> bool {
+    let is_other = |it: char| ('\u{370}'..'\u{530}').contains(&it);
+    let mut words = text.split(|it: char| !it.is_alphabetic());
+    words.all(|it| !it.contains(is_other) || it.chars().all(is_other))
 }
 
 /// Accents among Latin letters, as European names have them: fewer than half of a word's letters,

@@ -31,14 +31,14 @@ fn tar(entries: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-fn gz(bytes: &[u8]) -> Vec<u8> {
+pub fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(bytes).unwrap();
     gz.finish().unwrap()
 }
 
 /// (name, mode, encrypted, content), deflated.
-fn zip(entries: &[(&str, u32, bool, &[u8])]) -> Vec<u8> {
+pub fn zip(entries: &[(&str, u32, bool, &[u8])]) -> Vec<u8> {
     let mut zip = ZipArchiveWriter::new(Vec::new());
     for (name, mode, encrypted, content) in entries {
         if name.ends_with('/') {
@@ -155,6 +155,70 @@ fn an_archive_inside_another_is_left_alone() {
         validation 2 (stratified, seed 0)
         warning: inner.zip is an archive inside the drop and was not unpacked
     "#]]);
+}
+
+#[test]
+fn archives_in_a_drop_or_an_archive_of_nothing_else() {
+    let part = |from: usize, n: usize| {
+        let line = |it| format!("text number {it},{}\n", ["neg", "pos"][it % 2]);
+        let csv = format!("text,label\n{}", (from..from + n).map(line).collect::<String>());
+        zip(&[("rows.csv", 0o644, false, csv.as_bytes())])
+    };
+    let (train, test) = (part(0, 20), part(100, 6));
+    let expected = expect![[r#""#]];
+    let folder = Drop::folder(&[("train.zip", &train), ("test.zip", &test)]);
+    expected.assert_eq(&reported(folder.load()));
+    let outer = zip(&[("train.zip", 0o644, false, &train), ("test.zip", 0o644, false, &test)]);
+    assert_eq!(reported(Drop::file("all.zip", &outer).load()), reported(folder.load()));
+    // One level, and no more.
+    let twice = zip(&[("all.zip", 0o644, false, &outer)]);
+    let drop = Drop::file("twice.zip", &twice);
+    drop.check(expect![[r#""#]]);
+}
+
+#[test]
+fn names_that_are_no_utf_8() {
+    let named = |names: [&[u8]; 2], flag: bool| {
+        let mut zip = ZipArchiveWriter::new(Vec::new());
+        for (at, name) in names.iter().enumerate() {
+            for it in 0..4_u8 {
+                let path = [name, &b"/"[..], &[b'0' + it], b".txt"].concat();
+                let (mut entry, config) = zip.new_file(EntryPath::verbatim(&path)).start().unwrap();
+                let mut writer = config.wrap(&mut entry);
+                write!(writer, "text {at} {it}").unwrap();
+                let (_, descriptor) = writer.finish().unwrap();
+                entry.finish(descriptor).unwrap();
+            }
+        }
+        let mut bytes = zip.finish().unwrap();
+        // The writer has no other way to say or not to say that names are UTF-8.
+        if flag {
+            for at in 0..bytes.len() - 10 {
+                match &bytes[at..at + 4] {
+                    b"PK\x03\x04" => bytes[at + 7] |= 8,
+                    b"PK\x01\x02" => bytes[at + 9] |= 8,
+                    _ => {}
+                }
+            }
+        }
+        Drop::file("a.zip", &bytes)
+    };
+    let outputs = |drop: Drop| match drop.load() {
+        Ok(it) => (it.outputs, it.report.warnings),
+        Err(err) => panic!("{err}"),
+    };
+    let (classes, warnings) = outputs(named([b"Gr\x94\xe1e", b"M\x84ngel"], false));
+    assert_eq!(classes, ["Größe", "Mängel"]);
+    assert_eq!(
+        warnings[0],
+        "a.zip: names in it are no UTF-8, and were read as code page 437; make the archive again if they look wrong"
+    );
+    assert_eq!(outputs(named([b"\x94L", b"\x8c\xa2"], false)).0, ["犬", "猫"]);
+    let (classes, warnings) = outputs(named(["猫".as_bytes(), "犬".as_bytes()], false));
+    assert_eq!((classes, warnings.len()), (vec!["犬".to_string(), "猫".into()], 0));
+    // Who says UTF-8 must write it.
+    let broken = reported(named([b"\x94L", b"\x8c\xa2"], true).load());
+    assert!(broken.contains("a name that is not UTF-8"), "{broken}");
 }
 
 #[test]
@@ -361,8 +425,8 @@ fn cut_off_and_damaged_archives() {
         "a.zip",
         &zipped,
         expect![[r#"
-        Data: a.zip is damaged: corrupt deflate stream
-    "#]],
+            Data: a.zip is damaged: Invalid checksum: expected 0xf720a591, got 0x6d50d63e
+        "#]],
     );
     refused(
         "a.tar",

@@ -152,3 +152,42 @@ fn many_small_files_take_time_in_proportion() {
     // Eight times as many: quadratic behaviour would cost 64 times as much.
     assert!(many < 24 * (few + 2), "{few} ticks, then {many}");
 }
+
+#[test]
+fn splits_without_classes_are_refused() {
+    texts(&["train", "test"], 5).check(expect![[r#""#]]);
+    texts(&["training_set"], 5).check(expect![[r#""#]]);
+    let drop = Drop::folder(&[]);
+    for class in ["cat", "dog"] {
+        for it in 0..3 {
+            for split in ["train", "test1"] {
+                fs::create_dir_all(drop.path().join(split)).unwrap();
+                fs::write(drop.path().join(format!("{split}/{class}.{it}.txt")), "a text").unwrap();
+            }
+        }
+    }
+    drop.check(expect![[r#""#]]);
+}
+
+#[test]
+fn splits_of_other_names_and_in_other_places() {
+    texts(
+        &[
+            "training_set/training_set/neg",
+            "training_set/training_set/pos",
+            "test_set/neg",
+            "test_set/pos",
+        ],
+        6,
+    )
+    .check(expect![[r#""#]]);
+    texts(&["neg/train", "pos/train", "neg/test", "pos/test"], 6).check(expect![[r#""#]]);
+    // IMDB.
+    texts(&["train/neg", "train/pos", "train/unsup", "test/neg", "test/pos"], 6)
+        .check(expect![[r#""#]]);
+}
+
+#[test]
+fn parts_of_an_export_are_no_classes() {
+    texts(&["images", "labels"], 5).check(expect![[r#""#]]);
+}

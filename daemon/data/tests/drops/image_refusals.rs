@@ -104,7 +104,7 @@ fn classes_that_can_not_be_known() {
     check(
         &gallery(&["cat/train", "cat/test", "dog/train", "dog/test"], 3, &[]),
         expect![[r#"
-            Data: cat/test/ and dog/test/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
+            Data: cat/train/ and cat/test/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
         "#]],
     );
     check(

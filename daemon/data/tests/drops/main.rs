@@ -3,7 +3,9 @@
 mod archives;
 mod dialects;
 mod encodings;
+mod exports;
 mod folders;
+mod forms;
 mod image_refusals;
 mod images;
 mod nameless;
@@ -14,5 +16,6 @@ mod refusals;
 mod spellings;
 mod splits;
 mod support;
+mod split_columns;
 mod tables;
 mod tasks;

@@ -48,10 +48,10 @@ fn nothing_to_read() {
     "#]],
     );
     Drop::folder(&[]).check(expect![[r#"
-        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class)
     "#]]);
     Drop::folder(&[("README.md", b"x"), ("job.toml", b"")]).check(expect![[r#"
-        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+        Data: the drop holds no data (it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class)
     "#]]);
     Drop::folder(&[("image.png", b"x")]).check(expect![[r#"
         Data: the drop's images lie in no class folders (put the images of each class into a folder named after it, or add a metadata.csv with the columns file_name and label)
@@ -192,7 +192,7 @@ fn files_that_are_not_what_they_say() {
         "a.jsonl",
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
         expect![[r#"
-            Data: a.jsonl is a Git LFS pointer (to be replaced by `git lfs pull`), not JSON Lines
+            Data: a.jsonl is a Git LFS pointer, not the file itself (run `git lfs pull` where it was cloned, and drop the data again)
         "#]],
     );
     check(
@@ -213,22 +213,22 @@ fn files_that_are_not_what_they_say() {
         "sheet.xlsx",
         b"PK\x03\x04",
         expect![[r#"
-        Data: sheet.xlsx is an office document (.xlsx) (save the sheet as CSV and drop that)
-    "#]],
+            Data: sheet.xlsx is damaged: Missing end of central directory (copy or make it again)
+        "#]],
     );
     check(
         "notes.txt",
         b"some text",
         expect![[r#"
-        Data: notes.txt is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class)
-    "#]],
+            Data: notes.txt is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx, .ods, an archive of them, or a folder of .txt files for each class)
+        "#]],
     );
     check(
         "weights.bin",
         b"\0\0",
         expect![[r#"
-        Data: weights.bin is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, an archive of them, or a folder of .txt files for each class)
-    "#]],
+            Data: weights.bin is binary data (it takes .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx, .ods, an archive of them, or a folder of .txt files for each class)
+        "#]],
     );
     check(
         "a.csv.gz",
@@ -312,7 +312,14 @@ fn files_that_do_not_go_together() {
         Data: dev.csv is there, but no train split (add the training data under a name with `train` in it)
     "#]]);
     Drop::folder(&[("train.csv", &set), ("test.csv", b"text\na\nb\n")]).check(expect![[r#"
-        Data: test.csv has no column `label`; its columns are text (all files of a drop need the same columns)
+        train.csv: csv utf-8 10 rows train
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 4 1 0
+        pos: 4 1 0
+        train 8 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: test.csv has no column `label`, so no labels: it is there to be predicted (`finetuned predict`), and was left out
     "#]]);
     Drop::folder(&[("train.csv", &set), ("test.csv", b"text,label\nanother,neutral\n")]).check(expect![[r#"
         Data: test.csv line 2: the class `neutral` occurs in test but not in train (add examples of it to train, or remove it)
@@ -344,7 +351,7 @@ fn links_and_rights() {
     let drop = Drop::folder(&[]);
     symlink("/etc/passwd", drop.path().join("data.csv")).unwrap();
     drop.check(expect![[r#"
-        Data: the drop holds no data: data.csv is a symbolic link and was not followed (it takes CSV, TSV, JSON, JSON Lines or Parquet files, or a folder of .txt files for each class)
+        Data: the drop holds no data: data.csv is a symbolic link and was not followed (it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class)
     "#]]);
     fs::remove_dir_all(drop.path()).unwrap();
     symlink("/etc", drop.path()).unwrap();

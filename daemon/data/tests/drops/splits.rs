@@ -61,7 +61,7 @@ fn several_files_are_one_set() {
         pos: 9 1 0
         train 18 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-        warning: notes.pdf is no data that finetuned reads and was ignored
+        warning: notes.pdf is a PDF document that is not read, and was ignored (write the rows to CSV, JSON Lines or Parquet)
     "#]]);
 }
 

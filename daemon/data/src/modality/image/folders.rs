@@ -79,10 +79,7 @@ fn check_nesting(folders: &[ClassFolder]) -> Result<(), Failure> {
     let mut by_class: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     let mut all: BTreeMap<&str, &str> = BTreeMap::new();
     for folder in folders {
-        let inner = match folder.split {
-            Some(_) => folder.name.split_once('/').map_or("", |it| it.1),
-            None => &folder.name,
-        };
+        let inner = folder.class_path.as_str();
         let (first, first_name) = *by_class.entry(&folder.class).or_insert((inner, &folder.name));
         if first != inner {
             return Err(refusal::data(format!(

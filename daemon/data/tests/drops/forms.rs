@@ -1,0 +1,273 @@
+//! Forms of tables beyond CSV and JSON Lines: workbooks, Arrow, documents of JSON; what is not read.
+
+use crate::archives::{gz, zip};
+use crate::support::{Drop, gallery, reported, rows};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+use expect_test::{Expect, expect};
+use std::fmt::Write;
+use std::fs;
+use std::sync::Arc;
+
+#[track_caller]
+fn check(name: &str, content: &[u8], expected: Expect) {
+    Drop::file(name, content).check(expected);
+}
+
+/// Sheets of cells as XML: a number, or a text in quotes.
+fn xlsx(sheets: &[(&str, String)]) -> Vec<u8> {
+    let (mut book, mut links) = (String::new(), String::new());
+    let mut parts = Vec::new();
+    for (at, (name, rows)) in sheets.iter().enumerate() {
+        let at = at + 1;
+        write!(book, r#"<sheet name="{name}" sheetId="{at}" r:id="rId{at}"/>"#).unwrap();
+        write!(links, r#"<Relationship Id="rId{at}" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet{at}.xml"/>"#).unwrap();
+        parts.push((
+            format!("xl/worksheets/sheet{at}.xml"),
+            format!(r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{rows}</sheetData></worksheet>"#),
+        ));
+    }
+    parts.push(("xl/workbook.xml".into(), format!(r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>{book}</sheets></workbook>"#)));
+    parts.push(("xl/_rels/workbook.xml.rels".into(), format!(r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>"#)));
+    parts.push(("[Content_Types].xml".into(), "<Types/>".into()));
+    let parts: Vec<(&str, u32, bool, &[u8])> =
+        parts.iter().map(|(name, xml)| (&**name, 0o644, false, xml.as_bytes())).collect();
+    zip(&parts)
+}
+
+fn cell(place: &str, content: &str) -> String {
+    match content.parse::<f64>() {
+        Ok(_) => format!(r#"<c r="{place}"><v>{content}</v></c>"#),
+        Err(_) => format!(r#"<c r="{place}" t="inlineStr"><is><t>{content}</t></is></c>"#),
+    }
+}
+
+fn sheet(header: [&str; 2], from: usize, n: usize, label: impl Fn(usize) -> String) -> String {
+    let row = |at: usize, it: [&str; 2]| {
+        format!(
+            r#"<row r="{at}">{}{}</row>"#,
+            cell(&format!("B{at}"), it[0]),
+            cell(&format!("C{at}"), it[1])
+        )
+    };
+    let rows = (0..n).map(|it| row(it + 4, [&format!("text number {}", from + it), &label(it)]));
+    row(3, header) + &rows.collect::<String>()
+}
+
+#[test]
+fn workbooks() {
+    let both = ["text", "label"];
+    let one = sheet(both, 0, 12, |it| (it % 2).to_string());
+    check("a.xlsx", &xlsx(&[("Sheet1", one.clone())]), expect![[r#""#]]);
+    let words = |it: usize| ["neg", "pos"][it % 2].to_string();
+    check(
+        "a.xlsx",
+        &xlsx(&[
+            ("empty", String::new()),
+            ("data", sheet(both, 0, 12, words)),
+            ("notes", sheet(both, 0, 2, words)),
+        ]),
+        expect![[r#""#]],
+    );
+    let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
+    check("a.xlsx", &splits, expect![[r#""#]]);
+    // By content.
+    check("a.csv", &splits, expect![[r#""#]]);
+    check("a.xlsx", &rows("text,label\n", 12), expect![[r#""#]]);
+    check(
+        "a.xls",
+        &String::from_utf8(rows("text,label\n", 12)).unwrap().replace(',', "\t").into_bytes(),
+        expect![[r#""#]],
+    );
+    check("a.xls", b"<html><table><tr><td>text</td></tr></table></html>", expect![[r#""#]]);
+    check("a.docx", &zip(&[("word/document.xml", 0o644, false, b"<w/>")]), expect![[r#""#]]);
+}
+
+#[test]
+fn open_document() {
+    let rows: String = (0..12)
+        .map(|it| format!(r#"<table:table-row><table:table-cell office:value-type="string"><text:p>text number {it}</text:p></table:table-cell><table:table-cell office:value-type="float" office:value="{}"><text:p>x</text:p></table:table-cell></table:table-row>"#, it % 2))
+        .collect();
+    let header = r#"<table:table-row><table:table-cell office:value-type="string"><text:p>text</text:p></table:table-cell><table:table-cell office:value-type="string"><text:p>label</text:p></table:table-cell></table:table-row>"#;
+    let ods = |rows: &str| {
+        let content = format!(
+            r#"<office:document-content xmlns:office="o" xmlns:table="t" xmlns:text="x"><office:body><office:spreadsheet><table:table table:name="Sheet1">{header}{rows}</table:table></office:spreadsheet></office:body></office:document-content>"#
+        );
+        zip(&[
+            ("mimetype", 0o644, false, b"application/vnd.oasis.opendocument.spreadsheet"),
+            ("content.xml", 0o644, false, content.as_bytes()),
+            ("META-INF/manifest.xml", 0o644, false, b"<manifest/>"),
+        ])
+    };
+    check("a.ods", &ods(&rows), expect![[r#""#]]);
+    let many = r#"<table:table-row><table:table-cell table:number-columns-repeated="16384" office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>"#.repeat(20_000);
+    check("a.ods", &ods(&many), expect![[r#""#]]);
+}
+
+#[test]
+fn hostile_workbooks_are_a_sentence() {
+    let far = |row: u32, n: usize| -> String {
+        (0..n).map(|it| cell(&format!("XFD{}", row + it as u32), "x")).collect()
+    };
+    // Two cells far apart are two cells.
+    let both = sheet(["text", "label"], 0, 12, |it| (it % 2).to_string());
+    check(
+        "a.xlsx",
+        &xlsx(&[("a", format!(r#"{both}<row r="1048570">{}</row>"#, far(1_048_570, 1)))]),
+        expect![[r#""#]],
+    );
+    check(
+        "a.xlsx",
+        &xlsx(&[("a", "<row><c r=\"ZZZZZZZZ1\"><v>1</v></c>".into())]),
+        expect![[r#""#]],
+    );
+    let bomb = zip(&[("xl/workbook.xml", 0o644, false, &vec![b' '; 80 << 20])]);
+    check("a.xlsx", &bomb, expect![[r#""#]]);
+    let good = xlsx(&[("Sheet1", both)]);
+    for at in (0..good.len()).step_by(11) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x55;
+        let _ = reported(Drop::file("a.xlsx", &bytes).load());
+    }
+}
+
+fn batch(from: usize, n: usize) -> RecordBatch {
+    let texts: Vec<String> = (from..from + n).map(|it| format!("text number {it}")).collect();
+    let labels: Vec<i64> = (from..from + n).map(|it| it as i64 % 2).collect();
+    RecordBatch::try_from_iter([
+        ("text", Arc::new(StringArray::from(texts)) as ArrayRef),
+        ("label", Arc::new(Int64Array::from(labels)) as ArrayRef),
+    ])
+    .unwrap()
+}
+
+fn stream(from: usize, n: usize) -> Vec<u8> {
+    let batches = [batch(from, n / 2), batch(from + n / 2, n - n / 2)];
+    let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
+    batches.iter().for_each(|it| writer.write(it).unwrap());
+    writer.into_inner().unwrap()
+}
+
+fn feather(compression: arrow_ipc::CompressionType) -> Vec<u8> {
+    let options = IpcWriteOptions::default().try_with_compression(Some(compression)).unwrap();
+    let batch = batch(0, 12);
+    let mut writer =
+        FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn arrow() {
+    check("a.feather", &feather(arrow_ipc::CompressionType::LZ4_FRAME), expect![[r#""#]]);
+    check("a.arrow", &feather(arrow_ipc::CompressionType::ZSTD), expect![[r#""#]]);
+    // As `save_to_disk` leaves it.
+    Drop::folder(&[
+        ("dataset_dict.json", b"{\"splits\": [\"train\", \"test\"]}"),
+        ("train/data-00000-of-00001.arrow", &stream(0, 12)),
+        ("train/dataset_info.json", b"{}"),
+        ("train/state.json", b"{}"),
+        ("test/data-00000-of-00001.arrow", &stream(50, 4)),
+    ])
+    .check(expect![[r#""#]]);
+    check("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", expect![[r#""#]]);
+    let good = feather(arrow_ipc::CompressionType::LZ4_FRAME);
+    check("a.arrow", &good[..good.len() / 3], expect![[r#""#]]);
+    for at in (0..good.len()).step_by(3) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x55;
+        let _ = reported(Drop::file("a.arrow", &bytes).load());
+    }
+}
+
+#[test]
+fn documents_of_json() {
+    let row = |it: usize| format!(r#"{{"text": "text {it}", "label": {}}}"#, it % 2);
+    let list = |from: usize, n: usize| (from..from + n).map(row).collect::<Vec<_>>().join(", ");
+    let splits = format!(r#"{{"train": [{}], "test": [{}]}}"#, list(0, 12), list(50, 4));
+    check("a.json", splits.as_bytes(), expect![[r#""#]]);
+    check(
+        "a.json",
+        format!(r#"{{"version": 1, "data": [{}]}}"#, list(0, 12)).as_bytes(),
+        expect![[r#""#]],
+    );
+    let column = |of: &dyn Fn(usize) -> String| {
+        (0..12).map(|it| format!(r#""{it}": {}"#, of(it))).collect::<Vec<_>>().join(", ")
+    };
+    let pandas = format!(
+        r#"{{"text": {{{}}}, "label": {{{}}}}}"#,
+        column(&|it| format!("\"text {it}\"")),
+        column(&|it| (it % 2).to_string())
+    );
+    check("a.json", pandas.as_bytes(), expect![[r#""#]]);
+    let pairs: Vec<String> =
+        (0..12).map(|it| format!(r#"["text {it}", "{}"]"#, ["a", "b"][it % 2])).collect();
+    let pairs = pairs.join(", ");
+    check(
+        "a.json",
+        format!(r#"{{"columns": ["text", "label"], "index": [], "data": [{pairs}]}}"#).as_bytes(),
+        expect![[r#""#]],
+    );
+    check("a.json", format!("[{pairs}]").as_bytes(), expect![[r#""#]]);
+    check("a.json", br#"{"a": {"b": 1}, "c": [1, 2]}"#, expect![[r#""#]]);
+    check("a.json", br#"{"data": [{"text": "a""#, expect![[r#""#]]);
+}
+
+#[test]
+fn compressed_json_is_no_description() {
+    let row = |it: usize| format!("{{\"text\": \"text {it}\", \"label\": {}}}\n", it % 2);
+    let train: String = (0..12).map(row).collect();
+    Drop::folder(&[
+        ("train.json.gz", &gz(train.as_bytes())),
+        ("validation.csv.gz", &gz(b"text,label\nx,0\ny,1\n")),
+        ("dataset_info.json", b"{}"),
+        ("training_args.json", b"{\"epochs\": 1}"),
+    ])
+    .check(expect![[r#""#]]);
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    for name in [
+        "a.7z",
+        "a.rar",
+        "a.pdf",
+        "a.pkl",
+        "a.npz",
+        "a.tfrecord",
+        "a.h5",
+        "a.sqlite",
+        "a.xml",
+        "a.docx",
+    ] {
+        let refused = reported(Drop::file(name, b"\0\x01\x02").load());
+        assert!(refused.contains("which is not read ("), "{refused}");
+        assert_eq!(
+            reported(Drop::folder(&[(name, b"\0\x01\x02")]).load()),
+            refused.replace(name, &format!("the drop holds no data: {name}"))
+        );
+    }
+}
+
+#[test]
+fn pointers_of_git_lfs() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    for name in ["a.csv", "a.parquet", "a.xlsx", "a.zip", "a.arrow", "a.json"] {
+        let refused = reported(Drop::file(name, pointer).load());
+        assert!(refused.contains(&format!("{name} is a Git LFS pointer")), "{refused}");
+    }
+    let drop = gallery(&["a", "b"], 4, &[]);
+    fs::write(drop.path().join("a/1.png"), pointer).unwrap();
+    drop.check(expect![[r#""#]]);
+}
+
+#[test]
+fn paths_in_another_spelling() {
+    let csv: String = (0..8).map(|it| format!("pics/{it}.JPG,{}\n", it % 2)).collect();
+    let csv = format!("file_name,label\n{csv}");
+    gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]).check(expect![[r#""#]]);
+    let drop = gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]);
+    fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();
+    fs::copy(drop.path().join("Pics/2.png"), drop.path().join("Pics/2.PNG")).unwrap();
+    drop.check(expect![[r#""#]]);
+}
