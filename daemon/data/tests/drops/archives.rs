@@ -165,7 +165,17 @@ fn archives_in_a_drop_or_an_archive_of_nothing_else() {
         zip(&[("rows.csv", 0o644, false, csv.as_bytes())])
     };
     let (train, test) = (part(0, 20), part(100, 6));
-    let expected = expect![[r#""#]];
+    let expected = expect![[r#"
+        train/rows.csv: csv utf-8 20 rows train
+        test/rows.csv: csv utf-8 6 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 3
+        pos: 9 1 3
+        train 18 (file)
+        validation 2 (stratified, seed 0)
+        test 6 (file)
+    "#]];
     let folder = Drop::folder(&[("train.zip", &train), ("test.zip", &test)]);
     expected.assert_eq(&reported(folder.load()));
     let outer = zip(&[("train.zip", 0o644, false, &train), ("test.zip", 0o644, false, &test)]);
@@ -173,7 +183,9 @@ fn archives_in_a_drop_or_an_archive_of_nothing_else() {
     // One level, and no more.
     let twice = zip(&[("all.zip", 0o644, false, &outer)]);
     let drop = Drop::file("twice.zip", &twice);
-    drop.check(expect![[r#""#]]);
+    drop.check(expect![[r#"
+        Data: the drop holds no data: test.zip is an archive inside the drop and was not unpacked (it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class)
+    "#]]);
 }
 
 #[test]

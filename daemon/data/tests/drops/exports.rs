@@ -22,7 +22,17 @@ fn doccano() {
         |it| {
             format!(r#"{{"id": {it}, "text": "text {it}", "label": {}, "Comments": []}}"#, one(it))
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 8 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 3 1 0
+            pos: 3 1 0
+            train 6 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of doccano
+            warning: export.jsonl: rows left out as they are not labelled: 4
+        "#]],
     );
     check(
         |it| {
@@ -31,7 +41,18 @@ fn doccano() {
                 CLASSES[it % 2]
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-multi-label-classification: `label` holds lists: several labels are learnt
+            `text` -> `label`
+            a: 11 1 0
+            neg: 6 0 0
+            pos: 5 1 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: export.jsonl was read as an export of doccano
+            warning: validation has no examples of neg: their scores say nothing
+        "#]],
     );
     check(
         |it| {
@@ -40,12 +61,23 @@ fn doccano() {
                 it % 2
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of doccano
+        "#]],
     );
     // Places in a text are no classes.
     check(
         |it| format!(r#"{{"id": {it}, "text": "text {it}", "label": [[0, 4, "PER"]]}}"#),
-        expect![[r#""#]],
+        expect![[r#"
+            Data: export.jsonl: `label`: the label is a list, neither string nor integer (name other columns in the recipe)
+        "#]],
     );
 }
 
@@ -64,13 +96,32 @@ fn label_studio() {
         ),
     };
     let json: Vec<String> = (0..12).map(|it| task(it, &choice(it))).collect();
-    Drop::file("export.json", format!("[{}]", json.join(",\n")).as_bytes()).check(expect![[r#""#]]);
+    Drop::file("export.json", format!("[{}]", json.join(",\n")).as_bytes()).check(expect![[r#"
+        export.json: json utf-8 11 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 4 1 0
+        pos: 5 1 0
+        train 9 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: export.json was read as an export of Label Studio
+        warning: export.json: rows left out as they are not labelled: 1
+    "#]]);
     let own = r#""annotator": 1, "annotation_id": 7, "created_at": "x", "updated_at": "x", "lead_time": 1.5"#;
     check(
         |it| {
             format!(r#"{{"id": {it}, "text": "text {it}", "mood": {:?}, {own}}}"#, CLASSES[it % 2])
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `mood` has 2 values that recur: classes are learnt
+            `text` -> `mood`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of Label Studio
+        "#]],
     );
     check(
         |it| {
@@ -79,7 +130,18 @@ fn label_studio() {
                 CLASSES[it % 2]
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-multi-label-classification: `mood` holds lists: several labels are learnt
+            `text` -> `mood`
+            a: 11 1 0
+            neg: 6 0 0
+            pos: 5 1 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: export.jsonl was read as an export of Label Studio
+            warning: validation has no examples of neg: their scores say nothing
+        "#]],
     );
     let csv: String =
         (0..12).map(|it| format!("{it},text {it},{},1,7,2.5\n", CLASSES[it % 2])).collect();
@@ -87,9 +149,20 @@ fn label_studio() {
         "a.csv",
         format!("id,text,mood,annotator,annotation_id,lead_time\n{csv}").as_bytes(),
     )
-    .check(expect![[r#""#]]);
+    .check(expect![[r#"
+        a.csv: csv utf-8 12 rows
+        text-classification: `mood` has 2 values that recur: classes are learnt
+        `text` -> `mood`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.csv was read as an export of Label Studio
+    "#]]);
     let spans = r#"{"from_name": "label", "type": "labels", "value": {"start": 0, "end": 4, "labels": ["PER"]}}"#;
-    check(|it| task(it, spans), expect![[r#""#]]);
+    check(|it| task(it, spans), expect![[r#"
+        Data: export.jsonl: which column is the text and which the label can't be told; its columns are annotations, data, id, meta (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
+    "#]]);
 }
 
 #[test]
@@ -97,7 +170,16 @@ fn label_studio_with_images() {
     let lines: String = (0..12)
         .map(|it| format!(r#"{{"id": {it}, "image": "/data/upload/3/{it}.png", "choice": {:?}, "annotator": 1, "annotation_id": 7, "lead_time": 2}}"#, CLASSES[it % 2]) + "\n")
         .collect();
-    gallery(&["images"], 12, &[("min.jsonl", lines.as_bytes())]).check(expect![[r#""#]]);
+    gallery(&["images"], 12, &[("min.jsonl", lines.as_bytes())]).check(expect![[r#"
+        min.jsonl: json_lines utf-8 12 rows
+        image-classification: `choice` has 2 values that recur: classes are learnt
+        `image` -> `choice`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: min.jsonl was read as an export of Label Studio
+    "#]]);
 }
 
 #[test]
@@ -111,7 +193,18 @@ fn prodigy() {
                 answer(it)
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 8 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 3 1 0
+            pos: 3 1 0
+            train 6 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of Prodigy
+            warning: export.jsonl: rows left out as they are ignored by the annotator: 2
+            warning: export.jsonl: rows left out as they are rejected by the annotator: 2
+        "#]],
     );
     check(
         |it| {
@@ -121,7 +214,18 @@ fn prodigy() {
                 answer(it)
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 8 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 3 1 0
+            pos: 3 1 0
+            train 6 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of Prodigy
+            warning: export.jsonl: rows left out as they are ignored by the annotator: 2
+            warning: export.jsonl: rows left out as they are rejected by the annotator: 2
+        "#]],
     );
     // One label for all: what is rejected is the other class.
     check(
@@ -131,7 +235,16 @@ fn prodigy() {
                 ["accept", "reject"][it % 2]
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            INSULT: 5 1 0
+            not INSULT: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of Prodigy
+        "#]],
     );
     check(
         |it| {
@@ -140,7 +253,9 @@ fn prodigy() {
                 answer(it)
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            Data: export.jsonl: it is an export of Prodigy with spans in it, and these are no classes
+        "#]],
     );
 }
 
@@ -154,7 +269,16 @@ fn spacy() {
                 it % 2
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of spaCy
+        "#]],
     );
     check(
         |it| {
@@ -164,7 +288,17 @@ fn spacy() {
                 it % 3 % 2
             )
         },
-        expect![[r#""#]],
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-multi-label-classification: `label` holds lists: several labels are learnt
+            `text` -> `label`
+            a: 6 0 0
+            b: 4 0 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: export.jsonl was read as an export of spaCy
+            warning: validation has no examples of a, b: their scores say nothing
+        "#]],
     );
     let old: Vec<String> = (0..12)
         .map(|it| {
@@ -175,7 +309,16 @@ fn spacy() {
             )
         })
         .collect();
-    Drop::file("a.json", format!("[{}]", old.join(",")).as_bytes()).check(expect![[r#""#]]);
+    Drop::file("a.json", format!("[{}]", old.join(",")).as_bytes()).check(expect![[r#"
+        a.json: json utf-8 12 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `column 1` -> `label`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.json was read as an export of spaCy
+    "#]]);
 }
 
 #[test]
@@ -184,12 +327,40 @@ fn fasttext() {
     let lines: String = (0..12).map(line).collect();
     let test: String = (20..26).map(line).collect();
     Drop::folder(&[("train.txt", lines.as_bytes()), ("test.txt", test.as_bytes())])
-        .check(expect![[r#""#]]);
-    Drop::folder(&[("cooking.train", lines.as_bytes())]).check(expect![[r#""#]]);
+        .check(expect![[r#"
+            train.txt: fasttext utf-8 12 rows train
+            test.txt: fasttext utf-8 6 rows test
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 3
+            pos: 5 1 3
+            train 10 (file)
+            validation 2 (stratified, seed 0)
+            test 6 (file)
+        "#]]);
+    Drop::folder(&[("cooking.train", lines.as_bytes())]).check(expect![[r#"
+        cooking.train: fasttext utf-8 12 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
     let several: String = (0..12)
         .map(|it| format!("__label__{} __label__food-safety text number {it}\n", CLASSES[it % 2]))
         .collect();
-    Drop::file("a.txt", several.as_bytes()).check(expect![[r#""#]]);
+    Drop::file("a.txt", several.as_bytes()).check(expect![[r#"
+        a.txt: fasttext utf-8 12 rows
+        text-multi-label-classification: `label` holds lists: several labels are learnt
+        `text` -> `label`
+        food-safety: 11 1 0
+        neg: 6 0 0
+        pos: 5 1 0
+        train 11 (stratified by label, seed 0)
+        validation 1 (stratified by label, seed 0)
+        warning: validation has no examples of neg: their scores say nothing
+    "#]]);
 }
 
 #[test]
@@ -198,12 +369,22 @@ fn detection() {
     let labels: Vec<String> = (0..4).map(|it| format!("train/labels/{it}.txt")).collect();
     let mut files: Vec<(&str, &[u8])> = vec![("data.yaml", b"nc: 2")];
     files.extend(labels.iter().map(|it| (&**it, boxes.as_bytes())));
-    gallery(&["train/images", "valid/images"], 4, &files).check(expect![[r#""#]]);
+    gallery(&["train/images", "valid/images"], 4, &files).check(expect![[r#"
+        Data: the drop is a detection export (YOLO): train/labels/0.txt holds places in images, no class of a whole image (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+    "#]]);
     let coco = br#"{"info": {}, "images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1], "category_id": 1}], "categories": []}"#;
     gallery(&["train2017", "val2017"], 4, &[("annotations/instances.json", coco)])
-        .check(expect![[r#""#]]);
+        .check(expect![[r#"
+            Data: the drop is a detection export (COCO): annotations/instances.json holds places in images, no class of a whole image (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+        "#]]);
     let voc = b"<annotation><filename>0.jpg</filename><object><bndbox/></object></annotation>";
-    gallery(&["JPEGImages"], 4, &[("Annotations/0.xml", voc)]).check(expect![[r#""#]]);
-    gallery(&["images", "masks"], 4, &[]).check(expect![[r#""#]]);
-    gallery(&["train", "test"], 4, &[]).check(expect![[r#""#]]);
+    gallery(&["JPEGImages"], 4, &[("Annotations/0.xml", voc)]).check(expect![[r#"
+        Data: the drop is a detection export (Pascal VOC, CVAT): Annotations/0.xml holds places in images, no class of a whole image (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+    "#]]);
+    gallery(&["images", "masks"], 4, &[]).check(expect![[r#"
+        Data: images/, masks/ are no classes by name, and there are no other folders (put the files of each class into a folder named after it, or name each file's label in a table)
+    "#]]);
+    gallery(&["train", "test"], 4, &[]).check(expect![[r#"
+        Data: test/, train/ are splits and no class, and no folders of classes lie below (put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table)
+    "#]]);
 }

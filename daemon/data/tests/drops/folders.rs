@@ -155,8 +155,12 @@ fn many_small_files_take_time_in_proportion() {
 
 #[test]
 fn splits_without_classes_are_refused() {
-    texts(&["train", "test"], 5).check(expect![[r#""#]]);
-    texts(&["training_set"], 5).check(expect![[r#""#]]);
+    texts(&["train", "test"], 5).check(expect![[r#"
+        Data: test/, train/ are splits and no class, and no folders of classes lie below (put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table)
+    "#]]);
+    texts(&["training_set"], 5).check(expect![[r#"
+        Data: training_set/ is a split and no class, and no folders of classes lie below (put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table)
+    "#]]);
     let drop = Drop::folder(&[]);
     for class in ["cat", "dog"] {
         for it in 0..3 {
@@ -166,7 +170,9 @@ fn splits_without_classes_are_refused() {
             }
         }
     }
-    drop.check(expect![[r#""#]]);
+    drop.check(expect![[r#"
+        Data: test1/, train/ are splits and no class, and no folders of classes lie below; names of files begin with cat, dog (if these are the classes, put the files of each into a folder of its own, as in train/cat/)
+    "#]]);
 }
 
 #[test]
@@ -180,14 +186,50 @@ fn splits_of_other_names_and_in_other_places() {
         ],
         6,
     )
-    .check(expect![[r#""#]]);
-    texts(&["neg/train", "pos/train", "neg/test", "pos/test"], 6).check(expect![[r#""#]]);
+    .check(expect![[r#"
+        training_set/training_set/neg/: text_folders utf-8 6 rows train
+        training_set/training_set/pos/: text_folders utf-8 6 rows train
+        test_set/neg/: text_folders utf-8 6 rows test
+        test_set/pos/: text_folders utf-8 6 rows test
+        text-classification: folders of texts hold one class each: classes are learnt
+        neg: 5 1 6
+        pos: 5 1 6
+        train 10 (file)
+        validation 2 (stratified, seed 0)
+        test 12 (file)
+    "#]]);
+    texts(&["neg/train", "pos/train", "neg/test", "pos/test"], 6).check(expect![[r#"
+        neg/train/: text_folders utf-8 6 rows train
+        pos/train/: text_folders utf-8 6 rows train
+        neg/test/: text_folders utf-8 6 rows test
+        pos/test/: text_folders utf-8 6 rows test
+        text-classification: folders of texts hold one class each: classes are learnt
+        neg: 5 1 6
+        pos: 5 1 6
+        train 10 (file)
+        validation 2 (stratified, seed 0)
+        test 12 (file)
+    "#]]);
     // IMDB.
     texts(&["train/neg", "train/pos", "train/unsup", "test/neg", "test/pos"], 6)
-        .check(expect![[r#""#]]);
+        .check(expect![[r#"
+            train/neg/: text_folders utf-8 6 rows train
+            train/pos/: text_folders utf-8 6 rows train
+            test/neg/: text_folders utf-8 6 rows test
+            test/pos/: text_folders utf-8 6 rows test
+            text-classification: folders of texts hold one class each: classes are learnt
+            neg: 5 1 6
+            pos: 5 1 6
+            train 10 (file)
+            validation 2 (stratified, seed 0)
+            test 12 (file)
+            warning: train/unsup/ holds no labelled files by its name: 6 were left out
+        "#]]);
 }
 
 #[test]
 fn parts_of_an_export_are_no_classes() {
-    texts(&["images", "labels"], 5).check(expect![[r#""#]]);
+    texts(&["images", "labels"], 5).check(expect![[r#"
+        Data: images/, labels/ are no classes by name, and there are no other folders (put the files of each class into a folder named after it, or name each file's label in a table)
+    "#]]);
 }

@@ -58,7 +58,9 @@ fn sheet(header: [&str; 2], from: usize, n: usize, label: impl Fn(usize) -> Stri
 fn workbooks() {
     let both = ["text", "label"];
     let one = sheet(both, 0, 12, |it| (it % 2).to_string());
-    check("a.xlsx", &xlsx(&[("Sheet1", one.clone())]), expect![[r#""#]]);
+    check("a.xlsx", &xlsx(&[("Sheet1", one.clone())]), expect![[r#"
+        Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+    "#]]);
     let words = |it: usize| ["neg", "pos"][it % 2].to_string();
     check(
         "a.xlsx",
@@ -67,20 +69,48 @@ fn workbooks() {
             ("data", sheet(both, 0, 12, words)),
             ("notes", sheet(both, 0, 2, words)),
         ]),
-        expect![[r#""#]],
+        expect![[r#"
+            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+        "#]],
     );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
-    check("a.xlsx", &splits, expect![[r#""#]]);
+    check("a.xlsx", &splits, expect![[r#"
+        Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+    "#]]);
     // By content.
-    check("a.csv", &splits, expect![[r#""#]]);
-    check("a.xlsx", &rows("text,label\n", 12), expect![[r#""#]]);
+    check("a.csv", &splits, expect![[r#"
+        Data: a.csv can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+    "#]]);
+    check("a.xlsx", &rows("text,label\n", 12), expect![[r#"
+        a.xlsx: csv utf-8 12 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.xlsx is CSV by its content, and was read as that
+    "#]]);
     check(
         "a.xls",
         &String::from_utf8(rows("text,label\n", 12)).unwrap().replace(',', "\t").into_bytes(),
-        expect![[r#""#]],
+        expect![[r#"
+            a.xls: tsv utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: a.xls is TSV by its content, and was read as that
+        "#]],
     );
-    check("a.xls", b"<html><table><tr><td>text</td></tr></table></html>", expect![[r#""#]]);
-    check("a.docx", &zip(&[("word/document.xml", 0o644, false, b"<w/>")]), expect![[r#""#]]);
+    check("a.xls", b"<html><table><tr><td>text</td></tr></table></html>", expect![[r#"
+        Data: a.xls is a web page, and no workbook (save it as .xlsx or CSV)
+    "#]]);
+    check("a.docx", &zip(&[("word/document.xml", 0o644, false, b"<w/>")]), expect![[r#"
+        Data: a.docx is a word processor's document, which is not read (write the rows to CSV, JSON Lines or Parquet)
+    "#]]);
 }
 
 #[test]
@@ -99,9 +129,13 @@ fn open_document() {
             ("META-INF/manifest.xml", 0o644, false, b"<manifest/>"),
         ])
     };
-    check("a.ods", &ods(&rows), expect![[r#""#]]);
+    check("a.ods", &ods(&rows), expect![[r#"
+        Data: the drop holds no data: META-INF/manifest.xml is an XML file, which is not read (write the rows to CSV, JSON Lines or Parquet)
+    "#]]);
     let many = r#"<table:table-row><table:table-cell table:number-columns-repeated="16384" office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>"#.repeat(20_000);
-    check("a.ods", &ods(&many), expect![[r#""#]]);
+    check("a.ods", &ods(&many), expect![[r#"
+        Data: the drop holds no data: META-INF/manifest.xml is an XML file, which is not read (write the rows to CSV, JSON Lines or Parquet)
+    "#]]);
 }
 
 #[test]
@@ -114,15 +148,21 @@ fn hostile_workbooks_are_a_sentence() {
     check(
         "a.xlsx",
         &xlsx(&[("a", format!(r#"{both}<row r="1048570">{}</row>"#, far(1_048_570, 1)))]),
-        expect![[r#""#]],
+        expect![[r#"
+            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+        "#]],
     );
     check(
         "a.xlsx",
         &xlsx(&[("a", "<row><c r=\"ZZZZZZZZ1\"><v>1</v></c>".into())]),
-        expect![[r#""#]],
+        expect![[r#"
+            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+        "#]],
     );
     let bomb = zip(&[("xl/workbook.xml", 0o644, false, &vec![b' '; 80 << 20])]);
-    check("a.xlsx", &bomb, expect![[r#""#]]);
+    check("a.xlsx", &bomb, expect![[r#"
+        Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+    "#]]);
     let good = xlsx(&[("Sheet1", both)]);
     for at in (0..good.len()).step_by(11) {
         let mut bytes = good.clone();
@@ -159,8 +199,12 @@ fn feather(compression: arrow_ipc::CompressionType) -> Vec<u8> {
 
 #[test]
 fn arrow() {
-    check("a.feather", &feather(arrow_ipc::CompressionType::LZ4_FRAME), expect![[r#""#]]);
-    check("a.arrow", &feather(arrow_ipc::CompressionType::ZSTD), expect![[r#""#]]);
+    check("a.feather", &feather(arrow_ipc::CompressionType::LZ4_FRAME), expect![[r#"
+        Data: a.feather is no Arrow file
+    "#]]);
+    check("a.arrow", &feather(arrow_ipc::CompressionType::ZSTD), expect![[r#"
+        Data: a.arrow is no Arrow file
+    "#]]);
     // As `save_to_disk` leaves it.
     Drop::folder(&[
         ("dataset_dict.json", b"{\"splits\": [\"train\", \"test\"]}"),
@@ -169,10 +213,24 @@ fn arrow() {
         ("train/state.json", b"{}"),
         ("test/data-00000-of-00001.arrow", &stream(50, 4)),
     ])
-    .check(expect![[r#""#]]);
-    check("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", expect![[r#""#]]);
+    .check(expect![[r#"
+        train/data-00000-of-00001.arrow: arrow - 12 rows train
+        test/data-00000-of-00001.arrow: arrow - 4 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        0: 5 1 2
+        1: 5 1 2
+        train 10 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+    "#]]);
+    check("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", expect![[r#"
+        Data: a.arrow is damaged: its Arrow messages contradict each other (copy or make it again)
+    "#]]);
     let good = feather(arrow_ipc::CompressionType::LZ4_FRAME);
-    check("a.arrow", &good[..good.len() / 3], expect![[r#""#]]);
+    check("a.arrow", &good[..good.len() / 3], expect![[r#"
+        Data: a.arrow is no Arrow file
+    "#]]);
     for at in (0..good.len()).step_by(3) {
         let mut bytes = good.clone();
         bytes[at] ^= 0x55;
@@ -185,11 +243,29 @@ fn documents_of_json() {
     let row = |it: usize| format!(r#"{{"text": "text {it}", "label": {}}}"#, it % 2);
     let list = |from: usize, n: usize| (from..from + n).map(row).collect::<Vec<_>>().join(", ");
     let splits = format!(r#"{{"train": [{}], "test": [{}]}}"#, list(0, 12), list(50, 4));
-    check("a.json", splits.as_bytes(), expect![[r#""#]]);
+    check("a.json", splits.as_bytes(), expect![[r#"
+        a.json (train): json utf-8 12 rows train
+        a.json (test): json utf-8 4 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        0: 5 1 2
+        1: 5 1 2
+        train 10 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+    "#]]);
     check(
         "a.json",
         format!(r#"{{"version": 1, "data": [{}]}}"#, list(0, 12)).as_bytes(),
-        expect![[r#""#]],
+        expect![[r#"
+            a.json: json utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
     let column = |of: &dyn Fn(usize) -> String| {
         (0..12).map(|it| format!(r#""{it}": {}"#, of(it))).collect::<Vec<_>>().join(", ")
@@ -199,18 +275,47 @@ fn documents_of_json() {
         column(&|it| format!("\"text {it}\"")),
         column(&|it| (it % 2).to_string())
     );
-    check("a.json", pandas.as_bytes(), expect![[r#""#]]);
+    check("a.json", pandas.as_bytes(), expect![[r#"
+        a.json: json utf-8 12 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        0: 5 1 0
+        1: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
     let pairs: Vec<String> =
         (0..12).map(|it| format!(r#"["text {it}", "{}"]"#, ["a", "b"][it % 2])).collect();
     let pairs = pairs.join(", ");
     check(
         "a.json",
         format!(r#"{{"columns": ["text", "label"], "index": [], "data": [{pairs}]}}"#).as_bytes(),
-        expect![[r#""#]],
+        expect![[r#"
+            a.json: json utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            a: 5 1 0
+            b: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
     );
-    check("a.json", format!("[{pairs}]").as_bytes(), expect![[r#""#]]);
-    check("a.json", br#"{"a": {"b": 1}, "c": [1, 2]}"#, expect![[r#""#]]);
-    check("a.json", br#"{"data": [{"text": "a""#, expect![[r#""#]]);
+    check("a.json", format!("[{pairs}]").as_bytes(), expect![[r#"
+        a.json: json utf-8 12 rows
+        text-classification: `column 2` has 2 values that recur: classes are learnt
+        `column 1` -> `column 2`
+        a: 5 1 0
+        b: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.json has no header: its first row was read as data, `column 1` as text and `column 2` as label
+    "#]]);
+    check("a.json", br#"{"a": {"b": 1}, "c": [1, 2]}"#, expect![[r#"
+        Data: a.json: which column is the text and which the label can't be told; its columns are a, c (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
+    "#]]);
+    check("a.json", br#"{"data": [{"text": "a""#, expect![[r#"
+        Data: a.json line 1: invalid JSON: EOF while parsing an object (it takes a list of objects, or one object a line)
+    "#]]);
 }
 
 #[test]
@@ -223,7 +328,17 @@ fn compressed_json_is_no_description() {
         ("dataset_info.json", b"{}"),
         ("training_args.json", b"{\"epochs\": 1}"),
     ])
-    .check(expect![[r#""#]]);
+    .check(expect![[r#"
+        train.json.gz: json_lines utf-8 12 rows train
+        validation.csv.gz: csv utf-8 2 rows validation
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        0: 6 1 0
+        1: 6 1 0
+        train 12 (file)
+        validation 2 (file)
+        warning: training_args.json stands beside other tables and was ignored
+    "#]]);
 }
 
 #[test]
@@ -258,16 +373,29 @@ fn pointers_of_git_lfs() {
     }
     let drop = gallery(&["a", "b"], 4, &[]);
     fs::write(drop.path().join("a/1.png"), pointer).unwrap();
-    drop.check(expect![[r#""#]]);
+    drop.check(expect![[r#"
+        Data: a/1.png is a Git LFS pointer, not the file itself (run `git lfs pull` where it was cloned, and drop the data again)
+    "#]]);
 }
 
 #[test]
 fn paths_in_another_spelling() {
     let csv: String = (0..8).map(|it| format!("pics/{it}.JPG,{}\n", it % 2)).collect();
     let csv = format!("file_name,label\n{csv}");
-    gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]).check(expect![[r#""#]]);
+    gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]).check(expect![[r#"
+        labels.csv: csv utf-8 8 rows
+        image-classification: `label` has 2 values that recur: classes are learnt
+        `file_name` -> `label`
+        0: 3 1 0
+        1: 3 1 0
+        train 6 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: paths that name an image but for case or extension were taken for it: 8 (first: pics/0.JPG)
+    "#]]);
     let drop = gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]);
     fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();
     fs::copy(drop.path().join("Pics/2.png"), drop.path().join("Pics/2.PNG")).unwrap();
-    drop.check(expect![[r#""#]]);
+    drop.check(expect![[r#"
+        Data: 2 of 8 examples can't be used, which is more than 10 %: 2 times a name of several images, but for the case of letters (first: labels.csv line 3) (mend or remove them, or name the right columns in the recipe)
+    "#]]);
 }

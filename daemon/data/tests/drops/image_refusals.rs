@@ -104,7 +104,16 @@ fn classes_that_can_not_be_known() {
     check(
         &gallery(&["cat/train", "cat/test", "dog/train", "dog/test"], 3, &[]),
         expect![[r#"
-            Data: cat/train/ and cat/test/ end in the same folder, so the class can't be told (put each class into one folder directly below the drop or below its split, or name the labels in a metadata.csv)
+            cat/train/: image_folders - 3 rows train
+            dog/train/: image_folders - 3 rows train
+            cat/test/: image_folders - 3 rows test
+            dog/test/: image_folders - 3 rows test
+            image-classification: folders of images hold one class each: classes are learnt
+            cat: 2 1 3
+            dog: 2 1 3
+            train 4 (file)
+            validation 2 (stratified, seed 0)
+            test 6 (file)
         "#]],
     );
     check(
