@@ -120,8 +120,11 @@ impl<R: Read> Messages<'_, R> {
     fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let mut head = self.exactly()?;
         if head.is_some_and(|it| it == MAGIC[..4]) {
-            self.exactly::<4>()?;
+            // The mark is filled up with zeros, before the first message.
             head = self.exactly()?;
+            while head.is_some_and(|it| it == MAGIC[4..] || it == [0; 4]) {
+                head = self.exactly()?;
+            }
         }
         let Some(mut length) = head else { return Ok(None) };
         let mut message = length.to_vec();

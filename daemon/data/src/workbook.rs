@@ -67,8 +67,15 @@ fn of_zip(source: &Source) -> Option<Kind> {
             b"ppt/presentation.xml" => return Some(Kind::Other("a PowerPoint file")),
             b"mimetype" => {
                 let mut what = Vec::new();
+                let method = entry.compression_method();
                 let found = archive.get_entry(entry.wayfinder()).ok()?;
-                let _ = found.reader().take(100).read_to_end(&mut what);
+                let raw = BufReader::new(found.reader());
+                let _ = match method {
+                    CompressionMethod::DEFLATE => {
+                        flate2::bufread::DeflateDecoder::new(raw).take(100).read_to_end(&mut what)
+                    }
+                    _ => raw.take(100).read_to_end(&mut what),
+                };
                 kind = match what.as_slice() {
                     it if it.ends_with(b"opendocument.spreadsheet") => return Some(Kind::Ods),
                     it if it.starts_with(b"application/vnd.oasis.opendocument") => {

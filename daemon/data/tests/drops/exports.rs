@@ -160,9 +160,12 @@ fn label_studio() {
         warning: a.csv was read as an export of Label Studio
     "#]]);
     let spans = r#"{"from_name": "label", "type": "labels", "value": {"start": 0, "end": 4, "labels": ["PER"]}}"#;
-    check(|it| task(it, spans), expect![[r#"
+    check(
+        |it| task(it, spans),
+        expect![[r#"
         Data: export.jsonl: which column is the text and which the label can't be told; its columns are annotations, data, id, meta (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -326,8 +329,8 @@ fn fasttext() {
     let line = |it: usize| format!("__label__{} text number {it}\n", CLASSES[it % 2]);
     let lines: String = (0..12).map(line).collect();
     let test: String = (20..26).map(line).collect();
-    Drop::folder(&[("train.txt", lines.as_bytes()), ("test.txt", test.as_bytes())])
-        .check(expect![[r#"
+    Drop::folder(&[("train.txt", lines.as_bytes()), ("test.txt", test.as_bytes())]).check(expect![
+        [r#"
             train.txt: fasttext utf-8 12 rows train
             test.txt: fasttext utf-8 6 rows test
             text-classification: `label` has 2 values that recur: classes are learnt
@@ -337,7 +340,8 @@ fn fasttext() {
             train 10 (file)
             validation 2 (stratified, seed 0)
             test 6 (file)
-        "#]]);
+        "#]
+    ]);
     Drop::folder(&[("cooking.train", lines.as_bytes())]).check(expect![[r#"
         cooking.train: fasttext utf-8 12 rows
         text-classification: `label` has 2 values that recur: classes are learnt

@@ -211,8 +211,8 @@ fn splits_of_other_names_and_in_other_places() {
         test 12 (file)
     "#]]);
     // IMDB.
-    texts(&["train/neg", "train/pos", "train/unsup", "test/neg", "test/pos"], 6)
-        .check(expect![[r#"
+    texts(&["train/neg", "train/pos", "train/unsup", "test/neg", "test/pos"], 6).check(expect![[
+        r#"
             train/neg/: text_folders utf-8 6 rows train
             train/pos/: text_folders utf-8 6 rows train
             test/neg/: text_folders utf-8 6 rows test
@@ -224,7 +224,8 @@ fn splits_of_other_names_and_in_other_places() {
             validation 2 (stratified, seed 0)
             test 12 (file)
             warning: train/unsup/ holds no labelled files by its name: 6 were left out
-        "#]]);
+        "#
+    ]]);
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn xlsx(sheets: &[(&str, String)]) -> Vec<u8> {
     }
     parts.push(("xl/workbook.xml".into(), format!(r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>{book}</sheets></workbook>"#)));
     parts.push(("xl/_rels/workbook.xml.rels".into(), format!(r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>"#)));
+    parts.push(("_rels/.rels".into(), r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#.into()));
     parts.push(("[Content_Types].xml".into(), "<Types/>".into()));
     let parts: Vec<(&str, u32, bool, &[u8])> =
         parts.iter().map(|(name, xml)| (&**name, 0o644, false, xml.as_bytes())).collect();
@@ -58,9 +59,19 @@ fn sheet(header: [&str; 2], from: usize, n: usize, label: impl Fn(usize) -> Stri
 fn workbooks() {
     let both = ["text", "label"];
     let one = sheet(both, 0, 12, |it| (it % 2).to_string());
-    check("a.xlsx", &xlsx(&[("Sheet1", one.clone())]), expect![[r#"
-        Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
-    "#]]);
+    check(
+        "a.xlsx",
+        &xlsx(&[("Sheet1", one.clone())]),
+        expect![[r#"
+            a.xlsx: workbook - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
+    );
     let words = |it: usize| ["neg", "pos"][it % 2].to_string();
     check(
         "a.xlsx",
@@ -70,18 +81,53 @@ fn workbooks() {
             ("notes", sheet(both, 0, 2, words)),
         ]),
         expect![[r#"
-            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+            a.xlsx: workbook - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: a.xlsx has 2 sheets, of which the first was read, `data`; others: notes
         "#]],
     );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
-    check("a.xlsx", &splits, expect![[r#"
-        Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
-    "#]]);
+    check(
+        "a.xlsx",
+        &splits,
+        expect![[r#"
+            a.xlsx (sheet train): workbook - 12 rows train
+            a.xlsx (sheet test): workbook - 4 rows test
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 2
+            pos: 5 1 2
+            train 10 (file)
+            validation 2 (stratified, seed 0)
+            test 4 (file)
+        "#]],
+    );
     // By content.
-    check("a.csv", &splits, expect![[r#"
-        Data: a.csv can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
-    "#]]);
-    check("a.xlsx", &rows("text,label\n", 12), expect![[r#"
+    check(
+        "a.csv",
+        &splits,
+        expect![[r#"
+            a.csv (sheet train): workbook - 12 rows train
+            a.csv (sheet test): workbook - 4 rows test
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 2
+            pos: 5 1 2
+            train 10 (file)
+            validation 2 (stratified, seed 0)
+            test 4 (file)
+            warning: a.csv is an Excel workbook by its content, and was read as that
+        "#]],
+    );
+    check(
+        "a.xlsx",
+        &rows("text,label\n", 12),
+        expect![[r#"
         a.xlsx: csv utf-8 12 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -90,7 +136,8 @@ fn workbooks() {
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
         warning: a.xlsx is CSV by its content, and was read as that
-    "#]]);
+    "#]],
+    );
     check(
         "a.xls",
         &String::from_utf8(rows("text,label\n", 12)).unwrap().replace(',', "\t").into_bytes(),
@@ -105,12 +152,20 @@ fn workbooks() {
             warning: a.xls is TSV by its content, and was read as that
         "#]],
     );
-    check("a.xls", b"<html><table><tr><td>text</td></tr></table></html>", expect![[r#"
+    check(
+        "a.xls",
+        b"<html><table><tr><td>text</td></tr></table></html>",
+        expect![[r#"
         Data: a.xls is a web page, and no workbook (save it as .xlsx or CSV)
-    "#]]);
-    check("a.docx", &zip(&[("word/document.xml", 0o644, false, b"<w/>")]), expect![[r#"
+    "#]],
+    );
+    check(
+        "a.docx",
+        &zip(&[("word/document.xml", 0o644, false, b"<w/>")]),
+        expect![[r#"
         Data: a.docx is a word processor's document, which is not read (write the rows to CSV, JSON Lines or Parquet)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -129,13 +184,27 @@ fn open_document() {
             ("META-INF/manifest.xml", 0o644, false, b"<manifest/>"),
         ])
     };
-    check("a.ods", &ods(&rows), expect![[r#"
-        Data: the drop holds no data: META-INF/manifest.xml is an XML file, which is not read (write the rows to CSV, JSON Lines or Parquet)
-    "#]]);
+    check(
+        "a.ods",
+        &ods(&rows),
+        expect![[r#"
+            a.ods: workbook - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
+    );
     let many = r#"<table:table-row><table:table-cell table:number-columns-repeated="16384" office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>"#.repeat(20_000);
-    check("a.ods", &ods(&many), expect![[r#"
-        Data: the drop holds no data: META-INF/manifest.xml is an XML file, which is not read (write the rows to CSV, JSON Lines or Parquet)
-    "#]]);
+    check(
+        "a.ods",
+        &ods(&many),
+        expect![[r#"
+            Data: a.ods unpacks to more than is read as one workbook (1024 MiB) (save the sheet as CSV and drop that)
+        "#]],
+    );
 }
 
 #[test]
@@ -149,20 +218,32 @@ fn hostile_workbooks_are_a_sentence() {
         "a.xlsx",
         &xlsx(&[("a", format!(r#"{both}<row r="1048570">{}</row>"#, far(1_048_570, 1)))]),
         expect![[r#"
-            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+            a.xlsx: workbook - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            quarantined a.xlsx Some(1048570): empty text
+            warning: columns not used: column 3
         "#]],
     );
     check(
         "a.xlsx",
         &xlsx(&[("a", "<row><c r=\"ZZZZZZZZ1\"><v>1</v></c>".into())]),
         expect![[r#"
-            Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
+            Data: a.xlsx can't be read as a workbook: its parts contradict each other (save the sheet as CSV and drop that)
         "#]],
     );
     let bomb = zip(&[("xl/workbook.xml", 0o644, false, &vec![b' '; 80 << 20])]);
-    check("a.xlsx", &bomb, expect![[r#"
+    check(
+        "a.xlsx",
+        &bomb,
+        expect![[r#"
         Data: a.xlsx can't be read as a workbook: File not found '_rels/.rels' (save the sheet as CSV and drop that)
-    "#]]);
+    "#]],
+    );
     let good = xlsx(&[("Sheet1", both)]);
     for at in (0..good.len()).step_by(11) {
         let mut bytes = good.clone();
@@ -199,12 +280,32 @@ fn feather(compression: arrow_ipc::CompressionType) -> Vec<u8> {
 
 #[test]
 fn arrow() {
-    check("a.feather", &feather(arrow_ipc::CompressionType::LZ4_FRAME), expect![[r#"
-        Data: a.feather is no Arrow file
-    "#]]);
-    check("a.arrow", &feather(arrow_ipc::CompressionType::ZSTD), expect![[r#"
-        Data: a.arrow is no Arrow file
-    "#]]);
+    check(
+        "a.feather",
+        &feather(arrow_ipc::CompressionType::LZ4_FRAME),
+        expect![[r#"
+            a.feather: arrow - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
+    );
+    check(
+        "a.arrow",
+        &feather(arrow_ipc::CompressionType::ZSTD),
+        expect![[r#"
+            a.arrow: arrow - 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            0: 5 1 0
+            1: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+        "#]],
+    );
     // As `save_to_disk` leaves it.
     Drop::folder(&[
         ("dataset_dict.json", b"{\"splits\": [\"train\", \"test\"]}"),
@@ -224,13 +325,21 @@ fn arrow() {
         validation 2 (stratified, seed 0)
         test 4 (file)
     "#]]);
-    check("a.arrow", b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", expect![[r#"
+    check(
+        "a.arrow",
+        b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f",
+        expect![[r#"
         Data: a.arrow is damaged: its Arrow messages contradict each other (copy or make it again)
-    "#]]);
+    "#]],
+    );
     let good = feather(arrow_ipc::CompressionType::LZ4_FRAME);
-    check("a.arrow", &good[..good.len() / 3], expect![[r#"
-        Data: a.arrow is no Arrow file
-    "#]]);
+    check(
+        "a.arrow",
+        &good[..good.len() / 3],
+        expect![[r#"
+            Data: a.arrow is cut off: it ends in the middle (copy it again)
+        "#]],
+    );
     for at in (0..good.len()).step_by(3) {
         let mut bytes = good.clone();
         bytes[at] ^= 0x55;
@@ -243,7 +352,10 @@ fn documents_of_json() {
     let row = |it: usize| format!(r#"{{"text": "text {it}", "label": {}}}"#, it % 2);
     let list = |from: usize, n: usize| (from..from + n).map(row).collect::<Vec<_>>().join(", ");
     let splits = format!(r#"{{"train": [{}], "test": [{}]}}"#, list(0, 12), list(50, 4));
-    check("a.json", splits.as_bytes(), expect![[r#"
+    check(
+        "a.json",
+        splits.as_bytes(),
+        expect![[r#"
         a.json (train): json utf-8 12 rows train
         a.json (test): json utf-8 4 rows test
         text-classification: `label` has 2 values that recur: classes are learnt
@@ -253,7 +365,8 @@ fn documents_of_json() {
         train 10 (file)
         validation 2 (stratified, seed 0)
         test 4 (file)
-    "#]]);
+    "#]],
+    );
     check(
         "a.json",
         format!(r#"{{"version": 1, "data": [{}]}}"#, list(0, 12)).as_bytes(),
@@ -275,7 +388,10 @@ fn documents_of_json() {
         column(&|it| format!("\"text {it}\"")),
         column(&|it| (it % 2).to_string())
     );
-    check("a.json", pandas.as_bytes(), expect![[r#"
+    check(
+        "a.json",
+        pandas.as_bytes(),
+        expect![[r#"
         a.json: json utf-8 12 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -283,7 +399,8 @@ fn documents_of_json() {
         1: 5 1 0
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-    "#]]);
+    "#]],
+    );
     let pairs: Vec<String> =
         (0..12).map(|it| format!(r#"["text {it}", "{}"]"#, ["a", "b"][it % 2])).collect();
     let pairs = pairs.join(", ");
@@ -300,7 +417,10 @@ fn documents_of_json() {
             validation 2 (stratified, seed 0)
         "#]],
     );
-    check("a.json", format!("[{pairs}]").as_bytes(), expect![[r#"
+    check(
+        "a.json",
+        format!("[{pairs}]").as_bytes(),
+        expect![[r#"
         a.json: json utf-8 12 rows
         text-classification: `column 2` has 2 values that recur: classes are learnt
         `column 1` -> `column 2`
@@ -309,13 +429,22 @@ fn documents_of_json() {
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
         warning: a.json has no header: its first row was read as data, `column 1` as text and `column 2` as label
-    "#]]);
-    check("a.json", br#"{"a": {"b": 1}, "c": [1, 2]}"#, expect![[r#"
+    "#]],
+    );
+    check(
+        "a.json",
+        br#"{"a": {"b": 1}, "c": [1, 2]}"#,
+        expect![[r#"
         Data: a.json: which column is the text and which the label can't be told; its columns are a, c (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
-    "#]]);
-    check("a.json", br#"{"data": [{"text": "a""#, expect![[r#"
+    "#]],
+    );
+    check(
+        "a.json",
+        br#"{"data": [{"text": "a""#,
+        expect![[r#"
         Data: a.json line 1: invalid JSON: EOF while parsing an object (it takes a list of objects, or one object a line)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

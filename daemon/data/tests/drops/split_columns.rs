@@ -21,7 +21,10 @@ fn of<'a>(it: usize, [train, validation, test]: [&'a str; 3]) -> &'a str {
 
 #[test]
 fn words_and_flags() {
-    check("split", |it| of(it, ["train", "dev", "test"]).into(), expect![[r#"
+    check(
+        "split",
+        |it| of(it, ["train", "dev", "test"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -30,8 +33,12 @@ fn words_and_flags() {
         train 16 (file)
         validation 4 (file)
         test 4 (file)
-    "#]]);
-    check("Usage", |it| of(it, ["Training", "PublicTest", "PrivateTest"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "Usage",
+        |it| of(it, ["Training", "PublicTest", "PrivateTest"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -40,8 +47,12 @@ fn words_and_flags() {
         train 14 (file)
         validation 2 (stratified, seed 0)
         test 8 (file)
-    "#]]);
-    check("is_valid", |it| of(it, ["False", "True", "True"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "is_valid",
+        |it| of(it, ["False", "True", "True"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -50,8 +61,12 @@ fn words_and_flags() {
         train 16 (file)
         validation 8 (file)
         warning: `is_valid` divides the examples: true is validation, false is train
-    "#]]);
-    check("is_test", |it| of(it, ["0", "0", "1"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "is_test",
+        |it| of(it, ["0", "0", "1"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -61,9 +76,13 @@ fn words_and_flags() {
         validation 2 (stratified, seed 0)
         test 4 (file)
         warning: `is_test` divides the examples: true is test, false is train
-    "#]]);
+    "#]],
+    );
     // Whatever the column is called.
-    check("origin", |it| of(it, ["train", "test", "test"]).into(), expect![[r#"
+    check(
+        "origin",
+        |it| of(it, ["train", "test", "test"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -73,8 +92,12 @@ fn words_and_flags() {
         validation 2 (stratified, seed 0)
         test 8 (file)
         warning: `origin` holds the names of splits and divides the examples
-    "#]]);
-    check("set", |it| of(it, ["train", "unsup", "test"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "set",
+        |it| of(it, ["train", "unsup", "test"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 20 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -84,8 +107,12 @@ fn words_and_flags() {
         validation 2 (stratified, seed 0)
         test 4 (file)
         warning: a.csv: rows left out as they are not labelled: 4
-    "#]]);
-    check("split", |it| of(it, ["train", "", "test"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "split",
+        |it| of(it, ["train", "", "test"]).into(),
+        expect![[r#"
         a.csv: csv utf-8 20 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -95,12 +122,16 @@ fn words_and_flags() {
         validation 2 (stratified, seed 0)
         test 4 (file)
         warning: a.csv: rows left out as they are in no split: 4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_says_no_split() {
-    check("fold", |it| (it % 5).to_string(), expect![[r#"
+    check(
+        "fold",
+        |it| (it % 5).to_string(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -110,11 +141,19 @@ fn what_says_no_split() {
         validation 2 (stratified, seed 0)
         warning: a.csv: `fold` holds numbers, of which nobody says which split each is: it was not used, and examples are divided at random (write train, validation and test into it, or remove it)
         warning: columns not used: fold
-    "#]]);
-    check("split", |it| of(it, ["train", "test", "extra"]).into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "split",
+        |it| of(it, ["train", "test", "extra"]).into(),
+        expect![[r#"
         Data: a.csv: `split` holds splits and `extra`, which is none (write train, validation or test into every row, or remove the column)
-    "#]]);
-    check("dataset", |it| ["imdb", "yelp"][it % 2].into(), expect![[r#"
+    "#]],
+    );
+    check(
+        "dataset",
+        |it| ["imdb", "yelp"][it % 2].into(),
+        expect![[r#"
         a.csv: csv utf-8 24 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -123,7 +162,8 @@ fn what_says_no_split() {
         train 22 (stratified, seed 0)
         validation 2 (stratified, seed 0)
         warning: columns not used: dataset
-    "#]]);
+    "#]],
+    );
 }
 
 fn table(header: &str, n: usize, line: impl Fn(usize) -> String) -> String {
