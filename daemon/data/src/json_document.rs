@@ -245,7 +245,9 @@ fn of_lists(items: Vec<Value>, columns: Option<Vec<String>>) -> Option<Rows> {
     let header = columns.len();
     let row = |it: Value| match it {
         Value::Array(it) if it.len() == header => Ok(it.into_iter().map(json::cell).collect()),
-        Value::Array(it) => Err(Reason::Fields { found: it.len(), header }),
+        Value::Array(it) => {
+            Err(Reason::Fields { found: it.len(), header, lines: 0, backslash: false })
+        }
         _ => Err(Reason::NotAnObject),
     };
     Some((columns, items.into_iter().map(row).collect(), headerless))
