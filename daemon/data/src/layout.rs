@@ -293,7 +293,8 @@ fn check_flat(texts: &[SingleFile]) -> Result<(), Failure> {
     Err(refusal::data(message).with_cure(cure))
 }
 
-/// What names begin with before a number, as in `cat.0.jpg`, where these are a few words that recur.
+/// What names begin with before a number, as in `cat.0.jpg`, where these are a few words that
+/// recur.
 fn classes_in_names(texts: &[SingleFile]) -> Option<Vec<String>> {
     const CLASSES_MAX: usize = 20;
     let word = |it: &SingleFile| {
@@ -310,6 +311,28 @@ fn classes_in_names(texts: &[SingleFile]) -> Option<Vec<String>> {
         .then(|| count.into_keys().collect())
 }
 
+/// The split of a path, and where its folders of classes begin and end.
+fn placed(parts: &[&str], splits: Splits) -> (Option<Split>, usize, usize) {
+    let (mut from, to) = (0, parts.len() - 1);
+    let mut split = None;
+    match splits {
+        // Some archives have the split's folder twice.
+        Splits::First => {
+            let again = |it: usize| it == 0 || it + 1 < to;
+            while from < to && is_split_folder(parts[from]) && again(from) {
+                split = split_of(parts[from]);
+                from += 1;
+            }
+            (split, from, to)
+        }
+        Splits::Last => {
+            let last = to.saturating_sub(1);
+            (split_of(parts[last]), from, last)
+        }
+        Splits::Nowhere => (None, from, to),
+    }
+}
+
 pub(crate) fn class_folders(
     texts: Vec<SingleFile>,
     rule: &FolderRule,
@@ -323,25 +346,7 @@ pub(crate) fn class_folders(
     let (mut homeless, mut unlabelled) = (Vec::new(), BTreeMap::<String, u64>::new());
     for text in texts {
         let parts: Vec<&str> = text.name.split('/').collect();
-        let (mut from, mut to) = (0, parts.len() - 1);
-        let mut split = None;
-        match splits {
-            // Some archives have the split's folder twice.
-            Splits::First => {
-                while from < to
-                    && is_split_folder(parts[from])
-                    && (split.is_none() || from + 1 < to)
-                {
-                    split = split_of(parts[from]);
-                    from += 1;
-                }
-            }
-            Splits::Last => {
-                to = to.saturating_sub(1);
-                split = split_of(parts[to]);
-            }
-            Splits::Nowhere => {}
-        }
+        let (split, from, to) = placed(&parts, splits);
         if from == to {
             homeless.push(text.name);
             continue;

@@ -239,8 +239,8 @@ fn recipe_in(folder: &Path) -> Result<Option<RecipeText>, Failure> {
     }
 }
 
-/// By content, not by name: what can be unpacked, if it is such a thing. A workbook is a zip too, and
-/// a table.
+/// By content, not by name: what can be unpacked, if it is such a thing. A workbook is a zip too,
+/// and a table.
 fn archive_of(path: &Path, name: &str) -> Result<Option<Archive>, Failure> {
     let source = Source::open(path, name)?;
     if signature::not_read(&name.to_ascii_lowercase()).is_some()

@@ -185,7 +185,12 @@ fn first(
     let used: Vec<usize> = targets.iter().copied().chain(numbered).chain(split_idx).collect();
     let unused = free(&used);
     reading.warnings.extend(rows.unused(table, &inputs, &unused));
-    let unused = of(&unused);
+    warn_of_unused(reading, file, &of(&unused), named);
+    Ok(Columns { inputs, split, targets })
+}
+
+/// `named`: whether the recipe names what is to be learnt.
+fn warn_of_unused(reading: &mut Reading<'_, '_>, file: &str, unused: &[String], named: bool) {
     let rivals: Vec<&str> =
         unused.iter().map(|it| &**it).filter(|it| names::is_label(it)).collect();
     if !named && !rivals.is_empty() {
@@ -196,9 +201,8 @@ fn first(
         ));
     }
     if !unused.is_empty() {
-        reading.warnings.push(format!("columns not used: {}", refusal::list(&unused)));
+        reading.warnings.push(format!("columns not used: {}", refusal::list(unused)));
     }
-    Ok(Columns { inputs, split, targets })
 }
 
 fn again(known: &ColumnNames, table: &Table) -> Result<Columns, Failure> {

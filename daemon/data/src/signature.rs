@@ -1,6 +1,6 @@
-//! Decides what a file is that is not read: by its name, or by its content where that is not what the
-//! name says (an image called `.csv`, a page instead of a download). Only for the sentence of the
-//! refusal.
+//! Decides what a file is that is not read: by its name, or by its content where that is not what
+//! the name says (an image called `.csv`, a page instead of a download). Only for the sentence of
+//! the refusal.
 
 /// First bytes, and what such a file is called in a sentence.
 const SIGNATURES: &[(&[u8], &str)] = &[

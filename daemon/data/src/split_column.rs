@@ -1,5 +1,6 @@
-//! Decides which column of a table says the split of each row, and what its values mean: words, or a
-//! flag such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and that is said.
+//! Decides which column of a table says the split of each row, and what its values mean: words, or
+//! a flag such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
+//! names them.
 
 use crate::layout;
 use crate::names::{self, SPLIT_FLAGS, SPLIT_NAMES};
@@ -79,7 +80,6 @@ pub(crate) fn find(
     if let Some(column) = usual.iter().copied().find(|it| all(*it, &is_word)) {
         return Ok(Some(words(column)));
     }
-    let is_train = |it: &Cell| matches!(it, Cell::Text(it) if is_split(it) && layout::split_of(it) == Some(Split::Train));
     for column in usual.iter().copied() {
         let odd = known(column).find(|it| !is_word(it));
         if let (Some(odd), true) = (odd, known(column).any(is_train)) {
@@ -95,24 +95,15 @@ pub(crate) fn find(
     if !named && free.len() < 2 {
         return Ok(None);
     }
-    let flags = SPLIT_FLAGS.iter().find_map(|(name, yes, no)| {
-        let column =
-            names::usual(columns, &[name], free).filter(|it| all(*it, &|it| flag(it).is_some()));
-        Some(SplitColumn { column: column?, values: Values::Flags(*yes, *no) })
-    });
-    if let Some(SplitColumn { column, values: Values::Flags(yes, no) }) = flags {
-        let (yes, no) = (yes.name(), no.name());
-        warnings.push(format!(
-            "`{}` divides the examples: true is {yes}, false is {no}",
-            columns[column]
-        ));
-        return Ok(flags);
+    let is_flags = |column: usize| all(column, &|it| flag(it).is_some());
+    if let Some(found) = flags(columns, free, &is_flags) {
+        let shown = match found.values {
+            Values::Flags(yes, no) => format!("true is {}, false is {}", yes.name(), no.name()),
+            Values::Words => String::new(),
+        };
+        warnings.push(format!("`{}` divides the examples: {shown}", columns[found.column]));
+        return Ok(Some(found));
     }
-    let is_number = |it: &Cell| match it {
-        Cell::Integer(_) => true,
-        Cell::Text(it) => it.trim().parse::<i64>().is_ok(),
-        _ => false,
-    };
     if let Some(column) = usual.into_iter().find(|it| all(*it, &is_number)) {
         warnings.push(format!(
             "{file}: `{}` holds numbers, of which nobody says which split each is: it was not used, and examples are divided at random (write train, validation and test into it, or remove it)",
@@ -132,6 +123,29 @@ pub(crate) fn find(
         ));
     }
     Ok(by_values.map(words))
+}
+
+fn flags(
+    columns: &[String],
+    free: &[usize],
+    is_flags: &dyn Fn(usize) -> bool,
+) -> Option<SplitColumn> {
+    SPLIT_FLAGS.iter().find_map(|(name, yes, no)| {
+        let column = names::usual(columns, &[name], free).filter(|it| is_flags(*it))?;
+        Some(SplitColumn { column, values: Values::Flags(*yes, *no) })
+    })
+}
+
+fn is_number(cell: &Cell) -> bool {
+    match cell {
+        Cell::Integer(_) => true,
+        Cell::Text(it) => it.trim().parse::<i64>().is_ok(),
+        _ => false,
+    }
+}
+
+fn is_train(cell: &Cell) -> bool {
+    matches!(cell, Cell::Text(it) if is_split(it) && layout::split_of(it) == Some(Split::Train))
 }
 
 fn is_split(word: &str) -> bool {

@@ -1,5 +1,5 @@
-//! Decides which files of a split are there to be predicted, and not to be learnt from or scored by:
-//! those without the label, and those whose labels are all missing or -1.
+//! Decides which files of a split are there to be predicted, and not to be learnt from or scored
+//! by: those without the label, and those whose labels are all missing or -1.
 
 use crate::inflate::Count;
 use crate::names;
