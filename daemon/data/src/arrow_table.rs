@@ -17,7 +17,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Schema};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::collections::BTreeMap;
@@ -82,12 +82,10 @@ pub(crate) fn rows(
     })
 }
 
+type EachBatch<'a> = &'a mut dyn FnMut(&Schema, Option<&RecordBatch>) -> Result<bool, Failure>;
+
 /// First the schema alone, then every batch; goes on while `each` says so.
-fn batches(
-    source: &Source,
-    raw: &Count,
-    each: &mut dyn FnMut(&arrow_schema::Schema, Option<&RecordBatch>) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
+fn batches(source: &Source, raw: &Count, each: EachBatch<'_>) -> Result<(), Failure> {
     let mut messages = Messages { source, stream: BufReader::new(source.stream(raw)?) };
     let mut decoder = StreamDecoder::new();
     let mut shown = false;

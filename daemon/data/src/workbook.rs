@@ -465,6 +465,6 @@ fn is_header(cells: &[Cell], named: &[&str]) -> bool {
     let is_named =
         |it: &&str| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it));
     let filled = cells.iter().filter(|it| !it.is_missing()).count();
-    texts.iter().any(|it| is_named(it))
+    texts.iter().any(is_named)
         || (texts.len() == filled && texts.iter().all(|it| it.chars().count() <= NAME_CHARS_MAX))
 }

@@ -15,7 +15,7 @@ const CLASSES: [&str; 2] = ["neg", "pos"];
 #[test]
 fn doccano() {
     let one = |it: usize| match it {
-        0 | 1 | 2 | 3 => "[]".to_string(),
+        0..=3 => "[]".to_string(),
         it => format!("[{:?}]", CLASSES[it % 2]),
     };
     check(

@@ -11,7 +11,7 @@ fn check(header: &str, cell: impl Fn(usize) -> String, expected: Expect) {
     Drop::file("a.csv", csv.as_bytes()).check(expected);
 }
 
-fn of<'a>(it: usize, [train, validation, test]: [&'a str; 3]) -> &'a str {
+fn of(it: usize, [train, validation, test]: [&str; 3]) -> &str {
     match it {
         0..16 => train,
         16..20 => validation,
