@@ -41,7 +41,7 @@ const DIALECT: Dialect = Dialect {
         bias: "cls.predictions.bias",
         bias_again: Some("cls.predictions.decoder.bias"),
     },
-    bend: layers::scaled_tanh,
+    bend: |xs, _| layers::scaled_tanh(xs),
     layers_key: "num_hidden_layers",
 };
 

@@ -172,9 +172,10 @@ fn block(p: Names, depth: usize, c: &Config) -> Result<Block, ModelError> {
 /// Features are above -FLOOR: those of normed tokens as good as always.
 const FLOOR: f64 = 16.0;
 
-/// What the head's ReLU leaves of features that were raised by FLOOR.
-fn bend(xs: &Tensor) -> Result<Tensor, TchError> {
-    xs.f_clamp_min(-FLOOR)
+/// What the head's ReLU leaves of features that were raised by FLOOR, which they are where there
+/// are too many classes for a better way: see [`Classifier::set_bent`].
+fn bend(xs: &Tensor, classes: i64) -> Result<Tensor, TchError> {
+    if 2 * classes <= xs.size2()?.1 { Ok(xs.shallow_clone()) } else { xs.f_clamp_min(-FLOOR) }
 }
 
 struct Classifier {
@@ -219,8 +220,12 @@ impl Stage for Classifier {
         Ok(true)
     }
 
-    /// The features, raised so far that ReLU does not bend them.
+    /// Outputs and their opposites, where there is room for both; else the features, raised so far
+    /// that ReLU does not bend them, which costs the last digits.
     fn set_bent(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TchError> {
+        if self.set_linear(weight, bias)? {
+            return Ok(());
+        }
         self.pre_classifier.set_identity(1.0, FLOOR)?;
         let raised = weight.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(FLOOR)?;
         self.classifier.set(weight, &bias.f_sub(&raised)?)

@@ -128,11 +128,13 @@ pub(crate) struct Dialect {
     pub classifier: fn(Names, i64, &Config) -> Made,
     pub vocabulary: VocabularyNames,
     /// What a text's row must go through so that the head for texts can be a linear map of it:
-    /// nearly nothing.
-    pub bend: fn(&Tensor) -> Result<Tensor, TchError>,
+    /// nearly nothing. With the number of classes.
+    pub bend: Bend,
     /// The config's name for the number of layers.
     pub layers_key: &'static str,
 }
+
+type Bend = fn(&Tensor, i64) -> Result<Tensor, TchError>;
 
 type Made = Result<Box<dyn Stage>, ModelError>;
 
@@ -225,8 +227,9 @@ impl Architecture for Encoder {
             })
             .collect::<Result<Vec<Box<dyn Stage>>, ModelError>>()?;
         let mut tail: Vec<Box<dyn Stage>> = Vec::new();
-        if let HeadKind::Linear(_, pooling) = options.head {
-            tail.push(Box::new(Row { pooling, eps: c.layer_norm_eps, bend: dialect.bend }));
+        if let HeadKind::Linear(classes, pooling) = options.head {
+            let (eps, bend) = (c.layer_norm_eps, dialect.bend);
+            tail.push(Box::new(Row { pooling, eps, bend, classes }));
         }
         let p = loader.part(Part::Head);
         let head: Option<Box<dyn Stage>> = match options.head {
@@ -254,15 +257,16 @@ impl Architecture for Encoder {
 struct Row {
     pooling: Pooling,
     eps: f64,
-    bend: fn(&Tensor) -> Result<Tensor, TchError>,
+    bend: Bend,
+    classes: i64,
 }
 
 impl Stage for Row {
     /// (tokens, width) or (texts, width) -> (texts, width)
     fn forward(&self, xs: &Tensor, layout: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         match self.pooling {
-            Pooling::First => (self.bend)(xs),
-            Pooling::Mean => (self.bend)(&layers::normed_mean(xs, layout, self.eps)?),
+            Pooling::First => (self.bend)(xs, self.classes),
+            Pooling::Mean => (self.bend)(&layers::normed_mean(xs, layout, self.eps)?, self.classes),
         }
     }
 }

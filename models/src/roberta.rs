@@ -42,7 +42,7 @@ const DIALECT: Dialect = Dialect {
         bias: "lm_head.bias",
         bias_again: Some("lm_head.decoder.bias"),
     },
-    bend: layers::scaled_tanh,
+    bend: |xs, _| layers::scaled_tanh(xs),
     layers_key: "num_hidden_layers",
 };
 

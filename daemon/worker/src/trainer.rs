@@ -350,8 +350,8 @@ impl<'a, 'b> Trainer<'a, 'b> {
     }
 
     /// What the probe scored that training began with, and the best score after it; true where
-    /// this is such a best one. Fine-tuning may leave the probe before it passes it, so patience looks at
-    /// fine-tuning alone.
+    /// this is such a best one. Fine-tuning may leave the probe before it passes it, so patience
+    /// looks at fine-tuning alone.
     fn note_start(&mut self, score: f64, higher: bool) -> bool {
         let step = self.position.step;
         let Some(probe) = &mut self.position.probe else { return false };

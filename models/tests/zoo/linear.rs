@@ -10,13 +10,13 @@ use tch::{Kind, Tensor};
 /// A few hundred roundings of fp32 at the size of these logits.
 const EXACT: f64 = 5e-5;
 
-fn options(pooling: Pooling) -> BuildOptions {
-    BuildOptions { head: HeadKind::Linear(CLASSES, pooling), ..finished() }
+fn options(classes: i64, pooling: Pooling) -> BuildOptions {
+    BuildOptions { head: HeadKind::Linear(classes, pooling), ..finished() }
 }
 
 /// With a head as large as a probe's.
-fn linear(family: &str, pooling: Pooling) -> (Built, BTreeMap<String, Tensor>) {
-    let built = build(family, &options(pooling));
+fn linear(family: &str, options: &BuildOptions) -> (Built, BTreeMap<String, Tensor>) {
+    let built = build(family, options);
     let tensors: BTreeMap<String, Tensor> =
         built.tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
     let numbers = |it: &Tensor| {
@@ -36,41 +36,48 @@ fn logits(model: &dyn Model, family: &str) -> Tensor {
 #[test]
 fn the_finished_model_of_the_familys_class_says_the_same() {
     for family in FAMILIES {
-        for pooling in [Pooling::First, Pooling::Mean] {
-            let (trained, mut tensors) = linear(family, pooling);
-            let base = open(&data(family));
-            // As if it had been trained.
-            let moved = tensors.keys().find(|it| it.ends_with("word_embeddings.weight")).unwrap();
-            let _ = tch::no_grad(|| tensors[moved].shallow_clone().f_mul_scalar_(1.5)).unwrap();
-            let before = logits(trained.model.as_ref(), family);
-            let own = base.in_family(&options(pooling), &tensors).unwrap();
-            let off = distance(&before, &logits(own.model.as_ref(), family));
-            assert!(off < EXACT, "{family}, {pooling:?}: {off}");
-
-            let folder = tempfile::tempdir().unwrap();
-            save(&own.tensors, &folder.path().join("model.safetensors")).unwrap();
-            let names: Vec<String> = (0..CLASSES).map(|it| it.to_string()).collect();
-            let config = base.export_config(options(pooling).head, &names, None);
-            fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-            let saved = open(folder.path());
-            let layers = base.layers() + i64::from(pooling == Pooling::Mean);
-            assert_eq!(saved.layers(), layers, "{family}, {pooling:?}");
-            let again = saved.build(&finished()).unwrap();
-            assert!(again.report.missing.is_empty() && again.report.surplus.is_empty());
-            let off = distance(&before, &logits(again.model.as_ref(), family));
-            assert!(off < EXACT, "{family}, {pooling:?}: {off}");
-
-            tensors.remove("classifier.bias");
-            let refused = base.in_family(&options(pooling), &tensors).err().unwrap().to_string();
-            assert!(refused.ends_with("classifier.bias"), "{refused}");
+        let width = open(&data(family)).hidden_size();
+        for (classes, pooling) in
+            [(CLASSES, Pooling::First), (CLASSES, Pooling::Mean), (width, Pooling::Mean)]
+        {
+            says_the_same(family, classes, &options(classes, pooling));
         }
     }
+}
+
+fn says_the_same(family: &str, classes: i64, options: &BuildOptions) {
+    let (trained, mut tensors) = linear(family, options);
+    let base = open(&data(family));
+    // As if it had been trained.
+    let moved = tensors.keys().find(|it| it.ends_with("word_embeddings.weight")).unwrap();
+    let _ = tch::no_grad(|| tensors[moved].shallow_clone().f_mul_scalar_(1.5)).unwrap();
+    let before = logits(trained.model.as_ref(), family);
+    let own = base.in_family(options, &tensors).unwrap();
+    let off = distance(&before, &logits(own.model.as_ref(), family));
+    assert!(off < EXACT, "{family}, {options:?}: {off}");
+
+    let folder = tempfile::tempdir().unwrap();
+    save(&own.tensors, &folder.path().join("model.safetensors")).unwrap();
+    let names: Vec<String> = (0..classes).map(|it| it.to_string()).collect();
+    let config = base.export_config(options.head, &names, None);
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let saved = open(folder.path());
+    let mean = matches!(options.head, HeadKind::Linear(_, Pooling::Mean));
+    assert_eq!(saved.layers(), base.layers() + i64::from(mean), "{family}, {options:?}");
+    let again = saved.build(&finished()).unwrap();
+    assert!(again.report.missing.is_empty() && again.report.surplus.is_empty());
+    let off = distance(&before, &logits(again.model.as_ref(), family));
+    assert!(off < EXACT, "{family}, {options:?}: {off}");
+
+    tensors.remove("classifier.bias");
+    let refused = base.in_family(options, &tensors).err().unwrap().to_string();
+    assert!(refused.ends_with("classifier.bias"), "{refused}");
 }
 
 #[test]
 fn a_row_is_the_normed_mean_of_its_texts_tokens_alone() {
     for family in FAMILIES {
-        let (built, _) = linear(family, Pooling::Mean);
+        let (built, _) = linear(family, &options(CLASSES, Pooling::Mean));
         let rows = built.model.features(&input(family).0, &Pass::evaluation()).unwrap().xs;
         let headless = BuildOptions { head: HeadKind::None(Rows::PerToken), ..finished() };
         let tokens = build(family, &headless);
@@ -90,7 +97,7 @@ fn a_row_is_the_normed_mean_of_its_texts_tokens_alone() {
 #[test]
 fn all_below_a_linear_head_learns() {
     for family in FAMILIES {
-        let (mut built, _) = linear(family, Pooling::Mean);
+        let (mut built, _) = linear(family, &options(CLASSES, Pooling::Mean));
         built.model.set_trainable(&all_names(&built));
         let pass = Pass { gradient_checkpointing: true, ..Pass::training(0, 1, 0) };
         built.model.logits(&input(family).0, &pass).unwrap().square().sum(Kind::Float).backward();
