@@ -53,6 +53,8 @@ pub(crate) fn probe(
 ) -> Result<Probe> {
     let own = frozen(learner, prepared)?;
     let network = own.as_ref().unwrap_or(&learner.network);
+    // What is cached belongs to the model that learns, whose rows are others.
+    let train = Examples { cache: train.cache.filter(|_| own.is_none()), ..train };
     let chosen = some(train.set);
     let seen: Vec<u32> = chosen.concat();
     let features = features(network, train, chosen, &mut check)?;

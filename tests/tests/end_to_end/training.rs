@@ -101,6 +101,45 @@ fn a_probe_is_the_second_baseline_and_where_training_begins() {
     assert_eq!((beside.c, &beside.metrics, beside.start), (probe.c, &probe.metrics, None));
 }
 
+/// The probe's rows are means, the head's those of first tokens.
+#[test]
+fn a_probe_leaves_alone_what_is_cached_for_another_kind_of_rows() {
+    let base = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(tiny_bert()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            fs::copy(file.path(), base.path().join(file.file_name())).unwrap();
+        }
+    }
+    let modules = r#"[{"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]"#;
+    fs::write(base.path().join("modules.json"), modules).unwrap();
+    fs::create_dir(base.path().join("1_Pooling")).unwrap();
+    let config = r#"{"pooling_mode_mean_tokens": true}"#;
+    fs::write(base.path().join("1_Pooling/config.json"), config).unwrap();
+    let [cached, running] = [true, false].map(|cache| {
+        let recipe = format!(
+            "model.dropout = 0.0\n[freeze]\ntrain = ['head']\ncache = {cache}\n[train]\nmethod = 'full'\nepochs = 2\nlr = 1e-2\noptimizer = 'sgd'\n"
+        );
+        let mut run = Run::with_base(base.path(), &recipe, &sentences(200, 3));
+        run.complete();
+        assert_eq!(run.json::<Plan>(run_folder::PLAN).freeze.cached, cache);
+        run.weights()
+    });
+    let off = largest_difference(&cached, &running);
+    assert!(off < 1e-5, "{off}");
+    // And where the head takes means, the finished model has a layer for them.
+    let recipe = "[freeze]\ntrain = ['head']\n[train]\nepochs = 2\n";
+    let mut run = Run::with_base(base.path(), recipe, &sentences(200, 3));
+    let done = run.complete();
+    assert!(done.proof.holds());
+    let layers = |path: &std::path::Path| {
+        let text = fs::read(path.join("config.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        json["num_hidden_layers"].as_i64().unwrap()
+    };
+    assert_eq!(layers(&run.folder().join("model")), layers(base.path()) + 1);
+}
+
 #[test]
 fn what_is_frozen_stays_bit_for_bit() {
     let mut run = Run::new(
