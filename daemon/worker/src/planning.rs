@@ -202,9 +202,11 @@ fn eval_plan(
             .with_cure(format!("it has {}", known.join(", "))));
     }
     let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
+    // Who asks for patience counts evaluations as they usually come.
+    let patience = train.patience.filter(|_| recipe.train.patience.is_none());
     let every_steps = asked
         .every_steps
-        .or_else(|| defaults::every_steps(train.patience, train.epochs, train.steps_per_epoch));
+        .or_else(|| defaults::every_steps(patience, train.epochs, train.steps_per_epoch));
     Ok(EvalPlan { metrics, best, every_steps, report_on })
 }
 

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Trained};
-use finetuned_job::plan::{FreezePlan, Plan};
+use finetuned_job::plan::{FreezePlan, Plan, TrainPlan};
 use finetuned_job::recipe::{Head, Method};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -95,12 +95,15 @@ fn obey(run: &Path, plan: &Plan, journal: &mut Journal) -> Result<()> {
     }
     // Kept or not: the same numbers, to the last bits but a few.
     let freeze = |it: &Plan| FreezePlan { cached: false, ..it.freeze.clone() };
+    // It follows the other rate where nobody asks for it, and that is the one to be named.
+    let head_factor = |it: &Plan| (1e6 * it.train.head_lr / it.train.lr).round();
     let comparable = |it: &Plan| Plan {
         finetuned: String::new(),
         libtorch: String::new(),
         threads: 0,
         device: String::new(),
         freeze: freeze(it),
+        train: TrainPlan { head_lr: head_factor(it), ..it.train.clone() },
         ..it.clone()
     };
     let (before, now) =

@@ -258,7 +258,7 @@ fn an_augmentation_of_a_plugin_is_the_same_again() {
     let plugins = gallery();
     let train = |plugin: &str, kill_at: Option<u64>| {
         let recipe = format!(
-            "augment.preset = 'none'\n{plugin}[train]\nepochs = 2\nbatch = 8\n[save]\nevery_steps = 3\n[plugins]\nload = ['gallery']\n"
+            "augment.preset = 'none'\n{plugin}[train]\nmethod = 'full'\nepochs = 2\nbatch = 8\n[save]\nevery_steps = 3\n[plugins]\nload = ['gallery']\n"
         );
         let mut run = on_folders(&recipe, 20).with_plugins(plugins.path()).with_threads(2);
         if let Some(step) = kill_at {

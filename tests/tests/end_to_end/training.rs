@@ -20,6 +20,7 @@ train = ["head", "last:1"]
 unfreeze = [{ epoch = 2, train = ["all"] }]
 layer_decay = 0.8
 [data]
+validation = 0.1
 test = 0.2
 [train]
 epochs = 5
@@ -193,7 +194,9 @@ fn what_trains_on_cached_features_learns_as_on_a_running_body() {
 fn small_batches_accumulated_are_one_large_batch() {
     let recipe = |cut: &str| {
         let demanding = "optimizer = 'sgd'\nlr = 0.05\nclass_weights = 'auto'\nlabel_smoothing = 0.1\nclip = 0.5";
-        format!("model.dropout = 0.0\n[train]\nepochs = 2\npatience = 0\n{demanding}\n{cut}\n")
+        format!(
+            "model.dropout = 0.0\ndata.validation = 0.1\n[train]\nepochs = 2\npatience = 0\n{demanding}\n{cut}\n"
+        )
     };
     // 90 training rows: the last update of an epoch has 10 examples.
     let csv = sentences(100, 5);
@@ -395,7 +398,10 @@ fn patience_waits_for_what_the_plan_unfreezes_and_begins_anew_there() {
 
 #[test]
 fn patience_ends_a_run_that_learns_no_more_and_the_best_step_stays() {
-    let mut run = Run::new("[train]\nepochs = 40\nlr = 3e-3\npatience = 2\n", &unlearnable());
+    let mut run = Run::new(
+        "[train]\nmethod = 'full'\nepochs = 40\nlr = 3e-3\npatience = 2\n",
+        &unlearnable(),
+    );
     let done = run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     assert!(run.json::<Trained>(run_folder::TRAINED).stopped_early);
