@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_decided_is_told_from_what_was_asked_for() {
+    fn what_was_decided_is_marked() {
         let mut sample = SampleRun::tweets();
         sample.plan.asked = Some(["train.batch", "model.base"].map(String::from).into());
         let text = recipe(&sample.plan, &sample.data).unwrap();

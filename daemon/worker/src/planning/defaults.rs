@@ -10,8 +10,8 @@ pub(crate) const SPLIT_SEED: u64 = 0;
 
 /// Below so many examples, training and validation together, validation gets a larger part.
 const SMALL_POOL: u64 = 5_000;
-/// What validation gets at least of a small pool and at most of a large one; at most of a small one;
-/// at least of a large one.
+/// What validation gets at least of a small pool and at most of a large one; at most of a small
+/// one; at least of a large one.
 const VALIDATION_PART: f64 = 0.1;
 const VALIDATION_PART_MAX: f64 = 0.2;
 const VALIDATION_PART_MIN: f64 = 0.01;
