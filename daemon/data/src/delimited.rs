@@ -24,18 +24,21 @@ pub(crate) fn rows(
     let mut reader = dialect.reader(text);
     let mut record = StringRecord::new();
     let mut skip = dialect.skipped();
+    // The csv crate ends a record at the first of two signs, and counts lines by the second.
+    let mut uncounted = 0;
     loop {
         row_left.set(ROW_BYTES_MAX);
-        let begins_at = reader.position().line();
+        let begins_at = reader.position().line() + uncounted;
         let more = reader.read_record(&mut record).map_err(|err| failed(name, begins_at, err))?;
         if !more {
             return Ok(());
         }
+        let line = record.position().map_or(0, csv::Position::line) + uncounted;
+        uncounted = u64::from(dialect.crlf);
         if 0 < skip {
             skip -= 1;
             continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
         if let Some(lines) = swallowed::lines(&record, dialect.delimiter, &dialect.shapes) {
             // Each of them is a row that is lost.
             for nth in 0..lines {

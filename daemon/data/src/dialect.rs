@@ -33,6 +33,8 @@ pub(crate) struct Dialect {
     quotes: Quotes,
     /// Excel's first line that names the delimiter.
     sep_line: bool,
+    /// Whether lines end as on Windows.
+    pub(crate) crlf: bool,
     pub(crate) header: Option<Vec<String>>,
     /// Of a row.
     pub(crate) fields: usize,
@@ -50,6 +52,7 @@ impl Dialect {
             delimiter,
             quotes,
             sep_line,
+            crlf: false,
             header: None,
             fields: 0,
             columns: Vec::new(),
@@ -104,7 +107,8 @@ pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sam
     let mut best: Option<Reading> = None;
     for &delimiter in delimiters {
         for quotes in [Quotes::Doubled, Quotes::Escaped, Quotes::AfterBlanks, Quotes::None] {
-            let dialect = Dialect::new(delimiter, quotes, sep.is_some());
+            let crlf = text.contains("\r\n");
+            let dialect = Dialect { crlf, ..Dialect::new(delimiter, quotes, sep.is_some()) };
             let Some(reading) = Reading::of(dialect, text) else { continue };
             if best.as_ref().is_none_or(|it| reading.beats(it)) {
                 best = Some(reading);

@@ -95,13 +95,16 @@ fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> 
     }
 }
 
-/// A class of train whose name differs only in case, blanks and signs, or nothing.
+/// A class of train whose name differs only in case, blanks and signs, or nothing. Signs of numbers
+/// mean something.
 fn alike(class: usize, in_train: &[u64], outputs: &[String]) -> String {
     let letters = |it: &str| -> String {
         it.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let name = letters(&outputs[class]);
-    let like = |it: &usize| 0 < in_train[*it] && !name.is_empty() && letters(&outputs[*it]) == name;
+    let like = |it: &usize| {
+        0 < in_train[*it] && name.contains(char::is_alphabetic) && letters(&outputs[*it]) == name
+    };
     let alike = (0..outputs.len()).filter(|it| *it != class).find(like);
     alike.map_or_else(String::new, |it| format!(", which has `{}`", outputs[it].escape_debug()))
 }

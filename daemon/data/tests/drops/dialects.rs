@@ -187,3 +187,14 @@ fn columns_without_name_and_content_are_none() {
     let csv = table("text,label", 20, |it, label| format!("said {it},{label},"));
     assert_eq!(all_texts(&csv)[0], "said 0");
 }
+
+#[test]
+fn lines_count_alike_whatever_ends_them() {
+    for end in ["\n", "\r\n"] {
+        let mut csv = table("text,label", 40, |it, label| format!("text {it},{label}"));
+        csv = csv.replace("text 7,", "text 7,and,more,");
+        let drop = Drop::file("a.csv", csv.replace('\n', end).as_bytes());
+        let report = drop.load().unwrap().report;
+        assert_eq!(report.quarantined.shown[0].line, Some(9), "{end:?}");
+    }
+}
