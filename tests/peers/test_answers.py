@@ -61,7 +61,7 @@ def train(home, data, model, more=""):
     settings = (
         f"model.base = {json.dumps(str(model))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\n"
     )
-    recipe.write_text(f"{settings}train.epochs = 2\ntrain.batch = 16\n{more}")
+    recipe.write_text(f"{settings}train.method = 'full'\ntrain.epochs = 2\ntrain.batch = 16\n{more}")
     out = finetuned(home, "run", data, "--recipe", recipe, "--out", home / "run", "--json")
     return json.loads(out.splitlines()[-1])
 
