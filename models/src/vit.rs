@@ -253,4 +253,12 @@ impl Stage for Heads {
             .collect::<Result<Vec<Tensor>, TchError>>()?;
         Tensor::f_stack(&logits, 0)?.f_mean_dim(0, false, None)
     }
+
+    /// Each head is the map's part for its features, as often as there are heads to be averaged.
+    fn set_linear(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
+        let n = self.heads.len() as i64;
+        let parts = weight.f_mul_scalar(n)?.f_chunk(n, 1)?;
+        self.heads.iter().zip(&parts).try_for_each(|(head, part)| head.set(part, bias))?;
+        Ok(true)
+    }
 }

@@ -56,12 +56,12 @@ def write(path, header, rows):
     return path
 
 
-def train(home, data, model, more=""):
+def train(home, data, model, more="", method="full"):
     recipe = home / "recipe.toml"
     settings = (
         f"model.base = {json.dumps(str(model))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\n"
     )
-    recipe.write_text(f"{settings}train.method = 'full'\ntrain.epochs = 2\ntrain.batch = 16\n{more}")
+    recipe.write_text(f"{settings}train.method = '{method}'\ntrain.epochs = 2\ntrain.batch = 16\n{more}")
     out = finetuned(home, "run", data, "--recipe", recipe, "--out", home / "run", "--json")
     return json.loads(out.splitlines()[-1])
 
@@ -139,6 +139,34 @@ def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
     found = column(answers(tmp_path, *texts), "numbers", peer.names)
     assert found[:, 0].min() > 500, "a price, not what the model learns in"
     assert (numpy.abs(found - logits(peer, texts)) / [1000, 1]).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("answer", ["labels", "numbers"])
+def test_what_begins_with_a_probe(family, answer, tmp_path):
+    draw = random.Random(0)
+    rows = []
+    for _ in range(EACH):
+        labels = drawn_labels(draw)
+        flags = [int(label in labels) for label in LABELS]
+        rows.append((text(draw, labels), *flags, 1000 + 500 * len(labels)))
+    data = write(tmp_path / "signs.csv", ["text", *LABELS, "price"], rows)
+    task, columns, key = {
+        "labels": ("text-multi-label-classification", LABELS, "probabilities"),
+        "numbers": ("text-regression", ["price"], "numbers"),
+    }[answer]
+    more = f"task = '{task}'\ndata.labels = {json.dumps(columns)}\n"
+    model = base(family, tmp_path, [it for it, *_ in rows])
+    done = train(tmp_path, data, model, more, method="auto")
+    assert done["probe"]["start"] is not None
+    peer = opened(tmp_path)
+    texts = HARD + [it for it, *_ in rows[:20]]
+    found, wanted = column(answers(tmp_path, *texts), key, peer.names), logits(peer, texts)
+    if answer == "labels":
+        # A logit of a probability near 1 has no digits left, so the probabilities are compared.
+        assert numpy.abs(found - 1 / (1 + numpy.exp(-wanted))).max() < TOLERANCE
+    else:
+        assert (numpy.abs(found - wanted) / 1000).max() < TOLERANCE
 
 
 def pairs(draw):

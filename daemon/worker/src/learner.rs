@@ -175,10 +175,12 @@ impl Learner {
         self.in_rows
     }
 
-    /// Makes the head this linear map: (outputs, width) and (outputs); false where it is none of
-    /// these.
-    pub(crate) fn begin_with(&mut self, weight: &Tensor, bias: &Tensor) -> Result<bool> {
-        Ok(self.network.model.set_head(weight, bias)?)
+    /// Makes the head this linear map: (outputs, width) and (outputs).
+    pub(crate) fn begin_with(&mut self, weight: &Tensor, bias: &Tensor) -> Result<()> {
+        if !self.network.model.set_head(weight, bias)? {
+            bail!("the head of this model can't begin with a linear probe");
+        }
+        Ok(())
     }
 
     /// Where the head takes a row of each text, the model becomes one of its family's own class.

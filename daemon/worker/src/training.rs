@@ -67,7 +67,7 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     );
     let mut position = position;
     if resumed_from.is_none() {
-        position.probe = probed(&mut learner, (&plan, &prepared), splits.0, attempt)?;
+        position.probe = Some(probed(&mut learner, (&plan, &prepared), splits.0, attempt)?);
     }
     let augment = prepare::changes(&plan, &prepared)?;
     let extras = Extras { augment, extensions: &prepared.extensions, hooks };
@@ -185,17 +185,13 @@ fn probed(
     (plan, prepared): (&Plan, &Prepared),
     train: Examples,
     attempt: &mut Attempt,
-) -> Result<Option<Probe>> {
+) -> Result<Probe> {
     attempt.journal.phase(Phase::Probing, None)?;
     let found = probe::probe(learner, (plan, prepared), train, || attempt.stop.check())?;
-    // A head that takes something else than these features begins as a new one does, and then
-    // there is no probe to compare it with.
-    let begins =
-        plan.train.method == Method::Full || learner.begin_with(&found.weight, &found.bias)?;
-    if !begins && plan.train.method == Method::Probe {
-        bail!("the head of this model can't be a linear probe: leave train.method out");
+    if plan.train.method != Method::Full {
+        learner.begin_with(&found.weight, &found.bias)?;
     }
-    Ok(begins.then_some(found.outcome))
+    Ok(found.outcome)
 }
 
 /// As many examples of a split as one forward pass takes.

@@ -176,4 +176,14 @@ fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
         );
         assert!(model.model.set_head(&weight.transpose(0, 1), &bias).is_err());
     }
+    // The distilled one has two heads, whose logits are averaged.
+    for name in ["hf_vit", "timm_deit3", "timm_vit_avg", "hf_dinov2", "hf_deit"] {
+        let checkpoint = open(&data("vit").join(name));
+        let model = checkpoint.build(&fresh()).unwrap();
+        let (weight, bias, features) = map(checkpoint.hidden_size());
+        assert!(model.model.set_head(&weight, &bias).unwrap(), "{name}");
+        let expected = features.linear(&weight, Some(&bias));
+        assert!(distance(&logits_of(&model, &features), &expected) < 1e-5, "{name}");
+        assert!(model.model.set_head(&weight.transpose(0, 1), &bias).is_err(), "{name}");
+    }
 }
