@@ -68,7 +68,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("1_Pooling")).unwrap();
         fs::write(folder.path().join("1_Pooling/config.json"), config).unwrap();
-        modules.map(|it| fs::write(folder.path().join(MODULES), it).unwrap());
+        if let Some(it) = modules {
+            fs::write(folder.path().join(MODULES), it).unwrap();
+        }
         assert_eq!(of(folder.path()).map_err(drop), expected, "{config}");
     }
 

@@ -109,7 +109,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         job: JobArg,
     },
-    /// Remove checkpoints of proven runs, and runs beyond the configuration's [retention]
+    /// Remove checkpoints of proven runs, and runs beyond the configuration's `retention`
     Gc {
         /// Only say what would go
         #[arg(long)]

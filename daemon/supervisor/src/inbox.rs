@@ -111,10 +111,10 @@ impl Inbox {
         if entry.parent() != Some(&*self.config.path) {
             return false;
         }
-        if let Some(name) = entry.file_name().and_then(|it| it.to_str()) {
-            if let Ok(seen) = observe(entry) {
-                self.settling.entry(name.to_string()).or_default().moved_in(&seen);
-            }
+        if let Some(name) = entry.file_name().and_then(|it| it.to_str())
+            && let Ok(seen) = observe(entry)
+        {
+            self.settling.entry(name.to_string()).or_default().moved_in(&seen);
         }
         self.hinted(now);
         true

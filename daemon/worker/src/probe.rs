@@ -142,7 +142,7 @@ fn features(
         let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&places)?, &rows)?;
         check()?;
     }
-    let all = all.unwrap_or_else(Tensor::new);
+    let all = all.unwrap_or_default();
     if all.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
         let message = "the base model gives features that are no numbers";
         return Err(Failure::new(FailureKind::Model, message)

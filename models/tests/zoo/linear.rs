@@ -24,7 +24,7 @@ fn linear(family: &str, options: &BuildOptions) -> (Built, BTreeMap<String, Tens
         (Tensor::arange(count, (Kind::Float, it.device())) * 0.7).sin().view_as(it)
     };
     for name in ["classifier.weight", "classifier.bias"] {
-        let _ = tch::no_grad(|| tensors[name].shallow_clone().copy_(&numbers(&tensors[name])));
+        tch::no_grad(|| tensors[name].shallow_clone().copy_(&numbers(&tensors[name])));
     }
     (built, tensors)
 }

@@ -151,15 +151,21 @@ struct Problem<'a> {
     rows: &'a Rows,
     penalty: f64,
     total: f64,
-    /// The last point, and what was found there: cost and gradient are asked for in turn.
-    last: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+    /// Cost and gradient are asked for in turn.
+    last: RefCell<Option<Point>>,
+}
+
+/// A map's numbers, and what was found there.
+struct Point {
+    numbers: Vec<f64>,
+    cost: f64,
+    gradient: Vec<f64>,
 }
 
 impl Problem<'_> {
     fn at(&self, numbers: &Vec<f64>) -> Result<(f64, Vec<f64>)> {
-        if let Some((_, cost, gradient)) = self.last.borrow().as_ref().filter(|it| it.0 == *numbers)
-        {
-            return Ok((*cost, gradient.clone()));
+        if let Some(it) = self.last.borrow().as_ref().filter(|it| it.numbers == *numbers) {
+            return Ok((it.cost, it.gradient.clone()));
         }
         let rows = self.rows;
         let (outputs, width) = rows.sizes()?;
@@ -178,7 +184,8 @@ impl Problem<'_> {
             bias: residuals.f_sum_dim_intlist(0, false, Kind::Double)?,
         };
         let gradient = slope.numbers()?;
-        *self.last.borrow_mut() = Some((numbers.clone(), cost, gradient.clone()));
+        let found = Point { numbers: numbers.clone(), cost, gradient: gradient.clone() };
+        *self.last.borrow_mut() = Some(found);
         Ok((cost, gradient))
     }
 }
