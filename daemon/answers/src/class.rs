@@ -7,6 +7,7 @@ mod scores; // probabilities x targets -> scores, baseline
 use crate::kind::{AnswerKind, Input, Words};
 use crate::{Predictions, Scored, ScoresError, Target, classified};
 use finetuned_job::scores::Scores;
+use finetuned_job::task::{Answer, Metrics};
 use serde_json::{Map, Value};
 
 pub(crate) struct Class {
@@ -33,6 +34,10 @@ impl Class {
 impl AnswerKind for Class {
     fn outputs(&self) -> &[String] {
         &self.outputs
+    }
+
+    fn metrics(&self) -> &'static Metrics {
+        Metrics::of(Answer::Class)
     }
 
     fn scores(

@@ -6,6 +6,7 @@ mod scores; // probabilities x targets -> scores, baseline
 use crate::kind::{AnswerKind, Input, Words};
 use crate::{Predictions, Scored, ScoresError, Target, classified};
 use finetuned_job::scores::Scores;
+use finetuned_job::task::{Answer, Metrics};
 use serde_json::{Map, Value};
 
 const THRESHOLD: f32 = 0.5;
@@ -33,6 +34,10 @@ fn or_none(names: String) -> String {
 impl AnswerKind for Classes {
     fn outputs(&self) -> &[String] {
         &self.outputs
+    }
+
+    fn metrics(&self) -> &'static Metrics {
+        Metrics::of(Answer::Classes)
     }
 
     fn scores(

@@ -90,7 +90,7 @@ impl<'a> Classified<'a> {
             precision: tally.precision(class),
             recall: tally.recall(class),
             f1: tally.f1(class),
-            average_precision: self.ranking(class).average_precision(&once),
+            average_precision: Some(self.ranking(class).average_precision(&once)),
             support: tally.support[class],
         };
         names.iter().enumerate().map(scores).collect()
@@ -101,7 +101,9 @@ impl<'a> Classified<'a> {
         let tally = self.tally(&self.once());
         let value = |name: &str| match name {
             "macro_average_precision" => {
-                Some(mean_of_present(per_class.iter().map(|it| (it.average_precision, it.support))))
+                let each =
+                    per_class.iter().filter_map(|it| Some((it.average_precision?, it.support)));
+                Some(mean_of_present(each))
             }
             "top5_accuracy" => self.in_top.as_ref().map(|it| bootstrap::mean(&self.once(), it)),
             _ => tally.metric(name),
@@ -190,13 +192,12 @@ pub(crate) fn check_targets(targets: &[Target], classes: usize) -> Result<(), Sc
 
 /// Refuses what is no probability.
 pub(crate) fn check_probabilities(predictions: &Predictions) -> Result<(), ScoresError> {
-    let values = predictions.values();
-    match values.iter().position(|it| !(0.0..=PROBABILITY_MAX).contains(it)) {
-        None => Ok(()),
-        Some(at) => {
-            Err(ScoresError::Probability { example: at / predictions.width(), value: values[at] })
-        }
-    }
+    let wrong = |example: usize| {
+        let of = predictions.of(example).iter();
+        let value = of.copied().find(|it| !(0.0..=PROBABILITY_MAX).contains(it))?;
+        Some(ScoresError::Probability { example, value })
+    };
+    (0..predictions.len()).find_map(wrong).map_or(Ok(()), Err)
 }
 
 /// The class of that number, or the number where there is none.

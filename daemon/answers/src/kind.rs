@@ -2,6 +2,7 @@
 
 use crate::{Predictions, Scored, ScoresError, Target};
 use finetuned_job::scores::{Baseline, Scores, Split};
+use finetuned_job::task::Metrics;
 use serde_json::{Map, Value};
 
 /// What a model was asked, as tables and pages show it.
@@ -39,6 +40,9 @@ pub trait AnswerKind: Send + Sync {
     /// Names of the model's outputs, in their order.
     fn outputs(&self) -> &[String];
 
+    /// Metrics that a recipe may select.
+    fn metrics(&self) -> &'static Metrics;
+
     /// `intervals_for` names metrics that get a 95 % interval, drawn with `seed`; the same input
     /// gives the same scores on every machine.
     ///
@@ -59,6 +63,11 @@ pub trait AnswerKind: Send + Sync {
     /// Targets of another kind.
     fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError>;
 
+    /// Rows that a model gives for an example with this target.
+    fn rows(&self, _target: &Target) -> usize {
+        1
+    }
+
     /// What a model scores on `targets` that answers the same to everything, learnt from the
     /// training split alone. There is no `loss`.
     ///
@@ -70,7 +79,9 @@ pub trait AnswerKind: Send + Sync {
             return Err(ScoresError::Empty { split });
         }
         let (answer, row) = self.constant(train)?;
-        let predictions = Predictions::one_row_each(row.len(), row.repeat(targets.len()));
+        let rows: Vec<usize> = targets.iter().map(|it| self.rows(it)).collect();
+        let values = row.repeat(rows.iter().sum());
+        let predictions = Predictions::ragged(row.len(), values, rows);
         let losses = vec![0.0; targets.len()];
         let of = Scored { split, predictions: &predictions, targets, losses: &losses };
         Ok(Baseline { answer, metrics: self.scores(&of, &[], 0)?.metrics })

@@ -73,7 +73,7 @@ impl Labels {
         self.names.iter().map(|(name, n)| (number(name), *n)).collect()
     }
 
-    pub(crate) fn finish(self) -> Outputs {
+    pub(crate) fn finish(self, targets: &mut [&mut Target]) -> Outputs {
         let spellings = self.spellings();
         let (mut classes, mut notes) = (Vec::new(), Vec::new());
         for (plain, members) in spellings {
@@ -91,7 +91,8 @@ impl Labels {
         for (new, (_, members)) in classes.iter().enumerate() {
             members.iter().for_each(|old| renumbered[*old] = new as u32);
         }
-        Outputs { names: classes.into_iter().map(|it| it.0).collect(), renumbered, notes }
+        targets.iter_mut().for_each(|it| **it = it.renumbered(&renumbered));
+        Outputs { names: classes.into_iter().map(|it| it.0).collect(), notes }
     }
 
     /// The integer, else the most frequent spelling, of equally frequent ones one without odd
@@ -216,7 +217,7 @@ mod tests {
         for it in labels {
             let _ = all.number((*it).into());
         }
-        let outputs = all.finish();
+        let outputs = all.finish(&mut []);
         assert_eq!(
             (outputs.names, outputs.notes.len()),
             (names.iter().map(|it| it.to_string()).collect(), notes)

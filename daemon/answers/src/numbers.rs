@@ -8,6 +8,7 @@ use crate::kind::{AnswerKind, Input, Words};
 use crate::metric::short;
 use crate::{Predictions, Scored, ScoresError, Target};
 use finetuned_job::scores::Scores;
+use finetuned_job::task::{Answer, Metrics};
 use serde_json::{Map, Value};
 
 pub(crate) struct Numbers {
@@ -39,6 +40,10 @@ fn deviations(targets: &[Target], width: usize) -> Vec<f64> {
 impl AnswerKind for Numbers {
     fn outputs(&self) -> &[String] {
         &self.outputs
+    }
+
+    fn metrics(&self) -> &'static Metrics {
+        Metrics::of(Answer::Numbers)
     }
 
     fn scores(

@@ -50,6 +50,8 @@ pub enum Reason {
     Nul,
     LabelIs(&'static str),
     LabelIsFraction(f64),
+    /// Where labels have names.
+    LabelIsNumber(i128),
     SeveralLabels(usize),
     NoNumber(String),
     /// (column, value)
@@ -67,6 +69,7 @@ impl Reason {
             Reason::Nul => "zero bytes in the label",
             Reason::LabelIs(_) => "a label that is neither string nor integer",
             Reason::LabelIsFraction(_) => "a label that is a number with a fraction",
+            Reason::LabelIsNumber(_) => "a label that is a number without a name",
             Reason::SeveralLabels(_) => "several labels",
             Reason::NoNumber(_) => "no number",
             Reason::NotANumber(..) => "not a number",
@@ -81,6 +84,9 @@ impl fmt::Display for Reason {
         match self {
             Reason::LabelIs(what) => write!(f, "the label is {what}, neither string nor integer"),
             Reason::LabelIsFraction(it) => write!(f, "the label is the number {it}, not a class"),
+            Reason::LabelIsNumber(it) => {
+                write!(f, "the label is the number {it}, which has no name")
+            }
             Reason::SeveralLabels(n) => write!(f, "{n} labels, where others have one"),
             Reason::NoNumber(column) => write!(f, "`{column}` has no number"),
             Reason::NotANumber(column, value) => {
@@ -130,8 +136,12 @@ pub trait TargetReader {
         None
     }
 
-    /// After the last row.
-    fn finish(self: Box<Self>) -> Outputs;
+    /// After the last row. `targets`: all that were read; their classes get the numbers of the
+    /// outputs.
+    ///
+    /// # Errors
+    /// All of them together can't be learnt.
+    fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure>;
 }
 
 /// What the outputs of a model stand for.
@@ -140,8 +150,6 @@ pub struct Outputs {
     /// In the order of the outputs: classes by number if all are integers, else by their letters;
     /// numbers by the order of their columns.
     pub names: Vec<String>,
-    /// The place in `names` of each class number given out while reading; empty for numbers.
-    pub renumbered: Vec<u32>,
     /// What was decided about the names, in sentences.
     pub notes: Vec<String>,
 }
@@ -169,9 +177,15 @@ pub trait TargetKind: Sync {
         }
     }
 
-    /// Whether outputs are classes, whose examples can be counted.
-    fn has_classes(&self) -> bool {
-        true
+    /// What examples are counted by, and divided by where they have no stratum; none where they
+    /// can't be counted.
+    fn label_names(&self, outputs: &[String]) -> Vec<String> {
+        outputs.to_vec()
+    }
+
+    /// Of an example: places in [`TargetKind::label_names`], each once.
+    fn labels(&self, target: &Target, _outputs: &[String]) -> Vec<u32> {
+        target.classes().to_vec()
     }
 
     /// Examples of one stratum are divided among the splits in the wanted fractions, and each

@@ -13,17 +13,23 @@ pub struct Scored<'a> {
     pub losses: &'a [f64],
 }
 
-/// One row of `outputs` and a loss for each target, and at least one.
-pub(crate) fn check_rows(of: &Scored<'_>, outputs: usize) -> Result<(), ScoresError> {
+/// A loss and so many rows of `outputs` for each target, and at least one target.
+pub(crate) fn check_rows(
+    of: &Scored<'_>,
+    outputs: usize,
+    rows: impl Fn(&Target) -> usize,
+) -> Result<(), ScoresError> {
     let Scored { split, predictions, targets, losses } = *of;
     if targets.is_empty() || outputs == 0 {
         return Err(ScoresError::Empty { split });
     }
-    let one_each = (0..predictions.len()).all(|it| predictions.of(it).len() == outputs);
     let width = predictions.width();
-    let fits = predictions.len() == targets.len() && width == outputs && one_each;
-    let whole = predictions.values().len() == targets.len() * outputs;
-    if fits && whole && losses.len() == targets.len() {
+    let fits = predictions.len() == targets.len() && width == outputs;
+    let rows = |target: &Target| outputs * rows(target);
+    let has_rows = |it: (usize, &Target)| predictions.of(it.0).len() == rows(it.1);
+    let whole = predictions.values().len() == targets.iter().map(rows).sum::<usize>();
+    let fits = fits && whole && targets.iter().enumerate().all(has_rows);
+    if fits && losses.len() == targets.len() {
         return losses
             .iter()
             .find(|it| !it.is_finite())

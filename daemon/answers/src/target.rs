@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// The same with new numbers for the classes: `renumbered[old]` is the new one.
-    pub fn renumbered(&self, renumbered: &[u32]) -> Target {
+    pub(crate) fn renumbered(&self, renumbered: &[u32]) -> Target {
         let classes = self.classes.iter().map(|&it| renumbered[it as usize]).collect();
         Target { classes, numbers: self.numbers.clone() }
     }

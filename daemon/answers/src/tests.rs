@@ -169,7 +169,8 @@ fn equal(name: &str, found: &Scores, metrics: &BTreeMap<String, f64>, per_class:
     }
     assert_eq!(found.per_class.len(), per_class.len());
     for (it, wanted) in found.per_class.iter().zip(per_class) {
-        let found = [it.precision, it.recall, it.f1, it.support as f64, it.average_precision];
+        let found =
+            [it.precision, it.recall, it.f1, it.support as f64, it.average_precision.unwrap()];
         found.into_iter().zip(*wanted).for_each(|(found, wanted)| {
             near(found, wanted, 1e-12, &format!("{name}, {}", it.class))
         });
@@ -451,7 +452,7 @@ struct MultiLabel {
 impl AveragePrecision {
     fn check(&self, name: &str, found: &Scores) {
         for (found, wanted) in found.per_class.iter().zip(&self.each) {
-            near(found.average_precision, wanted.unwrap_or(0.0), 1e-9, name);
+            near(found.average_precision.unwrap(), wanted.unwrap_or(0.0), 1e-9, name);
         }
         let mean = found.metrics["macro_average_precision"];
         near(mean, self.mean.unwrap_or(0.0), 1e-9, name);

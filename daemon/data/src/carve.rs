@@ -32,7 +32,7 @@ impl Fractions {
 /// split gets one too.
 pub(crate) fn carve(
     examples: &mut Examples,
-    kind: &dyn TargetKind,
+    (kind, outputs): (&dyn TargetKind, &[String]),
     fractions: &Fractions,
     seed: u64,
 ) {
@@ -45,7 +45,11 @@ pub(crate) fn carve(
         groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
         match stratum {
             Some(_) => deal(groups, fractions, &mut places),
-            None => deal_by_labels(groups, &pool, fractions, &mut places),
+            None => {
+                let labels = |it: &Group| kind.labels(&pool[it[0]].target, outputs);
+                let labels = groups.iter().map(labels).collect::<Vec<_>>();
+                deal_by_labels(&groups, &labels, fractions, &mut places);
+            }
         }
     }
     for (example, place) in pool.into_iter().zip(places) {
@@ -98,20 +102,19 @@ struct Lack {
 }
 
 /// Deals shuffled groups whose examples have any number of labels, or none that could be counted.
-/// How many rows a split gets follows from its fraction alone.
+/// How many rows a split gets follows from its fraction alone. `labels`: of each group.
 fn deal_by_labels(
-    groups: Vec<Group>,
-    pool: &[Example],
+    groups: &[Group],
+    labels: &[Vec<u32>],
     fractions: &Fractions,
     places: &mut [Split],
 ) {
-    let labels = |group: &Group| pool[group[0]].target.classes();
     let rows: usize = groups.iter().map(Vec::len).sum();
     // Groups of each label that have no place yet.
     let mut open: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for (idx, group) in groups.iter().enumerate() {
-        for label in labels(group) {
+        for label in &labels[idx] {
             open.entry(*label).or_default().push(idx);
             *counts.entry(*label).or_default() += group.len();
         }
@@ -139,7 +142,7 @@ fn deal_by_labels(
         let Some(to) = lacks.iter_mut().filter(open).max_by(most) else { return };
         let n = groups[idx].len() as f64;
         to.rows -= n;
-        for label in labels(&groups[idx]) {
+        for label in &labels[idx] {
             *to.of_label.entry(*label).or_default() -= n;
         }
         groups[idx].iter().for_each(|row| places[*row] = to.split);
@@ -147,7 +150,7 @@ fn deal_by_labels(
     while let Some(label) = open.iter().min_by_key(|it| (it.1.len(), *it.0)).map(|it| *it.0) {
         for idx in open.remove(&label).unwrap_or_default() {
             place(idx, Some(label));
-            labels(&groups[idx]).iter().for_each(|other| {
+            labels[idx].iter().for_each(|other| {
                 if let Some(of_other) = open.get_mut(other) {
                     of_other.retain(|it| *it != idx);
                 }
@@ -155,28 +158,27 @@ fn deal_by_labels(
         }
     }
     (0..groups.len()).for_each(|idx| place(idx, None));
-    fill(&groups, pool, &lacks, places);
+    fill(groups, labels, &lacks, places);
 }
 
 /// Rounding may leave a split short of rows: it gets groups of train whose labels stay there.
-fn fill(groups: &[Group], pool: &[Example], lacks: &[Lack], places: &mut [Split]) {
-    let labels = |group: &Group| pool[group[0]].target.classes();
+fn fill(groups: &[Group], labels: &[Vec<u32>], lacks: &[Lack], places: &mut [Split]) {
     let mut in_train: BTreeMap<u32, usize> = BTreeMap::new();
     let mut left = 0;
-    for group in groups.iter().filter(|it| places[it[0]] == Split::Train) {
+    for (_, labels) in groups.iter().zip(labels).filter(|it| places[it.0[0]] == Split::Train) {
         left += 1;
-        labels(group).iter().for_each(|it| *in_train.entry(*it).or_default() += 1);
+        labels.iter().for_each(|it| *in_train.entry(*it).or_default() += 1);
     }
     for lack in lacks.iter().filter(|it| it.split != Split::Train) {
         let mut rows = lack.rows;
-        for group in groups {
-            let stay = labels(group).iter().all(|it| in_train.get(it).is_some_and(|n| 1 < *n));
+        for (group, labels) in groups.iter().zip(labels) {
+            let stay = labels.iter().all(|it| in_train.get(it).is_some_and(|n| 1 < *n));
             if rows <= 0.0 || left < 2 || places[group[0]] != Split::Train || !stay {
                 continue;
             }
             left -= 1;
             rows -= group.len() as f64;
-            labels(group).iter().for_each(|it| *in_train.entry(*it).or_default() -= 1);
+            labels.iter().for_each(|it| *in_train.entry(*it).or_default() -= 1);
             group.iter().for_each(|row| places[*row] = lack.split);
         }
     }
@@ -209,7 +211,7 @@ mod tests {
     fn carved(train: Vec<Example>, answer: Answer, parts: [f64; 2], seed: u64) -> Examples {
         let mut it = Examples { train, ..Examples::default() };
         let fractions = Fractions { validation: parts[0], test: parts[1], of_each_class: 0 };
-        carve(&mut it, target_kind(answer).unwrap(), &fractions, seed);
+        carve(&mut it, (target_kind(answer).unwrap(), &[]), &fractions, seed);
         it
     }
 
@@ -241,7 +243,7 @@ mod tests {
     fn validation_has_five_of_each_class_where_that_is_no_more_than_a_quarter() {
         let mut it = Examples { train: pool(&[1000, 40, 12, 3]), ..Examples::default() };
         let fractions = Fractions { validation: 0.02, test: 0.0, of_each_class: 5 };
-        carve(&mut it, target_kind(Answer::Class).unwrap(), &fractions, 7);
+        carve(&mut it, (target_kind(Answer::Class).unwrap(), &[]), &fractions, 7);
         assert_eq!(counts(&it.validation, 4), [20, 5, 3, 1]);
     }
 

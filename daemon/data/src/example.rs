@@ -118,6 +118,11 @@ impl Examples {
         Split::ALL.iter().map(|it| self.of(*it).len()).sum()
     }
 
+    pub(crate) fn targets_mut(&mut self) -> Vec<&mut Target> {
+        let all = [&mut self.train, &mut self.validation, &mut self.test];
+        all.into_iter().flatten().map(|it| &mut it.target).collect()
+    }
+
     /// Train, validation, test, each in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Split, &Example)> {
         Split::ALL.into_iter().flat_map(|split| self.of(split).iter().map(move |it| (split, it)))

@@ -6,7 +6,7 @@ use crate::layout;
 use crate::quarantine::{Reason, Ward};
 use crate::refusal;
 use crate::targets::Learnt;
-use finetuned_answers::{Cell, Outputs, Refused, Target};
+use finetuned_answers::{Cell, Refused, Target};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;
@@ -128,13 +128,4 @@ pub(crate) fn placed(
         placed.of_mut(split.filter(|_| !alone).unwrap_or(Split::Train)).push(it);
     }
     Ok(placed)
-}
-
-/// The classes of all targets get the numbers of the outputs.
-pub(crate) fn renumber(examples: &mut Examples, outputs: &Outputs) {
-    for split in Split::ALL {
-        for it in examples.of_mut(split) {
-            it.target = it.target.renumbered(&outputs.renumbered);
-        }
-    }
 }

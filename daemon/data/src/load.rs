@@ -81,8 +81,7 @@ pub(crate) fn load(
         refusal::data(format!("nothing learns {:?} of {}s", kind.answer(), modality.noun()))
     })?;
     let mut examples = gather::placed(examples, &origins)?;
-    let outputs = reader.finish();
-    gather::renumber(&mut examples, &outputs);
+    let outputs = reader.finish(&mut examples.targets_mut())?;
     warnings.extend(outputs.notes);
     let outputs = outputs.names;
     content.undivided(&examples);
@@ -134,14 +133,14 @@ fn report(
     examples: &Examples,
 ) -> DataReport {
     let Findings { columns: ColumnNames { inputs, targets, .. }, mut warnings, .. } = found;
-    let classes = if kind.has_classes() { outputs } else { &[] };
     let noun = task.modality.noun();
-    let counts = preflight::class_counts(examples, classes);
+    let counts = preflight::class_counts(examples, kind, outputs);
     preflight::warn_about(&counts, examples, &found.duplicates, noun, &mut warnings);
     let mut formats: Vec<&str> = found.files.iter().map(|it| it.format.as_str()).collect();
     formats.dedup();
     // Of several columns, and of columns of numbers, each is an output.
     let is_label = |it: &&String| targets.len() == 1 && !outputs.contains(it);
+    let classes = if counts.is_empty() { &[] } else { outputs };
     DataReport {
         version: DATA_VERSION,
         source: found.source.into(),
@@ -153,8 +152,8 @@ fn report(
         label_column: targets.first().filter(is_label).cloned(),
         input_columns: inputs,
         target_columns: targets,
+        numbers: if counts.is_empty() { numbers(outputs, &examples.train) } else { Vec::new() },
         classes: counts,
-        numbers: if kind.has_classes() { Vec::new() } else { numbers(outputs, &examples.train) },
         splits: found.splits,
         empty_texts: found.empty_texts,
         duplicates: found.duplicates,

@@ -42,7 +42,7 @@ pub(crate) fn divide(
         test: fraction(has_test, rules.test),
         of_each_class: if rules.validation.is_none() { usual.of_each_class as usize } else { 0 },
     };
-    carve::carve(examples, rules.kind, &fractions, rules.seed);
+    carve::carve(examples, (rules.kind, rules.outputs), &fractions, rules.seed);
     check_held_out(examples, has_validation, rules.noun)?;
     let splits = Split::ALL.into_iter().filter(|it| !examples.of(*it).is_empty()).map(|split| {
         let from_file = match split {
@@ -60,10 +60,10 @@ pub(crate) fn divide(
 /// How examples are divided.
 fn way(examples: &Examples, rules: &Rules<'_>) -> &'static str {
     let stratified = examples.iter().any(|it| rules.kind.stratum(&it.1.target).is_some());
-    match (stratified, rules.kind.has_classes()) {
+    match (stratified, rules.kind.label_names(rules.outputs).is_empty()) {
         (true, _) => "stratified",
-        (false, true) => "stratified by label",
-        (false, false) => "random",
+        (false, false) => "stratified by label",
+        (false, true) => "random",
     }
 }
 
@@ -77,7 +77,7 @@ fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> 
         return Err(refusal::data(message).with_cure(cure));
     }
     // A rare label among many is no reason to refuse the others: it is warned about.
-    let in_train = counts(&examples.train, rules.outputs.len());
+    let in_train = counts(&examples.train, rules.kind, rules.outputs);
     let absent = examples.iter().find_map(|(split, it)| {
         let stratum = rules.kind.stratum(&it.target)?;
         (in_train[stratum as usize] == 0).then_some((split, it, stratum))
@@ -130,7 +130,8 @@ fn check_train(
         [first, ..] if stratum(first).is_none() => return Ok(()),
         _ => {}
     }
-    let Some(class_idx) = counts(train, rules.outputs.len()).iter().position(|it| *it < 2) else {
+    let Some(class_idx) = counts(train, rules.kind, rules.outputs).iter().position(|it| *it < 2)
+    else {
         return Ok(());
     };
     let class = &rules.outputs[class_idx];
@@ -157,14 +158,21 @@ fn check_held_out(examples: &Examples, has_validation: bool, noun: &str) -> Resu
     Ok(())
 }
 
-fn counts(examples: &[Example], classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; classes];
-    examples.iter().flat_map(|it| it.target.classes()).for_each(|it| counts[*it as usize] += 1);
+/// Examples of each label.
+fn counts(examples: &[Example], kind: &dyn TargetKind, outputs: &[String]) -> Vec<u64> {
+    let mut counts = vec![0; kind.label_names(outputs).len()];
+    let labels = examples.iter().flat_map(|it| kind.labels(&it.target, outputs));
+    labels.for_each(|it| counts[it as usize] += 1);
     counts
 }
 
-pub(crate) fn class_counts(examples: &Examples, classes: &[String]) -> Vec<ClassCount> {
-    let [train, validation, test] = Split::ALL.map(|it| counts(examples.of(it), classes.len()));
+pub(crate) fn class_counts(
+    examples: &Examples,
+    kind: &dyn TargetKind,
+    outputs: &[String],
+) -> Vec<ClassCount> {
+    let classes = kind.label_names(outputs);
+    let [train, validation, test] = Split::ALL.map(|it| counts(examples.of(it), kind, outputs));
     let count = |(idx, class): (usize, &String)| ClassCount {
         class: class.clone(),
         train: train[idx],

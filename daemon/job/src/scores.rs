@@ -60,8 +60,9 @@ pub struct ClassScores {
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
-    /// Area under precision over recall, as scikit-learn's `average_precision_score`.
-    pub average_precision: f64,
+    /// Area under precision over recall, as scikit-learn's `average_precision_score`; absent where
+    /// what is scored has no probability of its own.
+    pub average_precision: Option<f64>,
     pub support: u64,
 }
 

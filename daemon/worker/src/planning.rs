@@ -96,7 +96,11 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let images = facts.data.images.as_ref();
     let data = DataPlan {
         problem: facts.task.answer,
-        classes: facts.data.classes.iter().map(|it| it.class.clone()).collect(),
+        classes: if facts.data.numbers.is_empty() {
+            facts.data.outputs.clone()
+        } else {
+            Vec::new()
+        },
         numbers: facts.data.numbers.iter().map(|it| it.column.clone()).collect(),
         text_columns: match &facts.data.text_column {
             Some(_) => facts.data.input_columns.clone(),
@@ -173,7 +177,8 @@ fn eval_plan(
     data: &DataPlan,
     train: &TrainPlan,
 ) -> Result<EvalPlan, Failure> {
-    let Metrics { known, shown, best } = facts.task.metrics;
+    let Metrics { known, shown, best } =
+        finetuned_answers::of(data.problem, data.outputs()).metrics();
     let asked = &recipe.eval;
     let metrics = if asked.metrics.is_empty() {
         shown.iter().map(|it| it.to_string()).collect()

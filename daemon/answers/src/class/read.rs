@@ -5,6 +5,7 @@ use crate::labels::{Labels, is_code, label_of};
 use crate::numbers;
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::target::Target;
+use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
 use std::collections::HashSet;
 
@@ -160,10 +161,10 @@ impl TargetReader for Reader {
         }
     }
 
-    fn finish(self: Box<Self>) -> Outputs {
-        let mut outputs = self.labels.finish();
+    fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure> {
+        let mut outputs = self.labels.finish(targets);
         outputs.notes.extend(combined(&self.column, &outputs.names));
-        outputs
+        Ok(outputs)
     }
 }
 

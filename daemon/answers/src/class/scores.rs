@@ -20,7 +20,7 @@ pub(super) fn scores(
     seed: u64,
 ) -> Result<Scores, ScoresError> {
     let Scored { split, predictions, targets, losses } = *of;
-    check_rows(of, names.len())?;
+    check_rows(of, names.len(), |_| 1)?;
     check(targets, names.len())?;
     check_probabilities(predictions)?;
     let is_in = |(example, target): (usize, &Target)| {

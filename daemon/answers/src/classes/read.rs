@@ -5,6 +5,7 @@ use crate::cell::Cell;
 use crate::labels::{CLASSES_MAX, Labels, label_of};
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::target::Target;
+use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
 use std::collections::{BTreeMap, HashSet};
 
@@ -256,8 +257,8 @@ impl TargetReader for Lists {
         self.labels.set(labels)
     }
 
-    fn finish(self: Box<Self>) -> Outputs {
-        self.labels.finish()
+    fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure> {
+        Ok(self.labels.finish(targets))
     }
 }
 
@@ -286,7 +287,7 @@ impl TargetReader for Flags {
         self.labels.set(labels)
     }
 
-    fn finish(self: Box<Self>) -> Outputs {
-        self.labels.finish()
+    fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure> {
+        Ok(self.labels.finish(targets))
     }
 }

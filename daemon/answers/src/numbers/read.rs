@@ -5,6 +5,7 @@ use crate::cell::Cell;
 use crate::labels::is_code;
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::target::Target;
+use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
 
 pub(crate) struct Kind;
@@ -57,8 +58,8 @@ impl TargetKind for Kind {
         }
     }
 
-    fn has_classes(&self) -> bool {
-        false
+    fn label_names(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
     }
 
     fn all_alike(&self, n: usize, _: &Target, _: &[String]) -> (String, &'static str) {
@@ -153,7 +154,8 @@ impl TargetReader for Reader {
         Ok(Target::of_numbers(numbers))
     }
 
-    fn finish(self: Box<Self>) -> Outputs {
-        Outputs { names: self.columns.into_iter().map(|it| it.0).collect(), ..Outputs::default() }
+    fn finish(self: Box<Self>, _: &mut [&mut Target]) -> Result<Outputs, Failure> {
+        let names = self.columns.into_iter().map(|it| it.0).collect();
+        Ok(Outputs { names, ..Outputs::default() })
     }
 }

@@ -171,7 +171,7 @@ pub(super) fn scores(
     seed: u64,
 ) -> Result<Scores, ScoresError> {
     let Scored { split, predictions, targets, losses } = *of;
-    check_rows(of, names.len())?;
+    check_rows(of, names.len(), |_| 1)?;
     check(targets, names.len())?;
     if let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) {
         let value = predictions.values()[at];
