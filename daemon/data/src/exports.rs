@@ -1,6 +1,6 @@
 //! Recognises what labelling tools export (Label Studio, Prodigy, doccano, spaCy), and makes a text
 //! or an image and its labels of each row. What a person rejected, skipped or has not labelled yet
-//! is left out. Spans and boxes are none of this file's business: such exports pass as they are.
+//! is left out. Spans and boxes are none of this file's business: they pass as they are.
 
 use crate::json;
 use crate::quarantine::Reason;
@@ -67,6 +67,10 @@ enum Tool {
         label: usize,
         sole: Option<String>,
     },
+    /// Of Prodigy, with a list of spans in place of a label.
+    ProdigySpans {
+        answer: usize,
+    },
     /// Labels with a number each.
     Cats {
         column: usize,
@@ -81,10 +85,7 @@ enum Tool {
 }
 
 /// Nothing for a table of another kind.
-///
-/// # Errors
-/// It is an export that can't be learnt from as it is: the sentence.
-pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
+pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
     let find = |name: &str| sample.columns.iter().position(|it| it == name);
     let all = |column: usize, is: &dyn Fn(&Cell) -> bool| {
         let mut known = sample.rows.iter().map(|it| &it[column]).filter(|it| !it.is_missing());
@@ -99,47 +100,40 @@ pub(crate) fn recognise(sample: &Sample) -> Result<Option<Export>, String> {
     if let (Some(annotations), Some(data)) =
         (find("annotations").or_else(|| find("completions")), find("data"))
     {
-        return Ok(studio(sample, annotations, data));
+        return studio(sample, annotations, data);
     }
     if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some()
     {
         let passed = without(STUDIO_OWN);
         let choices = passed.iter().copied().filter(|it| all(*it, &holds_choices)).collect();
-        return Ok(Some(Export { tool: Tool::StudioTable { choices }, passed }));
+        return Some(Export { tool: Tool::StudioTable { choices }, passed });
     }
-    if let (Some(answer), Some(label)) = (find("answer"), find("accept").or_else(|| find(LABEL)))
-        && all(answer, &|it| answer_of(it).is_some())
-    {
-        if find("spans").is_some_and(|it| all(it, &|it| matches!(it, Cell::List(_)))) {
-            return Err(
-                "it is an export of Prodigy with spans in it, and these are no classes".into()
-            );
-        }
+    if let Some(answer) = find("answer").filter(|it| all(*it, &|it| answer_of(it).is_some())) {
         let passed = without(PRODIGY_OWN);
-        return Ok(Some(Export { tool: prodigy(sample, answer, label), passed }));
+        if find("spans").is_some_and(|it| all(it, &|it| matches!(it, Cell::List(_)))) {
+            return Some(Export { tool: Tool::ProdigySpans { answer }, passed });
+        }
+        if let Some(label) = find("accept").or_else(|| find(LABEL)) {
+            return Some(Export { tool: prodigy(sample, answer, label), passed });
+        }
     }
     if let Some(column) = (0..sample.columns.len()).find(|it| all(*it, &is_cats)) {
-        return Ok(Some(Export {
-            tool: Tool::Cats { column },
-            passed: {
-                let mut passed = without(DOCCANO_OWN);
-                passed.retain(|it| *it != column);
-                passed
-            },
-        }));
+        let mut passed = without(DOCCANO_OWN);
+        passed.retain(|it| *it != column);
+        return Some(Export { tool: Tool::Cats { column }, passed });
     }
     if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
         let passed = without(DOCCANO_OWN);
-        return Ok(Some(Export { tool: Tool::OldDoccano { annotations }, passed }));
+        return Some(Export { tool: Tool::OldDoccano { annotations }, passed });
     }
     let marks = ["Comments", "comments", "annotation_approver"];
     if let (Some(label), true) =
         (find(LABEL).or_else(|| find("labels")), marks.iter().any(|it| find(it).is_some()))
         && all(label, &|it| matches!(it, Cell::List(it) if it.iter().all(is_text)))
     {
-        return Ok(Some(Export { tool: Tool::Doccano { label }, passed: without(DOCCANO_OWN) }));
+        return Some(Export { tool: Tool::Doccano { label }, passed: without(DOCCANO_OWN) });
     }
-    Ok(None)
+    None
 }
 
 impl Export {
@@ -147,7 +141,7 @@ impl Export {
     pub(crate) fn tool(&self) -> &'static str {
         match self.tool {
             Tool::Studio { .. } | Tool::StudioTable { .. } => "Label Studio",
-            Tool::Prodigy { .. } => "Prodigy",
+            Tool::Prodigy { .. } | Tool::ProdigySpans { .. } => "Prodigy",
             Tool::Cats { .. } => "spaCy",
             Tool::Doccano { .. } | Tool::OldDoccano { .. } => "doccano",
         }
@@ -161,7 +155,7 @@ impl Export {
                 [_] => fields.iter().cloned().chain([LABEL.to_string()]).collect(),
                 several => fields.iter().chain(several).cloned().collect(),
             },
-            Tool::StudioTable { .. } => Vec::new(),
+            Tool::StudioTable { .. } | Tool::ProdigySpans { .. } => Vec::new(),
             _ => vec![LABEL.to_string()],
         };
         passed.chain(made).collect()
@@ -196,6 +190,11 @@ impl Export {
                     _ => return Err(IGNORED),
                 }]
             }
+            Tool::ProdigySpans { answer } => match answer_of(&cells[*answer]) {
+                Some("accept") => Vec::new(),
+                Some("reject") => return Err(REJECTED),
+                _ => return Err(IGNORED),
+            },
             Tool::Cats { column } => vec![cats(&cells[*column])],
             Tool::Doccano { label } => match std::mem::replace(&mut cells[*label], Cell::Missing) {
                 Cell::List(labels) if labels.is_empty() => return Err(UNLABELLED),

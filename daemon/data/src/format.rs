@@ -1,4 +1,13 @@
-//! Formats of tables, by the names of files.
+//! Formats of tables, by the names of files, or by what stands in them where names say nothing.
+
+use crate::conll;
+use crate::encoding;
+use crate::fasttext;
+use crate::inflate::Count;
+use crate::source::Source;
+use finetuned_job::outcome::Failure;
+use std::io::Read;
+use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -13,6 +22,8 @@ pub(crate) enum Format {
     Arrow,
     /// A text a line, after its labels: `__label__x`.
     FastText,
+    /// And CoNLL-U.
+    Conll,
 }
 
 impl Format {
@@ -26,6 +37,9 @@ impl Format {
             "parquet" | "pq" => Some(Format::Parquet),
             "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Some(Format::Workbook),
             "arrow" | "feather" | "ipc" => Some(Format::Arrow),
+            "conll" | "conllu" | "conll2003" | "conll2002" | "bio" | "iob" | "iob2" | "bioes" => {
+                Some(Format::Conll)
+            }
             _ => None,
         }
     }
@@ -33,6 +47,36 @@ impl Format {
     /// Whether its end or its middle is needed first: as a stream it can't be read.
     pub(crate) fn is_random_access(self) -> bool {
         matches!(self, Format::Parquet | Format::Workbook)
+    }
+
+    /// Of a file whose name does not say it; none where it is no table.
+    pub(crate) fn by_content(path: &Path, name: &str) -> Result<Option<Format>, Failure> {
+        const HEAD_BYTES: u64 = 64 << 10;
+        let mut head = Vec::new();
+        let source = Source::open(path, name)?;
+        let read = source.stream(&Count::default())?.take(HEAD_BYTES).read_to_end(&mut head);
+        // What can't be inflated is no table either.
+        if read.is_err() {
+            return Ok(None);
+        }
+        if head.starts_with(b"PAR1") {
+            return Ok(source.compression().is_none().then_some(Format::Parquet));
+        }
+        if head.starts_with(b"ARROW1") {
+            return Ok(source.compression().is_none().then_some(Format::Arrow));
+        }
+        if HEAD_BYTES <= head.len() as u64
+            && let Some(end) = head.iter().rposition(|it| *it == b'\n')
+        {
+            head.truncate(end + 1);
+        }
+        let text = encoding::decode(&head).ok().filter(|it| it.1.foreign().is_none());
+        Ok(text.and_then(|(text, _)| match () {
+            // As its own guide calls such files: `cooking.train`.
+            () if fasttext::is_it(&text) => Some(Format::FastText),
+            () if conll::looks_so(&text) => Some(Format::Conll),
+            () => None,
+        }))
     }
 
     /// As `data.json` calls it.
@@ -46,6 +90,7 @@ impl Format {
             Format::Workbook => "workbook",
             Format::Arrow => "arrow",
             Format::FastText => "fasttext",
+            Format::Conll => "conll",
         }
     }
 
@@ -60,6 +105,7 @@ impl Format {
             Format::Workbook => "an Excel workbook",
             Format::Arrow => "Arrow",
             Format::FastText => "fastText",
+            Format::Conll => "CoNLL",
         }
     }
 }

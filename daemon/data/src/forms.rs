@@ -11,6 +11,7 @@ use crate::json_document;
 use crate::layout;
 use crate::refusal;
 use crate::source::Source;
+use crate::split_names;
 use crate::table::Table;
 use crate::workbook;
 use finetuned_job::outcome::Failure;
@@ -116,7 +117,7 @@ fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>
     if names.len() == 1 {
         return Ok(vec![table]);
     }
-    if names.iter().all(|it| layout::split_of(it).is_some()) {
+    if names.iter().all(|it| split_names::split_of(it).is_some()) {
         return Ok(names.into_iter().map(|it| part(&table, it, "sheet ")).collect());
     }
     warnings.push(format!(

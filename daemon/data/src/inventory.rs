@@ -2,11 +2,11 @@
 //! decides nothing about splits. Names say what a file is; only where one says nothing, its first
 //! bytes are asked for an image.
 
-use crate::fasttext;
 use crate::format::Format;
 use crate::refusal;
 use crate::signature::{self, NotRead};
 use crate::source::Source;
+use crate::split_names::class_parts;
 use finetuned_images::Format as ImageFormat;
 use finetuned_job::file_name::FileName;
 use finetuned_job::outcome::Failure;
@@ -129,18 +129,24 @@ impl Kind {
 
     /// Of a file whose name says nothing. What can't be opened is nothing.
     fn by_content(path: &Path, name: &str) -> Kind {
-        let mut head = [0; 1 << 10];
+        let mut head = [0; ImageFormat::HEAD_BYTES];
         let read = Source::open(path, name).and_then(|it| it.raw_head(&mut head));
-        let Ok(head) = read.map(|n| &head[..n]) else { return Kind::Unknown };
-        let start = &head[..head.len().min(ImageFormat::HEAD_BYTES)];
-        match ImageFormat::of(start) {
-            Some(_) => Kind::Image,
-            // As its own guide calls such files: `cooking.train`.
-            None if fasttext::is_it(&String::from_utf8_lossy(head)) => {
-                Kind::Table(Format::FastText)
-            }
-            None => Kind::Unknown,
+        match read.map(|n| ImageFormat::of(&head[..n])) {
+            Ok(Some(_)) => Kind::Image,
+            Ok(None) => match Format::by_content(path, name) {
+                Ok(Some(format)) => Kind::Table(format),
+                Ok(None) | Err(_) => Kind::Unknown,
+            },
+            Err(_) => Kind::Unknown,
         }
+    }
+}
+
+/// Sentences of tagged words are often called so too; else what the name says.
+fn tagged_words_or(kind: Kind, path: &Path, name: &str) -> Kind {
+    match Format::by_content(path, name) {
+        Ok(Some(Format::Conll)) => Kind::Table(Format::Conll),
+        Ok(_) | Err(_) => kind,
     }
 }
 
@@ -267,7 +273,13 @@ impl Walk<'_> {
         {
             self.ignore(format!("{name} is no ordinary file and was ignored"));
         } else {
-            let kind = if kind == Kind::Unknown { Kind::by_content(&path, &name) } else { kind };
+            let kind = match kind {
+                Kind::Unknown => Kind::by_content(&path, &name),
+                // A text of a class folder is a text, whatever it looks like.
+                Kind::Text if class_parts(&name).is_empty() => tagged_words_or(kind, &path, &name),
+                Kind::Table(Format::Tsv) => tagged_words_or(kind, &path, &name),
+                _ => kind,
+            };
             match kind {
                 Kind::Table(format) => {
                     self.found.tables.push(TableFile { path, name, format, part: None });

@@ -12,24 +12,31 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
-/// Columns are the keys of the sampled objects, in the order of the alphabet.
+/// Columns are the keys of the sampled objects, in the order of the alphabet; where rows are lists,
+/// `column 1`, `column 2`, …
 pub(crate) fn sample(text: &str, array: bool) -> Sample {
     let mut objects: Vec<Map<String, Value>> = Vec::new();
+    let mut lists = Vec::new();
+    let mut add = |value: Value| match value {
+        Value::Object(object) => objects.push(object),
+        Value::Array(list) => lists.push(numbered(list)),
+        _ => {}
+    };
+    let mut n = 0;
     if array {
         // The text may end in the middle of an element: what came before it is the sample.
         let mut each = |value: Value| {
-            objects.extend(match value {
-                Value::Object(object) => Some(object),
-                _ => None,
-            });
-            SAMPLE_ROWS <= objects.len()
+            add(value);
+            n += 1;
+            SAMPLE_ROWS <= n
         };
         let mut reader = serde_json::Deserializer::from_str(text);
         let _cut_off = Elements { each: &mut each }.deserialize(&mut reader);
     } else {
         let whole = text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
-        objects.extend(whole.filter_map(|line| serde_json::from_str(line).ok()));
+        whole.filter_map(|line| serde_json::from_str(line).ok()).for_each(add);
     }
+    let objects = if objects.is_empty() { lists } else { objects };
     let columns: std::collections::BTreeSet<&String> =
         objects.iter().flat_map(|it| it.keys()).collect();
     let columns: Vec<String> = columns.into_iter().cloned().collect();
@@ -38,6 +45,12 @@ pub(crate) fn sample(text: &str, array: bool) -> Sample {
         .map(|mut it| columns.iter().map(|name| take(&mut it, name)).collect())
         .collect();
     Sample { columns, rows, headerless: false }
+}
+
+const FIRST_COLUMN: &str = "column 1";
+
+fn numbered(list: Vec<Value>) -> Map<String, Value> {
+    (1..).zip(list).map(|(nth, it)| (format!("column {nth}"), it)).collect()
 }
 
 pub(crate) fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
@@ -66,6 +79,12 @@ fn cells(
     columns: &[String],
     wanted: &[usize],
 ) -> Result<Vec<Cell>, Reason> {
+    let value = match value {
+        Ok(Value::Array(list)) if columns.first().is_some_and(|it| it == FIRST_COLUMN) => {
+            Ok(Value::Object(numbered(list)))
+        }
+        other => other,
+    };
     match value {
         Ok(Value::Object(mut object)) => {
             let cell = |idx: &usize| {

@@ -2,10 +2,10 @@
 //! under a key, a list for each split. It is read as a whole, so its length is bounded.
 
 use crate::json;
-use crate::layout;
 use crate::names;
 use crate::quarantine::Reason;
 use crate::row::{Held, Row, Sample};
+use crate::split_names;
 use finetuned_answers::Cell;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -151,7 +151,7 @@ pub(crate) fn is_document(text: &str) -> bool {
     let all = |shape: Shape| keys.iter().all(|it| it.1 == shape);
     let holds_rows = |it: &(String, Shape)| matches!(it.1, Shape::ListOfRows);
     let named = |it: &&(String, Shape)| {
-        ROW_KEYS.contains(&it.0.as_str()) || layout::split_of(&it.0).is_some()
+        ROW_KEYS.contains(&it.0.as_str()) || split_names::split_of(&it.0).is_some()
     };
     if keys.iter().filter(named).any(|it| holds_rows(it) || it.1 == Shape::Object) {
         return true;
@@ -186,7 +186,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
 /// Keys that name splits, where rows stand below each of them.
 pub(crate) fn splits(keys: &[(String, Shape)]) -> Vec<String> {
     let named = keys.iter().filter(|it| {
-        layout::split_of(&it.0).is_some() && matches!(it.1, Shape::ListOfRows | Shape::Object)
+        split_names::split_of(&it.0).is_some() && matches!(it.1, Shape::ListOfRows | Shape::Object)
     });
     named.map(|it| it.0.clone()).collect()
 }

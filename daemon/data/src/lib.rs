@@ -13,11 +13,13 @@ mod inflate; // .gz and .zst
 mod progress; // how far a stage is
 mod source; // one file, watched while it is read
 mod encoding; // bytes -> text
-mod format; // of tables, by name
 mod example; // one of them, whatever goes in
 mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
 mod fasttext; // labels before a text
+mod conll; // sentences of tagged words
+mod format; // of tables
+mod split_names; // what people call splits
 mod inventory; // a folder -> its files
 mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
 mod layout; // files -> splits and classes

@@ -3,7 +3,6 @@
 
 use crate::archive::{self, Archive};
 use crate::detection;
-use crate::fasttext;
 use crate::format::Format;
 use crate::forms;
 use crate::inflate::Compression;
@@ -267,15 +266,6 @@ fn by_content(path: &Path, name: &str) -> Result<Format, Failure> {
             .with_cure(known.cure));
     }
     let source = Source::open(path, name)?;
-    let mut head = [0; 1 << 12];
-    let n = source.raw_head(&mut head)?;
-    let head = &head[..n];
-    match head {
-        [b'P', b'A', b'R', b'1', ..] => return Ok(Format::Parquet),
-        _ if head.starts_with(b"ARROW1") => return Ok(Format::Arrow),
-        _ if fasttext::is_it(&String::from_utf8_lossy(head)) => return Ok(Format::FastText),
-        _ => {}
-    }
     match workbook::kind(&source)? {
         Some(workbook::Kind::Other(what)) => {
             return Err(refusal::data(format!("{name} is {what}, which is not read"))
@@ -284,10 +274,15 @@ fn by_content(path: &Path, name: &str) -> Result<Format, Failure> {
         Some(_) => return Ok(Format::Workbook),
         None => {}
     }
+    if let Some(format) = Format::by_content(path, name)? {
+        return Ok(format);
+    }
+    let mut head = [0; 1 << 12];
+    let n = source.raw_head(&mut head)?;
     let what = match source.compression() {
         Some(Compression::Gzip) => "a gzip file, but neither a .tar.gz nor a .csv.gz",
         Some(Compression::Zstd) => "a zstd file, but neither a .tar.zst nor a .csv.zst",
-        None => signature::foreign(head).unwrap_or("no data that finetuned reads"),
+        None => signature::foreign(&head[..n]).unwrap_or("no data that finetuned reads"),
     };
     Err(refusal::data(format!("{name} is {what}"))
         .with_cure("it takes .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx, .ods, an archive of them, or a folder of .txt files for each class"))

@@ -141,7 +141,8 @@ pub(crate) fn class_labels(json: &str) -> BTreeMap<String, Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let features = value["info"]["features"].as_object().into_iter().flatten();
     let names = |feature: &serde_json::Value| -> Option<Vec<String>> {
-        let feature = feature.get("feature").unwrap_or(feature);
+        // Old files write a list as `[FEATURE]`.
+        let feature = feature.get("feature").or_else(|| feature.get(0)).unwrap_or(feature);
         (feature["_type"] == "ClassLabel").then_some(())?;
         feature["names"].as_array()?.iter().map(|it| it.as_str().map(str::to_string)).collect()
     };

@@ -63,6 +63,8 @@ pub(crate) enum Reason {
     PathDiffersInCase(String),
     ImageTooLong(u64),
     ImageBroken(finetuned_images::Broken),
+    /// Of a modality: the reason without its particulars, and with them.
+    Own(&'static str, String),
     /// The decoder gave up in a way that it does not know itself.
     ImagePanicked,
 }
@@ -95,6 +97,7 @@ impl Reason {
             Reason::PathNamesSeveral(_) => "a name of several images",
             Reason::PathDiffersInCase(_) => "a name of several images, but for the case of letters",
             Reason::ImageTooLong(_) => "a file that is too long",
+            Reason::Own(kind, _) => kind,
             Reason::ImageBroken(_) | Reason::ImagePanicked => "not a usable image",
         }
     }
@@ -146,6 +149,7 @@ impl fmt::Display for Reason {
             Reason::ImageTooLong(bytes) => {
                 write!(f, "the file has {} MiB, more than is read as one image", bytes >> 20)
             }
+            Reason::Own(_, why) => f.write_str(why),
             Reason::ImageBroken(why) => write!(f, "{why}"),
             Reason::ImagePanicked => {
                 f.write_str("the image is damaged in a way that its decoder can't name")

@@ -72,8 +72,19 @@ pub(crate) trait RowReader {
         None
     }
 
-    /// `cells`: one for each of the columns. With the split that the record itself names.
-    fn record(&mut self, table: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)>;
+    /// What is learnt where nobody names it and the inputs leave no choice.
+    fn targets(&self, _table: &Table, _inputs: &[usize]) -> Option<Vec<usize>> {
+        None
+    }
+
+    /// `cells`: one for each of the columns. `targets`: what is to be learnt, as the table has it,
+    /// and then as the kind of answer reads it. With the split that the record itself names.
+    fn record(
+        &mut self,
+        table: &str,
+        cells: Vec<Cell>,
+        targets: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)>;
 }
 
 /// The first table decides; the others must have the same columns.
@@ -152,7 +163,10 @@ fn first(
         if rest.iter().any(|it| !split_column::is_fold(&columns[*it])) {
             rest.retain(|it| !split_column::is_fold(&columns[*it]));
         }
-        targets = targets::unnamed(table, &inputs, &rest, reading.request)?;
+        targets = match rows.targets(table, &inputs) {
+            Some(targets) => targets,
+            None => targets::unnamed(table, &inputs, &rest, reading.request)?,
+        };
     }
     let numbered = targets.clone();
     if let Some(names) = targets::class_names(table, &targets, &free(&[])).filter(|_| !named) {
@@ -262,9 +276,10 @@ fn table_rows(
                 let word = columns.split.and_then(|it| Some(it.values.split(&rest.next()?)));
                 let targets =
                     rest.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
-                rows.record(name, cells)?.and_then(|(record, own)| {
+                let mut targets = targets.collect();
+                rows.record(name, cells, &mut targets)?.and_then(|(record, own)| {
                     place.split = split.or(word.transpose()?).or(own);
-                    Ok((record, targets.collect()))
+                    Ok((record, targets))
                 })
             }
         };

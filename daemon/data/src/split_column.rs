@@ -2,10 +2,10 @@
 //! a flag such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
 //! names them.
 
-use crate::layout;
 use crate::names::{self, SPLIT_FLAGS, SPLIT_NAMES};
 use crate::quarantine::Reason;
 use crate::refusal;
+use crate::split_names;
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
@@ -30,8 +30,8 @@ impl Values {
         const NONE: Reason = Reason::LeftOut("in no split");
         match self {
             Values::Words => match cell {
-                Cell::Text(it) if layout::is_unlabelled(it) => Err(Reason::LeftOut("not labelled")),
-                Cell::Text(it) => layout::split_of(it).ok_or(NONE),
+                Cell::Text(it) if split_names::is_unlabelled(it) => Err(Reason::LeftOut("not labelled")),
+                Cell::Text(it) => split_names::split_of(it).ok_or(NONE),
                 _ => Err(NONE),
             },
             Values::Flags(yes, no) => flag(cell).map(|it| if it { yes } else { no }).ok_or(NONE),
@@ -145,11 +145,12 @@ fn is_number(cell: &Cell) -> bool {
 }
 
 fn is_train(cell: &Cell) -> bool {
-    matches!(cell, Cell::Text(it) if is_split(it) && layout::split_of(it) == Some(Split::Train))
+    let is_it = |it: &str| is_split(it) && split_names::split_of(it) == Some(Split::Train);
+    matches!(cell, Cell::Text(it) if is_it(it))
 }
 
 fn is_split(word: &str) -> bool {
-    layout::is_split_folder(word.trim()) || layout::is_unlabelled(word)
+    split_names::is_split_folder(word.trim()) || split_names::is_unlabelled(word)
 }
 
 /// Columns that are named as one of splits is, and hold numbers: nothing to be learnt.

@@ -1,6 +1,6 @@
 //! One table of a drop, whatever its format: its columns, a sample of its rows, and then every row
-//! with the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json` and
-//! `parquet_table`; which columns matter, to `targets` and the modalities.
+//! with the cells that matter. How a row is cut out of the bytes is left to `delimited`, `json`,
+//! `conll` and `parquet_table`; which columns matter, to `targets` and the modalities.
 
 use crate::delimited;
 use crate::dialect::{self, Dialect};
@@ -11,7 +11,7 @@ use crate::inflate::Count;
 use crate::inventory::TableFile;
 use crate::row::{Held, Row, Sample};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
-use crate::{arrow_table, fasttext, json, json_document, parquet_table, refusal, workbook};
+use crate::{arrow_table, conll, fasttext, json, json_document, parquet_table, refusal, workbook};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ enum Body {
     Arrow,
     /// A workbook, or JSON that is one document.
     Held(Held),
+    Conll(conll::Dialect),
 }
 
 impl Table {
@@ -80,8 +81,7 @@ impl Table {
             _ => table.open_text(file, named)?,
         }
         table.columns = table.sample.columns.clone();
-        let export = exports::recognise(&table.sample)
-            .map_err(|why| refusal::data(format!("{}: {why}", file.name)))?;
+        let export = exports::recognise(&table.sample);
         if let Some(export) = &export {
             let sample = std::mem::take(&mut table.sample);
             table.sample.columns = export.columns(&sample.columns);
@@ -111,6 +111,14 @@ impl Table {
             }
             Format::FastText => {
                 (self.body, self.sample) = (Body::FastText, fasttext::sample(&text));
+            }
+            Format::Conll => {
+                let Some((dialect, sample)) = conll::sniff(&text) else {
+                    return Err(refusal::data(format!("{name} holds no tagged words")).with_cure(
+                        "each line takes a word and its tag, an empty line ends a sentence",
+                    ));
+                };
+                (self.body, self.sample) = (Body::Conll(dialect), sample);
             }
             _ => self.open_json(file, &text)?,
         }
@@ -238,6 +246,10 @@ impl Table {
             Body::FastText => {
                 let (text, row_left) = self.text(raw)?;
                 fasttext::rows(name, text, &row_left, wanted, each)
+            }
+            Body::Conll(dialect) => {
+                let (text, row_left) = self.text(raw)?;
+                conll::rows(name, text, &row_left, dialect, wanted, each)
             }
             Body::JsonArray => {
                 let (text, row_left) = self.text(raw)?;

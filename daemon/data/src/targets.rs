@@ -148,9 +148,10 @@ pub(crate) fn learnt(
     let cells = cells(table, targets);
     let columns = columns(table, targets, &cells);
     let failed = |why: String| refusal::data(format!("{file}: {why}"));
-    let (kind, reason) = match request.kind() {
-        Some(kind) => (kind, ASKED.into()),
-        None => finetuned_answers::infer(&columns).map_err(failed)?,
+    let (kind, reason) = match (request.kind(), only_kind(modality)) {
+        (Some(kind), _) => (kind, ASKED.into()),
+        (None, Some(kind)) => (kind, "nothing else is learnt of such data".into()),
+        (None, None) => finetuned_answers::infer(&columns).map_err(failed)?,
     };
     let inferred_of = request.kind().is_none().then_some(table.sample.rows.len() as u64);
     match kind.reader(&columns) {
@@ -163,6 +164,13 @@ pub(crate) fn learnt(
             None => failed(why).with_cure("name other columns in the recipe"),
         }),
     }
+}
+
+/// Where one kind of answer alone is learnt of such inputs.
+fn only_kind(modality: Modality) -> Option<&'static dyn TargetKind> {
+    let mut answers = Task::all().filter(|it| it.modality == modality).map(|it| it.answer);
+    let first = answers.next()?;
+    answers.all(|it| it == first).then(|| finetuned_answers::target_kind(first))?
 }
 
 fn fitting(columns: &Columns<'_>, modality: Modality) -> Option<Task> {

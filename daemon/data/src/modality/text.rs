@@ -93,7 +93,12 @@ impl RowReader for Rows {
         rival(table, inputs, unused)
     }
 
-    fn record(&mut self, _: &str, cells: Vec<Cell>) -> Usable<(Record, Option<Split>)> {
+    fn record(
+        &mut self,
+        _: &str,
+        cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
         let texts: Result<Box<[_]>, _> = cells.into_iter().map(text_of).collect();
         Ok(texts.map(|texts| (Record { texts, ..Record::default() }, None)))
     }

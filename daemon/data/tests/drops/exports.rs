@@ -257,7 +257,7 @@ fn prodigy() {
             )
         },
         expect![[r#"
-            Data: export.jsonl: it is an export of Prodigy with spans in it, and these are no classes
+            Data: export.jsonl: `spans`: the label is an object, neither string nor integer (name other columns in the recipe)
         "#]],
     );
 }

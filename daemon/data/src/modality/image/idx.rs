@@ -10,11 +10,11 @@ use crate::example::Record;
 use crate::gather::Place;
 use crate::inflate::Count;
 use crate::inventory::{Inventory, SingleFile};
-use crate::layout;
 use crate::progress::Steps;
 use crate::reading::Reading;
 use crate::refusal;
 use crate::source::Source;
+use crate::split_names;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
@@ -68,7 +68,7 @@ type Opened = (SingleFile, Source, Vec<u32>);
 /// MNIST calls its test set t10k.
 fn split(name: &str) -> Option<Split> {
     let own = name.rsplit('/').next().unwrap_or(name);
-    if own.starts_with("t10k") { Some(Split::Test) } else { layout::split_of(own) }
+    if own.starts_with("t10k") { Some(Split::Test) } else { split_names::split_of(own) }
 }
 
 /// What the names of a pair have in common.

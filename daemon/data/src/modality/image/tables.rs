@@ -9,6 +9,7 @@ use crate::layout;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::{self, Reading, RowReader};
 use crate::refusal;
+use crate::split_names;
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_images::Format;
@@ -86,7 +87,12 @@ impl RowReader for Rows<'_> {
         Ok(vec![found.ok_or_else(nothing)?])
     }
 
-    fn record(&mut self, table: &str, mut cells: Vec<Cell>) -> Usable<(Record, Option<Split>)> {
+    fn record(
+        &mut self,
+        table: &str,
+        mut cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
         let image = self.image(table, cells.pop().unwrap_or(Cell::Missing))?;
         Ok(image.map(|(at, split)| (Record { image: Some(at), ..Record::default() }, split)))
     }
@@ -124,9 +130,12 @@ impl Rows<'_> {
                 self.differing.1.get_or_insert_with(|| path.trim().into());
             }
             let file = self.files.get(idx);
-            let folder =
-                file.name.split_once('/').map(|it| it.0).filter(|it| layout::is_split_folder(it));
-            (self.store.file(&file.path), folder.and_then(layout::split_of))
+            let folder = file
+                .name
+                .split_once('/')
+                .map(|it| it.0)
+                .filter(|it| split_names::is_split_folder(it));
+            (self.store.file(&file.path), folder.and_then(split_names::split_of))
         }))
     }
 

@@ -1,0 +1,117 @@
+//! What people call splits, in paths and columns: the words of the Hugging Face datasets library,
+//! those of CoNLL, and what is found beside them.
+
+use finetuned_job::scores::Split;
+
+const WORDS: &[(&str, Split)] = &[
+    ("train", Split::Train),
+    ("training", Split::Train),
+    ("trainset", Split::Train),
+    ("traindata", Split::Train),
+    ("validation", Split::Validation),
+    ("validate", Split::Validation),
+    ("valid", Split::Validation),
+    ("validset", Split::Validation),
+    ("val", Split::Validation),
+    ("valset", Split::Validation),
+    ("dev", Split::Validation),
+    ("devset", Split::Validation),
+    ("development", Split::Validation),
+    ("devel", Split::Validation),
+    ("testa", Split::Validation),
+    ("test", Split::Test),
+    ("testing", Split::Test),
+    ("testset", Split::Test),
+    ("testdata", Split::Test),
+    ("testb", Split::Test),
+    ("eval", Split::Test),
+    ("evaluation", Split::Test),
+    ("evalset", Split::Test),
+    ("holdout", Split::Test),
+    ("heldout", Split::Test),
+];
+/// Words beside that of a split which make no other name of it: `test_set`, `train-images`.
+const BESIDE: &[&str] = &[
+    "", "set", "data", "dataset", "split", "image", "images", "img", "imgs", "text", "texts",
+    "files", "folder", "new", "final", "full", "v", "seg", "public", "private", "batch", "part",
+];
+/// Folders and values of a column of splits that hold what nobody has labelled.
+const UNLABELLED: &[&str] = &["unsup", "unsupervised", "unlabeled", "unlabelled", "nolabel"];
+
+/// The split that one part of a path names, when it names exactly one.
+pub(crate) fn split_of(part: &str) -> Option<Split> {
+    let mut named: Vec<Split> = words(part).iter().filter_map(|it| split_word(it)).collect();
+    named.sort_unstable();
+    named.dedup();
+    match named[..] {
+        [split] => Some(split),
+        _ => None,
+    }
+}
+
+fn split_word(word: &str) -> Option<Split> {
+    WORDS.iter().find(|it| it.0 == word).map(|it| it.1)
+}
+
+/// In lower case; `PrivateTest` is two words, and so is `hold-out` but for that one.
+fn words(part: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in part.chars() {
+        if !c.is_ascii_alphabetic() || (was_lower && c.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_ascii_alphabetic(), words.last_mut()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        was_lower = c.is_ascii_lowercase();
+    }
+    for at in (1..words.len()).rev() {
+        if words[at] == "out" && matches!(words[at - 1].as_str(), "hold" | "held") {
+            words[at - 1].push_str("out");
+            words.remove(at);
+        }
+    }
+    words
+}
+
+/// Whether a folder, a file's stem or a value says that nobody has labelled what is there.
+pub(crate) fn is_unlabelled(name: &str) -> bool {
+    words(name).iter().any(|it| UNLABELLED.contains(&it.as_str()))
+}
+
+/// Whether a folder of classes is none, as nobody has labelled what lies there.
+pub(crate) fn is_unlabelled_folder(name: &str) -> bool {
+    UNLABELLED.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// Parts of a file's path that can name a class: its folders, without a leading split.
+pub(crate) fn class_parts(name: &str) -> Vec<&str> {
+    let mut folders: Vec<&str> = name.split('/').collect();
+    folders.pop();
+    if folders.first().is_some_and(|it| is_split_folder(it)) {
+        folders.remove(0);
+    }
+    folders
+}
+
+/// A folder is a split only when it is called nothing else.
+pub(crate) fn is_split_folder(name: &str) -> bool {
+    let is_beside = |it: &String| split_word(it).is_some() || BESIDE.contains(&it.as_str());
+    split_of(name).is_some() && words(name).iter().all(is_beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_split_is_called_nothing_else() {
+        for name in ["train", "Training", "test_set", "train2017", "eval_set", "valid-images"] {
+            assert!(is_split_folder(name), "{name}");
+        }
+        for name in ["trains", "test_tube", "train_station", "validity", "images"] {
+            assert!(!is_split_folder(name), "{name}");
+        }
+    }
+}
