@@ -14,6 +14,25 @@ pub struct Input<'a> {
     pub words: &'a [(u32, u32)],
 }
 
+/// How a part of an input was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Of the target and predicted.
+    Right,
+    /// Of the target alone.
+    Missed,
+    /// Predicted alone.
+    Spurious,
+}
+
+/// A part of an input, as pages show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub text: String,
+    /// Each with what it is called; none where nothing is marked.
+    pub marks: Vec<(Mark, String)>,
+}
+
 /// Sentences of report and card that depend on the kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words {
@@ -98,6 +117,11 @@ pub trait AnswerKind: Send + Sync {
     fn target_words(&self, input: &Input, target: &Target) -> String;
 
     fn prediction_words(&self, input: &Input, rows: &[f32]) -> String;
+
+    /// The input from left to right, where its parts are right or wrong by themselves; else empty.
+    fn marked(&self, _input: &Input, _target: &Target, _rows: &[f32]) -> Vec<Segment> {
+        Vec::new()
+    }
 
     /// What `predict` prints, but for the input and where it comes from.
     fn reply(&self, input: &Input, rows: &[f32]) -> Map<String, Value>;

@@ -27,7 +27,7 @@ mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};
 pub use error::ScoresError;
-pub use kind::{AnswerKind, Input, Words};
+pub use kind::{AnswerKind, Input, Mark, Segment, Words};
 pub use kinds::{folder_kind, infer, of, target_kind, unnamed};
 pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;

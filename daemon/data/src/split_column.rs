@@ -30,7 +30,9 @@ impl Values {
         const NONE: Reason = Reason::LeftOut("in no split");
         match self {
             Values::Words => match cell {
-                Cell::Text(it) if split_names::is_unlabelled(it) => Err(Reason::LeftOut("not labelled")),
+                Cell::Text(it) if split_names::is_unlabelled(it) => {
+                    Err(Reason::LeftOut("not labelled"))
+                }
                 Cell::Text(it) => split_names::split_of(it).ok_or(NONE),
                 _ => Err(NONE),
             },

@@ -7,7 +7,7 @@
 //! needs the untouched text finds it by file and line in the drop.
 
 use anyhow::{Context, Result, ensure};
-use finetuned_answers::{AnswerKind, Input, Predictions, Target};
+use finetuned_answers::{AnswerKind, Input, Predictions, Segment, Target};
 use finetuned_job::plan::Plan;
 use std::borrow::Cow;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub struct Mistake {
     pub degree: f64,
     pub file: String,
     pub line: Option<u64>,
+    /// As [`AnswerKind::marked`].
+    pub marked: Vec<Segment>,
     /// A small image of the example as PNG, where the caller has one.
     pub thumbnail: Option<Vec<u8>>,
 }
@@ -113,6 +115,7 @@ pub fn worst_mistakes<'a>(
             degree,
             file: file.into(),
             line,
+            marked: answer.marked(&input, &targets[index], predictions.of(index)),
             thumbnail: None,
         }
     };

@@ -5,6 +5,7 @@ use crate::charts;
 use crate::images::data_uri;
 use crate::story::Story;
 use anyhow::Result;
+use finetuned_answers::{Mark, Segment};
 use minijinja::{Value, context};
 
 /// A larger confusion matrix is unreadable; the commonest confusions stand beside it anyway.
@@ -56,9 +57,22 @@ pub(super) fn mistakes(story: &Story) -> Vec<Value> {
         let file = (it.file != it.input).then_some(&it.file);
         context! { input, target => &it.target, predicted => &it.predicted,
             degree => answer.degree_words(it.degree), file, line => it.line,
+            marked => it.marked.iter().map(segment).collect::<Vec<_>>(),
         thumbnail => it.thumbnail.as_deref().map(data_uri) }
     };
     story.mistakes.iter().map(shown).collect()
+}
+
+fn segment(it: &Segment) -> Value {
+    let mark = |(mark, name): &(Mark, String)| {
+        let mark = match mark {
+            Mark::Right => "right",
+            Mark::Missed => "missed",
+            Mark::Spurious => "spurious",
+        };
+        context! { mark, name }
+    };
+    context! { text => &it.text, marks => it.marks.iter().map(mark).collect::<Vec<_>>() }
 }
 
 /// For each number what was predicted over the target; nothing for classes.

@@ -3,6 +3,7 @@
 mod sample_run;
 
 use super::*;
+use finetuned_answers::{Mark, Segment};
 use finetuned_job::scores::Split;
 pub(crate) use sample_run::SampleRun;
 
@@ -72,6 +73,28 @@ fn text_from_users_stays_text() {
     let text = report("evil", &sample.story());
     assert!(!text.contains("<script"), "escaped nowhere?");
     assert!(10 <= text.matches("&lt;script&gt;").count() + text.matches("&lt;script>").count());
+}
+
+#[test]
+fn parts_of_an_input_are_marked_right_or_wrong() {
+    let mut sample = SampleRun::tweets();
+    let segment = |text: &str, marks: &[(Mark, &str)]| Segment {
+        text: text.into(),
+        marks: marks.iter().map(|it| (it.0, it.1.to_owned())).collect(),
+    };
+    sample.mistakes[0].marked = vec![
+        segment("Anna", &[(Mark::Right, "PER")]),
+        segment("saw", &[]),
+        segment("New <York>", &[(Mark::Missed, "LOC"), (Mark::Spurious, "ORG")]),
+    ];
+    let text = report("marked", &sample.story());
+    for part in [
+        r#"<mark class="right">Anna <small>PER right</small></mark> saw "#,
+        r#"<mark class="missed both">New &lt;York"#,
+        "<small>LOC missed</small> <small>ORG spurious</small></mark>",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
 }
 
 #[test]

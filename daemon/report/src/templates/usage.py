@@ -4,6 +4,11 @@ from transformers import pipeline
 
 classify = pipeline("text-classification", model={{ folder|quoted }}, truncation=True, max_length={{ plan.data.max_tokens }})
 print(classify({{ asked }}))
+{% elif plan.task == "token-classification" %}
+from transformers import pipeline
+
+find = pipeline("token-classification", model={{ folder|quoted }}, aggregation_strategy="simple")
+print(find("A text of yours"))
 {% elif texts %}
 from transformers import pipeline
 

@@ -83,6 +83,7 @@ impl SampleRun {
                     degree: 0.97 - index as f64 * 0.013,
                     file: "tweets.csv".into(),
                     line: Some(17 + 211 * index as u64),
+                    marked: Vec::new(),
                     thumbnail: None,
                 }
             });
@@ -108,6 +109,7 @@ impl SampleRun {
             degree: 0.999,
             file: "a/very/long/path/below/the/drop/with/many/folders/tickets-2026-export-final.parquet".into(),
             line: Some(1_234_567),
+            marked: Vec::new(),
             thumbnail: None,
         };
         SampleRun::new("support tickets 2026.parquet", &classes, &shares, 2.6, vec![mistake])
