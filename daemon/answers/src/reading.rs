@@ -194,8 +194,14 @@ pub trait TargetKind: Sync {
         None
     }
 
-    /// Why `n` examples of one and the same target teach nothing, and the cure.
-    fn all_alike(&self, n: usize, target: &Target, outputs: &[String]) -> (String, &'static str);
+    /// Why `n` examples of one and the same target teach nothing, and the cure; nothing where they
+    /// do teach something.
+    fn all_alike(
+        &self,
+        n: usize,
+        target: &Target,
+        outputs: &[String],
+    ) -> Option<(String, &'static str)>;
 
     /// What a folder for each class can't hold; nothing where it can hold this.
     fn not_in_folders(&self) -> Option<&'static str> {

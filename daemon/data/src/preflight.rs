@@ -72,8 +72,9 @@ fn check_targets(examples: &Examples, rules: &Rules<'_>) -> Result<(), Failure> 
     let Some((_, first)) = examples.iter().next() else {
         return Err(refusal::data("the drop has no usable examples"));
     };
-    if examples.iter().all(|(_, it)| it.target == first.target) {
-        let (message, cure) = rules.kind.all_alike(n, &first.target, rules.outputs);
+    if examples.iter().all(|(_, it)| it.target == first.target)
+        && let Some((message, cure)) = rules.kind.all_alike(n, &first.target, rules.outputs)
+    {
         return Err(refusal::data(message).with_cure(cure));
     }
     // A rare label among many is no reason to refuse the others: it is warned about.

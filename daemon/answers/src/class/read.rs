@@ -64,13 +64,18 @@ impl TargetKind for Kind {
         target.classes().first().copied()
     }
 
-    fn all_alike(&self, n: usize, target: &Target, outputs: &[String]) -> (String, &'static str) {
+    fn all_alike(
+        &self,
+        n: usize,
+        target: &Target,
+        outputs: &[String],
+    ) -> Option<(String, &'static str)> {
         let class = target.classes().first().and_then(|it| outputs.get(*it as usize));
         let class = class.map_or("", String::as_str);
-        (
+        Some((
             format!("all {n} examples have the label `{class}`"),
             "a classifier needs two classes at least",
-        )
+        ))
     }
 }
 

@@ -64,13 +64,18 @@ impl TargetKind for Kind {
         }
     }
 
-    fn all_alike(&self, n: usize, _: &Target, outputs: &[String]) -> (String, &'static str) {
-        match outputs {
+    fn all_alike(
+        &self,
+        n: usize,
+        _: &Target,
+        outputs: &[String],
+    ) -> Option<(String, &'static str)> {
+        Some(match outputs {
             [] => (format!("none of the {n} examples has a label"), "name the column of labels"),
             _ => {
                 (format!("all {n} examples have the same labels"), "there is nothing to tell apart")
             }
-        }
+        })
     }
 
     fn not_in_folders(&self) -> Option<&'static str> {

@@ -62,8 +62,8 @@ impl TargetKind for Kind {
         Vec::new()
     }
 
-    fn all_alike(&self, n: usize, _: &Target, _: &[String]) -> (String, &'static str) {
-        (format!("all {n} examples have the same numbers"), "there is nothing to learn")
+    fn all_alike(&self, n: usize, _: &Target, _: &[String]) -> Option<(String, &'static str)> {
+        Some((format!("all {n} examples have the same numbers"), "there is nothing to learn"))
     }
 
     fn not_in_folders(&self) -> Option<&'static str> {
