@@ -67,14 +67,14 @@ impl MetricInstance {
     }
 
     /// Takes in examples: `outputs` has a row for each, of probabilities, or of numbers in the
-    /// data's units.
+    /// data's units; or a row for each class of a target, where an example has many.
     ///
     /// # Panics
-    /// The rows are not as many as the targets.
+    /// The rows are not as many as the targets have.
     pub(crate) fn update(&self, outputs: &[f32], targets: &[Target]) -> Result<(), Failure> {
-        let n = targets.len();
-        assert_eq!(outputs.len(), n * self.width, "a row for each example");
         let (classes, rows) = problem::arrays(self.problem, targets, self.width);
+        let n = if rows.is_empty() { classes.len() } else { targets.len() };
+        assert_eq!(outputs.len(), n * self.width, "a row for each target");
         let (labels, targets) = match rows.is_empty() {
             true => (classes.as_ptr(), std::ptr::null()),
             false => (std::ptr::null(), rows.as_ptr()),

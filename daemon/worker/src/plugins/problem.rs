@@ -9,21 +9,20 @@ use finetuned_sdk::abi;
 
 const ALL: [Answer; 3] = [Answer::Class, Answer::Classes, Answer::Numbers];
 
-/// As a shape tells it.
+/// As a shape tells it. Where an example has a row of outputs for each of its places, which is one
+/// of several classes, a plugin sees places as examples of one label each.
 pub(super) fn number(problem: Answer) -> u64 {
     match problem {
-        Answer::Class => abi::PROBLEM_SINGLE_LABEL,
         Answer::Classes => abi::PROBLEM_MULTI_LABEL,
         Answer::Numbers => abi::PROBLEM_REGRESSION,
+        _ => abi::PROBLEM_SINGLE_LABEL,
     }
 }
 
-/// As a metric is given them: a class number for each example, or a row of `width` numbers; the
-/// other one is empty.
+/// As a metric is given them: a class number for each row of outputs, or a row of `width` numbers;
+/// the other one is empty.
 pub(super) fn arrays(problem: Answer, targets: &[Target], width: usize) -> (Vec<u32>, Vec<f32>) {
-    let class = |it: &Target| it.classes().first().copied().unwrap_or(0);
     match problem {
-        Answer::Class => (targets.iter().map(class).collect(), Vec::new()),
         Answer::Classes => {
             let mut rows = vec![0.0; targets.len() * width];
             for (row, target) in rows.chunks_mut(width.max(1)).zip(targets) {
@@ -35,14 +34,15 @@ pub(super) fn arrays(problem: Answer, targets: &[Target], width: usize) -> (Vec<
             let rows = targets.iter().flat_map(|it| it.numbers()).map(|it| *it as f32);
             (Vec::new(), rows.collect())
         }
+        _ => (targets.iter().flat_map(|it| it.classes()).copied().collect(), Vec::new()),
     }
 }
 
 pub(super) fn words(problem: Answer) -> &'static str {
     match problem {
-        Answer::Class => "one label",
         Answer::Classes => "several labels",
         Answer::Numbers => "numbers",
+        _ => "one label",
     }
 }
 
@@ -64,9 +64,8 @@ impl Functions {
     /// # Errors
     /// It is not made for what the data have.
     pub(super) fn suit(&self, subject: &Subject, problem: Answer) -> Result<(), Failure> {
-        let Some(claimed) = self.problems().filter(|it| !it.contains(&problem)) else {
-            return Ok(());
-        };
+        let fits = |it: &Vec<Answer>| it.iter().any(|it| number(*it) == number(problem));
+        let Some(claimed) = self.problems().filter(|it| !fits(it)) else { return Ok(()) };
         let claimed: Vec<&str> = claimed.into_iter().map(words).collect();
         let claimed = if claimed.is_empty() {
             "nothing that this finetuned knows".into()

@@ -37,8 +37,8 @@ impl Examples {
                 Answer::Classes if idx % 2 == 1 => {
                     Target::of_classes([label.min(next) as u32, label.max(next) as u32])
                 }
-                Answer::Class | Answer::Classes => Target::of_classes([label as u32]),
                 Answer::Numbers => Target::of_numbers([number(0), number(1), number(2)]),
+                _ => Target::of_classes([label as u32]),
             });
             made.outputs.extend((0..OUTPUTS).map(|it| {
                 if it == favourite { sure } else { (1.0 - sure) / (OUTPUTS - 1) as f32 }

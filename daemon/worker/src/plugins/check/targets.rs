@@ -10,10 +10,8 @@ pub(super) fn targets(problem: Answer, batch: i64, outputs: i64) -> Result<Tenso
     let each =
         Tensor::f_arange(batch * outputs, (Kind::Float, Device::Cpu))?.f_view([batch, outputs])?;
     Ok(match problem {
-        Answer::Class => {
-            Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?.f_remainder(outputs)?
-        }
         Answer::Classes => each.f_remainder(3.0)?.f_eq(0.0)?.f_to_kind(Kind::Float)?,
         Answer::Numbers => each.f_sin()?,
+        _ => Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?.f_remainder(outputs)?,
     })
 }
