@@ -4,17 +4,53 @@
 /// Examples of a group.
 const GROUP: usize = 16;
 
+/// How much work the examples of a set are, in units.
+pub(crate) struct Lengths {
+    pub each: Vec<u32>,
+    /// Of the longest part that a model takes as one: a long example may have many.
+    pub longest: u32,
+}
+
+impl Lengths {
+    /// Units in so many examples at most, where a longer one stands alone: what a batch takes of
+    /// memory is bounded, however many parts an example has.
+    fn most(&self, examples: usize) -> u64 {
+        u64::from(self.longest) * examples as u64
+    }
+
+    /// Cut where it would have more than so many units.
+    fn bounded(&self, batch: Vec<u32>, most: u64) -> Vec<Vec<u32>> {
+        let mut batches: Vec<Vec<u32>> = Vec::new();
+        let mut units = 0;
+        for it in batch {
+            let its = u64::from(self.each[it as usize]);
+            match batches.last_mut().filter(|_| units + its <= most) {
+                Some(last) => {
+                    last.push(it);
+                    units += its;
+                }
+                None => {
+                    batches.push(vec![it]);
+                    units = its;
+                }
+            }
+        }
+        batches
+    }
+}
+
 /// The updates of an epoch, each as the batches whose gradients it sums up, as example indices: a
 /// random order, cut. The first epoch takes the groups one after the other, in random order.
 ///
 /// Updates are as many as full ones and a rest would be, but of even sizes, and so are the batches
 /// of one: a rest of one or two examples would weigh as much as a whole batch, and batch norm would
-/// learn from its statistics. Which examples an update has does not depend on how it is cut.
+/// learn from its statistics. Which examples an update has does not depend on how it is cut. A
+/// batch of examples of many parts each becomes several.
 ///
 /// Nothing is padded, so that no order by length is wanted. Within a batch, whose order has no
 /// meaning, texts of one length stand together, because attention takes them as one block.
 pub(crate) fn epoch(
-    lengths: &[u32],
+    lengths: &Lengths,
     (batch, accumulate): (usize, usize),
     seed: u64,
     epoch: u64,
@@ -28,18 +64,20 @@ pub(crate) fn epoch(
             .zip(1..)
             .flat_map(|(group, number)| shuffled(group, mix(!seed, number)))
             .collect(),
-        _ => shuffled((0..lengths.len() as u32).collect(), seed),
+        _ => shuffled((0..lengths.each.len() as u32).collect(), seed),
     };
     let updates = even(order, batch * accumulate).into_iter();
-    updates.map(|it| sorted(even(it, batch), lengths)).collect()
+    let cut = |batch_of: Vec<u32>| lengths.bounded(batch_of, lengths.most(batch));
+    updates.map(|it| sorted(even(it, batch), lengths).into_iter().flat_map(cut).collect()).collect()
 }
 
 /// The examples in groups drawn by lot, the same for every seed. What frozen stages give is
 /// computed group by group: so it has the same bits whoever wants it first, and a first batch needs
 /// few examples.
-pub(crate) fn groups(lengths: &[u32]) -> Vec<Vec<u32>> {
-    let order = shuffled((0..lengths.len() as u32).collect(), 0);
-    sorted(order.chunks(GROUP).map(<[u32]>::to_vec).collect(), lengths)
+pub(crate) fn groups(lengths: &Lengths) -> Vec<Vec<u32>> {
+    let order = shuffled((0..lengths.each.len() as u32).collect(), 0);
+    let groups = sorted(order.chunks(GROUP).map(<[u32]>::to_vec).collect(), lengths).into_iter();
+    groups.flat_map(|it| lengths.bounded(it, lengths.most(GROUP))).collect()
 }
 
 fn shuffled<T>(items: Vec<T>, seed: u64) -> Vec<T> {
@@ -55,16 +93,17 @@ fn even(order: Vec<u32>, most: usize) -> Vec<Vec<u32>> {
     (0..count).map(|it| order[place(it)..place(it + 1)].to_vec()).collect()
 }
 
-fn sorted(mut batches: Vec<Vec<u32>>, lengths: &[u32]) -> Vec<Vec<u32>> {
-    batches.iter_mut().for_each(|it| it.sort_by_key(|&it| lengths[it as usize]));
+fn sorted(mut batches: Vec<Vec<u32>>, lengths: &Lengths) -> Vec<Vec<u32>> {
+    batches.iter_mut().for_each(|it| it.sort_by_key(|&it| lengths.each[it as usize]));
     batches
 }
 
 /// Batches for evaluation: by length, so that attention takes many texts as one block.
-pub(crate) fn by_length(lengths: &[u32], batch: usize) -> Vec<Vec<u32>> {
-    let mut order: Vec<u32> = (0..lengths.len() as u32).collect();
-    order.sort_by_key(|&it| std::cmp::Reverse(lengths[it as usize]));
-    order.chunks(batch).map(<[u32]>::to_vec).collect()
+pub(crate) fn by_length(lengths: &Lengths, batch: usize) -> Vec<Vec<u32>> {
+    let mut order: Vec<u32> = (0..lengths.each.len() as u32).collect();
+    order.sort_by_key(|&it| std::cmp::Reverse(lengths.each[it as usize]));
+    let batches = order.chunks(batch);
+    batches.flat_map(|it| lengths.bounded(it.to_vec(), lengths.most(batch))).collect()
 }
 
 /// One step of splitmix64 (Steele, Lea and Flood 2014) over two numbers.
@@ -79,11 +118,27 @@ pub(crate) fn mix(a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn lengths(n: u32) -> Vec<u32> {
-        (0..n).map(|it| 5 + it * 7919 % 120).collect()
+    fn lengths(n: u32) -> Lengths {
+        Lengths { each: (0..n).map(|it| 5 + it * 7919 % 120).collect(), longest: 124 }
     }
 
-    fn flat(lengths: &[u32], batch: usize, seed: u64, number: u64) -> Vec<Vec<u32>> {
+    #[test]
+    fn examples_of_many_parts_are_cut_into_more_batches() {
+        // Parts of 10 units at most; two of the examples have many of them.
+        let lengths = Lengths { each: vec![10, 8, 90, 10, 55, 9, 3, 10], longest: 10 };
+        assert_eq!(by_length(&lengths, 3), [vec![2], vec![4], vec![0], vec![3, 7, 5], vec![1, 6]]);
+        let updates = epoch(&lengths, (4, 1), 7, 1);
+        assert_eq!(updates.len(), 2, "an update has the same examples");
+        for batch in updates.concat() {
+            let units = batch.iter().map(|it| lengths.each[*it as usize]).sum::<u32>();
+            assert!(units <= 40 || batch.len() == 1, "{batch:?}");
+        }
+        let mut all = groups(&lengths).concat();
+        all.sort_unstable();
+        assert_eq!((all, groups(&lengths).len()), ((0..8).collect(), 2));
+    }
+
+    fn flat(lengths: &Lengths, batch: usize, seed: u64, number: u64) -> Vec<Vec<u32>> {
         epoch(lengths, (batch, 1), seed, number).concat()
     }
 
@@ -137,7 +192,7 @@ mod tests {
     fn a_first_batch_needs_few_groups() {
         let lengths = lengths(1003);
         let groups = groups(&lengths);
-        let mut group_of = vec![0; lengths.len()];
+        let mut group_of = vec![0; lengths.each.len()];
         for (number, group) in groups.iter().enumerate() {
             group.iter().for_each(|&it| group_of[it as usize] = number);
         }
@@ -155,9 +210,9 @@ mod tests {
     }
 
     /// How many standard errors a batch's mean length is from the mean of all.
-    fn off(lengths: &[u32], batch: &[u32]) -> f64 {
+    fn off(lengths: &Lengths, batch: &[u32]) -> f64 {
         let mean = |it: &[f64]| it.iter().sum::<f64>() / it.len() as f64;
-        let all: Vec<f64> = lengths.iter().map(|&it| f64::from(it)).collect();
+        let all: Vec<f64> = lengths.each.iter().map(|&it| f64::from(it)).collect();
         let these: Vec<f64> = batch.iter().map(|&it| all[it as usize]).collect();
         let squares: Vec<f64> = all.iter().map(|it| (it - mean(&all)).powi(2)).collect();
         (mean(&these) - mean(&all)) / (mean(&squares) / these.len() as f64).sqrt()
@@ -186,7 +241,7 @@ mod tests {
         let lengths = lengths(1372);
         for batch in [flat(&lengths, 32, 0, 0), flat(&lengths, 32, 0, 1)].iter().flatten() {
             assert!(off(&lengths, batch).abs() < 4.0);
-            assert!(batch.is_sorted_by_key(|&it| lengths[it as usize]));
+            assert!(batch.is_sorted_by_key(|&it| lengths.each[it as usize]));
         }
     }
 }

@@ -17,12 +17,13 @@ const MEASURED: usize = 8;
 
 pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -> Result<Estimate> {
     let examples = Examples { set: train, cache: None };
-    let lengths = train.encoded.lengths();
+    let lengths = train.lengths();
     // These run once for an example, all others in each epoch.
     let frozen = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
     let only_head = frozen == learner.network.model.stages();
-    let tokens =
-        |batch: &Vec<u32>| batch.iter().map(|&it| u64::from(lengths[it as usize])).sum::<u64>();
+    let tokens = |batch: &Vec<u32>| {
+        batch.iter().map(|&it| u64::from(lengths.each[it as usize])).sum::<u64>()
+    };
     let sizes = (plan.train.batch as usize, 1);
     let mut all = batches::epoch(&lengths, sizes, plan.train.seed, 0).concat();
     all.sort_by_key(tokens);

@@ -207,7 +207,7 @@ impl Caching<'_> {
             bytes: feature_store::bytes(&shape).unwrap_or(0),
             found,
         })?;
-        let groups = batches::groups(&set.encoded.lengths());
+        let groups = batches::groups(&set.lengths());
         let mut group_of = vec![0; set.len()];
         for (number, group) in groups.iter().enumerate() {
             group.iter().for_each(|&it| group_of[it as usize] = number);

@@ -131,7 +131,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         if self.evaluation_due() && !self.evaluate()? {
             return Ok(Ended::Stopped);
         }
-        let lengths = self.train.set.encoded.lengths();
+        let lengths = self.train.set.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
             if self.position.stopped_early || self.position.step == plan.train.steps {
@@ -184,6 +184,8 @@ impl<'a, 'b> Trainer<'a, 'b> {
         let step = self.position.step;
         let set = self.train.set;
         let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(set, batch)).sum();
+        // Nothing is learnt of an update that weighs nothing.
+        let weight = weight.max(f64::from(f32::MIN_POSITIVE));
         let mut loss = 0.0;
         for micro in 0..update.len() {
             let batch: Batch = source
