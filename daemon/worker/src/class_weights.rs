@@ -1,10 +1,12 @@
 //! How much each class weighs in the loss.
 
 /// Weights of classes by how many examples each has: n / (classes * count), scikit-learn's
-/// "balanced".
+/// "balanced". A class without any weighs nothing.
 pub(crate) fn balanced(counts: &[u64]) -> Vec<f64> {
-    let (examples, classes) = (counts.iter().sum::<u64>() as f64, counts.len() as f64);
-    counts.iter().map(|&it| examples / (classes * it as f64)).collect()
+    let examples = counts.iter().sum::<u64>() as f64;
+    let classes = counts.iter().filter(|it| 0 < **it).count() as f64;
+    let weight = |count: u64| if count == 0 { 0.0 } else { examples / (classes * count as f64) };
+    counts.iter().map(|&it| weight(it)).collect()
 }
 
 /// What examples with a label weigh against those without it, of each label: without / with, as
@@ -20,6 +22,11 @@ pub(crate) fn positive(counts: &[u64], examples: u64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_are_scikit_learns_over_the_classes_that_there_are() {
+        assert_eq!(balanced(&[6, 0, 2]), [8.0 / 12.0, 0.0, 2.0]);
+    }
 
     #[test]
     fn a_label_weighs_as_many_as_lack_it() {
