@@ -19,9 +19,10 @@ impl Target {
         Target { classes: Box::default(), numbers: numbers.into() }
     }
 
-    /// Of an example of which nothing is known, for a model of so many outputs.
-    pub fn unknown(outputs: usize) -> Target {
-        Target { classes: Box::new([0]), numbers: vec![0.0; outputs].into() }
+    /// Of an example of which nothing is known, with so many places that have a class each, for a
+    /// model of so many outputs.
+    pub fn unknown(places: usize, outputs: usize) -> Target {
+        Target { classes: vec![0; places].into(), numbers: vec![0.0; outputs].into() }
     }
 
     pub fn classes(&self) -> &[u32] {

@@ -16,7 +16,7 @@ pub struct Trained {
     /// Absent where the data have no such split.
     pub validation: Option<Scores>,
     pub baseline: Baseline,
-    /// Absent where a version before there were probes trained.
+    /// Absent where each word has its own answer, or a version before there were probes trained.
     pub probe: Option<Probe>,
     pub steps: u64,
     /// The last one where no validation split could choose another.
@@ -52,7 +52,8 @@ pub struct Done {
     pub score: f64,
     pub scores: Scores,
     pub baseline: Baseline,
-    /// The second baseline; absent where a version before there were probes trained.
+    /// The second baseline; absent where each word has its own answer, or a version before there
+    /// were probes trained.
     pub probe: Option<Probe>,
     pub proof: Proof,
     pub steps: u64,

@@ -72,7 +72,7 @@ fn verdict(story: &Story) -> &'static str {
 /// Places on a line from 0 to 1, in percent; nothing for metrics that have no such scale.
 fn gauge(story: &Story) -> Option<Value> {
     let metric = &story.done.metric;
-    let known = story.plan.task.metrics.known;
+    let known = story.answer().metrics().known;
     if !higher_is_better(metric) || !known.contains(&metric.as_str()) {
         return None;
     }
@@ -90,7 +90,7 @@ fn metric_order(story: &Story) -> Vec<String> {
     let named = [story.done.metric.as_str()]
         .into_iter()
         .chain(story.plan.eval.metrics.iter().map(String::as_str));
-    let known = story.plan.task.metrics.known;
+    let known = story.answer().metrics().known;
     // A plugin's metrics stand among the scores only.
     for metric in named
         .chain(known.iter().copied())

@@ -16,7 +16,7 @@ use tch::{Device, Tensor};
 /// What a model gives for a split.
 pub(crate) struct Evaluation {
     pub predictions: Predictions,
-    /// Of each example.
+    /// Of each example, so that their mean is the mean of all losses.
     losses: Vec<f64>,
 }
 
@@ -28,6 +28,7 @@ pub(crate) fn evaluate(
 ) -> Result<Evaluation> {
     let mut rows: Vec<Vec<f32>> = vec![Vec::new(); examples.set.len()];
     let mut losses = vec![0_f64; examples.set.len()];
+    let mut weights = vec![1_f64; examples.set.len()];
     let mut done = 0;
     let batches = examples.set.evaluation_batches();
     let mut source = Stored::plain(examples, batches, network.device);
@@ -40,11 +41,18 @@ pub(crate) fn evaluate(
             rows[index as usize] = values;
             losses[index as usize] = loss;
         }
+        for (weight, &index) in found.weights.into_iter().flatten().zip(&batch.indices) {
+            weights[index as usize] = weight;
+        }
         done += batch.indices.len() as u64;
         progress(done)?;
     }
     if losses.iter().any(|it| !it.is_finite()) {
         bail!("the model gives NaN or infinite outputs");
+    }
+    let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
+    if 0.0 < mean {
+        losses.iter_mut().for_each(|it| *it /= mean);
     }
     let counts: Vec<usize> = rows.iter().map(|it| it.len() / network.outputs).collect();
     let predictions = Predictions::ragged(network.outputs, rows.concat(), counts);
@@ -86,7 +94,7 @@ impl Evaluation {
         extensions: &Extensions,
     ) -> Result<Scores> {
         // A plugin's metric has none: it would have to be asked a thousand times.
-        let known = plan.task.metrics.known;
+        let known = finetuned_answers::of(plan.task.answer, plan.data.outputs()).metrics().known;
         let shown = plan.eval.metrics.iter().chain([&plan.eval.best]).map(String::as_str);
         let mut shown: Vec<&str> = shown.filter(|it| known.contains(it)).collect();
         shown.sort_unstable();

@@ -4,7 +4,7 @@
 
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
-use crate::modality::Encoder;
+use crate::modality::{self, Encoder};
 use crate::network::{self, WEIGHTS};
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
@@ -24,7 +24,8 @@ pub(crate) fn write(
         .with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
     let outputs = plan.data.outputs();
     let pooling = plan.model.pooling.map(network::pooling);
-    let head = network::head_kind(None, pooling, outputs.len() as i64);
+    let rows = modality::of(plan.task.modality).rows();
+    let head = network::own_head(rows, pooling, outputs.len() as i64);
     let size = encoder.preparation().image_size();
     let mut config = base.export_config(head, outputs, size);
     encoder.export(base.folder(), folder, &mut config)?;

@@ -13,7 +13,7 @@ use finetuned_job::data::TokenReport;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
-use finetuned_models::{Checkpoint, Input, Kind};
+use finetuned_models::{Checkpoint, Input, Kind, Rows};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tch::{Device, Tensor};
@@ -22,6 +22,11 @@ use tch::{Device, Tensor};
 pub(crate) trait Modal {
     /// The models that look at it.
     fn models(&self) -> Kind;
+
+    /// What a model gives outputs for.
+    fn rows(&self) -> Rows {
+        Rows::PerExample
+    }
 
     /// As a base model and a recipe have it.
     ///

@@ -2,9 +2,11 @@
 
 use crate::extensions::{Extensions, PluginHead};
 use crate::failures::model_failure;
+use crate::modality;
 use crate::plugins::{HeadFeatures, HeadInstance, HeadShape, PassNumbers};
 use crate::units::Units;
 use anyhow::{Context, Result};
+use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{self, Plan};
 use finetuned_job::recipe::Head;
 use finetuned_job::task::Objective;
@@ -20,9 +22,10 @@ pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// What a forward pass gives.
 pub(crate) struct Forward {
-    /// (batch, outputs): logits, or numbers in the model's own units.
+    /// (batch, outputs): logits, or numbers in the model's own units; where tokens have outputs,
+    /// (tokens, outputs).
     pub outputs: Tensor,
-    /// (batch, width); absent where the head took a vector for each token.
+    /// (batch, width) or (tokens, width); absent where the head took a vector for each token.
     pub features: Option<Tensor>,
 }
 
@@ -46,17 +49,34 @@ pub(crate) fn pooling(planned: plan::Pooling) -> Pooling {
 }
 
 /// What a model is built with, for so many outputs of this head.
+///
+/// # Errors
+/// A plugin's head that gives one row for all tokens of an example, where each has its own.
 pub(crate) fn head_kind(
     head: Option<&PluginHead>,
+    rows: Rows,
     pooling: Option<Pooling>,
     outputs: i64,
-) -> HeadKind {
-    match (head, pooling) {
-        (Some(head), _) if head.instance.features() == HeadFeatures::Sequence => {
-            HeadKind::None(Rows::PerToken)
+) -> Result<HeadKind, Failure> {
+    let sequence = head.is_some_and(|it| it.instance.features() == HeadFeatures::Sequence);
+    match (rows, sequence) {
+        (Rows::PerToken, true) => {
+            let message = "model.head is a plugin's that takes all tokens of a text together and gives one row of outputs, but every word is to have its own";
+            Err(Failure::new(FailureKind::Recipe, message).with_cure(
+                "choose a head that takes pooled features, or leave it out of the recipe",
+            ))
         }
-        (None, Some(pooling)) => HeadKind::Linear(outputs, pooling),
-        _ => HeadKind::Classes(outputs),
+        (Rows::PerExample, true) => Ok(HeadKind::None(Rows::PerToken)),
+        (rows, false) => Ok(own_head(rows, pooling.filter(|_| head.is_none()), outputs)),
+    }
+}
+
+/// The head of a model's own family, or the linear one of rows that are made so.
+pub(crate) fn own_head(rows: Rows, pooling: Option<Pooling>, outputs: i64) -> HeadKind {
+    match (rows, pooling) {
+        (Rows::PerExample, None) => HeadKind::Classes(outputs),
+        (Rows::PerExample, Some(pooling)) => HeadKind::Linear(outputs, pooling),
+        (Rows::PerToken, _) => HeadKind::PerToken(outputs),
     }
 }
 
@@ -125,7 +145,7 @@ impl Network {
         let kind = match &head {
             None => HeadKind::Keep,
             Some(head) => HeadKind::None(match head.instance.features() {
-                HeadFeatures::Pooled => Rows::PerExample,
+                HeadFeatures::Pooled => modality::of(plan.task.modality).rows(),
                 HeadFeatures::Sequence => Rows::PerToken,
             }),
         };
@@ -158,15 +178,23 @@ impl Network {
         Ok(self.model.run(input, stages, pass)?)
     }
 
-    /// `labels`: the targets, for a plugin's head, while it trains.
+    /// `rows`: (rows) int64, those of the features that the head is given; none for all. `labels`:
+    /// their targets, for a plugin's head, while it trains.
     pub(crate) fn forward(
         &self,
         input: &Input,
+        rows: Option<&Tensor>,
         labels: Option<&Tensor>,
         pass: &Pass,
     ) -> Result<Forward> {
         let numbers = PassNumbers::of(pass);
-        let features = self.model.features(input, pass)?;
+        let mut features = self.model.features(input, pass)?;
+        if let Some(rows) = rows {
+            // Each stands by itself: none belongs to a text any more.
+            let lengths = vec![1; rows.numel()];
+            let chosen = features.xs.f_index_select(0, rows)?;
+            features = Input::at(features.stage, chosen, lengths);
+        }
         let Some(head) = &self.head else {
             let outputs = self.model.head(&features, pass)?;
             return Ok(Forward { outputs, features: Some(features.xs) });
@@ -180,9 +208,11 @@ impl Network {
         Ok(Forward { outputs, features: None })
     }
 
-    /// (batch, outputs), without gradients: logits, or numbers in the units of the data.
-    pub(crate) fn outputs_of(&self, input: &Input) -> Result<Tensor> {
-        let outputs = tch::no_grad(|| self.forward(input, None, &Pass::evaluation()))?.outputs;
+    /// (batch, outputs), or (rows, outputs) where only these rows are wanted, without gradients:
+    /// logits, or numbers in the units of the data.
+    pub(crate) fn outputs_of(&self, input: &Input, rows: Option<&Tensor>) -> Result<Tensor> {
+        let forward = || self.forward(input, rows, None, &Pass::evaluation());
+        let outputs = tch::no_grad(forward)?.outputs;
         self.units.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
     }
 }

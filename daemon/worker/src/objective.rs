@@ -35,7 +35,7 @@ pub(crate) trait Objective {
     /// Whatever the model refuses.
     fn evaluate(&self, network: &Network, batch: &Batch) -> Result<Evaluated> {
         // In f64, so that the mean over many examples does not depend on rounding.
-        let outputs = network.outputs_of(&batch.input)?.f_to_kind(Kind::Double)?;
+        let outputs = network.outputs_of(&batch.input, None)?.f_to_kind(Kind::Double)?;
         self.evaluate_outputs(&outputs, &batch.set.targets(&batch.indices))
     }
 
@@ -50,8 +50,10 @@ pub(crate) trait Objective {
 pub(crate) struct Evaluated {
     /// (rows, outputs): probabilities, or numbers in the units of the data.
     pub values: Tensor,
-    /// (batch): the loss of each example.
+    /// (batch): the loss of each example, the sum of all where it has several.
     pub losses: Tensor,
+    /// How many losses each example has, where it has not just one.
+    pub weights: Option<Vec<f64>>,
     /// Rows of each example, where it has not just one.
     pub rows: Option<Vec<usize>>,
 }

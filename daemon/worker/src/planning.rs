@@ -157,8 +157,8 @@ fn body_frozen(recipe: &Recipe) -> Recipe {
     Recipe { freeze, ..recipe.clone() }
 }
 
-/// How a model with this recipe's head and loss learns.
-pub(crate) fn method(recipe: &Recipe) -> Result<Method, Failure> {
+/// How a model with this recipe's head and loss learns, which gives outputs for these.
+pub(crate) fn method(recipe: &Recipe, rows: Rows) -> Result<Method, Failure> {
     let plugin = recipe.model.head != Head::Linear || recipe.train.loss.is_some();
     match recipe.train.method {
         Method::Probe if plugin => {
@@ -166,7 +166,11 @@ pub(crate) fn method(recipe: &Recipe) -> Result<Method, Failure> {
             Err(Failure::new(FailureKind::Recipe, message)
                 .with_cure("leave one of them out of the recipe"))
         }
-        Method::Auto if plugin => Ok(Method::Full),
+        Method::Probe if rows == Rows::PerToken => {
+            let message = "train.method is `probe`, which is a map of one row for each example, but every word is to have its own";
+            Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"))
+        }
+        Method::Auto if plugin || rows == Rows::PerToken => Ok(Method::Full),
         method => Ok(method),
     }
 }

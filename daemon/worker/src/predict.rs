@@ -42,7 +42,10 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let inputs = Inputs::Named(named.into());
     let encoded =
         modality::of(task.modality).reopen(&folder, &plan)?.encode(&inputs, &mut |_| Ok(()))?;
-    let targets = vec![finetuned_answers::Target::unknown(names.len()); inputs.len()];
+    // Where words have answers each has one; else the example has.
+    let places = |index| inputs.record(index).words.len().max(1);
+    let unknown = |index| finetuned_answers::Target::unknown(places(index), names.len());
+    let targets = (0..inputs.len()).map(unknown).collect();
     let set = ExampleSet { inputs, encoded, targets };
     let objective = objective::of(&plan, &[], None, network.device)?;
     let found =

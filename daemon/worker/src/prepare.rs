@@ -153,22 +153,25 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
     let shape =
         HeadShape { device, width: base.hidden_size(), outputs, seed, problem: task.answer };
     let head = extensions.head(&recipe.model.head, shape)?;
-    let mut method = planning::method(recipe)?;
+    let rows = modality::of(task.modality).rows();
+    let mut method = planning::method(recipe, rows)?;
     let mut pooling = pooling(base, method)?;
-    let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| BuildOptions {
-        dropout: recipe.model.dropout,
-        attention_dropout: recipe.model.attention_dropout,
-        image_size,
-        device,
-        seed,
-        ..BuildOptions::new(network::head_kind(head, pooling.map(network::pooling), outputs))
+    let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| {
+        let kind = network::head_kind(head, rows, pooling.map(network::pooling), outputs)?;
+        Ok::<_, Failure>(BuildOptions {
+            dropout: recipe.model.dropout,
+            attention_dropout: recipe.model.attention_dropout,
+            image_size,
+            device,
+            seed,
+            ..BuildOptions::new(kind)
+        })
     };
-    let first = options(head.as_ref(), pooling);
-    let mut model = network::build(base, &first, head)?;
+    let mut model = network::build(base, &options(head.as_ref(), pooling)?, head)?;
     if recipe.train.method == Method::Auto && pooling.is_some() && !has_all(recipe, &model) {
         // The recipe names tensors of the family's own head.
         (method, pooling) = (Method::Full, None);
-        model = network::build(base, &options(None, None), None)?;
+        model = network::build(base, &options(None, None)?, None)?;
     }
     let tensors: BTreeMap<String, Vec<i64>> =
         model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();

@@ -9,6 +9,7 @@ use crate::evaluate::Evaluation;
 use crate::examples::ExampleSet;
 use crate::failures::model_failure;
 use crate::learner::Learner;
+use crate::modality;
 use crate::network::Network;
 use crate::prepare::Prepared;
 use crate::source::Source;
@@ -42,6 +43,11 @@ pub(crate) struct Probe {
     pub weight: Tensor,
     pub bias: Tensor,
     pub outcome: outcome::Probe,
+}
+
+/// Whether there is one: it is a map of one row for each example.
+pub(crate) fn is_of(plan: &Plan) -> bool {
+    modality::of(plan.task.modality).rows() == finetuned_models::Rows::PerExample
 }
 
 /// Before anything has trained.
@@ -110,7 +116,7 @@ fn some(set: &ExampleSet) -> Vec<Vec<u32>> {
         return set.evaluation_batches();
     }
     let mut left = EXAMPLES_MAX;
-    let groups = batches::groups(&set.encoded.lengths()).into_iter();
+    let groups = batches::groups(&set.lengths()).into_iter();
     groups
         .take_while(|it| {
             let room = 0 < left;

@@ -66,7 +66,7 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
         Examples { set: &data.validation, cache: validation_cache },
     );
     let mut position = position;
-    if resumed_from.is_none() {
+    if resumed_from.is_none() && probe::is_of(&plan) {
         position.probe = Some(probed(&mut learner, (&plan, &prepared), splits.0, attempt)?);
     }
     let augment = prepare::changes(&plan, &prepared)?;

@@ -19,7 +19,7 @@ use tokenizers::{Encoding, Tokenizer, TruncationDirection};
 /// Texts tokenised at once, on all threads.
 pub(super) const CHUNK: usize = 2048;
 /// Texts in one forward pass without gradients. More are not faster.
-const EVALUATION_BATCH: usize = 64;
+pub(super) const EVALUATION_BATCH: usize = 64;
 
 pub(super) struct Texts;
 
@@ -325,5 +325,57 @@ pub(super) fn token_report(sets: &[&dyn Encoded], max_tokens: u32) -> TokenRepor
         longest: at(1.0),
         cut: lengths.iter().filter(|&&it| max_tokens < it).count() as u64,
         histogram,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::path::PathBuf;
+
+    /// The cases of one kind in `tokenizers.jsonl`, each with its family's tokenizer; MiniLM's only
+    /// where it was fetched.
+    pub(in crate::modality) fn cases(kind: &str) -> Vec<(Tokenizer, Value)> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let data = here.join("tests/data");
+        let text = std::fs::read_to_string(data.join("tokenizers.jsonl")).unwrap();
+        let cases = text.lines().map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let cases = cases.filter(|it| it["kind"] == kind).filter_map(|case| {
+            let path = match case["family"].as_str().unwrap() {
+                "tiny-bert" => here.join("../../tests/data/tiny-bert/tokenizer.json"),
+                "minilm" => fetched("models/minilm/tokenizer.json")?,
+                other => data.join(format!("tokenizers/{other}.json")),
+            };
+            let mut tokenizer = Tokenizer::from_file(path).unwrap();
+            tokenizer.with_padding(None).with_truncation(None).unwrap();
+            Some((tokenizer, case))
+        });
+        cases.collect()
+    }
+
+    fn fetched(name: &str) -> Option<PathBuf> {
+        let assets = std::env::var_os("FINETUNED_ASSETS").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.assets"),
+            PathBuf::from,
+        );
+        Some(assets.join(name)).filter(|it| it.exists())
+    }
+
+    pub(in crate::modality) fn numbers(value: &Value) -> Vec<u32> {
+        value.as_array().unwrap().iter().map(|it| it.as_u64().unwrap() as u32).collect()
+    }
+
+    #[test]
+    fn a_text_alone_is_encoded_as_transformers_does() {
+        let all = cases("words");
+        assert!(!all.is_empty());
+        for (tokenizer, case) in all {
+            let encoder = TextEncoder { tokenizer, max_tokens: 512 };
+            let encoding = encoder.tokenizer.encode(case["text"].as_str().unwrap(), true).unwrap();
+            assert_eq!(encoding.get_ids(), numbers(&case["whole"]["input_ids"]), "{case}");
+            let bare = encoder.tokenizer.encode(case["text"].as_str().unwrap(), false).unwrap();
+            assert_eq!(bare.len() + encoder.added(false), encoding.len());
+        }
     }
 }

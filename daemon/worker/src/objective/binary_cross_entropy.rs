@@ -71,6 +71,6 @@ impl Criterion for BinaryCrossEntropy {
             Reduction::None,
         )?;
         let losses = losses.f_mean_dim([-1].as_slice(), false, Kind::Double)?;
-        Ok(Evaluated { rows: None, values: outputs.f_sigmoid()?, losses })
+        Ok(Evaluated { rows: None, weights: None, values: outputs.f_sigmoid()?, losses })
     }
 }

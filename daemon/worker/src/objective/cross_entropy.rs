@@ -28,25 +28,29 @@ impl CrossEntropy {
             (!weights.is_empty()).then(|| Ok::<_, tch::TchError>((on_device()?, weights.to_vec())));
         Ok(CrossEntropy { class_weights: class_weights.transpose()?, label_smoothing })
     }
+
+    /// How many these classes are, or the sum of their weights.
+    pub(super) fn weight_of(&self, classes: impl Iterator<Item = u32>) -> f64 {
+        match &self.class_weights {
+            Some((_, weights)) => classes.map(|it| weights[it as usize]).sum(),
+            None => classes.count() as f64,
+        }
+    }
 }
 
-fn class(target: &Target) -> i64 {
-    target.classes().first().map_or(0, |it| i64::from(*it))
+fn class(target: &Target) -> u32 {
+    target.classes().first().copied().unwrap_or(0)
 }
 
 impl Criterion for CrossEntropy {
     /// (batch) int64
     fn targets(&self, targets: &[&Target], device: Device) -> Result<Tensor> {
-        let classes: Vec<i64> = targets.iter().map(|it| class(it)).collect();
+        let classes: Vec<i64> = targets.iter().map(|it| class(it).into()).collect();
         Ok(Tensor::f_from_slice(&classes)?.f_to(device)?)
     }
 
-    /// Examples, or the sum of the weights of their classes.
     fn example_weight(&self, targets: &[&Target]) -> f64 {
-        match &self.class_weights {
-            Some((_, weights)) => targets.iter().map(|it| weights[class(it) as usize]).sum(),
-            None => targets.len() as f64,
-        }
+        self.weight_of(targets.iter().map(|it| class(it)))
     }
 
     fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
@@ -73,6 +77,7 @@ impl Criterion for CrossEntropy {
         let losses = log_p.f_gather(1, &targets.f_unsqueeze(1)?, false)?;
         Ok(Evaluated {
             rows: None,
+            weights: None,
             values: log_p.f_exp()?,
             losses: losses.f_squeeze_dim(1)?.f_neg()?,
         })

@@ -56,6 +56,6 @@ impl Criterion for SquaredError {
         let deviations = Tensor::f_from_slice(&self.deviations)?.f_to(outputs.device())?;
         let errors = outputs.f_sub(&targets.f_to_kind(Kind::Double)?)?.f_div(&deviations)?;
         let losses = errors.f_square()?.f_mean_dim([-1].as_slice(), false, Kind::Double)?;
-        Ok(Evaluated { rows: None, values: outputs.shallow_clone(), losses })
+        Ok(Evaluated { rows: None, weights: None, values: outputs.shallow_clone(), losses })
     }
 }

@@ -68,9 +68,12 @@ impl Objective for Supervised {
         let targets =
             network.units.as_ref().map_or(Ok(targets.shallow_clone()), |it| it.down(&targets))?;
         let labels = network.head.is_some().then_some(&targets);
-        let forward = network.forward(&batch.input, labels, pass)?;
+        let forward = network.forward(&batch.input, None, labels, pass)?;
         if let Some(plugin) = &self.plugin {
-            return self.by_plugin(plugin, &forward, &targets, batch, pass);
+            if batch.mix.is_some() {
+                bail!("a plugin's loss was given examples that are mixed with each other");
+            }
+            return by_plugin(plugin, self.criterion.as_ref(), &forward, &targets, pass);
         }
         let outputs = &forward.outputs;
         let Some(mix) = &batch.mix else { return self.criterion.loss(outputs, &targets) };
@@ -90,23 +93,17 @@ impl Objective for Supervised {
     }
 }
 
-impl Supervised {
-    fn by_plugin(
-        &self,
-        plugin: &LossInstance,
-        forward: &Forward,
-        targets: &Tensor,
-        batch: &Batch,
-        pass: &Pass,
-    ) -> Result<Tensor> {
-        if batch.mix.is_some() {
-            bail!("a plugin's loss was given examples that are mixed with each other");
-        }
-        let numbers = PassNumbers::of(pass);
-        let losses =
-            plugin.forward(&forward.outputs, targets, forward.features.as_ref(), numbers)?;
-        Ok(self.criterion.weigh(&losses, targets)?.f_sum(Kind::Float)?)
-    }
+/// The sum of a plugin's losses, as the criterion weighs them.
+pub(super) fn by_plugin(
+    plugin: &LossInstance,
+    criterion: &dyn Criterion,
+    forward: &Forward,
+    targets: &Tensor,
+    pass: &Pass,
+) -> Result<Tensor> {
+    let numbers = PassNumbers::of(pass);
+    let losses = plugin.forward(&forward.outputs, targets, forward.features.as_ref(), numbers)?;
+    Ok(criterion.weigh(&losses, targets)?.f_sum(Kind::Float)?)
 }
 
 #[cfg(test)]
@@ -151,12 +148,6 @@ mod tests {
     fn criterion(fixture: &Fixture, case: &Case) -> (Box<dyn Criterion>, Vec<Target>) {
         let smoothing = case.label_smoothing;
         match case.problem {
-            Answer::Class => {
-                let weights = if case.weighted { &fixture.class_weights[..] } else { &[] };
-                let criterion = CrossEntropy::with(weights, smoothing, Device::Cpu).unwrap();
-                let targets = fixture.labels.iter().map(|it| Target::of_classes([*it]));
-                (Box::new(criterion), targets.collect())
-            }
             Answer::Classes => {
                 let set = |row: &[f32]| (0..3_u32).filter(|it| row[*it as usize] == 1.0).collect();
                 let sets = fixture.sets.chunks(WIDTH).map(set);
@@ -168,6 +159,12 @@ mod tests {
             Answer::Numbers => {
                 let targets = fixture.numbers.chunks(WIDTH).map(Target::of_numbers);
                 (Box::new(SquaredError::with(vec![1.0; WIDTH])), targets.collect())
+            }
+            _ => {
+                let weights = if case.weighted { &fixture.class_weights[..] } else { &[] };
+                let criterion = CrossEntropy::with(weights, smoothing, Device::Cpu).unwrap();
+                let targets = fixture.labels.iter().map(|it| Target::of_classes([*it]));
+                (Box::new(criterion), targets.collect())
             }
         }
     }

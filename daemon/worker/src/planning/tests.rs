@@ -118,7 +118,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
     let outline = |worth_caching| Outline { rows, shape: vec![16], worth_caching };
     let facts = Facts {
-        method: method(&recipe)?,
+        method: method(&recipe, Rows::PerExample)?,
         pooling: None,
         task: found.task,
         data: &found.data,
