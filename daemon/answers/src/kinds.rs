@@ -2,11 +2,12 @@
 
 use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
-use crate::{class, classes, numbers};
+use crate::{class, classes, numbers, tags};
 use finetuned_job::task::Answer;
 
 /// In the order in which columns are shown to them.
-const KINDS: &[&dyn TargetKind] = &[&classes::read::Kind, &numbers::read::Kind, &class::read::Kind];
+const KINDS: &[&dyn TargetKind] =
+    &[&classes::read::Kind, &numbers::read::Kind, &class::read::Kind, &tags::read::Kind];
 
 /// What a model with these outputs answers.
 pub fn of(answer: Answer, outputs: &[String]) -> Box<dyn AnswerKind> {
@@ -15,6 +16,7 @@ pub fn of(answer: Answer, outputs: &[String]) -> Box<dyn AnswerKind> {
         Answer::Class => Box::new(class::Class { outputs }),
         Answer::Classes => Box::new(classes::Classes { outputs }),
         Answer::Numbers => Box::new(numbers::Numbers { outputs }),
+        Answer::Tags => Box::new(tags::Tags { outputs }),
     }
 }
 

@@ -23,6 +23,7 @@ mod kind; // what every kind of answer can do
 mod numbers; // one or more numbers
 mod class; // one of several classes
 mod classes; // any number of classes
+mod tags; // a tag for each word
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};

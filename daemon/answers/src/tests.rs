@@ -109,7 +109,7 @@ fn surprise(probability: f32) -> f64 {
 /// As torch's losses have them.
 fn losses(answer: Answer, width: usize, outputs: &[f32], targets: &[Target]) -> Vec<f64> {
     let loss = |(row, target): (&[f32], &Target)| match answer {
-        Answer::Class => surprise(row[target.classes()[0] as usize]),
+        Answer::Class | Answer::Tags => surprise(row[target.classes()[0] as usize]),
         Answer::Classes => {
             let of = |(class, p): (u32, &f32)| {
                 surprise(if target.classes().contains(&class) { *p } else { 1.0 - p })

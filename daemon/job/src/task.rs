@@ -14,6 +14,8 @@ pub enum Modality {
     Text,
     /// Two texts, of which one may be about the other.
     TextPair,
+    /// A text whose words have answers.
+    Words,
     Image,
 }
 
@@ -23,6 +25,7 @@ impl Modality {
         match self {
             Modality::Text => "text",
             Modality::TextPair => "pair",
+            Modality::Words => "sentence",
             Modality::Image => "image",
         }
     }
@@ -41,6 +44,9 @@ pub enum Answer {
     /// One or more numbers.
     #[serde(rename = "regression")]
     Numbers,
+    /// A tag for each word.
+    #[serde(rename = "token_classification")]
+    Tags,
 }
 
 /// What is minimised.
@@ -52,6 +58,8 @@ pub enum Objective {
     BinaryCrossEntropy,
     /// The squared error of numbers in units of their standard deviation: `torch.nn.MSELoss`.
     SquaredError,
+    /// Of the tags' softmax, over words.
+    TokenCrossEntropy,
 }
 
 impl Objective {
@@ -155,6 +163,26 @@ const OF_NUMBERS: Metrics = Metrics {
     best: "r2",
 };
 
+/// Entities as seqeval counts them, the averages over their types; of plain tags, which mark none,
+/// their answer knows what there is.
+const OF_TAGS: Metrics = Metrics {
+    known: &[
+        "entity_f1",
+        "entity_precision",
+        "entity_recall",
+        "token_accuracy",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+        "weighted_f1",
+        "weighted_precision",
+        "weighted_recall",
+        "loss",
+    ],
+    shown: &["entity_f1", "entity_precision", "entity_recall"],
+    best: "entity_f1",
+};
+
 /// Every task. Where several rows have the same input and answer, the first is what data are taken
 /// for.
 pub const TASKS: &[TaskRow] = &[
@@ -211,6 +239,17 @@ pub const TASKS: &[TaskRow] = &[
         objective: Objective::SquaredError,
         base: MINILM,
         metrics: &OF_NUMBERS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "token-classification",
+        pipeline_tag: "token-classification",
+        problem_type: None,
+        modality: Modality::Words,
+        answer: Answer::Tags,
+        objective: Objective::TokenCrossEntropy,
+        base: MINILM,
+        metrics: &OF_TAGS,
         work: Work::Train,
     },
     TaskRow {

@@ -5,6 +5,7 @@
 mod image; // files -> pixels
 mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
+mod words; // words of texts -> token ids
 
 use anyhow::{Context, Result};
 use finetuned_data::{Example, Images, Named, Origins, Record};
@@ -45,6 +46,7 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
     match modality {
         Modality::Text => &text::Texts,
         Modality::TextPair => &pair::Pairs,
+        Modality::Words => &words::Words,
         Modality::Image => &image::Images,
     }
 }
@@ -202,6 +204,12 @@ pub(crate) trait Encoded {
     /// Tokens of each sequence of these examples, as [`Input`] has them; none of images.
     fn sequences(&self, indices: &[u32]) -> Vec<i64>;
 
+    /// Where the places of these examples that have targets of their own stand; none where an
+    /// example has one target.
+    fn places(&self, _indices: &[u32]) -> Option<Places> {
+        None
+    }
+
     /// Gives inputs of these batches, which may be made ready in advance, one after the other.
     fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_>;
 
@@ -217,6 +225,16 @@ pub(crate) trait Encoded {
     fn strip(&self, _shown: u32, _side: u32, _changes: &Changes) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// Where words stand among the rows of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Of each row: (example of the batch, word) whose token it is. None for special tokens, and
+    /// for tokens that another window answers for.
+    pub rows: Vec<Option<(u32, u32)>>,
+    /// Of each example of the batch, for each word: its first row; none where it has no token.
+    pub first: Vec<Vec<Option<u32>>>,
 }
 
 /// Inputs on their way to a model.

@@ -5,6 +5,7 @@ mod binary_cross_entropy; // each class by itself
 mod cross_entropy; // one class of several
 mod squared_error; // numbers
 mod supervised; // a criterion over outputs and targets
+mod tokens; // a tag for each word
 
 use crate::examples::ExampleSet;
 use crate::network::Network;
@@ -78,6 +79,9 @@ pub(crate) fn of(
         task::Objective::SquaredError => {
             let outputs = plan.data.outputs().len();
             Box::new(squared_error::SquaredError::new(numbers, outputs))
+        }
+        task::Objective::TokenCrossEntropy => {
+            return Ok(Box::new(tokens::Tokens::new(plan, loss, device)?));
         }
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))

@@ -195,7 +195,7 @@ fn rows(
     units: Option<&Units>,
 ) -> Result<Rows> {
     let link = match plan.task.objective {
-        task::Objective::CrossEntropy => Link::Softmax,
+        task::Objective::CrossEntropy | task::Objective::TokenCrossEntropy => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
         task::Objective::SquaredError => Link::Identity,
     };

@@ -4,6 +4,7 @@ Written by the libraries that users write them with, because each has its own wa
 strings, several row groups, class names as metadata.
 """
 import io
+import json
 from pathlib import Path
 import pandas, PIL.Image, pyarrow, pyarrow.parquet
 from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
@@ -35,3 +36,12 @@ pandas.DataFrame({"picture": pngs, "age": [i * 1.5 for i in range(12)]}).to_parq
 features = Features({"image": Image(), "labels": Sequence(ClassLabel(names=["sea", "sky", "town"]))})
 tags = [[i % 3] if i % 2 else [0, 2] for i in range(11)] + [[]]
 Dataset.from_dict({"image": [{"bytes": it, "path": None} for it in pngs], "labels": tags}, features=features).to_parquet(here / "tags.parquet")
+
+# Lists of words with lists of numbers that have names: as `Sequence` writes them, and as old files do.
+words = [["n%d" % i, "saw", "New", "York"] for i in range(20)]
+numbers = pyarrow.array([[0, 0, 1, 2]] * 19 + [[3, 0, 0, 0]], pyarrow.list_(pyarrow.int64()))
+names = {"names": ["O", "B-LOC", "I-LOC", "B-PER"], "_type": "ClassLabel"}
+for file, feature in [("tokens", {"feature": names, "_type": "Sequence"}), ("tokens_old", [names])]:
+    table = pyarrow.table({"tokens": words, "ner_tags": numbers})
+    metadata = {"huggingface": json.dumps({"info": {"features": {"ner_tags": feature}}})}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), here / f"{file}.parquet")

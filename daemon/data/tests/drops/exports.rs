@@ -76,7 +76,13 @@ fn doccano() {
     check(
         |it| format!(r#"{{"id": {it}, "text": "text {it}", "label": [[0, 4, "PER"]]}}"#),
         expect![[r#"
-            Data: export.jsonl: `label`: the label is a list, neither string nor integer (name other columns in the recipe)
+            export.jsonl: json_lines utf-8 12 rows
+            token-classification: `label` has a tag for each word: tags are learnt
+            `text` -> `label`
+            PER: 11 1 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: columns not used: id
         "#]],
     );
 }
@@ -163,8 +169,14 @@ fn label_studio() {
     check(
         |it| task(it, spans),
         expect![[r#"
-        Data: export.jsonl: which column is the text and which the label can't be told; its columns are annotations, data, id, meta (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
-    "#]],
+            export.jsonl: json_lines utf-8 12 rows
+            token-classification: `annotations` has a tag for each word: tags are learnt
+            `data` -> `annotations`
+            PER: 11 1 0
+            train 11 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: columns not used: id, meta
+        "#]],
     );
 }
 

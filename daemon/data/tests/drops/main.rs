@@ -19,3 +19,4 @@ mod support;
 mod split_columns;
 mod tables;
 mod tasks;
+mod words;

@@ -1,0 +1,178 @@
+//! A sentence goes in, and its words are tagged: lists of words with lists of tags (CoNLL files are
+//! such tables too), or texts with spans of characters. Sentences stay whole.
+
+mod form; // which columns hold words, texts, tags, spans
+mod cut; // a text -> its words
+mod spans; // spans of characters -> a tag for each word
+
+use super::{Content, Modal, Named};
+use crate::example::Record;
+use crate::inventory::Inventory;
+use crate::layout::{self, Layout};
+use crate::names;
+use crate::quarantine::{Reason, Usable};
+use crate::reading::{self, Reading, RowReader, text_of};
+use crate::refusal;
+use crate::table::Table;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
+use finetuned_job::scores::Split;
+use finetuned_job::task::Modality;
+use std::path::Path;
+
+pub(super) struct Kind;
+
+struct Sentences;
+
+impl Content for Sentences {}
+
+impl Modal for Kind {
+    fn modality(&self) -> Modality {
+        Modality::Words
+    }
+
+    fn recognises(&self, found: &Inventory, choice: &DataChoice) -> bool {
+        // What is wrong with a table is said when it is read.
+        let holds = |it: &Table| match &choice.label {
+            None => form::find(it, &choice.text, None).is_some(),
+            Some(label) => names::find(&it.sample.columns, label)
+                .is_some_and(|label| form::find(it, &choice.text, Some(label)).is_some()),
+        };
+        found.tables.iter().any(|it| Table::open(it, &[]).is_ok_and(|it| holds(&it)))
+    }
+
+    fn read(
+        &self,
+        _: &Path,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure> {
+        let Layout::Tables(tables) = layout::decide(found, &mut reading.warnings)? else {
+            return Err(refusal::data("folders of texts have no tags of words").with_cure(CURE));
+        };
+        let mut rows = Rows {
+            named: reading.request.choice.text.clone(),
+            label: reading.request.labels().first().map(|it| (*it).to_owned()),
+            widened: 0,
+        };
+        reading::tables(reading, tables, &mut rows)?;
+        if 0 < rows.widened {
+            reading.warnings.push(format!(
+                "spans that began or ended within a word were widened to whole words: {}",
+                rows.widened
+            ));
+        }
+        Ok(Box::new(Sentences))
+    }
+
+    /// Texts, whose words are cut out of them.
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
+        let mut found = super::text::Kind.named(args, columns)?;
+        for it in &mut found {
+            it.record.words = it.record.texts.first().map(|it| cut::words(it)).unwrap_or_default();
+        }
+        Ok(found)
+    }
+}
+
+const CURE: &str = "it takes CoNLL files, tables of `tokens` and `tags` that are lists, or of `text` and `spans` with start, end and label in characters; other columns are named in a job.toml: data.text and data.label";
+
+struct Rows {
+    /// By the recipe.
+    named: Vec<String>,
+    label: Option<String>,
+    /// Spans.
+    widened: u64,
+}
+
+impl Rows {
+    fn find(&self, table: &Table) -> Option<form::Found> {
+        let label = self.label.as_deref().and_then(|it| names::find(&table.sample.columns, it));
+        form::find(table, &self.named, label)
+    }
+}
+
+impl RowReader for Rows {
+    fn columns(&self, table: &Table, _: &[usize]) -> Result<Vec<usize>, Failure> {
+        let found = self.find(table).ok_or_else(|| {
+            refusal::data(format!(
+                "{} has no words with a tag for each, and no texts with spans; its columns are {}",
+                table.source.name,
+                refusal::list(&table.sample.columns)
+            ))
+            .with_cure(CURE)
+        })?;
+        Ok(found.inputs)
+    }
+
+    fn targets(&self, table: &Table, _: &[usize]) -> Option<Vec<usize>> {
+        self.find(table).map(|it| vec![it.target])
+    }
+
+    fn record(
+        &mut self,
+        _: &str,
+        cells: Vec<Cell>,
+        targets: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
+        let mut cells = cells.into_iter();
+        let input = cells.next().unwrap_or(Cell::Missing);
+        let record = match (input, cells.next()) {
+            (Cell::List(words), more) => of_words(words, more.as_ref(), targets),
+            (input, _) => self.of_spans(input, targets),
+        };
+        Ok(record.map(|it| (it, None)))
+    }
+}
+
+impl Rows {
+    fn of_spans(&mut self, input: Cell, targets: &mut [Cell]) -> Result<Record, Reason> {
+        let raw = form::text(input);
+        let text = text_of(raw.clone())?;
+        let Cell::Text(raw) = raw else { return Err(Reason::EmptyText) };
+        let words = cut::words(&text);
+        let Some(target) = targets.first_mut() else { return Err(spans::none()) };
+        let (tags, widened) = spans::tags(&raw, &words, std::mem::replace(target, Cell::Missing))?;
+        *target = Cell::List(tags.into_iter().map(Cell::Text).collect());
+        self.widened += widened;
+        Ok(Record { texts: [text].into(), words, image: None })
+    }
+}
+
+/// Joined by spaces, but where CoNLL-U says that none is there. `misc`: of each word.
+fn of_words(words: Vec<Cell>, misc: Option<&Cell>, targets: &[Cell]) -> Result<Record, Reason> {
+    let tags = match targets.first() {
+        Some(Cell::List(tags)) => tags.len(),
+        _ => {
+            return Err(Reason::Own("words without a list of tags", "the tags are no list".into()));
+        }
+    };
+    if tags != words.len() {
+        let why = format!("{} words and {tags} tags", words.len());
+        return Err(Reason::Own("as many words as tags are needed", why));
+    }
+    let glued = |word: usize| match misc {
+        Some(Cell::List(misc)) => {
+            matches!(misc.get(word), Some(Cell::Text(it)) if it.split('|').any(|it| it.trim() == "SpaceAfter=No"))
+        }
+        _ => false,
+    };
+    let (mut text, mut places) = (String::new(), Vec::new());
+    for (nth, word) in words.into_iter().enumerate() {
+        let word = text_of(word).map_err(|why| match why {
+            Reason::EmptyText => Reason::Own("an empty word", format!("word {} is empty", nth + 1)),
+            other => other,
+        })?;
+        if 0 < nth && !glued(nth - 1) {
+            text.push(' ');
+        }
+        let start = text.len() as u32;
+        text.push_str(&word);
+        places.push((start, text.len() as u32));
+    }
+    if places.is_empty() {
+        return Err(Reason::EmptyText);
+    }
+    Ok(Record { texts: [text.into()].into(), words: places.into(), image: None })
+}

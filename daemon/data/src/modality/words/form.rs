@@ -1,0 +1,125 @@
+//! Decides which columns of a table hold words and their tags, or texts and their spans: by their
+//! usual names, and only where the values are what the names promise.
+
+use super::spans;
+use crate::names::{self, TEXT_NAMES};
+use crate::table::Table;
+use finetuned_answers::Cell;
+
+/// What people call lists of words, the surest first.
+const WORD_NAMES: &[&str] = &["tokens", "words", "form", "token", "word"];
+/// What people call lists of tags, the surest first.
+const TAG_NAMES: &[&str] = &[
+    "ner_tags",
+    "ner",
+    "tags",
+    "ner_labels",
+    "labels",
+    "label",
+    "entities",
+    "tag",
+    "pos_tags",
+    "upos",
+    "pos",
+    "chunk_tags",
+    "chunk",
+];
+/// What annotation tools call spans, the surest first.
+const SPAN_NAMES: &[&str] = &["spans", "entities", "ents", "label", "labels", "annotations"];
+/// Of Label Studio, whose text is one of its fields, and of lists in place of objects.
+const MORE_TEXT_NAMES: &[&str] = &["data", "column 1"];
+const MORE_SPAN_NAMES: &[&str] = &["column 2"];
+
+pub(super) struct Found {
+    /// Words or texts, then what else is to be known of them.
+    pub(super) inputs: Vec<usize>,
+    pub(super) target: usize,
+}
+
+/// `named`, `label`: by the recipe.
+pub(super) fn find(table: &Table, named: &[String], label: Option<usize>) -> Option<Found> {
+    let columns = &table.sample.columns;
+    let named = named.first().map(|it| names::find(columns, it)).map(Option::into_iter);
+    let words = match named.clone() {
+        Some(named) => named.collect(),
+        None => usual(table, &[WORD_NAMES]),
+    };
+    let of_words = words.into_iter().find_map(|it| tagged(table, it, label));
+    of_words.or_else(|| {
+        let texts = match named {
+            Some(named) => named.collect(),
+            None => usual(table, &[TEXT_NAMES, MORE_TEXT_NAMES]),
+        };
+        texts.into_iter().find_map(|it| spanned(table, it, label))
+    })
+}
+
+/// Columns with these names, the surest first.
+fn usual(table: &Table, names: &[&[&str]]) -> Vec<usize> {
+    let columns = &table.sample.columns;
+    let all: Vec<usize> = (0..columns.len()).collect();
+    let names = names.iter().copied().flatten();
+    names.filter_map(|it| names::usual(columns, &[it], &all)).collect()
+}
+
+fn cells(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
+    table.sample.rows.iter().filter_map(move |it| it.get(column))
+}
+
+/// Nine in ten at least, and one.
+fn nearly_all(values: impl Iterator<Item = bool>) -> bool {
+    let (n, hits) = values.fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(it)));
+    0 < hits && n <= hits + n / 10
+}
+
+fn tagged(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
+    let of_text = |it: &Cell| matches!(it, Cell::Text(_) | Cell::Missing);
+    let is_list = |it: &Cell| matches!(it, Cell::List(words) if words.iter().all(of_text));
+    let length = |it: &Cell| match it {
+        Cell::List(it) => Some(it.len()),
+        _ => None,
+    };
+    if !nearly_all(cells(table, words).map(is_list)) {
+        return None;
+    }
+    let fits = |column: &usize| {
+        let pairs = cells(table, words).zip(cells(table, *column));
+        *column != words && nearly_all(pairs.map(|(a, b)| length(a) == length(b)))
+    };
+    let target = match label {
+        Some(label) => Some(label).filter(fits)?,
+        None => usual(table, &[TAG_NAMES]).into_iter().find(fits)?,
+    };
+    let misc = usual(table, &[&["misc"]]).into_iter().filter(|it| fits(it) && *it != target);
+    Some(Found { inputs: [words].into_iter().chain(misc).collect(), target })
+}
+
+fn spanned(table: &Table, texts: usize, label: Option<usize>) -> Option<Found> {
+    let is_text = |it: &Cell| matches!(text(it.clone()), Cell::Text(_));
+    if !nearly_all(cells(table, texts).map(is_text)) {
+        return None;
+    }
+    let holds = |column: &usize| {
+        let known = || cells(table, *column).filter(|it| !it.is_missing());
+        let spans = |it: &Cell| spans::all(it.clone()).is_ok_and(|it| !it.is_empty());
+        known().any(spans) && nearly_all(known().map(|it| spans::all(it.clone()).is_ok()))
+    };
+    let target = match label {
+        Some(label) => Some(label).filter(holds)?,
+        None => usual(table, &[SPAN_NAMES, MORE_SPAN_NAMES]).into_iter().find(holds)?,
+    };
+    Some(Found { inputs: vec![texts], target })
+}
+
+/// A text, or the one text among fields.
+pub(super) fn text(cell: Cell) -> Cell {
+    let Cell::Fields(fields) = cell else { return cell };
+    let place = |name: &&str| fields.iter().position(|it| it.0.eq_ignore_ascii_case(name));
+    let is_text = |it: &(String, Cell)| matches!(it.1, Cell::Text(_));
+    let usual = TEXT_NAMES.iter().find_map(|it| place(it));
+    let only = || match fields.iter().filter(|it| is_text(it)).count() {
+        1 => fields.iter().position(is_text),
+        _ => None,
+    };
+    usual.or_else(only).map_or(Cell::Missing, |it| fields[it].1.clone())
+}
