@@ -6,7 +6,7 @@
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
-#                    BENCH=small: macro F1 of an empty recipe on little data
+#                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities
 #   make bench-images beside timm in a plain PyTorch loop
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
@@ -69,6 +69,9 @@ bench: build assets peers
 ifeq ($(firstword $(BENCH)),small)
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) efficientnet-lite0 fashion-mnist-small
 	.peers/bin/python tests/bench/small.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
+else ifeq ($(firstword $(BENCH)),ner)
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) ner
+	.peers/bin/python tests/bench/ner.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
 else
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)

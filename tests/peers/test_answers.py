@@ -1,4 +1,5 @@
-"""Models of texts that answer with several labels, with numbers, and about pairs, as transformers opens them:
+"""Models of texts that answer with several labels, with numbers, about pairs and about each word, as
+transformers opens them:
 each is trained for two epochs on texts made here, and gives what `finetuned predict` gives.
 """
 
@@ -6,7 +7,12 @@ import csv, json, random
 from types import SimpleNamespace
 
 import numpy, pytest, torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
 import tiny_models
 from runner import ROOT, finetuned
@@ -56,20 +62,18 @@ def write(path, header, rows):
     return path
 
 
-def train(home, data, model, more="", method="full"):
+def train(home, data, model, more="", method="full", epochs=2):
     recipe = home / "recipe.toml"
     settings = (
         f"model.base = {json.dumps(str(model))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\n"
     )
-    recipe.write_text(f"{settings}train.method = '{method}'\ntrain.epochs = 2\ntrain.batch = 16\n{more}")
+    recipe.write_text(f"{settings}train.method = '{method}'\ntrain.epochs = {epochs}\ntrain.batch = 16\n{more}")
     out = finetuned(home, "run", data, "--recipe", recipe, "--out", home / "run", "--json")
     return json.loads(out.splitlines()[-1])
 
 
-def opened(home):
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        home / "run/model", output_loading_info=True
-    )
+def opened(home, kind=AutoModelForSequenceClassification):
+    model, report = kind.from_pretrained(home / "run/model", output_loading_info=True)
     assert not any(report[it] for it in ("missing_keys", "unexpected_keys", "mismatched_keys")), (
         report
     )
@@ -203,3 +207,80 @@ def test_pairs(family, answer, tmp_path):
         # A softmax forgets one constant for each pair.
         differences = numpy.log(given[:, 1] / given[:, 0]) - (wanted[:, 1] - wanted[:, 0])
         assert numpy.abs(differences).max() < TOLERANCE
+
+
+PEOPLE = ["Anna Smith", "Bob", "Zoë Müller", "John"]
+PLACES = ["Paris", "New York", "Zürich", "San José"]
+
+
+def sentence(draw):
+    """Words and their tags; the same each time for a draw."""
+    words, tags = [], []
+    frame = draw.choice(
+        ["we love {P} in {L} .", "{P} was happy in {L} !", "this is {L} , not {L} ."]
+    )
+    for word in frame.split():
+        if word not in ("{P}", "{L}"):
+            words.append(word)
+            tags.append("O")
+            continue
+        kind, names = ("person", PEOPLE) if word == "{P}" else ("geo-loc", PLACES)
+        parts = draw.choice(names).split()
+        words += parts
+        tags += [f"B-{kind}"] + [f"I-{kind}"] * (len(parts) - 1)
+    return words, tags
+
+
+@pytest.fixture(scope="module", params=["tiny_bert", "roberta", "distilbert"])
+def tagged(request, tmp_path_factory):
+    home, draw = tmp_path_factory.mktemp(request.param), random.Random(0)
+    sentences = [sentence(draw) for _ in range(3 * EACH)]
+    lines = ["\n".join(map("\t".join, zip(*it))) for it in sentences]
+    data = home / "sentences.conll"
+    data.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    model = base(request.param, home, [" ".join(words) for words, _ in sentences])
+    done = train(home, data, model, "train.lr = 3e-3\n", epochs=12)
+    return SimpleNamespace(home=home, done=done, sentences=sentences)
+
+
+def test_the_model_of_tokens_opens(tagged):
+    peer = opened(tagged.home, AutoModelForTokenClassification)
+    assert set(peer.names) == {"O", "B-person", "I-person", "B-geo-loc", "I-geo-loc"}
+    assert peer.model.config.label2id == {name: i for i, name in enumerate(peer.names)}
+
+
+def test_the_pipeline_finds_the_same_entities(tagged):
+    find = pipeline(
+        "token-classification",
+        model=str(tagged.home / "run/model"),
+        aggregation_strategy="simple",
+    )
+    short = [it for it in HARD if len(it) < MAX_TOKENS]
+    texts = short + [" ".join(words) for words, _ in tagged.sentences[:40]]
+    found = answers(tagged.home, *texts)
+    assert [it["sentence"] for it in found] == texts
+    some = 0
+    for text, answer in zip(texts, found):
+        wanted = find(text)
+        some += len(wanted)
+        keys = ("entity_group", "start", "end")
+        given = [tuple(it[key] for key in keys) for it in answer["entities"]]
+        assert given == [tuple(it[key] for key in keys) for it in wanted], text
+    assert some, "no entity anywhere: nothing was compared"
+
+
+def test_scores_agree_with_seqeval(tagged):
+    """Over the words of the test sentences, as predictions.csv has them."""
+    from seqeval import metrics
+
+    with open(tagged.home / "run/predictions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    targets, predicted = ([row[key].split() for row in rows] for key in ("tags", "predicted_tags"))
+    scores = tagged.done["scores"]["metrics"]
+    wanted = {
+        "entity_f1": metrics.f1_score(targets, predicted),
+        "entity_precision": metrics.precision_score(targets, predicted),
+        "entity_recall": metrics.recall_score(targets, predicted),
+        "token_accuracy": metrics.accuracy_score(targets, predicted),
+    }
+    assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)

@@ -123,6 +123,12 @@ pub trait AnswerKind: Send + Sync {
         Vec::new()
     }
 
+    /// Whether tokens of a text that nobody has cut into words answer for themselves, as in
+    /// transformers' pipelines.
+    fn takes_tokens(&self) -> bool {
+        false
+    }
+
     /// What `predict` prints, but for the input and where it comes from.
     fn reply(&self, input: &Input, rows: &[f32]) -> Map<String, Value>;
 

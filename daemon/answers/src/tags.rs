@@ -174,6 +174,10 @@ impl AnswerKind for Tags {
         marked::marked(input, &self.names(tags), &self.names(&predicted))
     }
 
+    fn takes_tokens(&self) -> bool {
+        self.have_entities()
+    }
+
     /// `entities`, of plain tags one for each word.
     fn reply(&self, input: &Input, rows: &[f32]) -> Map<String, Value> {
         Map::from_iter([("entities".into(), self.replied(input, rows))])

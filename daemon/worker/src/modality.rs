@@ -210,6 +210,11 @@ pub(crate) trait Encoded {
         None
     }
 
+    /// Where the places of an example stand in its text, in bytes, where its record names none.
+    fn cut(&self, _index: u32) -> &[(u32, u32)] {
+        &[]
+    }
+
     /// Gives inputs of these batches, which may be made ready in advance, one after the other.
     fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_>;
 

@@ -4,7 +4,7 @@
 use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::modality::{self, Inputs};
+use crate::modality::{self, Encoded, Inputs};
 use crate::network::Network;
 use crate::proof::read_json;
 use crate::stored::Examples;
@@ -35,7 +35,11 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let (network, names) =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let task = plan.task;
-    let named = finetuned_data::inputs(task.modality, inputs, &plan.data.text_columns)?;
+    let answer = finetuned_answers::of(task.answer, &names);
+    let mut named = finetuned_data::inputs(task.modality, inputs, &plan.data.text_columns)?;
+    if answer.takes_tokens() {
+        named.iter_mut().for_each(|it| it.record.words = Box::default());
+    }
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
@@ -43,9 +47,9 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let encoded =
         modality::of(task.modality).reopen(&folder, &plan)?.encode(&inputs, &mut |_| Ok(()))?;
     // Where words have answers each has one; else the example has.
-    let places = |index| inputs.record(index).words.len().max(1);
+    let places = |index| encoded.places(&[index]).map_or(1, |it| it.first[0].len());
     let unknown = |index| finetuned_answers::Target::unknown(places(index), names.len());
-    let targets = (0..inputs.len()).map(unknown).collect();
+    let targets = (0..inputs.len() as u32).map(unknown).collect();
     let set = ExampleSet { inputs, encoded, targets };
     let objective = objective::of(&plan, &[], None, network.device)?;
     let found =
@@ -53,8 +57,9 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let Inputs::Named(named) = &set.inputs else { bail!("the inputs have names") };
     let replied = Replied {
         what: task.modality.noun(),
-        answer: finetuned_answers::of(task.answer, &names),
+        answer,
         named,
+        encoded: set.encoded.as_ref(),
         predictions: found.predictions,
     };
     replied.print(replies)?;
@@ -67,6 +72,7 @@ struct Replied<'a> {
     what: &'static str,
     answer: Box<dyn AnswerKind>,
     named: &'a [Named],
+    encoded: &'a dyn Encoded,
     predictions: Predictions,
 }
 
@@ -74,7 +80,11 @@ impl Replied<'_> {
     /// What each is, with where it comes from and its rows of predictions.
     fn each(&self) -> impl Iterator<Item = (&Named, Input<'_>, &[f32])> {
         self.named.iter().enumerate().map(|(index, it)| {
-            let input = Input { text: &it.what, words: &it.record.words };
+            let words = match &*it.record.words {
+                [] => self.encoded.cut(index as u32),
+                words => words,
+            };
+            let input = Input { text: &it.what, words };
             (it, input, self.predictions.of(index))
         })
     }

@@ -1,7 +1,11 @@
 //! Stories of models that look at something else than one text, or answer with something else than
 //! one class.
 
-use crate::attempt::{Run, binary, sentences};
+use crate::attempt::{Run, binary, sentences, tiny_bert, wait};
+use crate::training::{largest_difference, signal_if_alive};
+use finetuned_job::event::Event;
+use finetuned_job::spec::Action;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fmt::Write;
 use std::process::Command;
@@ -45,4 +49,95 @@ fn pairs_become_a_proven_model() {
         card.contains(r#"{"text": "A text of yours", "text_pair": "The other one"}"#),
         "{card}"
     );
+}
+
+/// Sentences in CoNLL's form, whose entities can be learnt; a pure function of the number.
+fn conll(sentences: usize) -> String {
+    const PEOPLE: [&str; 4] = ["good", "great", "lovely", "fine"];
+    const PLACES: [&str; 4] = ["bad", "awful", "poor", "sad"];
+    let mut text = String::new();
+    for it in 0..sentences {
+        let (person, place) = (PEOPLE[it % 4], PLACES[it / 4 % 4]);
+        let mut word = |word: &str, tag: &str| writeln!(text, "{word} {tag}").unwrap();
+        for before in ["the", "day", "was"].into_iter().cycle().take(1 + it % 5) {
+            word(before, "O");
+        }
+        word(person, "B-PER");
+        if it % 3 == 0 {
+            word(PEOPLE[(it + 1) % 4], "I-PER");
+        }
+        word("and", "O");
+        word(place, "B-LOC");
+        word(["movie", "book", "song"][it % 3], "O");
+        text.push('\n');
+    }
+    text
+}
+
+fn of_words(recipe: &str) -> Run {
+    let recipe = format!("data.test = 0.2\n{recipe}");
+    Run::with_drop(&tiny_bert(), &recipe, "words.conll", |path| {
+        std::fs::write(path, conll(240)).unwrap();
+    })
+}
+
+#[test]
+fn tags_become_a_proven_model_that_finds_entities() {
+    let mut run = of_words("[train]\nepochs = 30\nlr = 3e-3\nbatch = 16\n");
+    let done = run.complete();
+    assert_eq!((&*done.metric, done.probe.is_none()), ("entity_f1", true));
+    assert!(0.95 < done.scores.metrics["entity_f1"], "{:?}", done.scores.metrics);
+    assert!(done.baseline.metrics["entity_f1"] < 0.1);
+    let asked = "the great fine and sad book";
+    let found = predicted(&run, &[asked]);
+    let entities: Vec<_> = found[0]["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["entity_group"].clone(), it["word"].clone(), it["start"].clone()))
+        .collect();
+    let wanted = [("PER", "great fine", 4), ("LOC", "sad", 19)]
+        .map(|(group, word, start)| (group.into(), word.into(), Value::from(start)));
+    assert_eq!(entities, wanted);
+    // Longer than the model reads at once: windows lose nothing.
+    let long = [asked; 60].join(" ");
+    let found = predicted(&run, &[&long]);
+    let entities = found[0]["entities"].as_array().unwrap();
+    assert!(115 <= entities.len(), "{} of 120", entities.len());
+    let last = entities.last().unwrap()["start"].as_u64().unwrap();
+    assert_eq!(last as usize, long.rfind("sad").unwrap());
+    let report = std::fs::read_to_string(run.folder().join("report.html")).unwrap();
+    assert!(report.contains("PER") && report.contains("LOC"));
+}
+
+#[test]
+fn tags_are_learnt_by_a_head_alone_and_by_the_last_layer() {
+    for train in ["['head']", "['head', 'last:1']"] {
+        let recipe = |cache: bool| {
+            format!(
+                "model.dropout = 0.0\n[freeze]\ntrain = {train}\ncache = {cache}\n[train]\nepochs = 2\nlr = 1e-2\noptimizer = 'sgd'\n"
+            )
+        };
+        let [cached, running] = [true, false].map(|cache| {
+            let mut run = of_words(&recipe(cache));
+            run.complete();
+            run.weights()
+        });
+        assert!(largest_difference(&cached, &running) < 1e-5, "{train}");
+    }
+}
+
+#[test]
+fn tags_killed_at_a_step_end_the_same_bit_for_bit() {
+    let recipe =
+        "model.dropout = 0.2\n[train]\nepochs = 3\nlr = 3e-3\nbatch = 8\n[save]\nevery_steps = 5\n";
+    let mut calm = of_words(recipe);
+    calm.complete();
+    let mut killed = of_words(recipe);
+    let mut child = killed.start(Action::Train);
+    killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if 12 <= it.step));
+    signal_if_alive(&mut child, Signal::KILL);
+    wait(&mut child);
+    killed.complete();
+    assert_eq!(killed.weights(), calm.weights());
 }

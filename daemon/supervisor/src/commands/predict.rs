@@ -9,6 +9,7 @@ use crate::words;
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
+use finetuned_job::task::Task;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -53,8 +54,7 @@ fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
 
 fn row(line: &[u8]) -> Result<Vec<String>> {
     let value: Value = serde_json::from_slice(line).context("reading the worker's answer")?;
-    let input = value["text"].as_str().or(value["image"].as_str());
-    let text = input.unwrap_or("").replace(['\n', '\r', '\t'], " ");
+    let text = input(&value).replace(['\n', '\r', '\t'], " ");
     let mut shown: String = text.chars().take(TEXT_CHARS_SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
@@ -62,7 +62,19 @@ fn row(line: &[u8]) -> Result<Vec<String>> {
     Ok([columns(&value), vec![shown]].concat())
 }
 
-/// One label with its probability, several labels, or numbers with their names.
+/// What was asked; of several texts all.
+fn input(answer: &Value) -> String {
+    match Task::all().find_map(|it| answer.get(it.modality.noun())) {
+        Some(Value::Array(texts)) => {
+            texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" / ")
+        }
+        Some(text) => text.as_str().unwrap_or_default().into(),
+        None => String::new(),
+    }
+}
+
+/// One label with its probability, several labels, entities with their types, or numbers with their
+/// names.
 fn columns(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
         return vec![
@@ -72,6 +84,13 @@ fn columns(answer: &Value) -> Vec<String> {
     }
     if let Some(labels) = answer["labels"].as_array() {
         return vec![labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")];
+    }
+    if let Some(entities) = answer["entities"].as_array() {
+        let shown = |it: &Value| {
+            let [word, group] = ["word", "entity_group"].map(|key| it[key].as_str().unwrap_or(""));
+            format!("{word} ({group})")
+        };
+        return vec![entities.iter().map(shown).collect::<Vec<_>>().join(", ")];
     }
     let numbers = answer["numbers"].as_object().into_iter().flatten();
     numbers.map(|(name, it)| format!("{name} {:.4}", it.as_f64().unwrap_or(f64::NAN))).collect()

@@ -76,6 +76,10 @@ struct WordSet {
     starts: Vec<usize>,
     /// Words of each text.
     words: Vec<u32>,
+    /// Bytes from and to of each token of texts that came without words, and how many there are
+    /// before each text.
+    cuts: Vec<(u32, u32)>,
+    cut_starts: Vec<usize>,
     /// Tokens of each text as one sequence.
     uncut_lengths: Vec<u32>,
 }
@@ -88,6 +92,8 @@ impl WordSet {
             windows: vec![0],
             starts: vec![0],
             words: Vec::new(),
+            cuts: Vec::new(),
+            cut_starts: vec![0],
             uncut_lengths: Vec::new(),
         }
     }
@@ -171,6 +177,11 @@ impl Encoded for WordSet {
         Some(places)
     }
 
+    fn cut(&self, index: u32) -> &[(u32, u32)] {
+        let at = index as usize;
+        &self.cuts[self.cut_starts[at]..self.cut_starts[at + 1]]
+    }
+
     fn loader(&self, _: Vec<Vec<u32>>, _: Option<Changes>) -> Box<dyn Loader + '_> {
         Box::new(self)
     }
@@ -212,7 +223,7 @@ impl WordEncoder {
         Ok(WordEncoder { text, room, stride: room / OVERLAP })
     }
 
-    /// `texts`: each with its words, as bytes from and to, in the order of the text.
+    /// `texts`: each with its words, as bytes from and to, in the order of the text, or none.
     fn push_all(&self, texts: &[(&str, &[(u32, u32)])], set: &mut WordSet) -> Result<()> {
         let whole = texts.iter().map(|it| it.0).collect();
         let encodings = self.text.tokenizer.encode_batch(whole, false).map_err(wrong)?;
@@ -225,14 +236,23 @@ impl WordEncoder {
     fn push(&self, mut encoding: Encoding, words: &[(u32, u32)], set: &mut WordSet) -> Result<()> {
         let uncut = encoding.len() + self.text.added(false);
         // Now, for special tokens would have the tokenizer trim these places once more.
-        let of_words = words_of(encoding.get_offsets(), words);
+        let offsets = encoding.get_offsets();
+        // Of a text without words each token is one.
+        let (of_words, words) = match words.len() {
+            0 => {
+                set.cuts.extend(offsets.iter().map(|it| (it.0 as u32, it.1 as u32)));
+                ((0..offsets.len()).map(Some).collect(), offsets.len())
+            }
+            n => (words_of(offsets, words), n),
+        };
+        set.cut_starts.push(set.cuts.len());
         encoding.truncate(self.room, self.stride, TruncationDirection::Right);
         let rest = encoding.take_overflowing();
         let windows: Vec<Encoding> = std::iter::once(encoding).chain(rest).collect();
         let step = self.room - self.stride;
         let ranges = (0..).step_by(step).zip(&windows).map(|(from, it)| from..from + it.len());
         let ranges: Vec<Range<usize>> = ranges.collect();
-        let spans = spans(&of_words, words.len());
+        let spans = spans(&of_words, words);
         let counting = counting(&of_words, &spans, &ranges, step);
         for (number, (window, range)) in windows.into_iter().zip(ranges).enumerate() {
             let window = self.text.tokenizer.post_process(window, None, true).map_err(wrong)?;
@@ -248,7 +268,7 @@ impl WordEncoder {
             set.windows.push(set.ids.len());
         }
         set.starts.push(set.windows.len() - 1);
-        set.words.push(words.len() as u32);
+        set.words.push(words as u32);
         set.uncut_lengths.push(uncut as u32);
         Ok(())
     }
