@@ -137,7 +137,7 @@ pub(crate) fn looks_so(text: &str) -> bool {
     }
     let marks =
         |it: &&str| matches!(it.as_bytes(), [b'B' | b'I' | b'E' | b'S' | b'L' | b'U', b'-', _, ..]);
-    let entities = tags.contains("O") && tags.iter().any(|it| marks(it));
+    let entities = tags.contains("O") && tags.iter().any(marks);
     entities || dialect.is_universal() || (WORDS_MIN <= lines && 3 * tags.len() <= lines)
 }
 

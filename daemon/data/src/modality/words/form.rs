@@ -116,7 +116,7 @@ pub(super) fn text(cell: Cell) -> Cell {
     let Cell::Fields(fields) = cell else { return cell };
     let place = |name: &&str| fields.iter().position(|it| it.0.eq_ignore_ascii_case(name));
     let is_text = |it: &(String, Cell)| matches!(it.1, Cell::Text(_));
-    let usual = TEXT_NAMES.iter().find_map(|it| place(it));
+    let usual = TEXT_NAMES.iter().find_map(place);
     let only = || match fields.iter().filter(|it| is_text(it)).count() {
         1 => fields.iter().position(is_text),
         _ => None,
