@@ -98,12 +98,25 @@ pub(crate) fn hidden_of(job: &Job) -> PathBuf {
     job.source.with_file_name(format!(".finetuned-{}-{short}", job.run))
 }
 
+/// Its name while it is being removed, whole or in part: nothing else is made of it any more.
+fn leaving_of(job: &Job) -> PathBuf {
+    let mut name = hidden_of(job).into_os_string();
+    name.push("-removed");
+    name.into()
+}
+
 /// Where the drop is to be copied from.
 pub(crate) fn original_of(job: &Job) -> PathBuf {
     match job.original {
         Some(Original::Left) => job.source.clone(),
         Some(Original::Hidden) | None => hidden_of(job),
     }
+}
+
+/// What of the drop remains in the inbox.
+pub(crate) fn remains_of(job: &Job) -> PathBuf {
+    let leaving = leaving_of(job);
+    if leaving.exists() { leaving } else { original_of(job) }
 }
 
 /// Moves a job's drop into its run folder; again if it was begun before.
@@ -161,32 +174,47 @@ fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
     flush().with_context(|| format!("flushing {}", runs.display()))
 }
 
+/// Removes what waits hidden in the inbox. Its name changes first: half of it, after a crash or an
+/// error, would else look like an original that has changed.
+pub(crate) fn discard(job: &Job) -> Result<()> {
+    let leaving = leaving_of(job);
+    let discard = || -> io::Result<()> {
+        copy::remove(&leaving)?;
+        match rename_new(&hidden_of(job), &leaving) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.and_then(|()| copy::remove(&leaving)),
+        }
+    };
+    discard().with_context(|| {
+        format!(
+            "{} has been copied and can't be removed: remove it, and give the daemon's user write permission on folders in the inbox (a common group with setgid, or `setfacl -d`)",
+            leaving.display()
+        )
+    })
+}
+
 /// Removes the hidden original of a job that is over: its copy is there, and neither has changed.
 /// One that has is given back.
 pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
     let hidden = hidden_of(job);
-    let same = match observe(&hidden) {
-        Ok(seen) => seen.fingerprint == job.fingerprint,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(err) => return Err(err).with_context(|| format!("looking at {}", hidden.display())),
-    };
-    let is_copied = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
-    if same && is_copied {
-        return copy::remove(&hidden).with_context(|| {
-            format!(
-                "{} has been copied and can't be removed: remove it, and give the daemon's user write permission on folders in the inbox (a common group with setgid, or `setfacl -d`)",
-                hidden.display()
-            )
-        });
+    let is_copied =
+        || observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
+    match observe(&hidden) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => discard(job),
+        Err(err) => Err(err).with_context(|| format!("looking at {}", hidden.display())),
+        Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(job),
+        Ok(_) => rename_new(&hidden, &job.source).with_context(|| {
+            format!("giving {} back as {}", hidden.display(), job.source.display())
+        }),
     }
-    rename_new(&hidden, &job.source)
-        .with_context(|| format!("giving {} back as {}", hidden.display(), job.source.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::copy::Carriage;
     use crate::queue::State;
+    use crate::wake::{Bell, Wake};
     use std::fs;
 
     struct Story {
@@ -240,5 +268,47 @@ mod tests {
         assert!(claimed.refused.is_empty());
         assert_eq!(story.queue.counts().unwrap(), [("queued".to_string(), 1)]);
         assert_eq!(fs::read_dir(story.home.runs()).unwrap().count(), 1);
+    }
+
+    /// A job whose drop waits hidden in the inbox, copied.
+    fn copied_from_hidden(story: &mut Story) -> Job {
+        let drop = story.dropped("far");
+        let job = story.claim(std::slice::from_ref(&drop)).jobs.remove(0);
+        fs::rename(drop_of(&story.home, &job), hidden_of(&job)).unwrap();
+        let (bell, wakes) = Bell::new();
+        Carriage::start(&story.home, &job, hidden_of(&job), Some(0), bell).unwrap();
+        assert!(matches!(wakes.recv().unwrap(), Wake::Copied(_, Ok(()))));
+        job
+    }
+
+    fn in_inbox(story: &Story) -> Vec<String> {
+        let names = fs::read_dir(story.root.path().join("inbox")).unwrap();
+        names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_a_kill_left_of_an_original_goes_and_never_comes_back() {
+        let mut story = Story::new();
+        let job = copied_from_hidden(&mut story);
+        let here = observe(&drop_of(&story.home, &job)).unwrap();
+        fs::rename(hidden_of(&job), leaving_of(&job)).unwrap();
+        fs::remove_file(leaving_of(&job).join("data.csv")).unwrap();
+        release(&story.home, &job).unwrap();
+        assert_eq!(in_inbox(&story), [""; 0]);
+        assert_eq!(observe(&drop_of(&story.home, &job)).unwrap(), here);
+    }
+
+    #[test]
+    fn an_original_goes_when_it_is_copied_and_comes_back_when_it_is_not() {
+        let mut story = Story::new();
+        let job = copied_from_hidden(&mut story);
+        release(&story.home, &job).unwrap();
+        assert_eq!(in_inbox(&story), [""; 0]);
+
+        let mut story = Story::new();
+        let job = copied_from_hidden(&mut story);
+        fs::write(hidden_of(&job).join("more.csv"), "text,label\n").unwrap();
+        release(&story.home, &job).unwrap();
+        assert_eq!(in_inbox(&story), ["far"]);
     }
 }

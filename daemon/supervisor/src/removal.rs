@@ -55,7 +55,7 @@ pub(crate) fn remove(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
         return Err(err).with_context(|| format!("forgetting job {}", job.id));
     }
     if job.original.is_some() {
-        copy::remove(&claim::hidden_of(job))?;
+        claim::discard(job)?;
     }
     copy::remove(&removed).with_context(|| format!("removing {}", removed.display()))
 }

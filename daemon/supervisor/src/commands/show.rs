@@ -33,7 +33,7 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         row("run", run.display().to_string()),
     ];
     if job.original.is_some() {
-        let original = claim::original_of(&job);
+        let original = claim::remains_of(&job);
         let until = if job.copied { "until the job is over" } else { "to be copied" };
         rows.push(row("original", format!("{}, {until}", original.display())));
     }
