@@ -87,6 +87,12 @@ impl Copy<'_> {
         reserve: Option<u64>,
     ) -> Result<(), NotCopied> {
         let failed = |err: anyhow::Error| NotCopied::Failed(format!("{err:#}"));
+        let folder = home.runs().join(&job.run).join(run_folder::DROP);
+        let target = folder.join(&job.name);
+        // Placed before a crash, and not yet in the database.
+        if observe(&target).is_ok_and(|it| it.fingerprint == job.fingerprint) {
+            return sync_folder(&folder).map_err(|err| failed(err.into()));
+        }
         match writers::examine(from) {
             Use::Free => {}
             Use::Written(file) => return Err(NotCopied::Written(file.display().to_string())),
@@ -102,7 +108,8 @@ impl Copy<'_> {
             Err(err) => Err(failed(err.into())),
         };
         unchanged(from)?;
-        let folder = home.runs().join(&job.run).join(run_folder::DROP);
+        // Of what the original was before.
+        remove(&target).map_err(|err| failed(err.into()))?;
         room(&folder, size(from).map_err(|err| failed(err.into()))?, reserve).map_err(failed)?;
         let partial = folder.join(PARTIAL);
         remove(&partial).map_err(|err| failed(err.into()))?;
@@ -119,7 +126,7 @@ impl Copy<'_> {
                 if !same {
                     bail!("the copy of {} does not look like it", from.display());
                 }
-                rename_new(&partial, &folder.join(&job.name))?;
+                rename_new(&partial, &target)?;
                 Ok(sync_folder(&folder)?)
             };
             place().map_err(failed)
@@ -225,5 +232,60 @@ fn time(at: SystemTime) -> rustix::fs::Timespec {
     rustix::fs::Timespec {
         tv_sec: since.as_secs().cast_signed(),
         tv_nsec: since.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ownership;
+    use crate::queue::{NewDrop, Queue};
+    use crate::wake::Bell;
+
+    /// A job whose original lies at `from`, uncopied.
+    fn uncopied(root: &Path) -> (Home, Job, PathBuf) {
+        let home = Home::new(root.join("home"));
+        home.create().unwrap();
+        let from = root.join("far.csv");
+        fs::write(&from, "text,label\n").unwrap();
+        let fingerprint = observe(&from).unwrap().fingerprint;
+        let drop = NewDrop { name: "far.csv", source: &from, fingerprint, recipe: None };
+        let mut queue = Queue::open(&home.database()).unwrap();
+        let job = queue.announce(&[drop]).unwrap().remove(0);
+        ownership::make(&home.runs(), &job).unwrap();
+        (home, job, from)
+    }
+
+    fn carried(home: &Home, job: &Job, from: &Path) -> Result<(), NotCopied> {
+        let (bell, wakes) = Bell::new();
+        Carriage::start(home, job, from.to_path_buf(), Some(0), bell).unwrap();
+        match wakes.recv().unwrap() {
+            Wake::Copied(_, copied) => copied,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_copy_that_a_crash_kept_out_of_the_database_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let (home, job, from) = uncopied(root.path());
+        assert_eq!(carried(&home, &job, &from), Ok(()));
+        assert_eq!(carried(&home, &job, &from), Ok(()));
+        // It needs no original any more.
+        fs::remove_file(&from).unwrap();
+        assert_eq!(carried(&home, &job, &from), Ok(()));
+    }
+
+    #[test]
+    fn a_copy_of_what_the_original_was_before_makes_room() {
+        let root = tempfile::tempdir().unwrap();
+        let (home, job, from) = uncopied(root.path());
+        assert_eq!(carried(&home, &job, &from), Ok(()));
+        fs::write(&from, "text,label\na,b\n").unwrap();
+        let fingerprint = observe(&from).unwrap().fingerprint;
+        let job = Job { fingerprint, ..job };
+        assert_eq!(carried(&home, &job, &from), Ok(()));
+        let target = home.runs().join(&job.run).join("drop/far.csv");
+        assert_eq!(fs::read_to_string(target).unwrap(), "text,label\na,b\n");
     }
 }
