@@ -93,39 +93,7 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     access::tighten(&home, config.group)?;
     recovery::recover(&mut queue, &home)?;
     poke::listen(&home, bell.clone())?;
-    let bulletin = Bulletin {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        since_ms: now_ms(),
-        inboxes: vec![],
-        copying: None,
-        remarks: vec![],
-        trouble: None,
-    };
-    let mut supervisor = Supervisor {
-        watches: Watches::new(bell.clone()),
-        inboxes: vec![],
-        members: BTreeMap::new(),
-        unwritten: vec![],
-        unwritten_failures: vec![],
-        locked_since: BTreeMap::new(),
-        house: House::default(),
-        course: Course::Serving,
-        waits: Waits::default(),
-        carriage: None,
-        copy_pauses: BTreeMap::new(),
-        releasing: false,
-        release_at: Duration::ZERO,
-        stuck: BTreeMap::new(),
-        stuck_before: vec![],
-        retry_at: None,
-        began: Instant::now(),
-        home,
-        config,
-        queue,
-        bell,
-        bulletin,
-    };
+    let mut supervisor = Supervisor::new(home, config, queue, bell);
     supervisor.open_inboxes();
     tracing::info!(
         workers = supervisor.config.workers,
@@ -139,6 +107,42 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
 }
 
 impl Supervisor {
+    fn new(home: Home, config: Config, queue: Queue, bell: Bell) -> Supervisor {
+        let bulletin = Bulletin {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            since_ms: now_ms(),
+            inboxes: vec![],
+            copying: None,
+            remarks: vec![],
+            trouble: None,
+        };
+        Supervisor {
+            watches: Watches::new(bell.clone()),
+            inboxes: vec![],
+            members: BTreeMap::new(),
+            unwritten: vec![],
+            unwritten_failures: vec![],
+            locked_since: BTreeMap::new(),
+            house: House::default(),
+            course: Course::Serving,
+            waits: Waits::default(),
+            carriage: None,
+            copy_pauses: BTreeMap::new(),
+            releasing: false,
+            release_at: Duration::ZERO,
+            stuck: BTreeMap::new(),
+            stuck_before: vec![],
+            retry_at: None,
+            began: Instant::now(),
+            home,
+            config,
+            queue,
+            bell,
+            bulletin,
+        }
+    }
+
     fn run(&mut self, wakes: &Receiver<Wake>) {
         loop {
             self.tend();
@@ -323,3 +327,6 @@ fn hear_signals(bell: Bell) -> Result<()> {
     thread::Builder::new().name("signals".into()).spawn(hear).context("starting a thread")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,21 @@ fn an_owner_who_takes_a_drop_back_gets_a_clear_answer() {
     assert!(sandbox.is_alive());
 }
 
+#[test]
+fn a_run_folder_that_is_removed_under_its_worker_stops_nobody() {
+    let mut sandbox = Sandbox::new(LONG).serving();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    let run = sandbox.run(1);
+    // Its worker may write into it meanwhile.
+    sandbox.wait_until("it is gone", |_| fs::remove_dir_all(&run).is_ok() || !run.exists());
+    sandbox.drop_rows("b.csv", 60);
+    sandbox.wait_for_state(2, "done");
+    assert!(["failed", "cancelled"].contains(&&*sandbox.state(1)), "{}", sandbox.job(1));
+    assert!(sandbox.status()["daemon"]["trouble"].is_null(), "{}", sandbox.status());
+    assert!(sandbox.is_alive());
+}
+
 /// Fills the home's file system to the last byte.
 fn fill(home: &Path) {
     let mut ballast = File::create(home.join("ballast")).unwrap();

@@ -113,9 +113,10 @@ impl Queue {
         Ok(job)
     }
 
-    /// Time that attempts have taken since the job last failed.
+    /// Time that attempts have taken since the job last failed. Of those whose daemon was gone
+    /// nobody knows when they ended: only when the next daemon came.
     pub fn spent_ms(&self, id: JobId) -> Result<u64> {
-        let sql = "SELECT coalesce(sum(max(0, ended_ms - started_ms)), 0) FROM attempts WHERE job = ?1 AND ended_ms IS NOT NULL \
+        let sql = "SELECT coalesce(sum(max(0, ended_ms - started_ms)), 0) FROM attempts WHERE job = ?1 AND ended_ms IS NOT NULL AND outcome <> 'lost' \
                    AND attempt > (SELECT coalesce(max(attempt), 0) FROM attempts WHERE job = ?1 AND outcome = 'failed')";
         Ok(self.db.query_row(sql, [id], |row| row.get(0))?)
     }

@@ -3,6 +3,13 @@
 
 use super::*;
 
+impl Queue {
+    /// A table that can't be read, for tests of what follows.
+    pub(crate) fn lose_attempts(&self) {
+        self.db.execute_batch("ALTER TABLE attempts RENAME TO lost").unwrap();
+    }
+}
+
 fn queue() -> (tempfile::TempDir, Queue) {
     let root = tempfile::tempdir().unwrap();
     let queue = Queue::open(&root.path().join("finetuned.db")).unwrap();
@@ -259,4 +266,24 @@ fn an_orphan_gets_its_number_and_the_next_job_a_higher_one() {
     queue.number_above(20).unwrap();
     queue.number_above(3).unwrap();
     assert_eq!(queued(&mut queue, "b.csv"), JobId(21));
+}
+
+#[test]
+fn an_outage_takes_nothing_of_a_jobs_time() {
+    const HOUR_MS: u64 = 3_600_000;
+    let (_root, mut queue) = queue();
+    let id = queued(&mut queue, "a.csv");
+    let mut spent_after = |outcome| {
+        queue.claim(id, Phase::Train).unwrap();
+        queue
+            .db
+            .execute(
+                "UPDATE attempts SET started_ms = started_ms - ?1 WHERE ended_ms IS NULL",
+                [HOUR_MS],
+            )
+            .unwrap();
+        queue.interrupted(id, &Interrupted::because(outcome, "")).unwrap();
+        queue.spent_ms(id).unwrap() / HOUR_MS
+    };
+    assert_eq!(["stopped", "lost", "crashed"].map(|it| spent_after(it)), [1, 1, 2]);
 }

@@ -241,16 +241,17 @@ impl Supervisor {
     }
 
     /// The job is marked running already.
-    fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
+    pub(super) fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
         let id = job.id;
         let heard_ms = Arc::new(AtomicU64::new(self.now().as_millis() as u64));
-        let over_at = match self.config.job_time {
-            None => None,
-            Some(limit) => {
-                let spent = Duration::from_millis(self.queue.spent_ms(id)?);
-                Some(self.now() + limit.saturating_sub(spent))
-            }
-        };
+        let over_at = self.config.job_time.map(|limit| {
+            // The row says that it runs: from here on it must have its worker.
+            let spent = self.queue.spent_ms(id).unwrap_or_else(|err| {
+                tracing::error!("job {id}: the time it has had is not known: {err:#}");
+                0
+            });
+            self.now() + limit.saturating_sub(Duration::from_millis(spent))
+        });
         match self.make_process(&job, attempt, phase, heard_ms.clone()) {
             Ok(process) => {
                 tracing::info!(
@@ -467,7 +468,13 @@ impl Supervisor {
     /// there.
     pub(super) fn write_ends(&mut self) -> Result<()> {
         while let Some((job, attempt, failure)) = self.unwritten_failures.first() {
-            run_facts::write_failed(&self.run_of(job), job.id.0, &job.name, *attempt, failure)?;
+            let run = self.run_of(job);
+            match run_facts::write_failed(&run, job.id.0, &job.name, *attempt, failure) {
+                Err(err) if is_disk_full(&err) => return Err(err),
+                // Whoever removed the folder, say, stops no other job.
+                Err(err) => tracing::error!("job {}: {err:#}", job.id),
+                Ok(()) => {}
+            }
             self.unwritten_failures.remove(0);
         }
         while let Some((id, end)) = self.unwritten.first() {
@@ -538,6 +545,12 @@ impl Supervisor {
 
 fn has_changed(home: &crate::home::Home, job: &Job) -> bool {
     observe(&drop_of(home, job)).map_or(true, |seen| seen.fingerprint != job.fingerprint)
+}
+
+/// What waiting helps against.
+fn is_disk_full(err: &anyhow::Error) -> bool {
+    let kind = err.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 fn in_future(pause: Duration) -> u64 {

@@ -1,0 +1,89 @@
+//! The daemon's state without its loop: what must hold when disk or database let it down.
+
+use super::*;
+use crate::ownership;
+use crate::queue::{NewDrop, Phase, State, Verdict};
+use crate::settle::Fingerprint;
+use finetuned_job::outcome::FailureKind;
+use finetuned_job::run_folder;
+use std::fs;
+use std::path::Path;
+
+struct Story {
+    _root: tempfile::TempDir,
+    supervisor: Supervisor,
+}
+
+impl Story {
+    fn new() -> Story {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::new(root.path().join("home"));
+        home.create().unwrap();
+        let queue = Queue::open(&home.database()).unwrap();
+        let mut config = Config::load(&home.root).unwrap();
+        config.worker = "/bin/true".into();
+        let supervisor = Supervisor::new(home, config, queue, Bell::new().0);
+        Story { _root: root, supervisor }
+    }
+
+    /// A job that is marked as running; it has no worker.
+    fn running(&mut self) -> Job {
+        let it = &mut self.supervisor;
+        let source = Path::new("/in/a.csv");
+        let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+        let job = it.queue.announce(&[drop]).unwrap().remove(0);
+        ownership::make(&it.home.runs(), &job).unwrap();
+        it.queue.claimed(&[job.id]).unwrap();
+        it.queue.claim(job.id, Phase::Train).unwrap();
+        job
+    }
+
+    fn fail(&mut self, job: &Job) -> Result<()> {
+        let failure = Failure::new(FailureKind::Data, "one class only");
+        self.supervisor.unwritten_failures.push((job.clone(), 1, failure));
+        let verdict = Verdict::Failed("one class only".into());
+        self.supervisor.unwritten.push((job.id, End::Over(verdict)));
+        self.supervisor.write_ends()
+    }
+
+    fn state(&self, job: &Job) -> State {
+        self.supervisor.queue.job(job.id).unwrap().state
+    }
+}
+
+#[test]
+fn a_run_folder_that_is_gone_keeps_no_end_from_the_database() {
+    let mut story = Story::new();
+    let (gone, there) = (story.running(), story.running());
+    fs::remove_dir_all(story.supervisor.run_of(&gone)).unwrap();
+    story.fail(&gone).unwrap();
+    story.fail(&there).unwrap();
+    for job in [&gone, &there] {
+        assert_eq!(story.state(job), State::Failed("one class only".into()));
+    }
+    assert!(story.supervisor.run_of(&there).join(run_folder::FAILED).exists());
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let mut story = Story::new();
+    let job = story.running();
+    let file = story.supervisor.run_of(&job).join("failed.json.tmp");
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    assert!(story.fail(&job).is_err());
+    assert!(matches!(story.state(&job), State::Running { .. }));
+    fs::remove_file(&file).unwrap();
+    story.supervisor.write_ends().unwrap();
+    assert_eq!(story.state(&job), State::Failed("one class only".into()));
+    assert!(story.supervisor.run_of(&job).join(run_folder::FAILED).exists());
+}
+
+#[test]
+fn a_job_that_is_marked_as_running_gets_its_worker_whatever_the_database_says() {
+    let mut story = Story::new();
+    let job = story.running();
+    story.supervisor.config.job_time = Some(Duration::from_secs(3600));
+    story.supervisor.queue.lose_attempts();
+    assert!(story.supervisor.launch(job.clone(), 1, Phase::Train).is_err());
+    assert!(story.supervisor.members.contains_key(&job.id));
+}
