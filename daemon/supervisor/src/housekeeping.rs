@@ -43,7 +43,7 @@ pub(crate) fn garbage(queue: &Queue, home: &Home, rules: Retention) -> Result<Ve
     for it in &finished {
         let job = queue.job(JobId(it.job))?;
         let checkpoints = removal::checkpoints(&home.runs().join(&job.run));
-        if surplus.contains(&it.job) {
+        if surplus.contains(&it.job) && !removal::is_left(&job) {
             garbage.push(Garbage { job, what: "the run", bytes: it.bytes });
         } else if job.state == State::Done && 0 < checkpoints {
             garbage.push(Garbage { job, what: "the checkpoints", bytes: checkpoints });

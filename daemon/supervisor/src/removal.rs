@@ -5,7 +5,9 @@ use crate::claim;
 use crate::copy;
 use crate::home::Home;
 use crate::moves::{rename_new, sync_folder};
-use crate::queue::{Job, Queue, State};
+use crate::observe::observe;
+use crate::ownership;
+use crate::queue::{Job, Original, Queue, State};
 use crate::retention::Finished;
 use crate::run_lock;
 use anyhow::{Context, Result, bail};
@@ -24,40 +26,54 @@ pub(crate) fn finished(queue: &Queue, home: &Home) -> Result<Vec<Finished>> {
         inbox: job.source.parent().map(Path::to_path_buf),
         proven: job.state == State::Done,
         ended_ms: job.changed_ms,
-        bytes: copy::size(&home.runs().join(&job.run)).unwrap_or(0),
+        bytes: size(home, &job),
     };
     Ok(queue.all()?.into_iter().filter(|it| it.state.is_over()).map(describe).collect())
 }
 
+/// Whether its drop lies in the inbox as it was, and is no new one only because the job is known.
+pub(crate) fn is_left(job: &Job) -> bool {
+    job.original == Some(Original::Left)
+        && observe(&job.source).is_ok_and(|it| it.fingerprint == job.fingerprint)
+}
+
+/// The bytes of its run folder; a folder of another job is none of its.
+pub(crate) fn size(home: &Home, job: &Job) -> u64 {
+    let run = home.runs().join(&job.run);
+    if ownership::is_of(&run, job) { copy::size(&run).unwrap_or(0) } else { 0 }
+}
+
 /// Row, run folder and what waits hidden in the inbox. The folder's name changes first: after a
-/// crash the rest is done by [`finish_removals`].
+/// crash the rest is done by [`finish_removals`]. A folder of another job stays.
 ///
 /// # Errors
-/// The job is not over, or a worker is still at work in its folder.
+/// The job is not over, a worker is still at work in its folder, or its drop was left in the inbox.
 pub(crate) fn remove(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     if !job.state.is_over() {
         bail!("job {} is {}: `finetuned cancel {}` first", job.id, job.state.name(), job.id);
     }
-    let run = home.runs().join(&job.run);
-    if run_lock::is_worked_on(&run) {
-        bail!("a worker is still at work in {}: try again in a moment", run.display());
+    if is_left(job) {
+        bail!(
+            "{} still lies in the inbox and would be taken again: remove it first",
+            job.source.display()
+        );
     }
+    let run = home.runs().join(&job.run);
     let removed = home.runs().join(format!("{REMOVED}{}", job.run));
-    match rename_new(&run, &removed) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => {
-            return Err(err).with_context(|| format!("removing {}", run.display()));
+    if ownership::is_of(&run, job) {
+        if run_lock::is_worked_on(&run) {
+            bail!("a worker is still at work in {}: try again in a moment", run.display());
         }
-        _ => sync_folder(&home.runs())?,
+        rename_new(&run, &removed).with_context(|| format!("removing {}", run.display()))?;
+        sync_folder(&home.runs())?;
     }
     if let Err(err) = queue.forget(job.id) {
         // It is queued again, say.
         let _ = rename_new(&removed, &run);
         return Err(err).with_context(|| format!("forgetting job {}", job.id));
     }
-    if job.original.is_some() {
-        claim::discard(job)?;
-    }
-    copy::remove(&removed).with_context(|| format!("removing {}", removed.display()))
+    copy::remove(&removed).with_context(|| format!("removing {}", removed.display()))?;
+    claim::discard(job)
 }
 
 /// Those that a crash left half-way; nobody else removes meanwhile.
@@ -65,8 +81,11 @@ pub(crate) fn finish_removals(queue: &mut Queue, home: &Home) -> Result<()> {
     for entry in fs::read_dir(home.runs())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(run) = name.strip_prefix(REMOVED) else { continue };
-        if let Some(job) = queue.all()?.into_iter().find(|it| it.run == run && it.state.is_over()) {
+        let is_it =
+            |it: &Job| it.run == run && it.state.is_over() && ownership::is_of(&entry.path(), it);
+        if let Some(job) = queue.all()?.into_iter().find(is_it) {
             queue.forget(job.id)?;
+            claim::discard(&job).unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
         }
         copy::remove(&entry.path())
             .unwrap_or_else(|err| tracing::warn!("removing {}: {err}", entry.path().display()));
@@ -84,4 +103,104 @@ pub(crate) fn remove_checkpoints(run: &Path) -> io::Result<()> {
     [run_folder::CHECKPOINTS, run_folder::STAGING]
         .iter()
         .try_for_each(|it| copy::remove(&run.join(it)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::housekeeping;
+    use crate::queue::{NewDrop, Verdict};
+    use crate::retention::Retention;
+
+    struct Story {
+        root: tempfile::TempDir,
+        home: Home,
+        queue: Queue,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            let root = tempfile::tempdir().unwrap();
+            let home = Home::new(root.path().join("home"));
+            home.create().unwrap();
+            let queue = Queue::open(&home.database()).unwrap();
+            Story { root, home, queue }
+        }
+
+        /// A job that has failed; its drop was left where it lies.
+        fn failed(&mut self, name: &str) -> Job {
+            let source = self.root.path().join(name);
+            fs::write(&source, "text,label\n").unwrap();
+            let fingerprint = observe(&source).unwrap().fingerprint;
+            let drop = NewDrop { name, source: &source, fingerprint, recipe: None };
+            let job = self.queue.announce(&[drop]).unwrap().remove(0);
+            ownership::make(&self.home.runs(), &job).unwrap();
+            self.queue.claimed_in_place(job.id, Original::Left).unwrap();
+            self.queue.copied(job.id).unwrap();
+            self.queue.over(job.id, &Verdict::Failed("one class only".into())).unwrap();
+            self.queue.job(job.id).unwrap()
+        }
+
+        fn remove(&mut self, job: &Job) -> Result<()> {
+            remove(&mut self.queue, &self.home, job)
+        }
+
+        fn is_known(&self, job: &Job) -> bool {
+            self.queue.job(job.id).is_ok()
+        }
+    }
+
+    #[test]
+    fn a_folder_of_another_job_stays() {
+        let mut story = Story::new();
+        let job = story.failed("a.csv");
+        fs::remove_file(&job.source).unwrap();
+        let run = story.home.runs().join(&job.run);
+        ownership::write(&run, &Job { uuid: Some("another".into()), ..job.clone() }).unwrap();
+        assert_eq!(size(&story.home, &job), 0);
+        story.remove(&job).unwrap();
+        assert!(run.join(run_folder::JOB).exists() && !story.is_known(&job));
+
+        let job = story.failed("b.csv");
+        fs::remove_file(&job.source).unwrap();
+        let run = story.home.runs().join(&job.run);
+        assert!(0 < size(&story.home, &job));
+        story.remove(&job).unwrap();
+        assert!(!run.exists() && !story.is_known(&job));
+    }
+
+    #[test]
+    fn a_job_is_known_as_long_as_its_drop_lies_in_the_inbox() {
+        let mut story = Story::new();
+        let job = story.failed("a.csv");
+        let why = story.remove(&job).unwrap_err().to_string();
+        assert!(
+            why.ends_with(
+                "a.csv still lies in the inbox and would be taken again: remove it first"
+            )
+        );
+        let rules = Retention { runs: Some(0), ..Retention::default() };
+        let garbage =
+            |story: &Story| housekeeping::garbage(&story.queue, &story.home, rules).unwrap().len();
+        assert!(garbage(&story) == 0 && story.is_known(&job));
+        // Another data set under its name is another job's.
+        fs::write(&job.source, "text,label\na,b\n").unwrap();
+        assert_eq!(garbage(&story), 1);
+        story.remove(&job).unwrap();
+        assert!(!story.is_known(&job) && job.source.exists());
+    }
+
+    #[test]
+    fn a_removal_that_was_cut_short_is_finished() {
+        let mut story = Story::new();
+        let (job, other) = (story.failed("a.csv"), story.failed("b.csv"));
+        let removed = |job: &Job| story.home.runs().join(format!("{REMOVED}{}", job.run));
+        fs::rename(story.home.runs().join(&job.run), removed(&job)).unwrap();
+        let run = story.home.runs().join(&other.run);
+        ownership::write(&run, &Job { uuid: Some("another".into()), ..other.clone() }).unwrap();
+        fs::rename(run, removed(&other)).unwrap();
+        finish_removals(&mut story.queue, &story.home).unwrap();
+        assert!(!story.is_known(&job) && story.is_known(&other));
+        assert_eq!(fs::read_dir(story.home.runs()).unwrap().count(), 0);
+    }
 }

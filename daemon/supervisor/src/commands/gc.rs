@@ -6,21 +6,26 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::queue::Queue;
 use crate::report::Report;
-use crate::{copy, housekeeping, poke, removal, words};
+use crate::{housekeeping, poke, removal, words};
 use anyhow::Result;
 use serde_json::json;
 
 pub(super) fn remove(home: &Home, wanted: &str, report: &mut Report) -> Result<Exit> {
     let job = find(home, wanted)?.1;
-    let bytes = copy::size(&home.runs().join(&job.run)).unwrap_or(0);
+    let bytes = removal::size(home, &job);
     removal::remove(&mut Queue::open(&home.database())?, home, &job)?;
     poke::poke(home);
-    report.line(&format!(
-        "job {} ({}) is removed, with its drop and its model: {}",
-        job.id,
-        job.run,
-        words::bytes(bytes)
-    ))?;
+    let run = home.runs().join(&job.run);
+    report.line(&if run.exists() {
+        format!("job {} is removed; {} is another job's and stays", job.id, run.display())
+    } else {
+        format!(
+            "job {} ({}) is removed, with its drop and its model: {}",
+            job.id,
+            job.run,
+            words::bytes(bytes)
+        )
+    })?;
     Ok(Exit::Done)
 }
 
