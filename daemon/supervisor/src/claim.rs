@@ -14,7 +14,7 @@ use finetuned_job::run_folder;
 use finetuned_job::spec::RecipeText;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Rows in one transaction, so that thousands of drops cost dozens of syncs and not thousands.
 const BATCH_MAX: usize = 256;
@@ -93,16 +93,25 @@ pub(crate) fn drop_of(home: &Home, job: &Job) -> PathBuf {
 
 /// Where what can't be moved waits for its job's end: hidden, beside where it lay.
 pub(crate) fn hidden_of(job: &Job) -> PathBuf {
-    let uuid = job.uuid.as_deref().unwrap_or_default();
+    hidden_at(&job.source, &job.run, job.uuid.as_deref().unwrap_or_default())
+}
+
+/// The same by what a run folder says of itself.
+pub(crate) fn hidden_at(source: &Path, run: &str, uuid: &str) -> PathBuf {
     let short = uuid.get(..8).unwrap_or(uuid);
-    job.source.with_file_name(format!(".finetuned-{}-{short}", job.run))
+    source.with_file_name(format!(".finetuned-{run}-{short}"))
 }
 
 /// Its name while it is being removed, whole or in part: nothing else is made of it any more.
-fn leaving_of(job: &Job) -> PathBuf {
-    let mut name = hidden_of(job).into_os_string();
+fn leaving(hidden: &Path) -> PathBuf {
+    let mut name = hidden.as_os_str().to_owned();
     name.push("-removed");
     name.into()
+}
+
+/// Whether something waits there, or what a removal left of it.
+pub(crate) fn is_hidden(hidden: &Path) -> bool {
+    hidden.exists() || leaving(hidden).exists()
 }
 
 /// Where the drop is to be copied from.
@@ -115,7 +124,7 @@ pub(crate) fn original_of(job: &Job) -> PathBuf {
 
 /// What of the drop remains in the inbox.
 pub(crate) fn remains_of(job: &Job) -> PathBuf {
-    let leaving = leaving_of(job);
+    let leaving = leaving(&hidden_of(job));
     if leaving.exists() { leaving } else { original_of(job) }
 }
 
@@ -176,11 +185,11 @@ fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
 
 /// Removes what waits hidden in the inbox. Its name changes first: half of it, after a crash or an
 /// error, would else look like an original that has changed.
-pub(crate) fn discard(job: &Job) -> Result<()> {
-    let leaving = leaving_of(job);
+pub(crate) fn discard(hidden: &Path) -> Result<()> {
+    let leaving = leaving(hidden);
     let discard = || -> io::Result<()> {
         copy::remove(&leaving)?;
-        match rename_new(&hidden_of(job), &leaving) {
+        match rename_new(hidden, &leaving) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
             renamed => renamed.and_then(|()| copy::remove(&leaving)),
         }
@@ -200,9 +209,9 @@ pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
     let is_copied =
         || observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
     match observe(&hidden) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => discard(job),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => discard(&hidden),
         Err(err) => Err(err).with_context(|| format!("looking at {}", hidden.display())),
-        Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(job),
+        Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(&hidden),
         Ok(_) => rename_new(&hidden, &job.source).with_context(|| {
             format!("giving {} back as {}", hidden.display(), job.source.display())
         }),
@@ -291,8 +300,9 @@ mod tests {
         let mut story = Story::new();
         let job = copied_from_hidden(&mut story);
         let here = observe(&drop_of(&story.home, &job)).unwrap();
-        fs::rename(hidden_of(&job), leaving_of(&job)).unwrap();
-        fs::remove_file(leaving_of(&job).join("data.csv")).unwrap();
+        let leaving = leaving(&hidden_of(&job));
+        fs::rename(hidden_of(&job), &leaving).unwrap();
+        fs::remove_file(leaving.join("data.csv")).unwrap();
         release(&story.home, &job).unwrap();
         assert_eq!(in_inbox(&story), [""; 0]);
         assert_eq!(observe(&drop_of(&story.home, &job)).unwrap(), here);

@@ -58,6 +58,9 @@ pub(crate) struct Orphan {
     pub fingerprint: Fingerprint,
     pub recipe: Option<RecipeText>,
     pub created_ms: u64,
+    /// What waits of the drop in its inbox.
+    pub original: Option<Original>,
+    pub copied: bool,
     /// `None`: there is work left.
     pub verdict: Option<Verdict>,
 }
@@ -472,6 +475,15 @@ fn word<T>(row: &Row, column: &str, parse: fn(&str) -> Option<T>) -> rusqlite::R
 impl ToSql for JobId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         self.0.to_sql()
+    }
+}
+
+impl ToSql for Original {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Original::Hidden => "hidden",
+            Original::Left => "left",
+        }))
     }
 }
 

@@ -2,10 +2,11 @@
 //! was moved away, lost, or restored from before they were made. Each gets its row again, and no
 //! number that a folder has is given to a new job.
 
+use crate::claim;
 use crate::home::Home;
 use crate::observe::observe;
 use crate::ownership::{self, UNDER_CONSTRUCTION};
-use crate::queue::{Orphan, Queue, Verdict, now_ms};
+use crate::queue::{Original, Orphan, Queue, Verdict, now_ms};
 use crate::run_facts;
 use crate::settle::Fingerprint;
 use anyhow::{Context, Result};
@@ -37,6 +38,8 @@ pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
         }
     }
     orphans.sort_by_key(|it| it.number);
+    // One whose own number is taken gets none of another folder.
+    queue.number_above(highest)?;
     for orphan in orphans {
         if orphan.uuid.clone().is_some_and(|it| !uuids.insert(it)) {
             tracing::warn!("{} is a copy of another run folder and no job's", orphan.run);
@@ -50,7 +53,7 @@ pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
             job.state.name()
         );
     }
-    queue.number_above(highest)
+    Ok(())
 }
 
 /// `0007-tweets` has 7; `run-tweets` is no job's.
@@ -68,6 +71,8 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
     };
     if let Ok(it) = ownership::read(run) {
         let fingerprint = ownership::fingerprint(&it)?;
+        let is_hidden = claim::is_hidden(&claim::hidden_at(Path::new(&it.source), &name, &it.uuid));
+        let drop = run.join(run_folder::DROP).join(&it.name);
         return Some(Orphan {
             number,
             uuid: Some(it.uuid),
@@ -77,6 +82,8 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
             fingerprint,
             recipe: it.recipe,
             created_ms: it.created_ms,
+            original: is_hidden.then_some(Original::Hidden),
+            copied: !is_hidden || drop.exists(),
             verdict,
         });
     }
@@ -93,6 +100,8 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
         fingerprint: observe(&drop.path()).map_or(Fingerprint(0), |it| it.fingerprint),
         recipe: serde_json::from_value(spec["recipe"].clone()).ok(),
         created_ms: now_ms(),
+        original: None,
+        copied: true,
         verdict,
     })
 }
@@ -100,6 +109,83 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::{Job, NewDrop};
+
+    struct Story {
+        root: tempfile::TempDir,
+        home: Home,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            let root = tempfile::tempdir().unwrap();
+            let home = Home::new(root.path().join("home"));
+            home.create().unwrap();
+            Story { root, home }
+        }
+
+        /// Claimed; its drop lies in the inbox still.
+        fn claimed(&self, queue: &mut Queue, name: &str) -> Job {
+            let source = self.root.path().join(name);
+            fs::write(&source, "text,label\n").unwrap();
+            let fingerprint = observe(&source).unwrap().fingerprint;
+            let drop = NewDrop { name, source: &source, fingerprint, recipe: None };
+            let job = queue.announce(&[drop]).unwrap().remove(0);
+            ownership::make(&self.home.runs(), &job).unwrap();
+            job
+        }
+
+        /// What the home's database says after it was lost.
+        fn rebuilt(&self, before: Queue) -> Queue {
+            drop(before);
+            fs::remove_file(self.home.database()).unwrap();
+            let mut queue = Queue::open(&self.home.database()).unwrap();
+            rebuild(&mut queue, &self.home).unwrap();
+            queue
+        }
+    }
+
+    #[test]
+    fn hidden_originals_are_found_again() {
+        let story = Story::new();
+        let mut queue = Queue::open(&story.home.database()).unwrap();
+        let jobs = ["moved.csv", "copied.csv", "uncopied.csv", "leaving.csv"]
+            .map(|it| story.claimed(&mut queue, it));
+        let [moved, copied, uncopied, leaving] = &jobs;
+        let drop_of = |job: &Job| claim::drop_of(&story.home, job);
+        fs::rename(&moved.source, drop_of(moved)).unwrap();
+        for job in [copied, leaving] {
+            fs::copy(&job.source, drop_of(job)).unwrap();
+        }
+        for job in [copied, uncopied] {
+            fs::rename(&job.source, claim::hidden_of(job)).unwrap();
+        }
+        let name = format!("{}-removed", claim::hidden_of(leaving).display());
+        fs::rename(&leaving.source, name).unwrap();
+        let queue = story.rebuilt(queue);
+        let found = jobs.each_ref().map(|it| {
+            let it = queue.job(it.id).unwrap();
+            (it.original, it.copied)
+        });
+        let hidden = Some(Original::Hidden);
+        assert_eq!(found, [(None, true), (hidden, true), (hidden, false), (hidden, true)]);
+    }
+
+    #[test]
+    fn no_folder_loses_its_number_to_another() {
+        let story = Story::new();
+        let elsewhere = Story::new();
+        let mut lost = Queue::open(&elsewhere.home.database()).unwrap();
+        let jobs = ["a.csv", "b.csv"].map(|it| story.claimed(&mut lost, it));
+        let mut queue = Queue::open(&story.home.database()).unwrap();
+        story.claimed(&mut queue, "z.csv");
+        rebuild(&mut queue, &story.home).unwrap();
+        let ids = jobs.map(|job| {
+            let is_it = |it: &&Job| it.uuid == job.uuid;
+            queue.all().unwrap().iter().find(is_it).unwrap().id.0
+        });
+        assert_eq!(ids, [3, 2]);
+    }
 
     #[test]
     fn only_folders_of_jobs_have_numbers() {

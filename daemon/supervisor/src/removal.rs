@@ -72,23 +72,35 @@ pub(crate) fn remove(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
         let _ = rename_new(&removed, &run);
         return Err(err).with_context(|| format!("forgetting job {}", job.id));
     }
+    let discarded = claim::discard(&claim::hidden_of(job));
     copy::remove(&removed).with_context(|| format!("removing {}", removed.display()))?;
-    claim::discard(job)
+    discarded
 }
 
-/// Those that a crash left half-way; nobody else removes meanwhile.
+/// Those that a crash left half-way; nobody else removes meanwhile. A job that is not over, as its
+/// owner wants it again, gets its folder back.
 pub(crate) fn finish_removals(queue: &mut Queue, home: &Home) -> Result<()> {
     for entry in fs::read_dir(home.runs())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(run) = name.strip_prefix(REMOVED) else { continue };
-        let is_it =
-            |it: &Job| it.run == run && it.state.is_over() && ownership::is_of(&entry.path(), it);
-        if let Some(job) = queue.all()?.into_iter().find(is_it) {
-            queue.forget(job.id)?;
-            claim::discard(&job).unwrap_or_else(|err| tracing::warn!("job {}: {err:#}", job.id));
+        let folder = entry.path();
+        let is_its = |it: &Job| it.run == run && ownership::is_of(&folder, it);
+        match queue.all()?.into_iter().find(is_its) {
+            Some(job) if job.state.is_over() => queue.forget(job.id)?,
+            Some(_) => {
+                let back = home.runs().join(run);
+                rename_new(&folder, &back)
+                    .with_context(|| format!("giving {} its name back", folder.display()))?;
+                continue;
+            }
+            None => {}
         }
-        copy::remove(&entry.path())
-            .unwrap_or_else(|err| tracing::warn!("removing {}: {err}", entry.path().display()));
+        if let Ok(it) = ownership::read(&folder) {
+            claim::discard(&claim::hidden_at(Path::new(&it.source), run, &it.uuid))
+                .unwrap_or_else(|err| tracing::warn!("{}: {err:#}", it.name));
+        }
+        copy::remove(&folder)
+            .unwrap_or_else(|err| tracing::warn!("removing {}: {err}", folder.display()));
     }
     Ok(())
 }
@@ -109,8 +121,9 @@ pub(crate) fn remove_checkpoints(run: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::housekeeping;
-    use crate::queue::{NewDrop, Verdict};
+    use crate::queue::{NewDrop, Verdict, Wish};
     use crate::retention::Retention;
+    use std::path::PathBuf;
 
     struct Story {
         root: tempfile::TempDir,
@@ -143,6 +156,10 @@ mod tests {
 
         fn remove(&mut self, job: &Job) -> Result<()> {
             remove(&mut self.queue, &self.home, job)
+        }
+
+        fn removed(&self, job: &Job) -> PathBuf {
+            self.home.runs().join(format!("{REMOVED}{}", job.run))
         }
 
         fn is_known(&self, job: &Job) -> bool {
@@ -193,14 +210,32 @@ mod tests {
     #[test]
     fn a_removal_that_was_cut_short_is_finished() {
         let mut story = Story::new();
-        let (job, other) = (story.failed("a.csv"), story.failed("b.csv"));
-        let removed = |job: &Job| story.home.runs().join(format!("{REMOVED}{}", job.run));
-        fs::rename(story.home.runs().join(&job.run), removed(&job)).unwrap();
+        let jobs = ["a.csv", "b.csv", "c.csv"].map(|it| story.failed(it));
+        let [over, forgotten, other] = &jobs;
+        for job in [over, forgotten] {
+            fs::rename(&job.source, claim::hidden_of(job)).unwrap();
+        }
         let run = story.home.runs().join(&other.run);
         ownership::write(&run, &Job { uuid: Some("another".into()), ..other.clone() }).unwrap();
-        fs::rename(run, removed(&other)).unwrap();
+        for job in &jobs {
+            fs::rename(story.home.runs().join(&job.run), story.removed(job)).unwrap();
+        }
+        story.queue.forget(forgotten.id).unwrap();
         finish_removals(&mut story.queue, &story.home).unwrap();
-        assert!(!story.is_known(&job) && story.is_known(&other));
+        assert!(!story.is_known(over) && story.is_known(other));
+        assert!(!claim::is_hidden(&claim::hidden_of(over)));
+        assert!(!claim::is_hidden(&claim::hidden_of(forgotten)));
         assert_eq!(fs::read_dir(story.home.runs()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_job_that_was_wanted_again_gets_its_folder_back() {
+        let mut story = Story::new();
+        let job = story.failed("a.csv");
+        let run = story.home.runs().join(&job.run);
+        fs::rename(&run, story.removed(&job)).unwrap();
+        story.queue.wish(job.id, Wish::Retry).unwrap();
+        finish_removals(&mut story.queue, &story.home).unwrap();
+        assert!(run.exists() && story.is_known(&job));
     }
 }

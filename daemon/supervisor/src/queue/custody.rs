@@ -7,10 +7,6 @@ use std::path::Path;
 impl Queue {
     /// The drop waits in the inbox for being copied.
     pub fn claimed_in_place(&mut self, id: JobId, original: Original) -> Result<()> {
-        let original = match original {
-            Original::Hidden => "hidden",
-            Original::Left => "left",
-        };
         let sql = "UPDATE jobs SET state = 'queued', original = ?2, copied = 0, changed_ms = ?3 WHERE id = ?1 AND state = 'claiming'";
         self.db.execute(sql, params![id, original, now_ms()])?;
         Ok(())
@@ -90,6 +86,8 @@ impl Queue {
                 text,
                 orphan.fingerprint.0.cast_signed(),
                 orphan.uuid,
+                orphan.original,
+                orphan.copied,
                 orphan.created_ms
             ],
         )?;

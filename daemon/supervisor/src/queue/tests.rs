@@ -256,6 +256,8 @@ fn an_orphan_gets_its_number_and_the_next_job_a_higher_one() {
         fingerprint: Fingerprint(1),
         recipe: None,
         created_ms: 1,
+        original: None,
+        copied: true,
         verdict,
     };
     let failed = orphan(Some(Verdict::Failed("why".into())));
