@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const POLL_EVERY: Duration = Duration::from_secs(5);
 /// A flood of hints causes no more scans than this.
 const HINT_EVERY: Duration = Duration::from_millis(100);
-/// Between two tries of a claim that failed.
+/// Between two tries of a claim that came to nothing.
 const CLAIM_AGAIN_FIRST: Duration = Duration::from_secs(5);
 const CLAIM_AGAIN_LAST: Duration = Duration::from_secs(600);
 /// Looking takes at most one part in so many of our time, however much lies there.
@@ -60,7 +60,7 @@ pub(crate) struct Settled {
     pub fingerprint: Fingerprint,
 }
 
-/// An entry whose claim failed: tried again as it is after a while, or when it has changed.
+/// An entry whose claim came to nothing: tried again as it is after a while, or when it has changed.
 struct HeldBack {
     fingerprint: Fingerprint,
     why: String,
@@ -112,6 +112,7 @@ impl Inbox {
             return false;
         }
         if let Some(name) = entry.file_name().and_then(|it| it.to_str())
+            && !is_no_drop(name)
             && let Ok(seen) = observe(entry)
         {
             self.settling.entry(name.to_string()).or_default().moved_in(&seen);
@@ -125,7 +126,7 @@ impl Inbox {
         self.settling.remove(name);
     }
 
-    /// A claim did not work out; it is tried again after a pause, twice as long each time.
+    /// It was not taken; it is tried again after a pause, twice as long each time.
     pub fn hold_back(&mut self, name: &str, why: String, now: Duration) {
         let Some(fingerprint) = self.settled.get(name).copied() else { return };
         let before = self.held_back.get(name).filter(|it| it.fingerprint == fingerprint);
@@ -152,6 +153,7 @@ impl Inbox {
             Ok(entries) => {
                 self.settling.retain(|name, _| entries.contains_key(name));
                 self.held_back.retain(|name, _| entries.contains_key(name));
+                self.standing = standing(&self.config.path);
                 for (name, entry) in entries {
                     match self.judge(&name, &entry, now, pace.quiet) {
                         Some((Verdict::Settled, fingerprint)) => {
@@ -168,7 +170,8 @@ impl Inbox {
                         None => {}
                     }
                 }
-                self.standing = standing(&self.config.path);
+                let tries = self.held_back.values().map(|it| it.until).filter(|it| now < *it);
+                look_at = tries.fold(look_at, Duration::min);
             }
             Err(why) => {
                 self.settling.clear();
@@ -232,9 +235,9 @@ impl Inbox {
             && held.fingerprint == fingerprint
             && now < held.until
         {
-            let (why, until) = (held.why.clone(), held.until);
+            let why = held.why.clone();
             self.refuse(name, why);
-            return Some((Verdict::NotBefore(until), fingerprint));
+            return None;
         }
         match writers::examine(&entry.path()) {
             Use::Free => Some((Verdict::Settled, fingerprint)),
@@ -276,7 +279,10 @@ impl Inbox {
                 let settling = self.settling.entry(name.to_string()).or_default();
                 let fingerprint = seen.fingerprint;
                 match settling.look(now, quiet, seen) {
-                    Verdict::Settled => self.last_questions(name, entry, now, fingerprint),
+                    // What can't be taken yet is not asked.
+                    Verdict::Settled if self.standing == Standing::Open => {
+                        self.last_questions(name, entry, now, fingerprint)
+                    }
                     verdict => Some((verdict, fingerprint)),
                 }
             }
@@ -312,6 +318,7 @@ fn standing(path: &Path) -> Standing {
 mod tests {
     use super::*;
     use crate::wake::Bell;
+    use std::io::Write;
 
     const PACE: Pace = Pace { quiet: Duration::from_secs(5), rescan: Duration::from_secs(30) };
 
@@ -386,6 +393,48 @@ mod tests {
         fs::create_dir(&story.path).unwrap();
         story.scan(5);
         assert_eq!(story.inbox.standing, Standing::Open);
+    }
+
+    #[test]
+    fn what_is_held_back_is_not_looked_at_before_its_time() {
+        let mut story = Story::new();
+        fs::write(story.path.join("a.csv"), "x").unwrap();
+        story.scan(0);
+        assert_eq!(story.scan(10), ["a.csv"]);
+        story.inbox.hold_back("a.csv", "its folder can't be made".into(), at(10));
+        assert_eq!(story.scan(11), [""; 0]);
+        assert_eq!(story.inbox.next_scan(), at(15));
+        assert_eq!(story.inbox.refused["a.csv"], "its folder can't be made");
+        assert_eq!(story.scan(15), ["a.csv"]);
+    }
+
+    #[test]
+    fn files_of_a_closed_inbox_are_not_asked_for() {
+        let mut story = Story::new();
+        let file = story.path.join("a.csv");
+        let _open_for_writing = fs::File::create(&file).and_then(|mut it| {
+            it.write_all(b"x")?;
+            Ok(it)
+        });
+        let mut judge = |standing| {
+            story.inbox.standing = standing;
+            story.inbox.refused.clear();
+            let entry = fs::read_dir(&story.path).unwrap().next().unwrap().unwrap();
+            let _ = story.inbox.judge("a.csv", &entry, at(0), PACE.quiet);
+            let verdict = story.inbox.judge("a.csv", &entry, at(10), PACE.quiet).unwrap().0;
+            (verdict == Verdict::Settled, story.inbox.refused.len())
+        };
+        assert_eq!(judge(Standing::Open), (false, 1));
+        assert_eq!(judge(Standing::Unclaimable("read-only".into())), (true, 0));
+    }
+
+    #[test]
+    fn what_we_hid_ourselves_is_not_looked_at() {
+        let mut story = Story::new();
+        let hidden = story.path.join(".finetuned-0001-a-abcdef");
+        fs::write(&hidden, "x").unwrap();
+        assert!(story.inbox.moved_in(&hidden, at(1)));
+        assert_eq!(story.inbox.waiting().count(), 0);
     }
 
     #[test]
