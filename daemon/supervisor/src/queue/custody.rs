@@ -4,6 +4,12 @@ use super::{Fingerprint, Job, JobId, Original, Orphan, Queue, Verdict, list, now
 use super::{Result, ensure, params};
 use std::path::Path;
 
+/// Asked at each round of the daemon, with the index of each.
+pub(super) const TO_COPY: &str =
+    "state = 'queued' AND copied = 0 AND not_before_ms = 0 ORDER BY id LIMIT 1";
+pub(super) const HIDDEN: &str = "original = 'hidden' AND copied = 1 AND state IN ('done', 'failed', 'cancelled', 'quarantined') ORDER BY id";
+pub(super) const LEFT_AT: &str = "original = 'left' AND source = ?1 AND (fingerprint = ?2 OR (copied = 0 AND state IN ('queued', 'paused'))) ORDER BY id DESC LIMIT 1";
+
 impl Queue {
     /// The drop waits in the inbox for being copied.
     pub fn claimed_in_place(&mut self, id: JobId, original: Original) -> Result<()> {
@@ -13,8 +19,7 @@ impl Queue {
     }
 
     pub fn next_to_copy(&self) -> Result<Option<Job>> {
-        let condition = "state = 'queued' AND copied = 0 AND not_before_ms = 0 ORDER BY id LIMIT 1";
-        Ok(list(&self.db, condition, [])?.pop())
+        Ok(list(&self.db, TO_COPY, [])?.pop())
     }
 
     pub fn copied(&mut self, id: JobId) -> Result<()> {
@@ -32,8 +37,7 @@ impl Queue {
 
     /// Jobs that are over, whose originals wait under their hidden names.
     pub fn hidden_originals(&self) -> Result<Vec<Job>> {
-        let condition = "original = 'hidden' AND copied = 1 AND state IN ('done', 'failed', 'cancelled', 'quarantined') ORDER BY id";
-        list(&self.db, condition, [])
+        list(&self.db, HIDDEN, [])
     }
 
     /// Nothing of the drop is in the inbox any more.
@@ -42,16 +46,11 @@ impl Queue {
         Ok(())
     }
 
-    /// The job that has taken a copy of what lies there and can't be moved.
+    /// The job that has taken a copy of what lies there and can't be moved; or will, of whatever it
+    /// is by then.
     pub fn left_at(&self, source: &Path, fingerprint: Fingerprint) -> Result<Option<JobId>> {
-        let condition =
-            "original = 'left' AND source = ?1 AND fingerprint = ?2 ORDER BY id DESC LIMIT 1";
-        let found = list(
-            &self.db,
-            condition,
-            params![source.to_string_lossy(), fingerprint.0.cast_signed()],
-        )?;
-        Ok(found.first().map(|it| it.id))
+        let at = params![source.to_string_lossy(), fingerprint.0.cast_signed()];
+        Ok(list(&self.db, LEFT_AT, at)?.first().map(|it| it.id))
     }
 
     /// No number up to this one is given to a new job.

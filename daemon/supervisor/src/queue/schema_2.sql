@@ -9,6 +9,9 @@ ALTER TABLE jobs ADD COLUMN original TEXT CHECK (original IN ('hidden', 'left'))
 -- 0: the drop has still to be copied from its original.
 ALTER TABLE jobs ADD COLUMN copied INTEGER NOT NULL DEFAULT 1 CHECK (copied IN (0, 1));
 
+CREATE INDEX jobs_by_original ON jobs (original, source) WHERE original IS NOT NULL;
+CREATE INDEX jobs_to_copy ON jobs (state, id) WHERE copied = 0;
+
 INSERT INTO transitions VALUES
     ('queued', 'failed');          -- its run folder is another job's, or says that it failed
 

@@ -289,3 +289,36 @@ fn an_outage_takes_nothing_of_a_jobs_time() {
     };
     assert_eq!(["stopped", "lost", "crashed"].map(|it| spent_after(it)), [1, 1, 2]);
 }
+
+#[test]
+fn a_drop_that_was_left_is_its_jobs_while_it_waits_for_its_copy() {
+    let (_root, mut queue) = queue();
+    let source = Path::new("/inbox/a.csv");
+    let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+    let id = queue.announce(&[drop]).unwrap()[0].id;
+    queue.claimed_in_place(id, Original::Left).unwrap();
+    let left_at = |queue: &Queue| [1, 2].map(|it| queue.left_at(source, Fingerprint(it)).unwrap());
+    assert_eq!(left_at(&queue), [Some(id), Some(id)]);
+    queue.wish(id, Wish::Pause).unwrap();
+    assert_eq!(left_at(&queue), [Some(id), Some(id)]);
+    queue.wish(id, Wish::Resume).unwrap();
+    queue.copied(id).unwrap();
+    assert_eq!(left_at(&queue), [Some(id), None], "what its owner has made since is a new drop");
+}
+
+#[test]
+fn what_is_asked_at_each_round_has_an_index() {
+    use custody::{HIDDEN, LEFT_AT, TO_COPY};
+    let (_root, queue) = queue();
+    for (condition, index) in
+        [(TO_COPY, "jobs_to_copy"), (HIDDEN, "jobs_by_original"), (LEFT_AT, "jobs_by_original")]
+    {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE {condition}");
+        let plan: String = queue
+            .db
+            .prepare(&sql)
+            .and_then(|mut it| it.raw_query().next().and_then(|row| row.unwrap().get("detail")))
+            .unwrap();
+        assert!(plan.contains(index), "{plan}");
+    }
+}

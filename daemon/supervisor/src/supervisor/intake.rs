@@ -54,11 +54,12 @@ impl Supervisor {
     }
 
     fn take_settled(&mut self, inbox_idx: usize, settled: &[Settled]) -> Result<()> {
+        let now = self.now();
         let inbox = &mut self.inboxes[inbox_idx];
         let mut new = Vec::new();
         for it in settled {
             match self.queue.left_at(&it.path, it.fingerprint)? {
-                Some(job) => inbox.refuse(&it.name, format!("job {job} has a copy of it, and it can't be moved away: remove it, or give the daemon's user write permission here (a common group with setgid, or `setfacl -d`)")),
+                Some(job) => inbox.hold_back(&it.name, format!("job {job} has a copy of it, and it can't be moved away: remove it, or give the daemon's user write permission here (a common group with setgid, or `setfacl -d`)"), now),
                 None => new.push(it.clone()),
             }
         }
@@ -77,7 +78,6 @@ impl Supervisor {
         }
         for (name, why) in claimed.refused {
             tracing::warn!("inbox {}: {name}: {why}", inbox.config.path.display());
-            let now = self.began.elapsed();
             inbox.hold_back(&name, why, now);
         }
         Ok(())

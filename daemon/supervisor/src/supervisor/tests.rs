@@ -1,8 +1,10 @@
 //! The daemon's state without its loop: what must hold when disk or database let it down.
 
 use super::*;
+use crate::inbox::Pace;
+use crate::observe::observe;
 use crate::ownership;
-use crate::queue::{NewDrop, Phase, State, Verdict};
+use crate::queue::{NewDrop, Original, Phase, State, Verdict};
 use crate::settle::Fingerprint;
 use finetuned_job::outcome::FailureKind;
 use finetuned_job::run_folder;
@@ -86,4 +88,24 @@ fn a_job_that_is_marked_as_running_gets_its_worker_whatever_the_database_says() 
     story.supervisor.queue.lose_attempts();
     assert!(story.supervisor.launch(job.clone(), 1, Phase::Train).is_err());
     assert!(story.supervisor.members.contains_key(&job.id));
+}
+
+#[test]
+fn a_drop_that_was_left_is_asked_for_no_lease_at_each_scan() {
+    let mut story = Story::new();
+    let it = &mut story.supervisor;
+    it.open_inboxes();
+    let source = it.inboxes[0].config.path.join("a");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("a.csv"), "text,label\n").unwrap();
+    fs::write(source.join(".ready"), "").unwrap();
+    let fingerprint = observe(&source).unwrap().fingerprint;
+    let drop = NewDrop { name: "a", source: &source, fingerprint, recipe: None };
+    let id = it.queue.announce(&[drop]).unwrap()[0].id;
+    it.queue.claimed_in_place(id, Original::Left).unwrap();
+    it.intake(Duration::from_secs(1)).unwrap();
+    let pace = Pace { quiet: Duration::from_secs(5), rescan: Duration::from_secs(30) };
+    let settled = it.inboxes[0].scan(&mut it.watches, Duration::from_secs(2), pace);
+    assert_eq!((settled, it.queue.all().unwrap().len()), (vec![], 1));
+    assert!(it.inboxes[0].refused["a"].starts_with("job 1 has a copy of it"));
 }
