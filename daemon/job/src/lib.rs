@@ -6,6 +6,7 @@
 //! process. Every file format here carries a version; a change of shape raises it.
 
 pub mod task; // what a task is
+pub mod glob; // patterns of names
 pub mod bases; // what a drop's recipe may name as its base
 pub mod spec; // supervisor -> worker: one file
 pub mod recipe; // TOML text -> what the user asked, checked

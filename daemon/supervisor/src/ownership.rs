@@ -57,19 +57,23 @@ pub(crate) fn unmake(run: &Path, job: &Job) {
     }
 }
 
-/// Whether the folder was made for this job. Those of 0.1.0 have no `job.json`.
+/// Whether the folder was made for this job.
 pub(crate) fn is_of(run: &Path, job: &Job) -> bool {
-    match (&job.uuid, read(run)) {
-        (Some(uuid), Ok(found)) => found.uuid == *uuid,
-        (None, Err(_)) => run.is_dir() && !run.join(run_folder::JOB).exists(),
-        _ => false,
-    }
+    is_of_which(run, job, |_| true)
 }
 
 /// Whether what lies in the folder was computed for this job and its drop as it is now.
 pub(crate) fn counts(run: &Path, job: &Job) -> bool {
-    let same_drop = || read(run).map_or(true, |it| it.fingerprint == hex(job.fingerprint));
-    is_of(run, job) && same_drop()
+    is_of_which(run, job, |it| it.fingerprint == hex(job.fingerprint))
+}
+
+/// Folders of 0.1.0 have no `job.json`, and nothing more is known of them.
+fn is_of_which(run: &Path, job: &Job, is_so: impl Fn(&Identity) -> bool) -> bool {
+    match (&job.uuid, read(run)) {
+        (Some(uuid), Ok(found)) => found.uuid == *uuid && is_so(&found),
+        (None, Err(_)) => run.is_dir() && !run.join(run_folder::JOB).exists(),
+        _ => false,
+    }
 }
 
 /// What lies in the folder, as far as it counts for the job.

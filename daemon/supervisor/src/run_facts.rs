@@ -2,6 +2,7 @@
 //! sets and weights are none of them: those are for workers only.
 
 use crate::attempt::RunFacts;
+use crate::moves::sync_folder;
 use anyhow::{Context, Result};
 use finetuned_job::outcome::{Done, Failed, Failure, OUTCOME_VERSION};
 use finetuned_job::plugin_call::PluginCall;
@@ -124,7 +125,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 #[cfg(test)]

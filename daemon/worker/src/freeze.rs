@@ -1,6 +1,7 @@
 //! Decides which tensors train, in which epoch, and how fast: patterns of a recipe against the
 //! tensor names of a model. Optimizer and loop know no other rule.
 
+use finetuned_job::glob;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::FreezePlan;
 use finetuned_job::recipe::Pattern;
@@ -32,7 +33,9 @@ pub(crate) fn select(
             Pattern::Last(n) => {
                 parts.layers[parts.layers.len() - *n as usize..].iter().flatten().collect()
             }
-            Pattern::Glob(glob) => names.iter().filter(|name| matches(glob, name)).collect(),
+            Pattern::Glob(pattern) => {
+                names.iter().filter(|name| glob::matches(pattern, name)).collect()
+            }
         };
         if found.is_empty() {
             let examples: Vec<&str> =
@@ -85,30 +88,6 @@ pub(crate) fn patterns<'a>(
 /// Biases and norms are not decayed, as everywhere in the field.
 pub(crate) fn decays(name: &str, parts: &Parts) -> bool {
     !name.ends_with(".bias") && !parts.norms.iter().any(|it| it == name)
-}
-
-/// `*` stands for any run of characters, `?` for one.
-fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut g, mut n, mut retry) = (0, 0, None);
-    while n < name.len() {
-        match glob.get(g) {
-            Some(b'*') => {
-                retry = Some((g + 1, n));
-                g += 1;
-            }
-            Some(&c) if c == b'?' || c == name[n] => (g, n) = (g + 1, n + 1),
-            _ => match retry {
-                // The last star takes one character more.
-                Some((after, taken)) => {
-                    (g, n) = (after, taken + 1);
-                    retry = Some((after, taken + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    glob[g..].iter().all(|&c| c == b'*')
 }
 
 #[cfg(test)]
