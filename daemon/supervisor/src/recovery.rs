@@ -7,13 +7,14 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, Original, Queue, State, Verdict};
 use crate::{ownership, rebuild, removal, run_lock};
 use anyhow::{Context, Result};
+use rustix::fs::Gid;
 
-pub(crate) fn recover(queue: &mut Queue, home: &Home) -> Result<()> {
+pub(crate) fn recover(queue: &mut Queue, home: &Home, group: Option<Gid>) -> Result<()> {
     removal::finish_removals(queue, home).context("finishing removals")?;
     rebuild::rebuild(queue, home)?;
     finish_claims(queue, home)?;
     for job in left_behind(queue)?.iter().filter(|it| matches!(it.state, State::Running { .. })) {
-        running(queue, home, job)?;
+        running(queue, home, group, job)?;
     }
     renames_undone(queue, home)
 }
@@ -68,12 +69,13 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 
 /// Its worker was told of the daemon's end by the kernel, and stops or has stopped. If it still
 /// lives it holds the run folder's lock, and the job waits in the queue for that.
-fn running(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
+fn running(queue: &mut Queue, home: &Home, group: Option<Gid>, job: &Job) -> Result<()> {
     let run = home.runs().join(&job.run);
     let facts = ownership::facts(&run, job);
     let same = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
     // Of a drop that has changed since, `start` makes the job anew.
     if facts.done && same {
+        removal::tidy_up(home, group, job);
         return queue.over(job.id, &Verdict::Done);
     }
     if let Some(failure) = facts.failed.filter(|_| !run_lock::is_worked_on(&run)) {
@@ -126,7 +128,7 @@ mod tests {
 
     impl Story {
         fn recover(&mut self) -> State {
-            recover(&mut self.queue, &self.home).unwrap();
+            recover(&mut self.queue, &self.home, None).unwrap();
             self.state()
         }
 
@@ -207,7 +209,9 @@ mod tests {
     fn what_a_worker_finished_unseen_counts() {
         let mut story = running();
         fs::write(story.run().join("done.json"), "{}").unwrap();
+        fs::create_dir(story.run().join("checkpoints")).unwrap();
         assert_eq!(story.recover(), State::Done);
+        assert!(!story.run().join("checkpoints").exists());
 
         let mut story = running();
         run_facts::write_failed(

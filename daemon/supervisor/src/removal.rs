@@ -1,17 +1,18 @@
 //! Removes jobs that are over, row and run folder, and what proven runs need no more. Which of
 //! them is decided in `retention`, or by a person.
 
+use crate::access;
 use crate::claim;
 use crate::copy;
 use crate::home::Home;
 use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
 use crate::ownership;
-use crate::queue::{Job, Original, Queue, State};
-use crate::retention::Finished;
+use crate::queue::{Job, Original, Queue};
 use crate::run_lock;
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
+use rustix::fs::Gid;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -20,15 +21,8 @@ use std::path::Path;
 pub(crate) const REMOVED: &str = ".removed-";
 
 /// Every job that is over.
-pub(crate) fn finished(queue: &Queue, home: &Home) -> Result<Vec<Finished>> {
-    let describe = |job: Job| Finished {
-        job: job.id.0,
-        inbox: job.source.parent().map(Path::to_path_buf),
-        proven: job.state == State::Done,
-        ended_ms: job.changed_ms,
-        bytes: size(home, &job),
-    };
-    Ok(queue.all()?.into_iter().filter(|it| it.state.is_over()).map(describe).collect())
+pub(crate) fn finished(queue: &Queue) -> Result<Vec<Job>> {
+    Ok(queue.all()?.into_iter().filter(|it| it.state.is_over()).collect())
 }
 
 /// Whether its drop lies in the inbox as it was, and is no new one only because the job is known.
@@ -105,10 +99,23 @@ pub(crate) fn finish_removals(queue: &mut Queue, home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// What a proven run needs no more, in bytes.
-pub(crate) fn checkpoints(run: &Path) -> u64 {
+/// What a proven run needs no more, in bytes; a folder of another job is none of its.
+pub(crate) fn checkpoints(home: &Home, job: &Job) -> u64 {
+    let run = home.runs().join(&job.run);
     let folders = [run_folder::CHECKPOINTS, run_folder::STAGING];
-    folders.iter().map(|it| copy::size(&run.join(it)).unwrap_or(0)).sum()
+    let bytes = folders.iter().map(|it| copy::size(&run.join(it)).unwrap_or(0)).sum();
+    if ownership::is_of(&run, job) { bytes } else { 0 }
+}
+
+/// What follows a proof. What fails here is tried again by housekeeping, or keeps nobody from the
+/// model.
+pub(crate) fn tidy_up(home: &Home, group: Option<Gid>, job: &Job) {
+    let run = home.runs().join(&job.run);
+    tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
+    let shared = group.map_or(Ok(()), |it| access::share_results(&run, it));
+    remove_checkpoints(&run)
+        .and(shared)
+        .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
 }
 
 pub(crate) fn remove_checkpoints(run: &Path) -> io::Result<()> {

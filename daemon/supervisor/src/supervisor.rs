@@ -91,7 +91,7 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     let mut queue = Queue::open(&home.database())?;
     queue.check(&home.database())?;
     access::tighten(&home, config.group)?;
-    recovery::recover(&mut queue, &home)?;
+    recovery::recover(&mut queue, &home, config.group)?;
     poke::listen(&home, bell.clone())?;
     let mut supervisor = Supervisor::new(home, config, queue, bell);
     supervisor.open_inboxes();

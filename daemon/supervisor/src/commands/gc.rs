@@ -51,7 +51,7 @@ pub(super) fn gc(home: &Home, dry_run: bool, as_json: bool, report: &mut Report)
     if as_json {
         let list: Vec<_> = garbage
             .iter()
-            .map(|it| json!({ "id": it.job.id.0, "what": it.what, "bytes": it.bytes }))
+            .map(|it| json!({ "id": it.job.id.0, "what": it.what.to_string(), "bytes": it.bytes }))
             .collect();
         report.json(&json!({ "dry_run": dry_run, "bytes": bytes, "removed": list }))?;
     } else {

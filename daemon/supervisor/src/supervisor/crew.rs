@@ -9,7 +9,7 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{access, copy, ownership, removal, run_facts, run_lock, words};
+use crate::{copy, ownership, removal, run_facts, run_lock, words};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -165,12 +165,12 @@ impl Supervisor {
             return self.copy_anew(&job);
         }
         let facts = ownership::facts(&run, &job);
+        if facts.done {
+            removal::tidy_up(&self.home, self.config.group, &job);
+            return self.queue.over(job.id, &Verdict::Done);
+        }
         if let Err(err) = copy::room(&run, 0, self.config.reserve) {
             return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER);
-        }
-        if facts.done {
-            self.tidy_up(&job);
-            return self.queue.over(job.id, &Verdict::Done);
         }
         let phase = if facts.trained { Phase::Prove } else { Phase::Train };
         match self.queue.claim(job.id, phase)? {
@@ -387,7 +387,7 @@ impl Supervisor {
                     .unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
             }
             Next::Done => {
-                self.tidy_up(&job);
+                removal::tidy_up(&self.home, self.config.group, &job);
                 self.record(job.id, End::Over(Verdict::Done));
             }
             Next::Failed(failure) => {
@@ -422,17 +422,6 @@ impl Supervisor {
                 self.record(job.id, End::Interrupted(crash));
             }
         }
-    }
-
-    /// Of a proven run. What fails here is tried again by housekeeping, or keeps nobody from the
-    /// model.
-    fn tidy_up(&self, job: &Job) {
-        let run = self.run_of(job);
-        tracing::info!("job {}: done, {}", job.id, run.join(run_folder::MODEL).display());
-        let shared = self.config.group.map_or(Ok(()), |it| access::share_results(&run, it));
-        removal::remove_checkpoints(&run)
-            .and(shared)
-            .unwrap_or_else(|err| tracing::warn!("job {}: {err}", job.id));
     }
 
     /// Its owner still wrote when it was taken: what was made of the first half is worth nothing.
