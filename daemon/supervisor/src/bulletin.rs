@@ -44,7 +44,7 @@ impl CopyNews {
             job: carriage.job.0,
             name: carriage.name.clone(),
             bytes: carriage.bytes(),
-            total: carriage.total,
+            total: carriage.total(),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Carriage {
     pub name: String,
     stop: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,
-    pub total: u64,
+    total: Arc<AtomicU64>,
 }
 
 impl Carriage {
@@ -45,18 +45,18 @@ impl Carriage {
         reserve: Option<u64>,
         bell: Bell,
     ) -> Result<Carriage> {
-        let (stop, bytes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let total = size(&from).unwrap_or(0);
+        let stop = Arc::<AtomicBool>::default();
+        let (bytes, total) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let (home, job) = (home.clone(), job.clone());
         let carriage = Carriage {
             job: job.id,
             name: job.name.clone(),
             stop: stop.clone(),
             bytes: bytes.clone(),
-            total,
+            total: total.clone(),
         };
         let work = move || {
-            let mut copy = Copy { stop: &stop, bytes: &bytes };
+            let mut copy = Copy { stop: &stop, bytes: &bytes, total: &total };
             let copied = copy.carry(&home, &job, &from, reserve);
             bell.ring(Wake::Copied(job.id, copied));
         };
@@ -71,11 +71,17 @@ impl Carriage {
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+
+    /// 0 until the copy has looked.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
 }
 
 struct Copy<'a> {
     stop: &'a AtomicBool,
     bytes: &'a AtomicU64,
+    total: &'a AtomicU64,
 }
 
 impl Copy<'_> {
@@ -110,7 +116,9 @@ impl Copy<'_> {
         unchanged(from)?;
         // Of what the original was before.
         remove(&target).map_err(|err| failed(err.into()))?;
-        room(&folder, size(from).map_err(|err| failed(err.into()))?, reserve).map_err(failed)?;
+        let total = size(from).map_err(|err| failed(err.into()))?;
+        self.total.store(total, Ordering::Relaxed);
+        room(&folder, total, reserve).map_err(failed)?;
         let partial = folder.join(PARTIAL);
         remove(&partial).map_err(|err| failed(err.into()))?;
         let copied = self.whole(&writers::resolved(from), &partial).map_err(|err| {
@@ -263,6 +271,16 @@ mod tests {
             Wake::Copied(_, copied) => copied,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_copy_says_how_much_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let (home, job, from) = uncopied(root.path());
+        let (bell, wakes) = Bell::new();
+        let carriage = Carriage::start(&home, &job, from, Some(0), bell).unwrap();
+        assert!(matches!(wakes.recv().unwrap(), Wake::Copied(_, Ok(()))));
+        assert_eq!((carriage.bytes(), carriage.total()), (11, 11));
     }
 
     #[test]

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// A first pause after a copy that failed; each further one is twice as long, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_secs(10);
 const PAUSE_LAST: Duration = Duration::from_secs(600);
+/// The same while somebody writes: the whole drop is looked through each time.
+const WRITTEN_FIRST: Duration = Duration::from_secs(1);
+const WRITTEN_LAST: Duration = Duration::from_secs(30);
 /// An original that could not be removed is tried again.
 const RELEASE_EVERY: Duration = Duration::from_secs(600);
 
@@ -25,8 +28,10 @@ impl Supervisor {
             return Ok(());
         }
         let Some(job) = self.queue.next_to_copy()? else { return Ok(()) };
-        tracing::info!("job {}: copying {}", job.id, claim::original_of(&job).display());
         let (from, reserve) = (claim::original_of(&job), self.config.reserve);
+        if !self.copy_pauses.contains_key(&job.id) {
+            tracing::info!("job {}: copying {}", job.id, from.display());
+        }
         self.carriage = Some(Carriage::start(&self.home, &job, from, reserve, self.bell.clone())?);
         Ok(())
     }
@@ -38,7 +43,8 @@ impl Supervisor {
     }
 
     fn after_copy(&mut self, id: JobId, copied: Result<(), NotCopied>) -> Result<()> {
-        let pause = self.copy_pauses.remove(&id);
+        let before = self.copy_pauses.remove(&id);
+        let longer = |first, last| before.map_or(first, |it| (it * 2).clamp(first, last));
         match copied {
             Ok(()) => self.queue.copied(id),
             Err(NotCopied::Stopped) => Ok(()),
@@ -52,12 +58,13 @@ impl Supervisor {
                 self.wait(id, "its drop still changes", self.config.settle.max(RETRY_AFTER / 10))
             }
             Err(NotCopied::Written(file)) => {
-                let waiting = format!("{file} is still open for writing");
-                self.wait(id, &waiting, RETRY_AFTER / 10)
+                let pause = longer(WRITTEN_FIRST, WRITTEN_LAST);
+                self.copy_pauses.insert(id, pause);
+                self.wait(id, &format!("{file} is still open for writing"), pause)
             }
             Err(NotCopied::Failed(why)) => {
                 tracing::warn!("job {id}: its drop can't be copied: {why}");
-                let pause = pause.map_or(PAUSE_FIRST, |it| (it * 2).min(PAUSE_LAST));
+                let pause = longer(PAUSE_FIRST, PAUSE_LAST);
                 self.copy_pauses.insert(id, pause);
                 self.wait(id, &format!("its drop can't be copied: {why}"), pause)
             }

@@ -1,11 +1,13 @@
 //! The daemon's state without its loop: what must hold when disk or database let it down.
 
 use super::*;
+use crate::claim;
 use crate::inbox::Pace;
 use crate::observe::observe;
 use crate::ownership;
 use crate::queue::{NewDrop, Original, Phase, State, Verdict};
 use crate::settle::Fingerprint;
+use crate::wake::NotCopied;
 use finetuned_job::outcome::FailureKind;
 use finetuned_job::run_folder;
 use std::fs;
@@ -108,4 +110,40 @@ fn a_drop_that_was_left_is_asked_for_no_lease_at_each_scan() {
     let settled = it.inboxes[0].scan(&mut it.watches, Duration::from_secs(2), pace);
     assert_eq!((settled, it.queue.all().unwrap().len()), (vec![], 1));
     assert!(it.inboxes[0].refused["a"].starts_with("job 1 has a copy of it"));
+}
+
+#[test]
+fn a_drop_that_is_written_for_long_is_looked_at_less_and_less() {
+    let mut story = Story::new();
+    let it = &mut story.supervisor;
+    let source = Path::new("/in/a.csv");
+    let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+    let id = it.queue.announce(&[drop]).unwrap()[0].id;
+    it.queue.claimed_in_place(id, Original::Left).unwrap();
+    let pauses = [(); 7].map(|()| {
+        let before = now_ms();
+        it.copied(id, Err(NotCopied::Written("a.csv".into())));
+        (it.queue.waits().unwrap()[0].1 - before + 500) / 1000
+    });
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+    it.queue.end_wait(id).unwrap();
+    it.copied(id, Ok(()));
+    assert!(it.copy_pauses.is_empty() && it.queue.waits().unwrap().is_empty());
+}
+
+#[test]
+fn a_finished_job_needs_no_room() {
+    let mut story = Story::new();
+    let it = &mut story.supervisor;
+    it.config.reserve = Some(u64::MAX);
+    let source = it.home.root.join("a.csv");
+    fs::write(&source, "text,label\n").unwrap();
+    let fingerprint = observe(&source).unwrap().fingerprint;
+    let drop = NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None };
+    let job = it.queue.announce(&[drop]).unwrap().remove(0);
+    claim::take(&it.home, &job).unwrap();
+    it.queue.claimed(&[job.id]).unwrap();
+    fs::write(it.run_of(&job).join(run_folder::DONE), "{}").unwrap();
+    it.start_due().unwrap();
+    assert_eq!(story.state(&job), State::Done);
 }
