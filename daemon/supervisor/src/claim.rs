@@ -320,5 +320,11 @@ mod tests {
         fs::write(hidden_of(&job).join("more.csv"), "text,label\n").unwrap();
         release(&story.home, &job).unwrap();
         assert_eq!(in_inbox(&story), ["far"]);
+
+        let mut story = Story::new();
+        let job = copied_from_hidden(&mut story);
+        copy::remove(&drop_of(&story.home, &job)).unwrap();
+        release(&story.home, &job).unwrap();
+        assert_eq!(in_inbox(&story), ["far"]);
     }
 }
