@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_a_crash_kept_out_of_the_database_counts() {
+    fn a_copy_whose_row_was_never_written_counts() {
         let root = tempfile::tempdir().unwrap();
         let (home, job, from) = uncopied(root.path());
         assert_eq!(carried(&home, &job, &from), Ok(()));

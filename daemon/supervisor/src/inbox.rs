@@ -60,7 +60,7 @@ pub(crate) struct Settled {
     pub fingerprint: Fingerprint,
 }
 
-/// An entry whose claim came to nothing: tried again as it is after a while, or when it has changed.
+/// An entry whose claim came to nothing: tried again after a while, or when it has changed.
 struct HeldBack {
     fingerprint: Fingerprint,
     why: String,

@@ -275,7 +275,7 @@ fn an_outage_takes_nothing_of_a_jobs_time() {
     const HOUR_MS: u64 = 3_600_000;
     let (_root, mut queue) = queue();
     let id = queued(&mut queue, "a.csv");
-    let mut spent_after = |outcome| {
+    let spent_after = |outcome| {
         queue.claim(id, Phase::Train).unwrap();
         queue
             .db
@@ -287,7 +287,7 @@ fn an_outage_takes_nothing_of_a_jobs_time() {
         queue.interrupted(id, &Interrupted::because(outcome, "")).unwrap();
         queue.spent_ms(id).unwrap() / HOUR_MS
     };
-    assert_eq!(["stopped", "lost", "crashed"].map(|it| spent_after(it)), [1, 1, 2]);
+    assert_eq!(["stopped", "lost", "crashed"].map(spent_after), [1, 1, 2]);
 }
 
 #[test]
