@@ -200,6 +200,10 @@ fn rows(
         task::Objective::SquaredError => Link::Identity,
     };
     let outputs = plan.data.outputs().len();
+    // Those of several labels weigh labels, not examples.
+    let weigh = |class: usize| plan.train.class_weight_values.get(class).copied().unwrap_or(1.0);
+    let positive: Vec<f64> =
+        (0..outputs).map(|it| if link == Link::Sigmoid { weigh(it) } else { 1.0 }).collect();
     let mut targets = Vec::with_capacity(seen.len() * outputs);
     let mut weights = Vec::with_capacity(seen.len());
     for target in set.targets(seen) {
@@ -207,14 +211,15 @@ fn rows(
         target.classes().iter().for_each(|&it| row[it as usize] = 1.0);
         targets.extend(if link == Link::Identity { target.numbers().to_vec() } else { row });
         let class = target.classes().first().map_or(0, |&it| it as usize);
-        weights.push(plan.train.class_weight_values.get(class).copied().unwrap_or(1.0));
+        weights.push(if link == Link::Softmax { weigh(class) } else { 1.0 });
     }
     let targets = Tensor::f_from_slice(&targets)?.f_view([-1, outputs as i64])?;
     let targets = match units {
         Some(units) => units.down(&targets.f_to(units.device())?)?.f_to(Device::Cpu)?,
         None => targets,
     };
-    Ok(Rows { link, features, targets, weights: Tensor::f_from_slice(&weights)? })
+    let (weights, positive) = (Tensor::f_from_slice(&weights)?, Tensor::f_from_slice(&positive)?);
+    Ok(Rows { link, features, targets, weights, positive })
 }
 
 /// What examples are divided by, so that each fold has some of each class.

@@ -34,6 +34,8 @@ pub(super) struct Rows {
     pub targets: Tensor,
     /// (rows): of examples in the mean.
     pub weights: Tensor,
+    /// (outputs): what having a class weighs against lacking it, where each stands by itself.
+    pub positive: Tensor,
 }
 
 /// (outputs, width) and (outputs)
@@ -53,6 +55,7 @@ impl Rows {
             features: of(&self.features)?,
             targets: of(&self.targets)?,
             weights: of(&self.weights)?,
+            positive: self.positive.shallow_clone(),
         })
     }
 
@@ -110,7 +113,10 @@ impl Rows {
             Link::Softmax => {
                 outputs.f_log_softmax(-1, Kind::Double)?.f_mul(&self.targets)?.f_neg()?
             }
-            Link::Sigmoid => outputs.f_softplus()?.f_sub(&outputs.f_mul(&self.targets)?)?,
+            Link::Sigmoid => {
+                let losses = outputs.f_softplus()?.f_sub(&outputs.f_mul(&self.targets)?)?;
+                losses.f_mul(&self.shares()?)?
+            }
             Link::Identity => outputs.f_sub(&self.targets)?.f_square()?,
         };
         Ok(each.f_sum_dim_intlist(1, false, Kind::Double)?)
@@ -123,7 +129,13 @@ impl Rows {
             Link::Sigmoid => outputs.f_sigmoid()?,
             Link::Identity => outputs.shallow_clone(),
         };
-        Ok(predicted.f_sub(&self.targets)?)
+        let residuals = predicted.f_sub(&self.targets)?;
+        Ok(if self.link == Link::Sigmoid { residuals.f_mul(&self.shares()?)? } else { residuals })
+    }
+
+    /// (rows, outputs): `positive` where the class is there, else 1.
+    fn shares(&self) -> Result<Tensor> {
+        Ok(self.targets.f_mul(&self.positive.f_sub_scalar(1.0)?)?.f_add_scalar(1.0)?)
     }
 }
 
@@ -226,13 +238,15 @@ mod tests {
         c: f64,
         targets: Vec<f64>,
         weights: Vec<f64>,
+        positive: Vec<f64>,
         weight: Vec<f64>,
         bias: Vec<f64>,
     }
 
-    /// Made by tests/data/make_probe.py with scikit-learn 1.9.1.
+    /// Made by tests/data/make_probe.py with scikit-learn 1.9.1 and, for `pos_weight`, torch
+    /// 2.13.0.
     #[test]
-    fn maps_are_those_of_scikit_learn() {
+    fn maps_are_those_of_scikit_learn_and_torch() {
         let fixture: Fixture =
             serde_json::from_str(include_str!("../../tests/data/probe.json")).unwrap();
         let features = Tensor::from_slice(&fixture.features).view([-1, fixture.width]);
@@ -247,6 +261,7 @@ mod tests {
                 features: features.shallow_clone(),
                 targets: Tensor::from_slice(&case.targets).view([features.size()[0], -1]),
                 weights: Tensor::from_slice(&case.weights),
+                positive: Tensor::from_slice(&case.positive),
             };
             let map = rows.fit(case.c, 1e-9, None).unwrap();
             let off = |ours: &Tensor, theirs: &[f64]| {
@@ -259,6 +274,6 @@ mod tests {
             let again = rows.fit(case.c, 1e-9, Some(&map)).unwrap();
             assert!((rows.loss(&again).unwrap() - rows.loss(&map).unwrap()).abs() < 1e-9);
         }
-        assert_eq!(fixture.cases.len(), 5);
+        assert_eq!(fixture.cases.len(), 6);
     }
 }
