@@ -30,6 +30,14 @@ pub struct LoadReport {
     pub reinitialised: Vec<ShapeDifference>,
 }
 
+impl LoadReport {
+    /// Every tensor that holds nothing of the checkpoint.
+    pub fn initialised(&self) -> impl Iterator<Item = &str> {
+        let replaced = self.reinitialised.iter().map(|it| &it.name);
+        self.missing.iter().chain(replaced).map(String::as_str)
+    }
+}
+
 /// The stage of a model that a tensor belongs to, from the bottom up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {

@@ -63,6 +63,8 @@ pub(crate) struct ModelFacts {
     pub width: i64,
     /// What the config says.
     pub dropout: f64,
+    /// Tensors that were initialised: the base has none of the name, or those of another task.
+    pub new: Vec<String>,
     pub load: LoadSummary,
 }
 
@@ -316,7 +318,7 @@ fn rates(recipe: &Recipe, facts: &Facts) -> Result<Rates, Failure> {
             .train
             .head_lr
             .or(recipe.train.lr)
-            .unwrap_or_else(|| defaults::head_lr(lr, only_head)),
+            .unwrap_or_else(|| defaults::head_lr(family, lr, only_head)),
         layer_decay: recipe.freeze.layer_decay.unwrap_or_else(|| defaults::layer_decay(family)),
     })
 }
@@ -337,7 +339,7 @@ fn freeze_plan(
     let scales = parts.learning_rate_scales(rates.layer_decay);
     let new = |name: &String| {
         let of_plugin = recipe.model.head != Head::Linear;
-        parts.head.contains(name) && (of_plugin || facts.model.load.missing.contains(name))
+        parts.head.contains(name) && (of_plugin || facts.model.new.contains(name))
     };
     let lr_scale = |name: &String| {
         let new_head = if new(name) { rates.head_lr / rates.lr } else { 1.0 };

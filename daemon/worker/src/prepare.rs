@@ -193,6 +193,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             weights_hash: weights_hash(base.weights_files())?,
             width: base.hidden_size(),
             dropout: base.dropout(),
+            new: model.report.initialised().map(Into::into).collect(),
             load: LoadSummary {
                 loaded: model.report.loaded.len() as u64,
                 missing: model.report.missing.clone(),

@@ -119,6 +119,8 @@ fn another_tasks_head_is_made_anew_and_reported() {
     // Of equal shape too, unless it is asked for: the classes are other ones.
     let model = build("bert", &fresh());
     assert_eq!(model.report.reinitialised[0], difference("classifier.weight", &[3, 24], &[3, 24]));
+    let initialised: Vec<&str> = model.report.initialised().collect();
+    assert_eq!(initialised, ["classifier.weight", "classifier.bias"]);
     assert!(
         model.report.loaded.contains(&"bert.pooler.dense.weight".to_string()),
         "the pooler belongs to the body's training"

@@ -124,8 +124,11 @@ pub(super) fn lr(family: Family, width: i64, only_head: bool) -> f64 {
 /// How much faster a new head learns than the body that it stands on.
 const HEAD_LR_FACTOR: f64 = 5.0;
 
-pub(super) fn head_lr(lr: f64, only_head: bool) -> f64 {
-    if only_head { lr } else { lr * HEAD_LR_FACTOR }
+pub(super) fn head_lr(family: Family, lr: f64, only_head: bool) -> f64 {
+    match family {
+        _ if only_head => lr,
+        Family::Texts | Family::Layered | Family::Convolutional => lr * HEAD_LR_FACTOR,
+    }
 }
 
 /// Of layers of images' transformers, as BEiT's and MAE's fine-tuning has it.
@@ -220,7 +223,10 @@ mod tests {
         assert_eq!(lr(Convolutional, 1280, false), 2e-4);
         assert_eq!([Texts, Layered, Convolutional].map(|it| lr(it, 384, true)), [1e-3; 3]);
         assert_eq!([Texts, Layered, Convolutional].map(layer_decay), [1.0, 0.75, 1.0]);
-        assert_eq!((head_lr(1e-4, false), head_lr(1e-3, true)), (1e-4 * HEAD_LR_FACTOR, 1e-3));
+        for family in [Texts, Layered, Convolutional] {
+            let of = |lr, only_head| head_lr(family, lr, only_head);
+            assert_eq!((of(1e-4, false), of(1e-3, true)), (1e-4 * HEAD_LR_FACTOR, 1e-3));
+        }
     }
 
     #[test]

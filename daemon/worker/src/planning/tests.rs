@@ -17,8 +17,8 @@ struct Found {
     tokens: u64,
     cache_bytes_max: u64,
     plugins: Vec<PluginPlan>,
-    /// Tensors that the base has not.
-    missing: Vec<String>,
+    /// Tensors that the base has not, or has of another task.
+    new: Vec<String>,
     /// A norm has running statistics.
     statistics: bool,
 }
@@ -61,7 +61,7 @@ fn texts() -> Found {
         tokens: 20_000,
         cache_bytes_max: u64::MAX,
         plugins: Vec::new(),
-        missing: vec!["head.bias".into(), "head.weight".into()],
+        new: vec!["head.bias".into(), "head.weight".into()],
         statistics: true,
     }
 }
@@ -131,7 +131,8 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
             weights_hash: "ab".into(),
             width: found.width,
             dropout: 0.1,
-            load: LoadSummary { missing: found.missing.clone(), ..LoadSummary::default() },
+            new: found.new.clone(),
+            load: LoadSummary::default(),
         },
         outline: &[false, false, true, true].map(outline),
         parts: &parts,
@@ -225,7 +226,7 @@ fn a_new_head_learns_faster_than_what_is_there() {
     }
     assert_eq!(scale(HEAD_ONLY, &texts(), "head.weight"), 1.0);
     // What the base has, BERT's pooler say, is no new head.
-    let pooled = Found { missing: vec!["head.bias".into()], ..texts() };
+    let pooled = Found { new: vec!["head.bias".into()], ..texts() };
     assert_eq!(scale("", &pooled, "head.weight"), 1.0);
 }
 
