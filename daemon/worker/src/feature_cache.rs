@@ -264,7 +264,7 @@ fn not_on_disk(err: &anyhow::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::fs;
 
@@ -282,6 +282,11 @@ mod tests {
             device: Device::Cpu,
             state,
         }
+    }
+
+    /// The same, in memory, of which nothing is there yet.
+    pub(crate) fn empty() -> FeatureCache {
+        cached(in_memory(&[5, 2], Device::Cpu).unwrap().unwrap())
     }
 
     fn put(cache: &FeatureCache, group: usize) {

@@ -476,4 +476,4 @@ fn class_weights(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

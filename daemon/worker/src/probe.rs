@@ -11,13 +11,15 @@ use crate::failures::model_failure;
 use crate::learner::Learner;
 use crate::modality;
 use crate::network::Network;
-use crate::prepare::Prepared;
+use crate::prepare::{Data, Prepared};
 use crate::source::Source;
 use crate::stored::{Examples, Stored};
 use crate::units::Units;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use finetuned_answers::Target;
 use finetuned_job::outcome::{self, Failure, FailureKind};
 use finetuned_job::plan::Plan;
+use finetuned_job::scores::Split;
 use finetuned_job::task;
 use finetuned_models::{BuildOptions, HeadKind, Pass};
 use fit::{Link, Map, Rows};
@@ -54,7 +56,7 @@ pub(crate) fn is_of(plan: &Plan) -> bool {
 pub(crate) fn probe(
     learner: &Learner,
     (plan, prepared): (&Plan, &Prepared),
-    train: Examples,
+    (train, validation): (Examples, Examples),
     mut check: impl FnMut() -> Result<()>,
 ) -> Result<Probe> {
     let own = frozen(learner, prepared)?;
@@ -62,20 +64,21 @@ pub(crate) fn probe(
     // What is cached belongs to the model that learns, whose rows are others.
     let train = Examples { cache: train.cache.filter(|_| own.is_none()), ..train };
     let chosen = some(train.set);
-    let seen: Vec<u32> = chosen.concat();
-    let features = features(network, train, chosen, &mut check)?;
-    let order = Tensor::f_from_slice(&seen.iter().map(|&it| i64::from(it)).collect::<Vec<i64>>())?;
-    let features = features.f_index_select(0, &order)?;
+    let targets = train.set.targets(&chosen.concat());
+    let features = rows_of(network, train, chosen, |it| Ok(it.shallow_clone()), &mut check)?;
     let scale = Scale::of(&features)?;
     let units = learner.network.units.as_ref();
-    let rows = rows(plan, train.set, &seen, scale.down(&features)?, units)?;
-    let c = strength(&rows, &keys(train.set, &seen), &mut check)?;
+    let rows = rows(plan, &targets, scale.down(&features)?, units)?;
+    drop(features);
+    let c = strength(&rows, &keys(&targets), &mut check)?;
     let map = scale.up(&rows.fit(c, EXACT, None)?)?;
 
-    let (split, set) = prepared.data.report_split();
-    let examples = Examples { set, cache: None };
-    let theirs = self::features(network, examples, set.evaluation_batches(), &mut check)?;
-    let outputs = map.outputs(&theirs)?;
+    let (split, Examples { set, cache }) = reported(&prepared.data, validation);
+    let reported = Examples { set, cache: cache.filter(|_| own.is_none()) };
+    let batches = set.evaluation_batches();
+    let order = numbers(&batches.concat())?;
+    let outputs = rows_of(network, reported, batches, |it| map.outputs(it), &mut check)?;
+    let outputs = outputs.f_zeros_like()?.f_index_copy(0, &order, &outputs)?;
     let outputs = match units {
         Some(units) => units.up(&outputs.f_to(units.device())?)?,
         None => outputs,
@@ -126,36 +129,52 @@ fn some(set: &ExampleSet) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// (examples, width) f64 on the CPU; zeros for those that no batch has.
-fn features(
+/// The split that is reported on; only of validation something is cached.
+fn reported<'a>(data: &'a Data, validation: Examples<'a>) -> (Split, Examples<'a>) {
+    match data.report_split() {
+        (Split::Validation, _) => (Split::Validation, validation),
+        (split, set) => (split, Examples { set, cache: None }),
+    }
+}
+
+/// (n) int64
+fn numbers(of: &[u32]) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(&of.iter().map(|&it| i64::from(it)).collect::<Vec<i64>>())?)
+}
+
+/// What `of` makes of the features (rows, width) of each batch, f64 on the CPU: the rows of the
+/// batches in their order.
+fn rows_of(
     network: &Network,
     examples: Examples,
     batches: Vec<Vec<u32>>,
+    of: impl Fn(&Tensor) -> Result<Tensor>,
     check: &mut impl FnMut() -> Result<()>,
 ) -> Result<Tensor> {
-    let mut all: Option<Tensor> = None;
+    let total: usize = batches.iter().map(Vec::len).sum();
+    let (mut all, mut from): (Option<Tensor>, i64) = (None, 0);
     let mut source = Stored::plain(examples, batches, network.device);
     while let Some(batch) = source.next(network) {
         let batch = batch?;
         let rows = tch::no_grad(|| network.model.features(&batch.input, &Pass::evaluation()))?.xs;
         let rows = rows.f_flatten(1, -1)?.f_to_device_(Device::Cpu, Kind::Double, false, false)?;
-        let places: Vec<i64> = batch.indices.iter().map(|&it| i64::from(it)).collect();
-        let size = [examples.set.len() as i64, rows.size2()?.1];
+        if rows.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            let message = "the base model gives features that are no numbers";
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("fetch it again, or set model.base to another")
+                .into());
+        }
+        let rows = of(&rows)?;
+        let (n, width) = rows.size2()?;
         let all = match &mut all {
             Some(all) => all,
-            none => none.insert(Tensor::f_zeros(size, tch::kind::DOUBLE_CPU)?),
+            none => none.insert(Tensor::f_zeros([total as i64, width], tch::kind::DOUBLE_CPU)?),
         };
-        let _ = all.f_index_copy_(0, &Tensor::f_from_slice(&places)?, &rows)?;
+        all.f_narrow(0, from, n)?.f_copy_(&rows)?;
+        from += n;
         check()?;
     }
-    let all = all.unwrap_or_default();
-    if all.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-        let message = "the base model gives features that are no numbers";
-        return Err(Failure::new(FailureKind::Model, message)
-            .with_cure("fetch it again, or set model.base to another")
-            .into());
-    }
-    Ok(all)
+    all.context("a split is empty")
 }
 
 /// Brings features to a mean of 0 and variances that add up to 1, the same for all, so that one
@@ -186,14 +205,8 @@ impl Scale {
     }
 }
 
-/// `features`: of the examples `seen`.
-fn rows(
-    plan: &Plan,
-    set: &ExampleSet,
-    seen: &[u32],
-    features: Tensor,
-    units: Option<&Units>,
-) -> Result<Rows> {
+/// `features`: of the examples that have these targets.
+fn rows(plan: &Plan, of: &[&Target], features: Tensor, units: Option<&Units>) -> Result<Rows> {
     let link = match plan.task.objective {
         task::Objective::CrossEntropy | task::Objective::TokenCrossEntropy => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
@@ -204,9 +217,9 @@ fn rows(
     let weigh = |class: usize| plan.train.class_weight_values.get(class).copied().unwrap_or(1.0);
     let positive: Vec<f64> =
         (0..outputs).map(|it| if link == Link::Sigmoid { weigh(it) } else { 1.0 }).collect();
-    let mut targets = Vec::with_capacity(seen.len() * outputs);
-    let mut weights = Vec::with_capacity(seen.len());
-    for target in set.targets(seen) {
+    let mut targets = Vec::with_capacity(of.len() * outputs);
+    let mut weights = Vec::with_capacity(of.len());
+    for target in of {
         let mut row = vec![0.0; outputs];
         target.classes().iter().for_each(|&it| row[it as usize] = 1.0);
         targets.extend(if link == Link::Identity { target.numbers().to_vec() } else { row });
@@ -223,8 +236,8 @@ fn rows(
 }
 
 /// What examples are divided by, so that each fold has some of each class.
-fn keys(set: &ExampleSet, seen: &[u32]) -> Vec<u32> {
-    set.targets(seen).iter().map(|it| it.classes().first().copied().unwrap_or(0)).collect()
+fn keys(targets: &[&Target]) -> Vec<u32> {
+    targets.iter().map(|it| it.classes().first().copied().unwrap_or(0)).collect()
 }
 
 /// The strength with the smallest loss on folds that were held out.
@@ -260,4 +273,89 @@ fn strength(rows: &Rows, keys: &[u32], check: &mut impl FnMut() -> Result<()>) -
         best = (c, loss);
     }
     Ok(best.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature_cache;
+    use crate::modality::Inputs;
+    use crate::planning::tests::{images, plan_of, texts};
+    use finetuned_job::recipe::Recipe;
+    use finetuned_job::task::{Answer, Modality};
+    use std::path::Path;
+
+    fn base() -> finetuned_models::Checkpoint {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tiny-bert");
+        finetuned_models::open(&folder).unwrap()
+    }
+
+    /// Texts, each of a class of its own.
+    fn set(texts: &[&str]) -> ExampleSet {
+        let texts: Vec<String> = texts.iter().map(|it| it.to_string()).collect();
+        let named = finetuned_data::inputs(Modality::Text, &texts, &[]).unwrap();
+        let inputs = Inputs::Named(named.into());
+        let encoder = modality::of(Modality::Text).encoder(&base(), &Recipe::default()).unwrap();
+        let encoded = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
+        let targets = (0..inputs.len() as u32).map(|it| Target::of_classes([it])).collect();
+        ExampleSet { inputs, encoded, targets }
+    }
+
+    #[test]
+    fn rows_are_those_of_the_batches_in_their_order_and_no_others() {
+        let device = Device::Cpu;
+        let model = base().build(&BuildOptions::new(HeadKind::Classes(2))).unwrap().model;
+        let parts = model.parts().clone();
+        let network = Network { model, head: None, parts, outputs: 2, device, units: None };
+        let set = set(&["a good movie", "bad", "sad film", "a film", "good"]);
+        let rows = |batches: &[&[u32]], of: &dyn Fn(&Tensor) -> Result<Tensor>| {
+            let examples = Examples { set: &set, cache: None };
+            let batches = batches.iter().map(|it| it.to_vec()).collect();
+            rows_of(&network, examples, batches, of, &mut || Ok(())).unwrap()
+        };
+        let as_they_are = |it: &Tensor| Ok(it.shallow_clone());
+        let three = rows(&[&[3], &[1, 0]], &as_they_are);
+        for (at, example) in [3, 1, 0].into_iter().enumerate() {
+            let alone = rows(&[&[example]], &as_they_are);
+            assert!(three.get(at as i64).allclose(&alone.get(0), 1e-5, 1e-5, false), "{example}");
+        }
+        assert_eq!(three.size()[0], 3);
+        let first = rows(&[&[3], &[1, 0]], &|it| Ok(it.narrow(1, 0, 1)));
+        assert!(first.equal(&three.narrow(1, 0, 1)));
+    }
+
+    #[test]
+    fn class_weights_weigh_examples_of_one_label_and_labels_of_several() {
+        let targets = [&[1][..], &[0, 1], &[]].map(|it: &[u32]| Target::of_classes(it));
+        let rows = |answer, targets: &[Target]| {
+            let plan = plan_of("train.class_weights = 'auto'", &images(answer));
+            let features = Tensor::zeros([targets.len() as i64, 1], tch::kind::DOUBLE_CPU);
+            let rows = rows(&plan, &targets.iter().collect::<Vec<_>>(), features, None).unwrap();
+            [rows.weights, rows.positive].map(|it| Vec::<f64>::try_from(it).unwrap())
+        };
+        // Of 1000 training examples 750 have the first class and 250 the second.
+        assert_eq!(rows(Answer::Classes, &targets), [vec![1.0; 3], vec![1.0 / 3.0, 3.0]]);
+        assert_eq!(rows(Answer::Class, &targets[..1]), [vec![2.0], vec![1.0; 2]]);
+    }
+
+    #[test]
+    fn what_is_cached_of_validation_is_used_where_it_is_reported_on() {
+        let cache = feature_cache::tests::empty();
+        let data = |test: &[&str]| Data {
+            report: texts().data,
+            outputs: Vec::new(),
+            train: set(&["a", "b"]),
+            validation: set(&["good", "bad"]),
+            test: set(test),
+        };
+        for (test, expected) in
+            [(&[][..], (Split::Validation, true)), (&["sad"], (Split::Test, false))]
+        {
+            let data = data(test);
+            let validation = Examples { set: &data.validation, cache: Some(&cache) };
+            let (split, examples) = reported(&data, validation);
+            assert_eq!((split, examples.cache.is_some()), expected);
+            assert_eq!(examples.set.len(), data.report_split().1.len());
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     );
     let mut position = position;
     if resumed_from.is_none() && probe::is_of(&plan) {
-        position.probe = Some(probed(&mut learner, (&plan, &prepared), splits.0, attempt)?);
+        position.probe = Some(probed(&mut learner, (&plan, &prepared), splits, attempt)?);
     }
     let augment = prepare::changes(&plan, &prepared)?;
     let extras = Extras { augment, extensions: &prepared.extensions, hooks };
@@ -183,11 +183,11 @@ fn cache(
 fn probed(
     learner: &mut Learner,
     (plan, prepared): (&Plan, &Prepared),
-    train: Examples,
+    splits: (Examples, Examples),
     attempt: &mut Attempt,
 ) -> Result<Probe> {
     attempt.journal.phase(Phase::Probing, None)?;
-    let found = probe::probe(learner, (plan, prepared), train, || attempt.stop.check())?;
+    let found = probe::probe(learner, (plan, prepared), splits, || attempt.stop.check())?;
     if plan.train.method != Method::Full {
         learner.begin_with(&found.weight, &found.bias)?;
     }

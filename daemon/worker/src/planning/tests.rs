@@ -9,9 +9,9 @@ use finetuned_job::recipe::{Optimizer, Schedule};
 use finetuned_job::task::{Answer, Modality};
 
 /// What was found, as a test changes it.
-struct Found {
+pub(crate) struct Found {
     task: Task,
-    data: DataReport,
+    pub data: DataReport,
     preprocess: Option<Preprocess>,
     width: i64,
     tokens: u64,
@@ -27,7 +27,7 @@ fn split(split: Split, rows: u64) -> SplitReport {
     SplitReport { split, rows, origin: "file".into() }
 }
 
-fn texts() -> Found {
+pub(crate) fn texts() -> Found {
     let class =
         |class: &str, train| ClassCount { class: class.into(), train, validation: 0, test: 0 };
     Found {
@@ -71,7 +71,7 @@ fn layered() -> Found {
     Found { statistics: false, ..images(Answer::Class) }
 }
 
-fn images(answer: Answer) -> Found {
+pub(crate) fn images(answer: Answer) -> Found {
     let preprocess = Preprocess {
         library: Library::Timm,
         height: 8,
@@ -147,7 +147,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
 }
 
 #[track_caller]
-fn plan_of(recipe: &str, found: &Found) -> Plan {
+pub(crate) fn plan_of(recipe: &str, found: &Found) -> Plan {
     decided(recipe, found).unwrap_or_else(|it| panic!("{it:#}"))
 }
 
