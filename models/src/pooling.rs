@@ -5,8 +5,7 @@
 use crate::error::ModelError;
 use crate::model::Pooling;
 use serde::Deserialize;
-use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// sentence-transformers' list of what stands on the encoder.
 const MODULES: &str = "modules.json";
@@ -31,7 +30,7 @@ struct Config {
 /// knows all tokens too.
 ///
 /// # Errors
-/// Files that are there and no such files.
+/// Files that are there and no such files; a config that lies elsewhere.
 pub(crate) fn of(folder: &Path) -> Result<Pooling, ModelError> {
     let Some(modules) = read::<Vec<Module>>(&folder.join(MODULES))? else {
         return Ok(Pooling::First);
@@ -39,6 +38,15 @@ pub(crate) fn of(folder: &Path) -> Result<Pooling, ModelError> {
     let Some(module) = modules.into_iter().find(|it| it.class.ends_with("Pooling")) else {
         return Ok(Pooling::First);
     };
+    let mut parts = Path::new(&module.path).components();
+    if module.path.is_empty() || !parts.all(|it| matches!(it, Component::Normal(_))) {
+        return Err(ModelError::Value {
+            path: folder.join(MODULES),
+            key: "path",
+            found: format!("{:?}", module.path),
+            wanted: "a folder in the model's own".into(),
+        });
+    }
     let Some(config) = read::<Config>(&folder.join(module.path).join(CONFIG))? else {
         return Ok(Pooling::First);
     };
@@ -53,7 +61,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelE
         return Ok(None);
     }
     let failed = |source| ModelError::Read { path: path.to_path_buf(), source };
-    let text = fs::read(path).map_err(failed)?;
+    let text = finetuned_files::read(path).map_err(failed)?;
     serde_json::from_slice(&text)
         .map(Some)
         .map_err(|source| ModelError::Syntax { path: path.to_path_buf(), source })
@@ -62,6 +70,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[track_caller]
     fn check(modules: Option<&str>, config: &str, expected: Result<Pooling, ()>) {
@@ -90,5 +99,28 @@ mod tests {
         check(Some("[]"), mean, Ok(Pooling::First));
         check(Some("{"), mean, Err(()));
         check(modules, "?", Err(()));
+    }
+
+    #[test]
+    fn nothing_is_read_outside_of_the_models_folder() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join(CONFIG), r#"{"pooling_mode": "mean"}"#).unwrap();
+        let name = elsewhere.path().file_name().unwrap().to_str().unwrap();
+        let above = format!("../{name}");
+        for path in [elsewhere.path().to_str().unwrap(), &above, "1_Pooling/../..", ""] {
+            let modules = serde_json::json!([{ "path": path, "type": "x.Pooling" }]);
+            let folder = tempfile::tempdir_in(elsewhere.path().parent().unwrap()).unwrap();
+            fs::write(folder.path().join(MODULES), modules.to_string()).unwrap();
+            let err = of(folder.path()).unwrap_err().to_string();
+            assert!(err.ends_with("but must be a folder in the model's own"), "{err}");
+        }
+    }
+
+    #[test]
+    fn only_ordinary_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(MODULES)).unwrap();
+        let err = of(folder.path()).unwrap_err().to_string();
+        assert!(err.ends_with("it is not an ordinary file"), "{err}");
     }
 }

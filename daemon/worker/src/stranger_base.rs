@@ -12,10 +12,11 @@ use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
 use std::fs::{self, File};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Below the staging area.
 const FOLDER: &str = "base";
+const CONFIG: &str = "config.json";
 /// A base model has weights, a config and word lists; more is no base model.
 const FILES_MAX: usize = 1_000;
 
@@ -47,7 +48,8 @@ pub(crate) fn resolve(
     Ok(finetuned_hub::resolve_in(&env, &staged.to_string_lossy(), near, progress)?)
 }
 
-/// The files that lie in the folder itself: a base model has no others.
+/// The files that lie in the folder itself, and of folders in it the config, which says how rows
+/// are made of a text's tokens: a base model has no others.
 fn copy(from: &Path, to: &Path, base: &str) -> Result<()> {
     let refused = |message: String| -> anyhow::Error {
         Failure::new(FailureKind::Model, message)
@@ -61,15 +63,20 @@ fn copy(from: &Path, to: &Path, base: &str) -> Result<()> {
     let listing = fs::read_dir(from).with_context(|| format!("listing {base}"))?;
     for (idx, entry) in listing.enumerate() {
         let entry = entry.with_context(|| format!("listing {base}"))?;
-        let name = entry.file_name();
+        let mut name = PathBuf::from(entry.file_name());
         if FILES_MAX <= idx {
             return Err(refused(format!("{base} holds more than {FILES_MAX} files")));
         }
         if entry.file_type().is_ok_and(|it| it.is_dir()) {
-            continue;
+            let config = name.join(CONFIG);
+            if fs::symlink_metadata(from.join(&config)).is_err() {
+                continue;
+            }
+            fs::create_dir(to.join(&name)).with_context(|| format!("copying {base}"))?;
+            name = config;
         }
-        let spoken = format!("{base}/{}", name.to_string_lossy());
-        let mut source = finetuned_files::open_strange(&entry.path())
+        let spoken = format!("{base}/{}", name.display());
+        let mut source = finetuned_files::open_strange(&from.join(&name))
             .map_err(|_| refused(format!("{spoken} is a link or no ordinary file")))?;
         let copied = File::create_new(to.join(&name))
             .and_then(|mut target| std::io::copy(&mut source, &mut target));
@@ -78,4 +85,36 @@ fn copy(from: &Path, to: &Path, base: &str) -> Result<()> {
             .with_context(|| format!("copying {spoken}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_the_configs_of_folders_are_copied_and_links_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let (from, to) = (home.join("base"), home.join("staged"));
+        for folder in ["1_Pooling", "onnx"] {
+            fs::create_dir_all(from.join(folder)).unwrap();
+        }
+        for file in ["config.json", "1_Pooling/config.json", "onnx/model.onnx"] {
+            fs::write(from.join(file), file).unwrap();
+        }
+        fs::create_dir(&to).unwrap();
+        copy(&from, &to, "base").unwrap();
+        for file in ["config.json", "1_Pooling/config.json"] {
+            assert_eq!(fs::read_to_string(to.join(file)).unwrap(), file);
+        }
+        assert!(!to.join("onnx").exists());
+
+        let pooling = from.join("1_Pooling/config.json");
+        fs::remove_file(&pooling).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &pooling).unwrap();
+        let again = home.join("again");
+        fs::create_dir(&again).unwrap();
+        let err = copy(&from, &again, "base").unwrap_err().to_string();
+        assert!(err.starts_with("base/1_Pooling/config.json is a link"), "{err}");
+    }
 }
