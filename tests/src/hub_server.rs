@@ -27,6 +27,7 @@ pub struct Asked {
 /// What is served, and the faults.
 #[derive(Default)]
 pub struct State {
+    pub id: String,
     pub commit: String,
     pub files: BTreeMap<String, Vec<u8>>,
     /// The CDN closes the connection after so many bytes, this many times.
@@ -48,7 +49,7 @@ pub struct State {
     pub asked: Vec<Asked>,
 }
 
-/// Serves the one model `ada/tiny` until the test's process ends.
+/// Serves one model, `ada/tiny` unless it is called otherwise, until the test's process ends.
 pub struct Server {
     pub endpoint: String,
     pub state: Arc<Mutex<State>>,
@@ -57,8 +58,12 @@ pub struct Server {
 impl Server {
     pub fn with(files: &[(&str, &[u8])]) -> Server {
         let files = files.iter().map(|it| (it.0.to_owned(), it.1.to_vec())).collect();
-        let state =
-            Arc::new(Mutex::new(State { commit: COMMIT.into(), files, ..State::default() }));
+        let state = Arc::new(Mutex::new(State {
+            id: "ada/tiny".into(),
+            commit: COMMIT.into(),
+            files,
+            ..State::default()
+        }));
         let cdn = listen(Arc::clone(&state), None);
         let endpoint = listen(Arc::clone(&state), Some(cdn));
         Server { endpoint, state }
@@ -167,7 +172,8 @@ fn hub(state: &mut State, cdn: &str, asked: &Asked) -> Reply {
             error(if word == "GatedRepo" { 403 } else { 401 }, word)
         };
     }
-    if let Some(revision) = asked.path.strip_prefix("/api/models/ada/tiny/revision/") {
+    if let Some(revision) = asked.path.strip_prefix(&format!("/api/models/{}/revision/", state.id))
+    {
         if ![state.commit.as_str(), COMMIT, "main", "refs%2Fpr%2F1"].contains(&revision) {
             return error(404, "RevisionNotFound");
         }
@@ -182,7 +188,7 @@ fn hub(state: &mut State, cdn: &str, asked: &Asked) -> Reply {
     if let Some(file) = asked.path.strip_prefix("/api/resolve-cache/") {
         return content(state, file, asked.range.as_deref());
     }
-    let Some(file) = asked.path.strip_prefix(&format!("/ada/tiny/resolve/{}/", state.commit))
+    let Some(file) = asked.path.strip_prefix(&format!("/{}/resolve/{}/", state.id, state.commit))
     else {
         return error(404, "RepoNotFound");
     };

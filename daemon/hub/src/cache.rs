@@ -21,6 +21,9 @@ const LOCK_LOOK: Duration = Duration::from_millis(200);
 /// Deepest folder of a snapshot that is listed; models of the hub have two or three.
 const DEPTH_MAX: usize = 8;
 
+/// Whoever makes models whose rows of a text are means, mostly.
+const SENTENCES: &str = "sentence-transformers/";
+
 /// One model at one revision, in the cache.
 pub(crate) struct Repo {
     layout: CacheRepo,
@@ -42,9 +45,12 @@ impl Snapshot {
     }
 
     /// Nothing that a base model may have is missing. (A model without tokenizer.json is never sure
-    /// of it.)
-    pub(crate) fn is_whole(&self) -> bool {
-        self.lack().is_none() && self.folder.join(wanted::TOKENIZER).is_file()
+    /// of it, nor is one of sentence-transformers without modules.json, which transformers' own
+    /// classes leave out.)
+    pub(crate) fn is_whole(&self, name: &HubName) -> bool {
+        let has = |file| self.folder.join(file).is_file();
+        let of_sentences = name.id.starts_with(SENTENCES);
+        self.lack().is_none() && has(wanted::TOKENIZER) && (!of_sentences || has(wanted::MODULES))
     }
 
     pub(crate) fn resolved(self, name: &HubName) -> Resolved {

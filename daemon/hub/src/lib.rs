@@ -49,7 +49,7 @@ pub fn resolve_in(
         Base::Hub(name) => {
             let repo = Repo::new(env.cache()?, &name);
             match repo.held() {
-                Some(held) if held.is_whole() => Ok(held.resolved(&name)),
+                Some(held) if held.is_whole(&name) => Ok(held.resolved(&name)),
                 Some(held) if held.lack().is_none() => complete(env, &name, &repo, held, progress),
                 _ => fetch(env, &name, &repo, name.revision(), progress),
             }
@@ -103,8 +103,8 @@ fn local(base: &str, folder: PathBuf) -> Result<Resolved, Failure> {
     Ok(Resolved { folder, name, revision: None })
 }
 
-/// A snapshot that another program left without tokenizer.json: the hub may have it, but its
-/// absence is no reason to fail. Asks for the very commit, so that a branch that moved on changes
+/// A snapshot that another program left without tokenizer.json or modules.json: the hub may have
+/// it, but its absence is no reason to fail. Asks for the very commit, so that a branch that moved on changes
 /// nothing here.
 fn complete(
     env: &Environment,

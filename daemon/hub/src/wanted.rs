@@ -28,7 +28,8 @@ pub const TOKENIZER_FILES: &[&str] = &[
 /// How images must look for a model that sees.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 /// What of a text's tokens makes a sentence's embedding, in models of sentence-transformers.
-const POOLING: &[&str] = &["modules.json", "1_Pooling/config.json"];
+pub(crate) const MODULES: &str = "modules.json";
+const POOLING: &[&str] = &[MODULES, "1_Pooling/config.json"];
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.
 const INDEX_BYTES_MAX: u64 = 64 << 20;

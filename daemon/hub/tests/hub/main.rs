@@ -374,6 +374,32 @@ fn what_another_program_left_without_a_tokenizer_is_completed() {
     assert!(tokenizer.exists());
 }
 
+/// What transformers' classes, and finetuned 0.1.0, have fetched.
+#[test]
+fn a_model_of_sentences_without_its_modules_is_completed() {
+    let server = tiny();
+    server.set(|it| {
+        it.id = "sentence-transformers/tiny".into();
+        for file in ["modules.json", "1_Pooling/config.json"] {
+            it.files.insert(file.into(), b"[]".to_vec());
+        }
+    });
+    let mut home = Home::of(&server);
+    let resolve = |home: &Home| home.resolve("hf:sentence-transformers/tiny").unwrap().folder;
+    let folder = resolve(&home);
+    let files = [folder.join("modules.json"), folder.join("1_Pooling/config.json")];
+    let there = || files.iter().filter(|it| it.exists()).count();
+    assert_eq!(there(), 2);
+    files.iter().for_each(|it| fs::remove_file(it).unwrap());
+    home.env.offline = true;
+    assert_eq!((resolve(&home), there()), (folder.clone(), 0));
+    home.env.offline = false;
+    assert_eq!((resolve(&home), there()), (folder.clone(), 2));
+    server.asked();
+    assert_eq!(resolve(&home), folder);
+    assert_eq!(server.asked(), [], "now it is whole");
+}
+
 #[test]
 fn a_pickle_is_refused_with_the_way_out() {
     let server = Server::with(&[("config.json", b"{}"), ("pytorch_model.bin", b"pickle")]);
