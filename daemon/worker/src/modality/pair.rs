@@ -7,7 +7,6 @@ use crate::failures::model_failure;
 use crate::planning;
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
-use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Kind};
@@ -51,23 +50,12 @@ impl PairEncoder {
     /// # Errors
     /// No room for any text.
     fn new(texts: TextEncoder, token_types: u32) -> Result<PairEncoder> {
-        let (max_tokens, added) = (texts.max_tokens, texts.added(true));
-        let room = (max_tokens as usize).saturating_sub(added);
-        if room == 0 {
-            let message = format!(
-                "data.max_tokens is {max_tokens}, which the model's {added} special tokens take up"
-            );
-            let cure = format!("set it to {} or more", added + 1);
-            return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
-        }
-        let room_alone = max_tokens as usize - texts.added(false);
+        let (room, room_alone) = (texts.room(true)?, texts.room(false)?);
         Ok(PairEncoder { texts, room, room_alone, typed: 1 < token_types })
     }
 
     fn push(&self, pairs: &[[&str; 2]], set: &mut TextSet) -> Result<()> {
-        let tokenizer = &self.texts.tokenizer;
-        let mut encodings =
-            tokenizer.encode_batch(pairs.concat(), false).map_err(wrong)?.into_iter();
+        let mut encodings = self.texts.split(&pairs.concat(), &mut set.unknown)?.into_iter();
         for [_, text] in pairs {
             let (Some(first), Some(second)) = (encodings.next(), encodings.next()) else { break };
             // transformers takes an empty second text for none, and ends with one separator.
@@ -145,41 +133,8 @@ fn name_token_types(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
-    use std::path::PathBuf;
+    use crate::modality::text::tests::{cases, numbers};
     use tokenizers::Tokenizer;
-
-    /// The cases of one kind in `tokenizers.jsonl`, each with its family's tokenizer; MiniLM's only
-    /// where it was fetched.
-    fn cases(kind: &str) -> Vec<(Tokenizer, Value)> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let data = here.join("tests/data");
-        let text = std::fs::read_to_string(data.join("tokenizers.jsonl")).unwrap();
-        let cases = text.lines().map(|it| serde_json::from_str::<Value>(it).unwrap());
-        let cases = cases.filter(|it| it["kind"] == kind).filter_map(|case| {
-            let path = match case["family"].as_str().unwrap() {
-                "tiny-bert" => here.join("../../tests/data/tiny-bert/tokenizer.json"),
-                "minilm" => fetched("models/minilm/tokenizer.json")?,
-                other => data.join(format!("tokenizers/{other}.json")),
-            };
-            let mut tokenizer = Tokenizer::from_file(path).unwrap();
-            tokenizer.with_padding(None).with_truncation(None).unwrap();
-            Some((tokenizer, case))
-        });
-        cases.collect()
-    }
-
-    fn fetched(name: &str) -> Option<PathBuf> {
-        let assets = std::env::var_os("FINETUNED_ASSETS").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.assets"),
-            PathBuf::from,
-        );
-        Some(assets.join(name)).filter(|it| it.exists())
-    }
-
-    fn numbers(value: &Value) -> Vec<u32> {
-        value.as_array().unwrap().iter().map(|it| it.as_u64().unwrap() as u32).collect()
-    }
 
     fn encoder(tokenizer: &Tokenizer, max_tokens: u32, types: u32) -> Result<PairEncoder> {
         PairEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens }, types)
@@ -229,6 +184,14 @@ mod tests {
             assert_eq!(all.tokens(index), alone.tokens(0));
             assert_eq!(types(&all, index), types(&alone, 0));
         }
+    }
+
+    #[test]
+    fn tokens_that_the_base_does_not_know_are_counted_in_both_texts() {
+        let (tokenizer, _) = cases("pairs").swap_remove(0);
+        let set = encoded(&tokenizer, 8, 2, ["good \u{1f600}", "\u{1f600} \u{1f680} film"]);
+        assert_eq!(set.unknown(), (3, vec![("\u{1f600}", 2), ("\u{1f680}", 1)]));
+        assert_eq!(encoded(&tokenizer, 8, 2, ["good", "film"]).unknown(), (0, vec![]));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) struct TextSet {
     starts: Vec<usize>,
     /// Lengths before the cut.
     uncut_lengths: Vec<u32>,
-    unknown: Unknown,
+    pub unknown: Unknown,
 }
 
 /// Tokens that the vocabulary does not have.
@@ -61,6 +61,11 @@ pub(super) struct Unknown {
 }
 
 impl Unknown {
+    /// As [`Encoded::unknown`] has them.
+    pub(super) fn counts(&self) -> (u64, Vec<(&str, u64)>) {
+        (self.tokens, self.words.iter().map(|it| (it.0.as_str(), *it.1)).collect())
+    }
+
     /// `text`: what the encoding is of.
     fn note(&mut self, text: &str, encoding: &Encoding, id: u32) {
         /// Different words that are remembered.
@@ -142,8 +147,7 @@ impl Encoded for TextSet {
     }
 
     fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
-        let words = self.unknown.words.iter().map(|it| (it.0.as_str(), *it.1));
-        (self.unknown.tokens, words.collect())
+        self.unknown.counts()
     }
 
     fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
@@ -218,6 +222,34 @@ impl TextEncoder {
         let processor = self.tokenizer.get_post_processor();
         processor.map_or(0, |it| tokenizers::PostProcessor::added_tokens(it, pair))
     }
+
+    /// Tokens left beside the special ones for a text, or for a pair of them.
+    ///
+    /// # Errors
+    /// None are.
+    pub(super) fn room(&self, pair: bool) -> Result<usize, Failure> {
+        let (max_tokens, added) = (self.max_tokens, self.added(pair));
+        match (max_tokens as usize).saturating_sub(added) {
+            0 => {
+                let message = format!(
+                    "data.max_tokens is {max_tokens}, which the model's {added} special tokens take up"
+                );
+                let cure = format!("set it to {} or more", added + 1);
+                Err(Failure::new(FailureKind::Recipe, message).with_cure(cure))
+            }
+            room => Ok(room),
+        }
+    }
+
+    /// Tokens of whole texts, without special ones. What the vocabulary does not have is noted.
+    pub(super) fn split(&self, texts: &[&str], unknown: &mut Unknown) -> Result<Vec<Encoding>> {
+        let encodings = self.tokenizer.encode_batch(texts.to_vec(), false).map_err(wrong)?;
+        let id = ["[UNK]", "<unk>"].iter().find_map(|it| self.tokenizer.token_to_id(it));
+        if let Some(id) = id {
+            texts.iter().zip(&encodings).for_each(|(text, it)| unknown.note(text, it, id));
+        }
+        Ok(encodings)
+    }
 }
 
 impl Encoder for TextEncoder {
@@ -231,18 +263,12 @@ impl Encoder for TextEncoder {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>> {
         let mut set = TextSet::new();
-        let added = self.added(false);
-        let unknown = ["[UNK]", "<unk>"].iter().find_map(|it| self.tokenizer.token_to_id(it));
-        let room = (self.max_tokens as usize).saturating_sub(added);
+        let (added, room) = (self.added(false), self.room(false)?);
         let indices: Vec<usize> = (0..inputs.len()).collect();
         for chunk in indices.chunks(CHUNK) {
             let texts: Vec<&str> =
                 chunk.iter().map(|it| inputs.record(*it).texts[0].as_ref()).collect();
-            let encodings = self.tokenizer.encode_batch(texts.clone(), false).map_err(wrong)?;
-            for (mut encoding, text) in encodings.into_iter().zip(texts) {
-                if let Some(id) = unknown {
-                    set.unknown.note(text, &encoding, id);
-                }
+            for mut encoding in self.split(&texts, &mut set.unknown)? {
                 let uncut = encoding.len() + added;
                 encoding.truncate(room, 0, TruncationDirection::Right);
                 let encoding = self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
@@ -376,6 +402,20 @@ pub(super) mod tests {
             assert_eq!(encoding.get_ids(), numbers(&case["whole"]["input_ids"]), "{case}");
             let bare = encoder.tokenizer.encode(case["text"].as_str().unwrap(), false).unwrap();
             assert_eq!(bare.len() + encoder.added(false), encoding.len());
+        }
+    }
+
+    #[test]
+    fn special_tokens_alone_are_no_text() {
+        for (tokenizer, case) in cases("words") {
+            let mut encoder = TextEncoder { tokenizer, max_tokens: 0 };
+            encoder.max_tokens = encoder.added(false) as u32;
+            let none = Inputs::Named(Vec::new().into());
+            let refused = encoder.encode(&none, &mut |_| Ok(())).err().unwrap().to_string();
+            let begin = format!("data.max_tokens is {}, which the model's", encoder.max_tokens);
+            assert!(refused.starts_with(&begin), "{case}: {refused}");
+            encoder.max_tokens += 1;
+            assert_eq!(encoder.room(false).unwrap(), 1);
         }
     }
 }

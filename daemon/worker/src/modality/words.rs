@@ -10,12 +10,13 @@
 //! none (a control character, say) has no row of its own; what that means is the objective's to
 //! say, for here no tag is known.
 
-use super::text::{CHUNK, EVALUATION_BATCH, TextEncoder, copy_tokenizer, token_report, wrong};
+use super::text::{
+    CHUNK, EVALUATION_BATCH, TextEncoder, Unknown, copy_tokenizer, token_report, wrong,
+};
 use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Places, Preparation};
 use crate::planning;
 use anyhow::Result;
 use finetuned_job::data::TokenReport;
-use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Input, Kind, Rows};
@@ -82,6 +83,7 @@ struct WordSet {
     cut_starts: Vec<usize>,
     /// Tokens of each text as one sequence.
     uncut_lengths: Vec<u32>,
+    unknown: Unknown,
 }
 
 impl WordSet {
@@ -95,6 +97,7 @@ impl WordSet {
             cuts: Vec::new(),
             cut_starts: vec![0],
             uncut_lengths: Vec::new(),
+            unknown: Unknown::default(),
         }
     }
 
@@ -134,6 +137,10 @@ impl Encoded for WordSet {
     /// Tokens of each text as one sequence.
     fn uncut_lengths(&self) -> &[u32] {
         &self.uncut_lengths
+    }
+
+    fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
+        self.unknown.counts()
     }
 
     fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
@@ -211,22 +218,14 @@ impl WordEncoder {
     /// # Errors
     /// No room for any text.
     fn new(text: TextEncoder) -> Result<WordEncoder> {
-        let (max_tokens, added) = (text.max_tokens, text.added(false));
-        let room = (max_tokens as usize).saturating_sub(added);
-        if room == 0 {
-            let message = format!(
-                "data.max_tokens is {max_tokens}, which the model's {added} special tokens take up"
-            );
-            let cure = format!("set it to {} or more", added + 1);
-            return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
-        }
+        let room = text.room(false)?;
         Ok(WordEncoder { text, room, stride: room / OVERLAP })
     }
 
     /// `texts`: each with its words, as bytes from and to, in the order of the text, or none.
     fn push_all(&self, texts: &[(&str, &[(u32, u32)])], set: &mut WordSet) -> Result<()> {
-        let whole = texts.iter().map(|it| it.0).collect();
-        let encodings = self.text.tokenizer.encode_batch(whole, false).map_err(wrong)?;
+        let whole: Vec<&str> = texts.iter().map(|it| it.0).collect();
+        let encodings = self.text.split(&whole, &mut set.unknown)?;
         for (encoding, (_, words)) in encodings.into_iter().zip(texts) {
             self.push(encoding, words, set)?;
         }
@@ -470,6 +469,14 @@ mod tests {
         let counting = counting(&of_words, &spans, &windows, 6);
         assert_eq!((spans.len(), &spans[0]), (1, &(3..20)));
         assert_eq!(counting[3..20], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn tokens_that_the_base_does_not_know_are_counted() {
+        let (tokenizer, _) = cases("words").swap_remove(0);
+        let text = "good \u{1f600}";
+        let set = encoded(&encoder(&tokenizer, 512), text, &between_spaces(text));
+        assert_eq!(set.unknown(), (1, vec![("\u{1f600}", 1)]));
     }
 
     #[test]
