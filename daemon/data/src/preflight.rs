@@ -228,7 +228,7 @@ pub(crate) fn warn_about(
         && IMBALANCE * least.train < most.train
     {
         warnings.push(format!(
-            "`{}` has {} training examples, `{}` has {}: consider class_weights = \"auto\"",
+            "`{}` has {} training examples, `{}` has {}, which is easily never predicted",
             most.class, most.train, least.class, least.train
         ));
     }

@@ -135,3 +135,14 @@ fn classes_are_ordered_by_number_or_by_letters() {
     assert_eq!(classes(["10", "-1", "9"]), ["-1", "9", "10"]);
     assert_eq!(classes(["10", "b", "9"]), ["10", "9", "b"]);
 }
+
+/// What can be done about it is decided by itself, where it can be.
+#[test]
+fn a_class_that_is_much_rarer_is_a_warning_without_advice() {
+    let rows = (0..220).map(|n| format!("text {n},{}\n", if n < 8 { "rare" } else { "usual" }));
+    let csv = format!("text,label\n{}", rows.collect::<String>());
+    let warnings = Drop::file("a.csv", csv.as_bytes()).load().unwrap().report.warnings;
+    let expected =
+        "`usual` has 191 training examples, `rare` has 7, which is easily never predicted";
+    assert!(warnings.iter().any(|it| it == expected), "{warnings:?}");
+}

@@ -161,10 +161,12 @@ const VALIDATION_OF_RAREST: u64 = 10;
 pub(super) const RANKING: &str = "macro_average_precision";
 
 /// (train, validation) of each class: whether the best step goes by the order of probabilities.
+/// Without validation there is none to be chosen.
 pub(super) fn best_by_ranking(counts: &[(u64, u64)]) -> bool {
     let train: Vec<u64> = counts.iter().map(|it| it.0).collect();
+    let validated = counts.iter().any(|it| 0 < it.1);
     let rarest = counts.iter().map(|it| it.1).min().unwrap_or_default();
-    imbalanced(&train) && rarest < VALIDATION_OF_RAREST
+    imbalanced(&train) && validated && rarest < VALIDATION_OF_RAREST
 }
 
 #[cfg(test)]
@@ -242,5 +244,7 @@ mod tests {
         assert!(best_by_ranking(&[(380, 95), (20, 5)]));
         assert!(!best_by_ranking(&[(380, 95), (20, 10)]));
         assert!(!best_by_ranking(&[(20, 5), (20, 5)]), "few, but no fewer than others");
+        assert!(best_by_ranking(&[(380, 95), (20, 0)]));
+        assert!(!best_by_ranking(&[(380, 0), (20, 0)]), "no validation split");
     }
 }
