@@ -104,8 +104,8 @@ fn local(base: &str, folder: PathBuf) -> Result<Resolved, Failure> {
 }
 
 /// A snapshot that another program left without tokenizer.json or modules.json: the hub may have
-/// it, but its absence is no reason to fail. Asks for the very commit, so that a branch that moved on changes
-/// nothing here.
+/// it, but its absence is no reason to fail. Asks for the very commit, so that a branch that moved
+/// on changes nothing here.
 fn complete(
     env: &Environment,
     name: &HubName,

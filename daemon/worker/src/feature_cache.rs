@@ -264,12 +264,20 @@ fn not_on_disk(err: &anyhow::Error) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+impl FeatureCache {
+    /// Of five examples of two numbers each, in memory, of which nothing is there yet.
+    pub(crate) fn empty() -> FeatureCache {
+        tests::cached(Rows::Memory(Tensor::zeros([5, 2], tch::kind::FLOAT_CPU)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
     use super::*;
     use std::fs;
 
     /// Five examples of two numbers each, in two groups.
-    fn cached(rows: Rows) -> FeatureCache {
+    pub(super) fn cached(rows: Rows) -> FeatureCache {
         let state = RefCell::new(State { rows, missing: (0..2).collect(), warning: None });
         let spans = Spans((0..=5).collect());
         let groups = vec![vec![3, 1], vec![0, 4, 2]];
@@ -282,11 +290,6 @@ pub(crate) mod tests {
             device: Device::Cpu,
             state,
         }
-    }
-
-    /// The same, in memory, of which nothing is there yet.
-    pub(crate) fn empty() -> FeatureCache {
-        cached(in_memory(&[5, 2], Device::Cpu).unwrap().unwrap())
     }
 
     fn put(cache: &FeatureCache, group: usize) {

@@ -21,7 +21,7 @@ use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Modality, Task};
-use finetuned_models::{BuildOptions, Checkpoint, Kind};
+use finetuned_models::{BuildOptions, Checkpoint, Kind, LoadReport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -194,11 +194,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             width: base.hidden_size(),
             dropout: base.dropout(),
             new: model.report.initialised().map(Into::into).collect(),
-            load: LoadSummary {
-                loaded: model.report.loaded.len() as u64,
-                missing: model.report.missing.clone(),
-                surplus: model.report.surplus.clone(),
-            },
+            load: load_summary(&model.report),
         },
         outline: &model.model.outline(image_size.unwrap_or_default())?,
         parts: &model.parts,
@@ -212,6 +208,14 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
     let plan = planning::plan(recipe, preparation.max_tokens, facts)?;
     extensions.try_metrics(&plan)?;
     Ok((plan, model))
+}
+
+fn load_summary(report: &LoadReport) -> LoadSummary {
+    LoadSummary {
+        loaded: report.loaded.len() as u64,
+        missing: report.missing.clone(),
+        surplus: report.surplus.clone(),
+    }
 }
 
 /// What makes a row of a text's tokens, where a linear head learns from a probe on.

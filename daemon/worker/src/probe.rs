@@ -278,7 +278,7 @@ fn strength(rows: &Rows, keys: &[u32], check: &mut impl FnMut() -> Result<()>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feature_cache;
+    use crate::feature_cache::FeatureCache;
     use crate::modality::Inputs;
     use crate::planning::tests::{images, plan_of, texts};
     use finetuned_job::recipe::Recipe;
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_cached_of_validation_is_used_where_it_is_reported_on() {
-        let cache = feature_cache::tests::empty();
+        let cache = FeatureCache::empty();
         let data = |test: &[&str]| Data {
             report: texts().data,
             outputs: Vec::new(),
