@@ -3,6 +3,7 @@
 //! is left out. Spans and boxes are none of this file's business: they pass as they are.
 
 use crate::json;
+use crate::names::{self, LABEL_NAMES};
 use crate::quarantine::Reason;
 use crate::row::Sample;
 use finetuned_answers::Cell;
@@ -14,6 +15,8 @@ const UNLABELLED: Reason = Reason::LeftOut("not labelled");
 
 /// Name of the column that labels are put into.
 const LABEL: &str = "label";
+/// Of spaCy: labels with a number each.
+const CATS: &str = "cats";
 
 /// Columns that tools write for themselves.
 const STUDIO_OWN: &[&str] = &[
@@ -38,7 +41,7 @@ const DOCCANO_OWN: &[&str] = &[
     "annotations",
     "label",
     "labels",
-    "cats",
+    CATS,
 ];
 
 #[derive(Debug)]
@@ -117,7 +120,14 @@ pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
             return Some(Export { tool: prodigy(sample, answer, label), passed });
         }
     }
-    if let Some(column) = (0..sample.columns.len()).find(|it| all(*it, &is_cats)) {
+    // Flags and shares of a label: other objects are what else is known of a row.
+    let columns: Vec<usize> = (0..sample.columns.len()).collect();
+    let label = names::usual(&sample.columns, LABEL_NAMES, &columns);
+    let of_labels = |it: usize| sample.columns[it] == CATS || label == Some(it);
+    let holds_cats = |column: &usize| {
+        all(*column, &|it| is_cats(it) && (of_labels(*column) || field(it, CATS).is_some()))
+    };
+    if let Some(column) = columns.into_iter().find(holds_cats) {
         let mut passed = without(DOCCANO_OWN);
         passed.retain(|it| *it != column);
         return Some(Export { tool: Tool::Cats { column }, passed });
@@ -332,7 +342,7 @@ fn prodigy(sample: &Sample, answer: usize, label: usize) -> Tool {
 /// A number or a flag for each label, perhaps one level deeper.
 fn is_cats(cell: &Cell) -> bool {
     let Cell::Fields(fields) = cell else { return false };
-    if let Some(inner) = field(cell, "cats") {
+    if let Some(inner) = field(cell, CATS) {
         let spans = field(cell, "entities").or_else(|| field(cell, "spans"));
         return is_cats(inner) && !matches!(spans, Some(Cell::List(it)) if !it.is_empty());
     }
@@ -346,7 +356,7 @@ fn is_cats(cell: &Cell) -> bool {
 }
 
 fn cats(cell: &Cell) -> Cell {
-    let inner = field(cell, "cats").unwrap_or(cell);
+    let inner = field(cell, CATS).unwrap_or(cell);
     let Cell::Fields(fields) = inner else { return Cell::Missing };
     let is_on = |it: &Cell| match it {
         Cell::Bool(it) => *it,

@@ -337,6 +337,44 @@ fn spacy() {
 }
 
 #[test]
+fn flags_beside_a_label_are_no_labels() {
+    let line = |it: usize, name: &str| {
+        let label = CLASSES[it % 2];
+        let short = it % 3 == 0;
+        format!(
+            r#"{{"text": "text {it}", "label": {label:?}, {name:?}: {{"url": true, "short": {short}}}}}"#
+        )
+    };
+    check(
+        |it| line(it, "flags"),
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: columns not used: flags
+        "#]],
+    );
+    check(
+        |it| line(it, "sentiment"),
+        expect![[r#"
+            export.jsonl: json_lines utf-8 12 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl: `label` was taken as the label, though `sentiment` could be one too
+            warning: columns not used: sentiment
+        "#]],
+    );
+}
+
+#[test]
 fn fasttext() {
     let line = |it: usize| format!("__label__{} text number {it}\n", CLASSES[it % 2]);
     let lines: String = (0..12).map(line).collect();
