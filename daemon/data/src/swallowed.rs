@@ -44,9 +44,13 @@ pub(crate) fn line_ends(record: &StringRecord) -> u64 {
     record.iter().map(|it| pieces(it).count() as u64 - 1).sum()
 }
 
-/// How many lines of rows became one; nothing where line ends belong to a field.
+/// How many lines of rows became one; nothing where line ends belong to a field. Lines of a field
+/// alone in its row are lines of a text: nothing tells a row from them.
 /// `shapes`: of the fields of a row.
 pub(crate) fn lines(record: &StringRecord, delimiter: u8, shapes: &[Shape]) -> Option<u64> {
+    if shapes.len() < 2 {
+        return None;
+    }
     let taken = |field: &str| {
         let mut lines: Vec<&str> = pieces(field).collect();
         // What stands behind the last line end is closed by a quote of another row.

@@ -78,6 +78,15 @@ fn texts_and_files_of_texts() {
 }
 
 #[test]
+fn lines_of_a_quoted_text_stay_together() {
+    let drop = Drop::file("a.csv", b"text\n\"a\nb\nc\nd\ne\"\n\"f\ng\nh\ni\nj\"\n");
+    let args = [drop.path().to_str().unwrap().to_string()];
+    let inputs = finetuned_data::inputs(Modality::Text, &args, &[]).unwrap();
+    let texts: Vec<&str> = inputs.iter().map(|it| &*it.record.texts[0]).collect();
+    assert_eq!(texts, ["a\nb\nc\nd\ne", "f\ng\nh\ni\nj"]);
+}
+
+#[test]
 fn files_that_can_not_be_predicted() {
     let drop = Drop::folder(&[
         ("a.csv", b"x,y\n1,2\n"),
