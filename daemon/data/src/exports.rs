@@ -108,7 +108,8 @@ pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
     if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some()
     {
         let passed = without(STUDIO_OWN);
-        let choices = passed.iter().copied().filter(|it| all(*it, &holds_choices)).collect();
+        let is_choices = |it: &usize| all(*it, &holds_choices) && recur(sample, *it);
+        let choices = passed.iter().copied().filter(is_choices).collect();
         return Some(Export { tool: Tool::StudioTable { choices }, passed });
     }
     if let Some(answer) = find("answer").filter(|it| all(*it, &|it| answer_of(it).is_some())) {
@@ -183,9 +184,9 @@ impl Export {
             Tool::StudioTable { choices } => {
                 for it in choices {
                     cells[*it] = choices_of(std::mem::replace(&mut cells[*it], Cell::Missing));
-                    if cells[*it].is_missing() {
-                        return Err(UNLABELLED);
-                    }
+                }
+                if !choices.is_empty() && choices.iter().all(|it| cells[*it].is_missing()) {
+                    return Err(UNLABELLED);
                 }
                 Vec::new()
             }
@@ -306,14 +307,35 @@ fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, R
     if labels.iter().all(|it| *it == Cell::Missing) { Err(UNLABELLED) } else { Ok(labels) }
 }
 
-/// `{"choices": [...]}`, as an object or as a text.
+/// `{"choices": [...]}`, as an object or as a text, or one choice.
 fn holds_choices(cell: &Cell) -> bool {
     is_text(cell) || field(cell, "choices").is_some()
 }
 
+fn is_written_choices(text: &str) -> bool {
+    text.trim_start().starts_with("{\"choices\"")
+}
+
+/// Whether the texts of a column are choices: each stands there twice on average, or says so.
+fn recur(sample: &Sample, column: usize) -> bool {
+    let (mut different, mut texts) = (BTreeSet::new(), 0);
+    for row in &sample.rows {
+        match &row[column] {
+            Cell::Text(it) if is_written_choices(it) => return true,
+            it if it.is_missing() => {}
+            Cell::Text(it) => {
+                different.insert(it);
+                texts += 1;
+            }
+            _ => {}
+        }
+    }
+    2 * different.len() <= texts
+}
+
 fn choices_of(cell: Cell) -> Cell {
     match cell {
-        Cell::Text(it) if it.trim_start().starts_with("{\"choices\"") => {
+        Cell::Text(it) if is_written_choices(&it) => {
             serde_json::from_str(&it).map_or(Cell::Text(it), |value| choices_of(json::cell(value)))
         }
         Cell::Fields(_) => field(&cell, "choices").cloned().unwrap_or(Cell::Missing),

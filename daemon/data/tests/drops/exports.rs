@@ -165,6 +165,33 @@ fn label_studio() {
         validation 2 (stratified, seed 0)
         warning: a.csv was read as an export of Label Studio
     "#]]);
+    // A remark is no choice, and may be missing.
+    let csv: String = (0..12)
+        .map(|it| {
+            let mood = if it == 5 { "" } else { CLASSES[it % 2] };
+            let remark = if it < 4 { format!("remark {it}") } else { String::new() };
+            format!("{it},text {it},{remark},{mood},1,7,2.5\n")
+        })
+        .collect();
+    Drop::file(
+        "a.csv",
+        format!("id,text,remark,mood,annotator,annotation_id,lead_time\n{csv}").as_bytes(),
+    )
+    .check_as(
+        "data.label = \"mood\"",
+        expect![[r#"
+            a.csv: csv utf-8 11 rows
+            text-classification: `mood` has 2 values that recur: classes are learnt
+            `text` -> `mood`
+            neg: 5 1 0
+            pos: 4 1 0
+            train 9 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: a.csv was read as an export of Label Studio
+            warning: columns not used: remark
+            warning: a.csv: rows left out as they are not labelled: 1
+        "#]],
+    );
     let spans = r#"{"from_name": "label", "type": "labels", "value": {"start": 0, "end": 4, "labels": ["PER"]}}"#;
     check(
         |it| task(it, spans),
