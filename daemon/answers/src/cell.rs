@@ -28,9 +28,12 @@ pub struct Embedded {
 /// As databases write it into files.
 pub(crate) const NULL: &str = "\\N";
 
-/// True and false, also as Excel writes them in other languages.
-pub(crate) fn boolean(word: &str) -> Option<bool> {
-    const WORDS: [(&str, &str); 6] = [
+/// True and false, also as Excel writes them in other languages, 1 and 0.
+fn boolean(word: &str) -> Option<bool> {
+    const WORDS: [(&str, &str); 9] = [
+        ("1", "0"),
+        ("1.0", "0.0"),
+        ("1,0", "0,0"),
         ("true", "false"),
         ("wahr", "falsch"),
         ("vrai", "faux"),
@@ -40,6 +43,15 @@ pub(crate) fn boolean(word: &str) -> Option<bool> {
     ];
     let is = |it: &str| word.eq_ignore_ascii_case(it);
     WORDS.iter().find(|it| is(it.0) || is(it.1)).map(|it| is(it.0))
+}
+
+/// Also yes and no, and the letters that stand for all of these.
+pub(crate) fn yes_or_no(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "yes" | "y" | "t" => Some(true),
+        "no" | "n" | "f" => Some(false),
+        _ => boolean(word),
+    }
 }
 
 impl Cell {
@@ -73,16 +85,20 @@ impl Cell {
     pub(crate) fn flag(&self) -> Option<bool> {
         match self {
             Cell::Bool(it) => Some(*it),
-            Cell::Text(it) => match it.trim() {
-                "0" | "0.0" | "0,0" => Some(false),
-                "1" | "1.0" | "1,0" => Some(true),
-                it => boolean(it),
-            },
+            Cell::Text(it) => boolean(it.trim()),
             Cell::Integer(0) => Some(false),
             Cell::Integer(1) => Some(true),
             Cell::Fraction(it) if *it == 0.0 => Some(false),
             Cell::Fraction(it) if *it == 1.0 => Some(true),
             _ => None,
+        }
+    }
+
+    /// Of 0 and 1, false and true, no and yes.
+    pub fn yes_or_no(&self) -> Option<bool> {
+        match self {
+            Cell::Text(it) => yes_or_no(it.trim()),
+            other => other.flag(),
         }
     }
 

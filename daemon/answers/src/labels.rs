@@ -1,7 +1,7 @@
 //! Labels as cells have them -> class numbers, and the names of the classes in the end: spellings
 //! of one label are one class.
 
-use crate::cell::{Cell, NULL, boolean};
+use crate::cell::{Cell, NULL, yes_or_no};
 use crate::reading::{Outputs, Reason, Refused};
 use crate::target::Target;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -55,7 +55,7 @@ impl Labels {
 
     /// The members of each class by what all of its spellings have in common.
     fn spellings(&self) -> BTreeMap<String, Vec<usize>> {
-        let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| as_boolean(&it.0)).collect();
+        let means: Option<BTreeSet<bool>> = self.names.iter().map(|it| yes_or_no(&it.0)).collect();
         // Letters for true and false of two kinds are neither.
         let letter = |it: &str| self.names.iter().any(|name| name.0.eq_ignore_ascii_case(it));
         let mixed = (letter("y") || letter("n")) && (letter("t") || letter("f"));
@@ -125,16 +125,6 @@ impl Labels {
     }
 }
 
-/// What a label means where all of them are such words.
-fn as_boolean(name: &str) -> Option<bool> {
-    let is = |words: &[&str]| words.iter().any(|it| name.eq_ignore_ascii_case(it));
-    match name {
-        _ if is(&["1", "1.0", "1,0", "yes", "y", "t"]) => Some(true),
-        _ if is(&["0", "0.0", "0,0", "no", "n", "f"]) => Some(false),
-        _ => boolean(name),
-    }
-}
-
 /// The same for all spellings of one label: a number without decimals of zero (`007` stays what it
 /// is: codes have leading zeros), letters without case and accents in one form, white space of one
 /// kind. Single letters differ in case: they may be what is to be told apart.
@@ -155,8 +145,8 @@ fn plain(name: &str, booleans: bool) -> String {
     {
         return plain(whole, booleans);
     }
-    if let Some(as_boolean) = as_boolean(name).filter(|_| booleans) {
-        return u8::from(as_boolean).to_string();
+    if let Some(yes) = yes_or_no(name).filter(|_| booleans) {
+        return u8::from(yes).to_string();
     }
     let seen = seen(name);
     match seen.chars().count() {

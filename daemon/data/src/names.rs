@@ -74,20 +74,20 @@ pub(crate) const SPLIT_NAMES: &[&str] = &[
     "set_name",
     "data_type",
 ];
-/// Names of flags of a split: what true stands for, and what false.
-pub(crate) const SPLIT_FLAGS: &[(&str, Split, Split)] = &[
-    ("is_test", Split::Test, Split::Train),
-    ("is_valid", Split::Validation, Split::Train),
-    ("is_validation", Split::Validation, Split::Train),
-    ("is_val", Split::Validation, Split::Train),
-    ("is_dev", Split::Validation, Split::Train),
-    ("is_train", Split::Train, Split::Test),
-    ("is_training", Split::Train, Split::Test),
-    ("istest", Split::Test, Split::Train),
-    ("isvalid", Split::Validation, Split::Train),
-    ("istrain", Split::Train, Split::Test),
-    ("in_test", Split::Test, Split::Train),
-    ("in_train", Split::Train, Split::Test),
+/// Names of flags of a split: what true stands for.
+pub(crate) const SPLIT_FLAGS: &[(&str, Split)] = &[
+    ("is_test", Split::Test),
+    ("is_valid", Split::Validation),
+    ("is_validation", Split::Validation),
+    ("is_val", Split::Validation),
+    ("is_dev", Split::Validation),
+    ("is_train", Split::Train),
+    ("is_training", Split::Train),
+    ("istest", Split::Test),
+    ("isvalid", Split::Validation),
+    ("istrain", Split::Train),
+    ("in_test", Split::Test),
+    ("in_train", Split::Train),
 ];
 /// What is put behind the name of a column of numbers, for the names that these stand for.
 const OF_CLASSES: &[&str] = &["_text", "_name", "_names", "_str", "_string", "_desc"];

@@ -10,7 +10,7 @@ use crate::progress::{Progress, Steps};
 use crate::quarantine::{Reason, Usable};
 use crate::refusal;
 use crate::request::Request;
-use crate::split_column::{self, SplitColumn, Values};
+use crate::split_column::{self, SplitColumns, Values};
 use crate::table::Table;
 use crate::targets;
 use crate::unlabelled;
@@ -20,6 +20,7 @@ use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
+use std::collections::BTreeMap;
 
 /// A drop while it is read.
 pub(crate) struct Reading<'a, 'p> {
@@ -51,14 +52,14 @@ impl Reading<'_, '_> {
 #[derive(Debug, Default)]
 pub(crate) struct ColumnNames {
     pub(crate) inputs: Vec<String>,
-    pub(crate) split: Option<(String, Values)>,
+    pub(crate) split: (Vec<String>, Values),
     pub(crate) targets: Vec<String>,
 }
 
 /// Columns by index into the sample's.
 struct Columns {
     inputs: Vec<usize>,
-    split: Option<SplitColumn>,
+    split: SplitColumns,
     targets: Vec<usize>,
 }
 
@@ -102,14 +103,14 @@ pub(crate) fn tables(
     let mut steps = Steps::new(Phase::Reading, Some(total));
     for (at, (table, split)) in tables.iter().enumerate() {
         let columns = match reading.gather.learnt {
-            None => first(reading, table, rows)?,
+            None => first(reading, table, rows, &tables)?,
             Some(_) => {
                 let known = (&reading.columns.inputs[..], &reading.columns.targets[..]);
                 if let Some(why) = unlabelled::left_out(&tables, at, known)? {
                     reading.warnings.push(why);
                     continue;
                 }
-                again(&reading.columns, table)?
+                again(&reading.columns, table, *split)?
             }
         };
         if let Some(export) = table.export.as_ref().map(|it| it.tool()) {
@@ -124,14 +125,16 @@ pub(crate) fn tables(
         }
         let notes = table.notes().iter().map(|it| format!("{}: {it}", table.source.name));
         reading.warnings.extend(notes);
-        table_rows(reading, (table, *split), &columns, rows, &mut steps)?;
+        // What a lone file is called divides nothing.
+        let split = split.filter(|_| 1 < tables.len() || columns.split.columns.is_empty());
+        table_rows(reading, (table, split), &columns, rows, &mut steps)?;
         reading.files.push(FileReport {
             path: table.source.name.clone(),
             format: table.format.name().into(),
             encoding: table.encoding.map(|it| it.to_string()),
             bytes: table.source.bytes(),
             rows: 0,
-            split: *split,
+            split,
         });
     }
     Ok(())
@@ -141,6 +144,7 @@ fn first(
     reading: &mut Reading<'_, '_>,
     table: &Table,
     rows: &dyn RowReader,
+    all: &[(Table, Option<Split>)],
 ) -> Result<Columns, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let mut targets = targets::named(table, reading.request)?;
@@ -159,7 +163,7 @@ fn first(
     let named = !targets.is_empty();
     let split = split_column::find(table, &free(&targets), named, &mut reading.warnings)?;
     if !named {
-        let mut rest = free(&Vec::from_iter(split.map(|it| it.column)));
+        let mut rest = free(&split.columns);
         if rest.iter().any(|it| !split_column::is_fold(&columns[*it])) {
             rest.retain(|it| !split_column::is_fold(&columns[*it]));
         }
@@ -169,7 +173,8 @@ fn first(
         };
     }
     let numbered = targets.clone();
-    if let Some(names) = targets::class_names(table, &targets, &free(&[])).filter(|_| !named) {
+    let names = targets::class_names(table, &targets, &free(&[])).filter(|_| !named);
+    if let Some(names) = names.filter(|it| stand_by(all, &columns[*it], &columns[targets[0]])) {
         reading.warnings.push(format!(
             "{file}: `{}` holds the names of the numbers in `{}`, and is learnt in its place",
             columns[names], columns[targets[0]]
@@ -184,7 +189,7 @@ fn first(
         Some(targets::learnt(table, &targets, reading.modality, reading.request)?);
     reading.columns = ColumnNames {
         inputs: of(&inputs),
-        split: split.map(|it| (columns[it.column].clone(), it.values)),
+        split: (of(&split.columns), split.values.clone()),
         targets: of(&targets),
     };
     if table.sample.headerless {
@@ -195,12 +200,17 @@ fn first(
             reading.columns.targets.join("`, `")
         ));
     }
-    let split_idx = split.map(|it| it.column);
-    let used: Vec<usize> = targets.iter().copied().chain(numbered).chain(split_idx).collect();
+    let used: Vec<usize> = targets.iter().chain(&numbered).chain(&split.columns).copied().collect();
     let unused = free(&used);
     reading.warnings.extend(rows.unused(table, &inputs, &unused));
     warn_of_unused(reading, file, &of(&unused), named);
     Ok(Columns { inputs, split, targets })
+}
+
+/// Whether every table that has the numbers has their names too: what is learnt is in all of them.
+fn stand_by(tables: &[(Table, Option<Split>)], names: &str, numbers: &str) -> bool {
+    let has = |it: &Table, name| names::find(&it.sample.columns, name).is_some();
+    tables.iter().all(|(it, _)| has(it, names) || !has(it, numbers))
 }
 
 /// `named`: whether the recipe names what is to be learnt.
@@ -219,7 +229,7 @@ fn warn_of_unused(reading: &mut Reading<'_, '_>, file: &str, unused: &[String], 
     }
 }
 
-fn again(known: &ColumnNames, table: &Table) -> Result<Columns, Failure> {
+fn again(known: &ColumnNames, table: &Table, split: Option<Split>) -> Result<Columns, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let find = |name: &String| {
         let idx = names::named(file, columns, name)
@@ -230,9 +240,11 @@ fn again(known: &ColumnNames, table: &Table) -> Result<Columns, Failure> {
     let all = |names: &[String]| names.iter().map(find).collect::<Result<Vec<_>, Failure>>();
     Ok(Columns {
         inputs: all(&known.inputs)?,
-        split: match &known.split {
-            Some((name, values)) => Some(SplitColumn { column: find(name)?, values: *values }),
-            None => None,
+        split: match all(&known.split.0) {
+            Ok(columns) => SplitColumns { columns, values: known.split.1.clone() },
+            // The file itself says it.
+            Err(_) if !matches!(split, None | Some(Split::Train)) => SplitColumns::default(),
+            Err(why) => return Err(why),
         },
         targets: all(&known.targets)?,
     })
@@ -252,12 +264,12 @@ fn table_rows(
         .map(|it| table.label_names.get(&table.sample.columns[*it]))
         .collect();
     let mut asked = columns.inputs.clone();
-    asked.extend(columns.split.map(|it| it.column));
+    asked.extend(&columns.split.columns);
     asked.extend(&columns.targets);
     let raw = Count::default();
     let file = reading.file_idx();
     let (gather, progress) = (&mut reading.gather, &mut *reading.progress);
-    let mut lost = Lost::default();
+    let (mut lost, mut over) = (Lost::default(), Overruled::default());
     let mut seen = false;
     table.rows(&asked, &raw, &mut |row| {
         seen = true;
@@ -271,14 +283,15 @@ fn table_rows(
         let usable = match row.cells {
             Err(reason) => Err(reason),
             Ok(mut cells) => {
-                let rest = cells.split_off(columns.inputs.len());
-                let mut rest = rest.into_iter();
-                let word = columns.split.and_then(|it| Some(it.values.split(&rest.next()?)));
+                let mut rest = cells.split_off(columns.inputs.len());
+                let targets = rest.split_off(columns.split.columns.len());
+                let word = columns.split.values.split(&rest);
+                let targets = targets.into_iter();
                 let targets =
-                    rest.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
+                    targets.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
                 let mut targets = targets.collect();
                 rows.record(name, cells, &mut targets)?.and_then(|(record, own)| {
-                    place.split = split.or(word.transpose()?).or(own);
+                    place.split = over.rule(split, word?).or(own);
                     Ok((record, targets))
                 })
             }
@@ -290,7 +303,34 @@ fn table_rows(
     }
     steps.file(table.source.bytes(), progress);
     reading.warnings.extend(lost.warnings(name));
+    reading.warnings.extend(over.warnings(name, &reading.columns.split.0));
     Ok(())
+}
+
+/// Rows that a column puts into another split than their file: by both, how many.
+#[derive(Default)]
+struct Overruled(BTreeMap<(Split, Split), u64>);
+
+impl Overruled {
+    /// A column divides a file of train further, lest what is scored is trained on. Any other file
+    /// holds nothing that is trained on.
+    fn rule(&mut self, file: Option<Split>, column: Option<Split>) -> Option<Split> {
+        if let (Some(file), Some(column)) = (file, column)
+            && file != column
+        {
+            *self.0.entry((file, column)).or_default() += 1;
+        }
+        column.filter(|_| matches!(file, None | Some(Split::Train))).or(file)
+    }
+
+    fn warnings(&self, name: &str, columns: &[String]) -> impl Iterator<Item = String> {
+        let columns = columns.join("`, `");
+        self.0.iter().map(move |((file, column), n)| {
+            let (file_name, column_name) = (file.name(), column.name());
+            let wins = if *file == Split::Train { column_name } else { file_name };
+            format!("{name}: the file is {file_name}, and `{columns}` puts {n} of its rows into {column_name}: they are {wins}")
+        })
+    }
 }
 
 /// Lines of a table that are no rows of their own, or not any more.

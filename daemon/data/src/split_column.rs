@@ -1,5 +1,5 @@
-//! Decides which column of a table says the split of each row, and what its values mean: words, or
-//! a flag such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
+//! Decides which columns of a table say the split of each row, and what their values mean: words, or
+//! flags such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
 //! names them.
 
 use crate::names::{self, SPLIT_FLAGS, SPLIT_NAMES};
@@ -11,50 +11,63 @@ use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SplitColumn {
-    pub(crate) column: usize,
+/// Columns that say it together: one of words, or flags.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SplitColumns {
+    pub(crate) columns: Vec<usize>,
     pub(crate) values: Values,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Values {
+    #[default]
     Words,
-    /// What true stands for, and what false.
-    Flags(Split, Split),
+    /// What true of each stands for.
+    Flags(Vec<Split>),
 }
+
+const NONE: Reason = Reason::LeftOut("in no split");
 
 impl Values {
-    /// The split of a row.
-    pub(crate) fn split(self, cell: &Cell) -> Result<Split, Reason> {
-        const NONE: Reason = Reason::LeftOut("in no split");
-        match self {
-            Values::Words => match cell {
-                Cell::Text(it) if split_names::is_unlabelled(it) => {
-                    Err(Reason::LeftOut("not labelled"))
+    /// The split of a row; nothing where no column says it.
+    pub(crate) fn split(&self, cells: &[Cell]) -> Result<Option<Split>, Reason> {
+        match (self, cells) {
+            (_, []) => Ok(None),
+            (Values::Words, [Cell::Text(it), ..]) if split_names::is_unlabelled(it) => {
+                Err(Reason::LeftOut("not labelled"))
+            }
+            (Values::Words, [Cell::Text(it), ..]) => {
+                split_names::split_of(it).map(Some).ok_or(NONE)
+            }
+            (Values::Words, _) => Err(NONE),
+            (Values::Flags(splits), _) => {
+                let flags: Option<Vec<bool>> = cells.iter().map(Cell::yes_or_no).collect();
+                let flags = flags.ok_or(NONE)?;
+                let mut named: Vec<Split> =
+                    splits.iter().zip(flags).filter(|it| it.1).map(|it| *it.0).collect();
+                named.dedup();
+                match named[..] {
+                    [] => none_of(splits).map(Some).ok_or(NONE),
+                    [split] => Ok(Some(split)),
+                    _ => Err(Reason::LeftOut("in two splits")),
                 }
-                Cell::Text(it) => split_names::split_of(it).ok_or(NONE),
-                _ => Err(NONE),
-            },
-            Values::Flags(yes, no) => flag(cell).map(|it| if it { yes } else { no }).ok_or(NONE),
+            }
         }
+    }
+
+    /// In sentences.
+    fn shown(&self) -> String {
+        let Values::Flags(splits) = self else { return "the names of splits".into() };
+        let names: Vec<&str> = splits.iter().map(|it| it.name()).collect();
+        let rest = none_of(splits).map_or("no split", Split::name);
+        let other = if splits.len() == 1 { "false" } else { "none true" };
+        format!("true is {}, {other} is {rest}", names.join(" and "))
     }
 }
 
-fn flag(cell: &Cell) -> Option<bool> {
-    match cell {
-        Cell::Bool(it) => Some(*it),
-        Cell::Integer(0) => Some(false),
-        Cell::Integer(1) => Some(true),
-        Cell::Fraction(it) if *it == 0.0 => Some(false),
-        Cell::Fraction(it) if *it == 1.0 => Some(true),
-        Cell::Text(it) => match it.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "1.0" | "yes" | "y" | "t" => Some(true),
-            "false" | "0" | "0.0" | "no" | "n" | "f" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
+/// Where no flag is true: the split that has none, train before test.
+fn none_of(flags: &[Split]) -> Option<Split> {
+    [Split::Train, Split::Test, Split::Validation].into_iter().find(|it| !flags.contains(it))
 }
 
 /// `free`: columns that are neither inputs nor named to be learnt. `named`: whether some are.
@@ -66,7 +79,7 @@ pub(crate) fn find(
     free: &[usize],
     named: bool,
     warnings: &mut Vec<String>,
-) -> Result<Option<SplitColumn>, Failure> {
+) -> Result<SplitColumns, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let known = |column: usize| {
         table.sample.rows.iter().map(move |it| &it[column]).filter(|it| !it.is_missing())
@@ -75,12 +88,12 @@ pub(crate) fn find(
     let all = |column: usize, is: &dyn Fn(&Cell) -> bool| {
         known(column).next().is_some() && known(column).all(is)
     };
-    let words = |column| SplitColumn { column, values: Values::Words };
+    let words = |column| SplitColumns { columns: vec![column], values: Values::Words };
     // What is called so and is one, whatever stands first in the list of names.
     let usual: Vec<usize> =
         SPLIT_NAMES.iter().filter_map(|name| names::usual(columns, &[name], free)).collect();
     if let Some(column) = usual.iter().copied().find(|it| all(*it, &is_word)) {
-        return Ok(Some(words(column)));
+        return Ok(words(column));
     }
     for column in usual.iter().copied() {
         let odd = known(column).find(|it| !is_word(it));
@@ -95,23 +108,22 @@ pub(crate) fn find(
     }
     // Something must be left to be learnt.
     if !named && free.len() < 2 {
-        return Ok(None);
+        return Ok(SplitColumns::default());
     }
-    let is_flags = |column: usize| all(column, &|it| flag(it).is_some());
-    if let Some(found) = flags(columns, free, &is_flags) {
-        let shown = match found.values {
-            Values::Flags(yes, no) => format!("true is {}, false is {}", yes.name(), no.name()),
-            Values::Words => String::new(),
-        };
-        warnings.push(format!("`{}` divides the examples: {shown}", columns[found.column]));
-        return Ok(Some(found));
+    let flags = flags(columns, free, &|it| all(it, &|it| it.yes_or_no().is_some()));
+    if !flags.columns.is_empty() {
+        let names: Vec<&str> = flags.columns.iter().map(|it| &*columns[*it]).collect();
+        let divide = if names.len() == 1 { "divides" } else { "divide" };
+        let (names, shown) = (names.join("`, `"), flags.values.shown());
+        warnings.push(format!("`{names}` {divide} the examples: {shown}"));
+        return Ok(flags);
     }
     if let Some(column) = usual.into_iter().find(|it| all(*it, &is_number)) {
         warnings.push(format!(
             "{file}: `{}` holds numbers, of which nobody says which split each is: it was not used, and examples are divided at random (write train, validation and test into it, or remove it)",
             columns[column]
         ));
-        return Ok(None);
+        return Ok(SplitColumns::default());
     }
     // Whatever it is called: nobody tells train from test.
     let by_values = free
@@ -124,18 +136,17 @@ pub(crate) fn find(
             columns[column]
         ));
     }
-    Ok(by_values.map(words))
+    Ok(by_values.map(words).unwrap_or_default())
 }
 
-fn flags(
-    columns: &[String],
-    free: &[usize],
-    is_flags: &dyn Fn(usize) -> bool,
-) -> Option<SplitColumn> {
-    SPLIT_FLAGS.iter().find_map(|(name, yes, no)| {
-        let column = names::usual(columns, &[name], free).filter(|it| is_flags(*it))?;
-        Some(SplitColumn { column, values: Values::Flags(*yes, *no) })
-    })
+fn flags(columns: &[String], free: &[usize], is_flags: &dyn Fn(usize) -> bool) -> SplitColumns {
+    let find = |(name, yes): &(&str, Split)| {
+        Some((names::usual(columns, &[name], free).filter(|it| is_flags(*it))?, *yes))
+    };
+    let mut found: Vec<(usize, Split)> = SPLIT_FLAGS.iter().filter_map(find).collect();
+    found.sort_by_key(|it| it.1);
+    let (columns, splits) = found.into_iter().unzip();
+    SplitColumns { columns, values: Values::Flags(splits) }
 }
 
 fn is_number(cell: &Cell) -> bool {

@@ -1,6 +1,6 @@
 //! Archives: good ones are read, bad ones are refused and leave nothing behind.
 
-use crate::support::{Drop, names, reported, rows};
+use crate::support::{Drop, names, reported, rows, table};
 use expect_test::{Expect, expect};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -160,8 +160,8 @@ fn an_archive_inside_another_is_left_alone() {
 #[test]
 fn archives_in_a_drop_or_an_archive_of_nothing_else() {
     let part = |from: usize, n: usize| {
-        let line = |it| format!("text number {it},{}\n", ["neg", "pos"][it % 2]);
-        let csv = format!("text,label\n{}", (from..from + n).map(line).collect::<String>());
+        let line = |it, label: &str| format!("text number {},{label}", from + it);
+        let csv = table("text,label", n, line);
         zip(&[("rows.csv", 0o644, false, csv.as_bytes())])
     };
     let (train, test) = (part(0, 20), part(100, 6));

@@ -1,15 +1,9 @@
 //! CSV as programs and people write it: each text and label must come out as it was meant, or what
 //! is lost must be said.
 
-use crate::support::{Drop, rows, texts};
+use crate::support::{Drop, rows, table, texts};
 use expect_test::expect;
 use std::fmt::Write;
-
-/// `n` rows of a text and a label.
-fn table(header: &str, n: usize, row: impl Fn(usize, &str) -> String) -> String {
-    let rows: Vec<String> = (0..n).map(|it| row(it, ["neg", "pos"][it % 2])).collect();
-    format!("{header}\n{}\n", rows.join("\n"))
-}
 
 fn all_texts(csv: &str) -> Vec<String> {
     let dataset = Drop::file("a.csv", csv.as_bytes()).load().unwrap();

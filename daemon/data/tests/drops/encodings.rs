@@ -1,6 +1,6 @@
 //! Bytes of every encoding that Windows, old databases and spreadsheets write.
 
-use crate::support::{Drop, texts};
+use crate::support::{Drop, table, texts};
 use encoding_rs::{SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 use expect_test::expect;
 use proptest::prelude::*;
@@ -8,11 +8,7 @@ use std::fmt::Write;
 
 /// Twenty rows with `word` in each text.
 fn csv(word: &str) -> String {
-    let mut csv = String::from("text,label\n");
-    for it in 0..20 {
-        writeln!(csv, "\"{word} {it}, well\",{}", ["neg", "pos"][it % 2]).unwrap();
-    }
-    csv
+    table("text,label", 20, |it, label| format!("\"{word} {it}, well\",{label}"))
 }
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2], bom: bool) -> Vec<u8> {

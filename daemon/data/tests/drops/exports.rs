@@ -1,6 +1,6 @@
 //! What labelling tools export.
 
-use crate::support::{Drop, gallery};
+use crate::support::{CLASSES, Drop, gallery};
 use expect_test::{Expect, expect};
 
 /// One object a line.
@@ -9,8 +9,6 @@ fn check(line: impl Fn(usize) -> String, expected: Expect) {
     let lines: String = (0..12).map(|it| line(it) + "\n").collect();
     Drop::file("export.jsonl", lines.as_bytes()).check(expected);
 }
-
-const CLASSES: [&str; 2] = ["neg", "pos"];
 
 #[test]
 fn doccano() {
@@ -187,8 +185,8 @@ fn label_studio() {
             pos: 4 1 0
             train 9 (stratified, seed 0)
             validation 2 (stratified, seed 0)
-            warning: a.csv was read as an export of Label Studio
             warning: columns not used: remark
+            warning: a.csv was read as an export of Label Studio
             warning: a.csv: rows left out as they are not labelled: 1
         "#]],
     );

@@ -2,7 +2,7 @@
 //! read.
 
 use crate::archives::{gz, zip};
-use crate::support::{Drop, gallery, reported, rows};
+use crate::support::{CLASSES, Drop, gallery, reported, rows};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use expect_test::{Expect, expect};
@@ -73,7 +73,7 @@ fn workbooks() {
             validation 2 (stratified, seed 0)
         "#]],
     );
-    let words = |it: usize| ["neg", "pos"][it % 2].to_string();
+    let words = |it: usize| CLASSES[it % 2].to_string();
     check(
         "a.xlsx",
         &xlsx(&[

@@ -1,13 +1,12 @@
 //! What a column means by its values: labels that are spelt in several ways, numbers in all their
 //! forms, and columns that are neither.
 
-use crate::support::{Drop, reported};
+use crate::support::{Drop, reported, table};
 use expect_test::{Expect, expect};
 
 /// Texts with these values, one after the other, over and over.
 fn rows(n: usize, value: impl Fn(usize) -> String) -> String {
-    let rows: String = (0..n).map(|it| format!("text {it}\t{}\n", value(it))).collect();
-    format!("text\tscore\n{rows}")
+    table("text\tscore", n, |it, _| format!("text {it}\t{}", value(it)))
 }
 
 fn cycle(n: usize, values: &[&str]) -> Drop {

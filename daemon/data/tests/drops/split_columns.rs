@@ -1,13 +1,13 @@
 //! Columns that say the split, files that are there to be predicted, names beside numbers.
 
-use crate::support::Drop;
+use crate::support::{Drop, table};
 use expect_test::{Expect, expect};
 
 /// Of 24 rows: what each has besides text and label.
 #[track_caller]
 fn check(header: &str, cell: impl Fn(usize) -> String, expected: Expect) {
-    let line = |it: usize| format!("text number {it},{},{}\n", ["neg", "pos"][it % 2], cell(it));
-    let csv = format!("text,label,{header}\n{}", (0..24).map(line).collect::<String>());
+    let line = |it, label: &str| format!("text number {it},{label},{}", cell(it));
+    let csv = table(&format!("text,label,{header}"), 24, line);
     Drop::file("a.csv", csv.as_bytes()).check(expected);
 }
 
@@ -76,6 +76,21 @@ fn words_and_flags() {
         validation 2 (stratified, seed 0)
         test 4 (file)
         warning: `is_test` divides the examples: true is test, false is train
+    "#]],
+    );
+    // As a German Excel writes it.
+    check(
+        "is_valid",
+        |it| of(it, ["FALSCH", "WAHR", "WAHR"]).into(),
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 4 0
+        pos: 8 4 0
+        train 16 (file)
+        validation 8 (file)
+        warning: `is_valid` divides the examples: true is validation, false is train
     "#]],
     );
     // Whatever the column is called.
@@ -166,15 +181,11 @@ fn what_says_no_split() {
     );
 }
 
-fn table(header: &str, n: usize, line: impl Fn(usize) -> String) -> String {
-    format!("{header}\n{}", (0..n).map(|it| line(it) + "\n").collect::<String>())
-}
-
 #[test]
 fn files_to_predict_for_are_left_out() {
-    let train = table("id,text,target", 12, |it| format!("{it},text {it},{}", it % 2));
-    let test = table("id,text", 4, |it| format!("{it},other {it}"));
-    let form = table("id,target", 4, |it| format!("{it},0"));
+    let train = table("id,text,target", 12, |it, _| format!("{it},text {it},{}", it % 2));
+    let test = table("id,text", 4, |it, _| format!("{it},other {it}"));
+    let form = table("id,target", 4, |it, _| format!("{it},0"));
     let files = [
         ("train.csv", train.as_bytes()),
         ("test.csv", test.as_bytes()),
@@ -194,7 +205,7 @@ fn files_to_predict_for_are_left_out() {
         warning: test.csv has no column `target`, so no labels: it is there to be predicted (`finetuned predict`), and was left out
     "#]]);
     // GLUE.
-    let glue = table("id,text,target", 4, |it| format!("{it},other {it},-1"));
+    let glue = table("id,text,target", 4, |it, _| format!("{it},other {it},-1"));
     Drop::folder(&[files[0], ("test.csv", glue.as_bytes())]).check(expect![[r#"
         train.csv: csv utf-8 12 rows train
         text-classification: `target` has 2 values that recur: classes are learnt
@@ -208,11 +219,11 @@ fn files_to_predict_for_are_left_out() {
     "#]]);
     // One label is enough to be read.
     let some =
-        table("id,text,target", 30, |it| format!("{it},other {it},{}", i32::from(it == 29) - 1));
+        table("id,text,target", 30, |it, _| format!("{it},other {it},{}", i32::from(it == 29) - 1));
     Drop::folder(&[files[0], ("test.csv", some.as_bytes())]).check(expect![[r#"
         Data: test.csv line 2: the class `-1` occurs in test but not in train (add examples of it to train, or remove it)
     "#]]);
-    let labels = table("id,target", 4, |it| format!("{it},-1"));
+    let labels = table("id,target", 4, |it, _| format!("{it},-1"));
     Drop::folder(&[files[0], files[1], ("test_labels.csv", labels.as_bytes())])
         .check(expect![[r#"
             train.csv: csv utf-8 12 rows train
@@ -242,8 +253,9 @@ fn files_to_predict_for_are_left_out() {
 #[test]
 fn names_beside_numbers() {
     let names = ["negative", "positive"];
-    let setfit =
-        table("text,label,label_text", 12, |it| format!("text {it},{},{}", it % 2, names[it % 2]));
+    let setfit = table("text,label,label_text", 12, |it, _| {
+        format!("text {it},{},{}", it % 2, names[it % 2])
+    });
     Drop::file("a.csv", setfit.as_bytes()).check(expect![[r#"
         a.csv: csv utf-8 12 rows
         text-classification: `label_text` has 2 values that recur: classes are learnt
@@ -255,8 +267,9 @@ fn names_beside_numbers() {
         warning: a.csv: `label_text` holds the names of the numbers in `label`, and is learnt in its place
     "#]]);
     // Not one name for each number.
-    let other =
-        table("text,label,label_text", 12, |it| format!("text {it},{},{}", it % 3, names[it % 2]));
+    let other = table("text,label,label_text", 12, |it, _| {
+        format!("text {it},{},{}", it % 3, names[it % 2])
+    });
     Drop::file("a.csv", other.as_bytes()).check(expect![[r#"
         a.csv: csv utf-8 12 rows
         text-classification: `label` has 3 values that recur: classes are learnt
@@ -267,5 +280,144 @@ fn names_beside_numbers() {
         train 9 (stratified, seed 0)
         validation 3 (stratified, seed 0)
         warning: columns not used: label_text
+    "#]]);
+}
+
+#[test]
+fn several_flags_divide_together() {
+    let flags = |it| of(it, ["False,False", "True,False", "False,True"]).into();
+    check(
+        "is_valid,is_test",
+        flags,
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 2
+        pos: 8 2 2
+        train 16 (file)
+        validation 4 (file)
+        test 4 (file)
+        warning: `is_valid`, `is_test` divide the examples: true is validation and test, none true is train
+    "#]],
+    );
+    let flags = |it| of(it, ["1,0", "0,1", "0,0"]).into();
+    check(
+        "is_train,is_valid",
+        flags,
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 2
+        pos: 8 2 2
+        train 16 (file)
+        validation 4 (file)
+        test 4 (file)
+        warning: `is_train`, `is_valid` divide the examples: true is train and validation, none true is test
+    "#]],
+    );
+    // What is contradictory is in no split.
+    let flags = |it| of(it, ["1,0,0", "0,1,0", "1,0,1"]).into();
+    check(
+        "is_train,is_valid,is_test",
+        flags,
+        expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 0
+        pos: 8 2 0
+        train 16 (file)
+        validation 4 (file)
+        warning: `is_train`, `is_valid`, `is_test` divide the examples: true is train and validation and test, none true is no split
+        warning: a.csv: rows left out as they are in two splits: 4
+    "#]],
+    );
+}
+
+#[test]
+fn a_column_divides_the_file_of_train_further() {
+    let flag = |it: usize| if it.is_multiple_of(4) { "True" } else { "False" };
+    let train = table("text,label,is_valid", 24, |it, label| {
+        format!("text {it},{label},{}", flag(it + usize::from(8 <= it)))
+    });
+    let test = table("text,label,is_valid", 4, |it, label| format!("other {it},{label},False"));
+    let bare = table("text,label", 4, |it, label| format!("other {it},{label}"));
+    let train = ("train.csv", train.as_bytes());
+    Drop::folder(&[train, ("test.csv", test.as_bytes())]).check(expect![[r#"
+        train.csv: csv utf-8 24 rows train
+        test.csv: csv utf-8 4 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 10 2 2
+        pos: 8 4 2
+        train 18 (file)
+        validation 6 (file)
+        test 4 (file)
+        warning: `is_valid` divides the examples: true is validation, false is train
+        warning: train.csv: the file is train, and `is_valid` puts 6 of its rows into validation: they are validation
+        warning: test.csv: the file is test, and `is_valid` puts 4 of its rows into train: they are test
+    "#]]);
+    // The file itself says what it is.
+    Drop::folder(&[train, ("test.csv", bare.as_bytes())]).check(expect![[r#"
+        train.csv: csv utf-8 24 rows train
+        test.csv: csv utf-8 4 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 10 2 2
+        pos: 8 4 2
+        train 18 (file)
+        validation 6 (file)
+        test 4 (file)
+        warning: `is_valid` divides the examples: true is validation, false is train
+        warning: train.csv: the file is train, and `is_valid` puts 6 of its rows into validation: they are validation
+    "#]]);
+    // What one file alone is called says nothing of its rows.
+    let all = table("text,label,split", 24, |it, label| {
+        format!("text {it},{label},{}", of(it, ["train", "val", "test"]))
+    });
+    Drop::file("test.csv", all.as_bytes()).check(expect![[r#"
+        test.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 2
+        pos: 8 2 2
+        train 16 (file)
+        validation 4 (file)
+        test 4 (file)
+    "#]]);
+}
+
+#[test]
+fn names_that_not_every_file_has_are_not_learnt() {
+    let train =
+        table("text,label,label_text", 12, |it, name| format!("text {it},{},{name}", it % 2));
+    let test = table("text,label", 4, |it, _| format!("other {it},{}", it % 2));
+    let train = ("train.csv", train.as_bytes());
+    Drop::folder(&[train, ("test.csv", test.as_bytes())]).check(expect![[r#"
+        train.csv: csv utf-8 12 rows train
+        test.csv: csv utf-8 4 rows test
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        0: 5 1 2
+        1: 5 1 2
+        train 10 (file)
+        validation 2 (stratified, seed 0)
+        test 4 (file)
+        warning: columns not used: label_text
+    "#]]);
+    // A file without either is there to be predicted.
+    let open = table("text", 4, |it, _| format!("other {it}"));
+    Drop::folder(&[train, ("test.csv", open.as_bytes())]).check(expect![[r#"
+        train.csv: csv utf-8 12 rows train
+        text-classification: `label_text` has 2 values that recur: classes are learnt
+        `text` -> `label_text`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: train.csv: `label_text` holds the names of the numbers in `label`, and is learnt in its place
+        warning: test.csv has no column `label_text`, so no labels: it is there to be predicted (`finetuned predict`), and was left out
     "#]]);
 }

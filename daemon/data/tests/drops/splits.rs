@@ -1,6 +1,6 @@
 //! Which examples end where: splits from files, splits by seed, leakage, duplicates, the hash.
 
-use crate::support::{Drop, rows, texts};
+use crate::support::{Drop, rows, table, texts};
 use expect_test::expect;
 use std::collections::HashSet;
 
@@ -45,8 +45,7 @@ fn splits_by_name() {
 
 #[test]
 fn several_files_are_one_set() {
-    let b = "label,text\n".to_string()
-        + &(0..10).map(|it| format!("{},other {it}\n", ["neg", "pos"][it % 2])).collect::<String>();
+    let b = table("label,text", 10, |it, label| format!("{label},other {it}"));
     Drop::folder(&[
         ("a.csv", &rows("text,label\n", 10)),
         ("b.csv", b.as_bytes()),

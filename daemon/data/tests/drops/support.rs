@@ -167,13 +167,21 @@ pub fn gallery(folders: &[&str], n: usize, files: &[(&str, &[u8])]) -> Drop {
     drop
 }
 
+pub const CLASSES: [&str; 2] = ["neg", "pos"];
+
+/// `n` lines below a header, each of its number and a class.
+pub fn table(header: &str, n: usize, line: impl Fn(usize, &str) -> String) -> String {
+    format!("{header}\n{}", lines(n, line))
+}
+
+fn lines(n: usize, line: impl Fn(usize, &str) -> String) -> String {
+    (0..n).map(|it| line(it, CLASSES[it % 2]) + "\n").collect()
+}
+
 /// `n` rows of two classes as CSV, after `before`.
 pub fn rows(before: &str, n: usize) -> Vec<u8> {
-    let mut csv = before.to_string();
-    for it in 0..n {
-        writeln!(csv, "text number {it},{}", ["neg", "pos"][it % 2]).unwrap();
-    }
-    csv.into_bytes()
+    let lines = lines(n, |it, label| format!("text number {it},{label}"));
+    (before.to_string() + &lines).into_bytes()
 }
 
 /// Every example's text, split by split in order.
