@@ -49,13 +49,21 @@ pub(crate) struct Export {
     tool: Tool,
     /// Columns of the file that stay as they are.
     passed: Vec<usize>,
+    /// Whether rows without a label are left out.
+    wants_labels: bool,
+}
+
+impl Export {
+    fn new(tool: Tool, passed: Vec<usize>) -> Export {
+        Export { tool, passed, wants_labels: true }
+    }
 }
 
 #[derive(Debug)]
 enum Tool {
     /// Tasks with their annotations, by fields of the data and by the controls that ask for labels.
     Studio {
-        annotations: usize,
+        annotations: Option<usize>,
         data: usize,
         fields: Vec<String>,
         controls: Vec<String>,
@@ -87,8 +95,27 @@ enum Tool {
     },
 }
 
-/// Nothing for a table of another kind.
+/// Nothing for a table of another kind, or one that holds spans or boxes.
 pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
+    export_of(sample).filter(|it| match &it.tool {
+        Tool::Studio { controls, .. } => !controls.is_empty(),
+        _ => true,
+    })
+}
+
+/// Of a table that is there to be predicted: tasks of Label Studio too, with any annotations or
+/// none.
+pub(crate) fn to_predict(sample: &Sample) -> Option<Export> {
+    let tasks = || {
+        let data = sample.columns.iter().position(|it| it == "data")?;
+        let is_task = |it: &Vec<Cell>| matches!(it[data], Cell::Fields(_));
+        sample.rows.iter().all(is_task).then(|| studio(sample, None, data))
+    };
+    let export = export_of(sample).or_else(tasks)?;
+    Some(Export { wants_labels: false, ..export })
+}
+
+fn export_of(sample: &Sample) -> Option<Export> {
     let find = |name: &str| sample.columns.iter().position(|it| it == name);
     let all = |column: usize, is: &dyn Fn(&Cell) -> bool| {
         let mut known = sample.rows.iter().map(|it| &it[column]).filter(|it| !it.is_missing());
@@ -103,22 +130,22 @@ pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
     if let (Some(annotations), Some(data)) =
         (find("annotations").or_else(|| find("completions")), find("data"))
     {
-        return studio(sample, annotations, data);
+        return Some(studio(sample, Some(annotations), data));
     }
     if find("annotation_id").is_some() && find("lead_time").or_else(|| find("annotator")).is_some()
     {
         let passed = without(STUDIO_OWN);
         let is_choices = |it: &usize| all(*it, &holds_choices) && recur(sample, *it);
         let choices = passed.iter().copied().filter(is_choices).collect();
-        return Some(Export { tool: Tool::StudioTable { choices }, passed });
+        return Some(Export::new(Tool::StudioTable { choices }, passed));
     }
     if let Some(answer) = find("answer").filter(|it| all(*it, &|it| answer_of(it).is_some())) {
         let passed = without(PRODIGY_OWN);
         if find("spans").is_some_and(|it| all(it, &|it| matches!(it, Cell::List(_)))) {
-            return Some(Export { tool: Tool::ProdigySpans { answer }, passed });
+            return Some(Export::new(Tool::ProdigySpans { answer }, passed));
         }
         if let Some(label) = find("accept").or_else(|| find(LABEL)) {
-            return Some(Export { tool: prodigy(sample, answer, label), passed });
+            return Some(Export::new(prodigy(sample, answer, label), passed));
         }
     }
     // Flags and shares of a label: other objects are what else is known of a row.
@@ -131,18 +158,18 @@ pub(crate) fn recognise(sample: &Sample) -> Option<Export> {
     if let Some(column) = columns.into_iter().find(holds_cats) {
         let mut passed = without(DOCCANO_OWN);
         passed.retain(|it| *it != column);
-        return Some(Export { tool: Tool::Cats { column }, passed });
+        return Some(Export::new(Tool::Cats { column }, passed));
     }
     if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
         let passed = without(DOCCANO_OWN);
-        return Some(Export { tool: Tool::OldDoccano { annotations }, passed });
+        return Some(Export::new(Tool::OldDoccano { annotations }, passed));
     }
     let marks = ["Comments", "comments", "annotation_approver"];
     if let (Some(label), true) =
         (find(LABEL).or_else(|| find("labels")), marks.iter().any(|it| find(it).is_some()))
         && all(label, &|it| matches!(it, Cell::List(it) if it.iter().all(is_text)))
     {
-        return Some(Export { tool: Tool::Doccano { label }, passed: without(DOCCANO_OWN) });
+        return Some(Export::new(Tool::Doccano { label }, without(DOCCANO_OWN)));
     }
     None
 }
@@ -161,25 +188,45 @@ impl Export {
     /// Of a table whose columns these are.
     pub(crate) fn columns(&self, file: &[String]) -> Vec<String> {
         let passed = self.passed.iter().map(|it| file[*it].clone());
-        let made = match &self.tool {
-            Tool::Studio { fields, controls, .. } => match &controls[..] {
-                [_] => fields.iter().cloned().chain([LABEL.to_string()]).collect(),
-                several => fields.iter().chain(several).cloned().collect(),
-            },
+        let fields = match &self.tool {
+            Tool::Studio { fields, .. } => &fields[..],
+            _ => &[],
+        };
+        passed.chain(fields.iter().cloned()).chain(self.label_columns()).collect()
+    }
+
+    /// That are made.
+    fn label_columns(&self) -> Vec<String> {
+        match &self.tool {
+            Tool::Studio { controls, .. } if controls.len() != 1 => controls.clone(),
             Tool::StudioTable { .. } | Tool::ProdigySpans { .. } => Vec::new(),
             _ => vec![LABEL.to_string()],
-        };
-        passed.chain(made).collect()
+        }
     }
 
     /// `cells`: all of the file's.
     pub(crate) fn row(&self, mut cells: Vec<Cell>) -> Result<Vec<Cell>, Reason> {
-        let made = match &self.tool {
-            Tool::Studio { annotations, data, fields, controls } => {
-                let labels = studio_labels(&cells[*annotations], controls)?;
-                let data = &cells[*data];
-                let field = |it: &String| local(field(data, it).cloned().unwrap_or(Cell::Missing));
-                fields.iter().map(field).chain(labels).collect()
+        let inputs = match &self.tool {
+            Tool::Studio { data, fields, .. } => {
+                let field = |it| local(field(&cells[*data], it).cloned().unwrap_or(Cell::Missing));
+                fields.iter().map(|it| field(it)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let made = match self.labels(&mut cells) {
+            Err(why) if self.wants_labels => return Err(why),
+            made => made.unwrap_or_else(|_| vec![Cell::Missing; self.label_columns().len()]),
+        };
+        let passed = self.passed.iter();
+        let passed = passed.map(|it| local(std::mem::replace(&mut cells[*it], Cell::Missing)));
+        Ok(passed.chain(inputs).chain(made).collect())
+    }
+
+    /// The cells of the columns of labels that are made.
+    fn labels(&self, cells: &mut [Cell]) -> Result<Vec<Cell>, Reason> {
+        Ok(match &self.tool {
+            Tool::Studio { annotations, controls, .. } => {
+                studio_labels(annotations.map_or(&Cell::Missing, |it| &cells[it]), controls)?
             }
             Tool::StudioTable { choices } => {
                 for it in choices {
@@ -221,13 +268,7 @@ impl Export {
                 }
                 vec![Cell::List(labels)]
             }
-        };
-        let mut passed = Vec::new();
-        for it in &self.passed {
-            passed.push(local(std::mem::replace(&mut cells[*it], Cell::Missing)));
-        }
-        passed.extend(made);
-        Ok(passed)
+        })
     }
 }
 
@@ -254,13 +295,13 @@ fn local(cell: Cell) -> Cell {
     }
 }
 
-/// Nothing where no choice or rating was asked for: then there are only spans or boxes.
-fn studio(sample: &Sample, annotations: usize, data: usize) -> Option<Export> {
+/// Without controls where no choice or rating was asked for: then there are only spans or boxes.
+fn studio(sample: &Sample, annotations: Option<usize>, data: usize) -> Export {
     let (mut fields, mut controls) = (BTreeSet::new(), BTreeSet::new());
     for row in &sample.rows {
         let Cell::Fields(it) = &row[data] else { continue };
         fields.extend(it.iter().filter(|it| is_text(&it.1)).map(|it| it.0.clone()));
-        for result in results(&row[annotations]) {
+        for result in annotations.map_or(&[][..], |it| results(&row[it])) {
             if let (Some(Cell::Text(name)), Some(_)) =
                 (field(result, "from_name"), answered(result))
             {
@@ -275,7 +316,7 @@ fn studio(sample: &Sample, annotations: usize, data: usize) -> Option<Export> {
         fields: fields.into_iter().collect(),
         controls: controls.iter().cloned().collect(),
     };
-    (!controls.is_empty()).then_some(Export { tool, passed: Vec::new() })
+    Export::new(tool, Vec::new())
 }
 
 /// Of the first annotation that was not cancelled.

@@ -49,6 +49,15 @@ enum Body {
 impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
     pub(crate) fn open(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
+        Ok(Table::of_file(file, named)?.exported(exports::recognise))
+    }
+
+    /// As [`Table::open`], where labels are not wanted.
+    pub(crate) fn open_to_predict(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
+        Ok(Table::of_file(file, named)?.exported(exports::to_predict))
+    }
+
+    fn of_file(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
         let source = Source::open(&file.path, &file.name)?;
         if source.bytes() == 0 {
             return Err(refusal::data(format!("{} is empty", file.name)));
@@ -81,15 +90,18 @@ impl Table {
             _ => table.open_text(file, named)?,
         }
         table.columns = table.sample.columns.clone();
-        let export = exports::recognise(&table.sample);
-        if let Some(export) = &export {
-            let sample = std::mem::take(&mut table.sample);
-            table.sample.columns = export.columns(&sample.columns);
-            let rows = sample.rows.into_iter().filter_map(|it| export.row(it).ok());
-            table.sample.rows = rows.collect();
-        }
-        table.export = export;
         Ok(table)
+    }
+
+    fn exported(mut self, recognise: fn(&Sample) -> Option<Export>) -> Table {
+        self.export = recognise(&self.sample);
+        if let Some(export) = &self.export {
+            let sample = std::mem::take(&mut self.sample);
+            self.sample.columns = export.columns(&sample.columns);
+            let rows = sample.rows.into_iter().filter_map(|it| export.row(it).ok());
+            self.sample.rows = rows.collect();
+        }
+        self
     }
 
     fn open_text(&mut self, file: &TableFile, named: &[&str]) -> Result<(), Failure> {

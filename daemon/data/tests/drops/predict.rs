@@ -187,3 +187,57 @@ fn images_and_folders_of_images() {
             .ends_with("odd is gone: it was removed before it was read")
     );
 }
+
+#[test]
+fn exports_are_predicted_whatever_is_labelled() {
+    let check = |lines: [&str; 2], columns: Option<&str>, expected: Expect| {
+        let drop = Drop::file("a.jsonl", lines.join("\n").as_bytes());
+        check(&[drop.path().to_str().unwrap()], columns, expected);
+    };
+    let both = || {
+        expect![[r#"
+            a.jsonl line 1: one
+            a.jsonl line 2: two
+        "#]]
+    };
+    let doccano = [
+        r#"{"id": 1, "text": "one", "label": [], "Comments": []}"#,
+        r#"{"id": 2, "text": "two", "label": ["pos"], "Comments": []}"#,
+    ];
+    check(doccano, Some("text"), both());
+    let old = [
+        r#"{"text": "one", "annotations": [], "meta": {}}"#,
+        r#"{"text": "two", "annotations": [{"label": 1, "user": 1}], "meta": {}}"#,
+    ];
+    check(old, None, both());
+    let prodigy = [
+        r#"{"text": "one", "label": "pos", "answer": "reject"}"#,
+        r#"{"text": "two", "label": "pos", "answer": "ignore"}"#,
+    ];
+    check(prodigy, Some("text"), both());
+    // A column of labels is there, whatever it holds.
+    check(
+        prodigy,
+        Some("label"),
+        expect![[r#"
+            a.jsonl line 1: not pos
+            a.jsonl line 2: 
+        "#]],
+    );
+    let task =
+        |text: &str, rest: &str| format!(r#"{{"id": 1, "data": {{"text": "{text}"}}{rest}}}"#);
+    let labelled =
+        r#", "annotations": [{"result": [{"from_name": "mood", "value": {"choices": ["pos"]}}]}]"#;
+    let spans = r#", "annotations": [{"result": [{"from_name": "ner", "value": {"start": 0, "end": 3, "labels": ["PER"]}}]}]"#;
+    for rest in [labelled, r#", "annotations": []"#, spans, ""] {
+        for column in [None, Some("text"), Some("data")] {
+            check([&task("one", r#", "annotations": []"#), &task("two", rest)], column, both());
+            check([&task("one", rest), &task("two", rest)], column, both());
+        }
+    }
+    let table = [
+        r#"{"annotation_id": 1, "lead_time": 2, "text": "one", "mood": {"choices": []}}"#,
+        r#"{"annotation_id": 2, "lead_time": 2, "text": "two", "mood": {"choices": ["pos"]}}"#,
+    ];
+    check(table, Some("text"), both());
+}

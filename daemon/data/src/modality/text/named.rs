@@ -185,7 +185,7 @@ fn table(
 ) -> Result<(), Failure> {
     let named: Vec<&str> = wanted.columns.iter().map(String::as_str).collect();
     let file = TableFile { path: path.into(), name: name.into(), format, part: None };
-    let table = Table::open(&forms::disguised(file, &mut Vec::new())?, &named)?;
+    let table = Table::open_to_predict(&forms::disguised(file, &mut Vec::new())?, &named)?;
     let asked = columns(name, &table.sample.columns, wanted)?;
     table.rows(&asked, &Count::default(), &mut |row| {
         let origin = format!("{name} line {}", row.line);
