@@ -15,6 +15,7 @@ use crate::split_names;
 use crate::table::Table;
 use crate::workbook;
 use finetuned_job::outcome::Failure;
+use std::cell::LazyCell;
 use std::io::Read;
 
 /// As much of a file as shows what it is.
@@ -185,21 +186,23 @@ fn without_forms(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<Tabl
 /// split and has columns of theirs is data.
 fn without_descriptions(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
     let is_json = |it: &TableFile| it.format == Format::Json;
-    if tables.iter().all(is_json) {
+    if tables.iter().all(is_json) || !tables.iter().any(is_json) {
         return tables;
     }
     let columns = |it: &TableFile| Table::open(it, &[]).ok().map(|it| it.sample.columns);
-    let others: Vec<String> =
-        tables.iter().filter(|it| !is_json(it)).filter_map(columns).flatten().collect();
+    // Most are not called like a split, and then no table is opened.
+    let others = LazyCell::new(|| -> Vec<String> {
+        tables.iter().filter(|it| !is_json(it)).filter_map(columns).flatten().collect()
+    });
     let is_data = |it: &TableFile| {
         let alike = |column: &String| others.iter().any(|it| it.eq_ignore_ascii_case(column));
         let shared = |it: Vec<String>| 2 <= it.iter().filter(|it| alike(it)).count();
         layout::split_of_table(it).is_some() && columns(it).is_some_and(shared)
     };
-    let (rest, json): (Vec<_>, Vec<_>) =
-        tables.into_iter().partition(|it| !is_json(it) || is_data(it));
-    warnings.extend(
-        json.iter().map(|it| format!("{} stands beside other tables and was ignored", it.name)),
-    );
-    rest
+    let stays: Vec<bool> = tables.iter().map(|it| !is_json(it) || is_data(it)).collect();
+    let (rest, json): (Vec<_>, Vec<_>) = tables.into_iter().zip(stays).partition(|it| it.1);
+    let ignored =
+        |(it, _): (TableFile, _)| format!("{} stands beside other tables and was ignored", it.name);
+    warnings.extend(json.into_iter().map(ignored));
+    rest.into_iter().map(|it| it.0).collect()
 }

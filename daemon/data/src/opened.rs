@@ -83,11 +83,7 @@ impl Opened {
     /// # Errors
     /// Kind `Data` or `Disk`: the drop can't be listed.
     pub fn modality(&self, task: Option<Task>, choice: &DataChoice) -> Result<Modality, Failure> {
-        match task {
-            Some(task) => Ok(task.modality),
-            None => modality::recognised(&self.inventory()?.1, choice)
-                .ok_or_else(|| refusal::data("the drop holds no data")),
-        }
+        modality_of(&self.inventory()?.1, task, choice)
     }
 
     /// Reads everything, and decodes every image once. Without a task in the request what is learnt
@@ -102,11 +98,7 @@ impl Opened {
         progress: &mut Progress<'_>,
     ) -> Result<Dataset, Failure> {
         let (root, mut found) = self.inventory()?;
-        let modality = match request.task {
-            Some(task) => Some(task.modality),
-            None => modality::recognised(&found, request.choice),
-        };
-        let modality = modality.ok_or_else(|| refusal::data("the drop holds no data"))?;
+        let modality = modality_of(&found, request.task, request.choice)?;
         found.warnings.splice(0..0, self.warnings.iter().cloned());
         load::load((&self.source, &root), (found, modality), request, progress)
     }
@@ -142,6 +134,15 @@ impl Opened {
         forms::unfold(&mut found)?;
         Ok((root, found))
     }
+}
+
+fn modality_of(
+    found: &Inventory,
+    task: Option<Task>,
+    choice: &DataChoice,
+) -> Result<Modality, Failure> {
+    let modality = task.map(|it| it.modality).or_else(|| modality::recognised(found, choice));
+    modality.ok_or_else(|| refusal::data("the drop holds no data"))
 }
 
 fn open_folder(
