@@ -1,5 +1,5 @@
-//! Decides which columns of a table say the split of each row, and what their values mean: words, or
-//! flags such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
+//! Decides which columns of a table say the split of each row, and what their values mean: words,
+//! or flags such as fastai's `is_valid`. Numbers of folds mean nothing by themselves, and a warning
 //! names them.
 
 use crate::names::{self, SPLIT_FLAGS, SPLIT_NAMES};

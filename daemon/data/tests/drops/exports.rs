@@ -365,7 +365,7 @@ fn spacy() {
 fn flags_beside_a_label_are_no_labels() {
     let line = |it: usize, name: &str| {
         let label = CLASSES[it % 2];
-        let short = it % 3 == 0;
+        let short = it.is_multiple_of(3);
         format!(
             r#"{{"text": "text {it}", "label": {label:?}, {name:?}: {{"url": true, "short": {short}}}}}"#
         )
