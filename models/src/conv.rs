@@ -2,7 +2,7 @@
 //! Names and sizes are the families'.
 
 use crate::error::ModelError;
-use crate::layers::Classifier;
+use crate::layers::{Classifier, linear};
 use crate::layout::Layout;
 use crate::load::{Fill, Names};
 use crate::model::{BuildOptions, HeadKind, Pass};
@@ -194,7 +194,7 @@ impl Pointwise {
 
     /// (any, inputs) -> (any, outputs)
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_linear(&self.weight.f_flatten(1, 3)?, Some(&self.bias))
+        linear(xs, &self.weight.f_flatten(1, 3)?, Some(&self.bias))
     }
 }
 

@@ -327,6 +327,6 @@ impl Stage for Vocabulary {
     /// (tokens, width) -> (tokens, vocabulary)
     fn forward(&self, xs: &Tensor, _: &Layout, _: &Pass) -> Result<Tensor, TchError> {
         let xs = self.norm.forward(&self.activation.forward(&self.dense.forward(xs)?)?)?;
-        xs.f_linear(&self.weight, Some(&self.bias))
+        layers::linear(&xs, &self.weight, Some(&self.bias))
     }
 }

@@ -10,6 +10,15 @@ use crate::model::{LinearSlot, Pass};
 use crate::stages::Stage;
 use tch::{Kind, TchError, Tensor};
 
+/// One of all linear maps, which may be rounded in training.
+pub(crate) fn linear(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor, TchError> {
+    finetuned_libtorch::f_linear(xs, weight, bias).map_err(torch)
+}
+
 pub(crate) struct Linear(LinearSlot);
 
 impl Linear {
@@ -38,7 +47,7 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_linear(&self.0.weight, self.0.bias.as_ref())
+        linear(xs, &self.0.weight, self.0.bias.as_ref())
     }
 
     /// The `n` outputs from `start` on.

@@ -5,7 +5,7 @@
 mod upgrade; // plans of earlier versions -> of this one
 
 use crate::recipe::{
-    ClassWeights, Head, Method, Optimizer, Pattern, SaveChoice, Schedule, Unfreeze,
+    ClassWeights, Head, Method, Optimizer, Pattern, Precision, SaveChoice, Schedule, Unfreeze,
 };
 use crate::scores::Split;
 use crate::task::{Answer, Task};
@@ -189,6 +189,8 @@ pub struct TrainPlan {
     pub hooks: Vec<String>,
     /// Lower stages keep only what they were given, and run again for their gradients.
     pub gradient_checkpointing: bool,
+    /// Auto: it was not measured yet.
+    pub precision: Precision,
     pub seed: u64,
 }
 

@@ -231,7 +231,19 @@ pub struct TrainChoice {
     pub hooks: Vec<String>,
     /// Less memory for more time; absent: for images.
     pub gradient_checkpointing: Option<bool>,
+    pub precision: Precision,
     pub seed: u64,
+}
+
+/// Of what matrices are multiplied in training; weights, sums and all that is scored are fp32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// `Bf16` where a measured step is faster with it.
+    Auto,
+    Fp32,
+    /// On a GPU TF32.
+    Bf16,
 }
 
 /// What is learnt, and from where.

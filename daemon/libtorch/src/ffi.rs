@@ -65,6 +65,16 @@ unsafe extern "C" {
     pub(crate) fn finetuned_flush_denormal(on: bool) -> bool;
 }
 
+unsafe extern "C" {
+    pub(crate) fn finetuned_round_factors(on: bool);
+    pub(crate) fn finetuned_linear(
+        out: *mut *mut C_tensor,
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+    ) -> *mut c_char;
+}
+
 /// Turns a message into an error.
 ///
 /// # Safety

@@ -13,11 +13,13 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -307,6 +309,84 @@ Tensor checkpoint(std::unique_ptr<Part> part, const Tensor& x) {
   return y;
 }
 
+// ---- linear maps ------------------------------------------------------------------------------------
+
+// Whether linear maps that are made now round what they multiply.
+std::atomic<bool> rounding{false};
+
+// libtorch's own switch stands for the whole process and slows small products down, those within attention
+// among them: it is on only as long as one product takes.
+struct Rounded final {
+  Rounded() {
+    all(at::Float32Precision::BF16, at::Float32Precision::TF32);
+  }
+  Rounded(const Rounded&) = delete;
+  Rounded& operator=(const Rounded&) = delete;
+  ~Rounded() {
+    all(at::Float32Precision::IEEE, at::Float32Precision::IEEE);
+  }
+
+  static void all(at::Float32Precision cpu, at::Float32Precision cuda) {
+    at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL, cpu);
+    at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL, cuda);
+  }
+};
+
+// The gradients of a linear map by products that are rounded as its own was.
+struct LinearBackward final : torch::autograd::Node {
+  torch::autograd::SavedVariable input, weight;
+
+  std::string name() const override {
+    return "FinetunedLinearBackward";
+  }
+
+  variable_list apply(variable_list&& grads) override {
+    variable_list out(num_outputs());
+    if (!grads[0].defined()) {
+      return out;
+    }
+    at::NoGradGuard once;
+    const Tensor x = input.unpack(), w = weight.unpack();
+    const Tensor grad = grads[0].reshape({-1, w.size(0)});
+    Rounded rounded;
+    if (task_should_compute_output(0)) {
+      out[0] = grad.mm(w).view(x.sizes());
+    }
+    if (task_should_compute_output(1)) {
+      out[1] = grad.t().mm(x.reshape({-1, w.size(1)}));
+    }
+    if (2 < num_outputs() && task_should_compute_output(2)) {
+      out[2] = grad.sum(0);
+    }
+    return out;
+  }
+
+  void release_variables() override {
+    input.reset_data();
+    weight.reset_data();
+  }
+};
+
+Tensor linear_map(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b) {
+  if (!rounding.load() || x.scalar_type() != at::kFloat || w.scalar_type() != at::kFloat) {
+    return at::linear(x, w, b);
+  }
+  Tensor y;
+  {
+    at::AutoDispatchBelowADInplaceOrView below_autograd;
+    Rounded rounded;
+    y = at::linear(x, w, b);
+  }
+  if (torch::autograd::compute_requires_grad(x, w, b)) {
+    auto node = c10::make_intrusive<LinearBackward>();
+    node->input = torch::autograd::SavedVariable(x, /*is_output=*/false);
+    node->weight = torch::autograd::SavedVariable(w, /*is_output=*/false);
+    node->set_next_edges(b ? torch::autograd::collect_next_edges(x, w, *b) : torch::autograd::collect_next_edges(x, w));
+    torch::autograd::set_history(y, node);
+  }
+  return y;
+}
+
 // ---- optimizers and gradients -----------------------------------------------------------------------
 
 std::vector<Tensor> list(const Tensor* const* tensors, size_t n) {
@@ -369,6 +449,15 @@ char* finetuned_message(const char* text, size_t length) {
 char* finetuned_checkpoint(
     Tensor** out, const Tensor* x, void* closure, char* (*run)(void*, bool, const Tensor*, Tensor**), void (*drop)(void*)) {
   return guarded([&] { *out = new Tensor(checkpoint(std::make_unique<Part>(closure, run, drop), *x)); });
+}
+
+// `b` may be null.
+char* finetuned_linear(Tensor** out, const Tensor* x, const Tensor* w, const Tensor* b) {
+  return guarded([&] { *out = new Tensor(linear_map(*x, *w, b ? std::make_optional(*b) : std::nullopt)); });
+}
+
+void finetuned_round_factors(bool on) {
+  rounding.store(on);
 }
 
 // `residual` may be null.

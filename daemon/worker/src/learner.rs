@@ -14,8 +14,8 @@ use crate::units::Units;
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::NumberReport;
 use finetuned_job::plan::Plan;
-use finetuned_job::recipe::{self, Method};
-use finetuned_libtorch::{Algorithm, Optimizer};
+use finetuned_job::recipe::{self, Method, Precision};
+use finetuned_libtorch::{Algorithm, Optimizer, RoundedFactors};
 use finetuned_models::{BuildOptions, Checkpoint, HeadKind, Pass};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Tensor};
@@ -34,6 +34,8 @@ pub(crate) struct Learner {
     optimizer: Optimizer,
     pub objective: Box<dyn Objective>,
     gradient_checkpointing: bool,
+    /// Matrices are multiplied as bf16 in training.
+    rounded: bool,
     /// See [`Learner::takes_rows`].
     in_rows: bool,
     seed: u64,
@@ -78,6 +80,7 @@ impl Learner {
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
             objective: objective::of(plan, numbers, extensions.loss(plan, device)?, device)?,
             gradient_checkpointing: plan.train.gradient_checkpointing,
+            rounded: plan.train.precision == Precision::Bf16,
             in_rows: plan.model.pooling.is_some(),
             seed: plan.train.seed,
         })
@@ -122,6 +125,10 @@ impl Learner {
         (self.trainable.len() as u64, parameters as u64)
     }
 
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.rounded = precision == Precision::Bf16;
+    }
+
     /// Stages below everything that trains now: they give for an example the same every time.
     pub(crate) fn frozen_stages(&self) -> usize {
         self.network.model.frozen_stages()
@@ -145,6 +152,7 @@ impl Learner {
             gradient_checkpointing: self.gradient_checkpointing,
             ..Pass::training(self.seed, step, micro)
         };
+        let _rounded = self.rounded.then(RoundedFactors::new);
         let loss = self.objective.loss(&self.network, batch, &pass)?.f_div_scalar(weight)?;
         loss.f_backward()?;
         Ok(loss.f_double_value(&[])?)

@@ -440,6 +440,7 @@ fn train_plan(
         loss: asked.loss.clone(),
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
+        precision: asked.precision,
         seed: asked.seed,
     })
 }

@@ -5,7 +5,7 @@ use crate::attempt::Attempt;
 use crate::failures::model_failure;
 use crate::learner::Learner;
 use crate::stderr;
-use crate::{device, estimate, network, prepare};
+use crate::{device, estimate, network, precision, prepare};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_models::{BuildOptions, HeadKind};
@@ -15,10 +15,11 @@ use std::path::Path;
 /// `data.json` and `plan.json`, and no training.
 pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
     let prepared = prepare::prepare(attempt)?;
-    let (plan, model) = prepare::decide(attempt, &prepared)?;
+    let (mut plan, model) = prepare::decide(attempt, &prepared)?;
     let (device, data) = (device::choose(attempt.spec.device)?, prepared.data);
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     learner.unfreeze(&plan, 1)?;
+    precision::settle(&mut learner, &mut plan, &data.train)?;
     let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
     let report = DataReport { estimate: Some(estimate), ..data.report };
     prepare::write_findings(&attempt.spec.run, &plan, &report)

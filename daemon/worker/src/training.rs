@@ -15,13 +15,13 @@ use crate::source::{Batch, Source};
 use crate::stop::Stopped;
 use crate::stored::{Examples, Stored};
 use crate::trainer::{Ended, Extras, Trainer};
-use crate::{checkpoint, device, durable, estimate, export, probe};
+use crate::{checkpoint, device, durable, estimate, export, precision, probe};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Trained};
 use finetuned_job::plan::{FreezePlan, Plan, TrainPlan};
-use finetuned_job::recipe::{Head, Method};
+use finetuned_job::recipe::{Head, Method, Precision};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use std::fs;
@@ -42,15 +42,16 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     })?;
 
     let prepared = prepare::prepare(attempt)?;
-    let (plan, model) = prepare::decide(attempt, &prepared)?;
+    let (mut plan, model) = prepare::decide(attempt, &prepared)?;
     if resumed.is_some() {
-        obey(run, &plan, &mut attempt.journal)?;
+        obey(run, &mut plan, &mut attempt.journal)?;
     }
     let device = device::choose(attempt.spec.device)?;
     let data = &prepared.data;
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
+    precision::settle(&mut learner, &mut plan, &data.train)?;
     let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
     prepare::write_findings(
         run,
@@ -83,11 +84,14 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
 }
 
 /// A checkpoint continues only under the plan that it was made with.
-fn obey(run: &Path, plan: &Plan, journal: &mut Journal) -> Result<()> {
+fn obey(run: &Path, plan: &mut Plan, journal: &mut Journal) -> Result<()> {
     let path = run.join(run_folder::PLAN);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let before: Plan =
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    if plan.train.precision == Precision::Auto {
+        plan.train.precision = before.train.precision; // another measurement might say otherwise
+    }
     let last_bits =
         |it: &Plan| (it.threads, it.device.clone(), it.libtorch.clone(), it.freeze.cached);
     if last_bits(&before) != last_bits(plan) {

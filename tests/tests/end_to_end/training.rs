@@ -2,7 +2,7 @@
 
 use crate::attempt::{Run, sentences, signal, tiny_bert, wait};
 use finetuned_job::event::Event;
-use finetuned_job::outcome::{FailureKind, Start, Trained};
+use finetuned_job::outcome::{Failed, FailureKind, Start, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -264,6 +264,38 @@ fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
     assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
     assert_eq!(done.scores, undisturbed.scores);
     assert_eq!(killed.weights(), calm.weights());
+}
+
+/// On a processor that does not multiply in bf16 the recipe is refused, and that is shown.
+#[test]
+fn in_bf16_the_scores_are_near_and_a_kill_costs_not_a_bit() {
+    let csv = sentences(400, 4);
+    let recipe = |precision: &str| {
+        DEMANDING
+            .replace("[train]", &format!("[train]\nmethod = 'full'\nprecision = '{precision}'"))
+    };
+    let mut exact = Run::new(&recipe("fp32"), &csv).with_threads(2);
+    let in_fp32 = exact.complete();
+    let mut calm = Run::new(&recipe("bf16"), &csv).with_threads(2);
+    if !fs::read_to_string("/proc/cpuinfo").unwrap().contains("avx512_bf16")
+        && !calm.finish(Action::Train).success()
+    {
+        let Failed { failure, .. } = calm.json(run_folder::FAILED);
+        assert_eq!(failure.kind, FailureKind::Recipe, "{failure}");
+        assert!(failure.message.contains("does not multiply in bf16"), "{failure}");
+        return;
+    }
+    let undisturbed = calm.complete();
+    let mut killed = Run::new(&recipe("bf16"), &csv).with_threads(2);
+    let mut child = killed.start(Action::Train);
+    killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if 30 <= it.step));
+    signal_if_alive(&mut child, Signal::KILL);
+    let done = killed.complete();
+    assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
+    assert_eq!(done.scores, undisturbed.scores);
+    assert_ne!(undisturbed.proof.model_hash, in_fp32.proof.model_hash, "factors were rounded");
+    let off = (undisturbed.scores.loss - in_fp32.scores.loss).abs();
+    assert!(off < 0.1, "{off}");
 }
 
 pub fn signal_if_alive(child: &mut std::process::Child, which: Signal) {

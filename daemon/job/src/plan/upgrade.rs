@@ -40,9 +40,10 @@ fn plan_from_1(plan: &mut Value) -> Result<(), String> {
     Ok(())
 }
 
-/// 0.1.0 knew one method.
+/// 0.1.0 knew one method and one precision.
 fn plan_from_2(plan: &mut Value) {
     plan["train"]["method"] = json!("full");
+    plan["train"]["precision"] = json!("fp32");
     plan["model"]["pooling"] = Value::Null;
 }
 

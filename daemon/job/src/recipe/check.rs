@@ -309,6 +309,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         loss: raw.loss,
         hooks: raw.hooks.unwrap_or_default(),
         gradient_checkpointing: raw.gradient_checkpointing,
+        precision: precision(raw.precision.as_deref())?,
         seed: raw.seed.unwrap_or(0),
     })
 }
@@ -320,6 +321,17 @@ fn method(name: Option<&str>) -> Result<Method, Wrong> {
         Some("probe") => Ok(Method::Probe),
         Some(other) => {
             wrong("train.method", format!("is `{other}`, but must be auto, full or probe"))
+        }
+    }
+}
+
+fn precision(name: Option<&str>) -> Result<Precision, Wrong> {
+    match name {
+        None | Some("auto") => Ok(Precision::Auto),
+        Some("fp32") => Ok(Precision::Fp32),
+        Some("bf16") => Ok(Precision::Bf16),
+        Some(other) => {
+            wrong("train.precision", format!("is `{other}`, but must be auto, fp32 or bf16"))
         }
     }
 }

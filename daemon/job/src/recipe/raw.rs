@@ -133,6 +133,7 @@ pub(super) struct RawTrain {
     pub loss: Option<String>,
     pub hooks: Option<Vec<String>>,
     pub gradient_checkpointing: Option<bool>,
+    pub precision: Option<String>,
     pub seed: Option<u64>,
 }
 

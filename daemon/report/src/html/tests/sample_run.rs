@@ -14,7 +14,9 @@ use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, Pooling,
     TensorPlan, TrainPlan,
 };
-use finetuned_job::recipe::{ClassWeights, Head, Method, Optimizer, Pattern, SaveChoice, Schedule};
+use finetuned_job::recipe::{
+    ClassWeights, Head, Method, Optimizer, Pattern, Precision, SaveChoice, Schedule,
+};
 use finetuned_job::scores::{Scores, Split};
 use finetuned_job::task::{Answer, Metrics, Modality, Task};
 use rand_chacha::ChaCha8Rng;
@@ -600,6 +602,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             loss: None,
             hooks: Vec::new(),
             gradient_checkpointing: false,
+            precision: Precision::Fp32,
             epochs: 10,
             batch: 32,
             accumulate: 1,

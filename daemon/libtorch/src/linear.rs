@@ -1,0 +1,108 @@
+//! Linear maps, and how exactly they multiply. When that may be inexact is left to the worker.
+
+use crate::{Error, ffi};
+use tch::{Device, Kind, Tensor};
+
+/// `x` (.., inputs) times `weight` (outputs, inputs), and `bias` (outputs): as
+/// `torch.nn.functional.linear`. Made while a [`RoundedFactors`] lives, the product and those of
+/// its gradients are rounded; these can't be differentiated once more.
+///
+/// # Errors
+/// What libtorch refuses: other shapes.
+pub fn f_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
+    let bias = bias.map_or(std::ptr::null(), Tensor::as_ptr);
+    // SAFETY: the tensors are borrowed for longer than the call, which stores a new tensor when it
+    // returns null.
+    unsafe { ffi::tensor(|out| ffi::finetuned_linear(out, x.as_ptr(), weight.as_ptr(), bias)) }
+}
+
+/// While it lives, linear maps of fp32 round what they multiply: to bf16 on the CPU, to TF32 on
+/// CUDA, as PyTorch's `torch.set_float32_matmul_precision("medium")` has it for all products.
+/// Sums, results and all else stay fp32. On a processor that does not multiply in bf16 nothing
+/// changes; see [`rounds_factors`]. It is one switch for the process: a second of them is not made
+/// while the first lives.
+#[derive(Debug)]
+pub struct RoundedFactors(());
+
+impl RoundedFactors {
+    #[expect(clippy::new_without_default, reason = "it acts by living")]
+    pub fn new() -> RoundedFactors {
+        // SAFETY: writes an atomic; no arguments in memory.
+        unsafe { ffi::finetuned_round_factors(true) };
+        RoundedFactors(())
+    }
+}
+
+impl Drop for RoundedFactors {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { ffi::finetuned_round_factors(false) };
+    }
+}
+
+/// Whether this device rounds factors where it may.
+///
+/// # Errors
+/// What libtorch refuses.
+pub fn rounds_factors(device: Device) -> Result<bool, Error> {
+    /// Smaller matrices are multiplied as they are.
+    const SIZE: i64 = 64;
+    /// Needs more bits than bf16 and TF32 have.
+    const FINE: f64 = 1.0 + 1.0 / 4096.0;
+    let _rounded = RoundedFactors::new();
+    let fine = Tensor::full([SIZE, SIZE], FINE, (Kind::Float, device));
+    let sums = f_linear(&fine, &Tensor::ones([SIZE, SIZE], (Kind::Float, device)), None)?;
+    Ok(sums.double_value(&[0, 0]) == SIZE as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Output and gradients of x, weight and bias.
+    fn all_of(seed: i64, map: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor) -> Vec<Tensor> {
+        tch::manual_seed(seed);
+        let leaf =
+            |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let (x, weight, bias) = (leaf(&[3, 32, 64]), leaf(&[96, 64]), leaf(&[96]));
+        let y = map(&x, &weight, &bias);
+        (&y * Tensor::arange(96, (Kind::Float, Device::Cpu)).cos()).sum(Kind::Float).backward();
+        vec![y.detach(), x.grad(), weight.grad(), bias.grad()]
+    }
+
+    fn ours(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+        f_linear(x, weight, Some(bias)).unwrap()
+    }
+
+    fn farthest(a: &[Tensor], b: &[Tensor]) -> f64 {
+        let off =
+            |(a, b): (&Tensor, &Tensor)| ((a - b).abs().max() / b.abs().max()).double_value(&[]);
+        a.iter().zip(b).map(off).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn factors_are_rounded_only_while_it_is_allowed() {
+        let exact = all_of(1, |x, weight, bias| x.linear(weight, Some(bias)));
+        let rounded = {
+            let _rounded = RoundedFactors::new();
+            all_of(1, ours)
+        };
+        assert!(rounded.iter().all(|it| it.kind() == Kind::Float));
+        // bf16 has 8 bits.
+        let off = farthest(&rounded, &exact);
+        assert!(off < 1.0 / 128.0, "{off}");
+        assert_eq!(rounds_factors(Device::Cpu).unwrap(), 0.0 < off);
+        assert_eq!(farthest(&all_of(1, ours), &exact), 0.0, "afterwards all is exact");
+    }
+
+    #[test]
+    fn what_needs_no_gradient_gets_none() {
+        let _rounded = RoundedFactors::new();
+        let x = Tensor::ones([64, 64], (Kind::Float, Device::Cpu));
+        let weight = Tensor::ones([64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        f_linear(&x, &weight, None).unwrap().sum(Kind::Float).backward();
+        assert_eq!(weight.grad().double_value(&[5, 5]), 64.0);
+        assert!(!tch::no_grad(|| f_linear(&x, &weight, None).unwrap()).requires_grad());
+        assert!(f_linear(&x, &Tensor::ones([2, 3], (Kind::Float, Device::Cpu)), None).is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! Decides how exactly matrices are multiplied in training, where the recipe leaves it open: by the
+//! time that a step takes either way. Everything that is scored, cached or saved is fp32.
+
+use crate::batches;
+use crate::examples::ExampleSet;
+use crate::learner::Learner;
+use crate::source::Source;
+use crate::stored::{Examples, Stored};
+use anyhow::{Context, Result};
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Precision;
+use std::time::{Duration, Instant};
+
+/// As many examples as keep all threads busy.
+const MEASURED: usize = 8;
+/// Each way is timed so often, in turn, and its shortest time counts.
+const TIMES: usize = 3;
+/// What is saved below this is not worth a choice that another machine might not repeat.
+const GAIN: f64 = 1.2;
+/// Steps shorter than this cannot be told apart, and end soon anyway.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Puts into plan and learner what the recipe asks for or, where it leaves that open, what is
+/// faster. No tensor has changed when this returns.
+///
+/// # Errors
+/// The recipe asks for bf16, and the device does not multiply in it.
+pub(crate) fn settle(learner: &mut Learner, plan: &mut Plan, train: &ExampleSet) -> Result<()> {
+    let device = learner.network.device;
+    let rounds = finetuned_libtorch::rounds_factors(device)?;
+    // What runs once, before training, is exact.
+    let body_trains =
+        !plan.freeze.cached || learner.frozen_stages() < learner.network.model.stages();
+    plan.train.precision = match plan.train.precision {
+        Precision::Bf16 if !rounds => {
+            let message = "train.precision is `bf16`, but this processor does not multiply in bf16";
+            let cure = "leave it out of the recipe: the faster precision is found by itself";
+            return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
+        }
+        Precision::Auto if !rounds || !body_trains || plan.train.steps == 0 => Precision::Fp32,
+        Precision::Auto => faster(learner, plan, train)?,
+        asked => asked,
+    };
+    learner.set_precision(plan.train.precision);
+    Ok(())
+}
+
+fn faster(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -> Result<Precision> {
+    let sizes = (MEASURED.min(plan.train.batch as usize), 1);
+    let all = batches::epoch(&train.lengths(), sizes, plan.train.seed, 0).concat();
+    let examples = all.into_iter().next().context("there are no training examples")?;
+    let mut step = |precision| -> Result<Duration> {
+        learner.set_precision(precision);
+        let start = Instant::now();
+        let with = Examples { set: train, cache: None };
+        let mut source = Stored::plain(with, vec![examples.clone()], learner.network.device);
+        let batch = source.next(&learner.network).context("a batch is empty")??;
+        let weight = learner.loss_weight(train, &batch.indices);
+        learner.try_backward(&batch, weight)?;
+        Ok(start.elapsed())
+    };
+    let ways = [Precision::Fp32, Precision::Bf16];
+    for way in ways {
+        step(way)?; // the first calls set up threads and kernels
+    }
+    let mut shortest = [Duration::MAX; 2];
+    for _ in 0..TIMES {
+        for (way, shortest) in ways.into_iter().zip(&mut shortest) {
+            *shortest = step(way)?.min(*shortest);
+        }
+    }
+    Ok(chosen(shortest))
+}
+
+/// Of the shortest steps in fp32 and in bf16.
+fn chosen([fp32, bf16]: [Duration; 2]) -> Precision {
+    if fp32 < SHORTEST || fp32.as_secs_f64() < GAIN * bf16.as_secs_f64() {
+        Precision::Fp32
+    } else {
+        Precision::Bf16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_is_for_steps_that_are_clearly_faster() {
+        let of = |fp32, bf16| chosen([fp32, bf16].map(Duration::from_millis));
+        assert_eq!(of(100, 50), Precision::Bf16);
+        assert_eq!(of(100, 90), Precision::Fp32);
+        assert_eq!(of(100, 200), Precision::Fp32);
+        assert_eq!(of(9, 1), Precision::Fp32, "too short to be told apart");
+    }
+}
