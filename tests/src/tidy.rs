@@ -78,6 +78,8 @@ fn functions_fit_a_screen() {
             .any(|it| head.starts_with(it));
             if is_fn && open.is_none() && !head.ends_with(['}', ';']) {
                 open = Some((line_idx, indent, head.to_string()));
+            } else if open.as_ref().is_some_and(|it| indent == it.1 && head.ends_with(';')) {
+                open = None; // a declaration over several lines has no body
             } else if let Some((start, depth, head)) = &open
                 && line.starts_with(&format!("{}}}", " ".repeat(*depth)))
                 && indent == *depth

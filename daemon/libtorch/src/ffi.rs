@@ -63,9 +63,6 @@ unsafe extern "C" {
     pub(crate) fn finetuned_pool_memory();
     pub(crate) fn finetuned_memory_refused() -> bool;
     pub(crate) fn finetuned_flush_denormal(on: bool) -> bool;
-}
-
-unsafe extern "C" {
     pub(crate) fn finetuned_round_factors(on: bool);
     pub(crate) fn finetuned_linear(
         out: *mut *mut C_tensor,
