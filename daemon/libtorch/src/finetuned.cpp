@@ -13,6 +13,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -332,6 +333,17 @@ struct Rounded final {
   }
 };
 
+// Fewer rows are not worth it.
+constexpr int64_t ROWS_MIN = 64;
+
+// These rows (n, width) and zeros below them, so that there are eight numbers of rows at most between one power of
+// two and the next: oneDNN compiles kernels for each that it meets, and keeps them for ever.
+Tensor padded(const Tensor& rows) {
+  const int64_t n = rows.size(0), step = std::max<int64_t>(std::bit_floor(static_cast<uint64_t>(n)) / 8, 1);
+  const int64_t missing = (step - n % step) % step;
+  return missing == 0 ? rows : at::constant_pad_nd(rows, {0, 0, 0, missing});
+}
+
 // The gradients of a linear map by products that are rounded as its own was.
 struct LinearBackward final : torch::autograd::Node {
   torch::autograd::SavedVariable input, weight;
@@ -347,13 +359,13 @@ struct LinearBackward final : torch::autograd::Node {
     }
     at::NoGradGuard once;
     const Tensor x = input.unpack(), w = weight.unpack();
-    const Tensor grad = grads[0].reshape({-1, w.size(0)});
+    const Tensor grad = grads[0].reshape({-1, w.size(0)}), rows = padded(grad);
     Rounded rounded;
     if (task_should_compute_output(0)) {
-      out[0] = grad.mm(w).view(x.sizes());
+      out[0] = rows.mm(w).narrow(0, 0, grad.size(0)).view(x.sizes());
     }
     if (task_should_compute_output(1)) {
-      out[1] = grad.t().mm(x.reshape({-1, w.size(1)}));
+      out[1] = rows.t().mm(padded(x.reshape({-1, w.size(1)})));
     }
     if (2 < num_outputs() && task_should_compute_output(2)) {
       out[2] = grad.sum(0);
@@ -368,14 +380,19 @@ struct LinearBackward final : torch::autograd::Node {
 };
 
 Tensor linear_map(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b) {
-  if (!rounding.load() || x.scalar_type() != at::kFloat || w.scalar_type() != at::kFloat) {
+  const bool fits = x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat && w.dim() == 2 && 0 < w.size(1) &&
+      0 < x.dim() && x.size(-1) == w.size(1) && ROWS_MIN <= x.numel() / w.size(1);
+  if (!rounding.load() || !fits) {
     return at::linear(x, w, b);
   }
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = w.size(0);
   Tensor y;
   {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
+    const Tensor rows = x.reshape({-1, w.size(1)});
     Rounded rounded;
-    y = at::linear(x, w, b);
+    y = at::linear(padded(rows), w, b).narrow(0, 0, rows.size(0)).view(sizes);
   }
   if (torch::autograd::compute_requires_grad(x, w, b)) {
     auto node = c10::make_intrusive<LinearBackward>();

@@ -58,6 +58,13 @@ pub fn rounds_factors(device: Device) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// The switch is the process's: one test has it at a time.
+    fn alone() -> MutexGuard<'static, ()> {
+        static SWITCH: Mutex<()> = Mutex::new(());
+        SWITCH.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Output and gradients of x, weight and bias.
     fn all_of(seed: i64, map: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor) -> Vec<Tensor> {
@@ -82,6 +89,7 @@ mod tests {
 
     #[test]
     fn factors_are_rounded_only_while_it_is_allowed() {
+        let _alone = alone();
         let exact = all_of(1, |x, weight, bias| x.linear(weight, Some(bias)));
         let rounded = {
             let _rounded = RoundedFactors::new();
@@ -95,8 +103,32 @@ mod tests {
         assert_eq!(farthest(&all_of(1, ours), &exact), 0.0, "afterwards all is exact");
     }
 
+    /// Rows that are filled up to a number that was compiled for.
+    #[test]
+    fn any_number_of_rows_is_multiplied() {
+        let _alone = alone();
+        let _rounded = RoundedFactors::new();
+        let weight = Tensor::randn([5, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        for rows in [1, 63, 64, 71, 333] {
+            let x = Tensor::randn([rows, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let (ours, exact) =
+                (f_linear(&x, &weight, None).unwrap(), x.linear(&weight, None::<&Tensor>));
+            assert_eq!(ours.size(), [rows, 5]);
+            assert!(ours.is_contiguous());
+            let gradients = |y: &Tensor| {
+                let slopes = Tensor::arange(5, (Kind::Float, Device::Cpu)).cos();
+                let sum = (y * slopes).sum(Kind::Float);
+                let all = Tensor::run_backward(&[sum], &[&x, &weight], false, false);
+                all.into_iter().chain([y.detach()]).collect::<Vec<_>>()
+            };
+            let off = farthest(&gradients(&ours), &gradients(&exact));
+            assert!(off < 1.0 / 32.0, "{rows} rows: {off}");
+        }
+    }
+
     #[test]
     fn what_needs_no_gradient_gets_none() {
+        let _alone = alone();
         let _rounded = RoundedFactors::new();
         let x = Tensor::ones([64, 64], (Kind::Float, Device::Cpu));
         let weight = Tensor::ones([64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
