@@ -50,6 +50,8 @@ pub struct Words {
     pub columns: &'static str,
     /// Metrics that the model card lists, the chosen one apart.
     pub card_metrics: &'static [&'static str],
+    /// What thresholds mean; empty where there are none.
+    pub thresholds: &'static str,
     /// Of PyTorch, from logits to what is shown; empty where they are that.
     pub activation: &'static str,
 }
@@ -81,6 +83,17 @@ pub trait AnswerKind: Send + Sync {
     /// # Errors
     /// Targets of another kind.
     fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError>;
+
+    /// From which probability on each output is predicted, where that was tuned; else empty.
+    fn thresholds(&self) -> &[f32] {
+        &[]
+    }
+
+    /// The thresholds under which what is predicted is best on examples that nothing was learnt
+    /// from, one for each output; empty where there is nothing to tune, or nothing to gain.
+    fn tuned(&self, _predictions: &Predictions, _targets: &[Target]) -> Vec<f32> {
+        Vec::new()
+    }
 
     /// Rows that a model gives for an example with this target.
     fn rows(&self, _target: &Target) -> usize {

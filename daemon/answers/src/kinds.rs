@@ -11,10 +11,20 @@ const KINDS: &[&dyn TargetKind] =
 
 /// What a model with these outputs answers.
 pub fn of(answer: Answer, outputs: &[String]) -> Box<dyn AnswerKind> {
-    let outputs = outputs.to_vec();
+    with_thresholds(answer, outputs, &[])
+}
+
+/// The same, each output predicted from its threshold on as [`AnswerKind::tuned`] gave them; none
+/// where there are none.
+pub fn with_thresholds(
+    answer: Answer,
+    outputs: &[String],
+    thresholds: &[f32],
+) -> Box<dyn AnswerKind> {
+    let (outputs, thresholds) = (outputs.to_vec(), thresholds.to_vec());
     match answer {
-        Answer::Class => Box::new(class::Class { outputs }),
-        Answer::Classes => Box::new(classes::Classes { outputs }),
+        Answer::Class => Box::new(class::Class { outputs, thresholds }),
+        Answer::Classes => Box::new(classes::Classes { outputs, thresholds }),
         Answer::Numbers => Box::new(numbers::Numbers { outputs }),
         Answer::Tags => Box::new(tags::Tags { outputs }),
     }

@@ -17,6 +17,7 @@ mod bootstrap; // examples -> intervals
 mod ranking; // average precision, top k
 mod tally; // counts -> precision, recall, F1
 mod classified; // one class or several: what both count
+mod threshold; // probabilities x classes -> from where on a class is predicted
 mod reading; // cells -> targets: what every kind must know
 mod labels; // spellings of labels -> classes
 mod kind; // what every kind of answer can do
@@ -29,7 +30,7 @@ mod kinds; // all of them
 pub use cell::{Cell, Embedded};
 pub use error::ScoresError;
 pub use kind::{AnswerKind, Input, Mark, Segment, Words};
-pub use kinds::{folder_kind, infer, of, target_kind, unnamed};
+pub use kinds::{folder_kind, infer, of, target_kind, unnamed, with_thresholds};
 pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};

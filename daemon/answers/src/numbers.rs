@@ -110,6 +110,7 @@ impl AnswerKind for Numbers {
             target: "True",
             columns: "numbers",
             card_metrics: &["r2", "mae", "rmse"],
+            thresholds: "",
             activation: "",
         }
     }

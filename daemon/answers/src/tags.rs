@@ -210,6 +210,7 @@ impl AnswerKind for Tags {
             } else {
                 &["token_accuracy", "macro_f1"]
             },
+            thresholds: "",
             activation: ".softmax(-1)",
         }
     }

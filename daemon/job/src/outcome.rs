@@ -27,6 +27,10 @@ pub struct Trained {
     pub seconds: f64,
     /// The saved model's: `linear` also where a plugin's had learnt what the family's own can be.
     pub head: Head,
+    /// Of each output, the probability from which on it is predicted; empty where that is one half,
+    /// or the largest.
+    #[serde(default)]
+    pub thresholds: Vec<f32>,
     /// blake3 of model.safetensors, hex.
     pub model_hash: String,
     /// Part of all token places that would have been padding, had each batch been filled up to its

@@ -200,6 +200,8 @@ pub struct EvalPlan {
     pub best: String,
     /// Absent: at the end of each epoch.
     pub every_steps: Option<u64>,
+    /// From which probability on a class is predicted follows from validation.
+    pub tune_thresholds: bool,
     /// The split that the report is about: test where there is one, else validation.
     pub report_on: Split,
 }

@@ -303,6 +303,9 @@ pub struct EvalChoice {
     pub best: Option<String>,
     /// Steps between evaluations; absent: by the number of epochs.
     pub every_steps: Option<u64>,
+    /// From which probability on a class is predicted follows from validation; absent: for several
+    /// labels, and for two classes of very different size.
+    pub tune_thresholds: Option<bool>,
 }
 
 /// When checkpoints are written, besides the end of training and a stop signal.

@@ -50,23 +50,22 @@ pub struct Mistake {
 /// The file can't be written; targets and predictions are not of the plan's outputs.
 pub fn predictions_csv<'a>(
     path: &Path,
-    plan: &Plan,
+    (plan, answer): (&Plan, &dyn AnswerKind),
     targets: &[Target],
     predictions: &Predictions,
     origin: impl Fn(usize) -> Origin<'a>,
 ) -> Result<()> {
-    write_csv(path, plan, targets, predictions, origin)
+    write_csv(path, (plan, answer), targets, predictions, origin)
         .with_context(|| format!("writing {}", path.display()))
 }
 
 fn write_csv<'a>(
     path: &Path,
-    plan: &Plan,
+    (plan, answer): (&Plan, &dyn AnswerKind),
     targets: &[Target],
     predictions: &Predictions,
     origin: impl Fn(usize) -> Origin<'a>,
 ) -> Result<()> {
-    let answer = finetuned_answers::of(plan.data.problem, plan.data.outputs());
     let (width, outputs) = (predictions.width(), answer.outputs().len());
     ensure!(width == outputs, "{width} outputs for {outputs}");
     let (rows, examples) = (predictions.len(), targets.len());
@@ -147,7 +146,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("predictions.csv");
         let predictions = Predictions::one_row_each(2, values.to_vec());
-        predictions_csv(&path, plan, targets, &predictions, |it| origin(texts[it]))?;
+        let answer = finetuned_answers::of(plan.data.problem, plan.data.outputs());
+        predictions_csv(&path, (plan, &*answer), targets, &predictions, |it| origin(texts[it]))?;
         Ok(std::fs::read_to_string(&path).unwrap())
     }
 

@@ -13,8 +13,8 @@ use finetuned_job::outcome::{Done, Trained};
 use finetuned_job::plan::{Plan, PluginPlan};
 use finetuned_job::recipe::Head;
 use finetuned_job::scores::Split;
-use minijinja::context;
 use minijinja::value::Serde;
+use minijinja::{Value, context};
 
 /// Everything that is known at the end of a run.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,9 @@ impl<'a> Story<'a> {
 
     /// What the model answers.
     pub(crate) fn answer(&self) -> Box<dyn AnswerKind> {
-        finetuned_answers::of(self.plan.data.problem, self.plan.data.outputs())
+        let data = &self.plan.data;
+        let thresholds = &self.trained.thresholds;
+        finetuned_answers::with_thresholds(data.problem, data.outputs(), thresholds)
     }
 
     pub(crate) fn words(&self) -> Words {
@@ -154,6 +156,17 @@ impl<'a> Story<'a> {
             }
         });
         all
+    }
+
+    /// What was tuned on validation, as the model's config has it; nothing where nothing was.
+    pub(crate) fn thresholds(&self) -> Option<Value> {
+        let answer = self.answer();
+        let each = answer.outputs().iter().zip(answer.thresholds());
+        let each: Vec<Value> = each.map(|(name, value)| context! { name, value }).collect();
+        (!each.is_empty()).then(|| {
+            let flattered = self.done.split == Split::Validation;
+            context! { each, meaning => answer.words().thresholds, flattered }
+        })
     }
 
     pub(crate) fn probe_sentence(&self) -> Option<String> {

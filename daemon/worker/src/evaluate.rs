@@ -92,6 +92,7 @@ impl Evaluation {
         set: &ExampleSet,
         plan: &Plan,
         extensions: &Extensions,
+        thresholds: &[f32],
     ) -> Result<Scores> {
         // A plugin's metric has none: it would have to be asked a thousand times.
         let known = finetuned_answers::of(plan.task.answer, plan.data.outputs()).metrics().known;
@@ -99,7 +100,7 @@ impl Evaluation {
         let mut shown: Vec<&str> = shown.filter(|it| known.contains(it)).collect();
         shown.sort_unstable();
         shown.dedup();
-        self.scored(split, set, plan, &shown, extensions)
+        self.scored(split, set, plan, (&shown, thresholds), extensions)
     }
 
     /// The same without intervals, which cost more than they are worth while training goes on.
@@ -110,7 +111,7 @@ impl Evaluation {
         plan: &Plan,
         extensions: &Extensions,
     ) -> Result<Scores> {
-        self.scored(split, set, plan, &[], extensions)
+        self.scored(split, set, plan, (&[], &[]), extensions)
     }
 
     fn scored(
@@ -118,10 +119,11 @@ impl Evaluation {
         split: Split,
         set: &ExampleSet,
         plan: &Plan,
-        intervals_for: &[&str],
+        (intervals_for, thresholds): (&[&str], &[f32]),
         extensions: &Extensions,
     ) -> Result<Scores> {
-        let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+        let (answer, outputs) = (plan.task.answer, plan.data.outputs());
+        let answer = finetuned_answers::with_thresholds(answer, outputs, thresholds);
         let (predictions, targets) = (&self.predictions, &set.targets[..]);
         let of = Scored { split, predictions, targets, losses: &self.losses };
         let mut scores = answer.scores(&of, intervals_for, plan.train.seed)?;

@@ -5,17 +5,25 @@
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
 use crate::modality::{self, Encoder};
-use crate::network::{self, WEIGHTS};
+use crate::network::{self, THRESHOLDS, WEIGHTS};
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
 use finetuned_models::Checkpoint;
+use serde_json::Value;
 use std::path::Path;
+
+/// What the model's config follows from, besides the base's.
+pub(crate) struct Config<'a> {
+    pub plan: &'a Plan,
+    pub encoder: &'a dyn Encoder,
+    /// Of each output, or empty.
+    pub thresholds: &'a [f32],
+}
 
 pub(crate) fn write(
     target: &Path,
     base: &Checkpoint,
-    plan: &Plan,
-    encoder: &dyn Encoder,
+    Config { plan, encoder, thresholds }: Config,
     tensors: &Named,
 ) -> Result<()> {
     let partial = Partial::new(target)?;
@@ -32,6 +40,10 @@ pub(crate) fn write(
     let fields = config.as_object_mut().context("the base's config is no JSON object")?;
     if let Some(problem_type) = plan.task.problem_type {
         fields.insert("problem_type".into(), problem_type.into());
+    }
+    if !thresholds.is_empty() {
+        let each = outputs.iter().cloned().zip(thresholds.iter().map(|it| Value::from(*it)));
+        fields.insert(THRESHOLDS.into(), Value::Object(each.collect()));
     }
     durable::write_json(&folder.join("config.json"), &config)?;
     partial.finish()

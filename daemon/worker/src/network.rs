@@ -19,6 +19,9 @@ use tch::{Device, Tensor};
 
 /// Name of the file of a finished model.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// In `config.json`: from which probability on each output is predicted, by its name. Other
+/// libraries pay no heed to it.
+pub(crate) const THRESHOLDS: &str = "decision_thresholds";
 
 /// What a forward pass gives.
 pub(crate) struct Forward {
@@ -114,6 +117,14 @@ pub(crate) struct Network {
     pub units: Option<Units>,
 }
 
+/// A finished model, as its folder has it.
+pub(crate) struct Saved {
+    pub network: Network,
+    pub names: Vec<String>,
+    /// As [`finetuned_answers::with_thresholds`] takes them.
+    pub thresholds: Vec<f32>,
+}
+
 impl Network {
     /// Opens a finished model folder, which has this head; the names of its outputs come from its
     /// config.
@@ -123,7 +134,7 @@ impl Network {
         plan: &Plan,
         extensions: &Extensions,
         device: Device,
-    ) -> Result<(Network, Vec<String>)> {
+    ) -> Result<Saved> {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
         let names = output_names(saved.config_json()).with_context(|| {
             format!("{} names no outputs", folder.join("config.json").display())
@@ -151,7 +162,11 @@ impl Network {
         };
         let options = BuildOptions { device, ..BuildOptions::new(kind) };
         let Built { model, head, parts, .. } = build(&saved, &options, head)?;
-        Ok((Network { model, head, parts, outputs: names.len(), device, units }, names))
+        let thresholds = thresholds(saved.config_json(), &names).with_context(|| {
+            format!("{} in {} is damaged", THRESHOLDS, folder.join("config.json").display())
+        })?;
+        let network = Network { model, head, parts, outputs: names.len(), device, units };
+        Ok(Saved { network, names, thresholds })
     }
 
     /// Whether the head takes a vector for each token.
@@ -257,6 +272,16 @@ fn restore(
 }
 
 /// As transformers (`id2label`, in the order of its numbers) and timm (`label_names`) have them.
+/// One for each output, or none where the config has none; nothing where it fits them not.
+fn thresholds(config: &serde_json::Value, names: &[String]) -> Option<Vec<f32>> {
+    let Some(each) = config.get(THRESHOLDS) else { return Some(Vec::new()) };
+    let value = |name: &String| {
+        let value = each.get(name)?.as_f64()? as f32;
+        (0.0 < value && value < 1.0).then_some(value)
+    };
+    names.iter().map(value).collect()
+}
+
 fn output_names(config: &serde_json::Value) -> Option<Vec<String>> {
     let name = |it: &serde_json::Value| it.as_str().map(String::from);
     if let Some(names) = config.get("label_names") {

@@ -218,7 +218,25 @@ fn eval_plan(
     let every_steps = asked
         .every_steps
         .or_else(|| defaults::every_steps(patience, train.epochs, train.steps_per_epoch));
-    Ok(EvalPlan { metrics, best, every_steps, report_on })
+    let tune_thresholds = tune_thresholds(asked.tune_thresholds, facts, data)?;
+    Ok(EvalPlan { metrics, best, every_steps, tune_thresholds, report_on })
+}
+
+fn tune_thresholds(asked: Option<bool>, facts: &Facts, data: &DataPlan) -> Result<bool, Failure> {
+    let counts: Vec<u64> = facts.data.classes.iter().map(|it| it.train).collect();
+    let can = match facts.task.objective {
+        Objective::BinaryCrossEntropy => true,
+        Objective::CrossEntropy => counts.len() == 2,
+        Objective::SquaredError | Objective::TokenCrossEntropy => false,
+    };
+    if asked == Some(true) && (!can || data.validation == 0) {
+        let message = "eval.tune_thresholds is for several labels or two classes, and wants a validation split to tune them on";
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
+    }
+    let default = defaults::tune_thresholds(facts.task.objective, &counts);
+    Ok(asked.unwrap_or(default) && 0 < data.validation)
 }
 
 /// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone

@@ -5,7 +5,7 @@ use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
 use crate::modality::{self, Encoded, Inputs};
-use crate::network::Network;
+use crate::network::{Network, Saved};
 use crate::proof::read_json;
 use crate::stored::Examples;
 use crate::{device, durable, objective};
@@ -32,10 +32,10 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
     let replies = Replies::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
-    let (network, names) =
+    let Saved { network, names, thresholds } =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let task = plan.task;
-    let answer = finetuned_answers::of(task.answer, &names);
+    let answer = finetuned_answers::with_thresholds(task.answer, &names, &thresholds);
     let mut named = finetuned_data::inputs(task.modality, inputs, &plan.data.text_columns)?;
     if answer.takes_tokens() {
         named.iter_mut().for_each(|it| it.record.words = Box::default());

@@ -9,7 +9,7 @@ use crate::attempt::Attempt;
 use crate::durable::Partial;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::modality::Changes;
-use crate::network::{Network, WEIGHTS};
+use crate::network::{Network, Saved, WEIGHTS};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
 use crate::{checkpoint, device, durable, objective, prepare};
@@ -78,12 +78,13 @@ fn reloaded(
     let total = set.len() as u64;
     attempt.journal.phase(Phase::Proving, Some(total))?;
     let (device, extensions) = (device::choose(attempt.spec.device)?, &prepared.extensions);
-    let (network, _) = Network::open(folder, &trained.head, plan, extensions, device)?;
+    let Saved { network, thresholds, .. } =
+        Network::open(folder, &trained.head, plan, extensions, device)?;
     let objective = objective::of(plan, prepared.data.numbers(), None, device)?;
     let examples = Examples { set, cache: None };
     let found =
         evaluate(&network, objective.as_ref(), examples, |done| attempt.progress(done, total))?;
-    let scores = found.scores(split, set, plan, extensions)?;
+    let scores = found.scores(split, set, plan, extensions, &thresholds)?;
     let proof = Proof {
         model_hash: checkpoint::hash(&folder.join(WEIGHTS))?,
         examples: set.len() as u64,
@@ -160,7 +161,8 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
             line: Some(line),
         }
     };
-    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+    let (answer, outputs) = (plan.task.answer, plan.data.outputs());
+    let answer = finetuned_answers::with_thresholds(answer, outputs, &trained.thresholds);
     let (targets, predictions) = (&set.targets[..], &found.predictions);
     let keep = finetuned_report::MISTAKES_SHOWN;
     let mistakes =
@@ -182,7 +184,13 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
         license: license.as_deref(),
     };
     durable::write_with(&run.join(run_folder::PREDICTIONS), |path| {
-        finetuned_report::predictions_csv(path, plan, targets, predictions, origin)
+        finetuned_report::predictions_csv(
+            path,
+            (plan, answer.as_ref()),
+            targets,
+            predictions,
+            origin,
+        )
     })?;
     durable::write(&run.join(run_folder::REPORT), finetuned_report::html(&story)?.as_bytes())?;
     let board = Partial::new(&run.join(run_folder::TENSORBOARD))?;

@@ -3,7 +3,7 @@
 
 use crate::attempt::Attempt;
 use crate::checkpoint::{Best, Checkpoint, Checkpoints, Position};
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, evaluate};
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
 use crate::feature_cache::{Caching, FeatureCache};
@@ -23,7 +23,7 @@ use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Train
 use finetuned_job::plan::{FreezePlan, Plan, TrainPlan};
 use finetuned_job::recipe::{Head, Method, Precision};
 use finetuned_job::run_folder;
-use finetuned_job::scores::Split;
+use finetuned_job::scores::{Scores, Split};
 use std::fs;
 use std::path::Path;
 
@@ -240,7 +240,7 @@ fn finish(
     attempt: &mut Attempt,
 ) -> Result<()> {
     let (data, run) = (&prepared.data, &attempt.spec.run);
-    let (split, set) = data.report_split();
+    let set = data.report_split().1;
     if let Some(best) = position.best {
         learner
             .load_tensors(&checkpoints.load_best(best.step)?)
@@ -256,21 +256,8 @@ fn finish(
     let rows = learner.take_family_form(&prepared.base, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
-    let (network, objective) = (&learner.network, learner.objective.as_ref());
-    attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
-    let found = evaluate(network, objective, Examples { set, cache: None }, |done| {
-        attempt.progress(done, set.len() as u64)
-    })?;
-    let scores = found.scores(split, set, plan, &prepared.extensions)?;
-    let validation = if split == Split::Validation {
-        Some(scores.clone())
-    } else if data.validation.len() == 0 {
-        None
-    } else {
-        let examples = Examples { set: &data.validation, cache: validation_cache };
-        let found = evaluate(network, objective, examples, |_| attempt.stop.check())?;
-        Some(found.scores(Split::Validation, &data.validation, plan, &prepared.extensions)?)
-    };
+    let Scored { scores, validation, thresholds } =
+        scored((plan, prepared), &learner, validation_cache, attempt)?;
     if let (Some(best), Some(again)) = (position.best, &validation) {
         same_as_the_best_step(best, again.loss)?;
     }
@@ -278,7 +265,9 @@ fn finish(
     attempt.journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);
     let tensors = learner.all_tensors();
-    export::write(&unproven, &prepared.base, plan, prepared.encoder.as_ref(), &tensors)?;
+    let config =
+        export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
+    export::write(&unproven, &prepared.base, config, &tensors)?;
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
@@ -292,6 +281,7 @@ fn finish(
         stopped_early: position.stopped_early,
         seconds: position.seconds,
         head,
+        thresholds,
         model_hash: checkpoint::hash(&unproven.join(WEIGHTS))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
@@ -301,6 +291,51 @@ fn finish(
         best_step: trained.best_step,
         seconds: trained.seconds,
     })
+}
+
+/// What the finished model scores, and from where on it predicts.
+struct Scored {
+    /// On the split of the report.
+    scores: Scores,
+    validation: Option<Scores>,
+    thresholds: Vec<f32>,
+}
+
+fn scored(
+    (plan, prepared): (&Plan, &Prepared),
+    learner: &Learner,
+    validation_cache: Option<&FeatureCache>,
+    attempt: &mut Attempt,
+) -> Result<Scored> {
+    let data = &prepared.data;
+    let (split, set) = data.report_split();
+    let (network, objective) = (&learner.network, learner.objective.as_ref());
+    attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
+    let found = evaluate(network, objective, Examples { set, cache: None }, |done| {
+        attempt.progress(done, set.len() as u64)
+    })?;
+    let held_out = if split == Split::Validation || data.validation.len() == 0 {
+        None
+    } else {
+        let examples = Examples { set: &data.validation, cache: validation_cache };
+        Some(evaluate(network, objective, examples, |_| attempt.stop.check())?)
+    };
+    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+    let thresholds = if plan.eval.tune_thresholds {
+        let on = held_out.as_ref().unwrap_or(&found);
+        answer.tuned(&on.predictions, &data.validation.targets)
+    } else {
+        Vec::new()
+    };
+    let score = |found: &Evaluation, split, set| {
+        found.scores(split, set, plan, &prepared.extensions, &thresholds)
+    };
+    let scores = score(&found, split, set)?;
+    let validation = match held_out {
+        Some(found) => Some(score(&found, Split::Validation, &data.validation)?),
+        None => (split == Split::Validation).then(|| scores.clone()),
+    };
+    Ok(Scored { scores, validation, thresholds })
 }
 
 /// Whatever changed the model's form since its best step (a plugin's head that became the model's

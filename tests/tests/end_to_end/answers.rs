@@ -51,6 +51,63 @@ fn pairs_become_a_proven_model() {
     );
 }
 
+/// Labels of which one is never likelier than not: a third of the good books are rare ones.
+fn rare_labels(rows: usize) -> String {
+    let mut csv = String::from("text,good,bad,rare\n");
+    for it in 0..rows {
+        let (good, thing) = (it % 2 == 0, ["book", "movie", "song"][it / 2 % 3]);
+        let rare = good && it / 6 % 3 == 0;
+        let labels = match (good, rare) {
+            (true, true) => "1,0,1",
+            (true, false) => "1,0,0",
+            _ => "0,1,0",
+        };
+        let how = if good { "good" } else { "bad" };
+        writeln!(csv, "the {thing} number {it} was {how},{labels}").unwrap();
+    }
+    csv
+}
+
+#[test]
+fn thresholds_are_tuned_and_go_with_the_model() {
+    let recipe =
+        "data.test = 0.3\n[train]\nmethod = 'full'\nepochs = 6\nlr = 3e-3\nbatch = 16\n[eval]\n";
+    let of = |tuned: &str| {
+        let mut run = Run::new(&format!("{recipe}{tuned}"), &rare_labels(480));
+        (run.complete(), run)
+    };
+    let (done, tuned) = of("");
+    let (plain_done, plain) = of("tune_thresholds = false");
+    let config = |run: &Run| -> Value {
+        let text = std::fs::read_to_string(run.folder().join("model/config.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let threshold = config(&tuned)["decision_thresholds"]["rare"].as_f64().unwrap();
+    assert!(0.01 < threshold && threshold < 0.49, "{threshold}");
+    assert!(config(&plain).get("decision_thresholds").is_none());
+    let f1 = |it: &finetuned_job::outcome::Done| it.scores.metrics["macro_f1"];
+    assert!(f1(&plain_done) + 0.05 < f1(&done), "{} and {}", f1(&plain_done), f1(&done));
+    assert_eq!(done.proof.loss_trained, plain_done.proof.loss_trained, "the same weights");
+    let asked: Vec<String> = (0..48).map(|it| format!("the book number {it} was good")).collect();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let rare = |run: &Run| {
+        let found = predicted(run, &asked);
+        for it in &found {
+            let named = it["labels"].as_array().unwrap().contains(&"rare".into());
+            let from = if run.folder() == tuned.folder() { threshold } else { 0.5 };
+            assert_eq!(named, from <= it["probabilities"]["rare"].as_f64().unwrap(), "{it}");
+        }
+        found.iter().filter(|it| it["labels"].as_array().unwrap().contains(&"rare".into())).count()
+    };
+    assert!(rare(&plain) < rare(&tuned), "{} and {}", rare(&plain), rare(&tuned));
+    for name in ["model/README.md", "report.html"] {
+        let page = std::fs::read_to_string(tuned.folder().join(name)).unwrap();
+        assert!(page.contains("Thresholds were tuned on validation"), "{name}");
+        let page = std::fs::read_to_string(plain.folder().join(name)).unwrap();
+        assert!(!page.contains("Thresholds were tuned"), "{name}");
+    }
+}
+
 /// Sentences in CoNLL's form, whose entities can be learnt; a pure function of the number.
 fn conll(sentences: usize) -> String {
     const PEOPLE: [&str; 4] = ["good", "great", "lovely", "fine"];

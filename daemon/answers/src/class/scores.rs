@@ -1,7 +1,7 @@
 //! Decides what scores of one class mean: scikit-learn's default `labels=None`, so that a class
 //! that is neither true nor predicted anywhere does not count in macro averages.
 
-use super::likeliest;
+use super::{Class, likeliest};
 use crate::classified::{Classified, check_probabilities, check_targets, shares};
 use crate::ranking::is_in_top;
 use crate::scored::{check_rows, mean};
@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 const TOP: usize = 5;
 
 pub(super) fn scores(
-    names: &[String],
+    kind: &Class,
     of: &Scored<'_>,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
+    let names = &kind.outputs[..];
     let Scored { split, predictions, targets, losses } = *of;
     check_rows(of, names.len(), |_| 1)?;
     check(targets, names.len())?;
@@ -27,7 +28,7 @@ pub(super) fn scores(
         f64::from(u8::from(is_in_top(predictions.of(example), class(target), TOP)))
     };
     let in_top = (TOP < names.len()).then(|| targets.iter().enumerate().map(is_in).collect());
-    let predict = |row: &[f32]| -> Box<[u32]> { Box::new([likeliest(row)]) };
+    let predict = |row: &[f32]| -> Box<[u32]> { Box::new([kind.class(row)]) };
     let classified = Classified::new(of, false, predict).with_top(in_top);
     let per_class = classified.per_class(names);
     Ok(Scores {

@@ -40,10 +40,11 @@ fn plan_from_1(plan: &mut Value) -> Result<(), String> {
     Ok(())
 }
 
-/// 0.1.0 knew one method and one precision.
+/// 0.1.0 knew one method, one precision and one threshold.
 fn plan_from_2(plan: &mut Value) {
     plan["train"]["method"] = json!("full");
     plan["train"]["precision"] = json!("fp32");
+    plan["eval"]["tune_thresholds"] = json!(false);
     plan["model"]["pooling"] = Value::Null;
 }
 

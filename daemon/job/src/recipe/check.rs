@@ -383,7 +383,7 @@ fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
     metrics.iter().try_for_each(|it| known("eval.metrics", it))?;
     raw.best.iter().try_for_each(|it| known("eval.best", it))?;
     let every_steps = raw.every_steps.map(|it| at_least("eval.every_steps", it, 1)).transpose()?;
-    Ok(EvalChoice { metrics, best: raw.best, every_steps })
+    Ok(EvalChoice { metrics, best: raw.best, every_steps, tune_thresholds: raw.tune_thresholds })
 }
 
 fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {

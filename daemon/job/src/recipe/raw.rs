@@ -143,6 +143,7 @@ pub(super) struct RawEval {
     pub metrics: Option<Vec<String>>,
     pub best: Option<String>,
     pub every_steps: Option<u64>,
+    pub tune_thresholds: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,6 +3,7 @@
 
 use finetuned_data::ValidationDefault;
 use finetuned_job::recipe::ClassWeights;
+use finetuned_job::task::Objective;
 
 /// Of the split into training, validation and test: runs of other seeds learn from the same
 /// examples, so that their scores can be compared.
@@ -155,6 +156,16 @@ pub(super) fn class_weights(counts: &[u64]) -> ClassWeights {
     if imbalanced(counts) { ClassWeights::Auto } else { ClassWeights::None }
 }
 
+/// Whether it is tuned on validation from which probability on a class is predicted: of several
+/// labels each has its own; of two classes the rarer one's.
+pub(super) fn tune_thresholds(objective: Objective, counts: &[u64]) -> bool {
+    match objective {
+        Objective::BinaryCrossEntropy => true,
+        Objective::CrossEntropy => counts.len() == 2 && imbalanced(counts),
+        Objective::SquaredError | Objective::TokenCrossEntropy => false,
+    }
+}
+
 /// Fewer validation examples of a class than these say little of how many of them are found, but
 /// still where they stand among the others.
 const VALIDATION_OF_RAREST: u64 = 10;
@@ -237,6 +248,18 @@ mod tests {
         assert_eq!(class_weights(&[100, 500, 10]), ClassWeights::Auto);
         assert_eq!(class_weights(&[100, 0]), ClassWeights::None, "what is nowhere is not rare");
         assert_eq!(class_weights(&[]), ClassWeights::None);
+    }
+
+    #[test]
+    fn thresholds_are_tuned_of_several_labels_and_of_a_rare_class() {
+        use Objective::{BinaryCrossEntropy, CrossEntropy, SquaredError, TokenCrossEntropy};
+        assert!(tune_thresholds(BinaryCrossEntropy, &[50, 50, 50]));
+        assert!(tune_thresholds(CrossEntropy, &[500, 50]));
+        assert!(!tune_thresholds(CrossEntropy, &[499, 50]));
+        assert!(!tune_thresholds(CrossEntropy, &[500, 50, 500]), "of more classes none is one");
+        assert!(
+            ![SquaredError, TokenCrossEntropy].iter().any(|it| tune_thresholds(*it, &[9, 900]))
+        );
     }
 
     #[test]

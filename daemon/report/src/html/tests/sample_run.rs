@@ -246,6 +246,7 @@ impl SampleRun {
             stopped_early: true,
             seconds: 143.2,
             head: Head::Linear,
+            thresholds: Vec::new(),
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,
         };
@@ -625,6 +626,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             metrics: vec!["accuracy".into(), "macro_f1".into()],
             best: "macro_f1".into(),
             every_steps: None,
+            tune_thresholds: false,
             report_on: Split::Test,
         },
         save: SaveChoice {
