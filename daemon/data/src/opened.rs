@@ -23,7 +23,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Name of the recipe in a drop.
-pub(crate) const RECIPE: &str = "job.toml";
+pub(crate) const RECIPE: &str = finetuned_job::recipe::FILE;
 /// A recipe that is longer is refused by its parser anyway.
 const RECIPE_BYTES_MAX: u64 = 256 << 10;
 

@@ -13,6 +13,9 @@ use raw::Raw;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Its name in a drop.
+pub const FILE: &str = "job.toml";
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     pub task: Option<Task>,

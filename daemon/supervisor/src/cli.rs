@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 const EXIT_STATUSES: &str = "\
 Exit status:
-  0    done; of `run`: the model is proven
+  0    done; of `run`, `wait` and `submit --wait`: the model is proven
   1    an error: the message says what to do
   2    the command line can't be understood
   3    the job failed: failed.json in the run folder says why
-  4    stopped by SIGTERM, or because nobody reads what it prints; the same command continues
-  130  interrupted by Ctrl-C; the same command continues";
+  4    stopped by SIGTERM, or because nobody reads what it prints; of `wait` also: the job was cancelled
+  130  interrupted by Ctrl-C
+After 4 and 130 the same `run` or `wait` continues.";
 
 /// How a command ends, when it ends without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,16 @@ pub(crate) enum Command {
     },
     /// Train on one drop in the foreground, without a daemon; the same command again continues
     Run(RunArgs),
+    /// Hand a drop over to an inbox, whole or not at all; nothing there is ever overwritten
+    Submit(SubmitArgs),
+    /// Follow a job until it is over, and end as `run` does
+    Wait {
+        #[command(flatten)]
+        job: JobArg,
+        /// Every event as a JSON line, done.json (or failed.json) as the last
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what is in a drop and what would be done with it, without training
     Check {
         #[arg(value_hint = ValueHint::AnyPath)]
@@ -169,6 +180,26 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
     /// Every event as a JSON line, done.json (or failed.json) as the last
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// A folder, an archive or one file; it is copied
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub drop: PathBuf,
+    /// Its path, or the last part of it [default: the only one there is]
+    #[arg(long, value_name = "INBOX", value_hint = ValueHint::DirPath)]
+    pub inbox: Option<String>,
+    /// Goes along as the drop's job.toml, which may name the base models that config.toml allows
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub recipe: Option<PathBuf>,
+    /// Follow the job until it is over, and end as `run` does
+    #[arg(long)]
+    pub wait: bool,
+    /// {"entry": the name in the inbox, "job": its number or null, "served": whether a daemon runs}
+    /// on one line; with --wait every event, and done.json (or failed.json) as the last
     #[arg(long)]
     pub json: bool,
 }

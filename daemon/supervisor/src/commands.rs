@@ -9,6 +9,8 @@ mod plugin;
 mod predict;
 mod show;
 mod status;
+mod submit;
+mod wait;
 
 use crate::assignment::Assignment;
 use crate::cli::{Cli, Command, Exit, WishArgs};
@@ -24,6 +26,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use tempfile::TempDir;
+
+const NOBODY_SERVES: &str = "no daemon serves this home now: start one with `finetuned serve`";
 
 pub(crate) fn execute(cli: Cli) -> Result<Exit> {
     let home = || config::home(cli.home.clone()).map(Home::new);
@@ -47,6 +51,8 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
         Command::Check { drop, recipe, json } => {
             foreground::check(&home()?, &drop, recipe.as_deref(), json, &mut report)
         }
+        Command::Submit(args) => submit::submit(&home()?, &args, &mut report),
+        Command::Wait { job, json } => wait::wait(&home()?, &job.job, json, &mut report),
         Command::Status { all, json } => status::status(&home()?, all, json, &mut report),
         Command::Show { job, json } => show::show(&home()?, &job.job, json, &mut report),
         Command::Logs { job, follow, json } => {
@@ -87,7 +93,7 @@ fn wish(home: &Home, args: &WishArgs, wish: Wish, report: &mut Report) -> Result
     }
     report.line(&answer)?;
     if !home.is_served() {
-        report.line("no daemon serves this home now: start one with `finetuned serve`")?;
+        report.line(NOBODY_SERVES)?;
     }
     Ok(Exit::Done)
 }

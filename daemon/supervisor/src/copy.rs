@@ -26,7 +26,7 @@ const PARTIAL: &str = ".partial";
 /// Between two looks at whether to stop.
 const CHUNK_BYTES: usize = 1 << 20;
 /// A stopped copy ends with this error.
-const STOPPED: io::ErrorKind = io::ErrorKind::Interrupted;
+pub(crate) const STOPPED: io::ErrorKind = io::ErrorKind::Interrupted;
 
 /// A copy under way.
 pub(crate) struct Carriage {
@@ -78,10 +78,11 @@ impl Carriage {
     }
 }
 
-struct Copy<'a> {
-    stop: &'a AtomicBool,
-    bytes: &'a AtomicU64,
-    total: &'a AtomicU64,
+/// A copy of files and folders that may be stopped.
+pub(crate) struct Copy<'a> {
+    pub stop: &'a AtomicBool,
+    pub bytes: &'a AtomicU64,
+    pub total: &'a AtomicU64,
 }
 
 impl Copy<'_> {
@@ -147,7 +148,7 @@ impl Copy<'_> {
     }
 
     /// Contents and times, flushed; links as links. What is neither file, folder nor link stops it.
-    fn whole(&mut self, from: &Path, to: &Path) -> Result<()> {
+    pub fn whole(&mut self, from: &Path, to: &Path) -> Result<()> {
         let meta = fs::symlink_metadata(from)?;
         if meta.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(from)?, to)?;

@@ -2,7 +2,6 @@
 //! daemon and without the queue. What a worker's end means is decided in `attempt`, as for the
 //! daemon.
 
-mod display; // events -> bar, lines or JSON
 mod findings; // data report and plan -> a table
 mod out; // which run folder, and whether it fits
 
@@ -10,13 +9,13 @@ use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{self, Config};
+use crate::display::Display;
 use crate::home::Home;
 use crate::queue::Phase;
 use crate::report::{self, Report};
 use crate::worker_process::{Heard, WorkerProcess};
-use crate::{proven, run_facts, words};
+use crate::{lookup, proven, run_facts, signals};
 use anyhow::{Context, Result};
-use display::Display;
 use finetuned_job::data::DataReport;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::Failure;
@@ -29,7 +28,6 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 /// Lines of a worker that may wait for being shown.
 const WAITING_MAX: usize = 256;
@@ -196,25 +194,11 @@ fn start(
 }
 
 fn hear_signals(sender: SyncSender<News>) -> Result<()> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("listening to signals")?;
-    let hear = move || {
-        signals
-            .forever()
-            .take_while(|signal| sender.send(News::Signal(*signal)).is_ok())
-            .for_each(drop)
-    };
-    thread::Builder::new().name("signals".into()).spawn(hear).context("starting a thread")?;
-    Ok(())
+    signals::hear(&[SIGTERM, SIGINT], move |signal| sender.send(News::Signal(signal)).is_ok())
 }
 
 fn done(out: &Out, as_json: bool, report: &mut Report) -> Result<Exit> {
-    let done = run_facts::done(&out.run)?;
-    if as_json {
-        report.json(&done)?;
-    } else {
-        report.lines(&words::table(&proven::rows(&done, &out.run)))?;
-    }
+    proven::show(&out.run, as_json, report)?;
     Ok(Exit::Done)
 }
 
@@ -244,7 +228,7 @@ pub(crate) fn check(
 ) -> Result<Exit> {
     let config = Config::load(&home.root)?;
     let recipe: Option<RecipeText> = recipe.map(config::recipe_text).transpose()?;
-    let drop = out::drop_at(drop)?;
+    let drop = lookup::drop_at(drop)?;
     // Beside the runs where there are any: an unpacked archive may be too big for /tmp.
     let builder = |parent: PathBuf| tempfile::Builder::new().prefix(".check-").tempdir_in(parent);
     let folder = builder(home.runs())

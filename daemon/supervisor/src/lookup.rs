@@ -1,7 +1,10 @@
-//! Decides which job a person means.
+//! Decides which job, and which drop, a person means.
 
 use crate::queue::Job;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A number, a run folder's name, a drop's name, or the beginning of a run folder's name.
 ///
@@ -28,6 +31,23 @@ pub(crate) fn find(jobs: Vec<Job>, wanted: &str) -> Result<Job> {
         Some(job) => Ok(job),
         None => bail!("there is no job `{wanted}`: `finetuned status --all` lists them"),
     }
+}
+
+/// The drop's full path, which a spec can hold.
+pub(crate) fn drop_at(path: &Path) -> Result<PathBuf> {
+    let drop = match fs::canonicalize(path) {
+        Ok(drop) => drop,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            bail!("there is no drop {}: name a folder, an archive or one file", path.display())
+        }
+        Err(err) => {
+            return Err(err).with_context(|| format!("looking for the drop {}", path.display()));
+        }
+    };
+    if drop.to_str().is_none() {
+        bail!("the drop {} must have a name in UTF-8: rename it", drop.display());
+    }
+    Ok(drop)
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ mod writers; // a tree on disk -> can it be read, does somebody write
 mod queue; // jobs and attempts; the only SQL
 mod attempt; // a worker's end -> what follows
 mod moves; // a name that nobody has -> renamed
-mod lookup; // what a person types -> a job
+mod lookup; // what a person types -> a job, a drop
 mod run_facts; // small files of a run folder
 mod ownership; // whose a run folder is
+mod signals; // signals of the process
 mod wake; // everything that can wake the supervisor
 mod copy; // what can't be moved -> run folders
 mod poke; // a command -> the running daemon
@@ -33,8 +34,11 @@ mod removal; // jobs that go -> gone
 mod housekeeping; // backups, retention
 mod rebuild; // run folders without rows -> rows
 mod recovery; // what a crash left -> queue
+mod handover; // what a person submits -> an entry of an inbox
+mod events; // events.jsonl while it is written
 mod progress; // the tail of events.jsonl -> where it stands
 mod narrator; // events -> lines for people
+mod display; // events -> bar, lines or JSON
 mod proven; // a proven model -> rows for people
 mod worker_process; // spec -> process -> lines and its end
 mod supervisor; // the daemon's loop

@@ -1,10 +1,23 @@
 //! What a person wants to know of a proven model, as rows of a table: `show` prints them, and `run`
-//! ends with them.
+//! and `wait` end with them.
 
+use crate::report::Report;
 use crate::{run_facts, words};
+use anyhow::Result;
 use finetuned_job::outcome::Done;
 use finetuned_job::run_folder;
 use std::path::Path;
+
+/// The table, or done.json on one line.
+pub(crate) fn show(run: &Path, as_json: bool, report: &mut Report) -> Result<()> {
+    let done = run_facts::done(run)?;
+    if as_json {
+        report.json(&done)?;
+    } else {
+        report.lines(&words::table(&rows(&done, run)))?;
+    }
+    Ok(())
+}
 
 /// Name and text of each row; a row without a name goes on with the one above it.
 pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {

@@ -15,8 +15,8 @@ use crate::poke;
 use crate::queue::{Job, JobId, Queue, now_ms};
 use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
-use crate::{access, housekeeping, recovery};
-use anyhow::{Context, Result};
+use crate::{access, housekeeping, recovery, signals};
+use anyhow::Result;
 use crew::{End, Member};
 use finetuned_job::outcome::Failure;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -311,21 +311,13 @@ impl Supervisor {
 }
 
 fn hear_signals(bell: Bell) -> Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .context("listening to signals")?;
-    let hear = move || {
-        for signal in signals.forever() {
-            let wake = if signal == SIGHUP { Wake::Reload } else { Wake::Stop };
-            if signal != SIGHUP {
-                bell.announce_stop();
-            }
-            if !bell.ring(wake) {
-                return;
-            }
+    signals::hear(&[SIGTERM, SIGINT, SIGHUP], move |signal| {
+        if signal == SIGHUP {
+            return bell.ring(Wake::Reload);
         }
-    };
-    thread::Builder::new().name("signals".into()).spawn(hear).context("starting a thread")?;
-    Ok(())
+        bell.announce_stop();
+        bell.ring(Wake::Stop)
+    })
 }
 
 #[cfg(test)]

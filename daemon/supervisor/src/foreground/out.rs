@@ -2,12 +2,11 @@
 //! else.
 
 use crate::home::Home;
-use crate::{run_facts, run_lock};
+use crate::{lookup, run_facts, run_lock};
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{RecipeText, Spec};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Unfinished runs of one drop in a home: more were not made by a person.
@@ -31,7 +30,7 @@ impl Out {
         recipe: Option<RecipeText>,
         out: Option<&Path>,
     ) -> Result<Out> {
-        let drop = drop_at(drop)?;
+        let drop = lookup::drop_at(drop)?;
         if let Some(out) = out {
             fs::create_dir_all(out)
                 .with_context(|| format!("making the run folder {}", out.display()))?;
@@ -62,23 +61,6 @@ impl Out {
             drop.display()
         );
     }
-}
-
-/// The drop's full path, which a spec can hold.
-pub(super) fn drop_at(path: &Path) -> Result<PathBuf> {
-    let drop = match fs::canonicalize(path) {
-        Ok(drop) => drop,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            bail!("there is no drop {}: name a folder, an archive or one file", path.display())
-        }
-        Err(err) => {
-            return Err(err).with_context(|| format!("looking for the drop {}", path.display()));
-        }
-    };
-    if drop.to_str().is_none() {
-        bail!("the drop {} must have a name in UTF-8: rename it", drop.display());
-    }
-    Ok(drop)
 }
 
 /// The number of the next attempt.

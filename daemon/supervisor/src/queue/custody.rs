@@ -53,6 +53,16 @@ impl Queue {
         Ok(list(&self.db, LEFT_AT, at)?.first().map(|it| it.id))
     }
 
+    /// The job that took this entry of an inbox.
+    pub fn taken_from(&self, source: &Path, fingerprint: Fingerprint) -> Result<Option<Job>> {
+        let found = list(
+            &self.db,
+            "source = ?1 AND fingerprint = ?2 ORDER BY id DESC LIMIT 1",
+            params![source.to_string_lossy(), fingerprint.0.cast_signed()],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
     /// No number up to this one is given to a new job.
     pub fn number_above(&mut self, highest: u64) -> Result<()> {
         let tx = self.write()?;

@@ -1,4 +1,4 @@
-//! How work in the foreground looks while it goes on: a bar on a terminal, lines elsewhere, or the
+//! How a job looks while it goes on, for whoever watches: a bar on a terminal, lines elsewhere, or the
 //! events as they are. Bars and remarks go to stderr, what a program may read to stdout.
 
 use crate::narrator::Narrator;
@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-pub(super) struct Display {
+pub(crate) struct Display {
     style: Style,
     progress: Progress,
 }
