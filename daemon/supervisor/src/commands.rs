@@ -18,7 +18,9 @@ use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::{Job, Queue, Wish};
 use crate::report::Report;
-use crate::{access, foreground, logging, lookup, poke, run_facts, supervisor, worker_process};
+use crate::{
+    access, foreground, logging, lookup, poke, run_facts, supervisor, systemd, worker_process,
+};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::spec::Action;
@@ -43,6 +45,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
                 // From here on whoever reads our stderr reads a log.
                 Err(err) => {
                     tracing::error!("{err:#}");
+                    systemd::failed(&err);
                     Ok(Exit::Error)
                 }
             }

@@ -203,6 +203,11 @@ pub(crate) fn home(flag: Option<PathBuf>) -> Result<PathBuf> {
     std::path::absolute(&home).with_context(|| format!("the home folder {}", home.display()))
 }
 
+/// Whether a service manager listens; what it is told is sd-notify's to send.
+pub(crate) fn has_manager() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some_and(|it| !it.is_empty())
+}
+
 /// What the log shall show: FINETUNED_LOG, as in `debug` or `finetuned=debug,notify=warn`.
 pub(crate) fn log_filter() -> Option<String> {
     env::var("FINETUNED_LOG").ok().filter(|it| !it.is_empty())

@@ -64,7 +64,7 @@ impl Staged {
             fs::create_dir(&copy)?;
         }
         let data = if own_folder { copy.join(name) } else { copy.clone() };
-        Copy { stop, bytes: &AtomicU64::new(0) }
+        Copy { stop, bytes: &AtomicU64::new(0), total: &AtomicU64::new(0) }
             .whole(drop, &data)
             .with_context(|| format!("copying {}", drop.display()))?;
         if complete(drop)?.fingerprint != before.fingerprint {

@@ -10,6 +10,7 @@ mod cli; // what can be typed
 mod logging; // tracing
 mod report; // the only stdout
 mod words; // numbers and times for people
+mod systemd; // what the service manager gets to know
 mod run_lock; // who works on a run folder
 mod home; // names in the home folder, its lock
 mod access; // who may look into a home

@@ -5,6 +5,7 @@ mod carrying; // drops that can't be moved -> copies
 mod crew; // queued jobs -> live workers -> what follows
 mod waits; // rows that wait -> whose time has come
 mod intake; // inboxes -> queued jobs
+mod service; // the line for the service manager
 
 use crate::bulletin::{Bulletin, CopyNews, InboxNews};
 use crate::config::Config;
@@ -13,6 +14,7 @@ use crate::home::Home;
 use crate::inbox::Inbox;
 use crate::poke;
 use crate::queue::{Job, JobId, Queue, now_ms};
+use crate::systemd::{self, Systemd};
 use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
 use crate::{access, housekeeping, recovery, signals};
@@ -62,6 +64,9 @@ pub(crate) struct Supervisor {
     stuck_before: Vec<String>,
     /// When what went wrong is tried again.
     retry_at: Option<Duration>,
+    /// Why the configuration was not read again.
+    stale_config: Option<String>,
+    systemd: Systemd,
     bulletin: Bulletin,
     began: Instant,
 }
@@ -95,6 +100,7 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     poke::listen(&home, bell.clone())?;
     let mut supervisor = Supervisor::new(home, config, queue, bell);
     supervisor.open_inboxes();
+    systemd::ready();
     tracing::info!(
         workers = supervisor.config.workers,
         threads = supervisor.config.threads,
@@ -134,6 +140,8 @@ impl Supervisor {
             stuck: BTreeMap::new(),
             stuck_before: vec![],
             retry_at: None,
+            stale_config: None,
+            systemd: Systemd::new(),
             began: Instant::now(),
             home,
             config,
@@ -146,6 +154,7 @@ impl Supervisor {
     fn run(&mut self, wakes: &Receiver<Wake>) {
         loop {
             self.tend();
+            self.report_to_manager(self.now());
             if self.is_over() {
                 return;
             }
@@ -262,12 +271,13 @@ impl Supervisor {
             until = until.min(now + PROGRESS_EVERY);
         }
         until = self.members.values().filter_map(Member::kill_at).fold(until, Duration::min);
+        let report = self.next_report();
         // Trouble has its own pace: what is overdue because of it must not make us spin.
-        match self.retry_at {
+        let until = match self.retry_at {
             Some(at) => until.max(now + Duration::from_secs(1)).min(at.max(now)),
             None => until,
-        }
-        .saturating_sub(now)
+        };
+        report.map_or(until, |it| until.min(it)).saturating_sub(now)
     }
 
     fn is_over(&self) -> bool {
@@ -284,6 +294,7 @@ impl Supervisor {
 
     /// Workers write checkpoints and leave. Asked twice: at once.
     fn stop(&mut self) {
+        systemd::stopping();
         let now = self.now();
         let patience = if self.course == Course::Serving {
             self.config.stop_timeout.saturating_sub(STOP_RESERVE)
@@ -299,14 +310,21 @@ impl Supervisor {
 
     /// A configuration that can't be used changes nothing.
     fn reload(&mut self) {
-        match Config::load(&self.home.root) {
+        systemd::reloading();
+        self.stale_config = match Config::load(&self.home.root) {
             Ok(config) => {
                 self.config = config;
                 self.open_inboxes();
                 tracing::info!("configuration read again");
+                None
             }
-            Err(err) => tracing::error!("{err:#}; the old configuration stays in force"),
-        }
+            Err(err) => {
+                let stale = format!("{err:#}; the old configuration stays in force");
+                tracing::error!("{stale}");
+                Some(stale)
+            }
+        };
+        systemd::ready();
     }
 }
 

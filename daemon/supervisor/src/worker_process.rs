@@ -216,6 +216,8 @@ fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
 fn command(worker: &Path, spec_file: &Path, alone: bool) -> Command {
     let mut command = Command::new(worker);
     command.arg(spec_file).stdin(Stdio::null());
+    // The service manager hears of the daemon's life only.
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
     // OpenMP's waiting threads may spin for a while before they sleep. Alone, a step then takes two
     // thirds of the time; but as soon as two workers, or a worker and a compiler, share the cores,
     // it takes twice as long. A user's own choice stands.

@@ -13,5 +13,6 @@ mod plugin_jobs; // stories of jobs with plugins, good and bad
 mod plugins; // stories of plugins, good and bad
 mod publishing; // stories of kills between the last steps of a run
 mod sandbox; // a home with a daemon, started as a user would
+mod service; // stories of a daemon and the manager of services
 mod submitting; // stories of drops that a command hands over
 mod training; // stories of one run: proof, freezing, exact resume, stops

@@ -122,6 +122,13 @@ impl Sandbox {
         self.start(command);
     }
 
+    /// As a service manager starts it.
+    pub fn serve_with_env(&mut self, env: &[(&str, &str)]) {
+        let mut command = Command::new(binary("finetuned"));
+        command.arg("--home").arg(self.real_home()).arg("serve").envs(env.iter().copied());
+        self.start(command);
+    }
+
     /// As another user, whose the home has to be.
     pub fn serve_as(&mut self, user: &str) {
         let mut command = Command::new("setpriv");

@@ -1,13 +1,13 @@
 //! Stories of drops that are submitted by a command, and of waiting for their jobs.
 
-use crate::attempt::{on_tiny_bert, sentences};
+use crate::attempt::{binary, on_tiny_bert, sentences};
 use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// A table outside the home.
@@ -250,8 +250,7 @@ fn a_drop_that_is_not_taken_says_why_and_one_that_is_taken_back_ends_the_wait() 
     let path = sandbox.inbox();
     let lost = elsewhere.path().join("no home/config.toml");
     fs::create_dir_all(&lost).unwrap();
-    let output = sandbox
-        .command()
+    let output = Command::new(binary("finetuned"))
         .args(["--home", lost.parent().unwrap().to_str().unwrap(), "submit"])
         .args([drop.to_str().unwrap(), "--inbox", path.to_str().unwrap()])
         .output()

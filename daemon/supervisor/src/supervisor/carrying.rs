@@ -120,7 +120,7 @@ impl Supervisor {
 
     /// What a person has to remove.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let stuck = self.stuck.values().chain(&self.stuck_before);
+        let stuck = self.stuck.values().chain(&self.stuck_before).chain(&self.stale_config);
         let mut remarks: Vec<String> = stuck.cloned().collect();
         remarks.sort();
         remarks.dedup();

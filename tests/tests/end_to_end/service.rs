@@ -1,0 +1,149 @@
+//! Stories of a daemon that a manager of services started: what it gets to know through
+//! NOTIFY_SOCKET, as systemd would.
+
+use crate::sandbox::{LONG, QUICK, Sandbox};
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// The other end of NOTIFY_SOCKET.
+struct Manager {
+    _folder: tempfile::TempDir,
+    socket: PathBuf,
+    /// Each datagram, in order.
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manager {
+    fn new() -> Manager {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("notify");
+        let listener = UnixDatagram::bind(&socket).unwrap();
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let list = heard.clone();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n) = listener.recv(&mut bytes) {
+                list.lock().unwrap().push(String::from_utf8(bytes[..n].to_vec()).unwrap());
+            }
+        });
+        Manager { _folder: folder, socket, heard }
+    }
+
+    fn env(&self) -> [(&str, &str); 2] {
+        [("NOTIFY_SOCKET", self.socket.to_str().unwrap()), ("WATCHDOG_USEC", "600000")]
+    }
+
+    /// Everything so far but signs of life.
+    fn words(&self) -> Vec<String> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().filter(|it| *it != "WATCHDOG=1\n").cloned().collect()
+    }
+
+    fn signs(&self) -> usize {
+        self.heard.lock().unwrap().iter().filter(|it| *it == "WATCHDOG=1\n").count()
+    }
+
+    fn count(&self, word: &str) -> usize {
+        self.words().iter().filter(|it| it.lines().any(|it| it == word)).count()
+    }
+
+    fn last_status(&self) -> String {
+        let words = self.words();
+        words.iter().rev().find_map(|it| it.strip_prefix("STATUS=")).unwrap_or("").to_string()
+    }
+}
+
+#[test]
+fn the_manager_hears_of_readiness_work_and_the_end() {
+    let manager = Manager::new();
+    let mut sandbox = Sandbox::new(LONG);
+    sandbox.serve_with_env(&manager.env());
+    assert_eq!(manager.words()[0], "READY=1\n");
+    sandbox.wait_until("a status", |_| manager.last_status() == "0 queued, 0 running\n");
+    // A name cannot forge a message of its own.
+    sandbox.drop_rows("a\nSTOPPING=1.csv", 400);
+    sandbox.drop_rows("b.csv", 60);
+    sandbox.wait_until("a status with steps", |_| {
+        let status = manager.last_status();
+        status.starts_with("1 queued, 1 running; job ") && status.contains("training, step ")
+    });
+    assert_eq!(manager.count("STOPPING=1.csv"), 0);
+    assert_eq!(manager.count("STOPPING=1"), 0);
+    sandbox.stop_daemon();
+    assert_eq!(manager.count("STOPPING=1"), 1);
+    assert_eq!(manager.count("READY=1"), 1);
+}
+
+#[test]
+fn a_daemon_that_can_not_serve_is_never_ready() {
+    let manager = Manager::new();
+    let sandbox = Sandbox::new(QUICK);
+    fs::write(sandbox.home().join("finetuned.db"), "this is no database ".repeat(500)).unwrap();
+    let mut command: Command = sandbox.command();
+    let output = command.arg("serve").envs(manager.env()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    sandbox.wait_until("the reason", |_| manager.last_status().contains("finetuned.db"));
+    assert_eq!(manager.count("READY=1"), 0);
+}
+
+#[test]
+fn a_reload_begins_and_ends_whatever_is_read() {
+    let manager = Manager::new();
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve_with_env(&manager.env());
+    sandbox.configure(QUICK, "workers = 2");
+    sandbox.reload();
+    sandbox.wait_until("it is ready again", |_| manager.count("READY=1") == 2);
+    let words = manager.words();
+    let reloading = words.iter().find(|it| it.starts_with("RELOADING=1\n")).unwrap();
+    let (_, usec) = reloading.trim_end().split_once("MONOTONIC_USEC=").unwrap();
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let age = now.tv_sec * 1_000_000 + now.tv_nsec / 1000 - usec.parse::<i64>().unwrap();
+    assert!((0..60_000_000).contains(&age), "{age}");
+    // With a mistake the old one stays, and everybody who asks hears why.
+    fs::write(sandbox.home().join("config.toml"), "setle_s = 1\n").unwrap();
+    sandbox.reload();
+    sandbox.wait_until("it is ready again", |_| manager.count("READY=1") == 3);
+    assert_eq!(manager.count("RELOADING=1"), 2);
+    let why = "did you mean `settle_s`?; the old configuration stays in force";
+    sandbox.wait_until("the reason", |_| manager.last_status().contains(why));
+    assert!(sandbox.ok(&["status"]).contains(why));
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    sandbox.configure(QUICK, "");
+    sandbox.reload();
+    sandbox.wait_until("the reason is gone", |_| !manager.last_status().contains("setle_s"));
+}
+
+#[test]
+fn a_loop_that_hangs_gives_no_signs_of_life() {
+    const A_WHILE: Duration = Duration::from_millis(1500);
+    let manager = Manager::new();
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve_with_env(&manager.env());
+    // Idle, it gives one every 0.3 s, half of what it was given.
+    sandbox.wait_until("signs", |_| 3 <= manager.signs());
+    let before = manager.signs();
+    thread::sleep(A_WHILE);
+    let signs = manager.signs() - before;
+    assert!((2..=6).contains(&signs), "{signs} in {A_WHILE:?}");
+    // The loop alone hangs, at a file that nobody writes; the other threads live.
+    let config = sandbox.home().join("config.toml");
+    let text = fs::read(&config).unwrap();
+    fs::remove_file(&config).unwrap();
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    sandbox.reload();
+    sandbox.wait_until("it reloads", |_| manager.count("RELOADING=1") == 1);
+    let before = manager.signs();
+    thread::sleep(A_WHILE);
+    assert_eq!(manager.signs(), before);
+    fs::rename(&config, config.with_extension("fifo")).unwrap();
+    fs::write(&config, text).unwrap();
+    drop(File::options().write(true).open(config.with_extension("fifo")).unwrap());
+    sandbox.wait_until("it lives again", |_| before + 2 <= manager.signs());
+}
