@@ -16,3 +16,4 @@ mod sandbox; // a home with a daemon, started as a user would
 mod service; // stories of a daemon and the manager of services
 mod submitting; // stories of drops that a command hands over
 mod training; // stories of one run: proof, freezing, exact resume, stops
+mod units; // unit files, as systemd reads them
