@@ -8,6 +8,8 @@
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
 #                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities
 #   make bench-images beside timm in a plain PyTorch loop
+#   make deb         a Debian package, with libtorch, units, manual pages; into target/package
+#   make dist        the same as a tarball that runs where it is unpacked, on this machine's glibc or newer
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
 SHELL := /bin/bash
@@ -16,7 +18,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers plugins bench bench-images libtorch build assets images peers tools
+.PHONY: demo demo-images test test-peers plugins bench bench-images deb dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -79,3 +81,15 @@ endif
 
 bench-images: build images peers
 	.peers/bin/python tests/bench/images.py $(BENCH)
+
+# Linked anew: a package's worker finds libtorch beside itself. The next `make build` links it back.
+define PACKAGE
+	FINETUNED_RPATH='$$ORIGIN/../lib' $(CARGO) build --release --locked -p finetuned -p finetuned-worker
+	@$(PYTHON) packaging/package.py $(1) $${CARGO_TARGET_DIR:-target}/release $${LIBTORCH:-.libtorch} $${CARGO_TARGET_DIR:-target}/package
+endef
+
+deb: libtorch
+	$(call PACKAGE,deb)
+
+dist: libtorch
+	$(call PACKAGE,tar)

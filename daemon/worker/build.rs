@@ -1,10 +1,11 @@
 fn main() {
-    // The worker finds libtorch where it was linked, with no environment variable.
+    // The worker finds libtorch where it was linked, with no environment variable; a package's
+    // beside itself.
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!(
-        "cargo:rustc-link-arg=-Wl,-rpath,{}/lib",
-        std::env::var("LIBTORCH").unwrap_or_default()
-    );
+    println!("cargo:rerun-if-env-changed=FINETUNED_RPATH");
+    let linked = || format!("{}/lib", std::env::var("LIBTORCH").unwrap_or_default());
+    let rpath = std::env::var("FINETUNED_RPATH").unwrap_or_else(|_| linked());
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{rpath}");
     // Plugins bring no libtorch: the functions of torch-sys that they leave undefined are ours.
     // These, whether we call them or not, and nothing else of the worker, so that no other library
     // of ours gets between theirs.

@@ -148,9 +148,12 @@ pub(crate) enum Command {
     /// Print the completions for a shell
     #[command(hide = true)]
     Completions { shell: Shell },
-    /// Print the manual page
+    /// Print the manual page, or write those of all commands into a folder
     #[command(hide = true)]
-    Man,
+    Man {
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

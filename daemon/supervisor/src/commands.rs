@@ -77,7 +77,12 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
             report.raw(&script)?;
             Ok(Exit::Done)
         }
-        Command::Man => {
+        Command::Man { folder: Some(folder) } => {
+            clap_mangen::generate_to(Cli::command(), &folder)
+                .with_context(|| format!("writing manual pages into {}", folder.display()))?;
+            Ok(Exit::Done)
+        }
+        Command::Man { folder: None } => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             report.raw(&page)?;

@@ -25,14 +25,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) fn submit(home: &Home, args: &SubmitArgs, report: &mut Report) -> Result<Exit> {
     let drop = lookup::drop_at(&args.drop)?;
     let recipe = args.recipe.as_deref().map(config::recipe_text).transpose()?;
-    let (inbox, reserve, is_readable) = match (Config::load(&home.root), args.inbox.as_deref()) {
+    let (inbox, reserve, is_ours) = match (Config::load(&home.root), args.inbox.as_deref()) {
         // A home that only its daemon may read has inboxes for others all the same.
         (Err(_), Some(path)) if path.contains('/') && !args.wait => {
             (std::path::absolute(path)?, None, false)
         }
         (config, wanted) => {
             let config = config?;
-            (choose(&config.inboxes, wanted)?.path.clone(), config.reserve, true)
+            // Of the system's configuration another home may be the one that is served.
+            let is_ours = config.file.as_ref().is_none_or(|it| it.starts_with(&home.root));
+            (choose(&config.inboxes, wanted)?.path.clone(), config.reserve, is_ours)
         }
     };
     let waiter = Waiter::new()?;
@@ -67,7 +69,7 @@ pub(super) fn submit(home: &Home, args: &SubmitArgs, report: &mut Report) -> Res
         Some(job) => report.line(&format!("job {}: {entry}", job.id))?,
         None => report.line(&format!("{entry} waits to be taken"))?,
     }
-    if !served && is_readable {
+    if !served && is_ours {
         report.line(NOBODY_SERVES)?;
     }
     Ok(Exit::Done)
