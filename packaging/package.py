@@ -93,7 +93,7 @@ def dependencies(root):
     files = [it for folder in ("bin", "lib") for it in sorted((root / "usr/lib/finetuned" / folder).iterdir())]
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "debian/control", "Source: finetuned\n\nPackage: finetuned\nArchitecture: any\n")
-        found = run("dpkg-shlibdeps", "-O", "--ignore-missing-info", f"-l{root}/usr/lib/finetuned/lib", *(f"-e{it}" for it in files), cwd=folder)
+        found = run("dpkg-shlibdeps", "-O", "--warnings=0", "--ignore-missing-info", f"-l{root}/usr/lib/finetuned/lib", *(f"-e{it}" for it in files), cwd=folder, stderr=subprocess.DEVNULL)
     return found.strip().removeprefix("shlibs:Depends=")
 
 
