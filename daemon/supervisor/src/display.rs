@@ -1,5 +1,5 @@
-//! How a job looks while it goes on, for whoever watches: a bar on a terminal, lines elsewhere, or the
-//! events as they are. Bars and remarks go to stderr, what a program may read to stdout.
+//! How a job looks while it goes on, for whoever watches: a bar on a terminal, lines elsewhere, or
+//! the events as they are. Bars and remarks go to stderr, what a program may read to stdout.
 
 use crate::narrator::Narrator;
 use crate::progress::{self, Progress};

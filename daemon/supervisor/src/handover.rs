@@ -1,5 +1,5 @@
-//! Hands a drop over to an inbox: a copy under a hidden name, flushed, which gets its own name by one
-//! rename when it is whole, and never the name of something else. Taking it is the daemon's.
+//! Hands a drop over to an inbox: a copy under a hidden name, flushed, which gets its own name by
+//! one rename when it is whole, and never the name of something else. Taking it is the daemon's.
 
 use crate::copy::{self, Copy};
 use crate::moves::{rename_new, sync_folder};

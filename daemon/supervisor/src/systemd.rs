@@ -1,6 +1,6 @@
-//! What the service manager that started us gets to know (sd_notify(3)): ready, reloading, stopping,
-//! a line for people, signs of life. Without one nothing is sent. When each is due is decided by
-//! the daemon's loop, which alone gives signs of life.
+//! What the service manager that started us gets to know (sd_notify(3)): ready, reloading,
+//! stopping, a line for people, signs of life. Without one nothing is sent. When each is due is
+//! decided by the daemon's loop, which alone gives signs of life.
 
 use crate::config;
 use finetuned_job::printable::printable;

@@ -1,5 +1,5 @@
-//! `finetuned submit PATH`: which inbox gets the drop, and which job it becomes. How it gets there is
-//! `handover`'s, how its job is followed `wait`'s.
+//! `finetuned submit PATH`: which inbox gets the drop, and which job it becomes. How it gets there
+//! is `handover`'s, how its job is followed `wait`'s.
 
 use super::NOBODY_SERVES;
 use super::wait::{self, Waiter};
