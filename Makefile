@@ -9,6 +9,7 @@
 #                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities
 #   make bench-images beside timm in a plain PyTorch loop
 #   make deb         a Debian package, with libtorch, units, manual pages; into target/package
+#   make check-deb   installs it into a fresh Debian root, runs a job, upgrades, removes, purges
 #   make dist        the same as a tarball that runs where it is unpacked, on this machine's glibc or newer
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
@@ -18,7 +19,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers plugins bench bench-images deb dist libtorch build assets images peers tools
+.PHONY: demo demo-images test test-peers plugins bench bench-images deb check-deb dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -90,6 +91,10 @@ endef
 
 deb: libtorch
 	$(call PACKAGE,deb)
+
+# As root, with debootstrap: into a fresh Debian root, which stays for the next time.
+check-deb: deb
+	packaging/check.sh $${CARGO_TARGET_DIR:-target}/package/finetuned_*.deb $${CARGO_TARGET_DIR:-target}/package/root
 
 dist: libtorch
 	$(call PACKAGE,tar)

@@ -89,11 +89,11 @@ def service(root):
 
 
 def dependencies(root):
-    """Of both binaries and of libtorch, by Debian's own tool."""
+    """Of both binaries and of libtorch, which brings its own libgomp, by Debian's own tool."""
     files = [it for folder in ("bin", "lib") for it in sorted((root / "usr/lib/finetuned" / folder).iterdir())]
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "debian/control", "Source: finetuned\n\nPackage: finetuned\nArchitecture: any\n")
-        found = run("dpkg-shlibdeps", "-O", "--warnings=0", "--ignore-missing-info", f"-l{root}/usr/lib/finetuned/lib", *(f"-e{it}" for it in files), cwd=folder, stderr=subprocess.DEVNULL)
+        found = run("dpkg-shlibdeps", "-O", "--warnings=0", "--ignore-missing-info", "-xlibgomp1", f"-l{root}/usr/lib/finetuned/lib", *(f"-e{it}" for it in files), cwd=folder, stderr=subprocess.DEVNULL)
     return found.strip().removeprefix("shlibs:Depends=")
 
 
