@@ -55,6 +55,12 @@ pub(crate) fn yes_or_no(word: &str) -> Option<bool> {
 }
 
 impl Cell {
+    /// Of fields, the first one of this name.
+    pub fn field(&self, name: &str) -> Option<&Cell> {
+        let Cell::Fields(fields) = self else { return None };
+        fields.iter().find(|it| it.0 == name).map(|it| &it.1)
+    }
+
     /// Nothing, white space, not a number, or NULL as databases write it.
     pub fn is_missing(&self) -> bool {
         match self {

@@ -153,7 +153,7 @@ fn export_of(sample: &Sample) -> Option<Export> {
     let label = names::usual(&sample.columns, LABEL_NAMES, &columns);
     let of_labels = |it: usize| sample.columns[it] == CATS || label == Some(it);
     let holds_cats = |column: &usize| {
-        all(*column, &|it| is_cats(it) && (of_labels(*column) || field(it, CATS).is_some()))
+        all(*column, &|it| is_cats(it) && (of_labels(*column) || it.field(CATS).is_some()))
     };
     if let Some(column) = columns.into_iter().find(holds_cats) {
         let mut passed = without(DOCCANO_OWN);
@@ -208,7 +208,7 @@ impl Export {
     pub(crate) fn row(&self, mut cells: Vec<Cell>) -> Result<Vec<Cell>, Reason> {
         let inputs = match &self.tool {
             Tool::Studio { data, fields, .. } => {
-                let field = |it| local(field(&cells[*data], it).cloned().unwrap_or(Cell::Missing));
+                let field = |it| local(cells[*data].field(it).cloned().unwrap_or(Cell::Missing));
                 fields.iter().map(|it| field(it)).collect()
             }
             _ => Vec::new(),
@@ -262,7 +262,7 @@ impl Export {
             Tool::OldDoccano { annotations } => {
                 let Cell::List(labels) = &cells[*annotations] else { return Err(UNLABELLED) };
                 let labels: Vec<Cell> =
-                    labels.iter().filter_map(|it| field(it, LABEL).cloned()).collect();
+                    labels.iter().filter_map(|it| it.field(LABEL).cloned()).collect();
                 if labels.is_empty() {
                     return Err(UNLABELLED);
                 }
@@ -274,11 +274,6 @@ impl Export {
 
 fn is_text(cell: &Cell) -> bool {
     matches!(cell, Cell::Text(_))
-}
-
-fn field<'a>(cell: &'a Cell, name: &str) -> Option<&'a Cell> {
-    let Cell::Fields(fields) = cell else { return None };
-    fields.iter().find(|it| it.0 == name).map(|it| &it.1)
 }
 
 /// A path as a server of Label Studio gives it -> one of the drop.
@@ -302,8 +297,7 @@ fn studio(sample: &Sample, annotations: Option<usize>, data: usize) -> Export {
         let Cell::Fields(it) = &row[data] else { continue };
         fields.extend(it.iter().filter(|it| is_text(&it.1)).map(|it| it.0.clone()));
         for result in annotations.map_or(&[][..], |it| results(&row[it])) {
-            if let (Some(Cell::Text(name)), Some(_)) =
-                (field(result, "from_name"), answered(result))
+            if let (Some(Cell::Text(name)), Some(_)) = (result.field("from_name"), answered(result))
             {
                 controls.insert(name.clone());
             }
@@ -323,10 +317,10 @@ fn studio(sample: &Sample, annotations: Option<usize>, data: usize) -> Export {
 fn results(annotations: &Cell) -> &[Cell] {
     let Cell::List(annotations) = annotations else { return &[] };
     let of = |it: &'_ Cell| -> bool {
-        field(it, "was_cancelled") != Some(&Cell::Bool(true))
-            && matches!(field(it, "result"), Some(Cell::List(it)) if !it.is_empty())
+        it.field("was_cancelled") != Some(&Cell::Bool(true))
+            && matches!(it.field("result"), Some(Cell::List(it)) if !it.is_empty())
     };
-    match annotations.iter().find(|it| of(it)).and_then(|it| field(it, "result")) {
+    match annotations.iter().find(|it| of(it)).and_then(|it| it.field("result")) {
         Some(Cell::List(results)) => results,
         _ => &[],
     }
@@ -334,14 +328,14 @@ fn results(annotations: &Cell) -> &[Cell] {
 
 /// What was chosen.
 fn answered(result: &Cell) -> Option<&Cell> {
-    let value = field(result, "value")?;
-    ["choices", "taxonomy", "rating", "number"].iter().find_map(|it| field(value, it))
+    let value = result.field("value")?;
+    ["choices", "taxonomy", "rating", "number"].iter().find_map(|it| value.field(it))
 }
 
 fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, Reason> {
     let results = results(annotations);
     let of = |control: &String| {
-        let is_of = |it: &&Cell| field(it, "from_name") == Some(&Cell::Text(control.clone()));
+        let is_of = |it: &&Cell| it.field("from_name") == Some(&Cell::Text(control.clone()));
         results.iter().filter(is_of).find_map(answered).cloned().unwrap_or(Cell::Missing)
     };
     let labels: Vec<Cell> = controls.iter().map(of).collect();
@@ -350,7 +344,7 @@ fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, R
 
 /// `{"choices": [...]}`, as an object or as a text, or one choice.
 fn holds_choices(cell: &Cell) -> bool {
-    is_text(cell) || field(cell, "choices").is_some()
+    is_text(cell) || cell.field("choices").is_some()
 }
 
 fn is_written_choices(text: &str) -> bool {
@@ -379,7 +373,7 @@ fn choices_of(cell: Cell) -> Cell {
         Cell::Text(it) if is_written_choices(&it) => {
             serde_json::from_str(&it).map_or(Cell::Text(it), |value| choices_of(json::cell(value)))
         }
-        Cell::Fields(_) => field(&cell, "choices").cloned().unwrap_or(Cell::Missing),
+        Cell::Fields(_) => cell.field("choices").cloned().unwrap_or(Cell::Missing),
         other => other,
     }
 }
@@ -405,8 +399,8 @@ fn prodigy(sample: &Sample, answer: usize, label: usize) -> Tool {
 /// A number or a flag for each label, perhaps one level deeper.
 fn is_cats(cell: &Cell) -> bool {
     let Cell::Fields(fields) = cell else { return false };
-    if let Some(inner) = field(cell, CATS) {
-        let spans = field(cell, "entities").or_else(|| field(cell, "spans"));
+    if let Some(inner) = cell.field(CATS) {
+        let spans = cell.field("entities").or_else(|| cell.field("spans"));
         return is_cats(inner) && !matches!(spans, Some(Cell::List(it)) if !it.is_empty());
     }
     let is_share = |it: &Cell| match it {
@@ -419,7 +413,7 @@ fn is_cats(cell: &Cell) -> bool {
 }
 
 fn cats(cell: &Cell) -> Cell {
-    let inner = field(cell, CATS).unwrap_or(cell);
+    let inner = cell.field(CATS).unwrap_or(cell);
     let Cell::Fields(fields) = inner else { return Cell::Missing };
     let is_on = |it: &Cell| match it {
         Cell::Bool(it) => *it,
@@ -434,9 +428,9 @@ fn cats(cell: &Cell) -> Cell {
 /// `[{"label": 1, "user": 2}]`, without places in the text.
 fn is_labels_of_doccano(cell: &Cell) -> bool {
     let is_one = |it: &Cell| {
-        field(it, LABEL).is_some()
-            && field(it, "start_offset").is_none()
-            && field(it, "user").is_some()
+        it.field(LABEL).is_some()
+            && it.field("start_offset").is_none()
+            && it.field("user").is_some()
     };
     matches!(cell, Cell::List(it) if it.iter().all(is_one))
 }

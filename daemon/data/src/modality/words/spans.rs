@@ -29,7 +29,7 @@ pub(super) fn all(cell: Cell) -> Result<Vec<Span>, Reason> {
             Some((_, spans @ Cell::List(_))) => all(spans),
             _ => Err(none()),
         },
-        Cell::List(items) if items.iter().any(|it| field(it, "result").is_some()) => {
+        Cell::List(items) if items.iter().any(|it| it.field("result").is_some()) => {
             annotated(&items)
         }
         Cell::List(items) => items.iter().map(one).collect(),
@@ -39,22 +39,17 @@ pub(super) fn all(cell: Cell) -> Result<Vec<Span>, Reason> {
 
 /// Label Studio: the first annotation that was not cancelled, whose regions with labels count.
 fn annotated(annotations: &[Cell]) -> Result<Vec<Span>, Reason> {
-    let cancelled = |it: &&Cell| field(it, "was_cancelled") == Some(&Cell::Bool(true));
+    let cancelled = |it: &&Cell| it.field("was_cancelled") == Some(&Cell::Bool(true));
     let Some(first) = annotations.iter().find(|it| !cancelled(it)) else {
         return Err(Reason::LeftOut("cancelled by the annotator"));
     };
-    let Some(Cell::List(regions)) = field(first, "result") else { return Err(none()) };
-    let values = regions.iter().filter_map(|it| field(it, "value"));
-    values.filter(|it| field(it, "labels").is_some()).map(one).collect()
-}
-
-fn field<'a>(cell: &'a Cell, name: &str) -> Option<&'a Cell> {
-    let Cell::Fields(fields) = cell else { return None };
-    fields.iter().find(|it| it.0 == name).map(|it| &it.1)
+    let Some(Cell::List(regions)) = first.field("result") else { return Err(none()) };
+    let values = regions.iter().filter_map(|it| it.field("value"));
+    values.filter(|it| it.field("labels").is_some()).map(one).collect()
 }
 
 fn one(cell: &Cell) -> Result<Span, Reason> {
-    let any = |names: [&str; 2]| names.iter().find_map(|it| field(cell, it));
+    let any = |names: [&str; 2]| names.iter().find_map(|it| cell.field(it));
     let (start, end, label) = match cell {
         Cell::List(items) => match &items[..] {
             [start, end, label, ..] => (start, end, label),
