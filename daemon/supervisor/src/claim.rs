@@ -223,25 +223,11 @@ mod tests {
     use super::*;
     use crate::copy::Carriage;
     use crate::queue::State;
+    use crate::story::Story;
     use crate::wake::{Bell, Wake};
     use std::fs;
 
-    struct Story {
-        root: tempfile::TempDir,
-        home: Home,
-        queue: Queue,
-    }
-
     impl Story {
-        fn new() -> Story {
-            let root = tempfile::tempdir().unwrap();
-            let home = Home::new(root.path().join("home"));
-            home.create().unwrap();
-            fs::create_dir(root.path().join("inbox")).unwrap();
-            let queue = Queue::open(&home.database()).unwrap();
-            Story { root, home, queue }
-        }
-
         fn dropped(&self, name: &str) -> Settled {
             let path = self.root.path().join("inbox").join(name);
             fs::create_dir(&path).unwrap();

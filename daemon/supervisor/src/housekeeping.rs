@@ -130,24 +130,11 @@ mod tests {
     use crate::ownership;
     use crate::queue::{NewDrop, Verdict};
     use crate::settle::Fingerprint;
+    use crate::story::Story;
     use finetuned_job::run_folder;
     use std::path::PathBuf;
 
-    struct Story {
-        _root: tempfile::TempDir,
-        home: Home,
-        queue: Queue,
-    }
-
     impl Story {
-        fn new() -> Story {
-            let root = tempfile::tempdir().unwrap();
-            let home = Home::new(root.path().join("home"));
-            home.create().unwrap();
-            let queue = Queue::open(&home.database()).unwrap();
-            Story { _root: root, home, queue }
-        }
-
         /// Over, with a checkpoint left; its run folder.
         fn over(&mut self, verdict: &Verdict) -> PathBuf {
             let source = Path::new("/in/a.csv");

@@ -18,6 +18,8 @@ mod settle; // what is seen -> has it settled
 mod observe; // a tree on disk -> what is seen
 mod writers; // a tree on disk -> can it be read, does somebody write
 mod queue; // jobs and attempts; the only SQL
+#[cfg(test)]
+mod story; // a home for tests
 mod attempt; // a worker's end -> what follows
 mod moves; // a name that nobody has -> renamed
 mod lookup; // what a person types -> a job, a drop

@@ -20,6 +20,9 @@ use std::path::Path;
 /// Begins the names of run folders that are being removed.
 pub(crate) const REMOVED: &str = ".removed-";
 
+/// What a proven run needs no more, in its folder.
+const SPENT: [&str; 2] = [run_folder::CHECKPOINTS, run_folder::STAGING];
+
 /// Every job that is over.
 pub(crate) fn finished(queue: &Queue) -> Result<Vec<Job>> {
     Ok(queue.all()?.into_iter().filter(|it| it.state.is_over()).collect())
@@ -99,11 +102,10 @@ pub(crate) fn finish_removals(queue: &mut Queue, home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// What a proven run needs no more, in bytes; a folder of another job is none of its.
+/// What that is, in bytes; a folder of another job is none of its.
 pub(crate) fn checkpoints(home: &Home, job: &Job) -> u64 {
     let run = home.runs().join(&job.run);
-    let folders = [run_folder::CHECKPOINTS, run_folder::STAGING];
-    let bytes = folders.iter().map(|it| copy::size(&run.join(it)).unwrap_or(0)).sum();
+    let bytes = SPENT.iter().map(|it| copy::size(&run.join(it)).unwrap_or(0)).sum();
     if ownership::is_of(&run, job) { bytes } else { 0 }
 }
 
@@ -119,9 +121,7 @@ pub(crate) fn tidy_up(home: &Home, group: Option<Gid>, job: &Job) {
 }
 
 pub(crate) fn remove_checkpoints(run: &Path) -> io::Result<()> {
-    [run_folder::CHECKPOINTS, run_folder::STAGING]
-        .iter()
-        .try_for_each(|it| copy::remove(&run.join(it)))
+    SPENT.iter().try_for_each(|it| copy::remove(&run.join(it)))
 }
 
 #[cfg(test)]
@@ -130,23 +130,10 @@ mod tests {
     use crate::housekeeping;
     use crate::queue::{NewDrop, Verdict, Wish};
     use crate::retention::Retention;
+    use crate::story::Story;
     use std::path::PathBuf;
 
-    struct Story {
-        root: tempfile::TempDir,
-        home: Home,
-        queue: Queue,
-    }
-
     impl Story {
-        fn new() -> Story {
-            let root = tempfile::tempdir().unwrap();
-            let home = Home::new(root.path().join("home"));
-            home.create().unwrap();
-            let queue = Queue::open(&home.database()).unwrap();
-            Story { root, home, queue }
-        }
-
         /// A job that has failed; its drop was left where it lies.
         fn failed(&mut self, name: &str) -> Job {
             let source = self.root.path().join(name);
