@@ -185,10 +185,12 @@ pub(crate) trait Encoded {
         (0, Vec::new())
     }
 
-    /// Units of this batch, and what filling every example up to the longest one would make of
-    /// them; none where all are alike.
-    fn padding(&self, _batch: &[u32]) -> Option<(u64, u64)> {
-        None
+    /// Tokens of this batch, and what filling every sequence up to the longest one would make of
+    /// them; none where there are no sequences.
+    fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
+        let lengths = self.sequences(batch);
+        let longest = lengths.iter().max()?;
+        Some((lengths.iter().sum::<i64>() as u64, (longest * lengths.len() as i64) as u64))
     }
 
     /// Examples in one forward pass without gradients.

@@ -150,12 +150,6 @@ impl Encoded for TextSet {
         self.unknown.counts()
     }
 
-    fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
-        let lengths = batch.iter().map(|&it| self.tokens(it).len() as u64);
-        let longest = lengths.clone().max().unwrap_or(0);
-        Some((lengths.sum(), longest * batch.len() as u64))
-    }
-
     fn evaluation_batch(&self) -> usize {
         EVALUATION_BATCH
     }

@@ -143,12 +143,6 @@ impl Encoded for WordSet {
         self.unknown.counts()
     }
 
-    fn padding(&self, batch: &[u32]) -> Option<(u64, u64)> {
-        let lengths: Vec<u64> = WordSet::sequences(self, batch).map(|it| it as u64).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        Some((lengths.iter().sum(), longest * lengths.len() as u64))
-    }
-
     fn evaluation_batch(&self) -> usize {
         EVALUATION_BATCH
     }
