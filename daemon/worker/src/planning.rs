@@ -224,19 +224,15 @@ fn eval_plan(
 
 fn tune_thresholds(asked: Option<bool>, facts: &Facts, data: &DataPlan) -> Result<bool, Failure> {
     let counts: Vec<u64> = facts.data.classes.iter().map(|it| it.train).collect();
-    let can = match facts.task.objective {
-        Objective::BinaryCrossEntropy => true,
-        Objective::CrossEntropy => counts.len() == 2,
-        Objective::SquaredError | Objective::TokenCrossEntropy => false,
-    };
-    if asked == Some(true) && (!can || data.validation == 0) {
+    let default = defaults::tune_thresholds(facts.task.objective, &counts);
+    let default = default.filter(|_| 0 < data.validation);
+    if asked == Some(true) && default.is_none() {
         let message = "eval.tune_thresholds is for several labels or two classes, and wants a validation split to tune them on";
         return Err(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
         );
     }
-    let default = defaults::tune_thresholds(facts.task.objective, &counts);
-    Ok(asked.unwrap_or(default) && 0 < data.validation)
+    Ok(default.is_some_and(|it| asked.unwrap_or(it)))
 }
 
 /// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone

@@ -157,12 +157,12 @@ pub(super) fn class_weights(counts: &[u64]) -> ClassWeights {
 }
 
 /// Whether it is tuned on validation from which probability on a class is predicted: of several
-/// labels each has its own; of two classes the rarer one's.
-pub(super) fn tune_thresholds(objective: Objective, counts: &[u64]) -> bool {
+/// labels each has its own; of two classes the rarer one's. None where there is nothing to tune.
+pub(super) fn tune_thresholds(objective: Objective, counts: &[u64]) -> Option<bool> {
     match objective {
-        Objective::BinaryCrossEntropy => true,
-        Objective::CrossEntropy => counts.len() == 2 && imbalanced(counts),
-        Objective::SquaredError | Objective::TokenCrossEntropy => false,
+        Objective::BinaryCrossEntropy => Some(true),
+        Objective::CrossEntropy if counts.len() == 2 => Some(imbalanced(counts)),
+        Objective::CrossEntropy | Objective::SquaredError | Objective::TokenCrossEntropy => None,
     }
 }
 
@@ -253,13 +253,13 @@ mod tests {
     #[test]
     fn thresholds_are_tuned_of_several_labels_and_of_a_rare_class() {
         use Objective::{BinaryCrossEntropy, CrossEntropy, SquaredError, TokenCrossEntropy};
-        assert!(tune_thresholds(BinaryCrossEntropy, &[50, 50, 50]));
-        assert!(tune_thresholds(CrossEntropy, &[500, 50]));
-        assert!(!tune_thresholds(CrossEntropy, &[499, 50]));
-        assert!(!tune_thresholds(CrossEntropy, &[500, 50, 500]), "of more classes none is one");
-        assert!(
-            ![SquaredError, TokenCrossEntropy].iter().any(|it| tune_thresholds(*it, &[9, 900]))
-        );
+        assert_eq!(tune_thresholds(BinaryCrossEntropy, &[50, 50, 50]), Some(true));
+        assert_eq!(tune_thresholds(CrossEntropy, &[500, 50]), Some(true));
+        assert_eq!(tune_thresholds(CrossEntropy, &[499, 50]), Some(false));
+        assert_eq!(tune_thresholds(CrossEntropy, &[500, 50, 500]), None, "of more none is one");
+        for objective in [SquaredError, TokenCrossEntropy] {
+            assert_eq!(tune_thresholds(objective, &[9, 900]), None);
+        }
     }
 
     #[test]
