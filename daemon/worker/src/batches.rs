@@ -12,6 +12,11 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
+    /// Of a batch.
+    pub(crate) fn units(&self, batch: &[u32]) -> u64 {
+        batch.iter().map(|&it| u64::from(self.each[it as usize])).sum()
+    }
+
     /// Units in so many examples at most, where a longer one stands alone: what a batch takes of
     /// memory is bounded, however many parts an example has.
     fn most(&self, examples: usize) -> u64 {

@@ -1,7 +1,7 @@
 //! Guesses how long training takes and how much memory it needs, from a few measured examples.
 //! Their gradients are thrown away: no tensor has changed when this returns.
 
-use crate::batches;
+use crate::batches::{self, Lengths};
 use crate::examples::ExampleSet;
 use crate::learner::Learner;
 use crate::source::Source;
@@ -10,55 +10,79 @@ use anyhow::Result;
 use finetuned_job::data::Estimate;
 use finetuned_job::plan::Plan;
 use finetuned_models::Pass;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Enough to keep all threads busy; a whole batch would be as long as a step.
 const MEASURED: usize = 8;
 
-pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -> Result<Estimate> {
-    let examples = Examples { set: train, cache: None };
-    let lengths = train.lengths();
-    // These run once for an example, all others in each epoch.
-    let frozen = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
-    let only_head = frozen == learner.network.model.stages();
-    let tokens = |batch: &Vec<u32>| {
-        batch.iter().map(|&it| u64::from(lengths.each[it as usize])).sum::<u64>()
-    };
-    let sizes = (plan.train.batch as usize, 1);
-    let mut all = batches::epoch(&lengths, sizes, plan.train.seed, 0).concat();
-    all.sort_by_key(tokens);
-    let (middle, longest) = (&all[all.len() / 2], &all[all.len() - 1]);
-    // From the shortest to the longest of an ordinary batch.
-    let apart = middle.len().div_ceil(MEASURED);
-    let measured: Vec<u32> = middle.iter().copied().step_by(apart).collect();
-    // Seconds that are spent once, and in each epoch.
-    let mut run = |batch: &[u32]| -> Result<[f64; 2]> {
-        let (start, mut once) = (Instant::now(), 0.0);
-        let mut source = Stored::plain(examples, vec![batch.to_vec()], learner.network.device);
+/// Batches of an epoch, by what they are in all.
+pub(crate) struct Sample<'a> {
+    train: &'a ExampleSet,
+    lengths: Lengths,
+    batches: Vec<Vec<u32>>,
+    /// Stages that run once for an example; all others in each epoch.
+    frozen: usize,
+}
+
+impl<'a> Sample<'a> {
+    pub(crate) fn new(learner: &Learner, plan: &Plan, train: &'a ExampleSet) -> Sample<'a> {
+        let lengths = train.lengths();
+        let sizes = (plan.train.batch as usize, 1);
+        let mut batches = batches::epoch(&lengths, sizes, plan.train.seed, 0).concat();
+        batches.sort_by_key(|it| lengths.units(it));
+        let frozen = if plan.freeze.cached { learner.frozen_stages() } else { 0 };
+        Sample { train, lengths, batches, frozen }
+    }
+
+    /// Whether nothing but the head runs in each epoch.
+    pub(crate) fn only_head(&self, learner: &Learner) -> bool {
+        self.frozen == learner.network.model.stages()
+    }
+
+    /// From the shortest to the longest of an ordinary batch.
+    pub(crate) fn ordinary(&self) -> Vec<u32> {
+        let middle = &self.batches[self.batches.len() / 2];
+        middle.iter().copied().step_by(middle.len().div_ceil(MEASURED)).collect()
+    }
+
+    /// The time of what runs once for these examples, and of what runs in each epoch.
+    pub(crate) fn step(&self, learner: &mut Learner, examples: &[u32]) -> Result<[Duration; 2]> {
+        let (start, mut once) = (Instant::now(), Duration::ZERO);
+        let set = Examples { set: self.train, cache: None };
+        let mut source = Stored::plain(set, vec![examples.to_vec()], learner.network.device);
         while let Some(batch) = source.next(&learner.network) {
             let mut batch = batch?;
-            if 0 < frozen {
-                let run = || learner.network.run(&batch.input, frozen, &Pass::evaluation());
+            if 0 < self.frozen {
+                let run = || learner.network.run(&batch.input, self.frozen, &Pass::evaluation());
                 batch.input = tch::no_grad(run)?;
-                once = start.elapsed().as_secs_f64();
+                once = start.elapsed();
             }
-            let weight = learner.loss_weight(train, &batch.indices);
+            let weight = learner.loss_weight(self.train, &batch.indices);
             learner.try_backward(&batch, weight)?;
         }
-        Ok([once, start.elapsed().as_secs_f64() - once])
-    };
-    run(&measured[..1])?; // the first call of a process sets up threads and kernels
+        Ok([once, start.elapsed() - once])
+    }
+}
+
+pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, sample: &Sample) -> Result<Estimate> {
+    let Sample { train, frozen, .. } = *sample;
+    let only_head = sample.only_head(learner);
+    let tokens = |batch: &[u32]| sample.lengths.units(batch);
+    let measured = sample.ordinary();
+    // The first call of a process sets up threads and kernels.
+    sample.step(learner, &measured[..1])?;
     let before = memory("VmRSS:");
-    let per_token = run(&measured)?.map(|it| it / tokens(&measured) as f64);
+    let seconds = sample.step(learner, &measured)?;
+    let per_token = seconds.map(|it| it.as_secs_f64() / tokens(&measured) as f64);
     let activations = memory("VmHWM:").saturating_sub(before);
 
-    let epoch_tokens = all.iter().map(tokens).sum::<u64>() as f64;
+    let epoch_tokens = sample.batches.iter().map(|it| tokens(it)).sum::<u64>() as f64;
     let optimizer_bytes = 2 * 4 * plan.freeze.trainable_parameters;
     // What frozen stages give is computed for fewer examples at a time.
     let largest = if only_head {
-        train.evaluation_batches().iter().map(tokens).max().unwrap_or(0)
+        train.evaluation_batches().iter().map(|it| tokens(it)).max().unwrap_or(0)
     } else {
-        tokens(longest)
+        sample.batches.last().map_or(0, |it| tokens(it))
     };
     let grown = activations as f64 * largest as f64 / tokens(&measured) as f64;
     let epochs = plan.train.steps as f64 / plan.train.steps_per_epoch as f64;

@@ -32,8 +32,8 @@ mod objective; // outputs x targets -> loss
 mod linear_head; // a plugin's head -> the family's own
 mod learner; // loss -> gradients -> updates
 mod evaluate; // model x split -> predictions
-mod precision; // two timed steps -> fp32 or bf16
 mod estimate; // one batch -> time and memory
+mod precision; // two timed steps -> fp32 or bf16
 mod stranger_base; // a drop's recipe -> the base model it may have
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives

@@ -1,19 +1,14 @@
 //! Decides how exactly matrices are multiplied in training, where the recipe leaves it open: by the
 //! time that a step takes either way. Everything that is scored, cached or saved is fp32.
 
-use crate::batches;
-use crate::examples::ExampleSet;
+use crate::estimate::Sample;
 use crate::learner::Learner;
-use crate::source::Source;
-use crate::stored::{Examples, Stored};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Precision;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// As many examples as keep all threads busy.
-const MEASURED: usize = 8;
 /// Each way is timed so often, in turn, and its shortest time counts.
 const TIMES: usize = 3;
 /// What is saved below this is not worth a choice that another machine might not repeat.
@@ -26,39 +21,30 @@ const SHORTEST: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// The recipe asks for bf16, and the device does not multiply in it.
-pub(crate) fn settle(learner: &mut Learner, plan: &mut Plan, train: &ExampleSet) -> Result<()> {
-    let device = learner.network.device;
-    let rounds = finetuned_libtorch::rounds_factors(device)?;
+pub(crate) fn settle(learner: &mut Learner, plan: &mut Plan, sample: &Sample) -> Result<()> {
+    let rounds = finetuned_libtorch::rounds_factors(learner.network.device)?;
     // What runs once, before training, is exact.
-    let body_trains =
-        !plan.freeze.cached || learner.frozen_stages() < learner.network.model.stages();
+    let nothing_to_gain = !rounds || sample.only_head(learner) || plan.train.steps == 0;
     plan.train.precision = match plan.train.precision {
         Precision::Bf16 if !rounds => {
             let message = "train.precision is `bf16`, but this processor does not multiply in bf16";
             let cure = "leave it out of the recipe: the faster precision is found by itself";
             return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
         }
-        Precision::Auto if !rounds || !body_trains || plan.train.steps == 0 => Precision::Fp32,
-        Precision::Auto => faster(learner, plan, train)?,
+        Precision::Auto if nothing_to_gain => Precision::Fp32,
+        Precision::Auto => faster(learner, sample)?,
         asked => asked,
     };
     learner.set_precision(plan.train.precision);
     Ok(())
 }
 
-fn faster(learner: &mut Learner, plan: &Plan, train: &ExampleSet) -> Result<Precision> {
-    let sizes = (MEASURED.min(plan.train.batch as usize), 1);
-    let all = batches::epoch(&train.lengths(), sizes, plan.train.seed, 0).concat();
-    let examples = all.into_iter().next().context("there are no training examples")?;
+fn faster(learner: &mut Learner, sample: &Sample) -> Result<Precision> {
+    let examples = sample.ordinary();
     let mut step = |precision| -> Result<Duration> {
         learner.set_precision(precision);
-        let start = Instant::now();
-        let with = Examples { set: train, cache: None };
-        let mut source = Stored::plain(with, vec![examples.clone()], learner.network.device);
-        let batch = source.next(&learner.network).context("a batch is empty")??;
-        let weight = learner.loss_weight(train, &batch.indices);
-        learner.try_backward(&batch, weight)?;
-        Ok(start.elapsed())
+        let [_, in_each_epoch] = sample.step(learner, &examples)?;
+        Ok(in_each_epoch)
     };
     let ways = [Precision::Fp32, Precision::Bf16];
     for way in ways {

@@ -2,6 +2,7 @@
 //! run folder (`check`) or JSON on stdout.
 
 use crate::attempt::Attempt;
+use crate::estimate::Sample;
 use crate::failures::model_failure;
 use crate::learner::Learner;
 use crate::stderr;
@@ -19,8 +20,9 @@ pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
     let (device, data) = (device::choose(attempt.spec.device)?, prepared.data);
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     learner.unfreeze(&plan, 1)?;
-    precision::settle(&mut learner, &mut plan, &data.train)?;
-    let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
+    let sample = Sample::new(&learner, &plan, &data.train);
+    precision::settle(&mut learner, &mut plan, &sample)?;
+    let estimate = estimate::estimate(&mut learner, &plan, &sample)?;
     let report = DataReport { estimate: Some(estimate), ..data.report };
     prepare::write_findings(&attempt.spec.run, &plan, &report)
 }

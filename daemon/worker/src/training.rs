@@ -3,6 +3,7 @@
 
 use crate::attempt::Attempt;
 use crate::checkpoint::{Best, Checkpoint, Checkpoints, Position};
+use crate::estimate::Sample;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
@@ -51,8 +52,9 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
-    precision::settle(&mut learner, &mut plan, &data.train)?;
-    let estimate = estimate::estimate(&mut learner, &plan, &data.train)?;
+    let sample = Sample::new(&learner, &plan, &data.train);
+    precision::settle(&mut learner, &mut plan, &sample)?;
+    let estimate = estimate::estimate(&mut learner, &plan, &sample)?;
     prepare::write_findings(
         run,
         &plan,
