@@ -154,3 +154,105 @@ impl Tokens {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modality::{self, Inputs};
+    use crate::source::Source;
+    use crate::stored::{Examples, Stored};
+    use finetuned_job::recipe::Recipe;
+    use finetuned_job::task::Modality;
+    use finetuned_libtorch::{Algorithm, Optimizer};
+    use finetuned_models::{BuildOptions, HeadKind};
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    /// Made by tests/data/make_tag_loss.py with torch 2.13.0 and transformers 5.23.0.
+    #[derive(Deserialize)]
+    struct Fixture {
+        sentences: Vec<[String; 2]>,
+        lr: f64,
+        losses: Vec<f64>,
+        /// Of the first step.
+        gradients: BTreeMap<String, Vec<f32>>,
+        after: BTreeMap<String, Vec<f32>>,
+    }
+
+    const TAGS: [&str; 5] = ["O", "B-PER", "I-PER", "B-geo-loc", "I-geo-loc"];
+    const GRADIENT_TOLERANCE: f32 = 1e-5;
+    const STEPS_TOLERANCE: f32 = 1e-4;
+
+    /// The sentences, whose words the encoder cuts as the fixture does.
+    fn sentences(fixture: &Fixture, base: &finetuned_models::Checkpoint) -> ExampleSet {
+        let texts: Vec<String> = fixture.sentences.iter().map(|it| it[0].clone()).collect();
+        let named = finetuned_data::inputs(Modality::Words, &texts, &[]).unwrap();
+        let inputs = Inputs::Named(named.into());
+        let encoder = modality::of(Modality::Words).encoder(base, &Recipe::default()).unwrap();
+        let encoded = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
+        let tag = |it: &str| TAGS.iter().position(|tag| *tag == it).unwrap() as u32;
+        let target =
+            |it: &[String; 2]| Target::of_classes(it[1].split(' ').map(tag).collect::<Vec<u32>>());
+        ExampleSet { inputs, encoded, targets: fixture.sentences.iter().map(target).collect() }
+    }
+
+    #[track_caller]
+    fn near(tensor: &Tensor, expected: &[f32], tolerance: f32) {
+        let found = Vec::<f32>::try_from(tensor.detach().view(-1)).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn loss_gradients_and_ten_updates_are_those_of_transformers() {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let text = std::fs::read_to_string(data.join("tag_loss.json")).unwrap();
+        let fixture: Fixture = serde_json::from_str(&text).unwrap();
+        let base = finetuned_models::open(&data.join("tags")).unwrap();
+        let set = sentences(&fixture, &base);
+        let without = BuildOptions { dropout: Some(0.0), ..BuildOptions::new(HeadKind::Keep) };
+        let built = base.build(&without).unwrap();
+        let parts = built.model.parts().clone();
+        let mut network = Network {
+            model: built.model,
+            head: None,
+            parts,
+            outputs: TAGS.len(),
+            device: Device::Cpu,
+            units: None,
+        };
+        let tensors: BTreeMap<String, Tensor> = built.tensors.into_iter().collect();
+        let names = tensors.keys().cloned().collect();
+        network.set_trainable(&names, &tensors);
+        let mut optimizer = Optimizer::new(Algorithm::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
+        tensors.iter().for_each(|(name, it)| optimizer.add(name, it, 1.0, 0.01));
+
+        let tags = TAGS.map(str::to_owned);
+        let cross_entropy = CrossEntropy::with(&[], 0.0, Device::Cpu).unwrap();
+        let objective = Tokens::with(cross_entropy, None, &tags);
+        let all: Vec<u32> = (0..set.len() as u32).collect();
+        for (step, expected) in fixture.losses.iter().enumerate() {
+            let examples = Examples { set: &set, cache: None };
+            let mut source = Stored::plain(examples, vec![all.clone()], Device::Cpu);
+            let batch = source.next(&network).unwrap().unwrap();
+            let loss =
+                objective.loss(&network, &batch, &Pass::training(0, step as u64, 0)).unwrap()
+                    / objective.weight(&set, &all);
+            near(&loss, &[*expected as f32], GRADIENT_TOLERANCE);
+            loss.backward();
+            if step == 0 {
+                for (name, expected) in &fixture.gradients {
+                    near(&tensors[name].grad(), expected, GRADIENT_TOLERANCE);
+                }
+            }
+            optimizer.step(fixture.lr).unwrap();
+            optimizer.zero_grad();
+        }
+        for (name, expected) in &fixture.after {
+            near(&tensors[name], expected, STEPS_TOLERANCE);
+        }
+    }
+}
