@@ -173,8 +173,11 @@ fn colour_of(kind: ExtendedColorType, format: Format, bytes: &[u8]) -> (Colour, 
 }
 
 /// 16 bits -> 8 by leaving the lower byte away, as Pillow does for colour. (Grey with 16 bits it
-/// cuts at 255, which leaves nearly all of it white: nobody can want that.)
+/// cuts at 255, which leaves nearly all of it white: nobody can want that.) Grey of 12 bits, as
+/// scanners and microscopes have it, comes in files of 16 and would be black: it is known by having
+/// no brighter pixel.
 fn to_rgb(image: DynamicImage) -> Vec<u8> {
+    const GREY_12_BITS: u16 = (1 << 12) - 1;
     let (values, channels): (&[u16], usize) = match &image {
         DynamicImage::ImageLuma16(it) => (it.as_raw(), 1),
         DynamicImage::ImageLumaA16(it) => (it.as_raw(), 2),
@@ -182,9 +185,12 @@ fn to_rgb(image: DynamicImage) -> Vec<u8> {
         DynamicImage::ImageRgba16(it) => (it.as_raw(), 4),
         _ => return image.into_rgb8().into_raw(),
     };
-    let rgb =
-        |pixel: &[u16]| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
-    values.chunks_exact(channels).flat_map(|pixel| rgb(pixel).map(|it| (it >> 8) as u8)).collect()
+    let is_grey = channels < 3;
+    let brightest = || values.iter().step_by(channels).max().copied().unwrap_or(0);
+    let lower_bits = if is_grey && brightest() <= GREY_12_BITS { 4 } else { 8 };
+    let rgb = |pixel: &[u16]| if is_grey { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
+    let pixels = values.chunks_exact(channels);
+    pixels.flat_map(|pixel| rgb(pixel).map(|it| (it >> lower_bits) as u8)).collect()
 }
 
 /// What the decoders say is for their authors, and changes with them.
@@ -209,5 +215,26 @@ fn ends_early(format: Format, bytes: &[u8]) -> bool {
             (bytes.len() as u64) < 8 + u64::from(u32::from_le_bytes([it[0], it[1], it[2], it[3]]))
         }),
         Format::Jpeg | Format::Bmp | Format::Tiff => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, Luma, LumaA, Rgb};
+
+    #[test]
+    fn grey_of_twelve_bits_is_not_black() {
+        let grey = |values: Vec<u16>| {
+            let image = ImageBuffer::<Luma<u16>, _>::from_raw(3, 1, values).unwrap();
+            to_rgb(DynamicImage::ImageLuma16(image))
+        };
+        assert_eq!(grey(vec![0, 2048, 4095]), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+        assert_eq!(grey(vec![0, 2048, 65535]), [0, 0, 0, 8, 8, 8, 255, 255, 255]);
+        // What is transparent says nothing of how bright the rest is.
+        let alpha = ImageBuffer::<LumaA<u16>, _>::from_raw(1, 1, vec![4095, 65535]).unwrap();
+        assert_eq!(to_rgb(DynamicImage::ImageLumaA16(alpha)), [255; 3]);
+        let colour = ImageBuffer::<Rgb<u16>, _>::from_raw(1, 1, vec![2048, 0, 4095]).unwrap();
+        assert_eq!(to_rgb(DynamicImage::ImageRgb16(colour)), [8, 0, 15]);
     }
 }
