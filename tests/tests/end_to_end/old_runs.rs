@@ -2,7 +2,7 @@
 //! did. How they were made stands in tests/data/make_runs.py.
 
 use crate::attempt::tiny_bert;
-use crate::sandbox::{QUICK, Sandbox};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint};
 use finetuned_job::run_folder;
 use serde_json::Value;
 use std::fs;
@@ -69,4 +69,27 @@ fn a_run_of_the_first_version_is_shown() {
     );
     let shown = sandbox.ok(&["show", "1"]);
     assert!(shown.contains("loaded again from disk, 24 examples"), "{shown}");
+}
+
+#[test]
+fn a_run_of_the_first_version_is_retried() {
+    let sandbox = Sandbox::new(LONG).serving();
+    sandbox.drop_rows("tweets.csv", 200);
+    sandbox.wait_for(1, is_checkpoint);
+    sandbox.ok(&["cancel", "1"]);
+    sandbox.wait_for_state(1, "cancelled");
+    let run = sandbox.run(1);
+    fs::remove_dir_all(run.join(run_folder::CHECKPOINTS)).unwrap();
+    for name in [run_folder::PLAN, run_folder::DATA] {
+        fs::copy(stored("texts").join(name), run.join(name)).unwrap();
+    }
+    let version = || -> Value {
+        let plan = fs::read_to_string(run.join(run_folder::PLAN)).unwrap();
+        serde_json::from_str::<Value>(&plan).unwrap()["version"].clone()
+    };
+    assert_eq!(version(), 1);
+    assert!(sandbox.ok(&["show", "1"]).contains("cancelled"));
+    sandbox.ok(&["retry", "1"]);
+    sandbox.wait_for_state(1, "done");
+    assert_eq!(version(), finetuned_job::plan::PLAN_VERSION);
 }
