@@ -49,6 +49,17 @@ impl Format {
         matches!(self, Format::Parquet | Format::Workbook)
     }
 
+    /// Sentences of tagged words are often called like tables of rows; else what the name says.
+    pub(crate) fn or_tagged_words(self, path: &Path, name: &str) -> Format {
+        match self {
+            Format::Csv | Format::Tsv => match Format::by_content(path, name) {
+                Ok(Some(Format::Conll)) => Format::Conll,
+                Ok(_) | Err(_) => self,
+            },
+            _ => self,
+        }
+    }
+
     /// Of a file whose name does not say it; none where it is no table.
     pub(crate) fn by_content(path: &Path, name: &str) -> Result<Option<Format>, Failure> {
         const HEAD_BYTES: u64 = 64 << 10;

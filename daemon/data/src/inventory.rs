@@ -142,14 +142,6 @@ impl Kind {
     }
 }
 
-/// Sentences of tagged words are often called so too; else what the name says.
-fn tagged_words_or(kind: Kind, path: &Path, name: &str) -> Kind {
-    match Format::by_content(path, name) {
-        Ok(Some(Format::Conll)) => Kind::Table(Format::Conll),
-        Ok(_) | Err(_) => kind,
-    }
-}
-
 /// Extensions of what is decoded, and of images that are not and deserve a sentence; all in lower
 /// case.
 pub(crate) const IMAGE_EXTENSIONS: &[&str] = &[
@@ -276,8 +268,13 @@ impl Walk<'_> {
             let kind = match kind {
                 Kind::Unknown => Kind::by_content(&path, &name),
                 // A text of a class folder is a text, whatever it looks like.
-                Kind::Text if class_parts(&name).is_empty() => tagged_words_or(kind, &path, &name),
-                Kind::Table(Format::Tsv) => tagged_words_or(kind, &path, &name),
+                Kind::Text if class_parts(&name).is_empty() => {
+                    match Format::by_content(&path, &name) {
+                        Ok(Some(Format::Conll)) => Kind::Table(Format::Conll),
+                        Ok(_) | Err(_) => kind,
+                    }
+                }
+                Kind::Table(format) => Kind::Table(format.or_tagged_words(&path, &name)),
                 _ => kind,
             };
             match kind {

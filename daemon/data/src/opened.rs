@@ -254,7 +254,7 @@ fn archive_of(path: &Path, name: &str) -> Result<Option<Archive>, Failure> {
 /// A drop that is one table.
 fn single_file(path: &Path, name: &str) -> Result<TableFile, Failure> {
     let format = match Kind::of(name) {
-        Kind::Table(format) => format,
+        Kind::Table(format) => format.or_tagged_words(path, name),
         _ => by_content(path, name)?,
     };
     Ok(TableFile { path: path.into(), name: name.into(), format, part: None })

@@ -187,8 +187,18 @@ fn all_forms_of_tagged_words_are_one() {
         assert_eq!(tagged(&dataset), wanted, "{nth}");
         assert_eq!(dataset.task.name, "token-classification", "{nth}");
     }
-    // A file alone is a drop too.
+    // A file alone is a drop too, whatever it is called.
     assert_eq!(tagged(&Drop::file("eng.train", drops[0].1.as_bytes()).load().unwrap()), wanted);
+    for between in ["\t", " "] {
+        let text = conll(40, |word, tag| format!("{word}{between}{tag}"));
+        for name in ["ner.tsv", "ner.txt", "ner.csv"] {
+            let alone = Drop::file(name, text.as_bytes()).load();
+            assert!(alone.is_ok(), "{name}: {}", reported(alone));
+            assert_eq!(tagged(&alone.unwrap()), wanted, "{name}");
+            let in_folder = Drop::folder(&[(name, text.as_bytes())]).load().unwrap();
+            assert_eq!(tagged(&in_folder), wanted, "{name}");
+        }
+    }
 }
 
 #[test]
