@@ -4,11 +4,13 @@ use tch::{Device, Kind, Tensor};
 
 const MB: i64 = 1 << 20;
 
-/// Bytes of physical memory in use.
+/// Bytes of physical memory in use, without those of files: how much of libtorch itself is mapped
+/// by the first backward pass depends on what else the machine does.
 fn resident() -> i64 {
     const PAGE: i64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split_whitespace().nth(1).unwrap().parse::<i64>().unwrap() * PAGE
+    let pages: Vec<i64> = statm.split_whitespace().map(|it| it.parse().unwrap()).collect();
+    (pages[1] - pages[2]) * PAGE
 }
 
 /// So many bytes, every one of them written.
