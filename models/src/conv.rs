@@ -241,14 +241,15 @@ impl ConvNorm {
     }
 
     pub(crate) fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        if pass.train {
+        if pass.train && !pass.frozen_statistics {
             return self.then.apply(self.norm.train(&self.conv.forward(xs)?, pass)?);
         }
         // A norm that stands still is a part of the convolution: one pass over memory less.
-        let (weight, bias) = tch::no_grad(|| {
+        let folded = || {
             let (factor, offset) = self.norm.affine()?;
             Ok::<_, TchError>((self.conv.weight.f_mul(&factor.f_view([-1, 1, 1, 1])?)?, offset))
-        })?;
+        };
+        let (weight, bias) = if pass.train { folded() } else { tch::no_grad(folded) }?;
         self.then.apply(self.conv.with(xs, &weight, Some(&bias))?)
     }
 }

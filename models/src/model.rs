@@ -233,6 +233,8 @@ pub struct Pass {
     /// It repeats a pass of the same numbers: the statistics of batch norm have moved by it
     /// already.
     pub again: bool,
+    /// Batch norm goes by its running statistics in training too, and leaves them be.
+    pub frozen_statistics: bool,
     /// Lower stages that train keep what they were given in place of all that they computed, and
     /// run once more when their gradients are wanted: less memory, more time, the same bits. Their
     /// gradients are added up in the parameters by `backward`; nothing else sees them.
@@ -242,7 +244,15 @@ pub struct Pass {
 impl Pass {
     /// Of update `step` and forward pass `micro` within it, both from 0.
     pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
-        Pass { train: true, seed, step, micro, again: false, gradient_checkpointing: false }
+        Pass {
+            train: true,
+            seed,
+            step,
+            micro,
+            again: false,
+            frozen_statistics: false,
+            gradient_checkpointing: false,
+        }
     }
 
     /// Without noise; the numbers do not matter.

@@ -118,6 +118,10 @@ pub struct FreezePlan {
     pub train: Vec<Pattern>,
     pub unfreeze: Vec<Unfreeze>,
     pub layer_decay: f64,
+    /// Batch norm goes by the base's running statistics in training too, and leaves them be; absent
+    /// where the model has none, and in plans of 0.1.0, which moved them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<bool>,
     /// At the start of training.
     pub trainable: Vec<TensorPlan>,
     pub frozen: Vec<TensorPlan>,

@@ -117,6 +117,8 @@ pub struct Freeze {
     /// Each layer below the head learns this factor slower than the one above; 1: all alike.
     /// Absent: by the family of models.
     pub layer_decay: Option<f64>,
+    /// Batch norm keeps the base's running statistics. Absent: as training has it by default.
+    pub statistics: Option<bool>,
     /// What frozen parts give for an example is kept, where that is possible.
     pub cache: bool,
 }

@@ -34,6 +34,7 @@ pub(crate) struct Learner {
     optimizer: Optimizer,
     pub objective: Box<dyn Objective>,
     gradient_checkpointing: bool,
+    frozen_statistics: bool,
     /// Matrices are multiplied as bf16 in training.
     rounded: bool,
     /// See [`Learner::takes_rows`].
@@ -54,11 +55,12 @@ impl Learner {
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
         let names = freeze::parameters(tensors.keys(), &parts);
         let mut may_change = freeze::trainable(&plan.freeze, u32::MAX, &parts, &names)?;
-        // The running statistics of a stage move while anything in it trains.
+        // The running statistics of a stage move while anything in it trains, if they do at all.
+        let frozen_statistics = plan.freeze.statistics.unwrap_or(false);
         let stages = [&parts.embeddings].into_iter().chain(&parts.layers).chain([&parts.head]);
-        let moving = stages
-            .zip(&parts.buffers)
-            .filter(|(stage, _)| stage.iter().any(|it| may_change.contains(it)));
+        let moving = stages.zip(&parts.buffers).filter(|(stage, _)| {
+            !frozen_statistics && stage.iter().any(|it| may_change.contains(it))
+        });
         let moving: Vec<String> = moving.flat_map(|(_, buffers)| buffers).cloned().collect();
         may_change.extend(moving);
         if plan.train.method != Method::Full {
@@ -80,6 +82,7 @@ impl Learner {
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
             objective: objective::of(plan, numbers, extensions.loss(plan, device)?, device)?,
             gradient_checkpointing: plan.train.gradient_checkpointing,
+            frozen_statistics,
             rounded: plan.train.precision == Precision::Bf16,
             in_rows: plan.model.pooling.is_some(),
             seed: plan.train.seed,
@@ -150,6 +153,7 @@ impl Learner {
     ) -> Result<f64> {
         let pass = Pass {
             gradient_checkpointing: self.gradient_checkpointing,
+            frozen_statistics: self.frozen_statistics,
             ..Pass::training(self.seed, step, micro)
         };
         let _rounded = self.rounded.then(RoundedFactors::new);

@@ -117,7 +117,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         content_hash: facts.data.content_hash.clone(),
     };
     let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;
-    let rates = rates(recipe, &facts)?;
+    let rates = rates(recipe, &facts, data.train)?;
     let examples = data.train + data.validation;
     let freeze = freeze_plan(recipe, &facts, &rates, examples, augment.as_ref())?;
     let train = train_plan(recipe, &facts, &rates, &data)?;
@@ -309,23 +309,34 @@ fn only_head(recipe: &Recipe, facts: &Facts) -> Result<bool, Failure> {
 /// How fast what learns.
 struct Rates {
     only_head: bool,
+    batch: u32,
     lr: f64,
     /// Of what is new in the head.
     head_lr: f64,
     layer_decay: f64,
+    /// Of batch norm; none where the model has no running ones.
+    frozen_statistics: Option<bool>,
 }
 
-fn rates(recipe: &Recipe, facts: &Facts) -> Result<Rates, Failure> {
+/// `train`: examples.
+fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
     let only_head = only_head(recipe, facts)?;
+    let batch = recipe.train.batch.unwrap_or_else(|| defaults::batch(train));
     let has_statistics = facts.parts.buffers.iter().any(|it| !it.is_empty());
-    let family = match facts.preprocess {
-        None => Family::Texts,
-        Some(_) if has_statistics => Family::Convolutional,
-        Some(_) => Family::Layered,
+    let frozen_statistics = has_statistics.then(|| {
+        let default = || defaults::frozen_statistics(facts.method, batch);
+        recipe.freeze.statistics.unwrap_or_else(default)
+    });
+    let family = match (facts.preprocess, frozen_statistics) {
+        (None, _) => Family::Texts,
+        (Some(_), None) => Family::Layered,
+        (Some(_), Some(false)) => Family::Convolutional,
+        (Some(_), Some(true)) => Family::FrozenStatistics,
     };
     let lr = recipe.train.lr.unwrap_or_else(|| defaults::lr(family, facts.model.width, only_head));
     Ok(Rates {
         only_head,
+        batch,
         lr,
         // Who asks for a rate means that of all.
         head_lr: recipe
@@ -334,6 +345,7 @@ fn rates(recipe: &Recipe, facts: &Facts) -> Result<Rates, Failure> {
             .or(recipe.train.lr)
             .unwrap_or_else(|| defaults::head_lr(family, lr, only_head)),
         layer_decay: recipe.freeze.layer_decay.unwrap_or_else(|| defaults::layer_decay(family)),
+        frozen_statistics,
     })
 }
 
@@ -386,6 +398,7 @@ fn freeze_plan(
         train: train.clone(),
         unfreeze: unfreeze.clone(),
         layer_decay: rates.layer_decay,
+        statistics: rates.frozen_statistics,
         trainable_parameters: parameters(&trainable),
         frozen_parameters: parameters(&frozen),
         cached: *cache
@@ -416,7 +429,7 @@ fn train_plan(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
         );
     }
-    let batch = asked.batch.unwrap_or_else(|| defaults::batch(data.train));
+    let batch = rates.batch;
     let steps_per_epoch =
         data.train.div_ceil(u64::from(batch)).div_ceil(u64::from(asked.accumulate));
     let training = Training {

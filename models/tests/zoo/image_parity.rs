@@ -10,7 +10,7 @@ use tch::{Kind, Reduction, Tensor};
 
 /// Ours rounds at other places than timm's, so it may be some times as far off as single precision
 /// leaves timm.
-fn allowed(theirs: f64) -> f64 {
+pub(crate) fn allowed(theirs: f64) -> f64 {
     EXACT.max(10.0 * theirs)
 }
 
@@ -105,7 +105,7 @@ fn logits_gradients_and_statistics_are_those_of_timm_and_transformers() {
 }
 
 /// In the precision of the logits: tch's own goes through single precision.
-fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Stored {
     pub stepped: Vec<f64>,
 }
 
-fn json<T: serde::de::DeserializeOwned>(path: &str) -> T {
+pub(crate) fn json<T: serde::de::DeserializeOwned>(path: &str) -> T {
     serde_json::from_slice(&fs::read(data("images").join(path)).unwrap()).unwrap()
 }
 

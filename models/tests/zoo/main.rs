@@ -6,6 +6,7 @@
 
 mod checkpointing;
 mod freezing;
+mod frozen_statistics;
 mod heads;
 mod image_parity;
 mod images;

@@ -247,7 +247,13 @@ fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
             format!("is {layer_decay}, but must be above 0 and at most 1"),
         );
     }
-    Ok(Freeze { train, unfreeze, layer_decay: raw.layer_decay, cache: raw.cache.unwrap_or(true) })
+    Ok(Freeze {
+        train,
+        unfreeze,
+        layer_decay: raw.layer_decay,
+        statistics: raw.statistics,
+        cache: raw.cache.unwrap_or(true),
+    })
 }
 
 fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {

@@ -41,6 +41,7 @@ pub(super) struct RawFreeze {
     pub train: Option<Vec<String>>,
     pub unfreeze: Option<Vec<RawUnfreeze>>,
     pub layer_decay: Option<f64>,
+    pub statistics: Option<bool>,
     pub cache: Option<bool>,
 }
 

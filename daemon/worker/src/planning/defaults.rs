@@ -2,7 +2,7 @@
 //! functions and named constants. What the recipe says itself is seen to by `planning`.
 
 use finetuned_data::ValidationDefault;
-use finetuned_job::recipe::ClassWeights;
+use finetuned_job::recipe::{ClassWeights, Method};
 use finetuned_job::task::Objective;
 
 /// Of the split into training, validation and test: runs of other seeds learn from the same
@@ -101,8 +101,10 @@ pub(super) enum Family {
     Texts,
     /// Models of images whose norms have no running statistics: ViT, DINOv2, ConvNeXt.
     Layered,
-    /// Those whose norms do.
+    /// Those whose norms do, which move.
     Convolutional,
+    /// Those whose norms keep the base's statistics.
+    FrozenStatistics,
 }
 
 /// BERT's own fine-tuning rate for its base size (Devlin et al. 2019); narrower models bear more,
@@ -111,6 +113,8 @@ const LR: f64 = 5e-5;
 const LR_WIDTH: f64 = 768.0;
 /// With AdamW.
 const LR_CONVOLUTIONAL: f64 = 2e-4;
+/// Batch norm does not take back what large steps do where its statistics stand still.
+const LR_FROZEN_STATISTICS: f64 = 5e-5;
 /// A new head on frozen features.
 const LR_HEAD_ALONE: f64 = 1e-3;
 
@@ -118,6 +122,7 @@ pub(super) fn lr(family: Family, width: i64, only_head: bool) -> f64 {
     match family {
         _ if only_head => LR_HEAD_ALONE,
         Family::Convolutional => LR_CONVOLUTIONAL,
+        Family::FrozenStatistics => LR_FROZEN_STATISTICS,
         Family::Texts | Family::Layered => LR * LR_WIDTH / width as f64,
     }
 }
@@ -128,15 +133,34 @@ const HEAD_LR_FACTOR: f64 = 5.0;
 pub(super) fn head_lr(family: Family, lr: f64, only_head: bool) -> f64 {
     match family {
         _ if only_head => lr,
+        // It is fitted to features that change little.
+        Family::FrozenStatistics => lr,
         Family::Texts | Family::Layered | Family::Convolutional => lr * HEAD_LR_FACTOR,
     }
 }
 
-/// Of layers of images' transformers, as BEiT's and MAE's fine-tuning has it.
+/// Of layers of images' transformers, as BEiT's and MAE's fine-tuning has it; and of what begins as
+/// the probe's features.
 const LAYER_DECAY: f64 = 0.75;
 
 pub(super) fn layer_decay(family: Family) -> f64 {
-    if family == Family::Layered { LAYER_DECAY } else { 1.0 }
+    match family {
+        Family::Layered | Family::FrozenStatistics => LAYER_DECAY,
+        Family::Texts | Family::Convolutional => 1.0,
+    }
+}
+
+/// Smaller batches say little of batch norm's statistics.
+const STATISTICS_BATCH: u32 = BATCH_LARGE;
+
+/// Whether batch norm keeps the base's statistics: where they move, what the body gives is soon no
+/// longer what the probe was fitted to that training begins with.
+pub(super) fn frozen_statistics(method: Method, batch: u32) -> bool {
+    match method {
+        Method::Auto => batch < STATISTICS_BATCH,
+        Method::Probe => true,
+        Method::Full => false,
+    }
 }
 
 /// The largest class over the smallest, from which on classes weigh differently.
@@ -231,15 +255,24 @@ mod tests {
 
     #[test]
     fn rates_go_by_family_and_width() {
-        use Family::{Convolutional, Layered, Texts};
+        use Family::{Convolutional, FrozenStatistics, Layered, Texts};
         assert_eq!([Texts, Layered].map(|it| lr(it, 384, false)), [1e-4; 2]);
-        assert_eq!(lr(Convolutional, 1280, false), 2e-4);
+        assert_eq!([Convolutional, FrozenStatistics].map(|it| lr(it, 1280, false)), [2e-4, 5e-5]);
+        assert_eq!(head_lr(FrozenStatistics, 5e-5, false), 5e-5);
+        assert_eq!(layer_decay(FrozenStatistics), 0.75);
         assert_eq!([Texts, Layered, Convolutional].map(|it| lr(it, 384, true)), [1e-3; 3]);
         assert_eq!([Texts, Layered, Convolutional].map(layer_decay), [1.0, 0.75, 1.0]);
         for family in [Texts, Layered, Convolutional] {
             let of = |lr, only_head| head_lr(family, lr, only_head);
             assert_eq!((of(1e-4, false), of(1e-3, true)), (1e-4 * HEAD_LR_FACTOR, 1e-3));
         }
+    }
+
+    #[test]
+    fn statistics_of_batch_norm_stand_still_in_small_batches_after_a_probe() {
+        let auto = [8, 31, 32].map(|it| frozen_statistics(Method::Auto, it));
+        assert_eq!(auto, [true, true, false]);
+        assert!(!frozen_statistics(Method::Full, 8) && frozen_statistics(Method::Probe, 64));
     }
 
     #[test]

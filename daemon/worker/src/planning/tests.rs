@@ -238,6 +238,18 @@ fn layers_of_images_transformers_learn_the_slower_the_lower_they_are() {
 }
 
 #[test]
+fn batch_norm_keeps_its_statistics_unless_asked_to_move_them() {
+    let frozen = |recipe: &str, found: &Found| plan_of(recipe, found).freeze.statistics;
+    let convolutional = images(Answer::Class);
+    assert_eq!(frozen("", &layered()), None, "it has none");
+    assert_eq!(frozen("", &convolutional), Some(true));
+    assert_eq!(frozen("freeze.statistics = false", &convolutional), Some(false));
+    assert_eq!(frozen("train.method = 'full'", &convolutional), Some(false));
+    let lr = |recipe: &str| plan_of(recipe, &convolutional).train.lr;
+    assert_eq!((lr(""), lr("freeze.statistics = false")), (5e-5, 2e-4));
+}
+
+#[test]
 fn what_was_asked_for_is_written_down() {
     let asked = plan_of("task = 'text-classification'\n[train]\nbatch = 3", &texts()).asked;
     assert_eq!(asked, Some(["task", "train.batch"].map(String::from).into()));

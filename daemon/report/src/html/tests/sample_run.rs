@@ -574,6 +574,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             train: vec![Pattern::Head, Pattern::Last(2)],
             unfreeze: Vec::new(),
             layer_decay: 0.9,
+            statistics: None,
             trainable: (4..6)
                 .flat_map(layer)
                 .chain([tensor("classifier.weight".into(), &[classes.len() as i64, 384], true)])
