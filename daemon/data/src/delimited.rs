@@ -53,6 +53,9 @@ pub(crate) fn rows(
 
 fn cells(record: &StringRecord, dialect: &Dialect, wanted: &[usize]) -> Result<Vec<Cell>, Reason> {
     if record.len() != dialect.fields {
+        if record.get(0).is_some_and(|it| Reason::is_conflict(it.as_bytes())) {
+            return Err(Reason::Conflict);
+        }
         let (found, header) = (record.len(), dialect.fields);
         let lines = swallowed::line_ends(record);
         let backslash = header < found && record.iter().any(|it| it.ends_with('\\'));

@@ -33,6 +33,8 @@ pub(crate) struct Dialect {
     quotes: Quotes,
     /// Excel's first line that names the delimiter.
     sep_line: bool,
+    /// Records above the header, as a title and empty ones.
+    above: usize,
     /// Whether lines end as on Windows.
     pub(crate) crlf: bool,
     pub(crate) header: Option<Vec<String>>,
@@ -52,6 +54,7 @@ impl Dialect {
             delimiter,
             quotes,
             sep_line,
+            above: 0,
             crlf: false,
             header: None,
             fields: 0,
@@ -74,23 +77,33 @@ impl Dialect {
 
     /// Records before the first row.
     pub(crate) fn skipped(&self) -> usize {
-        usize::from(self.sep_line) + usize::from(self.header.is_some())
+        usize::from(self.sep_line) + self.above + usize::from(self.header.is_some())
     }
 
     /// Whether a row is the header once more: with its names in the same order, or in another.
     pub(crate) fn header_again(&self, record: &StringRecord) -> Option<bool> {
         let header = self.header.as_ref()?;
-        // A file that was joined to another one may have brought its mark.
-        let names = || record.iter().map(|it| it.trim_start_matches('\u{feff}').trim());
-        let is = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-        if header.len() == record.len() && names().zip(header).all(|(a, b)| is(a, b)) {
+        if repeats(record, header) {
             return Some(true);
         }
+        let names = || unmarked(record);
+        let is = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         // Nearly always they differ in the first one.
         let known = names().all(|it| !it.is_empty() && header.iter().any(|name| is(it, name)));
         let all = || header.iter().all(|it| names().any(|name| is(it, name)));
         (known && all()).then_some(false)
     }
+}
+
+/// A file that was joined to another one may have brought its mark.
+fn unmarked(record: &StringRecord) -> impl Iterator<Item = &str> {
+    record.iter().map(|it| it.trim_start_matches('\u{feff}').trim())
+}
+
+/// Whether a row holds these names in their order.
+fn repeats(record: &StringRecord, names: &[impl AsRef<str>]) -> bool {
+    let mut pairs = unmarked(record).zip(names);
+    record.len() == names.len() && pairs.all(|(a, b)| a.eq_ignore_ascii_case(b.as_ref()))
 }
 
 /// `text`: the start of the file, whole lines.
@@ -154,8 +167,10 @@ impl Reading {
         }
         let records = dialect.reader(text.as_bytes()).into_records();
         let skipped = dialect.skipped();
-        let records: Vec<_> =
+        let mut records: Vec<_> =
             records.skip(skipped).take(SAMPLE_ROWS).map_while(Result::ok).collect();
+        dialect.above = above(&records);
+        records.drain(..dialect.above);
         dialect.fields = fields(&records);
         let even = records.iter().filter(|it| it.len() == dialect.fields).count();
         // One column can't tell a delimiter; it wins only where nothing else does.
@@ -197,6 +212,10 @@ impl Reading {
         let row_names = aligned(&mut names, &records, dialect.fields);
         dialect.shapes = shapes(&records, dialect.fields);
         (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
+        if 0 < dialect.above {
+            let n = dialect.above;
+            dialect.notes.push(format!("lines above the header were left out: {n}"));
+        }
         if dialect.quotes == Quotes::Escaped {
             dialect
                 .notes
@@ -210,6 +229,25 @@ impl Reading {
     }
 }
 
+/// Records above the header: they hold one thing each or nothing, and the first one that has
+/// several has as many as the rows, and names in all of its fields.
+fn above(records: &[StringRecord]) -> usize {
+    /// Nobody writes more above a table.
+    const ABOVE_MAX: usize = 10;
+    let filled = |it: &StringRecord| it.iter().filter(|it| !it.trim().is_empty()).count();
+    let above = records.iter().take_while(|it| filled(it) < 2).count();
+    let below = &records[above..];
+    let Some((header, rows)) = below.split_first() else { return 0 };
+    let alike = rows.iter().filter(|it| it.len() == header.len()).count();
+    let is_title = |it: &StringRecord| !it.iter().map(str::trim).any(names::is_usual);
+    let fits = (1..=ABOVE_MAX).contains(&above)
+        && filled(header) == header.len()
+        && rows.len() <= alike + alike / 9
+        && records[..above].iter().all(is_title)
+        && has_header(below, &[]);
+    if fits { above } else { 0 }
+}
+
 /// Of a row: as many as the first record has, unless nearly all others have one more, or one less
 /// than a header with an empty end.
 fn fields(records: &[StringRecord]) -> usize {
@@ -221,11 +259,18 @@ fn fields(records: &[StringRecord]) -> usize {
     let n = first.len();
     let ends_empty = first.iter().next_back().is_some_and(|it| it.trim().is_empty());
     match n {
-        // Names of rows are never alone.
-        2.. if of_most(n + 1) => n + 1,
+        // Names of rows are never alone, and what follows them does not begin with a blank, as the
+        // second half of a text with a comma does.
+        2.. if of_most(n + 1) && !are_cut(rest) => n + 1,
         3.. if ends_empty && of_most(n - 1) => n - 1,
         _ => n,
     }
+}
+
+/// Whether most records look as if their first field had been cut behind a comma.
+fn are_cut(records: &[StringRecord]) -> bool {
+    let cut = |it: &&StringRecord| it.get(1).is_some_and(|it| it.starts_with(' '));
+    records.len() < 2 * records.iter().filter(cut).count()
 }
 
 /// Gives each field a name where the header has one more or less; whether the first field holds
@@ -287,11 +332,20 @@ fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     /// Nobody calls a column by more than this.
     const NAME_CHARS_MAX: usize = 64;
     let Some((first, rest)) = records.split_first() else { return true };
+    // A header that stands again says nothing of the values.
     let names: Vec<&str> = first.iter().map(str::trim).collect();
-    if names
-        .iter()
-        .any(|it| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it)))
-    {
+    let rest: Vec<&StringRecord> = rest.iter().filter(|it| !repeats(it, &names)).collect();
+    let comes_again = |(column, name): (usize, &&str)| {
+        let values: Vec<&str> =
+            rest.iter().filter_map(|it| it.get(column)).map(str::trim).collect();
+        let distinct: HashSet<&str> = values.iter().copied().collect();
+        !name.is_empty() && distinct.contains(name) && 2 * distinct.len() <= values.len() + 1
+    };
+    let is_name = |(column, name): (usize, &&str)| {
+        names::is_usual(name) && !comes_again((column, name))
+            || named.iter().any(|it| it.eq_ignore_ascii_case(name))
+    };
+    if names.iter().enumerate().any(is_name) {
         return true;
     }
     // A column without a name holds nothing, or it is the first one and holds names of rows.
@@ -308,12 +362,6 @@ fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     {
         return false;
     }
-    let comes_again = |(column, name): (usize, &&str)| {
-        let values: Vec<&str> =
-            rest.iter().filter_map(|it| it.get(column)).map(str::trim).collect();
-        let distinct: HashSet<&str> = values.iter().copied().collect();
-        !name.is_empty() && distinct.contains(name) && 2 * distinct.len() <= values.len() + 1
-    };
     !names.iter().enumerate().any(comes_again)
 }
 

@@ -126,7 +126,11 @@ pub(crate) fn line_rows(
             break;
         }
         if !bytes.trim_ascii().is_empty() {
-            each(Row { line, cells: cells(serde_json::from_slice(&bytes), columns, wanted) })?;
+            let cells = match Reason::is_conflict(&bytes) {
+                true => Err(Reason::Conflict),
+                false => cells(serde_json::from_slice(&bytes), columns, wanted),
+            };
+            each(Row { line, cells })?;
         }
     }
     Ok(())

@@ -47,6 +47,8 @@ pub(crate) enum Reason {
     /// With its names in the same order; no loss.
     HeaderAgain,
     HeaderOtherwise,
+    /// A mark that Git leaves where two versions of a file could not be merged.
+    Conflict,
     NotJson(String),
     NotAnObject,
     TextIs(&'static str),
@@ -70,6 +72,11 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// Whether a line, or the first field of one, is such a mark.
+    pub(crate) fn is_conflict(line: &[u8]) -> bool {
+        line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> ")
+    }
+
     /// The reason without its particulars.
     fn kind(&self) -> &'static str {
         match self {
@@ -83,6 +90,7 @@ impl Reason {
             Reason::Swallowed { .. } => "lines that a quote took",
             Reason::HeaderAgain => "the header again",
             Reason::HeaderOtherwise => "the header again, in another order",
+            Reason::Conflict => "a conflict of Git that nobody resolved",
             Reason::NotJson(_) => "invalid JSON",
             Reason::NotAnObject => "not a JSON object",
             Reason::TextIs(_) => "text that is not a string",

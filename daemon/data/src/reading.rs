@@ -351,6 +351,10 @@ impl Lost {
                 return Err(refusal::data(format!("{name} line {line}: {again}"))
                     .with_cure("two files were joined: drop each as a file of its own"));
             }
+            Reason::Conflict => {
+                return Err(refusal::data(format!("{name} line {line}: {reason}"))
+                    .with_cure("resolve it and drop the file again: as it is, it holds two versions of the same rows"));
+            }
             Reason::Swallowed { from, lines } if *from == line => self.quotes.push((line, *lines)),
             _ => return Ok(false),
         }

@@ -91,22 +91,26 @@ fn of_zip(source: &Source) -> Option<Kind> {
     kind
 }
 
-/// Names of the sheets that hold something, in their order.
+/// Names of the sheets that hold something, in their order, but those without two cells in a row
+/// come last: they are notes.
 pub(crate) fn sheets(source: &Source) -> Result<Vec<String>, Failure> {
     let names = with(source, &mut |book| {
-        let mut found = Vec::new();
+        let (mut tables, mut others) = (Vec::new(), Vec::new());
         for name in book.sheets() {
-            let mut any = false;
-            let mut note = |_, _, cell| {
-                any |= cell != Cell::Missing;
-                !any
+            let (mut last, mut is_table) = (None, false);
+            let mut note = |row, _, cell| {
+                if cell != Cell::Missing {
+                    is_table = last.replace(row) == Some(row);
+                }
+                !is_table
             };
             // A chart is no sheet of cells.
-            if book.cells(&name, &mut note).is_ok() && any {
-                found.push(name);
+            if book.cells(&name, &mut note).is_ok() && last.is_some() {
+                if is_table { &mut tables } else { &mut others }.push(name);
             }
         }
-        Ok(found)
+        tables.append(&mut others);
+        Ok(tables)
     })?;
     match names.is_empty() {
         true => Err(refusal::data(format!("{} has no sheet with anything in it", source.name))),
@@ -429,10 +433,23 @@ impl Grid {
         Ok(self)
     }
 
-    /// The first row that holds something is the header, where it looks like names.
+    /// Rows above the header, as a title: with one cell each, where all columns have a text below.
+    fn above(&self) -> usize {
+        let rows = || self.rows.values();
+        let above = rows().take_while(|it| it.len() < 2).count();
+        let header = rows().nth(above).map_or(&[][..], Vec::as_slice);
+        let is_name = |it: &(u32, Cell)| matches!(it.1, Cell::Text(_));
+        let is_usual = |it: &(u32, Cell)| matches!(&it.1, Cell::Text(it) if names::is_usual(it));
+        let names = header.len() == self.columns.len() && header.iter().all(is_name);
+        let titles = !rows().take(above).flatten().any(is_usual);
+        if names && titles { above } else { 0 }
+    }
+
+    /// The first row that holds several things is the header, where it looks like names.
     fn table(self, named: &[&str]) -> Option<(Sample, Held)> {
         let places: Vec<u32> = self.columns.iter().copied().collect();
-        let mut rows = self.rows.into_iter().map(|(row, cells)| {
+        let above = self.above();
+        let mut rows = self.rows.into_iter().skip(above).map(|(row, cells)| {
             let mut line = vec![Cell::Missing; places.len()];
             for (column, cell) in cells {
                 if let Ok(at) = places.binary_search(&column) {

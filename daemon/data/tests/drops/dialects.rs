@@ -192,3 +192,49 @@ fn lines_count_alike_whatever_ends_them() {
         assert_eq!(report.quarantined.shown[0].line, Some(9), "{end:?}");
     }
 }
+
+#[test]
+fn what_stands_above_a_header_is_none() {
+    let rows = table("No,Said,Kind", 20, |it, label| format!("{it},said it as {it} then,{label}"));
+    for above in ["Survey 2023,,\n,,\n", "Survey 2023\n\n", "# by a tool\n# on a day\n"] {
+        let csv = format!("{above}{rows}").replace("Kind", "class");
+        assert_eq!(all_texts(&csv)[0], "said it as 0 then", "{above}");
+    }
+    let csv =
+        format!("Survey 2023\n{}", table("text,label", 20, |it, label| format!("t {it},{label}")));
+    Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.csv: lines above the header were left out: 1
+    "#]]);
+}
+
+#[test]
+fn a_conflict_of_git_is_no_row() {
+    let csv = |mark: &str| {
+        let line = |it, label: &str| format!("said {it},{label}");
+        let (ours, theirs) = (table("text,label", 20, line), table(">>>>>>> other", 20, line));
+        format!("{ours}{mark}{theirs}")
+    };
+    Drop::file("a.csv", csv("<<<<<<< HEAD\nsaid it,pos\n=======\n").as_bytes())
+        .check(expect![[r#"
+            Data: a.csv line 22: a conflict of Git that nobody resolved (resolve it and drop the file again: as it is, it holds two versions of the same rows)
+        "#]]);
+    let json = "{\"text\": \"a\", \"label\": \"x\"}\n<<<<<<< HEAD\n";
+    Drop::file("a.jsonl", json.as_bytes()).check(expect![[r#"
+        Data: a.jsonl line 2: a conflict of Git that nobody resolved (resolve it and drop the file again: as it is, it holds two versions of the same rows)
+    "#]]);
+}
+
+#[test]
+fn a_comma_in_a_text_makes_no_names_of_rows() {
+    let csv = table("text,label", 20, |it, label| format!("said {it}, and more,{label}"));
+    Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
+        Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
+    "#]]);
+}
