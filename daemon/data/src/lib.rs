@@ -34,6 +34,7 @@ mod parquet_table;
 mod arrow_table;
 mod workbook; // Excel, OpenDocument
 mod exports; // of labelling tools
+mod sentences; // words and tags -> lists
 mod table; // one file of rows
 mod forms; // which tables the files hold
 mod detection; // drops that are there to find things in images

@@ -28,11 +28,17 @@ pub(crate) const TEXT_NAMES: &[&str] = &[
     "headline",
     "question",
     "query",
+    "phrase",
+    "excerpt",
+    "abstract",
+    "full_text",
     "summary",
     "title",
+    "data",
 ];
 /// What people call the label, the surest first.
 pub(crate) const LABEL_NAMES: &[&str] = &[
+    "gold_label",
     "label",
     "labels",
     "class",
@@ -46,12 +52,47 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "rating",
     "stars",
     "tag",
-    "genre",
     "airline_sentiment",
     "coarse_label",
+    "is_duplicate",
     "score",
     "similarity",
     "similarity_score",
+    "quality",
+    "genre",
+];
+/// What people call words and lists of them, the surest first.
+pub(crate) const WORD_NAMES: &[&str] = &["tokens", "words", "form", "token", "word"];
+/// What people call the tags of words and lists of them, the surest first.
+pub(crate) const TAG_NAMES: &[&str] = &[
+    "ner_tags",
+    "ner",
+    "tags",
+    "ner_labels",
+    "labels",
+    "label",
+    "entities",
+    "tag",
+    "pos_tags",
+    "upos",
+    "pos",
+    "chunk_tags",
+    "chunk",
+];
+/// What people call the sentence that a word belongs to.
+pub(crate) const SENTENCE_NAMES: &[&str] = &[
+    "sentence #",
+    "sentence_id",
+    "sentence id",
+    "sentence_idx",
+    "sentence_no",
+    "sentence_number",
+    "sent_id",
+    "sent_idx",
+    "sentence",
+    "sent",
+    "document_id",
+    "doc_id",
 ];
 /// Names of the column that says the split in words.
 pub(crate) const SPLIT_NAMES: &[&str] = &[

@@ -123,7 +123,7 @@ pub(crate) fn tables(
                 table.source.name
             ));
         }
-        let notes = table.notes().iter().map(|it| format!("{}: {it}", table.source.name));
+        let notes = table.notes().map(|it| format!("{}: {it}", table.source.name));
         reading.warnings.extend(notes);
         // What a lone file is called divides nothing.
         let split = split.filter(|_| 1 < tables.len() || columns.split.columns.is_empty());

@@ -10,6 +10,7 @@ use crate::format::Format;
 use crate::inflate::Count;
 use crate::inventory::TableFile;
 use crate::row::{Held, Row, Sample};
+use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::{arrow_table, conll, fasttext, json, json_document, parquet_table, refusal, workbook};
 use finetuned_answers::Cell;
@@ -27,6 +28,8 @@ pub(crate) struct Table {
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
     /// Where a labelling tool wrote it: `sample` is what was made of it.
     pub(crate) export: Option<Export>,
+    /// Where words are to be joined: `sample` has them as lists.
+    sentences: Option<Sentences>,
     /// Columns of the file itself.
     columns: Vec<String>,
     body: Body,
@@ -49,7 +52,7 @@ enum Body {
 impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
     pub(crate) fn open(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
-        Ok(Table::of_file(file, named)?.exported(exports::recognise))
+        Table::of_file(file, named)?.exported(exports::recognise).joined()
     }
 
     /// As [`Table::open`], where labels are not wanted.
@@ -69,6 +72,7 @@ impl Table {
             sample: Sample::default(),
             label_names: BTreeMap::new(),
             export: None,
+            sentences: None,
             columns: Vec::new(),
             body: Body::JsonLines,
         };
@@ -102,6 +106,21 @@ impl Table {
             self.sample.rows = rows.collect();
         }
         self
+    }
+
+    /// # Errors
+    /// Words stand there whose sentences can't be told.
+    fn joined(mut self) -> Result<Table, Failure> {
+        self.sentences = sentences::recognise(&self.sample).filter(|_| self.export.is_none());
+        if let Some(it) = &self.sentences {
+            self.sample.rows = it.sample(std::mem::take(&mut self.sample.rows));
+        } else if sentences::are_boundless(&self.sample) {
+            let why = "holds a word a row, and nothing says where a sentence ends";
+            return Err(refusal::data(format!("{} {why}", self.source.name)).with_cure(
+                "add a column `sentence_id` with a number for each sentence, or write the file as CoNLL, with an empty line after each",
+            ));
+        }
+        Ok(self)
     }
 
     fn open_text(&mut self, file: &TableFile, named: &[&str]) -> Result<(), Failure> {
@@ -184,11 +203,13 @@ impl Table {
     }
 
     /// What a person should know of how it was read, in sentences that follow its name.
-    pub(crate) fn notes(&self) -> &[String] {
-        match &self.body {
-            Body::Delimited(dialect) => &dialect.notes,
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let of_dialect = match &self.body {
+            Body::Delimited(dialect) => &dialect.notes[..],
             _ => &[],
-        }
+        };
+        let joined = self.sentences.iter().filter_map(|it| it.note(&self.columns));
+        of_dialect.iter().cloned().chain(joined)
     }
 
     /// The decoded start of the file, up to the end of a line where there is one.
@@ -225,13 +246,24 @@ impl Table {
         raw: &Count,
         each: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Some(export) = &self.export else { return self.file_rows(wanted, raw, each) };
         let all: Vec<usize> = (0..self.columns.len()).collect();
-        self.file_rows(&all, raw, &mut |row| {
-            let cells = row.cells.and_then(|it| export.row(it)).map(|mut made| {
+        let mut wanted_of = |row: Row| {
+            let take = |mut made: Vec<Cell>| {
                 wanted.iter().map(|it| std::mem::replace(&mut made[*it], Cell::Missing)).collect()
-            });
-            each(Row { line: row.line, cells })
+            };
+            each(Row { line: row.line, cells: row.cells.map(take) })
+        };
+        if let Some(sentences) = &self.sentences {
+            let mut gathered = sentences.gather();
+            self.file_rows(&all, raw, &mut |row| {
+                gathered.take(row).map_or(Ok(()), &mut wanted_of)
+            })?;
+            return gathered.last().map_or(Ok(()), wanted_of);
+        }
+        let Some(export) = &self.export else { return self.file_rows(wanted, raw, each) };
+        self.file_rows(&all, raw, &mut |row| {
+            let cells = row.cells.and_then(|it| export.row(it));
+            wanted_of(Row { line: row.line, cells })
         })
     }
 

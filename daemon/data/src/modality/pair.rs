@@ -30,6 +30,7 @@ const PAIR_NAMES: &[[&str; 2]] = &[
     ["text_a", "text_b"],
     ["text1", "text2"],
     ["text_1", "text_2"],
+    ["#1 string", "#2 string"],
     ["text", "text_pair"],
     ["query", "passage"],
     ["query", "document"],

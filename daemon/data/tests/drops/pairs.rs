@@ -183,3 +183,16 @@ fn pairs_to_predict() {
         e.csv has no text columns `left` and `right`; its columns are x, y, z (name the columns as in the training data)
     "#]].assert_eq(&found.replace(&folder, ""));
 }
+
+#[test]
+fn the_label_of_a_pair_is_the_gold_one() {
+    let row = |it: usize| format!("{},first {it},second {it},{}", ["a", "b", "c"][it % 3], it % 2);
+    for (header, learnt) in [
+        ("genre,sentence1,sentence2,gold_label", "gold_label"),
+        ("genre,sentence1,sentence2,score", "score"),
+    ] {
+        let rows: String = (0..40).map(|it| row(it) + "\n").collect();
+        let drop = Drop::file("a.csv", format!("{header}\n{rows}").as_bytes());
+        assert_eq!(drop.load().unwrap().report.target_columns, [learnt]);
+    }
+}

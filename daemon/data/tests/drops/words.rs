@@ -180,6 +180,8 @@ fn all_forms_of_tagged_words_are_one() {
             )),
         ),
     ];
+    let drops: Vec<(&str, String)> =
+        Vec::from(drops).into_iter().chain(tables_of_words()).collect();
     for (nth, (name, text)) in drops.iter().enumerate() {
         let loaded = Drop::folder(&[(name, text.as_bytes())]).load();
         assert!(loaded.is_ok(), "{nth}: {}", reported(loaded));
@@ -199,6 +201,56 @@ fn all_forms_of_tagged_words_are_one() {
             assert_eq!(tagged(&in_folder), wanted, "{name}");
         }
     }
+}
+
+/// A word a row, and lists as Python and NumPy write them into a cell.
+fn tables_of_words() -> Vec<(&'static str, String)> {
+    let rows = |row: &dyn Fn(usize, usize, &str, &str) -> String| -> String {
+        let sentence = |(nth, (words, tags)): (usize, (Vec<String>, Vec<&str>))| -> String {
+            let pairs = words.iter().zip(tags).enumerate();
+            pairs.map(|(at, (word, tag))| row(nth, at, word, tag) + "\n").collect()
+        };
+        words(40).into_iter().enumerate().map(sentence).collect()
+    };
+    let kaggle = |nth: usize, at: usize, word: &str, tag: &str| {
+        let id = if at == 0 { format!("Sentence: {}", nth + 1) } else { String::new() };
+        format!("{id},{word},NN,{tag}")
+    };
+    let object = |nth: usize, _: usize, word: &str, tag: &str| {
+        format!("{{\"sentence_id\": {nth}, \"words\": {word:?}, \"labels\": {tag:?}}}")
+    };
+    let quoted = |it: &[&str], between: &str| {
+        let items: Vec<String> = it.iter().map(|it| format!("'{it}'")).collect();
+        format!("[{}]", items.join(between))
+    };
+    let lists = lines(40, |words, tags| {
+        let words: Vec<&str> = words.iter().map(|it| &**it).collect();
+        format!("\"{}\",\"{}\"", quoted(&words, ", "), quoted(tags, ", "))
+    });
+    let arrays = lines(40, |words, tags| format!("{},{}", words.join(" "), quoted(tags, " ")));
+    vec![
+        ("ner.csv", format!("Sentence #,Word,POS,Tag\n{}", rows(&kaggle))),
+        (
+            "ner.csv",
+            format!("id,sentence_id,token,label\n{}", {
+                rows(&|nth, at, word, tag| format!("{at},{nth},{word},{tag}"))
+            }),
+        ),
+        ("ner.jsonl", rows(&object)),
+        ("ner.csv", format!("tokens,ner_tags\n{lists}")),
+        ("ner.csv", format!("sentence,tag\n{arrays}")),
+    ]
+}
+
+#[test]
+fn a_word_a_row_needs_to_know_its_sentence() {
+    let words = conll(20, |word, tag| format!("{word},{tag}")).replace("\n\n", "\n");
+    Drop::file("a.csv", format!("Word,Tag\n{words}").as_bytes()).check(expect![[r#"
+        Data: a.csv holds a word a row, and nothing says where a sentence ends (add a column `sentence_id` with a number for each sentence, or write the file as CoNLL, with an empty line after each)
+    "#]]);
+    // Single words of classes are texts.
+    let names = "name,label\n".to_string() + &"Ann,f\nBob,m\nEve,f\nTom,m\n".repeat(9);
+    assert_eq!(Drop::file("a.csv", names.as_bytes()).modality(), Modality::Text);
 }
 
 #[test]

@@ -2,28 +2,10 @@
 //! usual names, and only where the values are what the names promise.
 
 use super::spans;
-use crate::names::{self, TEXT_NAMES};
+use crate::names::{self, TAG_NAMES, TEXT_NAMES, WORD_NAMES};
 use crate::table::Table;
 use finetuned_answers::Cell;
 
-/// What people call lists of words, the surest first.
-const WORD_NAMES: &[&str] = &["tokens", "words", "form", "token", "word"];
-/// What people call lists of tags, the surest first.
-const TAG_NAMES: &[&str] = &[
-    "ner_tags",
-    "ner",
-    "tags",
-    "ner_labels",
-    "labels",
-    "label",
-    "entities",
-    "tag",
-    "pos_tags",
-    "upos",
-    "pos",
-    "chunk_tags",
-    "chunk",
-];
 /// What annotation tools call spans, the surest first.
 const SPAN_NAMES: &[&str] = &["spans", "entities", "ents", "label", "labels", "annotations"];
 /// Of Label Studio, whose text is one of its fields, and of lists in place of objects.
@@ -42,7 +24,7 @@ pub(super) fn find(table: &Table, named: &[String], label: Option<usize>) -> Opt
     let named = named.first().map(|it| names::find(columns, it)).map(Option::into_iter);
     let words = match named.clone() {
         Some(named) => named.collect(),
-        None => usual(table, &[WORD_NAMES]),
+        None => usual(table, &[WORD_NAMES, TEXT_NAMES]),
     };
     let of_words = words.into_iter().find_map(|it| tagged(table, it, label));
     of_words.or_else(|| {
