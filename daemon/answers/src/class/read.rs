@@ -130,6 +130,31 @@ fn combined(column: &str, names: &[String]) -> Option<String> {
     ['|', ';', ',', '/', '+', '&'].into_iter().find_map(note)
 }
 
+/// What is to be said of classes that are called as people write where they know none.
+fn unknown(column: &str, names: &[String]) -> Option<String> {
+    const WORDS: &[&str] = &[
+        "n/a",
+        "na",
+        "#n/a",
+        "null",
+        "?",
+        "-",
+        "--",
+        "missing",
+        "undefined",
+        "unlabeled",
+        "unlabelled",
+    ];
+    let is_it = |it: &&String| WORDS.contains(&it.to_lowercase().as_str());
+    let found: Vec<&str> = names.iter().filter(is_it).map(String::as_str).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "`{column}`: `{}` looks like no label, and was taken for a class: remove its rows if it is none",
+            found.join("`, `")
+        )
+    })
+}
+
 struct Reader {
     column: String,
     labels: Labels,
@@ -169,6 +194,7 @@ impl TargetReader for Reader {
     fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure> {
         let mut outputs = self.labels.finish(targets);
         outputs.notes.extend(combined(&self.column, &outputs.names));
+        outputs.notes.extend(unknown(&self.column, &outputs.names));
         Ok(outputs)
     }
 }

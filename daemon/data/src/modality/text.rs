@@ -77,7 +77,11 @@ impl RowReader for Rows {
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
         let (file, columns) = (&table.source.name, &table.sample.columns);
         match &self.named[..] {
-            [] => Ok(vec![unnamed(table, targets)?]),
+            [] => {
+                let text = unnamed(table, targets)?;
+                stands_for_texts(table, text)?;
+                Ok(vec![text])
+            }
             [name] => Ok(vec![names::named(file, columns, name)?]),
             several => Err(refusal::data(format!(
                 "data.text names {} columns, and one is read",
@@ -121,11 +125,62 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
     let label = names::usual(columns, LABEL_NAMES, &rest).filter(|_| targets.is_empty());
     let labels = label.map_or_else(|| targets.to_vec(), |it| vec![it]);
     let by_values = || (targets.is_empty() && label.is_none()).then(|| by_values(table)).flatten();
-    match free(&labels)[..] {
-        [only] => Ok(only),
+    let others = free(&labels);
+    let of_texts: Vec<usize> =
+        others.iter().copied().filter(|it| holds_texts(table, *it)).collect();
+    match (&others[..], &of_texts[..]) {
+        ([only], _) => Ok(*only),
+        (_, [only]) if !table.sample.headerless => Ok(*only),
         _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
     }
 }
+
+/// Refuses a column of what stands for texts elsewhere: names of files, or ids. Training on them
+/// would teach nothing, and say so late.
+fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
+    let (file, name) = (&table.source.name, &table.sample.columns[column]);
+    let values = || table.sample.rows.iter().filter_map(|it| shown(&it[column]));
+    let nearly_all = |is: &dyn Fn(&str) -> bool| {
+        let (n, hits) =
+            values().fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(is(it.trim()))));
+        0 < hits && n <= hits + n / 10
+    };
+    let one = |it: &str| !it.contains(char::is_whitespace);
+    let is_file = |it: &str| {
+        let extension = it.rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
+        one(it) && extension.is_some_and(|it| FILES.contains(&it.as_str()))
+    };
+    // Of numbers only, as pixels are too, or of one long word with many digits.
+    let is_id = |it: &str| {
+        let digits = it.bytes().filter(u8::is_ascii_digit).count();
+        let is_number = 0 < digits && !it.contains(char::is_alphabetic);
+        is_number || (one(it) && ID_CHARS_MIN <= it.len() && it.len() < 3 * digits)
+    };
+    let first: String = values().next().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
+    let refused = |what: &str, cure: &str| {
+        Err(refusal::data(format!("{file}: `{name}` holds {what} ({first}, …), and no texts"))
+            .with_cure(cure))
+    };
+    if nearly_all(&is_file) {
+        return refused("names of files", "write the texts themselves into the column");
+    }
+    let different = values().collect::<HashSet<_>>().len();
+    if !TEXT_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
+        && nearly_all(&is_id)
+        && values().count() < 2 * different
+    {
+        return refused("numbers or ids", "add a column of the texts that they stand for");
+    }
+    Ok(())
+}
+
+/// Extensions of files that people keep texts in.
+const FILES: &[&str] =
+    &["txt", "html", "htm", "xml", "md", "pdf", "doc", "docx", "json", "eml", "srt"];
+/// Shorter ones may be codes that are to be told apart.
+const ID_CHARS_MIN: usize = 8;
+/// Of a value in a sentence.
+const SHOWN_CHARS: usize = 40;
 
 /// A column of texts that is not read is no small thing: it may be half of what is asked.
 pub(super) fn rival(table: &Table, inputs: &[usize], unused: &[usize]) -> Option<String> {
@@ -153,7 +208,9 @@ fn holds_texts(table: &Table, column: usize) -> bool {
         _ => None,
     });
     let values: Vec<&str> = cells.collect();
-    let words: usize = values.iter().map(|it| it.split_whitespace().count()).sum();
+    let is_word = |it: &&str| it.contains(char::is_alphabetic);
+    let words = |it: &&str| it.split_whitespace().filter(is_word).count();
+    let words: usize = values.iter().map(words).sum();
     let distinct = values.iter().collect::<HashSet<_>>().len();
     table.sample.rows.len() < 2 * values.len()
         && values.len() < 4 * distinct

