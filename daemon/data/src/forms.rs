@@ -70,7 +70,7 @@ fn parts(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>,
     }
 }
 
-/// A workbook called .csv, and a CSV called .xlsx.
+/// A workbook or a Parquet file called .csv, and a CSV called .xlsx.
 pub(crate) fn disguised(
     mut table: TableFile,
     warnings: &mut Vec<String>,
@@ -98,10 +98,11 @@ pub(crate) fn disguised(
                 false => Format::Csv,
             }
         }
-        None if matches!(claims, Format::Csv | Format::Tsv)
-            && fasttext::is_it(&head(&table.path, name)?) =>
-        {
-            Format::FastText
+        None if matches!(claims, Format::Csv | Format::Tsv) => {
+            match Format::by_content(&table.path, name)? {
+                Some(it @ (Format::FastText | Format::Parquet | Format::Arrow)) => it,
+                _ => claims,
+            }
         }
         None => claims,
     };
@@ -112,7 +113,7 @@ pub(crate) fn disguised(
     Ok(table)
 }
 
-/// The first sheet that holds something, or all of them where each is called as a split is.
+/// The first sheet that holds a table, or all of them where each is called as a split is.
 fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>, Failure> {
     let names = workbook::sheets(&Source::open(&table.path, &table.name)?)?;
     if names.len() == 1 {
@@ -122,7 +123,7 @@ fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>
         return Ok(names.into_iter().map(|it| part(&table, it, "sheet ")).collect());
     }
     warnings.push(format!(
-        "{} has {} sheets, of which the first was read, `{}`; others: {}",
+        "{} has {} sheets, of which `{}` was read; others: {}",
         table.name,
         names.len(),
         names[0],
@@ -164,22 +165,24 @@ fn without_forms(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<Tabl
     if tables.len() < 2 {
         return tables;
     }
-    let is_form = |it: &TableFile| {
-        let own = it.name.rsplit('/').next().unwrap_or(&it.name);
-        let stem = own.split('.').next().unwrap_or(own);
-        let letters: String = stem.chars().filter(char::is_ascii_alphabetic).collect();
-        let letters = letters.to_ascii_lowercase();
-        letters.contains("samplesub")
-            || letters.contains("submissionformat")
-            || letters.ends_with("submission")
-    };
     let (forms, tables): (Vec<_>, Vec<_>) = tables.into_iter().partition(is_form);
-    warnings.extend(
-        forms
-            .iter()
-            .map(|it| format!("{} is a form for answers, no data, and was ignored", it.name)),
-    );
+    warnings.extend(forms.iter().map(form_ignored));
     tables
+}
+
+/// By its name.
+pub(crate) fn is_form(table: &TableFile) -> bool {
+    let own = table.name.rsplit('/').next().unwrap_or(&table.name);
+    let stem = own.split('.').next().unwrap_or(own);
+    let letters: String = stem.chars().filter(char::is_ascii_alphabetic).collect();
+    let letters = letters.to_ascii_lowercase();
+    letters.contains("samplesub")
+        || letters.contains("submissionformat")
+        || letters.ends_with("submission")
+}
+
+pub(crate) fn form_ignored(form: &TableFile) -> String {
+    format!("{} is a form for answers, no data, and was ignored", form.name)
 }
 
 /// A .json beside other tables is nearly always a description of them; one that is called like a

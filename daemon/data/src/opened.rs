@@ -155,7 +155,7 @@ fn open_folder(
     let found = inventory::take(&root)?;
     // A recipe beside an archive: there is no other way to give the two together. Several archives
     // are splits, or classes.
-    let is_alone = found.tables.is_empty()
+    let is_alone = found.tables.iter().all(forms::is_form)
         && found.texts.is_empty()
         && found.images.is_empty()
         && found.idx.is_empty();
@@ -168,7 +168,8 @@ fn open_folder(
         if archives.len() == found.archives.len() {
             let (folder, unpacked) = archive::unpack(&archives, staging, progress)?;
             let (root, inner) = root_of(&folder, &source)?;
-            let warnings = found.warnings.into_iter().chain(unpacked).collect();
+            let forms = found.tables.iter().map(forms::form_ignored);
+            let warnings = found.warnings.into_iter().chain(forms).chain(unpacked).collect();
             let recipe = recipe.or(inner);
             return Ok(Opened { source, place: Place::Folder(root), recipe, warnings });
         }

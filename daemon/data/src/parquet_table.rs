@@ -120,7 +120,10 @@ fn cell(field: Field) -> Cell {
         Field::Float16(it) => Cell::Fraction(it.to_f64()),
         Field::Float(it) => Cell::Fraction(it.into()),
         Field::Double(it) => Cell::Fraction(it),
-        Field::Decimal(_) => Cell::Other("a decimal number"),
+        number @ Field::Decimal(_) => match number.to_string().parse() {
+            Ok(it) => Cell::Fraction(it),
+            Err(_) => Cell::Other("a decimal number"),
+        },
         Field::Date(_)
         | Field::TimeMillis(_)
         | Field::TimeMicros(_)

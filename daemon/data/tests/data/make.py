@@ -5,6 +5,7 @@ strings, several row groups, class names as metadata.
 """
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 import pandas, PIL.Image, pyarrow, pyarrow.parquet
 from datasets import ClassLabel, Dataset, Features, Image, Sequence, Value
@@ -45,3 +46,8 @@ for file, feature in [("tokens", {"feature": names, "_type": "Sequence"}), ("tok
     table = pyarrow.table({"tokens": words, "ner_tags": numbers})
     metadata = {"huggingface": json.dumps({"info": {"features": {"ner_tags": feature}}})}
     pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), here / f"{file}.parquet")
+
+# Numbers as databases keep them.
+numbers = [Decimal(i) / 4 for i in range(12)]
+table = pyarrow.table({"text": texts, "score": pyarrow.array(numbers, pyarrow.decimal128(5, 2))})
+pyarrow.parquet.write_table(table, here / "decimal.parquet")

@@ -178,6 +178,13 @@ fn archives_in_a_drop_or_an_archive_of_nothing_else() {
     "#]];
     let folder = Drop::folder(&[("train.zip", &train), ("test.zip", &test)]);
     expected.assert_eq(&reported(folder.load()));
+    let form = ("sample_submission.csv", &b"id,label\n1,neg\n2,pos\n3,neg\n4,pos\n"[..]);
+    let beside = Drop::folder(&[("train.zip", &train), ("test.zip", &test), form]);
+    assert_eq!(
+        reported(beside.load()),
+        reported(folder.load())
+            + "warning: sample_submission.csv is a form for answers, no data, and was ignored\n"
+    );
     let outer = zip(&[("train.zip", 0o644, false, &train), ("test.zip", 0o644, false, &test)]);
     assert_eq!(reported(Drop::file("all.zip", &outer).load()), reported(folder.load()));
     // One level, and no more.

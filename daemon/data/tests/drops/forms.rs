@@ -89,7 +89,27 @@ fn workbooks() {
             pos: 5 1 0
             train 10 (stratified, seed 0)
             validation 2 (stratified, seed 0)
-            warning: a.xlsx has 2 sheets, of which the first was read, `data`; others: notes
+            warning: a.xlsx has 2 sheets, of which `data` was read; others: notes
+        "#]],
+    );
+    let titled = format!(
+        r#"<row r="1">{}</row>{}"#,
+        cell("B1", "Survey 2023"),
+        sheet(["No", "Kind"], 0, 12, words)
+    );
+    let notes = format!(r#"<row r="1">{}</row>"#, cell("A1", "How to label"));
+    check(
+        "a.xlsx",
+        &xlsx(&[("notes", notes), ("data", titled)]),
+        expect![[r#"
+            a.xlsx: workbook - 12 rows
+            text-classification: `Kind` has 2 values that recur: classes are learnt
+            `No` -> `Kind`
+            neg: 5 1 0
+            pos: 5 1 0
+            train 10 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: a.xlsx has 2 sheets, of which `data` was read; others: notes
         "#]],
     );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
@@ -520,7 +540,7 @@ fn paths_in_another_spelling() {
         1: 3 1 0
         train 6 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-        warning: paths that name an image but for case or extension were taken for it: 8 (first: pics/0.JPG)
+        warning: paths that name an image but for case, extension or the folders above were taken for it: 8 (first: pics/0.JPG)
     "#]]);
     let drop = gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]);
     fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();

@@ -1,6 +1,6 @@
 //! Tables of every format, and what is found out about them.
 
-use crate::support::{Drop, rows, texts};
+use crate::support::{Drop, rows, table, texts};
 use expect_test::expect;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -345,6 +345,25 @@ fn parquet_as_datasets_writes_it() {
 }
 
 #[test]
+fn parquet_called_csv() {
+    let named = |name| Drop::file(name, include_bytes!("../data/decimal.parquet")).load().unwrap();
+    assert_eq!(texts(&named("a.csv")), texts(&named("a.parquet")));
+    assert!(named("a.csv").report.warnings[0].contains("is Parquet by its content"));
+}
+
+#[test]
+fn parquet_with_decimal_numbers() {
+    Drop::file("a.parquet", include_bytes!("../data/decimal.parquet")).check(expect![[r#"
+        a.parquet: parquet - 12 rows
+        text-regression: `score` is a column of fractions: numbers are learnt
+        `text` -> `score`
+        score: 0 to 2.75, mean 1.318
+        train 11 (random, seed 0)
+        validation 1 (random, seed 0)
+    "#]]);
+}
+
+#[test]
 fn parquet_as_pandas_writes_it() {
     Drop::file("a.parquet", include_bytes!("../data/pandas.parquet")).check(expect![[r#"
         a.parquet: parquet - 12 rows
@@ -370,5 +389,21 @@ fn parquet_with_zstd_row_groups_and_new_pages() {
         true: 5 1 0
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn the_only_column_of_texts_is_the_text() {
+    let row = |it: usize, label: &str| format!("{it},what was said as {it},{label},{}", it % 3);
+    let csv = table("nr,wording,class,group", 40, row);
+    Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
+        a.csv: csv utf-8 40 rows
+        text-classification: `class` has 2 values that recur: classes are learnt
+        `wording` -> `class`
+        neg: 18 2 0
+        pos: 18 2 0
+        train 36 (stratified, seed 0)
+        validation 4 (stratified, seed 0)
+        warning: columns not used: nr, group
     "#]]);
 }
