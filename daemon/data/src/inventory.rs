@@ -164,11 +164,17 @@ fn is_companion(stem: &str, extension: &str) -> bool {
         && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
 }
 
+/// Numbers behind a dot are no extension.
+fn has_extension(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|it| it.1.contains(|c: char| c.is_ascii_alphabetic()))
+}
+
 /// Everything below `root`, sorted by name.
 pub(crate) fn take(root: &Path) -> Result<Inventory, Failure> {
     let mut found = Inventory::default();
-    let mut walk = Walk { entries: 0, ignored: 0, found: &mut found };
+    let mut walk = Walk { entries: 0, ignored: 0, nameless: Vec::new(), found: &mut found };
     walk.folder(root, "", 0)?;
+    walk.nameless();
     if 0 < walk.ignored {
         let ignored = walk.ignored;
         found.warnings.push(format!("{ignored} more files were ignored"));
@@ -209,6 +215,8 @@ struct Walk<'a> {
     entries: usize,
     /// Beyond those named in a warning.
     ignored: usize,
+    /// In folders, without an extension.
+    nameless: Vec<SingleFile>,
     found: &'a mut Inventory,
 }
 
@@ -291,6 +299,27 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Files whose names say nothing are texts where there is nothing else, as those of the
+    /// newsgroups.
+    fn nameless(&mut self) {
+        let found = &mut *self.found;
+        let nameless = std::mem::take(&mut self.nameless);
+        let is_alone = found.tables.is_empty()
+            && found.texts.is_empty()
+            && found.images.is_empty()
+            && found.idx.is_empty()
+            && found.archives.is_empty();
+        if is_alone {
+            found.texts = nameless;
+        } else {
+            nameless.into_iter().for_each(|it| self.foreign(&it.name));
+        }
+    }
+
+    fn foreign(&mut self, name: &str) {
+        self.ignore(format!("{name} is no data that finetuned reads and was ignored"));
+    }
+
     fn unknown(&mut self, path: PathBuf, name: String) {
         let own_name = name.rsplit('/').next().unwrap_or(&name).to_ascii_lowercase();
         match signature::not_read(&own_name) {
@@ -299,9 +328,10 @@ impl Walk<'_> {
                 self.ignore(format!("{name} is {what} that is not read, and was ignored ({cure})"));
                 self.found.not_read.push((SingleFile { path, name }, known));
             }
-            None => {
-                self.ignore(format!("{name} is no data that finetuned reads and was ignored"));
+            None if !class_parts(&name).is_empty() && !has_extension(&own_name) => {
+                self.nameless.push(SingleFile { path, name });
             }
+            None => self.foreign(&name),
         }
     }
 

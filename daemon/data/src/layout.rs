@@ -9,7 +9,7 @@ use crate::split_names::{
 };
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn nothing(not_read: &[(SingleFile, &'static NotRead)], warnings: &[String]) -> 
 }
 
 /// The file's own name, else the deepest folder that names a split.
-fn split_of_path(name: &str) -> Option<Split> {
+pub(crate) fn split_of_path(name: &str) -> Option<Split> {
     name.rsplit('/').find_map(split_of)
 }
 
@@ -160,6 +160,8 @@ enum Splits {
     Nowhere,
     /// `train/cat/1.png`
     First,
+    /// `20news-bydate-train/sci.space/1`
+    Called,
     /// `cat/train/1.png`
     Last,
 }
@@ -170,6 +172,11 @@ fn splits(texts: &[SingleFile]) -> Splits {
     // `train/` beside `car/` and `plane/`, with files directly in it, is a class.
     if texts.iter().any(|it| is_split_folder(&first(it)) && !class_parts(&it.name).is_empty()) {
         return Splits::First;
+    }
+    let called = |it: &SingleFile| it.name.matches('/').nth(1).and_then(|_| split_of(&first(it)));
+    let called: Option<BTreeSet<Split>> = texts.iter().map(called).collect();
+    if called.is_some_and(|it| 1 < it.len() && it.contains(&Split::Train)) {
+        return Splits::Called;
     }
     let mut below = texts.iter().filter_map(folders).peekable();
     let last = |it: String| it.rsplit_once('/').is_some_and(|it| is_split_folder(it.1));
@@ -234,6 +241,7 @@ fn placed(parts: &[&str], splits: Splits) -> (Option<Split>, usize, usize) {
             }
             (split, from, to)
         }
+        Splits::Called => (split_of(parts[0]), 1, to),
         Splits::Last => {
             let last = to.saturating_sub(1);
             (split_of(parts[last]), from, last)
@@ -322,6 +330,12 @@ const PARTS: &[&str] = &[
     "gt",
 ];
 
+/// Whether a folder is called so, or is the drop itself.
+pub(crate) fn is_part(folder: &str) -> bool {
+    let own = folder.rsplit('/').next().unwrap_or(folder);
+    own.is_empty() || PARTS.contains(&own.to_ascii_lowercase().as_str())
+}
+
 /// Refused where every class is called like a part of an export.
 fn check_parts(
     folders: &BTreeMap<(Option<Split>, String, String), ClassFolder>,
@@ -329,7 +343,7 @@ fn check_parts(
     let mut classes: Vec<&str> = folders.keys().map(|it| it.1.as_str()).collect();
     classes.sort_unstable();
     classes.dedup();
-    if !classes.iter().all(|it| PARTS.contains(&it.to_ascii_lowercase().as_str())) {
+    if !classes.iter().all(|it| is_part(it)) {
         return Ok(());
     }
     let shown: Vec<String> = classes.iter().map(|it| format!("{it}/")).collect();

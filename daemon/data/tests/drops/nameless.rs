@@ -50,9 +50,9 @@ fn first_bytes_are_asked_where_the_name_says_nothing() {
         warning: cat/a.NEF is no data that finetuned reads and was ignored
         warning: cat/b.png.part is no data that finetuned reads and was ignored
         warning: cat/copy.tmp is no data that finetuned reads and was ignored
+        warning: dog/model.bin is no data that finetuned reads and was ignored
         warning: cat/notes is no data that finetuned reads and was ignored
         warning: dog/empty is no data that finetuned reads and was ignored
-        warning: dog/model.bin is no data that finetuned reads and was ignored
     "#]]);
     assert_eq!(drop.modality(), Modality::Image);
     let folder = drop.path().join("dog").to_string_lossy().into_owned();
@@ -117,6 +117,30 @@ fn texts_without_extension_are_no_images() {
     let drop = Drop::folder(&[("neg/0001", b"bad"), ("pos/0002", b"good")]);
     assert_eq!(drop.modality(), Modality::Text);
     drop.check_as("task = 'image-classification'", expect![[r#"
-        Data: the drop holds no images: neg/0001 is no data that finetuned reads and was ignored (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
+        Data: the drop holds texts (neg/0001) and no images (it takes a folder of images for each class, a table of paths and labels beside the images, Parquet, or IDX)
+    "#]]);
+}
+
+#[test]
+fn texts_without_extension_below_splits() {
+    let names: Vec<String> = ["train", "test"]
+        .iter()
+        .flat_map(|split| (0..24).map(move |it| (split, it)))
+        .map(|(split, it)| {
+            format!("20news-bydate-{split}/{}/{it}", ["alt.atheism", "sci.space"][it % 2])
+        })
+        .collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|it| (&**it, it.as_bytes())).collect();
+    Drop::folder(&files).check(expect![[r#"
+        20news-bydate-train/alt.atheism/: text_folders utf-8 12 rows train
+        20news-bydate-train/sci.space/: text_folders utf-8 12 rows train
+        20news-bydate-test/alt.atheism/: text_folders utf-8 12 rows test
+        20news-bydate-test/sci.space/: text_folders utf-8 12 rows test
+        text-classification: folders of texts hold one class each: classes are learnt
+        alt.atheism: 11 1 12
+        sci.space: 11 1 12
+        train 22 (file)
+        validation 2 (stratified, seed 0)
+        test 24 (file)
     "#]]);
 }
