@@ -523,3 +523,62 @@ fn the_split_and_the_hash_depend_on_seed_and_data_alone() {
     fs::write(drop.path().join("cat/0.png"), image(5000)).unwrap();
     assert_ne!(a.report.content_hash, load(3).report.content_hash);
 }
+
+#[test]
+fn paths_of_the_machine_where_a_table_was_made() {
+    let csv = |path: &dyn Fn(usize) -> String| {
+        lines("path,label", |it| format!("{},{}", path(it), it % 2))
+    };
+    let windows = csv(&|it| format!(r"C:\Users\Ann\set\pics\{it}.png"));
+    for (folder, table) in [
+        ("pics", windows),
+        ("pics", csv(&|it| format!("/content/drive/set/pics/{it}.png"))),
+        ("images", csv(&|it| format!("/kaggle/input/other/{it}.png"))),
+        ("deep/images/a", csv(&|it| format!("a/{it}.png"))),
+    ] {
+        let drop = gallery(&[folder], 12, &[("labels.csv", table.as_bytes())]);
+        let report = reported(drop.load());
+        assert!(report.contains("labels.csv: csv utf-8 12 rows"), "{folder}: {report}");
+        assert!(report.contains("taken for it: 12"), "{folder}: {report}");
+    }
+    // Another folder may hold other images of the same names.
+    let elsewhere = csv(&|it| format!("/data/dogs/{it}.png"));
+    let drop = gallery(&["cats"], 12, &[("labels.csv", elsewhere.as_bytes())]);
+    assert!(reported(drop.load()).contains("12 times an absolute path"));
+}
+
+#[test]
+fn a_table_of_a_split_names_images_of_its_folder() {
+    let csv = lines("image_id,breed", |it| format!("{it},{}", ["pug", "husky"][it % 2]));
+    gallery(&["train", "test"], 12, &[("train.csv", csv.as_bytes())]).check(expect![[r#"
+        train.csv: csv utf-8 12 rows
+        image-classification: `breed` has 2 values that recur: classes are learnt
+        `image_id` -> `breed`
+        husky: 5 1 0
+        pug: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: images that no table names were ignored: 12 (first: test/0.png)
+    "#]]);
+}
+
+#[test]
+fn masks_beside_images_are_no_examples() {
+    let drop = gallery(&["benign", "malignant"], 6, &[]);
+    for folder in ["benign", "malignant"] {
+        for it in 0..6 {
+            let path = drop.path().join(format!("{folder}/{it}_mask.png"));
+            fs::write(path, image(500 + it)).unwrap();
+        }
+    }
+    drop.check(expect![[r#"
+        benign/: image_folders - 6 rows
+        malignant/: image_folders - 6 rows
+        image-classification: folders of images hold one class each: classes are learnt
+        benign: 5 1 0
+        malignant: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: images that are masks of others by their names were left out: 12 (first: benign/0_mask.png)
+    "#]]);
+}

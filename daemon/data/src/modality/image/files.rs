@@ -2,7 +2,10 @@
 //! never opened: so none leads out of the drop or through a link.
 
 use crate::inventory::{IMAGE_EXTENSIONS, Inventory, SingleFile};
+use crate::layout;
 use crate::quarantine::Reason;
+use crate::split_names::{is_split_folder, split_of};
+use finetuned_job::scores::Split;
 use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
@@ -12,6 +15,12 @@ pub(super) struct Files<'a> {
     by_path: HashMap<&'a str, Option<usize>>,
     /// By a file's own name, with and without its extension; `None` where several have it.
     by_name: HashMap<&'a str, Option<usize>>,
+    /// The same of those that lie in the folder of a split.
+    by_split: HashMap<(Split, &'a str), Option<usize>>,
+    /// By the end of a path, of two parts or more.
+    by_tail: HashMap<&'a str, Option<usize>>,
+    /// Whether all lie beside each other, in a folder that says nothing of them.
+    in_one_folder: bool,
     /// By the whole path, folded, with and without its extension.
     by_folded: HashMap<String, Option<usize>>,
     links: &'a HashSet<String>,
@@ -24,6 +33,9 @@ impl<'a> Files<'a> {
             images,
             by_path: HashMap::new(),
             by_name: HashMap::new(),
+            by_split: HashMap::new(),
+            by_tail: HashMap::new(),
+            in_one_folder: true,
             by_folded: HashMap::new(),
             links: &found.links,
         };
@@ -39,9 +51,21 @@ impl<'a> Files<'a> {
             for name in HashSet::from([whole, bare]) {
                 files.by_folded.entry(name).and_modify(several).or_insert(Some(idx));
             }
+            let split = image.name.split_once('/').filter(|it| is_split_folder(it.0));
+            let split = split.and_then(|it| split_of(it.0));
             for name in [own, without(own)] {
                 files.by_name.entry(name).and_modify(several).or_insert(Some(idx));
+                if let Some(split) = split {
+                    let of_split = files.by_split.entry((split, name));
+                    of_split.and_modify(several).or_insert(Some(idx));
+                }
             }
+            for tail in tails(&image.name).filter(|it| it.contains('/')) {
+                files.by_tail.entry(tail).and_modify(several).or_insert(Some(idx));
+            }
+            let folder = |it: &'a SingleFile| it.name.rsplit_once('/').map_or("", |it| it.0);
+            files.in_one_folder &= folder(image) == folder(&images[0]);
+            files.in_one_folder &= layout::is_part(folder(image));
         }
         files.by_path.extend(images.iter().enumerate().map(|(idx, it)| (&*it.name, Some(idx))));
         files
@@ -57,7 +81,9 @@ impl<'a> Files<'a> {
 
     /// `value`: a path from the table's folder or from the drop's, or a name that only one image of
     /// the drop has; each with or without the extension. A path that leads nowhere is taken for the
-    /// only one that differs in case, accents' form or extension alone: then the second is true.
+    /// only one that differs in case, accents' form or extension alone, or else in the folders that
+    /// it begins with, as on the machine where the table was made: then the second is true. Of
+    /// several images of one name it is that of the split that the table is called as.
     /// `table`: the table's name.
     pub(super) fn find(&self, table: &str, value: &str) -> Result<(usize, bool), Reason> {
         let value = value.trim();
@@ -72,7 +98,8 @@ impl<'a> Files<'a> {
         if path.starts_with('/')
             || matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
         {
-            return Err(Reason::PathAbsolute(shown()));
+            let found = self.by_end(&path).ok_or_else(|| Reason::PathAbsolute(shown()))?;
+            return Ok((found, true));
         }
         let folder = table.rsplit_once('/').map_or("", |it| it.0);
         let (from_table, from_root) = (joined(folder, &path), joined("", &path));
@@ -90,7 +117,12 @@ impl<'a> Files<'a> {
         }
         match self.by_name.get(path.as_str()) {
             Some(Some(idx)) => return Ok((*idx, false)),
-            Some(None) => return Err(Reason::PathNamesSeveral(shown())),
+            Some(None) => {
+                let split = layout::split_of_path(table);
+                let of_split = split.and_then(|it| *self.by_split.get(&(it, path.as_str()))?);
+                let found = of_split.ok_or_else(|| Reason::PathNamesSeveral(shown()))?;
+                return Ok((found, false));
+            }
             None => {}
         }
         for path in [&from_table, &from_root].into_iter().flatten() {
@@ -104,8 +136,26 @@ impl<'a> Files<'a> {
                 }
             }
         }
-        Err(Reason::PathNamesNothing(shown()))
+        let found = self.by_end(&path).ok_or_else(|| Reason::PathNamesNothing(shown()))?;
+        Ok((found, true))
     }
+
+    /// The only image whose path ends as `path` does: in two parts, or, of a path of another
+    /// machine, in its name alone where no folders tell images apart.
+    fn by_end(&self, path: &str) -> Option<usize> {
+        let by_name = self.in_one_folder && (path.starts_with('/') || path.contains(":/"));
+        let path = path.trim_start_matches("./");
+        let of_tail = |it: &str| match it.contains('/') {
+            true => self.by_path.get(it).or_else(|| self.by_tail.get(it)).copied(),
+            false => self.by_name.get(it).copied().filter(|_| by_name),
+        };
+        [path].into_iter().chain(tails(path)).find_map(of_tail)?
+    }
+}
+
+/// What stays of a path without the first of its folders, without the first two, ...
+fn tails(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|it| &path[it.0 + 1..])
 }
 
 /// The same for paths that differ in case or in the form of accents.

@@ -51,7 +51,8 @@ pub(super) fn read(
         ));
     }
     reading.gather.learnt = Some(targets::of_classes("folders of images", reading.request)?);
-    let folders = layout::class_folders(found.images, &IMAGES, &mut reading.warnings)?;
+    let images = without_masks(found.images, &mut reading.warnings);
+    let folders = layout::class_folders(images, &IMAGES, &mut reading.warnings)?;
     check_nesting(&folders)?;
     for folder in folders {
         let (file, split) = (reading.file_idx(), folder.split);
@@ -72,6 +73,27 @@ pub(super) fn read(
         });
     }
     Ok(())
+}
+
+/// Of `1.png` and `1_mask.png` in one folder the second says where in the first something lies: it
+/// is no example, and would give its class away.
+fn without_masks(images: Vec<SingleFile>, warnings: &mut Vec<String>) -> Vec<SingleFile> {
+    const ENDS: &[&str] = &["_mask", "-mask", "_mask_1", "_mask_2", "_segmentation", "_seg"];
+    let stem = |it: &SingleFile| it.name.rsplit_once('.').map_or(&*it.name, |it| it.0).to_string();
+    let stems: HashSet<String> = images.iter().map(stem).collect();
+    let is_mask = |it: &SingleFile| {
+        let stem = stem(it);
+        ENDS.iter().filter_map(|it| stem.strip_suffix(it)).any(|it| stems.contains(it))
+    };
+    let (masks, images): (Vec<_>, Vec<_>) = images.into_iter().partition(is_mask);
+    if let Some(first) = masks.first() {
+        warnings.push(format!(
+            "images that are masks of others by their names were left out: {} (first: {})",
+            masks.len(),
+            first.name
+        ));
+    }
+    images
 }
 
 fn check_nesting(folders: &[ClassFolder]) -> Result<(), Failure> {

@@ -53,7 +53,7 @@ pub(super) fn read(
     reading::tables(reading, of_images, &mut rows)?;
     if let (n, Some(first)) = &rows.differing {
         reading.warnings.push(format!(
-            "paths that name an image but for case or extension were taken for it: {n} (first: {first})"
+            "paths that name an image but for case, extension or the folders above were taken for it: {n} (first: {first})"
         ));
     }
     let unnamed = rows.used.iter().filter(|it| !**it).count();
