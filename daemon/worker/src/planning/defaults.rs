@@ -151,7 +151,7 @@ pub(super) fn layer_decay(family: Family) -> f64 {
 }
 
 /// Smaller batches say little of batch norm's statistics.
-const STATISTICS_BATCH: u32 = BATCH_LARGE;
+const STATISTICS_BATCH: u32 = 16;
 
 /// Whether batch norm keeps the base's statistics: where they move, what the body gives is soon no
 /// longer what the probe was fitted to that training begins with.
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn statistics_of_batch_norm_stand_still_in_small_batches_after_a_probe() {
-        let auto = [8, 31, 32].map(|it| frozen_statistics(Method::Auto, it));
+        let auto = [8, 15, 16].map(|it| frozen_statistics(Method::Auto, it));
         assert_eq!(auto, [true, true, false]);
         assert!(!frozen_statistics(Method::Full, 8) && frozen_statistics(Method::Probe, 64));
     }
