@@ -78,7 +78,8 @@ fn a_folder_of_images_becomes_a_proven_model() {
 /// The base has a head of another task, of which it keeps nothing.
 #[test]
 fn a_head_in_the_place_of_another_tasks_learns_at_the_rate_of_new_heads() {
-    let mut run = on_folders("[train]\nepochs = 1\nlr = 1e-3\nhead_lr = 4e-3\n", 8);
+    let recipe = "[freeze]\nlayer_decay = 1.0\n[train]\nepochs = 1\nlr = 1e-3\nhead_lr = 4e-3\n";
+    let mut run = on_folders(recipe, 8);
     run.complete();
     let plan: Plan = run.json(run_folder::PLAN);
     assert_eq!(plan.model.load.missing, [""; 0]);
