@@ -27,7 +27,7 @@ pub(crate) fn settle(learner: &mut Learner, plan: &mut Plan, sample: &Sample) ->
     let nothing_to_gain = !rounds || sample.only_head(learner) || plan.train.steps == 0;
     plan.train.precision = match plan.train.precision {
         Precision::Bf16 if !rounds => {
-            let message = "train.precision is `bf16`, but this processor does not multiply in bf16";
+            let message = "train.precision is `bf16`, but on this processor libtorch does not multiply in bf16, for which it wants AMX";
             let cure = "leave it out of the recipe: the faster precision is found by itself";
             return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
         }

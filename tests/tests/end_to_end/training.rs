@@ -277,7 +277,8 @@ fn in_bf16_the_scores_are_near_and_a_kill_costs_not_a_bit() {
     let mut exact = Run::new(&recipe("fp32"), &csv).with_threads(2);
     let in_fp32 = exact.complete();
     let mut calm = Run::new(&recipe("bf16"), &csv).with_threads(2);
-    if !fs::read_to_string("/proc/cpuinfo").unwrap().contains("avx512_bf16")
+    // With AVX512-BF16 alone oneDNN takes its fp32 kernels for matrices of fp32.
+    if !fs::read_to_string("/proc/cpuinfo").unwrap().contains("amx_bf16")
         && !calm.finish(Action::Train).success()
     {
         let Failed { failure, .. } = calm.json(run_folder::FAILED);
