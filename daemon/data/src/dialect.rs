@@ -3,7 +3,7 @@
 
 use crate::format::Format;
 use crate::names;
-use crate::row::{SAMPLE_ROWS, Sample};
+use crate::row::{ABOVE_MAX, SAMPLE_ROWS, Sample, above_note};
 use crate::swallowed::{self, Shape};
 use crate::unblanked::Unblanked;
 use csv::{ReaderBuilder, StringRecord};
@@ -212,10 +212,7 @@ impl Reading {
         let row_names = aligned(&mut names, &records, dialect.fields);
         dialect.shapes = shapes(&records, dialect.fields);
         (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
-        if 0 < dialect.above {
-            let n = dialect.above;
-            dialect.notes.push(format!("lines above the header were left out: {n}"));
-        }
+        dialect.notes.extend(above_note(dialect.above));
         if dialect.quotes == Quotes::Escaped {
             dialect
                 .notes
@@ -232,8 +229,6 @@ impl Reading {
 /// Records above the header: they hold one thing each or nothing, and the first one that has
 /// several has as many as the rows, and names in all of its fields.
 fn above(records: &[StringRecord]) -> usize {
-    /// Nobody writes more above a table.
-    const ABOVE_MAX: usize = 10;
     let filled = |it: &StringRecord| it.iter().filter(|it| !it.trim().is_empty()).count();
     let above = records.iter().take_while(|it| filled(it) < 2).count();
     let below = &records[above..];

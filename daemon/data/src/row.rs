@@ -28,13 +28,16 @@ pub(crate) struct Sample {
 pub(crate) struct Held {
     /// With a cell for each column.
     pub(crate) rows: Vec<Row>,
+    /// How it was read, in sentences that follow its name.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Held {
     pub(crate) fn new(columns: Vec<String>, rows: Vec<Row>, headerless: bool) -> (Sample, Held) {
         let usable = rows.iter().filter_map(|it| it.cells.as_ref().ok());
         let sampled = usable.take(SAMPLE_ROWS).cloned().collect();
-        (Sample { columns, rows: sampled, headerless }, Held { rows })
+        let held = Held { rows, notes: Vec::new() };
+        (Sample { columns, rows: sampled, headerless }, held)
     }
 
     pub(crate) fn row(&self, idx: usize, wanted: &[usize]) -> Option<Row> {
@@ -45,6 +48,21 @@ impl Held {
         let cells = row.cells.as_ref().map(of).map_err(Reason::clone);
         Some(Row { line: row.line, cells })
     }
+}
+
+/// Nobody writes more records above a header, as a title and empty ones.
+pub(crate) const ABOVE_MAX: usize = 10;
+
+/// What a person should know of records above a header, where there are any.
+pub(crate) fn above_note(above: usize) -> Option<String> {
+    (0 < above).then(|| format!("lines above the header were left out: {above}"))
+}
+
+/// Whether nine in ten are so at least, and one: what is asked of a column before it is taken for
+/// something.
+pub(crate) fn nearly_all(values: impl Iterator<Item = bool>) -> bool {
+    let (n, hits) = values.fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(it)));
+    0 < hits && n <= hits + n / 10
 }
 
 /// `{bytes, path}` is an image, whichever of the two there is; other fields stay what they are.

@@ -206,6 +206,7 @@ impl Table {
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         let of_dialect = match &self.body {
             Body::Delimited(dialect) => &dialect.notes[..],
+            Body::Held(held) => &held.notes,
             _ => &[],
         };
         let joined = self.sentences.iter().filter_map(|it| it.note(&self.columns));

@@ -7,7 +7,7 @@
 use crate::inflate;
 use crate::names;
 use crate::refusal;
-use crate::row::{Held, Row, Sample};
+use crate::row::{ABOVE_MAX, Held, Row, Sample, above_note};
 use crate::source::Source;
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
 use finetuned_answers::Cell;
@@ -442,7 +442,7 @@ impl Grid {
         let is_usual = |it: &(u32, Cell)| matches!(&it.1, Cell::Text(it) if names::is_usual(it));
         let names = header.len() == self.columns.len() && header.iter().all(is_name);
         let titles = !rows().take(above).flatten().any(is_usual);
-        if names && titles { above } else { 0 }
+        if above <= ABOVE_MAX && names && titles { above } else { 0 }
     }
 
     /// The first row that holds several things is the header, where it looks like names.
@@ -468,7 +468,11 @@ impl Grid {
         };
         let columns: Vec<String> = cells.iter().enumerate().map(name).collect();
         let data: Vec<Row> = Some(first).filter(|_| !header).into_iter().chain(rows).collect();
-        (!data.is_empty()).then(|| Held::new(columns, data, !header))
+        (!data.is_empty()).then(|| {
+            let (sample, mut held) = Held::new(columns, data, !header);
+            held.notes.extend(above_note(above));
+            (sample, held)
+        })
     }
 }
 
