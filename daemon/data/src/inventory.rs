@@ -58,6 +58,13 @@ pub(crate) struct Inventory {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Inventory {
+    /// Whether no file is an example of its own, or holds images alone.
+    pub(crate) fn has_no_example_files(&self) -> bool {
+        self.texts.is_empty() && self.images.is_empty() && self.idx.is_empty()
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
@@ -304,11 +311,8 @@ impl Walk<'_> {
     fn nameless(&mut self) {
         let found = &mut *self.found;
         let nameless = std::mem::take(&mut self.nameless);
-        let is_alone = found.tables.is_empty()
-            && found.texts.is_empty()
-            && found.images.is_empty()
-            && found.idx.is_empty()
-            && found.archives.is_empty();
+        let is_alone =
+            found.has_no_example_files() && found.tables.is_empty() && found.archives.is_empty();
         if is_alone {
             found.texts = nameless;
         } else {

@@ -155,10 +155,7 @@ fn open_folder(
     let found = inventory::take(&root)?;
     // A recipe beside an archive: there is no other way to give the two together. Several archives
     // are splits, or classes.
-    let is_alone = found.tables.iter().all(forms::is_form)
-        && found.texts.is_empty()
-        && found.images.is_empty()
-        && found.idx.is_empty();
+    let is_alone = found.has_no_example_files() && found.tables.iter().all(forms::is_form);
     if is_alone && !found.archives.is_empty() {
         let name = |it: &PathBuf| it.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut archives = Vec::new();

@@ -4,7 +4,7 @@
 
 use crate::names::{self, SENTENCE_NAMES, TAG_NAMES, TEXT_NAMES, WORD_NAMES};
 use crate::quarantine::Reason;
-use crate::row::{Row, Sample};
+use crate::row::{Row, Sample, nearly_all};
 use finetuned_answers::Cell;
 use std::collections::HashSet;
 
@@ -26,11 +26,10 @@ fn find(sample: &Sample, names: &[&str]) -> Option<usize> {
     names::usual(&sample.columns, names, &all)
 }
 
-/// Whether nine in ten cells that hold something are so, and one.
-fn nearly_all(sample: &Sample, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
+/// Whether nearly all cells that hold something are so.
+fn holds(sample: &Sample, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
     let known = sample.rows.iter().map(|it| &it[column]).filter(|it| !it.is_missing());
-    let (n, hits) = known.fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(is(it))));
-    0 < hits && n <= hits + n / 10
+    nearly_all(known.map(is))
 }
 
 fn is_word(cell: &Cell) -> bool {
@@ -42,10 +41,10 @@ fn is_word(cell: &Cell) -> bool {
 }
 
 fn has_word_rows(sample: &Sample) -> Option<usize> {
-    let words = find(sample, WORD_NAMES).filter(|it| nearly_all(sample, *it, is_word))?;
+    let words = find(sample, WORD_NAMES).filter(|it| holds(sample, *it, is_word))?;
     let is_tag = |it: &Cell| matches!(it, Cell::Text(_)) && is_word(it);
     let tags = find(sample, TAG_NAMES).filter(|it| *it != words)?;
-    nearly_all(sample, tags, is_tag).then_some(tags)
+    holds(sample, tags, is_tag).then_some(tags)
 }
 
 fn word_rows(sample: &Sample) -> Option<Sentences> {
@@ -78,7 +77,7 @@ pub(crate) fn are_boundless(sample: &Sample) -> bool {
 /// are as many as they like, and never twice the same.
 fn written(sample: &Sample) -> Option<Sentences> {
     let lists: Vec<usize> =
-        (0..sample.columns.len()).filter(|it| nearly_all(sample, *it, is_written)).collect();
+        (0..sample.columns.len()).filter(|it| holds(sample, *it, is_written)).collect();
     let tags =
         TAG_NAMES.iter().filter_map(|it| find(sample, &[it])).find(|it| lists.contains(it))?;
     let twice = |it: &Cell| {

@@ -11,6 +11,7 @@ use crate::names::{self, LABEL_NAMES, TEXT_NAMES};
 use crate::quarantine::Usable;
 use crate::reading::{self, Reading, RowReader, text_of};
 use crate::refusal;
+use crate::row::nearly_all;
 use crate::table::Table;
 use crate::targets;
 use finetuned_answers::Cell;
@@ -140,11 +141,7 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
 fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
     let (file, name) = (&table.source.name, &table.sample.columns[column]);
     let values = || table.sample.rows.iter().filter_map(|it| shown(&it[column]));
-    let nearly_all = |is: &dyn Fn(&str) -> bool| {
-        let (n, hits) =
-            values().fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(is(it.trim()))));
-        0 < hits && n <= hits + n / 10
-    };
+    let hold = |is: &dyn Fn(&str) -> bool| nearly_all(values().map(|it| is(it.trim())));
     let one = |it: &str| !it.contains(char::is_whitespace);
     let is_file = |it: &str| {
         let extension = it.rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
@@ -161,12 +158,12 @@ fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
         Err(refusal::data(format!("{file}: `{name}` holds {what} ({first}, …), and no texts"))
             .with_cure(cure))
     };
-    if nearly_all(&is_file) {
+    if hold(&is_file) {
         return refused("names of files", "write the texts themselves into the column");
     }
     let different = values().collect::<HashSet<_>>().len();
     if !TEXT_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
-        && nearly_all(&is_id)
+        && hold(&is_id)
         && values().count() < 2 * different
     {
         return refused("numbers or ids", "add a column of the texts that they stand for");

@@ -3,6 +3,7 @@
 
 use super::spans;
 use crate::names::{self, TAG_NAMES, TEXT_NAMES, WORD_NAMES};
+use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_answers::Cell;
 
@@ -46,12 +47,6 @@ fn usual(table: &Table, names: &[&[&str]]) -> Vec<usize> {
 
 fn cells(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
     table.sample.rows.iter().filter_map(move |it| it.get(column))
-}
-
-/// Nine in ten at least, and one.
-fn nearly_all(values: impl Iterator<Item = bool>) -> bool {
-    let (n, hits) = values.fold((0, 0), |(n, hits), it| (n + 1, hits + usize::from(it)));
-    0 < hits && n <= hits + n / 10
 }
 
 fn tagged(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
