@@ -121,9 +121,13 @@ fn workbooks() {
     let lone = (1..=11).map(|it| row(it, &[&format!("said {it}")]));
     let pairs = (12..32).map(|it| row(it, &[&format!("said {it}"), CLASSES[it % 2]]));
     let headerless: String = lone.chain(pairs).collect();
-    check("a.xlsx", &xlsx(&[("data", headerless)]), expect![[r#"
+    check(
+        "a.xlsx",
+        &xlsx(&[("data", headerless)]),
+        expect![[r#"
         Data: 10 of 30 examples can't be used, which is more than 10 %: 10 times empty label (first: a.xlsx line 2) (mend or remove them, or name the right columns in the recipe)
-    "#]]);
+    "#]],
+    );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
     check(
         "a.xlsx",
