@@ -239,14 +239,13 @@ fn layers_of_images_transformers_learn_the_slower_the_lower_they_are() {
 
 #[test]
 fn batch_norm_keeps_its_statistics_unless_asked_to_move_them() {
-    let frozen = |recipe: &str, found: &Found| plan_of(recipe, found).freeze.statistics;
-    let convolutional = images(Answer::Class);
-    assert_eq!(frozen("", &layered()), None, "it has none");
-    assert_eq!(frozen("", &convolutional), Some(true));
-    assert_eq!(frozen("freeze.statistics = false", &convolutional), Some(false));
-    assert_eq!(frozen("train.method = 'full'", &convolutional), Some(false));
-    let lr = |recipe: &str| plan_of(recipe, &convolutional).train.lr;
-    assert_eq!((lr(""), lr("freeze.statistics = false")), (5e-5, 2e-4));
+    let plan = |recipe: &str| plan_of(recipe, &images(Answer::Class));
+    let frozen = |recipe: &str| plan(recipe).freeze.statistics;
+    assert_eq!(plan_of("train.batch = 8", &layered()).freeze.statistics, None, "it has none");
+    assert_eq!(["train.batch = 8", "train.batch = 16"].map(frozen), [Some(true), Some(false)]);
+    assert_eq!(frozen("train.batch = 8\nfreeze.statistics = false"), Some(false));
+    assert_eq!(frozen("train.batch = 8\ntrain.method = 'full'"), Some(false));
+    assert_eq!((plan("train.batch = 8").train.lr, plan("train.batch = 16").train.lr), (5e-5, 2e-4));
 }
 
 #[test]
