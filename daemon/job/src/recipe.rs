@@ -12,12 +12,17 @@ use check::checked;
 use raw::Raw;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// Its name in a drop.
 pub const FILE: &str = "job.toml";
+/// Of jobs, the more important ones higher; without one it is 0.
+pub const PRIORITIES: RangeInclusive<i32> = -100..=100;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
+    /// Of the job among others, in [`PRIORITIES`]; absent: as its inbox or its owner says.
+    pub priority: Option<i32>,
     pub task: Option<Task>,
     pub model: ModelChoice,
     pub freeze: Freeze,
@@ -394,6 +399,7 @@ mod tests {
             "[train]\n# how long\nepochs = 0",
             "line 3: train.epochs is 0, but must be at least 1",
         );
+        refused("[job]\npriority = 101", "line 2: job.priority is 101, but must be at most 100");
         refused("[train]\nlr = -1.0", "line 2: train.lr is -1, but must be above 0 and at most 10");
         refused(
             "[data]\nvalidation = 1.5",

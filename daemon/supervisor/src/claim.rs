@@ -3,15 +3,15 @@
 //! there is hidden where it lies, or left, and copied by `copy`; its original goes when the job
 //! is over.
 
+use crate::config::InboxConfig;
 use crate::home::Home;
 use crate::inbox::Settled;
 use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
 use crate::queue::{Job, NewDrop, Original, Queue};
-use crate::{copy, ownership};
+use crate::{copy, importance, ownership};
 use anyhow::{Context, Result};
 use finetuned_job::run_folder;
-use finetuned_job::spec::RecipeText;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,9 +44,10 @@ pub(crate) enum Moved {
 pub(crate) fn claim(
     queue: &mut Queue,
     home: &Home,
-    recipe: Option<&RecipeText>,
+    inbox: &InboxConfig,
     settled: &[Settled],
 ) -> Result<Claimed> {
+    let recipe = inbox.recipe.as_ref();
     let mut claimed = Claimed::default();
     for batch in settled.chunks(BATCH_MAX) {
         let drops: Vec<NewDrop> = batch
@@ -56,6 +57,8 @@ pub(crate) fn claim(
                 source: &it.path,
                 fingerprint: it.fingerprint,
                 recipe,
+                priority: importance::of_drop(&it.path, recipe, inbox.priority_max),
+                bytes: it.bytes,
             })
             .collect();
         let jobs = queue.announce(&drops).context("writing new jobs into the database")?;
@@ -232,11 +235,14 @@ mod tests {
             let path = self.root.path().join("inbox").join(name);
             fs::create_dir(&path).unwrap();
             fs::write(path.join("data.csv"), "text,label\n").unwrap();
-            Settled { name: name.into(), fingerprint: observe(&path).unwrap().fingerprint, path }
+            let seen = observe(&path).unwrap();
+            let name = name.into();
+            Settled { name, path, fingerprint: seen.fingerprint, bytes: seen.bytes }
         }
 
         fn claim(&mut self, settled: &[Settled]) -> Claimed {
-            claim(&mut self.queue, &self.home, None, settled).unwrap()
+            let inbox = InboxConfig::at(self.root.path().join("inbox"));
+            claim(&mut self.queue, &self.home, &inbox, settled).unwrap()
         }
     }
 

@@ -2,8 +2,10 @@
 //! does stands in `commands` and `foreground`.
 
 use crate::config::LogStyle;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueHint, value_parser};
 use clap_complete::Shell;
+use finetuned_job::recipe::PRIORITIES;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -132,6 +134,14 @@ pub(crate) enum Command {
     Pause(WishArgs),
     /// Let a paused job go on
     Resume(WishArgs),
+    /// Say how important a job is: of two that wait the one with the higher number goes first
+    Priority {
+        #[command(flatten)]
+        wish: WishArgs,
+        /// From -100 to 100; a job of which nobody says anything has 0
+        #[arg(allow_negative_numbers = true, value_parser = priority())]
+        priority: i32,
+    },
     /// Ask a finished model about texts, or about files of texts
     Predict(PredictArgs),
     /// Base models in the cache that the Hugging Face libraries share
@@ -154,6 +164,10 @@ pub(crate) enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         folder: Option<PathBuf>,
     },
+}
+
+fn priority() -> RangedI64ValueParser<i32> {
+    value_parser!(i32).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
 }
 
 #[derive(Debug, Args)]
@@ -198,6 +212,10 @@ pub(crate) struct SubmitArgs {
     /// Goes along as the drop's job.toml, which may name the base models that config.toml allows
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub recipe: Option<PathBuf>,
+    /// How important its job is, from -100 to 100, whatever recipes say; wants write permission on
+    /// the home
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = priority())]
+    pub priority: Option<i32>,
     /// Follow the job until it is over, and end as `run` does
     #[arg(long)]
     pub wait: bool,

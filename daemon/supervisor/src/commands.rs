@@ -16,7 +16,7 @@ use crate::assignment::Assignment;
 use crate::cli::{Cli, Command, Exit, WishArgs};
 use crate::config::{self, Config};
 use crate::home::Home;
-use crate::queue::{Job, Queue, Wish};
+use crate::queue::{Job, JobId, Queue, Wish};
 use crate::report::Report;
 use crate::{
     access, foreground, logging, lookup, poke, run_facts, supervisor, systemd, worker_process,
@@ -67,6 +67,9 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
         Command::Retry(args) => wish(&home()?, &args, Wish::Retry, &mut report),
         Command::Pause(args) => wish(&home()?, &args, Wish::Pause, &mut report),
         Command::Resume(args) => wish(&home()?, &args, Wish::Resume, &mut report),
+        Command::Priority { wish, priority } => {
+            ask_for(&home()?, &wish, &mut report, |queue, id| queue.prioritise(id, priority))
+        }
         Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
         Command::Model(command) => models::models(&home()?, &command, &mut report),
         Command::Plugin(command) => plugin::plugin(&home()?, &command, &mut report),
@@ -92,8 +95,18 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
 }
 
 fn wish(home: &Home, args: &WishArgs, wish: Wish, report: &mut Report) -> Result<Exit> {
+    ask_for(home, args, report, |queue, id| queue.wish(id, wish))
+}
+
+/// `grant` writes it into the database and has the answer.
+fn ask_for(
+    home: &Home,
+    args: &WishArgs,
+    report: &mut Report,
+    grant: impl FnOnce(&mut Queue, JobId) -> Result<String>,
+) -> Result<Exit> {
     let id = find(home, &args.job.job)?.1.id;
-    let answer = Queue::open(&home.database())?.wish(id, wish)?;
+    let answer = grant(&mut Queue::open(&home.database())?, id)?;
     poke::poke(home);
     if args.json {
         report.json(&json!({ "id": id.0, "answer": answer, "served": home.is_served() }))?;

@@ -8,11 +8,12 @@ use crate::machine::Machine;
 use crate::retention::Retention;
 use anyhow::{Context, Result, bail};
 use finetuned_job::bases;
-use finetuned_job::recipe::{self, Recipe};
+use finetuned_job::recipe::{self, PRIORITIES, Recipe};
 use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText};
 use raw::{Raw, RawInbox, RawPlugins, RawRetention};
 use rustix::fs::Gid;
 use std::env;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -31,6 +32,8 @@ const JOB_TIME_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 const SILENCE_DEFAULT: Duration = Duration::from_secs(3600);
 /// More workers at a time than this is a typing error, not a machine.
 const WORKERS_MAX: u32 = 64;
+/// An inbox a thousand times as important as another is a typing error.
+const WEIGHT_MAX: u32 = 100;
 /// Part of the memory that all workers together may take by default, in percent; the rest is for
 /// the system.
 const MEMORY_PERCENT: u64 = 80;
@@ -81,6 +84,17 @@ pub(crate) struct Config {
 pub(crate) struct InboxConfig {
     pub path: PathBuf,
     pub recipe: Option<RecipeText>,
+    /// Turns that its jobs get while those of another inbox get one.
+    pub weight: u32,
+    /// The highest priority that a drop may ask for by itself.
+    pub priority_max: i32,
+}
+
+impl InboxConfig {
+    /// With nothing said about it.
+    pub fn at(path: PathBuf) -> InboxConfig {
+        InboxConfig { path, recipe: None, weight: 1, priority_max: 0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -125,13 +139,7 @@ impl Config {
         home: &Path,
         machine: Machine,
     ) -> Result<Config, Wrong> {
-        let workers = raw.workers.unwrap_or(1);
-        if !(1..=WORKERS_MAX).contains(&workers) {
-            return wrong(
-                "workers",
-                format!("workers is {workers}, but must be from 1 to {WORKERS_MAX}"),
-            );
-        }
+        let workers = within("workers", raw.workers.unwrap_or(1), 1, WORKERS_MAX)?;
         let threads = raw.threads.unwrap_or((machine.cores / workers).max(1));
         if threads == 0 {
             return wrong("threads", "threads is 0, but must be at least 1");
@@ -242,7 +250,7 @@ fn inboxes(
     home: &Path,
 ) -> Result<Vec<InboxConfig>, Wrong> {
     let Some(list) = raw else {
-        return Ok(vec![InboxConfig { path: home.join("inbox"), recipe: None }]);
+        return Ok(vec![InboxConfig::at(home.join("inbox"))]);
     };
     let mut checked: Vec<InboxConfig> = Vec::new();
     let home = real(home);
@@ -282,7 +290,13 @@ fn inboxes(
             field: "inbox.recipe",
             why: why.context(format!("inbox {}", path.display())),
         })?;
-        checked.push(InboxConfig { path, recipe });
+        let (least, most) = (*PRIORITIES.start(), *PRIORITIES.end());
+        checked.push(InboxConfig {
+            recipe,
+            weight: within("inbox.weight", it.weight.unwrap_or(1), 1, WEIGHT_MAX)?,
+            priority_max: within("inbox.priority_max", it.priority_max.unwrap_or(0), least, most)?,
+            path,
+        });
     }
     Ok(checked)
 }
@@ -396,6 +410,18 @@ fn group(name: &str) -> Result<Gid, Wrong> {
     }
 }
 
+fn within<T: PartialOrd + Display>(
+    field: &'static str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<T, Wrong> {
+    if value < least || most < value {
+        return wrong(field, format!("{field} is {value}, but must be from {least} to {most}"));
+    }
+    Ok(value)
+}
+
 fn size(field: &'static str, text: &str) -> Result<u64, Wrong> {
     if text == "0" {
         return Ok(0);
@@ -463,7 +489,7 @@ mod tests {
             (config.workers, config.threads, config.memory_bytes),
             (1, 8, Some(8_000_000_000))
         );
-        assert_eq!(config.inboxes, [InboxConfig { path: "/srv/ft/inbox".into(), recipe: None }]);
+        assert_eq!(config.inboxes, [InboxConfig::at("/srv/ft/inbox".into())]);
     }
 
     #[test]
@@ -505,6 +531,23 @@ mod tests {
             (defaults.workers, defaults.plugins.call_s, defaults.log)
         );
         assert_eq!(config.features.unwrap().bytes_max, FEATURE_CACHE_DEFAULT);
+    }
+
+    #[test]
+    fn an_inbox_has_a_weight_and_says_what_drops_may_ask_for() {
+        let inbox = |text: &str| {
+            let mut inboxes = parse(&format!("[[inbox]]\npath = 'x'\n{text}"))?.inboxes;
+            anyhow::Ok(inboxes.remove(0))
+        };
+        let found = inbox("weight = 3\npriority_max = 20").unwrap();
+        assert_eq!((found.weight, found.priority_max), (3, 20));
+        assert_eq!(inbox("").unwrap(), InboxConfig::at("/srv/ft/x".into()));
+        let refused = |text: &str| inbox(text).unwrap_err().to_string();
+        assert_eq!(refused("weight = 0"), "line 3: inbox.weight is 0, but must be from 1 to 100");
+        assert_eq!(
+            refused("priority_max = 101"),
+            "line 3: inbox.priority_max is 101, but must be from -100 to 100"
+        );
     }
 
     #[test]

@@ -258,7 +258,14 @@ mod tests {
         let from = root.join("far.csv");
         fs::write(&from, "text,label\n").unwrap();
         let fingerprint = observe(&from).unwrap().fingerprint;
-        let drop = NewDrop { name: "far.csv", source: &from, fingerprint, recipe: None };
+        let drop = NewDrop {
+            name: "far.csv",
+            source: &from,
+            fingerprint,
+            recipe: None,
+            priority: 0,
+            bytes: 0,
+        };
         let mut queue = Queue::open(&home.database()).unwrap();
         let job = queue.announce(&[drop]).unwrap().remove(0);
         ownership::make(&home.runs(), &job).unwrap();

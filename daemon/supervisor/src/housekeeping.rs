@@ -138,7 +138,14 @@ mod tests {
         /// Over, with a checkpoint left; its run folder.
         fn over(&mut self, verdict: &Verdict) -> PathBuf {
             let source = Path::new("/in/a.csv");
-            let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+            let drop = NewDrop {
+                name: "a.csv",
+                source,
+                fingerprint: Fingerprint(1),
+                recipe: None,
+                priority: 0,
+                bytes: 0,
+            };
             let job = self.queue.announce(&[drop]).unwrap().remove(0);
             ownership::make(&self.home.runs(), &job).unwrap();
             self.queue.claimed(&[job.id]).unwrap();

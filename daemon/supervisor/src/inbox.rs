@@ -58,6 +58,14 @@ pub(crate) struct Settled {
     pub name: String,
     pub path: PathBuf,
     pub fingerprint: Fingerprint,
+    pub bytes: u64,
+}
+
+/// What an entry is, as far as its job is concerned.
+#[derive(Clone, Copy)]
+struct Extent {
+    fingerprint: Fingerprint,
+    bytes: u64,
 }
 
 /// An entry whose claim came to nothing: tried again after a while, or when it has changed.
@@ -156,8 +164,8 @@ impl Inbox {
                 self.standing = standing(&self.config.path);
                 for (name, entry) in entries {
                     match self.judge(&name, &entry, now, pace.quiet) {
-                        Some((Verdict::Settled, fingerprint)) => {
-                            settled.push(Settled { path: entry.path(), name, fingerprint })
+                        Some((Verdict::Settled, Extent { fingerprint, bytes })) => {
+                            settled.push(Settled { path: entry.path(), name, fingerprint, bytes })
                         }
                         Some((Verdict::NotBefore(at), _)) => {
                             look_at = look_at.min(at).min(now + LOOK_EVERY)
@@ -229,10 +237,10 @@ impl Inbox {
         name: &str,
         entry: &DirEntry,
         now: Duration,
-        fingerprint: Fingerprint,
-    ) -> Option<(Verdict, Fingerprint)> {
+        extent: Extent,
+    ) -> Option<(Verdict, Extent)> {
         if let Some(held) = self.held_back.get(name)
-            && held.fingerprint == fingerprint
+            && held.fingerprint == extent.fingerprint
             && now < held.until
         {
             let why = held.why.clone();
@@ -240,11 +248,11 @@ impl Inbox {
             return None;
         }
         match writers::examine(&entry.path()) {
-            Use::Free => Some((Verdict::Settled, fingerprint)),
+            Use::Free => Some((Verdict::Settled, extent)),
             Use::Written(file) => {
                 let file = below(name, &file);
                 self.refuse(name, format!("it waits: {} is open for writing", file.display()));
-                Some((Verdict::NotBefore(now + LOOK_EVERY), fingerprint))
+                Some((Verdict::NotBefore(now + LOOK_EVERY), extent))
             }
             Use::Unreadable(file, why) => {
                 let file = below(name, &file);
@@ -261,7 +269,7 @@ impl Inbox {
         entry: &DirEntry,
         now: Duration,
         quiet: Duration,
-    ) -> Option<(Verdict, Fingerprint)> {
+    ) -> Option<(Verdict, Extent)> {
         if is_no_drop(name) {
             self.settling.remove(name);
             return None;
@@ -277,13 +285,13 @@ impl Inbox {
         match observe(&entry.path()) {
             Ok(seen) => {
                 let settling = self.settling.entry(name.to_string()).or_default();
-                let fingerprint = seen.fingerprint;
+                let extent = Extent { fingerprint: seen.fingerprint, bytes: seen.bytes };
                 match settling.look(now, quiet, seen) {
                     // What can't be taken yet is not asked.
                     Verdict::Settled if self.standing == Standing::Open => {
-                        self.last_questions(name, entry, now, fingerprint)
+                        self.last_questions(name, entry, now, extent)
                     }
-                    verdict => Some((verdict, fingerprint)),
+                    verdict => Some((verdict, extent)),
                 }
             }
             // Its owner took it back while we looked.
@@ -338,7 +346,7 @@ mod tests {
             let root = tempfile::tempdir().unwrap();
             let path = root.path().to_path_buf();
             let (bell, _) = Bell::new();
-            let inbox = Inbox::new(InboxConfig { path: path.clone(), recipe: None });
+            let inbox = Inbox::new(InboxConfig::at(path.clone()));
             Story { _root: root, path, inbox, watches: Watches::new(bell) }
         }
 

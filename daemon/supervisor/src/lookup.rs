@@ -72,6 +72,7 @@ mod tests {
             uuid: None,
             original: None,
             copied: true,
+            priority: 0,
             state: State::Done,
         }
     }

@@ -20,6 +20,8 @@ mod writers; // a tree on disk -> can it be read, does somebody write
 mod queue; // jobs and attempts; the only SQL
 #[cfg(test)]
 mod story; // a home for tests
+mod importance; // a drop, its recipes -> a priority
+mod schedule; // due jobs -> whose turn it is
 mod attempt; // a worker's end -> what follows
 mod moves; // a name that nobody has -> renamed
 mod lookup; // what a person types -> a job, a drop

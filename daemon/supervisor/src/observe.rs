@@ -60,7 +60,9 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
         }
     }
     let ready = top.is_dir() && fs::symlink_metadata(entry.join(READY)).is_ok();
-    Ok(Observation { fingerprint: Fingerprint::of(seen), has_files, ready, under_way, came_whole })
+    let bytes = seen.iter().map(|it| it.bytes).sum();
+    let fingerprint = Fingerprint::of(seen);
+    Ok(Observation { fingerprint, bytes, has_files, ready, under_way, came_whole })
 }
 
 pub(crate) fn relative<'a>(entry: &Path, path: &'a Path) -> &'a Path {

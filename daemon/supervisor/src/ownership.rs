@@ -130,6 +130,7 @@ mod tests {
             uuid: uuid.map(String::from),
             original: None,
             copied: true,
+            priority: 0,
             state: State::Claiming,
         }
     }

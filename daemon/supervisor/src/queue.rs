@@ -9,9 +9,10 @@
 
 mod custody;
 mod job;
+mod order;
 mod wishes;
 
-pub(crate) use job::{Attempt, Job, JobId, Original, Phase, State, Wanted};
+pub(crate) use job::{Attempt, Due, Job, JobId, Original, Phase, State, Wanted};
 pub(crate) use wishes::Wish;
 
 use crate::settle::Fingerprint;
@@ -31,7 +32,7 @@ use wishes::Grant;
 /// Older versions can lose a commit when a WAL is reset while another process writes.
 const SQLITE_OLDEST: i32 = 3_051_003;
 /// Steps of the schema, as `migrations` lists them.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// A command and the daemon write for milliseconds each.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,6 +46,9 @@ pub(crate) struct NewDrop<'a> {
     pub source: &'a Path,
     pub fingerprint: Fingerprint,
     pub recipe: Option<&'a RecipeText>,
+    /// Unless its owner has submitted it with another.
+    pub priority: i32,
+    pub bytes: u64,
 }
 
 /// A run folder without a row, as it describes itself.
@@ -169,9 +173,13 @@ impl Queue {
                 file,
                 text,
                 fingerprint,
-                now
+                now,
+                it.priority,
+                it.bytes
             ])?;
             let id = tx.last_insert_rowid();
+            tx.prepare_cached("DELETE FROM submitted WHERE source = ?1 AND fingerprint = ?2")?
+                .execute(params![source, fingerprint])?;
             let run = run_folder::name(id.cast_unsigned(), it.name);
             tx.prepare_cached("UPDATE jobs SET run = ?2 WHERE id = ?1")?
                 .execute(params![id, run])?;
@@ -206,15 +214,6 @@ impl Queue {
         let sql = "UPDATE jobs SET state = 'cancelled', waiting = NULL, reason = ?2, changed_ms = ?3 WHERE id = ?1 AND state IN ('claiming', 'queued')";
         self.db.execute(sql, params![id, reason, now_ms()])?;
         Ok(())
-    }
-
-    /// The oldest queued jobs that wait for nothing.
-    pub fn due(&self, limit: usize) -> Result<Vec<Job>> {
-        list(
-            &self.db,
-            "state = 'queued' AND copied = 1 AND not_before_ms = 0 ORDER BY id LIMIT ?1",
-            [limit],
-        )
     }
 
     /// Queued jobs that wait for a time, and for which by the wall clock. Who measures it by
@@ -338,7 +337,11 @@ impl Queue {
     pub fn overview(&self, limit: usize) -> Result<Vec<Job>> {
         let mut jobs =
             list(&self.db, "state IN ('claiming', 'running') ORDER BY id LIMIT ?1", [limit])?;
-        jobs.extend(list(&self.db, "state = 'queued' ORDER BY id LIMIT ?1", [limit])?);
+        jobs.extend(list(
+            &self.db,
+            "state = 'queued' ORDER BY priority DESC, id LIMIT ?1",
+            [limit],
+        )?);
         let mut others = list(
             &self.db,
             "state IN ('paused', 'done', 'failed', 'cancelled', 'quarantined') ORDER BY changed_ms DESC, id DESC LIMIT ?1",
@@ -412,7 +415,7 @@ fn read(db: &Connection, id: JobId) -> Result<Job> {
 fn list(db: &Connection, condition: &str, params: impl Params) -> Result<Vec<Job>> {
     let sql = format!(
         "SELECT id, name, source, run, recipe_file, recipe_text, fingerprint, attempt, crashes, created_ms, changed_ms, \
-         uuid, original, copied, state, phase, pid, wanted, waiting, not_before_ms, reason FROM jobs WHERE {condition}"
+         uuid, original, copied, priority, state, phase, pid, wanted, waiting, not_before_ms, reason FROM jobs WHERE {condition}"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let jobs = statement.query_map(params, from_row)?;
@@ -443,6 +446,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Job> {
             Some(_) => Some(Original::Left),
         },
         copied: row.get("copied")?,
+        priority: row.get("priority")?,
         state: state(row)?,
     })
 }
@@ -532,6 +536,7 @@ fn migrations() -> Migrations<'static> {
     Migrations::new(vec![
         M::up(include_str!("queue/schema_1.sql")),
         M::up(include_str!("queue/schema_2.sql")),
+        M::up(include_str!("queue/schema_3.sql")),
     ])
 }
 

@@ -129,7 +129,8 @@ mod tests {
             let source = self.root.path().join(name);
             fs::write(&source, "text,label\n").unwrap();
             let fingerprint = observe(&source).unwrap().fingerprint;
-            let drop = NewDrop { name, source: &source, fingerprint, recipe: None };
+            let drop =
+                NewDrop { name, source: &source, fingerprint, recipe: None, priority: 0, bytes: 0 };
             let job = queue.announce(&[drop]).unwrap().remove(0);
             ownership::make(&self.home.runs(), &job).unwrap();
             job

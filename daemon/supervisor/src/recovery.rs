@@ -112,7 +112,14 @@ mod tests {
         let mut queue = Queue::open(&home.database()).unwrap();
         let fingerprint = observe(&source).unwrap().fingerprint;
         let id = queue
-            .announce(&[NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None }])
+            .announce(&[NewDrop {
+                name: "a.csv",
+                source: &source,
+                fingerprint,
+                recipe: None,
+                priority: 0,
+                bytes: 0,
+            }])
             .unwrap()[0]
             .id;
         Story { _root: root, home, queue, source, id }

@@ -46,6 +46,8 @@ impl Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observation {
     pub fingerprint: Fingerprint,
+    /// Of all files together.
+    pub bytes: u64,
     /// A folder without any file is not a data set yet: its owner has just made it.
     pub has_files: bool,
     /// A file `.ready` lies in it: its owner says that it is complete.
@@ -130,6 +132,7 @@ mod tests {
         let fingerprint = Fingerprint::of(vec![file]);
         Observation {
             fingerprint,
+            bytes,
             has_files: true,
             ready: false,
             under_way: None,

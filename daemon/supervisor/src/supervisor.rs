@@ -14,6 +14,7 @@ use crate::home::Home;
 use crate::inbox::Inbox;
 use crate::poke;
 use crate::queue::{Job, JobId, Queue, now_ms};
+use crate::schedule::Turns;
 use crate::systemd::{self, Systemd};
 use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
@@ -54,6 +55,7 @@ pub(crate) struct Supervisor {
     house: House,
     course: Course,
     waits: Waits,
+    turns: Turns,
     carriage: Option<Carriage>,
     /// How long the next try of a copy that failed waits.
     copy_pauses: BTreeMap<JobId, Duration>,
@@ -133,6 +135,7 @@ impl Supervisor {
             house: House::default(),
             course: Course::Serving,
             waits: Waits::default(),
+            turns: Turns::default(),
             carriage: None,
             copy_pauses: BTreeMap::new(),
             releasing: false,

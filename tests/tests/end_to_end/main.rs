@@ -15,5 +15,6 @@ mod publishing; // stories of kills between the last steps of a run
 mod sandbox; // a home with a daemon, started as a user would
 mod service; // stories of a daemon and the manager of services
 mod submitting; // stories of drops that a command hands over
+mod turns; // stories of jobs that wait for each other
 mod training; // stories of one run: proof, freezing, exact resume, stops
 mod units; // unit files, as systemd reads them

@@ -38,7 +38,10 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
     };
     let plugins = plugins(raw.plugins.unwrap_or_default())?;
     let with_plugins = !plugins.load.is_empty();
+    let priority = raw.job.and_then(|it| it.priority);
+    let (least, most) = (*PRIORITIES.start(), *PRIORITIES.end());
     let recipe = Recipe {
+        priority: priority.map(|it| from_to("job.priority", it, least, most)).transpose()?,
         task,
         model: model(raw.model.unwrap_or_default())?,
         freeze: freeze(raw.freeze.unwrap_or_default())?,

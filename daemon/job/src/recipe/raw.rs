@@ -15,6 +15,7 @@ const DEPTH_MAX: usize = 16;
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub task: Option<String>,
+    pub job: Option<RawJob>,
     pub model: Option<RawModel>,
     pub freeze: Option<RawFreeze>,
     pub data: Option<RawData>,
@@ -23,6 +24,12 @@ pub(super) struct Raw {
     pub eval: Option<RawEval>,
     pub save: Option<RawSave>,
     pub plugins: Option<RawPlugins>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawJob {
+    pub priority: Option<i32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,9 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         row("drop", format!("{}, from {}", job.name, job.source.display())),
         row("run", run.display().to_string()),
     ];
+    if job.priority != 0 {
+        rows.push(row("priority", job.priority.to_string()));
+    }
     if job.original.is_some() {
         let original = claim::remains_of(&job);
         let until = if job.copied { "until the job is over" } else { "to be copied" };

@@ -66,7 +66,13 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
     let rows: Vec<Vec<String>> = jobs
         .iter()
         .map(|it| {
-            vec![it.id.to_string(), it.state.name().into(), it.name.clone(), remark(home, it)]
+            vec![
+                it.id.to_string(),
+                it.state.name().into(),
+                it.name.clone(),
+                importance(it),
+                remark(home, it),
+            ]
         })
         .collect();
     report.lines(&words::table(&rows))?;
@@ -91,6 +97,14 @@ fn inbox_lines(inbox: &InboxNews) -> Vec<String> {
         inbox.refused.iter().map(|it| format!("         {} is left alone: {}", it.name, it.why)),
     );
     lines
+}
+
+/// Of a job that is not over, where it is not that of all others.
+fn importance(job: &Job) -> String {
+    if job.priority == 0 || job.state.is_over() {
+        return String::new();
+    }
+    format!("priority {:+}", job.priority)
 }
 
 /// What matters most about a job, in one line.
@@ -120,6 +134,7 @@ pub(super) fn job_json(home: &Home, job: &Job) -> Value {
         "reason": job.state.reason(),
         "run": run,
         "source": job.source,
+        "priority": job.priority,
         "attempt": job.attempt,
         "crashes": job.crashes,
         "created_ms": job.created_ms,

@@ -45,6 +45,12 @@ pub(super) fn submit(home: &Home, args: &SubmitArgs, report: &mut Report) -> Res
         }
         staged => staged?,
     };
+    if let Some(priority) = args.priority {
+        // Before the drop can be taken, so that its job has it from the beginning.
+        Queue::open(&home.database())
+            .and_then(|mut it| it.submit(&staged.entry, staged.fingerprint, priority))
+            .context("only who may write to the home says which priority a job has: leave --priority away, or say it in the drop's job.toml (job.priority)")?;
+    }
     if let Err(exit) = place(home, &staged, &waiter)? {
         return Ok(exit);
     }

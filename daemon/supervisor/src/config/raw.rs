@@ -31,6 +31,8 @@ pub(super) struct Raw {
 pub(super) struct RawInbox {
     pub path: String,
     pub recipe: Option<String>,
+    pub weight: Option<u32>,
+    pub priority_max: Option<i32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Asked at each round of the daemon, with the index of each.
 pub(super) const TO_COPY: &str =
-    "state = 'queued' AND copied = 0 AND not_before_ms = 0 ORDER BY id LIMIT 1";
+    "state = 'queued' AND copied = 0 AND not_before_ms = 0 ORDER BY priority DESC, id LIMIT 1";
 pub(super) const HIDDEN: &str = "original = 'hidden' AND copied = 1 AND state IN ('done', 'failed', 'cancelled', 'quarantined') ORDER BY id";
 pub(super) const LEFT_AT: &str = "original = 'left' AND source = ?1 AND (fingerprint = ?2 OR (copied = 0 AND state IN ('queued', 'paused'))) ORDER BY id DESC LIMIT 1";
 

@@ -36,7 +36,18 @@ pub(crate) struct Job {
     pub original: Option<Original>,
     /// False: the drop has still to be copied from its original.
     pub copied: bool,
+    /// The more important first.
+    pub priority: i32,
     pub state: State,
+}
+
+/// A queued job that waits for nothing but its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub job: JobId,
+    /// The folder that its drop lay in.
+    pub inbox: PathBuf,
+    pub priority: i32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

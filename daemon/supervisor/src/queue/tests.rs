@@ -18,7 +18,14 @@ fn queue() -> (tempfile::TempDir, Queue) {
 
 fn queued(queue: &mut Queue, name: &str) -> JobId {
     let source = Path::new("/inbox").join(name);
-    let drop = NewDrop { name, source: &source, fingerprint: Fingerprint(u64::MAX), recipe: None };
+    let drop = NewDrop {
+        name,
+        source: &source,
+        fingerprint: Fingerprint(u64::MAX),
+        recipe: None,
+        priority: 0,
+        bytes: 0,
+    };
     let id = queue.announce(&[drop]).unwrap()[0].id;
     queue.claimed(&[id]).unwrap();
     id
@@ -65,6 +72,8 @@ fn only_the_closed_list_of_transitions_can_be_written() {
                 source: Path::new("/a"),
                 fingerprint: Fingerprint(1),
                 recipe: None,
+                priority: 0,
+                bytes: 0,
             };
             let id = queue.announce(&[drop]).unwrap()[0].id;
             bring_to(&queue, id, from);
@@ -145,13 +154,50 @@ fn the_oldest_that_is_due_comes_first() {
     let (_root, mut queue) = queue();
     let first = queued(&mut queue, "a.csv");
     let second = queued(&mut queue, "b.csv");
-    let due = |queue: &Queue| queue.due(9).unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
+    let due = |queue: &Queue| queue.due().unwrap().into_iter().map(|it| it.job).collect::<Vec<_>>();
     assert_eq!(due(&queue), [first, second]);
     queue.postpone(first, "no space left on the disk", 5_000).unwrap();
     assert_eq!(due(&queue), [second]);
     assert_eq!(queue.waits().unwrap(), [(first, 5_000)]);
     queue.end_wait(first).unwrap();
     assert_eq!((due(&queue), queue.waits().unwrap()), (vec![first, second], vec![]));
+}
+
+#[test]
+fn a_priority_is_its_owners_word() {
+    let (_root, mut queue) = queue();
+    let first = queued(&mut queue, "a.csv");
+    let source = Path::new("/inbox/b.csv");
+    let drop = || NewDrop {
+        name: "b.csv",
+        source,
+        fingerprint: Fingerprint(u64::MAX),
+        recipe: None,
+        priority: 3,
+        bytes: 0,
+    };
+    queue.submit(source, Fingerprint(u64::MAX), 9).unwrap();
+    queue.submit(source, Fingerprint(2), 50).unwrap();
+    let ids: Vec<JobId> = (0..2).map(|_| queue.announce(&[drop()]).unwrap()[0].id).collect();
+    let answer = queue.prioritise(ids[0], 1).unwrap_err().to_string();
+    assert!(answer.ends_with("is just being taken from its inbox: try again in a moment"));
+    queue.claimed(&ids).unwrap();
+    let due = |queue: &Queue| {
+        let due = queue.due().unwrap();
+        assert!(due.iter().all(|it| it.inbox == Path::new("/inbox")));
+        due.into_iter().map(|it| (it.job, it.priority)).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&queue), [(ids[0], 9), (ids[1], 3), (first, 0)], "it is meant once");
+    assert_eq!(queue.prioritise(first, 20).unwrap(), "job 1 has priority 20");
+    queue.prioritise(ids[0], -1).unwrap();
+    assert_eq!(due(&queue), [(first, 20), (ids[1], 3), (ids[0], -1)]);
+    assert_eq!(queue.overview(1).unwrap()[0].id, first);
+    queue.claim(first, Phase::Train).unwrap();
+    queue.over(first, &Verdict::Failed("why".into())).unwrap();
+    let answer = queue.prioritise(first, 2).unwrap();
+    assert_eq!(answer, "job 1 has priority 2, which counts once it is queued again");
+    queue.wish(first, Wish::Retry).unwrap();
+    assert_eq!(queue.job(first).unwrap().priority, 2);
 }
 
 #[test]
@@ -210,6 +256,8 @@ fn numbers_are_never_used_again() {
         source: Path::new("/a"),
         fingerprint: Fingerprint(1),
         recipe: None,
+        priority: 0,
+        bytes: 0,
     };
     let first = queue.announce(&[drop()]).unwrap()[0].id;
     queue.unclaim(&[first]).unwrap();
@@ -294,7 +342,14 @@ fn an_outage_takes_nothing_of_a_jobs_time() {
 fn a_drop_that_was_left_is_its_jobs_while_it_waits_for_its_copy() {
     let (_root, mut queue) = queue();
     let source = Path::new("/inbox/a.csv");
-    let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+    let drop = NewDrop {
+        name: "a.csv",
+        source,
+        fingerprint: Fingerprint(1),
+        recipe: None,
+        priority: 0,
+        bytes: 0,
+    };
     let id = queue.announce(&[drop]).unwrap()[0].id;
     queue.claimed_in_place(id, Original::Left).unwrap();
     let left_at = |queue: &Queue| [1, 2].map(|it| queue.left_at(source, Fingerprint(it)).unwrap());
@@ -309,10 +364,14 @@ fn a_drop_that_was_left_is_its_jobs_while_it_waits_for_its_copy() {
 #[test]
 fn what_is_asked_at_each_round_has_an_index() {
     use custody::{HIDDEN, LEFT_AT, TO_COPY};
+    use order::DUE;
     let (_root, queue) = queue();
-    for (condition, index) in
-        [(TO_COPY, "jobs_to_copy"), (HIDDEN, "jobs_by_original"), (LEFT_AT, "jobs_by_original")]
-    {
+    for (condition, index) in [
+        (TO_COPY, "jobs_to_copy"),
+        (HIDDEN, "jobs_by_original"),
+        (LEFT_AT, "jobs_by_original"),
+        (DUE, "jobs_due"),
+    ] {
         let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE {condition}");
         let plan: String = queue
             .db

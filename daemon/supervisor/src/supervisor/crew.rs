@@ -7,6 +7,7 @@ use crate::attempt::{self, Ending, Next};
 use crate::claim::{self, drop_of};
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
+use crate::schedule::{self, Rules};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
 use crate::{copy, ownership, removal, run_facts, run_lock, words};
@@ -16,7 +17,7 @@ use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -121,17 +122,28 @@ impl Member {
 }
 
 impl Supervisor {
-    /// Fills the free places with the oldest queued jobs. Each of them runs afterwards, is over, or
-    /// waits for a time, so this ends.
+    /// Fills the free places with the jobs whose turn it is. Each of them runs afterwards, is over,
+    /// or waits for a time, so this ends.
     pub(super) fn start_due(&mut self) -> Result<()> {
         while self.members.len() < self.config.workers as usize {
             if self.bell.is_stopping() {
                 break;
             }
-            let Some(job) = self.queue.due(1)?.pop() else { break };
-            self.start(job)?;
+            let due = self.queue.due()?;
+            let chosen = schedule::choose(&due, &self.turns, |inbox| self.rules(inbox));
+            let Some((next, turns)) = chosen else { break };
+            self.start(self.queue.job(next.job)?)?;
+            if self.members.contains_key(&next.job) {
+                self.turns = turns;
+            }
         }
         Ok(())
+    }
+
+    /// Of an inbox that the configuration knows no more, those of any other.
+    fn rules(&self, inbox: &Path) -> Rules {
+        let known = self.config.inboxes.iter().find(|it| it.path == inbox);
+        Rules { weight: known.map_or(1, |it| it.weight) }
     }
 
     fn start(&mut self, job: Job) -> Result<()> {

@@ -66,7 +66,7 @@ impl Supervisor {
         if self.bell.is_stopping() {
             return Ok(());
         }
-        let claimed = claim(&mut self.queue, &self.home, inbox.config.recipe.as_ref(), &new)?;
+        let claimed = claim(&mut self.queue, &self.home, &inbox.config, &new)?;
         for job in &claimed.jobs {
             tracing::info!(
                 "job {}: took {} from {}",

@@ -34,7 +34,14 @@ impl Story {
     fn running(&mut self) -> Job {
         let it = &mut self.supervisor;
         let source = Path::new("/in/a.csv");
-        let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+        let drop = NewDrop {
+            name: "a.csv",
+            source,
+            fingerprint: Fingerprint(1),
+            recipe: None,
+            priority: 0,
+            bytes: 0,
+        };
         let job = it.queue.announce(&[drop]).unwrap().remove(0);
         ownership::make(&it.home.runs(), &job).unwrap();
         it.queue.claimed(&[job.id]).unwrap();
@@ -102,7 +109,8 @@ fn a_drop_that_was_left_is_asked_for_no_lease_at_each_scan() {
     fs::write(source.join("a.csv"), "text,label\n").unwrap();
     fs::write(source.join(".ready"), "").unwrap();
     let fingerprint = observe(&source).unwrap().fingerprint;
-    let drop = NewDrop { name: "a", source: &source, fingerprint, recipe: None };
+    let drop =
+        NewDrop { name: "a", source: &source, fingerprint, recipe: None, priority: 0, bytes: 0 };
     let id = it.queue.announce(&[drop]).unwrap()[0].id;
     it.queue.claimed_in_place(id, Original::Left).unwrap();
     it.intake(Duration::from_secs(1)).unwrap();
@@ -117,7 +125,14 @@ fn a_drop_that_is_written_for_long_is_looked_at_less_and_less() {
     let mut story = Story::new();
     let it = &mut story.supervisor;
     let source = Path::new("/in/a.csv");
-    let drop = NewDrop { name: "a.csv", source, fingerprint: Fingerprint(1), recipe: None };
+    let drop = NewDrop {
+        name: "a.csv",
+        source,
+        fingerprint: Fingerprint(1),
+        recipe: None,
+        priority: 0,
+        bytes: 0,
+    };
     let id = it.queue.announce(&[drop]).unwrap()[0].id;
     it.queue.claimed_in_place(id, Original::Left).unwrap();
     let pauses = [(); 7].map(|()| {
@@ -139,7 +154,14 @@ fn a_finished_job_needs_no_room() {
     let source = it.home.root.join("a.csv");
     fs::write(&source, "text,label\n").unwrap();
     let fingerprint = observe(&source).unwrap().fingerprint;
-    let drop = NewDrop { name: "a.csv", source: &source, fingerprint, recipe: None };
+    let drop = NewDrop {
+        name: "a.csv",
+        source: &source,
+        fingerprint,
+        recipe: None,
+        priority: 0,
+        bytes: 0,
+    };
     let job = it.queue.announce(&[drop]).unwrap().remove(0);
     claim::take(&it.home, &job).unwrap();
     it.queue.claimed(&[job.id]).unwrap();

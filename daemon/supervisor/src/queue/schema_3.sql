@@ -1,0 +1,21 @@
+-- The more important first; recipes and owners say so.
+ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+-- Of the drop's files as it had settled; 0 in rows of before.
+ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+-- The folder that the drop lay in.
+ALTER TABLE jobs ADD COLUMN inbox TEXT AS (rtrim(rtrim(source, replace(source, '/', '')), '/')) VIRTUAL;
+
+CREATE INDEX jobs_due ON jobs (priority DESC, id, inbox)
+    WHERE state = 'queued' AND copied = 1 AND not_before_ms = 0;
+CREATE INDEX jobs_by_inbox ON jobs (inbox, state, bytes);
+DROP INDEX jobs_to_copy;
+CREATE INDEX jobs_to_copy ON jobs (state, priority DESC, id) WHERE copied = 0;
+
+-- What owners have submitted and the daemon has not yet taken: which priority it shall have.
+CREATE TABLE submitted (
+    source       TEXT NOT NULL,
+    fingerprint  INTEGER NOT NULL,
+    priority     INTEGER NOT NULL,
+    submitted_ms INTEGER NOT NULL,
+    PRIMARY KEY (source, fingerprint)
+) STRICT, WITHOUT ROWID;
