@@ -61,6 +61,12 @@ pub(crate) struct InboxNews {
     pub waiting: usize,
     pub waiting_first: Vec<String>,
     pub refused: Vec<Refused>,
+    /// Further ones, without their names.
+    #[serde(default)]
+    pub refused_more: usize,
+    /// Hours that hold now, in which nothing of it runs.
+    #[serde(default)]
+    pub quiet: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +96,8 @@ impl InboxNews {
                 .take(NAMES_MAX)
                 .map(|(name, why)| Refused { name: name.clone(), why: why.clone() })
                 .collect(),
+            refused_more: inbox.refused.len().saturating_sub(NAMES_MAX),
+            quiet: inbox.config.quiet.filter(|it| it.hold_now()).map(|it| it.to_string()),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod raw;
 
+use crate::hours::Hours;
+use crate::limits::Limits;
 use crate::machine::Machine;
 use crate::retention::Retention;
 use anyhow::{Context, Result, bail};
@@ -53,11 +55,13 @@ pub(crate) struct Config {
     /// The file that it came from; absent: all defaults.
     pub file: Option<PathBuf>,
     pub inboxes: Vec<InboxConfig>,
+    /// What holds for jobs of inboxes that are not listed any more, without a path.
+    pub unlisted: InboxConfig,
+    /// Of all queues together.
+    pub limits: Limits,
     pub settle: Duration,
     pub rescan: Duration,
     pub stop_timeout: Duration,
-    /// Of all attempts at a job together; absent: no limit.
-    pub job_time: Option<Duration>,
     /// A worker without a word for so long hangs; absent: no limit.
     pub silence: Option<Duration>,
     /// Its members may read results.
@@ -88,12 +92,32 @@ pub(crate) struct InboxConfig {
     pub weight: u32,
     /// The highest priority that a drop may ask for by itself.
     pub priority_max: i32,
+    /// At the same time.
+    pub jobs_max: Option<u32>,
+    /// Of its queue.
+    pub limits: Limits,
+    /// Nothing of it runs then.
+    pub quiet: Option<Hours>,
+    /// Of all attempts at a job together; absent: no limit.
+    pub job_time: Option<Duration>,
+    /// Of a job.
+    pub memory_bytes: Option<u64>,
 }
 
 impl InboxConfig {
     /// With nothing said about it.
     pub fn at(path: PathBuf) -> InboxConfig {
-        InboxConfig { path, recipe: None, weight: 1, priority_max: 0 }
+        InboxConfig {
+            path,
+            recipe: None,
+            weight: 1,
+            priority_max: 0,
+            jobs_max: None,
+            limits: Limits::default(),
+            quiet: None,
+            job_time: None,
+            memory_bytes: None,
+        }
     }
 }
 
@@ -104,6 +128,11 @@ pub(crate) enum LogStyle {
 }
 
 impl Config {
+    /// What holds for jobs whose drops lay there.
+    pub fn inbox(&self, path: &Path) -> &InboxConfig {
+        self.inboxes.iter().find(|it| it.path == path).unwrap_or(&self.unlisted)
+    }
+
     /// The home's configuration, else the system's, else defaults.
     ///
     /// # Errors
@@ -149,19 +178,27 @@ impl Config {
             None => machine.memory_bytes.map(|it| it / 100 * MEMORY_PERCENT),
         };
         let base = file.and_then(Path::parent).unwrap_or(home);
+        let memory_bytes = memory.map(|it| it / u64::from(workers));
+        let unlisted = InboxConfig {
+            quiet: raw.quiet.as_deref().map(|it| quiet("quiet", it)).transpose()?,
+            job_time: limit("job_hours", raw.job_hours, 3600.0, JOB_TIME_DEFAULT)?,
+            memory_bytes,
+            ..InboxConfig::at(PathBuf::new())
+        };
         Ok(Config {
             file: file.map(Path::to_path_buf),
-            inboxes: inboxes(raw.inbox, base, home)?,
+            inboxes: inboxes(raw.inbox, base, home, &unlisted)?,
+            unlisted,
+            limits: limits(["queue_jobs", "queue_bytes"], raw.queue_jobs, raw.queue_bytes)?,
             settle: seconds("settle_s", raw.settle_s, 0.0, SETTLE_DEFAULT)?,
             rescan: seconds("rescan_s", raw.rescan_s, 1.0, RESCAN_DEFAULT)?,
             stop_timeout: seconds("stop_timeout_s", raw.stop_timeout_s, 2.0, STOP_TIMEOUT_DEFAULT)?,
-            job_time: limit("job_hours", raw.job_hours, 3600.0, JOB_TIME_DEFAULT)?,
             silence: limit("silence_minutes", raw.silence_minutes, 60.0, SILENCE_DEFAULT)?,
             retention: retention(raw.retention.unwrap_or_default())?,
             group: raw.group.as_deref().map(group).transpose()?,
             workers,
             threads,
-            memory_bytes: memory.map(|it| it / u64::from(workers)),
+            memory_bytes,
             device: match raw.device.as_deref() {
                 None | Some("auto") => Device::Auto,
                 Some("cpu") => Device::Cpu,
@@ -248,9 +285,10 @@ fn inboxes(
     raw: Option<Vec<RawInbox>>,
     base: &Path,
     home: &Path,
+    common: &InboxConfig,
 ) -> Result<Vec<InboxConfig>, Wrong> {
     let Some(list) = raw else {
-        return Ok(vec![InboxConfig::at(home.join("inbox"))]);
+        return Ok(vec![InboxConfig { path: home.join("inbox"), ..common.clone() }]);
     };
     let mut checked: Vec<InboxConfig> = Vec::new();
     let home = real(home);
@@ -285,20 +323,58 @@ fn inboxes(
             );
             return wrong("inbox", message);
         }
-        let recipe = it.recipe.map(|file| recipe_text(&base.join(file))).transpose();
-        let recipe = recipe.map_err(|why| Wrong {
-            field: "inbox.recipe",
-            why: why.context(format!("inbox {}", path.display())),
-        })?;
-        let (least, most) = (*PRIORITIES.start(), *PRIORITIES.end());
-        checked.push(InboxConfig {
-            recipe,
-            weight: within("inbox.weight", it.weight.unwrap_or(1), 1, WEIGHT_MAX)?,
-            priority_max: within("inbox.priority_max", it.priority_max.unwrap_or(0), least, most)?,
-            path,
-        });
+        checked.push(inbox(it, path, base, common)?);
     }
     Ok(checked)
+}
+
+fn inbox(
+    raw: RawInbox,
+    path: PathBuf,
+    base: &Path,
+    common: &InboxConfig,
+) -> Result<InboxConfig, Wrong> {
+    let recipe = raw.recipe.map(|file| recipe_text(&base.join(file))).transpose();
+    let (least, most) = (*PRIORITIES.start(), *PRIORITIES.end());
+    let memory = raw.memory.map(|it| size("inbox.memory", &it)).transpose()?;
+    Ok(InboxConfig {
+        recipe: recipe.map_err(|why| Wrong {
+            field: "inbox.recipe",
+            why: why.context(format!("inbox {}", path.display())),
+        })?,
+        weight: within("inbox.weight", raw.weight.unwrap_or(1), 1, WEIGHT_MAX)?,
+        priority_max: within("inbox.priority_max", raw.priority_max.unwrap_or(0), least, most)?,
+        jobs_max: raw.jobs.map(|it| within("inbox.jobs", it, 1, WORKERS_MAX)).transpose()?,
+        limits: limits(["inbox.queue_jobs", "inbox.queue_bytes"], raw.queue_jobs, raw.queue_bytes)?,
+        quiet: match raw.quiet.as_deref() {
+            None => common.quiet,
+            Some("never") => None,
+            Some(text) => Some(quiet("inbox.quiet", text)?),
+        },
+        job_time: match raw.job_hours {
+            None => common.job_time,
+            hours => limit("inbox.job_hours", hours, 3600.0, JOB_TIME_DEFAULT)?,
+        },
+        // Never more than every worker has.
+        memory_bytes: memory.into_iter().chain(common.memory_bytes).min(),
+        path,
+    })
+}
+
+fn limits(
+    [jobs_field, bytes_field]: [&'static str; 2],
+    jobs: Option<u64>,
+    bytes: Option<String>,
+) -> Result<Limits, Wrong> {
+    let jobs = jobs.map(|it| within(jobs_field, it, 1, u64::MAX)).transpose()?;
+    let bytes = bytes.map(|it| size(bytes_field, &it)).transpose()?;
+    Ok(Limits { jobs, bytes })
+}
+
+fn quiet(field: &'static str, text: &str) -> Result<Hours, Wrong> {
+    Hours::parse(text).ok_or_else(|| {
+        Wrong::new(field, format!("{field} is `{text}`, but must be hours such as `08:00-18:00`"))
+    })
 }
 
 /// Where a path leads: links followed, `..` resolved, as far as it exists.
@@ -489,7 +565,10 @@ mod tests {
             (config.workers, config.threads, config.memory_bytes),
             (1, 8, Some(8_000_000_000))
         );
-        assert_eq!(config.inboxes, [InboxConfig::at("/srv/ft/inbox".into())]);
+        assert_eq!(
+            config.inboxes,
+            [InboxConfig { path: "/srv/ft/inbox".into(), ..config.unlisted.clone() }]
+        );
     }
 
     #[test]
@@ -541,12 +620,38 @@ mod tests {
         };
         let found = inbox("weight = 3\npriority_max = 20").unwrap();
         assert_eq!((found.weight, found.priority_max), (3, 20));
-        assert_eq!(inbox("").unwrap(), InboxConfig::at("/srv/ft/x".into()));
         let refused = |text: &str| inbox(text).unwrap_err().to_string();
         assert_eq!(refused("weight = 0"), "line 3: inbox.weight is 0, but must be from 1 to 100");
         assert_eq!(
             refused("priority_max = 101"),
             "line 3: inbox.priority_max is 101, but must be from -100 to 100"
+        );
+    }
+
+    #[test]
+    fn an_inbox_has_limits_of_its_own_or_those_of_all() {
+        let inbox = |text: &str| {
+            let all = "workers = 2\nmemory = '8 GiB'\njob_hours = 9\nquiet = '22:00-06:00'";
+            let text = format!("{all}\n[[inbox]]\npath = 'x'\n{text}");
+            anyhow::Ok(parse(&text)?.inbox(Path::new("/srv/ft/x")).clone())
+        };
+        let common = inbox("").unwrap();
+        assert_eq!(common.quiet.map(|it| it.to_string()).as_deref(), Some("22:00-06:00"));
+        assert_eq!((common.job_time, common.jobs_max), (Some(Duration::from_secs(9 * 3600)), None));
+        assert_eq!((common.memory_bytes, common.limits), (Some(4 << 30), Limits::default()));
+        let own = "jobs = 1\nqueue_jobs = 5\nqueue_bytes = '1 GB'\nquiet = 'never'\njob_hours = 0\nmemory = '1 GiB'";
+        let own = inbox(own).unwrap();
+        assert_eq!((own.quiet, own.job_time, own.jobs_max), (None, None, Some(1)));
+        assert_eq!(own.memory_bytes, Some(1 << 30));
+        assert_eq!(own.limits, Limits { jobs: Some(5), bytes: Some(1_000_000_000) });
+        assert_eq!(inbox("memory = '90 GiB'").unwrap().memory_bytes, Some(4 << 30));
+        refused(
+            "queue_jobs = 0",
+            &format!("line 1: queue_jobs is 0, but must be from 1 to {}", u64::MAX),
+        );
+        refused(
+            "quiet = 'nights'",
+            "line 1: quiet is `nights`, but must be hours such as `08:00-18:00`",
         );
     }
 

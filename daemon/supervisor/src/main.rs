@@ -4,12 +4,14 @@
 
 mod machine; // cores, memory, cgroup -> defaults
 mod retention; // jobs that are over -> which of them go
+mod words; // numbers and times for people
+mod hours; // the clock -> is it quiet
+mod limits; // what waits -> may more be taken
 mod config; // config.toml, environment -> settings
 mod assignment; // a job -> the spec of a worker
 mod cli; // what can be typed
 mod logging; // tracing
 mod report; // the only stdout
-mod words; // numbers and times for people
 mod systemd; // what the service manager gets to know
 mod run_lock; // who works on a run folder
 mod home; // names in the home folder, its lock

@@ -2,7 +2,8 @@
 //! all state; the others only ring its bell.
 
 mod carrying; // drops that can't be moved -> copies
-mod crew; // queued jobs -> live workers -> what follows
+mod crew; // jobs -> live workers -> what follows
+mod places; // due jobs and live workers -> who runs
 mod waits; // rows that wait -> whose time has come
 mod intake; // inboxes -> queued jobs
 mod service; // the line for the service manager
@@ -12,6 +13,7 @@ use crate::config::Config;
 use crate::copy::Carriage;
 use crate::home::Home;
 use crate::inbox::Inbox;
+use crate::limits::Load;
 use crate::poke;
 use crate::queue::{Job, JobId, Queue, now_ms};
 use crate::schedule::Turns;
@@ -56,6 +58,8 @@ pub(crate) struct Supervisor {
     course: Course,
     waits: Waits,
     turns: Turns,
+    /// What waited when a drop was left in its inbox for want of room.
+    crowded: Option<Load>,
     carriage: Option<Carriage>,
     /// How long the next try of a copy that failed waits.
     copy_pauses: BTreeMap<JobId, Duration>,
@@ -136,6 +140,7 @@ impl Supervisor {
             course: Course::Serving,
             waits: Waits::default(),
             turns: Turns::default(),
+            crowded: None,
             carriage: None,
             copy_pauses: BTreeMap::new(),
             releasing: false,
@@ -220,6 +225,7 @@ impl Supervisor {
         if self.bulletin.trouble.is_some() {
             recovery::finish_claims(&mut self.queue, &self.home)?;
         }
+        self.look_for_room(now)?;
         self.intake(now)?;
         self.obey_wishes()?;
         for id in self.waits.over(&self.queue.waits()?, now_ms(), now) {
@@ -228,7 +234,7 @@ impl Supervisor {
         self.keep_house(now);
         self.copy_next()?;
         self.release_next(now)?;
-        self.start_due()
+        self.fill_places()
     }
 
     /// In a thread with a connection of its own: it may take as long as it takes.
@@ -318,6 +324,9 @@ impl Supervisor {
             Ok(config) => {
                 self.config = config;
                 self.open_inboxes();
+                // Limits may have changed.
+                let now = self.now();
+                self.inboxes.iter_mut().for_each(|it| it.hinted(now));
                 tracing::info!("configuration read again");
                 None
             }

@@ -1,7 +1,9 @@
-//! Stories of jobs that wait for each other: priorities and turns.
+//! Stories of jobs that wait for each other: priorities, turns, limits, quiet hours.
 
 use crate::attempt::{on_tiny_bert, sentences};
-use crate::sandbox::{LONG, QUICK, Sandbox};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint};
+use finetuned_job::event::Event;
+use finetuned_job::run_folder;
 use std::fs;
 use std::path::Path;
 
@@ -83,7 +85,7 @@ fn inboxes_take_turns_by_their_weights() {
     let folders = ["many", "few"].map(|it| sandbox.home().join(it));
     let inboxes = folders.iter().zip([1, 2]).map(|(folder, weight)| {
         fs::create_dir(folder).unwrap();
-        format!("[[inbox]]\npath = {folder:?}\nrecipe = {recipe:?}\nweight = {weight}\n")
+        format!("[[inbox]]\npath = {folder:?}\nrecipe = {recipe:?}\nweight = {weight}\nmemory = '2 GB'\n")
     });
     sandbox.configure(LONG, &inboxes.collect::<String>());
     sandbox.serve();
@@ -111,4 +113,87 @@ fn inboxes_take_turns_by_their_weights() {
             "many3.csv"
         ]
     );
+    let spec = fs::read_to_string(sandbox.run(2).join(run_folder::SPEC)).unwrap();
+    let spec: serde_json::Value = serde_json::from_str(&spec).unwrap();
+    assert_eq!(spec["memory_bytes"], 2_000_000_000_u64);
+}
+
+#[test]
+fn a_long_job_gives_way_to_a_more_important_one_and_ends_with_the_same_bits() {
+    let sandbox = Sandbox::new(LONG).serving();
+    sandbox.drop_rows("alone.csv", 400);
+    sandbox.wait_for_state(1, "done");
+    sandbox.drop_rows("long.csv", 400);
+    sandbox.wait_for(2, is_checkpoint);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let drop = elsewhere.path().join("urgent.csv");
+    fs::write(&drop, sentences(60, 1)).unwrap();
+    sandbox.ok(&["submit", drop.to_str().unwrap(), "--priority", "5"]);
+    sandbox.wait_for_state(3, "running");
+    let waiting = sandbox.job(2);
+    assert_eq!(waiting["reason"], "job 3 is more important and has its place", "{waiting}");
+    sandbox.wait_for_state(2, "done");
+    assert_eq!(sandbox.state(3), "done");
+    let attempts = sandbox.job(2)["attempts"].clone();
+    assert_eq!(
+        (&attempts[0]["outcome"], &attempts[1]["outcome"]),
+        (&"stopped".into(), &"done".into())
+    );
+    let went_on = sandbox
+        .events(2)
+        .into_iter()
+        .any(|it| matches!(it, Event::Started { resumed_from: Some(step), .. } if 0 < step));
+    assert!(went_on, "from its checkpoint");
+    let model = |job| fs::read(sandbox.run(job).join("model/model.safetensors")).unwrap();
+    assert!(model(1) == model(2), "the same bits as without a pause");
+}
+
+#[test]
+fn in_quiet_hours_a_job_waits_with_its_checkpoint() {
+    let sandbox = Sandbox::new(LONG).serving();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    sandbox.configure(LONG, "quiet = '00:00-24:00'");
+    sandbox.reload();
+    sandbox.wait_for_state(1, "queued");
+    assert_eq!(sandbox.job(1)["reason"], "these are quiet hours");
+    sandbox.wait_until("status says so", |it| {
+        it.ok(&["status"]).contains("quiet hours 00:00-24:00: its jobs wait")
+    });
+    assert_eq!(sandbox.job(1)["attempts"].as_array().unwrap().len(), 1);
+    sandbox.configure(LONG, "");
+    sandbox.reload();
+    sandbox.wait_for_state(1, "done");
+}
+
+#[test]
+fn a_drop_over_a_limit_stays_where_it_is_and_says_why() {
+    let mut sandbox = Sandbox::new(LONG);
+    sandbox.configure(LONG, "queue_jobs = 2\nqueue_bytes = '100 kB'");
+    sandbox.serve();
+    occupy(&sandbox);
+    sandbox.drop_rows("a.csv", 60);
+    sandbox.drop_rows("b.csv", 60);
+    sandbox.wait_until("two wait", |it| it.status()["counts"]["queued"] == 2);
+    sandbox.drop_rows("big.csv", 5000);
+    sandbox.drop_rows("c.csv", 60);
+    let why = |name: &str| {
+        let status = sandbox.status();
+        let refused = status["daemon"]["inboxes"][0]["refused"].as_array().unwrap().clone();
+        refused
+            .iter()
+            .find(|it| it["name"] == name)
+            .map(|it| it["why"].as_str().unwrap().to_string())
+    };
+    sandbox.wait_until("both say why", |_| why("big.csv").is_some() && why("c.csv").is_some());
+    assert!(why("big.csv").unwrap().contains("takes 100.0 kB at most"), "{:?}", why("big.csv"));
+    assert_eq!(
+        why("c.csv").unwrap(),
+        "it is taken when there is room: 2 jobs of all inboxes wait already, and 2 may (queue_jobs)"
+    );
+    assert!(sandbox.inbox().join("c.csv").exists());
+    sandbox.ok(&["cancel", &number_of(&sandbox, "a.csv").to_string()]);
+    sandbox.wait_until("there is room", |it| !it.inbox().join("c.csv").exists());
+    assert_eq!(fs::read_to_string(sandbox.inbox().join("big.csv")).unwrap(), sentences(5000, 7));
+    assert_eq!(sandbox.status()["jobs"].as_array().unwrap().len(), 4);
 }

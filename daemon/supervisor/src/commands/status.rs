@@ -93,9 +93,14 @@ fn inbox_lines(inbox: &InboxNews) -> Vec<String> {
     lines.extend(
         inbox.polled.iter().map(|it| format!("         looked at every few seconds: {it}")),
     );
+    lines.extend(inbox.quiet.iter().map(|it| format!("         quiet hours {it}: its jobs wait")));
     lines.extend(
         inbox.refused.iter().map(|it| format!("         {} is left alone: {}", it.name, it.why)),
     );
+    if 0 < inbox.refused_more {
+        let more = words::count(inbox.refused_more as u64);
+        lines.push(format!("         and {more} others are left alone"));
+    }
     lines
 }
 

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     pub inbox: Option<Vec<RawInbox>>,
+    pub queue_jobs: Option<u64>,
+    pub queue_bytes: Option<String>,
+    pub quiet: Option<String>,
     pub settle_s: Option<f64>,
     pub rescan_s: Option<f64>,
     pub stop_timeout_s: Option<f64>,
@@ -33,6 +36,12 @@ pub(super) struct RawInbox {
     pub recipe: Option<String>,
     pub weight: Option<u32>,
     pub priority_max: Option<i32>,
+    pub jobs: Option<u32>,
+    pub queue_jobs: Option<u64>,
+    pub queue_bytes: Option<String>,
+    pub quiet: Option<String>,
+    pub job_hours: Option<f64>,
+    pub memory: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use crate::settle::Fingerprint;
 use finetuned_job::spec::RecipeText;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobId(pub u64);
@@ -78,6 +78,13 @@ pub(crate) enum State {
     Failed(String),
     Cancelled(String),
     Quarantined(String),
+}
+
+impl Job {
+    /// The folder that its drop lay in.
+    pub fn inbox(&self) -> &Path {
+        self.source.parent().unwrap_or(Path::new(""))
+    }
 }
 
 impl State {

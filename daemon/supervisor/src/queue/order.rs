@@ -2,12 +2,16 @@
 
 use super::{Due, Fingerprint, JobId, Queue, State, now_ms, read};
 use super::{Result, params};
+use crate::limits::Load;
 use anyhow::bail;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Asked whenever a place is free or could be made free.
 pub(super) const DUE: &str =
     "state = 'queued' AND copied = 1 AND not_before_ms = 0 ORDER BY priority DESC, id";
+/// What has a drop here and no place.
+pub(super) const WAITING: &str = "state IN ('claiming', 'queued', 'paused')";
 /// A drop that is not taken within this time was removed by its owner.
 const SUBMITTED_FOR_MS: u64 = 90 * 86_400_000;
 
@@ -21,6 +25,18 @@ impl Queue {
             Ok(Due { job: row.get(0)?, inbox, priority: row.get(2)? })
         })?;
         Ok(due.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What has been taken of each inbox and waits.
+    pub fn loads(&self) -> Result<BTreeMap<PathBuf, Load>> {
+        let sql =
+            format!("SELECT inbox, count(*), sum(bytes) FROM jobs WHERE {WAITING} GROUP BY inbox");
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let loads = statement.query_map([], |row| {
+            let load = Load { jobs: row.get(1)?, bytes: row.get(2)? };
+            Ok((row.get::<_, String>(0)?.into(), load))
+        })?;
+        Ok(loads.collect::<rusqlite::Result<_>>()?)
     }
 
     /// From now on. The answer is a sentence for the owner.

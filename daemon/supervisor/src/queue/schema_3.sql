@@ -7,7 +7,7 @@ ALTER TABLE jobs ADD COLUMN inbox TEXT AS (rtrim(rtrim(source, replace(source, '
 
 CREATE INDEX jobs_due ON jobs (priority DESC, id, inbox)
     WHERE state = 'queued' AND copied = 1 AND not_before_ms = 0;
-CREATE INDEX jobs_by_inbox ON jobs (inbox, state, bytes);
+CREATE INDEX jobs_by_load ON jobs (state, inbox, bytes);
 DROP INDEX jobs_to_copy;
 CREATE INDEX jobs_to_copy ON jobs (state, priority DESC, id) WHERE copied = 0;
 

@@ -2,6 +2,7 @@
 //! does.
 
 use super::*;
+use crate::limits::Load;
 
 impl Queue {
     /// A table that can't be read, for tests of what follows.
@@ -201,6 +202,21 @@ fn a_priority_is_its_owners_word() {
 }
 
 #[test]
+fn what_waits_is_counted_by_inbox() {
+    let (_root, mut queue) = queue();
+    let source = Path::new("/other/a.csv");
+    let fingerprint = Fingerprint(1);
+    let drop = NewDrop { name: "a.csv", source, fingerprint, recipe: None, priority: 0, bytes: 7 };
+    queue.announce(&[drop]).unwrap();
+    let ids = ["a", "b", "c"].map(|it| queued(&mut queue, it));
+    queue.wish(ids[0], Wish::Pause).unwrap();
+    queue.claim(ids[1], Phase::Train).unwrap();
+    let loads = queue.loads().unwrap();
+    assert_eq!(loads[Path::new("/inbox")], Load { jobs: 2, bytes: 0 });
+    assert_eq!(loads[Path::new("/other")], Load { jobs: 1, bytes: 7 });
+}
+
+#[test]
 fn a_wish_for_a_running_job_is_obeyed_when_its_worker_has_left() {
     let (_root, mut queue) = queue();
     for (wish, expected) in [
@@ -364,13 +380,14 @@ fn a_drop_that_was_left_is_its_jobs_while_it_waits_for_its_copy() {
 #[test]
 fn what_is_asked_at_each_round_has_an_index() {
     use custody::{HIDDEN, LEFT_AT, TO_COPY};
-    use order::DUE;
+    use order::{DUE, WAITING};
     let (_root, queue) = queue();
     for (condition, index) in [
         (TO_COPY, "jobs_to_copy"),
         (HIDDEN, "jobs_by_original"),
         (LEFT_AT, "jobs_by_original"),
         (DUE, "jobs_due"),
+        (WAITING, "jobs_by_"),
     ] {
         let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE {condition}");
         let plan: String = queue

@@ -7,7 +7,7 @@ use crate::attempt::{self, Ending, Next};
 use crate::claim::{self, drop_of};
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
-use crate::schedule::{self, Rules};
+use crate::schedule::{Place, Running, Why};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Heard, WorkerProcess};
 use crate::{copy, ownership, removal, run_facts, run_lock, words};
@@ -15,9 +15,9 @@ use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
-use finetuned_job::spec::Action;
+use finetuned_job::spec::{Action, Spec};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,10 +43,13 @@ pub(super) struct Member {
     course: MemberCourse,
     /// When it said something last, in milliseconds since the daemon began.
     heard_ms: Arc<AtomicU64>,
+    since: Duration,
     /// When the job has had its time.
     over_at: Option<Duration>,
     /// Why it was stopped or killed by `watch_time`.
     out_of_time: Option<OutOfTime>,
+    /// Why it was asked to write a checkpoint and wait.
+    gives_way: Option<Why>,
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +105,22 @@ impl Member {
         self.course = MemberCourse::Leaving { kill_at };
     }
 
+    pub(super) fn give_way(&mut self, why: Why, kill_at: Duration) {
+        self.gives_way = Some(why);
+        self.ask_to_stop(kill_at);
+    }
+
+    /// As the scheduler sees it; its priority may have changed since it began.
+    pub(super) fn running(&self, priority: i32) -> Running {
+        let place = match (self.course, self.phase) {
+            (MemberCourse::Leaving { .. }, _) => Place::Leaving,
+            (MemberCourse::Working, Phase::Train) => Place::Training,
+            (MemberCourse::Working, Phase::Prove) => Place::Proving,
+        };
+        let (job, inbox) = (self.job.id, self.job.inbox().to_path_buf());
+        Running { job, inbox, priority, since: self.since, place }
+    }
+
     fn heard_at(&self) -> Duration {
         Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
     }
@@ -122,31 +141,7 @@ impl Member {
 }
 
 impl Supervisor {
-    /// Fills the free places with the jobs whose turn it is. Each of them runs afterwards, is over,
-    /// or waits for a time, so this ends.
-    pub(super) fn start_due(&mut self) -> Result<()> {
-        while self.members.len() < self.config.workers as usize {
-            if self.bell.is_stopping() {
-                break;
-            }
-            let due = self.queue.due()?;
-            let chosen = schedule::choose(&due, &self.turns, |inbox| self.rules(inbox));
-            let Some((next, turns)) = chosen else { break };
-            self.start(self.queue.job(next.job)?)?;
-            if self.members.contains_key(&next.job) {
-                self.turns = turns;
-            }
-        }
-        Ok(())
-    }
-
-    /// Of an inbox that the configuration knows no more, those of any other.
-    fn rules(&self, inbox: &Path) -> Rules {
-        let known = self.config.inboxes.iter().find(|it| it.path == inbox);
-        Rules { weight: known.map_or(1, |it| it.weight) }
-    }
-
-    fn start(&mut self, job: Job) -> Result<()> {
+    pub(super) fn start(&mut self, job: Job) -> Result<()> {
         let run = self.run_of(&job);
         if run_lock::is_worked_on(&run) {
             return self.wait_for_old_worker(&job);
@@ -255,14 +250,15 @@ impl Supervisor {
     /// The job is marked running already.
     pub(super) fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
         let id = job.id;
-        let heard_ms = Arc::new(AtomicU64::new(self.now().as_millis() as u64));
-        let over_at = self.config.job_time.map(|limit| {
+        let since = self.now();
+        let heard_ms = Arc::new(AtomicU64::new(since.as_millis() as u64));
+        let over_at = self.config.inbox(job.inbox()).job_time.map(|limit| {
             // The row says that it runs: from here on it must have its worker.
             let spent = self.queue.spent_ms(id).unwrap_or_else(|err| {
                 tracing::error!("job {id}: the time it has had is not known: {err:#}");
                 0
             });
-            self.now() + limit.saturating_sub(Duration::from_millis(spent))
+            since + limit.saturating_sub(Duration::from_millis(spent))
         });
         match self.make_process(&job, attempt, phase, heard_ms.clone()) {
             Ok(process) => {
@@ -283,6 +279,8 @@ impl Supervisor {
                     heard_ms,
                     over_at,
                     out_of_time: None,
+                    since,
+                    gives_way: None,
                 };
                 self.members.insert(id, member);
                 written
@@ -314,15 +312,16 @@ impl Supervisor {
             Phase::Prove => Action::Prove,
         };
         let drop = Some(drop_of(&self.home, job));
-        let spec = Assignment {
+        let assignment = Assignment {
             action,
             job: job.id.0,
             attempt,
             drop,
             run: &run,
             recipe: job.recipe.clone(),
-        }
-        .spec(&self.config);
+        };
+        let memory_bytes = self.config.inbox(job.inbox()).memory_bytes;
+        let spec = Spec { memory_bytes, ..assignment.spec(&self.config) };
         let spec_file = run.join(run_folder::SPEC);
         run_facts::forget_failure(&run)?;
         run_facts::write_json(&spec_file, &spec)?;
@@ -360,7 +359,7 @@ impl Supervisor {
     }
 
     fn ended(&mut self, member: Member, ending: &Ending) {
-        let Member { job, attempt, phase, reported, is_reading, course, out_of_time, .. } = member;
+        let Member { job, attempt, phase, reported, is_reading, course, .. } = member;
         let run = self.run_of(&job);
         if is_reading && has_changed(&self.home, &job) {
             return self.changed_while_read(&job);
@@ -380,19 +379,20 @@ impl Supervisor {
         {
             return self.changed_while_read(&job);
         }
-        let next = match out_of_time {
+        let next = match member.out_of_time {
             Some(why) => why.instead_of(next),
             None => next,
         };
-        self.carry_out(job, attempt, asked, next);
+        let stop = asked.then_some(member.gives_way);
+        self.carry_out(job, attempt, stop, next);
     }
 
-    fn carry_out(&mut self, job: Job, attempt: u32, asked: bool, next: Next) {
+    /// `stop`: it was asked to leave, and perhaps to give way.
+    fn carry_out(&mut self, job: Job, attempt: u32, stop: Option<Option<Why>>, next: Next) {
         match next {
-            Next::Prove if asked => self.record(
-                job.id,
-                End::Interrupted(Interrupted::because("stopped", "trained, not yet proven")),
-            ),
+            Next::Prove if stop.is_some() => {
+                self.record(job.id, stopped("trained, not yet proven", stop.flatten()))
+            }
             Next::Prove => {
                 let id = job.id;
                 self.launch(job, attempt, Phase::Prove)
@@ -414,10 +414,7 @@ impl Supervisor {
             }
             Next::Again { crash: None } => {
                 tracing::info!("job {}: stopped", job.id);
-                self.record(
-                    job.id,
-                    End::Interrupted(Interrupted::because("stopped", "a checkpoint was written")),
-                );
+                self.record(job.id, stopped("a checkpoint was written", stop.flatten()));
             }
             Next::Again { crash: Some(how) } => {
                 tracing::error!(
@@ -504,12 +501,13 @@ impl Supervisor {
 
     /// Workers that have said nothing for too long, and jobs that take too long.
     pub(super) fn watch_time(&mut self, now: Duration) {
-        let (silence, limit) = (self.config.silence, self.config.job_time);
+        let silence = self.config.silence;
         let kill_at = now + self.config.stop_timeout;
         for (id, member) in &mut self.members {
             if member.out_of_time.is_some() || member.course != MemberCourse::Working {
                 continue;
             }
+            let limit = self.config.inbox(member.job.inbox()).job_time;
             if let (Some(at), Some(limit)) = (member.over_at, limit)
                 && at <= now
             {
@@ -552,6 +550,13 @@ fn has_changed(home: &crate::home::Home, job: &Job) -> bool {
 fn is_disk_full(err: &anyhow::Error) -> bool {
     let kind = err.downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+/// Whoever gave way says for what it waits.
+fn stopped(how: &str, gave_way: Option<Why>) -> End {
+    let waiting = gave_way.map(|it| it.to_string());
+    let detail = waiting.as_ref().map_or(how.into(), |it| format!("{how}: {it}"));
+    End::Interrupted(Interrupted { waiting, ..Interrupted::because("stopped", detail) })
 }
 
 fn in_future(pause: Duration) -> u64 {

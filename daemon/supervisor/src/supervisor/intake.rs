@@ -2,9 +2,13 @@
 
 use super::Supervisor;
 use crate::claim::claim;
+use crate::config::{Config, InboxConfig};
 use crate::inbox::{Inbox, Pace, Settled, Standing};
+use crate::limits::Load;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 impl Supervisor {
@@ -57,10 +61,18 @@ impl Supervisor {
         let now = self.now();
         let inbox = &mut self.inboxes[inbox_idx];
         let mut new = Vec::new();
+        let mut loads = self.queue.loads()?;
+        let mut no_room = None;
         for it in settled {
             match self.queue.left_at(&it.path, it.fingerprint)? {
                 Some(job) => inbox.hold_back(&it.name, format!("job {job} has a copy of it, and it can't be moved away: remove it, or give the daemon's user write permission here (a common group with setgid, or `setfacl -d`)"), now),
-                None => new.push(it.clone()),
+                None => match admit(&self.config, &inbox.config, &mut loads, it.bytes) {
+                    Ok(()) => new.push(it.clone()),
+                    Err(why) => {
+                        inbox.refuse(&it.name, why.clone());
+                        no_room.get_or_insert(format!("{}: {why}", it.name));
+                    }
+                },
             }
         }
         if self.bell.is_stopping() {
@@ -80,6 +92,42 @@ impl Supervisor {
             tracing::warn!("inbox {}: {name}: {why}", inbox.config.path.display());
             inbox.hold_back(&name, why, now);
         }
+        let path = inbox.config.path.display();
+        if let Some(why) = no_room {
+            if self.crowded.is_none() {
+                tracing::info!("inbox {path}: {why}");
+            }
+            self.crowded = Some(total(&self.queue.loads()?));
+        }
         Ok(())
     }
+
+    /// Drops that were left for want of room are looked at again when there may be some.
+    pub(super) fn look_for_room(&mut self, now: Duration) -> Result<()> {
+        if let Some(before) = self.crowded
+            && total(&self.queue.loads()?) != before
+        {
+            self.crowded = None;
+            self.inboxes.iter_mut().for_each(|it| it.hinted(now));
+        }
+        Ok(())
+    }
+}
+
+/// Whether one more drop may be taken; if so it is counted.
+fn admit(
+    config: &Config,
+    inbox: &InboxConfig,
+    loads: &mut BTreeMap<PathBuf, Load>,
+    bytes: u64,
+) -> Result<(), String> {
+    let own = loads.get(&inbox.path).copied().unwrap_or_default();
+    inbox.limits.admit(own, bytes, "this inbox")?;
+    config.limits.admit(total(loads), bytes, "all inboxes")?;
+    loads.insert(inbox.path.clone(), own.with(Load { jobs: 1, bytes }));
+    Ok(())
+}
+
+fn total(loads: &BTreeMap<PathBuf, Load>) -> Load {
+    loads.values().fold(Load::default(), |sum, it| sum.with(*it))
 }

@@ -93,7 +93,7 @@ fn a_full_disk_is_waited_for() {
 fn a_job_that_is_marked_as_running_gets_its_worker_whatever_the_database_says() {
     let mut story = Story::new();
     let job = story.running();
-    story.supervisor.config.job_time = Some(Duration::from_secs(3600));
+    story.supervisor.config.unlisted.job_time = Some(Duration::from_secs(3600));
     story.supervisor.queue.lose_attempts();
     assert!(story.supervisor.launch(job.clone(), 1, Phase::Train).is_err());
     assert!(story.supervisor.members.contains_key(&job.id));
@@ -166,6 +166,6 @@ fn a_finished_job_needs_no_room() {
     claim::take(&it.home, &job).unwrap();
     it.queue.claimed(&[job.id]).unwrap();
     fs::write(it.run_of(&job).join(run_folder::DONE), "{}").unwrap();
-    it.start_due().unwrap();
+    it.fill_places().unwrap();
     assert_eq!(story.state(&job), State::Done);
 }
