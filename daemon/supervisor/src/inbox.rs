@@ -12,7 +12,7 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// While something settles, somebody may say `.ready` at any moment.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -39,9 +39,18 @@ pub(crate) struct Inbox {
     next_scan: Duration,
     last_scan: Duration,
     last_cost: Duration,
-    /// (device, inode) of the folder that is watched: another folder under the same name needs a
-    /// new watch.
-    folder: Option<(u64, u64)>,
+    /// The folder that is watched: another one under the same name needs a new watch.
+    folder: Option<Folder>,
+    /// A file system of its own was mounted there.
+    was_mount: bool,
+}
+
+/// Numbers of inodes are given again, the time of birth is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Folder {
+    device: u64,
+    inode: u64,
+    born: Option<SystemTime>,
 }
 
 /// Whether drops can be taken out of it.
@@ -97,6 +106,7 @@ impl Inbox {
             last_scan: Duration::ZERO,
             last_cost: Duration::ZERO,
             folder: None,
+            was_mount: false,
         }
     }
 
@@ -182,6 +192,9 @@ impl Inbox {
                 look_at = tries.fold(look_at, Duration::min);
             }
             Err(why) => {
+                // Whatever lies there next is another folder, even by the same number.
+                watches.remove(&self.config.path);
+                self.folder = None;
                 self.settling.clear();
                 self.standing = Standing::Unclaimable(why);
             }
@@ -207,14 +220,16 @@ impl Inbox {
             _ => format!("it can't be read: {err}"),
         };
         let meta = fs::metadata(&path).map_err(cure)?;
-        if self.folder != Some((meta.dev(), meta.ino())) {
-            watches.remove(&path);
-            self.watch = watches.add(&path);
-            if let Watch::Polled { why } = &self.watch {
-                tracing::warn!("inbox {} is looked at every few seconds: {why}", path.display());
-            }
-            self.folder = Some((meta.dev(), meta.ino()));
+        let is_mount = path
+            .parent()
+            .and_then(|it| fs::metadata(it).ok())
+            .is_some_and(|it| it.dev() != meta.dev());
+        if self.was_mount && !is_mount {
+            return Err("nothing is mounted there any more: mount it again; if drops shall lie in the bare folder from now on, let the daemon read its configuration again (SIGHUP)".into());
         }
+        self.was_mount = is_mount;
+        let (device, inode, born) = (meta.dev(), meta.ino(), meta.created().ok());
+        self.look_after(Folder { device, inode, born }, watches);
         let mut entries = BTreeMap::new();
         for entry in fs::read_dir(&path).map_err(cure)? {
             let entry = entry.map_err(cure)?;
@@ -224,6 +239,32 @@ impl Inbox {
             }
         }
         Ok(entries)
+    }
+
+    /// Sees to it that the folder is watched; where that can't be, it is tried again.
+    fn look_after(&mut self, folder: Folder, watches: &mut Watches) {
+        let is_new = self.folder != Some(folder);
+        if !is_new && self.watch == Watch::Events {
+            return;
+        }
+        let path = &self.config.path;
+        if is_new {
+            watches.remove(path);
+        }
+        let watch = watches.add(path);
+        match &watch {
+            Watch::Polled { why } if watch != self.watch => {
+                tracing::warn!("inbox {} is looked at every few seconds: {why}", path.display());
+            }
+            Watch::Events if !is_new => tracing::info!("inbox {} is watched again", path.display()),
+            _ => {}
+        }
+        (self.watch, self.folder) = (watch, Some(folder));
+    }
+
+    /// Its owner says that it is as it should be.
+    pub fn accept(&mut self, config: InboxConfig) {
+        (self.config, self.was_mount) = (config, false);
     }
 
     fn refuse_name(&mut self, name: OsString) {

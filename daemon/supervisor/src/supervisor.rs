@@ -60,6 +60,8 @@ pub(crate) struct Supervisor {
     turns: Turns,
     /// What waited when a drop was left in its inbox for want of room.
     crowded: Option<Load>,
+    /// When the kernel dropped file events last, by our clock and the wall's.
+    lost_at: Option<(Duration, u64)>,
     carriage: Option<Carriage>,
     /// How long the next try of a copy that failed waits.
     copy_pauses: BTreeMap<JobId, Duration>,
@@ -141,6 +143,7 @@ impl Supervisor {
             waits: Waits::default(),
             turns: Turns::default(),
             crowded: None,
+            lost_at: None,
             carriage: None,
             copy_pauses: BTreeMap::new(),
             releasing: false,
@@ -181,17 +184,11 @@ impl Supervisor {
     fn take(&mut self, wake: Wake) {
         let now = self.now();
         match wake {
-            Wake::Hint { lost } => {
-                if lost {
-                    tracing::warn!("the kernel dropped file events: looking at all inboxes");
-                }
-                self.inboxes.iter_mut().for_each(|it| it.hinted(now));
-            }
             Wake::MovedIn(entry) => {
                 // An entry belongs to at most one inbox.
                 let _ = self.inboxes.iter_mut().any(|it| it.moved_in(&entry, now));
             }
-            Wake::Poke => {}
+            Wake::Hint | Wake::Poke => {}
             Wake::Worker(id, news) => self.heard(id, news),
             Wake::Copied(id, copied) => self.copied(id, copied),
             Wake::Released(id, released) => self.released(id, released),
@@ -200,10 +197,21 @@ impl Supervisor {
         }
     }
 
+    fn hear_hints(&mut self, now: Duration) {
+        let lost = self.bell.take_loss();
+        if lost {
+            tracing::warn!("the kernel dropped file events: looking at all inboxes");
+            self.lost_at = Some((now, now_ms()));
+        }
+        if self.bell.take_hint() || lost {
+            self.inboxes.iter_mut().for_each(|it| it.hinted(now));
+        }
+    }
+
     /// Everything that is due now. An error leaves the rest for the next round.
     fn tend(&mut self) {
-        self.bell.hint_taken();
         let now = self.now();
+        self.hear_hints(now);
         self.watch_time(now);
         self.kill_overdue(now);
         let result = match self.course {

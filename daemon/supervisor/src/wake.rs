@@ -17,10 +17,8 @@ const WAITING_MAX: usize = 1024;
 /// A new wake-up is a new variant.
 #[derive(Debug)]
 pub(crate) enum Wake {
-    /// Something moved in an inbox; `lost`: the kernel dropped events.
-    Hint {
-        lost: bool,
-    },
+    /// Something may have moved in an inbox; the bell knows more.
+    Hint,
     /// This entry came into an inbox by a rename.
     MovedIn(PathBuf),
     /// A command changed the database.
@@ -67,6 +65,8 @@ pub(crate) struct Bell {
     wakes: SyncSender<Wake>,
     /// A hint waits already: another one would say nothing new.
     hinted: Arc<AtomicBool>,
+    /// The kernel dropped events.
+    lost: Arc<AtomicBool>,
     /// A stop signal has come, whatever the loop is at.
     stopping: Arc<AtomicBool>,
 }
@@ -74,7 +74,10 @@ pub(crate) struct Bell {
 impl Bell {
     pub fn new() -> (Bell, Receiver<Wake>) {
         let (wakes, receiver) = sync_channel(WAITING_MAX);
-        (Bell { wakes, hinted: Arc::default(), stopping: Arc::default() }, receiver)
+        (
+            Bell { wakes, hinted: Arc::default(), lost: Arc::default(), stopping: Arc::default() },
+            receiver,
+        )
     }
 
     /// Nothing new is to be begun.
@@ -87,16 +90,22 @@ impl Bell {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Never waits.
+    /// Never waits. `lost`: the kernel dropped events.
     pub fn hint(&self, lost: bool) {
-        if lost || !self.hinted.swap(true, Ordering::AcqRel) {
-            self.try_ring(Wake::Hint { lost });
+        self.lost.fetch_or(lost, Ordering::AcqRel);
+        if !self.hinted.swap(true, Ordering::AcqRel) {
+            self.try_ring(Wake::Hint);
         }
     }
 
-    /// Before looking at the inboxes, so that what comes meanwhile rings again.
-    pub fn hint_taken(&self) {
-        self.hinted.store(false, Ordering::Release);
+    /// Whether there was a hint. Before looking at the inboxes, so that what comes meanwhile rings
+    /// again.
+    pub fn take_hint(&self) -> bool {
+        self.hinted.swap(false, Ordering::AcqRel)
+    }
+
+    pub fn take_loss(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Never waits; with a full channel the supervisor is awake anyway.
@@ -109,5 +118,24 @@ impl Bell {
     /// Waits for room. False when nobody listens any more.
     pub fn ring(&self, wake: Wake) -> bool {
         self.wakes.send(wake).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_loses_no_hint() {
+        let (bell, wakes) = Bell::new();
+        (0..2 * WAITING_MAX).for_each(|_| bell.try_ring(Wake::MovedIn("/in/a".into())));
+        bell.hint(true);
+        bell.hint(false);
+        assert_eq!(wakes.try_iter().count(), WAITING_MAX);
+        assert_eq!([bell.take_hint(), bell.take_hint()], [true, false]);
+        assert_eq!([bell.take_loss(), bell.take_loss()], [true, false]);
+        bell.hint(false);
+        bell.hint(false);
+        assert_eq!(wakes.try_iter().count(), 1);
     }
 }

@@ -17,15 +17,13 @@ pub(crate) enum Watch {
 }
 
 pub(crate) struct Watches {
+    bell: Bell,
     watcher: Result<RecommendedWatcher, String>,
 }
 
 impl Watches {
     pub fn new(bell: Bell) -> Watches {
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            tell(&bell, event)
-        });
-        Watches { watcher: watcher.map_err(|err| err.to_string()) }
+        Watches { watcher: watcher(bell.clone()), bell }
     }
 
     /// Only the inbox's own folder: what moves inside an entry is found by looking while it
@@ -35,6 +33,10 @@ impl Watches {
             return Watch::Polled {
                 why: format!("{kind} sends no events for changes made elsewhere"),
             };
+        }
+        // Where there was none to be had before, there may be one now.
+        if self.watcher.is_err() {
+            self.watcher = watcher(self.bell.clone());
         }
         let watched = match &mut self.watcher {
             Ok(watcher) => {
@@ -58,6 +60,11 @@ impl Watches {
             let _ = watcher.unwatch(inbox);
         }
     }
+}
+
+fn watcher(bell: Bell) -> Result<RecommendedWatcher, String> {
+    let hear = move |event: notify::Result<notify::Event>| tell(&bell, event);
+    notify::recommended_watcher(hear).map_err(|err| err.to_string())
 }
 
 fn tell(bell: &Bell, event: notify::Result<notify::Event>) {

@@ -3,7 +3,7 @@
 //! the dropper's.
 
 use crate::attempt::{sentences, tiny_bert};
-use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, mounts_of_its_own, ok, skipped};
 use finetuned_job::run_folder;
 use std::fs::{self, File};
 use std::io::Write;
@@ -25,6 +25,34 @@ fn move_the_database_away(sandbox: &Sandbox) {
             fs::rename(&file, sandbox.home().join(format!("away-{name}"))).unwrap();
         }
     }
+}
+
+#[test]
+fn an_inbox_whose_disk_is_unmounted_is_closed_until_it_is_back() {
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve_in(mounts_of_its_own(), "mount -t tmpfs tmpfs \"$1/inbox\"");
+    let status = || sandbox.status()["daemon"].clone();
+    let inside = |script: &str| {
+        let mut command = std::process::Command::new("nsenter");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        let pid = status()["pid"].to_string();
+        command.args(["--mount", "--target", &pid, "--", "sh", "-ec", script, "sh"]);
+        ok(command.arg(sandbox.inbox()));
+    };
+    inside("umount \"$1\"");
+    let closed = || status()["inboxes"][0]["unclaimable"].as_str().unwrap_or_default().to_string();
+    sandbox.wait_until("it is closed", |_| closed().starts_with("nothing is mounted there"));
+    sandbox.drop_rows("bare.csv", 60);
+    inside("mount -t tmpfs tmpfs \"$1\"; printf 'text,label\\na,b\\n' >\"$1/one.csv\"");
+    sandbox.wait_for_state(1, "failed");
+    assert_eq!((sandbox.job(1)["name"].clone(), closed()), ("one.csv".into(), String::new()));
+    assert!(sandbox.inbox().join("bare.csv").exists(), "nobody took it from below the mount");
+    inside("umount \"$1\"");
+    sandbox.wait_until("it is closed again", |_| !closed().is_empty());
+    sandbox.reload();
+    sandbox.wait_for_state(2, "done");
 }
 
 #[test]

@@ -122,6 +122,25 @@ fn a_reload_begins_and_ends_whatever_is_read() {
 }
 
 #[test]
+fn an_inbox_that_is_not_watched_is_polled_and_every_place_says_so() {
+    let manager = Manager::new();
+    let mut sandbox = Sandbox::new(QUICK);
+    // Of a user namespace there are limits of its own.
+    let prepare = format!(
+        "export NOTIFY_SOCKET={}; echo 0 >/proc/sys/user/max_inotify_instances",
+        manager.socket.display()
+    );
+    sandbox.serve_in(&["--user", "--map-root-user"], &prepare);
+    let said = ": no events: Too many open files";
+    sandbox.wait_until("the log says so", |it| it.log().contains(said));
+    let polled = sandbox.status()["daemon"]["inboxes"][0]["polled"].as_str().unwrap().to_string();
+    assert!(polled.contains("max_user_instances"), "{polled}");
+    sandbox.wait_until("the manager knows", |_| {
+        manager.words().iter().any(|it| it.contains("is polled: no events"))
+    });
+}
+
+#[test]
 fn a_loop_that_hangs_gives_no_signs_of_life() {
     const A_WHILE: Duration = Duration::from_millis(1500);
     let manager = Manager::new();

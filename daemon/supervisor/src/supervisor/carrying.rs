@@ -8,6 +8,7 @@ use crate::observe::observe;
 use crate::ownership;
 use crate::queue::{Job, JobId, Original, now_ms};
 use crate::wake::{NotCopied, Wake};
+use crate::words;
 use anyhow::{Context, Result};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,8 @@ const PAUSE_LAST: Duration = Duration::from_secs(600);
 /// The same while somebody writes: the whole drop is looked through each time.
 const WRITTEN_FIRST: Duration = Duration::from_secs(1);
 const WRITTEN_LAST: Duration = Duration::from_secs(30);
+/// A remark about file events that were lost stays so long.
+const LOSS_SHOWN: Duration = Duration::from_secs(3600);
 /// An original that could not be removed is tried again.
 const RELEASE_EVERY: Duration = Duration::from_secs(600);
 
@@ -118,12 +121,17 @@ impl Supervisor {
         }
     }
 
-    /// What a person has to remove.
+    /// What a person has to mend or to know, and nothing waits for.
     pub(super) fn remarks(&self) -> Vec<String> {
         let stuck = self.stuck.values().chain(&self.stuck_before).chain(&self.stale_config);
         let mut remarks: Vec<String> = stuck.cloned().collect();
         remarks.sort();
         remarks.dedup();
+        let lost = self.lost_at.filter(|it| self.now() < it.0 + LOSS_SHOWN);
+        remarks.extend(lost.map(|it| {
+            let at = words::moment(it.1);
+            format!("more files moved than the kernel tells of (fs.inotify.max_queued_events), last at {at}: inboxes were looked at instead")
+        }));
         remarks
     }
 }

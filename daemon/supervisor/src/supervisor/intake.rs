@@ -26,7 +26,7 @@ impl Supervisor {
             let known = before.iter().position(|it| it.config.path == config.path);
             let mut inbox =
                 known.map_or_else(|| Inbox::new(config.clone()), |at| before.swap_remove(at));
-            inbox.config = config;
+            inbox.accept(config);
             self.inboxes.push(inbox);
         }
         before.iter().for_each(|it| self.watches.remove(&it.config.path));

@@ -3,6 +3,7 @@
 use super::{Course, Supervisor};
 use crate::inbox::Standing;
 use crate::progress;
+use crate::watch::Watch;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -44,6 +45,11 @@ impl Supervisor {
             Standing::Unclaimable(why) => Some((it.config.path.display(), why)),
         });
         parts.extend(closed.map(|(path, why)| format!("inbox {path} is closed: {why}")));
+        let polled = self.inboxes.iter().filter_map(|it| match &it.watch {
+            Watch::Events => None,
+            Watch::Polled { why } => Some((it.config.path.display(), why)),
+        });
+        parts.extend(polled.map(|(path, why)| format!("inbox {path} is polled: {why}")));
         parts.extend(self.bulletin.trouble.clone());
         parts.extend(self.bulletin.remarks.first().cloned());
         Ok(parts.join("; "))
