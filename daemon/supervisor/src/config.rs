@@ -323,7 +323,9 @@ fn inboxes(
             );
             return wrong("inbox", message);
         }
-        checked.push(inbox(it, path, base, common)?);
+        let named = format!("inbox {}", path.display());
+        let inbox = inbox(it, path, base, common);
+        checked.push(inbox.map_err(|it| Wrong { why: it.why.context(named), ..it })?);
     }
     Ok(checked)
 }
@@ -338,10 +340,7 @@ fn inbox(
     let (least, most) = (*PRIORITIES.start(), *PRIORITIES.end());
     let memory = raw.memory.map(|it| size("inbox.memory", &it)).transpose()?;
     Ok(InboxConfig {
-        recipe: recipe.map_err(|why| Wrong {
-            field: "inbox.recipe",
-            why: why.context(format!("inbox {}", path.display())),
-        })?,
+        recipe: recipe.map_err(|why| Wrong { field: "inbox.recipe", why })?,
         weight: within("inbox.weight", raw.weight.unwrap_or(1), 1, WEIGHT_MAX)?,
         priority_max: within("inbox.priority_max", raw.priority_max.unwrap_or(0), least, most)?,
         jobs_max: raw.jobs.map(|it| within("inbox.jobs", it, 1, WORKERS_MAX)).transpose()?,
@@ -620,11 +619,14 @@ mod tests {
         };
         let found = inbox("weight = 3\npriority_max = 20").unwrap();
         assert_eq!((found.weight, found.priority_max), (3, 20));
-        let refused = |text: &str| inbox(text).unwrap_err().to_string();
-        assert_eq!(refused("weight = 0"), "line 3: inbox.weight is 0, but must be from 1 to 100");
+        let refused = |text: &str| format!("{:#}", inbox(text).unwrap_err());
+        assert_eq!(
+            refused("weight = 0"),
+            "inbox /srv/ft/x: inbox.weight is 0, but must be from 1 to 100"
+        );
         assert_eq!(
             refused("priority_max = 101"),
-            "line 3: inbox.priority_max is 101, but must be from -100 to 100"
+            "inbox /srv/ft/x: inbox.priority_max is 101, but must be from -100 to 100"
         );
     }
 

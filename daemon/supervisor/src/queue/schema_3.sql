@@ -5,8 +5,7 @@ ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 -- The folder that the drop lay in.
 ALTER TABLE jobs ADD COLUMN inbox TEXT AS (rtrim(rtrim(source, replace(source, '/', '')), '/')) VIRTUAL;
 
-CREATE INDEX jobs_due ON jobs (priority DESC, id, inbox)
-    WHERE state = 'queued' AND copied = 1 AND not_before_ms = 0;
+CREATE INDEX jobs_due ON jobs (state, copied, not_before_ms, priority DESC, id, inbox);
 CREATE INDEX jobs_by_load ON jobs (state, inbox, bytes);
 DROP INDEX jobs_to_copy;
 CREATE INDEX jobs_to_copy ON jobs (state, priority DESC, id) WHERE copied = 0;
