@@ -131,8 +131,8 @@ fn an_inbox_that_is_not_watched_is_polled_and_every_place_says_so() {
         manager.socket.display()
     );
     sandbox.serve_in(&["--user", "--map-root-user"], &prepare);
-    let said = ": no events: Too many open files";
-    sandbox.wait_until("the log says so", |it| it.log().contains(said));
+    let line = ": no events: Too many open files";
+    sandbox.wait_until("the log says so", |it| it.log().contains(line));
     let polled = sandbox.status()["daemon"]["inboxes"][0]["polled"].as_str().unwrap().to_string();
     assert!(polled.contains("max_user_instances"), "{polled}");
     sandbox.wait_until("the manager knows", |_| {
