@@ -7,8 +7,8 @@ ALTER TABLE jobs ADD COLUMN inbox TEXT AS (rtrim(rtrim(source, replace(source, '
 
 CREATE INDEX jobs_due ON jobs (state, copied, not_before_ms, priority DESC, id, inbox);
 CREATE INDEX jobs_by_load ON jobs (state, inbox, bytes);
+-- Jobs to be copied are found by jobs_due as well.
 DROP INDEX jobs_to_copy;
-CREATE INDEX jobs_to_copy ON jobs (state, priority DESC, id) WHERE copied = 0;
 
 -- What owners have submitted and the daemon has not yet taken: which priority it shall have.
 CREATE TABLE submitted (

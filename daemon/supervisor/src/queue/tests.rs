@@ -383,7 +383,7 @@ fn what_is_asked_at_each_round_has_an_index() {
     use order::{DUE, WAITING};
     let (_root, queue) = queue();
     for (condition, index) in [
-        (TO_COPY, "jobs_to_copy"),
+        (TO_COPY, "jobs_due"),
         (HIDDEN, "jobs_by_original"),
         (LEFT_AT, "jobs_by_original"),
         (DUE, "jobs_due"),
