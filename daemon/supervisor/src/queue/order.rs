@@ -24,7 +24,7 @@ impl Queue {
             let inbox = row.get::<_, String>(1)?.into();
             Ok(Due { job: row.get(0)?, inbox, priority: row.get(2)? })
         })?;
-        Ok(due.collect::<rusqlite::Result<_>>()?)
+        Ok(due.collect::<Result<_, _>>()?)
     }
 
     /// What has been taken of each inbox and waits.
@@ -36,7 +36,7 @@ impl Queue {
             let load = Load { jobs: row.get(1)?, bytes: row.get(2)? };
             Ok((row.get::<_, String>(0)?.into(), load))
         })?;
-        Ok(loads.collect::<rusqlite::Result<_>>()?)
+        Ok(loads.collect::<Result<_, _>>()?)
     }
 
     /// From now on. The answer is a sentence for the owner.
