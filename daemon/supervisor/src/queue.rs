@@ -511,7 +511,9 @@ fn end_attempt(
 /// Without SQLite's own chain of causes, which says the same three times.
 fn unopened(path: &Path, why: &anyhow::Error) -> anyhow::Error {
     let cure = match why.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+        // The schema itself may lie on a damaged page.
+        Some(ErrorCode::DatabaseCorrupt) => return custody::damaged(path, &why.to_string()),
+        Some(ErrorCode::NotADatabase) => {
             " (move it away to begin with an empty queue: run folders stay)"
         }
         _ => "",

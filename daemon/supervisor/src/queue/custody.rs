@@ -1,7 +1,8 @@
 //! Rows of drops that could not be moved, and of run folders that the database had lost.
 
 use super::{Fingerprint, Job, JobId, Original, Orphan, Queue, Verdict, list, now_ms, read};
-use super::{Result, ensure, params};
+use super::{Result, params};
+use anyhow::anyhow;
 use std::path::Path;
 
 /// Asked at each round of the daemon, with the index of each.
@@ -137,13 +138,9 @@ impl Queue {
             .db
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .unwrap_or_else(|err| err.to_string());
-        ensure!(
-            found == "ok",
-            "the database {} is damaged ({}): with no daemon at work, move it away with its -wal and -shm, and copy the newest file of {} to its name; jobs since then come back from their run folders",
-            database.display(),
-            found.lines().next().unwrap_or_default(),
-            database.with_file_name("backups").display()
-        );
+        if found != "ok" {
+            return Err(damaged(database, &found));
+        }
         Ok(())
     }
 
@@ -160,4 +157,14 @@ impl Queue {
         tx.execute("DELETE FROM jobs WHERE id = ?1", [id])?;
         Ok(tx.commit()?)
     }
+}
+
+/// `found`: by SQLite, whose first line is enough.
+pub(super) fn damaged(database: &Path, found: &str) -> anyhow::Error {
+    anyhow!(
+        "the database {} is damaged ({}): with no daemon at work, move it away with its -wal and -shm, and copy the newest file of {} to its name; jobs since then come back from their run folders",
+        database.display(),
+        found.lines().next().unwrap_or_default(),
+        database.with_file_name("backups").display()
+    )
 }
