@@ -165,12 +165,21 @@ def test_what_begins_with_a_probe(family, answer, tmp_path):
     assert done["probe"]["start"] is not None
     peer = opened(tmp_path)
     texts = HARD + [it for it, *_ in rows[:20]]
-    found, wanted = column(answers(tmp_path, *texts), key, peer.names), logits(peer, texts)
-    if answer == "labels":
+    found = column(answers(tmp_path, *texts), key, peer.names)
+
+    def comparable(outputs):
         # A logit of a probability near 1 has no digits left, so the probabilities are compared.
-        assert numpy.abs(found - 1 / (1 + numpy.exp(-wanted))).max() < TOLERANCE
-    else:
-        assert (numpy.abs(found - wanted) / 1000).max() < TOLERANCE
+        return 1 / (1 + numpy.exp(-outputs)) if answer == "labels" else outputs / 1000
+
+    # These random bases give nearly the same features for every text, so that the probe's weights
+    # are large and what single precision rounds off shows: the truth is what transformers gives in
+    # double precision, and as far as its own single precision is from that, ours may be farther.
+    single = comparable(logits(peer, texts))
+    peer.model.double()
+    wanted = comparable(logits(peer, texts))
+    tolerance = TOLERANCE + numpy.abs(single - wanted).max()
+    found = found if answer == "labels" else found / 1000
+    assert numpy.abs(found - wanted).max() < tolerance < 3 * TOLERANCE
 
 
 def pairs(draw):
