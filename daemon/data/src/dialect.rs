@@ -3,7 +3,7 @@
 
 use crate::format::Format;
 use crate::names;
-use crate::row::{ABOVE_MAX, SAMPLE_ROWS, Sample, above_note};
+use crate::row::{ABOVE_MAX, SAMPLE_ROWS, Sample, above_note, nearly_all};
 use crate::swallowed::{self, Shape};
 use crate::unblanked::Unblanked;
 use csv::{ReaderBuilder, StringRecord};
@@ -23,6 +23,9 @@ pub(crate) enum Quotes {
     Escaped,
     /// They are doubled, and blanks may stand before the first one.
     AfterBlanks,
+    /// They are single ones, doubled inside of quotes or with a backslash before them, as databases
+    /// and Python write them.
+    Single,
     /// They are characters as all others.
     None,
 }
@@ -68,7 +71,8 @@ impl Dialect {
         ReaderBuilder::new()
             .delimiter(self.delimiter)
             .quoting(self.quotes != Quotes::None)
-            .escape((self.quotes == Quotes::Escaped).then_some(b'\\'))
+            .quote(if self.quotes == Quotes::Single { b'\'' } else { b'"' })
+            .escape(matches!(self.quotes, Quotes::Escaped | Quotes::Single).then_some(b'\\'))
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(1 << 16)
@@ -119,7 +123,8 @@ pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sam
     };
     let mut best: Option<Reading> = None;
     for &delimiter in delimiters {
-        for quotes in [Quotes::Doubled, Quotes::Escaped, Quotes::AfterBlanks, Quotes::None] {
+        use Quotes::{AfterBlanks, Doubled, Escaped, None, Single};
+        for quotes in [Doubled, Escaped, AfterBlanks, Single, None] {
             let crlf = text.contains("\r\n");
             let dialect = Dialect { crlf, ..Dialect::new(delimiter, quotes, sep.is_some()) };
             let Some(reading) = Reading::of(dialect, text) else { continue };
@@ -132,6 +137,33 @@ pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sam
         Some(it) => it.finish(named),
         None => (Dialect::new(b',', Quotes::Doubled, false), Sample::default()),
     }
+}
+
+/// What a file whose name says nothing is where its lines are rows: nearly all with as many fields,
+/// one of which is one of a few values.
+pub(crate) fn table_in(text: &str) -> Option<Format> {
+    /// Fewer lines may be alike by chance.
+    const ROWS_MIN: usize = 6;
+    /// Of those that have as many fields as the first one.
+    const EVEN_MIN: f64 = 0.9;
+    for (delimiter, format) in
+        [(b'\t', Format::Tsv), (b';', Format::Csv), (b'|', Format::Csv), (b',', Format::Csv)]
+    {
+        let readings = [Quotes::Doubled, Quotes::None]
+            .into_iter()
+            .filter_map(|quotes| Reading::of(Dialect::new(delimiter, quotes, false), text));
+        let is_table = |it: &Reading| {
+            let shapes = &it.dialect.shapes;
+            ROWS_MIN <= it.records.len()
+                && EVEN_MIN <= it.even
+                && shapes.iter().any(|it| matches!(it, Shape::Recurring(of) if 1 < of.len()))
+                && shapes.contains(&Shape::Free)
+        };
+        if readings.into_iter().any(|it| is_table(&it)) {
+            return Some(format);
+        }
+    }
+    None
 }
 
 /// The delimiter that Excel writes into a line before all others.
@@ -161,6 +193,7 @@ impl Reading {
             Quotes::Doubled | Quotes::None => true,
             Quotes::Escaped => text.contains("\\\""),
             Quotes::AfterBlanks => text.contains(&format!("{delimiter} \"")),
+            Quotes::Single => single_quoted(text, delimiter),
         };
         if !occurs {
             return None;
@@ -178,6 +211,7 @@ impl Reading {
         dialect.shapes = shapes(&records, dialect.fields);
         let odd_quotes = match dialect.quotes {
             Quotes::None => cut_quotes(&records),
+            Quotes::Single => 0,
             _ => {
                 let taken = records
                     .iter()
@@ -188,13 +222,18 @@ impl Reading {
         Some(Reading { dialect, records, even, odd_quotes })
     }
 
-    /// Of two even readings the one that fewer quotes contradict is right, of two such the one with
-    /// more rows.
+    /// Of two even readings the one that takes the single quotes away that nearly every line has is
+    /// right, else the one that fewer quotes contradict, of two such the one that cuts no sentences
+    /// behind their commas, then the one with more rows.
     fn beats(&self, other: &Reading) -> bool {
         let rows = |it: &Reading| it.records.len();
         let by_rows = rows(self).cmp(&rows(other));
         let by_quotes = other.odd_quotes.cmp(&self.odd_quotes);
-        self.even.total_cmp(&other.even).then(by_quotes).then(by_rows).is_gt()
+        let single = |it: &Reading| it.dialect.quotes == Quotes::Single;
+        let by_single = single(self).cmp(&single(other));
+        let by_evenness = self.even.total_cmp(&other.even);
+        let by_cut = are_cut(&other.records).cmp(&are_cut(&self.records));
+        by_evenness.then(by_single).then(by_quotes).then(by_cut).then(by_rows).is_gt()
     }
 
     fn finish(self, named: &[&str]) -> (Dialect, Sample) {
@@ -218,12 +257,30 @@ impl Reading {
                 .notes
                 .push("was read with a backslash before each quote inside of quotes".into());
         }
+        if dialect.quotes == Quotes::Single {
+            dialect.notes.push("was read with single quotes around its fields".into());
+        }
         let cell = |row: &StringRecord, at: usize| Cell::Text(row.get(at).unwrap_or("").into());
         let of_row = |row: &StringRecord| dialect.columns.iter().map(|at| cell(row, *at)).collect();
         let rows = records.iter().map(of_row).collect();
         let columns = dialect.columns.iter().map(|it| names[*it].clone()).collect();
         (dialect, Sample { columns, rows, headerless: !header })
     }
+}
+
+/// Whether nearly every line below the header has a field in single quotes.
+fn single_quoted(text: &str, delimiter: char) -> bool {
+    let encloses = |line: &str| {
+        let begins = if line.starts_with('\'') {
+            Some(1)
+        } else {
+            line.find(&format!("{delimiter}'")).map(|at| at + 2)
+        };
+        let rest = begins.map_or("", |at| &line[at..]);
+        rest.ends_with('\'') || rest.contains(&format!("'{delimiter}"))
+    };
+    let lines = text.lines().skip(1).map(str::trim_end).filter(|it| !it.is_empty());
+    nearly_all(lines.take(SAMPLE_ROWS).map(encloses))
 }
 
 /// Records above the header: they hold one thing each or nothing, and the first one that has
@@ -422,7 +479,7 @@ mod tests {
 
     #[test]
     fn quotes_are_read_as_they_are_meant() {
-        use Quotes::{AfterBlanks, Doubled, Escaped, None};
+        use Quotes::{AfterBlanks, Doubled, Escaped, None, Single};
         let two = &["text", "label"];
         check("text,label\n\"a, \"\"b\"\"\",x\nc,y\n", ',', Doubled, two, &["a, \"b\"", "x"]);
         check(
@@ -441,9 +498,33 @@ mod tests {
             &["label", "text"],
             &["x", "a, b"],
         );
+        let sql = "text,label\n'it''s, well, good','pos'\n'so 5\" off',neg\n'a\\'b',pos\n";
+        check(sql, ',', Single, two, &["it's, well, good", "pos"]);
+        check("text,label\n'a',x\n'b',y\n", ',', Single, two, &["a", "x"]);
+        check(
+            "text,label\n'tis so,x\nthe 'b', c,y\n'tis d,x\n",
+            ',',
+            Doubled,
+            two,
+            &["'tis so", "x"],
+        );
         let twice = "text;label\n\"a; b:\nc\";x\n\"d; e:\nf\";y\n";
         check(twice, ';', Doubled, two, &["a; b:\nc", "x"]);
         check("text\tlabel\n\"a\" b\tx\nc\ty\n", '\t', None, two, &["\"a\" b", "x"]);
+    }
+
+    #[test]
+    fn lines_that_are_rows_are_a_table_whatever_the_file_is_called() {
+        let rows = |row: &dyn Fn(usize) -> String| (0..9).map(row).collect::<String>();
+        let label = |it: usize| ["ham", "spam"][it % 2];
+        let of = |row: &dyn Fn(usize) -> String| table_in(&rows(row));
+        assert_eq!(of(&|it| format!("{}\tGo, \"now {it}\n", label(it))), Some(Format::Tsv));
+        assert_eq!(of(&|it| format!("i feel {it};{}\n", label(it))), Some(Format::Csv));
+        // A verse, a list of names, a column of numbers.
+        assert_eq!(of(&|it| format!("line {it}, and so it goes\n")), None);
+        assert_eq!(of(&|it| format!("Ada {it};Lovelace {it}\n")), None);
+        assert_eq!(of(&|it| format!("{it}\n")), None);
+        assert_eq!(table_in("a;x\nb;y\nc;x\n"), None, "too few to tell");
     }
 
     #[test]

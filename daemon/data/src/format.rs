@@ -1,6 +1,7 @@
 //! Formats of tables, by the names of files, or by what stands in them where names say nothing.
 
 use crate::conll;
+use crate::dialect;
 use crate::encoding;
 use crate::fasttext;
 use crate::inflate::Count;
@@ -86,7 +87,7 @@ impl Format {
             // As its own guide calls such files: `cooking.train`.
             () if fasttext::is_it(&text) => Some(Format::FastText),
             () if conll::looks_so(&text) => Some(Format::Conll),
-            () => None,
+            () => dialect::table_in(&text),
         }))
     }
 

@@ -285,7 +285,9 @@ impl Walk<'_> {
                 // A text of a class folder is a text, whatever it looks like.
                 Kind::Text if class_parts(&name).is_empty() => {
                     match Format::by_content(&path, &name) {
-                        Ok(Some(Format::Conll)) => Kind::Table(Format::Conll),
+                        Ok(Some(it @ (Format::Conll | Format::Csv | Format::Tsv))) => {
+                            Kind::Table(it)
+                        }
                         Ok(_) | Err(_) => kind,
                     }
                 }

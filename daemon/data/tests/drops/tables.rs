@@ -50,6 +50,61 @@ fn quotes_line_breaks_and_other_columns() {
 }
 
 #[test]
+fn tables_whose_names_do_not_say_so() {
+    let rows = |row: &dyn Fn(usize, &str) -> String| -> String {
+        (0..20).map(|it| row(it, ["ham", "spam"][it % 2])).collect()
+    };
+    // As the SMS Spam Collection and the emotions of Twitter are handed round.
+    let tabs = rows(&|it, label| format!("{label}\tGo, \"now {it}\n"));
+    Drop::file("SMSSpamCollection", tabs.as_bytes()).check(expect![[r#"
+        SMSSpamCollection: tsv utf-8 20 rows
+        text-classification: `column 1` has 2 values that recur: classes are learnt
+        `column 2` -> `column 1`
+        ham: 9 1 0
+        spam: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: SMSSpamCollection has no header: its first row was read as data, `column 2` as text and `column 1` as label
+    "#]]);
+    let semicolons = rows(&|it, label| format!("i feel {it}, so;{label}\n"));
+    let files = ["train.txt", "test.txt"].map(|it| (it, semicolons.as_bytes()));
+    Drop::folder(&files[..1]).check(expect![[r#"
+        train.txt: csv utf-8 20 rows
+        text-classification: `column 2` has 2 values that recur: classes are learnt
+        `column 1` -> `column 2`
+        ham: 9 1 0
+        spam: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: train.txt has no header: its first row was read as data, `column 1` as text and `column 2` as label
+    "#]]);
+    // Lines of a text are no rows.
+    let prose = rows(&|it, _| format!("It was {it}; and so it went on, and on\n"));
+    let failure = Drop::file("a.txt", prose.as_bytes()).load().unwrap_err();
+    assert!(failure.message.contains("a.txt is no data that finetuned reads"), "{failure}");
+}
+
+#[test]
+fn single_quotes_around_fields_are_no_part_of_them() {
+    let mut csv = String::from("text,label\n");
+    for it in 0..20 {
+        writeln!(csv, "'it''s {it}, well','{}'", ["ham", "spam"][it % 2]).unwrap();
+    }
+    let drop = Drop::file("dump.csv", csv.as_bytes());
+    drop.check(expect![[r#"
+        dump.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        ham: 9 1 0
+        spam: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: dump.csv: was read with single quotes around its fields
+    "#]]);
+    assert!(texts(&drop.load().unwrap()).contains(&"it's 3, well"));
+}
+
+#[test]
 fn tsv_whose_quotes_are_only_characters() {
     let mut tsv = String::from("sentence\tlabel\n");
     for it in 0..12 {
