@@ -98,6 +98,8 @@ pub enum Phase {
     Training,
     /// A linear probe of the frozen base.
     Probing,
+    /// Once more, on training and validation examples together.
+    Refitting,
     Evaluating,
     Exporting,
     Proving,

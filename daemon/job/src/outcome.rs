@@ -18,6 +18,9 @@ pub struct Trained {
     pub baseline: Baseline,
     /// Absent where each word has its own answer, or a version before there were probes trained.
     pub probe: Option<Probe>,
+    /// Absent where the model was trained once.
+    #[serde(default)]
+    pub refit: Option<Refit>,
     pub steps: u64,
     /// The last one where no validation split could choose another.
     pub best_step: u64,
@@ -59,6 +62,9 @@ pub struct Done {
     /// The second baseline; absent where each word has its own answer, or a version before there
     /// were probes trained.
     pub probe: Option<Probe>,
+    /// Absent where the model was trained once.
+    #[serde(default)]
+    pub refit: Option<Refit>,
     pub proof: Proof,
     pub steps: u64,
     pub best_step: u64,
@@ -87,6 +93,34 @@ pub struct Start {
     pub tuned: Option<f64>,
     /// The finished model is the probe.
     pub is_best: bool,
+}
+
+/// The finished model was trained once more from the beginning, on training and validation examples
+/// together, for as many passes as validation had chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refit {
+    pub examples: u64,
+    /// Updates; 0 where the probe was kept.
+    pub steps: u64,
+    /// False where it came to a higher loss on the validation examples than the model that had not
+    /// learnt from them, which was kept then.
+    pub kept: bool,
+}
+
+impl Refit {
+    pub fn sentence(&self) -> String {
+        let Refit { examples, steps, kept } = *self;
+        let how = match steps {
+            0 => "The probe was then fitted".into(),
+            1 => "It was then trained for 1 step".into(),
+            _ => format!("It was then trained for {} steps", thousands(steps)),
+        };
+        let on = format!("on all {} training and validation examples", thousands(examples));
+        match kept {
+            true => format!("{how} {on}."),
+            false => format!("{how} {on}, and was put back because that made it worse."),
+        }
+    }
 }
 
 impl Probe {
@@ -141,6 +175,7 @@ impl Done {
             let sentence = it.sentence(&self.metric).map(|it| format!(" {it}"));
             value.unwrap_or_default() + &sentence.unwrap_or_default()
         });
+        let refit = self.refit.map_or_else(String::new, |it| format!(" {}", it.sentence()));
         let proof = if self.proof.holds() {
             "The saved files were loaded again and scored the same."
         } else {
@@ -148,7 +183,7 @@ impl Done {
         };
         let metric = spoken(&self.metric);
         format!(
-            "This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline}{probe} {proof}",
+            "This model, trained on {}, scores {:.3} {metric}{interval} on {examples}.{baseline}{probe}{refit} {proof}",
             self.name, self.score
         )
     }
@@ -299,6 +334,28 @@ mod tests {
         ));
         probe.start = Some(Start { tuned: None, is_best: true, ..start });
         assert!(summary(&probe).contains("would score 0.901. The saved"));
+    }
+
+    #[test]
+    fn the_summary_says_that_the_model_was_trained_once_more() {
+        let says = |steps, kept, sentence: &str| {
+            let refit = Some(Refit { examples: 1_200, steps, kept });
+            let summary = Done { refit, ..done("macro_f1") }.summary();
+            assert!(
+                summary.contains(&format!(" would score 0.193. {sentence} The saved")),
+                "{summary}"
+            );
+        };
+        let on = "on all 1,200 training and validation examples";
+        says(90, true, &format!("It was then trained for 90 steps {on}."));
+        says(0, true, &format!("The probe was then fitted {on}."));
+        says(
+            1,
+            false,
+            &format!(
+                "It was then trained for 1 step {on}, and was put back because that made it worse."
+            ),
+        );
     }
 
     #[test]

@@ -188,6 +188,13 @@ pub struct TrainPlan {
     /// One for each class where `class_weights` is not `none`.
     pub class_weight_values: Vec<f64>,
     pub patience: Option<u32>,
+    /// Once more at the end, on training and validation examples together.
+    #[serde(default)]
+    pub refit: bool,
+    /// What fine-tuned weights count in what is scored and saved; the rest are those that training
+    /// began with. 1: there is no rest.
+    #[serde(default = "whole")]
+    pub wise_ft: f64,
     /// A plugin's, by name.
     pub loss: Option<String>,
     pub hooks: Vec<String>,
@@ -196,6 +203,10 @@ pub struct TrainPlan {
     /// Auto: it was not measured yet.
     pub precision: Precision,
     pub seed: u64,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

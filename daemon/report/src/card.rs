@@ -29,6 +29,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         base_name => story.base_name(),
         summary => done.summary(),
         probe_sentence => story.probe_sentence(),
+        refit_sentence => story.refit_sentence(),
         thresholds => story.thresholds(),
         metrics => metrics(story),
         card_metrics => hub_metrics(story),

@@ -24,6 +24,7 @@ pub fn html(story: &Story) -> Result<String> {
         trained => Serde(story.trained),
         done => Serde(story.done),
         probe_sentence => story.probe_sentence(),
+        refit_sentence => story.refit_sentence(),
         thresholds => story.thresholds(),
         style => Value::from_safe_string(include_str!("templates/report.css").to_owned()),
         base_name => story.base_name().trim_start_matches("hf:"),

@@ -173,6 +173,11 @@ impl<'a> Story<'a> {
         self.done.probe.as_ref()?.sentence(&self.done.metric)
     }
 
+    /// That the model was trained once more, where it was.
+    pub(crate) fn refit_sentence(&self) -> Option<String> {
+        self.done.refit.map(|it| it.sentence())
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         let metric = &self.done.metric;
         let (Some(interval), Some(&baseline)) =
@@ -250,6 +255,7 @@ pub(crate) fn phase_name(phase: Phase) -> &'static str {
         Phase::Pulling => "Fetching the base model",
         Phase::Training => "Training, with its evaluations",
         Phase::Probing => "Fitting a linear probe",
+        Phase::Refitting => "Training once more on all examples",
         Phase::Evaluating => "Evaluating",
         Phase::Exporting => "Saving the model",
         Phase::Proving => "Loading it again and proving it",

@@ -144,6 +144,7 @@ pub(crate) fn stage_name(stage: Phase) -> &'static str {
         Phase::Pulling => "fetching the model",
         Phase::Training => "training",
         Phase::Probing => "fitting a linear probe",
+        Phase::Refitting => "training once more on all examples",
         Phase::Evaluating => "evaluating",
         Phase::Exporting => "saving the model",
         Phase::Proving => "proving the model",

@@ -1,6 +1,6 @@
 //! Decides what a checkpoint is: a folder `checkpoints/step-N/` with the tensors that may differ
 //! from the base model, the optimizer's state, the generator's state, and a manifest with their
-//! hashes, all renamed into place at once. Also which are kept. What the tensors mean is left to
+//! hashes, all renamed into place at once; those of a second training lie in `checkpoints/refit/`. Also which are kept. What the tensors mean is left to
 //! `trainer`.
 
 use crate::durable::{self, Partial};
@@ -16,6 +16,8 @@ use tch::Tensor;
 const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "model.safetensors";
+const REFIT: &str = "refit";
+const START: &str = "start";
 const STATE: &str = "optimizer.safetensors";
 
 pub(crate) type Named = Vec<(String, Tensor)>;
@@ -78,6 +80,13 @@ impl Checkpoints {
         Ok(Checkpoints { folder })
     }
 
+    /// Those of the training that comes after: on training and validation examples together.
+    pub(crate) fn of_refit(run: &Path) -> Result<Checkpoints> {
+        let folder = run.join(run_folder::CHECKPOINTS).join(REFIT);
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        Ok(Checkpoints { folder })
+    }
+
     pub(crate) fn save(
         &self,
         position: &Position,
@@ -103,6 +112,17 @@ impl Checkpoints {
             }
         }
         Ok(None)
+    }
+
+    /// Keeps the tensors that training begins with.
+    pub(crate) fn save_start(&self, tensors: &Named) -> Result<()> {
+        save(&self.folder.join(START), None, &[(TENSORS, tensors)])
+    }
+
+    pub(crate) fn load_start(&self) -> Result<Named> {
+        let path = self.folder.join(START);
+        verified(&path)?;
+        read(&path.join(TENSORS))
     }
 
     /// Keeps the tensors of the best step so far.

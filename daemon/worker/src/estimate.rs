@@ -91,8 +91,12 @@ pub(crate) fn estimate(learner: &mut Learner, plan: &Plan, sample: &Sample) -> R
         _ if only_head => "forward pass of the frozen body",
         _ => "forward pass of the frozen layers, forward and backward pass of the others",
     };
+    let trainings = match plan.train.refit {
+        true => 1.0 + (plan.data.train + plan.data.validation) as f64 / plan.data.train as f64,
+        false => 1.0,
+    };
     Ok(Estimate {
-        seconds: epoch_tokens * (per_token[0] + per_token[1] * epochs),
+        seconds: epoch_tokens * (per_token[0] + per_token[1] * epochs) * trainings,
         memory_bytes: before + grown as u64 + optimizer_bytes,
         basis: format!(
             "one measured {work} over {} examples, {} {}",

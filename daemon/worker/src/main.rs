@@ -38,8 +38,11 @@ mod stranger_base; // a drop's recipe -> the base model it may have
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives
 mod patience; // evaluations -> an early end
+mod refit; // a plan -> that of a second training
 mod trainer; // the loop
+mod resume; // checkpoint -> a learner that goes on
 mod export; // tensors -> model folder
+mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
 mod predict; // the action `predict`

@@ -177,6 +177,37 @@ pub(crate) fn method(recipe: &Recipe, rows: Rows) -> Result<Method, Failure> {
     }
 }
 
+/// Whether the model is trained once more at the end, on training and validation examples together.
+/// Who says how many epochs there are means one training.
+pub(crate) fn refits(
+    recipe: &Recipe,
+    [train, validation, test]: [u64; 3],
+) -> Result<bool, Failure> {
+    let plugin = recipe.model.head != Head::Linear
+        || recipe.train.loss.is_some()
+        || !recipe.train.hooks.is_empty();
+    let obstacle = match () {
+        () if validation == 0 => {
+            Some("there is no validation split, which could be learnt from then")
+        }
+        () if test == 0 => Some("there is no test split, which the report could be about then"),
+        () if plugin => Some("a plugin's head, loss or hook is not begun twice"),
+        () => None,
+    };
+    match (recipe.train.refit, obstacle) {
+        (Some(true), Some(obstacle)) => {
+            let message = format!(
+                "train.refit trains the model once more on training and validation examples together, but {obstacle}"
+            );
+            Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"))
+        }
+        (asked, None) => Ok(asked.unwrap_or_else(|| {
+            recipe.train.epochs.is_none() && defaults::refit(train + validation)
+        })),
+        (_, Some(_)) => Ok(false),
+    }
+}
+
 fn eval_plan(
     recipe: &Recipe,
     facts: &Facts,
@@ -314,6 +345,8 @@ struct Rates {
     /// Of what is new in the head.
     head_lr: f64,
     layer_decay: f64,
+    /// What fine-tuned weights count.
+    wise_ft: f64,
     /// Of batch norm; none where the model has no running ones.
     frozen_statistics: Option<bool>,
 }
@@ -345,8 +378,22 @@ fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
             .or(recipe.train.lr)
             .unwrap_or_else(|| defaults::head_lr(family, lr, only_head)),
         layer_decay: recipe.freeze.layer_decay.unwrap_or_else(|| defaults::layer_decay(family)),
+        wise_ft: wise_ft(recipe, facts.method, family, train)?,
         frozen_statistics,
     })
+}
+
+fn wise_ft(recipe: &Recipe, method: Method, family: Family, train: u64) -> Result<f64, Failure> {
+    match (recipe.train.wise_ft, method) {
+        (Some(share), Method::Probe | Method::Full) if share < 1.0 => {
+            let message = "train.wise_ft mixes what fine-tuning comes to with the probe that it began with, but training does not begin with one and go on here";
+            Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure("leave it out of the recipe, or set train.method to `auto`"))
+        }
+        (Some(share), _) => Ok(share),
+        (None, Method::Auto) => Ok(defaults::wise_ft(family, train)),
+        (None, Method::Probe | Method::Full) => Ok(1.0),
+    }
 }
 
 fn freeze_plan(
@@ -464,6 +511,8 @@ fn train_plan(
         class_weights,
         class_weight_values,
         patience,
+        wise_ft: rates.wise_ft,
+        refit: refits(recipe, [data.train, data.validation, data.test])?,
         loss: asked.loss.clone(),
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),

@@ -43,6 +43,8 @@ pub(crate) struct Data {
     pub train: ExampleSet,
     pub validation: ExampleSet,
     pub test: ExampleSet,
+    /// Training and validation examples together, where a model learns from them all in the end.
+    pub all: Option<ExampleSet>,
 }
 
 impl Data {
@@ -94,7 +96,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         return Err(mismatch(&base_name, &base, task.modality).into());
     }
     let encoder = modality::of(task.modality).encoder(&base, &recipe)?;
-    let data = encode(dataset, encoder.as_ref(), attempt)?;
+    let data = encode(dataset, &recipe, encoder.as_ref(), attempt)?;
     Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
 }
 
@@ -111,9 +113,17 @@ fn mismatch(name: &str, base: &Checkpoint, modality: Modality) -> Failure {
     Failure::new(FailureKind::Recipe, message).with_cure("set model.base, or task, in the recipe")
 }
 
-fn encode(dataset: Dataset, encoder: &dyn Encoder, attempt: &mut Attempt) -> Result<Data> {
+fn encode(
+    dataset: Dataset,
+    recipe: &Recipe,
+    encoder: &dyn Encoder,
+    attempt: &mut Attempt,
+) -> Result<Data> {
     let Dataset { outputs, train, validation, test, mut report, images, origins, .. } = dataset;
-    let total = (train.len() + validation.len() + test.len()) as u64;
+    let counts = [&train, &validation, &test].map(|it| it.len() as u64);
+    let refits = planning::refits(recipe, counts)?;
+    let all = refits.then(|| [train.as_slice(), &validation].concat());
+    let total = counts.iter().sum::<u64>() + all.as_ref().map_or(0, |it| it.len() as u64);
     if 0 < encoder.preparation().max_tokens {
         attempt.journal.phase(Phase::Tokenizing, Some(total))?;
     }
@@ -134,10 +144,11 @@ fn encode(dataset: Dataset, encoder: &dyn Encoder, attempt: &mut Attempt) -> Res
     let tested = !test.is_empty();
     let (train, validation) = (set(train, false)?, set(validation, !tested)?);
     let test = set(test, tested)?;
+    let all = all.map(|it| set(it, false)).transpose()?;
     let sets = [&train, &validation, &test].map(|it| it.encoded.as_ref());
     report.tokens = encoder.token_report(&sets);
     report.warnings.extend(report.tokens.as_ref().and_then(TokenReport::warning));
-    Ok(Data { report, outputs, train, validation, test })
+    Ok(Data { report, outputs, train, validation, test, all })
 }
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.

@@ -346,6 +346,7 @@ mod tests {
             outputs: Vec::new(),
             train: set(&["a", "b"]),
             validation: set(&["good", "bad"]),
+            all: None,
             test: set(test),
         };
         for (test, expected) in

@@ -138,6 +138,7 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
         probe: trained.probe.clone(),
+        refit: trained.refit,
         proof,
         steps: trained.steps,
         best_step: trained.best_step,

@@ -5,7 +5,7 @@
 
 use crate::attempt::Attempt;
 use crate::batches;
-use crate::checkpoint::{Best, Checkpoints, Position};
+use crate::checkpoint::{Best, Checkpoints, Named, Position};
 use crate::evaluate::evaluate;
 use crate::extensions::{Extensions, Hooks};
 use crate::learner::Learner;
@@ -22,7 +22,9 @@ use finetuned_job::outcome::{Failure, FailureKind, Start};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Method;
 use finetuned_job::scores::Split;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tch::Tensor;
 
 /// Steps faster than this are reported together: a person sees no difference, the disk does.
 const STEP_LINE_EVERY: Duration = Duration::from_millis(200);
@@ -36,6 +38,7 @@ pub(crate) struct Trainer<'a, 'b> {
     pub checkpoints: &'a Checkpoints,
     pub position: Position,
     patience: Patience,
+    aim: Aim,
     attempt: &'a mut Attempt<'b>,
     clock: Clock,
     unreported: Unreported,
@@ -52,6 +55,15 @@ pub(crate) struct Extras<'a> {
     pub augment: Option<Changes>,
     pub extensions: &'a Extensions,
     pub hooks: Hooks,
+}
+
+/// What a training is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// To find out by evaluations which step is the best.
+    Choose,
+    /// To make all updates of the plan, without another look.
+    Reach,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,6 +107,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         extras: Extras<'a>,
         checkpoints: &'a Checkpoints,
         position: Position,
+        aim: Aim,
         attempt: &'a mut Attempt<'b>,
     ) -> Trainer<'a, 'b> {
         let now = Instant::now();
@@ -116,6 +129,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
             checkpoints,
             position,
             patience,
+            aim,
             attempt,
             clock,
             unreported: Unreported::default(),
@@ -127,14 +141,22 @@ impl<'a, 'b> Trainer<'a, 'b> {
 
     pub(crate) fn train(&mut self) -> Result<Ended> {
         let plan = self.plan;
-        self.attempt.journal.phase(Phase::Training, Some(plan.train.steps))?;
+        let phase = match self.aim {
+            Aim::Choose => Phase::Training,
+            Aim::Reach => Phase::Refitting,
+        };
+        let last = plan.train.steps;
+        self.attempt.journal.phase(phase, Some(last))?;
+        if self.position.step == 0 && plan.train.wise_ft < 1.0 {
+            self.checkpoints.save_start(&self.learner.tensors())?;
+        }
         if self.evaluation_due() && !self.evaluate()? {
             return Ok(Ended::Stopped);
         }
         let lengths = self.train.set.lengths();
         let first_epoch = self.position.step / plan.train.steps_per_epoch;
         for epoch in first_epoch..u64::from(plan.train.epochs) {
-            if self.position.stopped_early || self.position.step == plan.train.steps {
+            if self.position.stopped_early || self.position.step == last {
                 break;
             }
             self.unfreeze(epoch)?;
@@ -153,7 +175,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
                 if self.save_due() {
                     self.save()?;
                 }
-                if self.position.stopped_early {
+                if self.position.stopped_early || self.position.step == last {
                     break;
                 }
                 if self.attempt.stop.requested() {
@@ -163,6 +185,9 @@ impl<'a, 'b> Trainer<'a, 'b> {
             }
         }
         self.save()?;
+        if self.position.best.is_none() {
+            self.interpolate()?; // no evaluation has kept a model
+        }
         Ok(Ended::Finished)
     }
 
@@ -247,6 +272,10 @@ impl<'a, 'b> Trainer<'a, 'b> {
 
     fn report(&mut self, loss: f64, lr: f64, grad_norm: f64) -> Result<()> {
         let train = &self.plan.train;
+        if self.aim == Aim::Reach {
+            // Its steps are no part of the story of the first training.
+            return self.attempt.journal.progress(self.position.step, Some(train.steps));
+        }
         self.unreported.losses += loss;
         let seconds = self.clock.last_report.elapsed();
         if seconds < STEP_LINE_EVERY && self.position.step < train.steps {
@@ -297,10 +326,42 @@ impl<'a, 'b> Trainer<'a, 'b> {
             // Before the first update there is only a probe to evaluate.
             && (0 < step || self.plan.train.method != Method::Full)
             && 0 < self.validation.set.len()
+            && self.aim == Aim::Choose
+    }
+
+    /// Gives the learner the weights that are scored and saved, where they are others than those
+    /// that train, which are given back (WiSE-FT, Wortsman et al. 2022): (1 - a) start + a now.
+    fn interpolate(&mut self) -> Result<Option<Named>> {
+        let share = self.plan.train.wise_ft;
+        if share == 1.0 || self.position.step == 0 {
+            return Ok(None);
+        }
+        let start = self.checkpoints.load_start().context("loading what training began with")?;
+        let start: BTreeMap<String, Tensor> = start.into_iter().collect();
+        let mut trained = Named::new();
+        for (name, now) in self.learner.tensors() {
+            let trained_one = (name.clone(), now.copy());
+            let start = start.get(&name).with_context(|| format!("{name} had no beginning"))?;
+            if now.is_floating_point() {
+                let mixed = start.f_to(now.device())?.f_lerp(&now, share)?;
+                self.learner.load_tensors(&vec![(name, mixed)])?;
+            }
+            trained.push(trained_one);
+        }
+        Ok(Some(trained))
     }
 
     /// False where a stop signal came before its end: the next attempt begins with it.
     fn evaluate(&mut self) -> Result<bool> {
+        let training = self.interpolate()?;
+        let evaluated = self.judge();
+        if let Some(training) = training {
+            self.learner.load_tensors(&training)?;
+        }
+        evaluated
+    }
+
+    fn judge(&mut self) -> Result<bool> {
         let (network, objective) = (&self.learner.network, self.learner.objective.as_ref());
         let check = |_| self.attempt.stop.check();
         let found = match evaluate(network, objective, self.validation, check) {
@@ -425,7 +486,12 @@ impl<'a, 'b> Trainer<'a, 'b> {
         self.saved = Some(self.position.step);
         self.save_wished = false;
         self.clock.last_save = Instant::now();
-        self.attempt.journal.tell(Event::Checkpoint { step: self.position.step })
+        match self.aim {
+            Aim::Choose => {
+                self.attempt.journal.tell(Event::Checkpoint { step: self.position.step })
+            }
+            Aim::Reach => Ok(()),
+        }
     }
 
     fn epochs(&self) -> f64 {

@@ -17,4 +17,5 @@ mod service; // stories of a daemon and the manager of services
 mod submitting; // stories of drops that a command hands over
 mod turns; // stories of jobs that wait for each other
 mod training; // stories of one run: proof, freezing, exact resume, stops
+mod second_training; // stories of all examples, learnt from in the end
 mod units; // unit files, as systemd reads them

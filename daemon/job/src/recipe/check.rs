@@ -201,6 +201,14 @@ fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Resul
     }
 }
 
+fn share(field: &'static str, value: f64) -> Result<f64, Wrong> {
+    if 0.0 < value && value <= 1.0 {
+        Ok(value)
+    } else {
+        wrong(field, format!("is {value}, but must be above 0 and at most 1"))
+    }
+}
+
 fn at_least<T: PartialOrd + std::fmt::Display>(
     field: &'static str,
     value: T,
@@ -315,6 +323,8 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
             }
         },
         patience: raw.patience,
+        refit: raw.refit,
+        wise_ft: raw.wise_ft.map(|it| share("train.wise_ft", it)).transpose()?,
         loss: raw.loss,
         hooks: raw.hooks.unwrap_or_default(),
         gradient_checkpointing: raw.gradient_checkpointing,

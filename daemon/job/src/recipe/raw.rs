@@ -138,6 +138,8 @@ pub(super) struct RawTrain {
     pub label_smoothing: Option<f64>,
     pub class_weights: Option<String>,
     pub patience: Option<u32>,
+    pub refit: Option<bool>,
+    pub wise_ft: Option<f64>,
     pub loss: Option<String>,
     pub hooks: Option<Vec<String>>,
     pub gradient_checkpointing: Option<bool>,

@@ -486,3 +486,66 @@ fn a_plugins_head_or_loss_sees_no_mixed_labels() {
     }
     assert!(decided(mixed, &images(Answer::Class)).is_ok());
 }
+
+#[test]
+fn few_examples_are_learnt_from_once_more_where_a_test_split_can_tell() {
+    let found = |train, validation, test| Found {
+        data: DataReport {
+            splits: vec![
+                split(Split::Train, train),
+                split(Split::Validation, validation),
+                split(Split::Test, test),
+            ],
+            ..texts().data
+        },
+        ..texts()
+    };
+    let few = found(160, 40, 500);
+    let refit = |recipe: &str, found: &Found| plan_of(recipe, found).train.refit;
+    assert!(refit("", &few) && refit("train.method = 'probe'", &few));
+    assert!(!refit("", &found(900, 100, 500)), "many");
+    assert!(!refit("", &found(160, 40, 0)) && !refit("", &found(160, 0, 500)));
+    assert!(!refit("train.epochs = 3", &few), "who says how long means one training");
+    assert!(!refit("train.refit = false", &few));
+    assert!(refit("train.refit = true", &found(900, 100, 500)));
+    assert!(refit("[train]\nrefit = true\nepochs = 3", &few));
+    let hook = "[train]\nhooks = ['stop_at']\n[plugins]\nload = ['stop']\n";
+    assert!(!refit(hook, &few));
+    let wanted =
+        "train.refit trains the model once more on training and validation examples together, but";
+    let cure = "(leave it out of the recipe)";
+    for (recipe, found, obstacle) in [
+        ("", found(160, 40, 0), "there is no test split, which the report could be about then"),
+        ("", found(160, 0, 500), "there is no validation split, which could be learnt from then"),
+        (hook, few, "a plugin's head, loss or hook is not begun twice"),
+    ] {
+        let recipe = recipe.replace("[train]\n", "");
+        let message = format!("{wanted} {obstacle} {cure}");
+        refused(&format!("[train]\nrefit = true\n{recipe}"), &found, &message);
+    }
+}
+
+#[test]
+fn few_images_are_mixed_with_what_training_began_with() {
+    let share = |recipe: &str, found: &Found| plan_of(recipe, found).train.wise_ft;
+    let few = |found: Found| {
+        let splits = vec![split(Split::Train, 160), split(Split::Validation, 40)];
+        Found { data: DataReport { splits, ..found.data }, ..found }
+    };
+    assert_eq!(share("", &few(images(Answer::Class))), 0.5);
+    assert_eq!(share("", &few(layered())), 0.5);
+    assert_eq!(share("", &few(texts())), 1.0);
+    assert_eq!([images(Answer::Class), layered()].map(|it| share("", &it)), [1.0; 2], "many");
+    assert_eq!(share("freeze.statistics = false", &few(images(Answer::Class))), 1.0);
+    assert_eq!(share("train.wise_ft = 0.3", &texts()), 0.3);
+    for method in ["full", "probe"] {
+        let recipe = format!("train.method = '{method}'");
+        assert_eq!(share(&recipe, &few(layered())), 1.0);
+        let recipe = format!("[train]\nwise_ft = 0.5\nmethod = '{method}'");
+        refused(
+            &recipe,
+            &few(layered()),
+            "train.wise_ft mixes what fine-tuning comes to with the probe that it began with, but training does not begin with one and go on here (leave it out of the recipe, or set train.method to `auto`)",
+        );
+    }
+}

@@ -240,6 +240,7 @@ impl SampleRun {
                 metrics: [(plan_metric(problem), 0.5123)].into(),
                 start: Some(Start { probe: 0.5012, tuned: Some(0.6034), is_best: false }),
             }),
+            refit: None,
             steps: 680,
             best_step: 476,
             epochs: 9.0,
@@ -375,6 +376,7 @@ fn done(name: &str, plan: &Plan, trained: &Trained) -> Done {
         scores: trained.scores.clone(),
         baseline: trained.baseline.clone(),
         probe: trained.probe.clone(),
+        refit: trained.refit,
         proof: Proof {
             model_hash: trained.model_hash.clone(),
             examples: 400,
@@ -621,6 +623,8 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             class_weights: ClassWeights::None,
             class_weight_values: Vec::new(),
             patience: Some(2),
+            refit: false,
+            wise_ft: 1.0,
             seed: 0,
         },
         eval: EvalPlan {

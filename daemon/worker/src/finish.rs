@@ -1,0 +1,203 @@
+//! The end of the action `train`: a model whose training is over -> scores of both splits, the model
+//! on disk, and last `trained.json`. Which model that is, is left to `training`.
+
+use crate::attempt::Attempt;
+use crate::checkpoint::{self, Position};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::examples::ExampleSet;
+use crate::feature_cache::FeatureCache;
+use crate::learner::Learner;
+use crate::network::WEIGHTS;
+use crate::prepare::Prepared;
+use crate::source::{Batch, Source};
+use crate::stored::{Examples, Stored};
+use crate::{durable, export};
+use anyhow::{Context, Result};
+use finetuned_answers::Target;
+use finetuned_job::event::{Event, Phase};
+use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Head;
+use finetuned_job::run_folder;
+use finetuned_job::scores::{Scores, Split};
+
+/// The model that is to be saved, before its form changes.
+pub(crate) struct Chosen {
+    pub learner: Learner,
+    /// Its loss on the validation examples; absent where there are none.
+    pub loss: Option<f64>,
+    pub again: Option<Again>,
+}
+
+/// Of a second training.
+pub(crate) struct Again {
+    pub outcome: Refit,
+    /// Of the probe that was fitted to all examples.
+    pub probe: Option<Probe>,
+    /// Of the model that had not learnt from the validation examples.
+    pub validation: Judged,
+    pub seconds: f64,
+}
+
+/// What the validation examples say of a model.
+pub(crate) struct Judged {
+    pub scores: Scores,
+    pub thresholds: Vec<f32>,
+}
+
+/// From which probability on each class is predicted.
+pub(crate) fn thresholds(plan: &Plan, found: &Evaluation, targets: &[Target]) -> Vec<f32> {
+    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+    match plan.eval.tune_thresholds {
+        true => answer.tuned(&found.predictions, targets),
+        false => Vec::new(),
+    }
+}
+
+/// As many examples of a split as one forward pass takes.
+fn some<'a>(set: &'a ExampleSet, learner: &Learner) -> Result<Batch<'a>> {
+    let first = set.evaluation_batches().into_iter().take(1).collect();
+    Stored::plain(Examples { set, cache: None }, first, learner.network.device)
+        .next(&learner.network)
+        .context("a split is empty")?
+}
+
+/// Scores of both splits, the model on disk, and last `trained.json`.
+pub(crate) fn finish(
+    (plan, prepared): (&Plan, &Prepared),
+    chosen: Chosen,
+    validation_cache: Option<&FeatureCache>,
+    position: &Position,
+    attempt: &mut Attempt,
+) -> Result<()> {
+    let Chosen { mut learner, loss, again } = chosen;
+    let (data, run) = (&prepared.data, &attempt.spec.run);
+    let set = data.report_split().1;
+    let head = if learner.take_own_head(&some(set, &learner)?)? {
+        Head::Linear
+    } else {
+        plan.model.head.clone()
+    };
+    let rows = learner.take_family_form(&prepared.base, plan)?;
+    let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
+    learner.fold_units()?;
+    let judged = again.as_ref().map(|it| &it.validation);
+    let Scored { scores, validation, validation_loss, thresholds } =
+        scored((plan, prepared), &learner, validation_cache, judged, attempt)?;
+    if let (Some(before), Some(after)) = (loss, validation_loss) {
+        same_as_before(before, after)?;
+    }
+
+    attempt.journal.phase(Phase::Exporting, None)?;
+    let unproven = run.join(run_folder::UNPROVEN);
+    let tensors = learner.all_tensors();
+    let config =
+        export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
+    export::write(&unproven, &prepared.base, config, &tensors)?;
+    let trained = Trained {
+        version: OUTCOME_VERSION,
+        scores,
+        validation,
+        baseline: finetuned_answers::of(plan.task.answer, plan.data.outputs())
+            .baseline(&data.train.targets, &set.targets)?,
+        probe: position.probe.clone().map(|first| Probe {
+            // Of two the one that learnt from as many examples as the model.
+            metrics: again
+                .as_ref()
+                .and_then(|it| it.probe.clone())
+                .map_or(first.metrics.clone(), |it| it.metrics),
+            ..first.ended(position.best.map(|it| it.step))
+        }),
+        refit: again.as_ref().map(|it| it.outcome),
+        steps: position.step,
+        best_step: position.best.map_or(position.step, |it| it.step),
+        epochs: position.step as f64 / plan.train.steps_per_epoch as f64,
+        stopped_early: position.stopped_early,
+        seconds: position.seconds + again.as_ref().map_or(0.0, |it| it.seconds),
+        head,
+        thresholds,
+        model_hash: checkpoint::hash(&unproven.join(WEIGHTS))?,
+        padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
+    };
+    durable::write_json(&run.join(run_folder::TRAINED), &trained)?;
+    attempt.journal.tell(Event::Trained {
+        steps: trained.steps,
+        best_step: trained.best_step,
+        seconds: trained.seconds,
+    })
+}
+
+/// What the finished model scores, and from where on it predicts.
+struct Scored {
+    /// On the split of the report.
+    scores: Scores,
+    validation: Option<Scores>,
+    /// Of this very model on validation.
+    validation_loss: Option<f64>,
+    thresholds: Vec<f32>,
+}
+
+/// `judged`: of the validation examples, where the model has learnt from them since.
+fn scored(
+    (plan, prepared): (&Plan, &Prepared),
+    learner: &Learner,
+    validation_cache: Option<&FeatureCache>,
+    judged: Option<&Judged>,
+    attempt: &mut Attempt,
+) -> Result<Scored> {
+    let data = &prepared.data;
+    let (split, set) = data.report_split();
+    let (network, objective) = (&learner.network, learner.objective.as_ref());
+    attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
+    let found = evaluate(network, objective, Examples { set, cache: None }, |done| {
+        attempt.progress(done, set.len() as u64)
+    })?;
+    let held_out = if split == Split::Validation || data.validation.len() == 0 {
+        None
+    } else {
+        let examples = Examples { set: &data.validation, cache: validation_cache };
+        Some(evaluate(network, objective, examples, |_| attempt.stop.check())?)
+    };
+    let thresholds = match judged {
+        Some(it) => it.thresholds.clone(),
+        None => thresholds(plan, held_out.as_ref().unwrap_or(&found), &data.validation.targets),
+    };
+    let score = |found: &Evaluation, split, set| {
+        found.scores(split, set, plan, &prepared.extensions, &thresholds)
+    };
+    let scores = score(&found, split, set)?;
+    let validation = match held_out {
+        Some(found) => Some(score(&found, Split::Validation, &data.validation)?),
+        None => (split == Split::Validation).then(|| scores.clone()),
+    };
+    let validation_loss = validation.as_ref().map(|it| it.loss);
+    let validation = judged.map(|it| it.scores.clone()).or(validation);
+    Ok(Scored { scores, validation, validation_loss, thresholds })
+}
+
+/// Whatever changed the model's form (a plugin's head that became the model's own, units that were
+/// folded in) must have left its loss on validation alone.
+fn same_as_before(before: f64, after: f64) -> Result<(), Failure> {
+    /// Roundings of fp32, for a loss of 1.
+    const TOLERANCE: f64 = 1e-4;
+    if (before - after).abs() <= TOLERANCE * before.abs().max(1.0) {
+        return Ok(());
+    }
+    let message = format!(
+        "the finished model has the loss {after} on validation, but before its form was changed it had {before}"
+    );
+    Err(Failure::new(FailureKind::Internal, message)
+        .with_cure("this is a defect of finetuned: please report it with worker.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_form_that_changes_the_loss_is_a_failure() {
+        assert!(same_as_before(0.0014, 0.00141).is_ok());
+        let failure = same_as_before(0.0014, 1.706).unwrap_err();
+        assert!(failure.message.contains("1.706") && failure.message.contains("0.0014"));
+    }
+}
