@@ -105,8 +105,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
         learner: Learner,
         (train, validation): (Examples<'a>, Examples<'a>),
         extras: Extras<'a>,
-        checkpoints: &'a Checkpoints,
-        position: Position,
+        (checkpoints, position): (&'a Checkpoints, Position),
         aim: Aim,
         attempt: &'a mut Attempt<'b>,
     ) -> Trainer<'a, 'b> {

@@ -99,8 +99,8 @@ fn trained(
     }
     let augment = prepare::changes(plan, prepared)?;
     let extras = Extras { augment, extensions: &prepared.extensions, hooks };
-    let mut trainer =
-        Trainer::new(plan, learner, splits, extras, checkpoints, position, aim, attempt);
+    let from = (checkpoints, position);
+    let mut trainer = Trainer::new(plan, learner, splits, extras, from, aim, attempt);
     match trainer.train()? {
         Ended::Stopped => Err(Stopped.into()),
         Ended::Finished => Ok(trainer.into_parts()),

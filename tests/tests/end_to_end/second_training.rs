@@ -61,7 +61,7 @@ fn few_examples_are_all_learnt_from_in_the_end() {
     assert_ne!(metrics(&once), metrics(&twice));
     // Its steps are no part of the curve of the first training.
     let step = |it: &Event| if let Event::Step(it) = it { Some(it.step) } else { None };
-    let last = |run: &Run| run.events().iter().filter_map(step).last();
+    let last = |run: &Run| run.events().iter().filter_map(step).next_back();
     assert_eq!(last(&run_once), last(&run_twice));
 }
 
