@@ -1,7 +1,6 @@
 //! How a CSV or TSV file is written: which delimiter, how quotes quote, whether there is a header,
 //! which of its columns are any. Decided by its first rows.
 
-use crate::format::Format;
 use crate::names;
 use crate::row::{ABOVE_MAX, SAMPLE_ROWS, Sample, above_note, nearly_all};
 use crate::swallowed::{self, Shape};
@@ -110,13 +109,13 @@ fn repeats(record: &StringRecord, names: &[impl AsRef<str>]) -> bool {
     record.len() == names.len() && pairs.all(|(a, b)| a.eq_ignore_ascii_case(b.as_ref()))
 }
 
-/// `text`: the start of the file, whole lines.
-pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sample) {
+/// `text`: the start of the file, whole lines. `tabs`: they are the likeliest delimiters.
+pub(crate) fn sniff(text: &str, tabs: bool, named: &[&str]) -> (Dialect, Sample) {
     let sep = sep_line(text);
     let head = text.lines().next().unwrap_or("");
     let delimiters: &[u8] = match &sep {
         Some(it) => std::slice::from_ref(it),
-        None if format == Format::Tsv => b"\t,;|",
+        None if tabs => b"\t,;|",
         // As R writes tables where nobody says otherwise.
         None if text.starts_with('"') && head.contains("\" \"") => b",;\t| ",
         None => b",;\t|",
@@ -139,16 +138,14 @@ pub(crate) fn sniff(text: &str, format: Format, named: &[&str]) -> (Dialect, Sam
     }
 }
 
-/// What a file whose name says nothing is where its lines are rows: nearly all with as many fields,
-/// one of which is one of a few values.
-pub(crate) fn table_in(text: &str) -> Option<Format> {
+/// The delimiter of a file whose name says nothing and whose lines are rows: nearly all with as
+/// many fields, one of which is one of a few values.
+pub(crate) fn delimiter_of(text: &str) -> Option<u8> {
     /// Fewer lines may be alike by chance.
     const ROWS_MIN: usize = 6;
     /// Of those that have as many fields as the first one.
     const EVEN_MIN: f64 = 0.9;
-    for (delimiter, format) in
-        [(b'\t', Format::Tsv), (b';', Format::Csv), (b'|', Format::Csv), (b',', Format::Csv)]
-    {
+    for delimiter in *b"\t;|," {
         let readings = [Quotes::Doubled, Quotes::None]
             .into_iter()
             .filter_map(|quotes| Reading::of(Dialect::new(delimiter, quotes, false), text));
@@ -160,7 +157,7 @@ pub(crate) fn table_in(text: &str) -> Option<Format> {
                 && shapes.contains(&Shape::Free)
         };
         if readings.into_iter().any(|it| is_table(&it)) {
-            return Some(format);
+            return Some(delimiter);
         }
     }
     None
@@ -470,7 +467,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, delimiter: char, quotes: Quotes, columns: &[&str], first: &[&str]) {
-        let (dialect, sample) = sniff(text, Format::Csv, &[]);
+        let (dialect, sample) = sniff(text, false, &[]);
         assert_eq!((dialect.delimiter as char, dialect.quotes), (delimiter, quotes));
         assert_eq!(sample.columns, columns);
         let cells: Vec<Cell> = first.iter().map(|it| Cell::Text((*it).into())).collect();
@@ -517,14 +514,14 @@ mod tests {
     fn lines_that_are_rows_are_a_table_whatever_the_file_is_called() {
         let rows = |row: &dyn Fn(usize) -> String| (0..9).map(row).collect::<String>();
         let label = |it: usize| ["ham", "spam"][it % 2];
-        let of = |row: &dyn Fn(usize) -> String| table_in(&rows(row));
-        assert_eq!(of(&|it| format!("{}\tGo, \"now {it}\n", label(it))), Some(Format::Tsv));
-        assert_eq!(of(&|it| format!("i feel {it};{}\n", label(it))), Some(Format::Csv));
+        let of = |row: &dyn Fn(usize) -> String| delimiter_of(&rows(row));
+        assert_eq!(of(&|it| format!("{}\tGo, \"now {it}\n", label(it))), Some(b'\t'));
+        assert_eq!(of(&|it| format!("i feel {it};{}\n", label(it))), Some(b';'));
         // A verse, a list of names, a column of numbers.
         assert_eq!(of(&|it| format!("line {it}, and so it goes\n")), None);
         assert_eq!(of(&|it| format!("Ada {it};Lovelace {it}\n")), None);
         assert_eq!(of(&|it| format!("{it}\n")), None);
-        assert_eq!(table_in("a;x\nb;y\nc;x\n"), None, "too few to tell");
+        assert_eq!(delimiter_of("a;x\nb;y\nc;x\n"), None, "too few to tell");
     }
 
     #[test]

@@ -87,7 +87,10 @@ impl Format {
             // As its own guide calls such files: `cooking.train`.
             () if fasttext::is_it(&text) => Some(Format::FastText),
             () if conll::looks_so(&text) => Some(Format::Conll),
-            () => dialect::table_in(&text),
+            () => dialect::delimiter_of(&text).map(|it| match it {
+                b'\t' => Format::Tsv,
+                _ => Format::Csv,
+            }),
         }))
     }
 

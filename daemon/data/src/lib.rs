@@ -18,15 +18,15 @@ mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
 mod fasttext; // labels before a text
 mod conll; // sentences of tagged words
+mod names; // what people call columns
+mod unblanked; // blanks before quotes
+mod swallowed; // rows that a quote took
+mod dialect; // how a CSV file is written
 mod format; // of tables
 mod split_names; // what people call splits
 mod inventory; // a folder -> its files
 mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
 mod layout; // files -> splits and classes
-mod names; // what people call columns
-mod unblanked; // blanks before quotes
-mod swallowed; // rows that a quote took
-mod dialect; // how a CSV file is written
 mod delimited; // CSV, TSV
 mod json; // JSON Lines, JSON
 mod json_document; // JSON that is no list of rows

@@ -137,7 +137,7 @@ impl Table {
         }
         match format {
             Format::Csv | Format::Tsv => {
-                let (dialect, sample) = dialect::sniff(&text, format, named);
+                let (dialect, sample) = dialect::sniff(&text, format == Format::Tsv, named);
                 (self.body, self.sample) = (Body::Delimited(dialect), sample);
             }
             Format::FastText => {

@@ -103,20 +103,20 @@ pub struct Refit {
     /// Updates; 0 where the probe was kept.
     pub steps: u64,
     /// False where it came to a higher loss on the validation examples than the model that had not
-    /// learnt from them, which was kept then.
-    pub kept: bool,
+    /// learnt from them, which was taken then.
+    pub used: bool,
 }
 
 impl Refit {
     pub fn sentence(&self) -> String {
-        let Refit { examples, steps, kept } = *self;
+        let Refit { examples, steps, used } = *self;
         let how = match steps {
             0 => "The probe was then fitted".into(),
             1 => "It was then trained for 1 step".into(),
             _ => format!("It was then trained for {} steps", thousands(steps)),
         };
         let on = format!("on all {} training and validation examples", thousands(examples));
-        match kept {
+        match used {
             true => format!("{how} {on}."),
             false => format!("{how} {on}, and was put back because that made it worse."),
         }
@@ -338,8 +338,8 @@ mod tests {
 
     #[test]
     fn the_summary_says_that_the_model_was_trained_once_more() {
-        let says = |steps, kept, sentence: &str| {
-            let refit = Some(Refit { examples: 1_200, steps, kept });
+        let says = |steps, used, sentence: &str| {
+            let refit = Some(Refit { examples: 1_200, steps, used });
             let summary = Done { refit, ..done("macro_f1") }.summary();
             assert!(
                 summary.contains(&format!(" would score 0.193. {sentence} The saved")),

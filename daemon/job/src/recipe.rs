@@ -237,8 +237,8 @@ pub struct TrainChoice {
     /// The finished model is trained once more on training and validation examples together, for as
     /// long as validation chose. Absent: where there are few.
     pub refit: Option<bool>,
-    /// What fine-tuned weights count in the model that is scored and saved, above 0 up to 1; the rest
-    /// are those that training began with. Absent: by the family.
+    /// What fine-tuned weights count in the model that is scored and saved, above 0 up to 1; the
+    /// rest are those that training began with. Absent: by the family.
     pub wise_ft: Option<f64>,
     /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the
     /// mean square.

@@ -1,7 +1,7 @@
 //! Decides what a checkpoint is: a folder `checkpoints/step-N/` with the tensors that may differ
 //! from the base model, the optimizer's state, the generator's state, and a manifest with their
-//! hashes, all renamed into place at once; those of a second training lie in `checkpoints/refit/`. Also which are kept. What the tensors mean is left to
-//! `trainer`.
+//! hashes, all renamed into place at once; those of a second training lie in `checkpoints/refit/`.
+//! Also which are kept. What the tensors mean is left to `trainer`.
 
 use crate::durable::{self, Partial};
 use anyhow::{Context, Result, bail};

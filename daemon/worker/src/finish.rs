@@ -1,5 +1,5 @@
-//! The end of the action `train`: a model whose training is over -> scores of both splits, the model
-//! on disk, and last `trained.json`. Which model that is, is left to `training`.
+//! The end of the action `train`: a model whose training is over -> scores of both splits, the
+//! model on disk, and last `trained.json`. Which model that is, is left to `training`.
 
 use crate::attempt::Attempt;
 use crate::checkpoint::{self, Position};
@@ -35,12 +35,12 @@ pub(crate) struct Again {
     /// Of the probe that was fitted to all examples.
     pub probe: Option<Probe>,
     /// Of the model that had not learnt from the validation examples.
-    pub validation: Judged,
+    pub validation: Validated,
     pub seconds: f64,
 }
 
 /// What the validation examples say of a model.
-pub(crate) struct Judged {
+pub(crate) struct Validated {
     pub scores: Scores,
     pub thresholds: Vec<f32>,
 }
@@ -81,9 +81,9 @@ pub(crate) fn finish(
     let rows = learner.take_family_form(&prepared.base, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
-    let judged = again.as_ref().map(|it| &it.validation);
+    let validated = again.as_ref().map(|it| &it.validation);
     let Scored { scores, validation, validation_loss, thresholds } =
-        scored((plan, prepared), &learner, validation_cache, judged, attempt)?;
+        scored((plan, prepared), &learner, validation_cache, validated, attempt)?;
     if let (Some(before), Some(after)) = (loss, validation_loss) {
         same_as_before(before, after)?;
     }
@@ -137,12 +137,12 @@ struct Scored {
     thresholds: Vec<f32>,
 }
 
-/// `judged`: of the validation examples, where the model has learnt from them since.
+/// `validated`: of the validation examples, where the model has learnt from them since.
 fn scored(
     (plan, prepared): (&Plan, &Prepared),
     learner: &Learner,
     validation_cache: Option<&FeatureCache>,
-    judged: Option<&Judged>,
+    validated: Option<&Validated>,
     attempt: &mut Attempt,
 ) -> Result<Scored> {
     let data = &prepared.data;
@@ -158,7 +158,7 @@ fn scored(
         let examples = Examples { set: &data.validation, cache: validation_cache };
         Some(evaluate(network, objective, examples, |_| attempt.stop.check())?)
     };
-    let thresholds = match judged {
+    let thresholds = match validated {
         Some(it) => it.thresholds.clone(),
         None => thresholds(plan, held_out.as_ref().unwrap_or(&found), &data.validation.targets),
     };
@@ -171,7 +171,7 @@ fn scored(
         None => (split == Split::Validation).then(|| scores.clone()),
     };
     let validation_loss = validation.as_ref().map(|it| it.loss);
-    let validation = judged.map(|it| it.scores.clone()).or(validation);
+    let validation = validated.map(|it| it.scores.clone()).or(validation);
     Ok(Scored { scores, validation, validation_loss, thresholds })
 }
 

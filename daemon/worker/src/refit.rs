@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_probe_is_trained_for_no_step() {
+    fn a_probe_that_was_better_is_trained_for_no_step() {
         assert_eq!(plan(&plan_of("", &texts()), 0).train.steps, 0);
         assert_eq!(plan(&plan_of("train.method = 'probe'", &texts()), 0).train.steps, 0);
     }

@@ -353,14 +353,14 @@ impl<'a, 'b> Trainer<'a, 'b> {
     /// False where a stop signal came before its end: the next attempt begins with it.
     fn evaluate(&mut self) -> Result<bool> {
         let training = self.interpolate()?;
-        let evaluated = self.judge();
+        let evaluated = self.evaluate_as_it_is();
         if let Some(training) = training {
             self.learner.load_tensors(&training)?;
         }
         evaluated
     }
 
-    fn judge(&mut self) -> Result<bool> {
+    fn evaluate_as_it_is(&mut self) -> Result<bool> {
         let (network, objective) = (&self.learner.network, self.learner.objective.as_ref());
         let check = |_| self.attempt.stop.check();
         let found = match evaluate(network, objective, self.validation, check) {

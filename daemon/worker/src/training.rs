@@ -8,7 +8,7 @@ use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
 use crate::feature_cache::{Caching, FeatureCache};
-use crate::finish::{Again, Chosen, Judged, finish, thresholds};
+use crate::finish::{Again, Chosen, Validated, finish, thresholds};
 use crate::learner::Learner;
 use crate::prepare::{self, Prepared};
 use crate::resume::{obey, restore};
@@ -193,31 +193,31 @@ fn choose(
     if !plan.train.refit {
         return Ok(Chosen { learner, loss: Some(best.loss), again: None });
     }
-    let judge = |learner: &Learner, cache, attempt: &Attempt| {
+    let evaluated = |learner: &Learner, cache, attempt: &Attempt| {
         let examples = Examples { set: validation, cache };
         let check = |_| attempt.stop.check();
         evaluate(&learner.network, learner.objective.as_ref(), examples, check)
     };
-    let found = judge(&learner, validation_cache, attempt)?;
+    let found = evaluated(&learner, validation_cache, attempt)?;
     drop(learner); // two would take twice the memory
     let thresholds = thresholds(plan, &found, &validation.targets);
     let scores =
         found.scores(Split::Validation, validation, plan, &prepared.extensions, &thresholds)?;
     let (mut learner, at) = trained_again((plan, prepared), best.step, attempt)?;
-    let mut loss = judge(&learner, None, attempt)?
+    let mut loss = evaluated(&learner, None, attempt)?
         .scores_only(Split::Validation, validation, plan, &prepared.extensions)?
         .loss;
     // It has learnt from these examples, so it must know them better than before.
-    let kept = loss <= best.loss;
-    if !kept {
+    let used = loss <= best.loss;
+    if !used {
         learner.load_tensors(&tensors()?)?;
         loss = best.loss;
     }
     let examples = plan.data.train + plan.data.validation;
     let again = Again {
-        outcome: Refit { examples, steps: at.step, kept },
-        probe: at.probe.filter(|_| kept),
-        validation: Judged { scores, thresholds },
+        outcome: Refit { examples, steps: at.step, used },
+        probe: at.probe.filter(|_| used),
+        validation: Validated { scores, thresholds },
         seconds: at.seconds,
     };
     Ok(Chosen { learner, loss: Some(loss), again: Some(again) })

@@ -1,5 +1,5 @@
-//! Stories of a model that is trained once more on training and validation examples together, and of
-//! one that is mixed with what its training began with.
+//! Stories of a model that is trained once more on training and validation examples together, and
+//! of one that is mixed with what its training began with.
 
 use crate::attempt::{Run, sentences, tiny_bert};
 use crate::training::signal_if_alive;
@@ -46,7 +46,7 @@ fn few_examples_are_all_learnt_from_in_the_end() {
     let plan: Plan = run_twice.json(run_folder::PLAN);
     assert!(plan.train.refit && 0 < plan.data.validation);
     let refit = refit_of(&twice);
-    assert_eq!((refit.examples, refit.kept), (plan.data.train + plan.data.validation, true));
+    assert_eq!((refit.examples, refit.used), (plan.data.train + plan.data.validation, true));
     assert!(twice.summary().contains(&refit.sentence()), "{}", twice.summary());
     let report = fs::read_to_string(run_twice.folder().join("report.html")).unwrap();
     assert!(report.contains(&refit.sentence()));
@@ -66,12 +66,12 @@ fn few_examples_are_all_learnt_from_in_the_end() {
 }
 
 #[test]
-fn a_probe_that_is_kept_is_fitted_to_all_examples() {
+fn a_probe_that_was_better_is_fitted_to_all_examples() {
     let csv = sentences(300, 7);
     let mut run = Run::new("data.test = 0.3\ntrain.method = 'probe'\n", &csv);
     let done = run.complete();
     let refit = refit_of(&done);
-    assert_eq!((refit.steps, refit.examples, refit.kept), (0, 210, true));
+    assert_eq!((refit.steps, refit.examples, refit.used), (0, 210, true));
     let probe = done.probe.clone().unwrap();
     assert!((done.score - probe.metrics[&done.metric]).abs() < 1e-9, "{done:?}");
     assert!((done.scores.loss - probe.metrics["loss"]).abs() < 1e-4, "{done:?}");
