@@ -92,9 +92,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         }
         Method::Auto | Method::Full => recipe,
     };
-    let counts = |split: Split| {
-        facts.data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
-    };
+    let counts = |split: Split| rows(facts.data, split);
     let images = facts.data.images.as_ref();
     let data = DataPlan {
         problem: facts.task.answer,
@@ -179,19 +177,19 @@ pub(crate) fn method(recipe: &Recipe, rows: Rows) -> Result<Method, Failure> {
 
 /// Whether the model is trained once more at the end, on training and validation examples together.
 /// Who says how many epochs there are means one training.
-pub(crate) fn refits(
-    recipe: &Recipe,
-    [train, validation, test]: [u64; 3],
-) -> Result<bool, Failure> {
+pub(crate) fn refits(recipe: &Recipe, task: Task, data: &DataReport) -> Result<bool, Failure> {
+    let [train, validation, test] = Split::ALL.map(|it| rows(data, it));
     let plugin = recipe.model.head != Head::Linear
         || recipe.train.loss.is_some()
         || !recipe.train.hooks.is_empty();
+    let tuned = tune_thresholds(recipe.eval.tune_thresholds, task, data)?;
     let obstacle = match () {
         () if validation == 0 => {
             Some("there is no validation split, which could be learnt from then")
         }
         () if test == 0 => Some("there is no test split, which the report could be about then"),
         () if plugin => Some("a plugin's head, loss or hook is not begun twice"),
+        () if tuned => Some("thresholds are tuned for the model that has not seen validation"),
         () => None,
     };
     match (recipe.train.refit, obstacle) {
@@ -206,6 +204,11 @@ pub(crate) fn refits(
         })),
         (_, Some(_)) => Ok(false),
     }
+}
+
+/// Of a split.
+fn rows(data: &DataReport, split: Split) -> u64 {
+    data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
 }
 
 fn eval_plan(
@@ -249,14 +252,14 @@ fn eval_plan(
     let every_steps = asked
         .every_steps
         .or_else(|| defaults::every_steps(patience, train.epochs, train.steps_per_epoch));
-    let tune_thresholds = tune_thresholds(asked.tune_thresholds, facts, data)?;
+    let tune_thresholds = tune_thresholds(asked.tune_thresholds, facts.task, facts.data)?;
     Ok(EvalPlan { metrics, best, every_steps, tune_thresholds, report_on })
 }
 
-fn tune_thresholds(asked: Option<bool>, facts: &Facts, data: &DataPlan) -> Result<bool, Failure> {
-    let counts: Vec<u64> = facts.data.classes.iter().map(|it| it.train).collect();
-    let default = defaults::tune_thresholds(facts.task.objective, &counts);
-    let default = default.filter(|_| 0 < data.validation);
+fn tune_thresholds(asked: Option<bool>, task: Task, data: &DataReport) -> Result<bool, Failure> {
+    let counts: Vec<(u64, u64)> = data.classes.iter().map(|it| (it.train, it.validation)).collect();
+    let default = defaults::tune_thresholds(task.objective, &counts);
+    let default = default.filter(|_| 0 < rows(data, Split::Validation));
     if asked == Some(true) && default.is_none() {
         let message = "eval.tune_thresholds is for several labels or two classes, and wants a validation split to tune them on";
         return Err(
@@ -512,7 +515,7 @@ fn train_plan(
         class_weight_values,
         patience,
         wise_ft: rates.wise_ft,
-        refit: refits(recipe, [data.train, data.validation, data.test])?,
+        refit: refits(recipe, facts.task, facts.data)?,
         loss: asked.loss.clone(),
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),

@@ -96,7 +96,8 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         return Err(mismatch(&base_name, &base, task.modality).into());
     }
     let encoder = modality::of(task.modality).encoder(&base, &recipe)?;
-    let data = encode(dataset, &recipe, encoder.as_ref(), attempt)?;
+    let refits = planning::refits(&recipe, task, &dataset.report)?;
+    let data = encode(dataset, refits, encoder.as_ref(), attempt)?;
     Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
 }
 
@@ -115,13 +116,12 @@ fn mismatch(name: &str, base: &Checkpoint, modality: Modality) -> Failure {
 
 fn encode(
     dataset: Dataset,
-    recipe: &Recipe,
+    refits: bool,
     encoder: &dyn Encoder,
     attempt: &mut Attempt,
 ) -> Result<Data> {
     let Dataset { outputs, train, validation, test, mut report, images, origins, .. } = dataset;
     let counts = [&train, &validation, &test].map(|it| it.len() as u64);
-    let refits = planning::refits(recipe, counts)?;
     let all = refits.then(|| [train.as_slice(), &validation].concat());
     let total = counts.iter().sum::<u64>() + all.as_ref().map_or(0, |it| it.len() as u64);
     if 0 < encoder.preparation().max_tokens {

@@ -205,19 +205,29 @@ pub(super) fn class_weights(counts: &[u64]) -> ClassWeights {
     if imbalanced(counts) { ClassWeights::Auto } else { ClassWeights::None }
 }
 
+/// Fewer validation examples of a class than these say little of how many of them are found, but
+/// still where they stand among the others.
+const VALIDATION_OF_RAREST: u64 = 10;
+
 /// Whether it is tuned on validation from which probability on a class is predicted: of several
 /// labels each has its own; of two classes the rarer one's. None where there is nothing to tune.
-pub(super) fn tune_thresholds(objective: Objective, counts: &[u64]) -> Option<bool> {
+/// `counts`: (train, validation) of each class.
+pub(super) fn tune_thresholds(objective: Objective, counts: &[(u64, u64)]) -> Option<bool> {
     match objective {
         Objective::BinaryCrossEntropy => Some(true),
-        Objective::CrossEntropy if counts.len() == 2 => Some(imbalanced(counts)),
+        Objective::CrossEntropy if counts.len() == 2 => {
+            let train: Vec<u64> = counts.iter().map(|it| it.0).collect();
+            Some(imbalanced(&train) && VALIDATION_OF_RAREST <= rarest(counts))
+        }
         Objective::CrossEntropy | Objective::SquaredError | Objective::TokenCrossEntropy => None,
     }
 }
 
-/// Fewer validation examples of a class than these say little of how many of them are found, but
-/// still where they stand among the others.
-const VALIDATION_OF_RAREST: u64 = 10;
+/// Validation examples of the class that has the fewest.
+fn rarest(counts: &[(u64, u64)]) -> u64 {
+    counts.iter().map(|it| it.1).min().unwrap_or_default()
+}
+
 pub(super) const RANKING: &str = "macro_average_precision";
 
 /// (train, validation) of each class: whether the best step goes by the order of probabilities.
@@ -225,8 +235,7 @@ pub(super) const RANKING: &str = "macro_average_precision";
 pub(super) fn best_by_ranking(counts: &[(u64, u64)]) -> bool {
     let train: Vec<u64> = counts.iter().map(|it| it.0).collect();
     let validated = counts.iter().any(|it| 0 < it.1);
-    let rarest = counts.iter().map(|it| it.1).min().unwrap_or_default();
-    imbalanced(&train) && validated && rarest < VALIDATION_OF_RAREST
+    imbalanced(&train) && validated && rarest(counts) < VALIDATION_OF_RAREST
 }
 
 #[cfg(test)]
@@ -316,12 +325,17 @@ mod tests {
     #[test]
     fn thresholds_are_tuned_of_several_labels_and_of_a_rare_class() {
         use Objective::{BinaryCrossEntropy, CrossEntropy, SquaredError, TokenCrossEntropy};
-        assert_eq!(tune_thresholds(BinaryCrossEntropy, &[50, 50, 50]), Some(true));
-        assert_eq!(tune_thresholds(CrossEntropy, &[500, 50]), Some(true));
-        assert_eq!(tune_thresholds(CrossEntropy, &[499, 50]), Some(false));
-        assert_eq!(tune_thresholds(CrossEntropy, &[500, 50, 500]), None, "of more none is one");
+        let tuned = |objective, train: &[u64]| {
+            let counts: Vec<(u64, u64)> = train.iter().map(|&it| (it, it / 5)).collect();
+            tune_thresholds(objective, &counts)
+        };
+        assert_eq!(tuned(BinaryCrossEntropy, &[50, 50, 50]), Some(true));
+        assert_eq!(tuned(CrossEntropy, &[500, 50]), Some(true));
+        assert_eq!(tuned(CrossEntropy, &[499, 50]), Some(false));
+        assert_eq!(tuned(CrossEntropy, &[490, 49]), Some(false), "nine can't tell");
+        assert_eq!(tuned(CrossEntropy, &[500, 50, 500]), None, "of more none is one");
         for objective in [SquaredError, TokenCrossEntropy] {
-            assert_eq!(tune_thresholds(objective, &[9, 900]), None);
+            assert_eq!(tuned(objective, &[9, 900]), None);
         }
     }
 

@@ -511,6 +511,15 @@ fn few_examples_are_learnt_from_once_more_where_a_test_split_can_tell() {
     assert!(refit("[train]\nrefit = true\nepochs = 3", &few));
     let hook = "[train]\nhooks = ['stop_at']\n[plugins]\nload = ['stop']\n";
     assert!(!refit(hook, &few));
+    // Two classes, of which the rarer has enough to tune a threshold by.
+    let mut rare = found(500, 110, 500);
+    for (class, train, validation) in [(0, 480, 100), (1, 20, 10)] {
+        rare.data.classes[class].train = train;
+        rare.data.classes[class].validation = validation;
+    }
+    let tuned = "eval.tune_thresholds = true\n";
+    assert!(!refit("", &rare) && plan_of("", &rare).eval.tune_thresholds);
+    assert!(refit("eval.tune_thresholds = false", &rare));
     let wanted =
         "train.refit trains the model once more on training and validation examples together, but";
     let cure = "(leave it out of the recipe)";
@@ -518,10 +527,15 @@ fn few_examples_are_learnt_from_once_more_where_a_test_split_can_tell() {
         ("", found(160, 40, 0), "there is no test split, which the report could be about then"),
         ("", found(160, 0, 500), "there is no validation split, which could be learnt from then"),
         (hook, few, "a plugin's head, loss or hook is not begun twice"),
+        (tuned, rare, "thresholds are tuned for the model that has not seen validation"),
     ] {
         let recipe = recipe.replace("[train]\n", "");
         let message = format!("{wanted} {obstacle} {cure}");
-        refused(&format!("[train]\nrefit = true\n{recipe}"), &found, &message);
+        let (asked, rest) = match recipe.starts_with("eval") {
+            true => (recipe.as_str(), ""),
+            false => ("", recipe.as_str()),
+        };
+        refused(&format!("{asked}[train]\nrefit = true\n{rest}"), &found, &message);
     }
 }
 
