@@ -63,6 +63,7 @@ pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
             words::seconds(done.seconds)
         ),
     ));
+    rows.extend(done.refit.map(|it| row("refit", it.sentence())));
     rows.push(row("model", run.join(&done.model).display().to_string()));
     rows.push(row("report", run.join(&done.report).display().to_string()));
     rows
