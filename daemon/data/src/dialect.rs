@@ -29,6 +29,17 @@ pub(crate) enum Quotes {
     None,
 }
 
+impl Quotes {
+    /// What a person should know of them.
+    fn note(self) -> Option<&'static str> {
+        match self {
+            Quotes::Escaped => Some("was read with a backslash before each quote inside of quotes"),
+            Quotes::Single => Some("was read with single quotes around its fields"),
+            Quotes::Doubled | Quotes::AfterBlanks | Quotes::None => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
@@ -249,14 +260,7 @@ impl Reading {
         dialect.shapes = shapes(&records, dialect.fields);
         (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
         dialect.notes.extend(above_note(dialect.above));
-        if dialect.quotes == Quotes::Escaped {
-            dialect
-                .notes
-                .push("was read with a backslash before each quote inside of quotes".into());
-        }
-        if dialect.quotes == Quotes::Single {
-            dialect.notes.push("was read with single quotes around its fields".into());
-        }
+        dialect.notes.extend(dialect.quotes.note().map(String::from));
         let cell = |row: &StringRecord, at: usize| Cell::Text(row.get(at).unwrap_or("").into());
         let of_row = |row: &StringRecord| dialect.columns.iter().map(|at| cell(row, *at)).collect();
         let rows = records.iter().map(of_row).collect();

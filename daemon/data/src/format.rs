@@ -61,21 +61,39 @@ impl Format {
         }
     }
 
-    /// Of a file whose name does not say it; none where it is no table.
+    /// Of a file whose name does not say it; none where it is no table. Lines that are rows are
+    /// one.
+    pub(crate) fn of_nameless(path: &Path, name: &str) -> Result<Option<Format>, Failure> {
+        let (marked, text) = Format::of_head(path, name)?;
+        let of_rows = || match dialect::delimiter_of(&text)? {
+            b'\t' => Some(Format::Tsv),
+            _ => Some(Format::Csv),
+        };
+        Ok(marked.or_else(of_rows))
+    }
+
+    /// By what no table of rows has: a signature, labels with a mark, tagged words. None where
+    /// there is no such thing, whatever the name says.
     pub(crate) fn by_content(path: &Path, name: &str) -> Result<Option<Format>, Failure> {
+        Ok(Format::of_head(path, name)?.0)
+    }
+
+    /// What marks it, and the start of its text, whole lines; empty where it is none.
+    fn of_head(path: &Path, name: &str) -> Result<(Option<Format>, String), Failure> {
         const HEAD_BYTES: u64 = 64 << 10;
         let mut head = Vec::new();
         let source = Source::open(path, name)?;
         let read = source.stream(&Count::default())?.take(HEAD_BYTES).read_to_end(&mut head);
         // What can't be inflated is no table either.
         if read.is_err() {
-            return Ok(None);
+            return Ok((None, String::new()));
         }
+        let signed = |it| Ok((source.compression().is_none().then_some(it), String::new()));
         if head.starts_with(b"PAR1") {
-            return Ok(source.compression().is_none().then_some(Format::Parquet));
+            return signed(Format::Parquet);
         }
         if head.starts_with(b"ARROW1") {
-            return Ok(source.compression().is_none().then_some(Format::Arrow));
+            return signed(Format::Arrow);
         }
         if HEAD_BYTES <= head.len() as u64
             && let Some(end) = head.iter().rposition(|it| *it == b'\n')
@@ -83,15 +101,14 @@ impl Format {
             head.truncate(end + 1);
         }
         let text = encoding::decode(&head).ok().filter(|it| it.1.foreign().is_none());
-        Ok(text.and_then(|(text, _)| match () {
+        let text = text.map_or_else(String::new, |it| it.0);
+        let marked = match () {
             // As its own guide calls such files: `cooking.train`.
             () if fasttext::is_it(&text) => Some(Format::FastText),
             () if conll::looks_so(&text) => Some(Format::Conll),
-            () => dialect::delimiter_of(&text).map(|it| match it {
-                b'\t' => Format::Tsv,
-                _ => Format::Csv,
-            }),
-        }))
+            () => None,
+        };
+        Ok((marked, text))
     }
 
     /// As `data.json` calls it.

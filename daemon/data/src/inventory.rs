@@ -140,7 +140,7 @@ impl Kind {
         let read = Source::open(path, name).and_then(|it| it.raw_head(&mut head));
         match read.map(|n| ImageFormat::of(&head[..n])) {
             Ok(Some(_)) => Kind::Image,
-            Ok(None) => match Format::by_content(path, name) {
+            Ok(None) => match Format::of_nameless(path, name) {
                 Ok(Some(format)) => Kind::Table(format),
                 Ok(None) | Err(_) => Kind::Unknown,
             },
@@ -284,7 +284,7 @@ impl Walk<'_> {
                 Kind::Unknown => Kind::by_content(&path, &name),
                 // A text of a class folder is a text, whatever it looks like.
                 Kind::Text if class_parts(&name).is_empty() => {
-                    match Format::by_content(&path, &name) {
+                    match Format::of_nameless(&path, &name) {
                         Ok(Some(it @ (Format::Conll | Format::Csv | Format::Tsv))) => {
                             Kind::Table(it)
                         }

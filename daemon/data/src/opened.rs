@@ -273,7 +273,7 @@ fn by_content(path: &Path, name: &str) -> Result<Format, Failure> {
         Some(_) => return Ok(Format::Workbook),
         None => {}
     }
-    if let Some(format) = Format::by_content(path, name)? {
+    if let Some(format) = Format::of_nameless(path, name)? {
         return Ok(format);
     }
     let mut head = [0; 1 << 12];

@@ -13,7 +13,6 @@ use crate::source::{Batch, Source};
 use crate::stored::{Examples, Stored};
 use crate::{durable, export};
 use anyhow::{Context, Result};
-use finetuned_answers::Target;
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained};
 use finetuned_job::plan::Plan;
@@ -34,24 +33,9 @@ pub(crate) struct Again {
     pub outcome: Refit,
     /// Of the probe that was fitted to all examples.
     pub probe: Option<Probe>,
-    /// Of the model that had not learnt from the validation examples.
-    pub validation: Validated,
+    /// Scores of the model that had not learnt from the validation examples.
+    pub validation: Scores,
     pub seconds: f64,
-}
-
-/// What the validation examples say of a model.
-pub(crate) struct Validated {
-    pub scores: Scores,
-    pub thresholds: Vec<f32>,
-}
-
-/// From which probability on each class is predicted.
-pub(crate) fn thresholds(plan: &Plan, found: &Evaluation, targets: &[Target]) -> Vec<f32> {
-    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
-    match plan.eval.tune_thresholds {
-        true => answer.tuned(&found.predictions, targets),
-        false => Vec::new(),
-    }
 }
 
 /// As many examples of a split as one forward pass takes.
@@ -81,12 +65,16 @@ pub(crate) fn finish(
     let rows = learner.take_family_form(&prepared.base, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
-    let validated = again.as_ref().map(|it| &it.validation);
-    let Scored { scores, validation, validation_loss, thresholds } =
-        scored((plan, prepared), &learner, validation_cache, validated, attempt)?;
-    if let (Some(before), Some(after)) = (loss, validation_loss) {
-        same_as_before(before, after)?;
+    let Scored { scores, validation, thresholds } =
+        scored((plan, prepared), &learner, validation_cache, attempt)?;
+    if let (Some(before), Some(after)) = (loss, &validation) {
+        same_as_before(before, after.loss)?;
     }
+    let (refit, seconds) = again.as_ref().map_or((None, 0.0), |it| (Some(it.outcome), it.seconds));
+    let (validation, probe_again) = match again {
+        Some(it) => (Some(it.validation), it.probe),
+        None => (validation, None),
+    };
 
     attempt.journal.phase(Phase::Exporting, None)?;
     let unproven = run.join(run_folder::UNPROVEN);
@@ -102,18 +90,15 @@ pub(crate) fn finish(
             .baseline(&data.train.targets, &set.targets)?,
         probe: position.probe.clone().map(|first| Probe {
             // Of two the one that learnt from as many examples as the model.
-            metrics: again
-                .as_ref()
-                .and_then(|it| it.probe.clone())
-                .map_or(first.metrics.clone(), |it| it.metrics),
+            metrics: probe_again.map_or_else(|| first.metrics.clone(), |it| it.metrics),
             ..first.ended(position.best.map(|it| it.step))
         }),
-        refit: again.as_ref().map(|it| it.outcome),
+        refit,
         steps: position.step,
         best_step: position.best.map_or(position.step, |it| it.step),
         epochs: position.step as f64 / plan.train.steps_per_epoch as f64,
         stopped_early: position.stopped_early,
-        seconds: position.seconds + again.as_ref().map_or(0.0, |it| it.seconds),
+        seconds: position.seconds + seconds,
         head,
         thresholds,
         model_hash: checkpoint::hash(&unproven.join(WEIGHTS))?,
@@ -132,17 +117,13 @@ struct Scored {
     /// On the split of the report.
     scores: Scores,
     validation: Option<Scores>,
-    /// Of this very model on validation.
-    validation_loss: Option<f64>,
     thresholds: Vec<f32>,
 }
 
-/// `validated`: of the validation examples, where the model has learnt from them since.
 fn scored(
     (plan, prepared): (&Plan, &Prepared),
     learner: &Learner,
     validation_cache: Option<&FeatureCache>,
-    validated: Option<&Validated>,
     attempt: &mut Attempt,
 ) -> Result<Scored> {
     let data = &prepared.data;
@@ -158,9 +139,12 @@ fn scored(
         let examples = Examples { set: &data.validation, cache: validation_cache };
         Some(evaluate(network, objective, examples, |_| attempt.stop.check())?)
     };
-    let thresholds = match validated {
-        Some(it) => it.thresholds.clone(),
-        None => thresholds(plan, held_out.as_ref().unwrap_or(&found), &data.validation.targets),
+    let answer = finetuned_answers::of(plan.task.answer, plan.data.outputs());
+    let thresholds = if plan.eval.tune_thresholds {
+        let on = held_out.as_ref().unwrap_or(&found);
+        answer.tuned(&on.predictions, &data.validation.targets)
+    } else {
+        Vec::new()
     };
     let score = |found: &Evaluation, split, set| {
         found.scores(split, set, plan, &prepared.extensions, &thresholds)
@@ -170,9 +154,7 @@ fn scored(
         Some(found) => Some(score(&found, Split::Validation, &data.validation)?),
         None => (split == Split::Validation).then(|| scores.clone()),
     };
-    let validation_loss = validation.as_ref().map(|it| it.loss);
-    let validation = validated.map(|it| it.scores.clone()).or(validation);
-    Ok(Scored { scores, validation, validation_loss, thresholds })
+    Ok(Scored { scores, validation, thresholds })
 }
 
 /// Whatever changed the model's form (a plugin's head that became the model's own, units that were

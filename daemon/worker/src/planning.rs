@@ -460,6 +460,11 @@ fn freeze_plan(
     })
 }
 
+/// Updates in a pass over so many examples: of full batches and a rest.
+pub(crate) fn steps_per_epoch(examples: u64, batch: u32, accumulate: u32) -> u64 {
+    examples.div_ceil(u64::from(batch)).div_ceil(u64::from(accumulate))
+}
+
 fn train_plan(
     recipe: &Recipe,
     facts: &Facts,
@@ -480,8 +485,7 @@ fn train_plan(
         );
     }
     let batch = rates.batch;
-    let steps_per_epoch =
-        data.train.div_ceil(u64::from(batch)).div_ceil(u64::from(asked.accumulate));
+    let steps_per_epoch = steps_per_epoch(data.train, batch, asked.accumulate);
     let training = Training {
         train: data.train,
         steps_per_epoch,

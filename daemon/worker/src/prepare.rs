@@ -121,9 +121,9 @@ fn encode(
     attempt: &mut Attempt,
 ) -> Result<Data> {
     let Dataset { outputs, train, validation, test, mut report, images, origins, .. } = dataset;
-    let counts = [&train, &validation, &test].map(|it| it.len() as u64);
     let all = refits.then(|| [train.as_slice(), &validation].concat());
-    let total = counts.iter().sum::<u64>() + all.as_ref().map_or(0, |it| it.len() as u64);
+    let again = all.as_ref().map_or(0, Vec::len);
+    let total = (train.len() + validation.len() + test.len() + again) as u64;
     if 0 < encoder.preparation().max_tokens {
         attempt.journal.phase(Phase::Tokenizing, Some(total))?;
     }
@@ -151,16 +151,20 @@ fn encode(
     Ok(Data { report, outputs, train, validation, test, all })
 }
 
-/// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
-pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
+/// A model at its beginning, and how it learns.
+pub(crate) struct Begun {
+    pub model: Built,
+    method: Method,
+    pooling: Option<Pooling>,
+}
+
+/// Loads the base model, and gives it the head that is to learn.
+pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun> {
     attempt.journal.phase(Phase::Loading, None)?;
-    let spec = attempt.spec;
-    let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
-    extensions.suit(task.answer)?;
-    let device = device::choose(spec.device)?;
+    let Prepared { recipe, task, base, encoder, data, extensions, .. } = prepared;
+    let device = device::choose(attempt.spec.device)?;
     let outputs = data.outputs.len() as i64;
-    let (preparation, seed) = (encoder.preparation(), recipe.train.seed);
-    let image_size = preparation.image_size();
+    let (image_size, seed) = (encoder.preparation().image_size(), recipe.train.seed);
     let shape =
         HeadShape { device, width: base.hidden_size(), outputs, seed, problem: task.answer };
     let head = extensions.head(&recipe.model.head, shape)?;
@@ -184,6 +188,16 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         (method, pooling) = (Method::Full, None);
         model = network::build(base, &options(None, None)?, None)?;
     }
+    Ok(Begun { model, method, pooling })
+}
+
+/// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
+pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
+    let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
+    extensions.suit(task.answer)?;
+    let Begun { model, method, pooling } = begin(attempt, prepared)?;
+    let spec = attempt.spec;
+    let preparation = encoder.preparation();
     let tensors: BTreeMap<String, Vec<i64>> =
         model.tensors.iter().map(|(name, it)| (name.clone(), it.size())).collect();
     let facts = Facts {
@@ -207,14 +221,14 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             new: model.report.initialised().map(Into::into).collect(),
             load: load_summary(&model.report),
         },
-        outline: &model.model.outline(image_size.unwrap_or_default())?,
+        outline: &model.model.outline(preparation.image_size().unwrap_or_default())?,
         parts: &model.parts,
         plugins: extensions.plan(),
         tensors: &tensors,
         cache_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
         threads: spec.threads,
         libtorch: finetuned_libtorch::version(),
-        device: device::name(device),
+        device: device::name(device::choose(spec.device)?),
     };
     let plan = planning::plan(recipe, preparation.max_tokens, facts)?;
     extensions.try_metrics(&plan)?;

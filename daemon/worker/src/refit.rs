@@ -2,15 +2,14 @@
 //! beginning, for as many passes as validation had chosen, with a learning rate that falls to its
 //! end in them. scikit-learn's searches call this `refit`, AutoGluon `refit_full`.
 
+use crate::planning;
 use finetuned_job::plan::{Plan, TrainPlan};
 
 /// The plan of the second training. `best_step`: of the first.
 pub(crate) fn plan(of: &Plan, best_step: u64) -> Plan {
     let train = &of.train;
     let examples = of.data.train + of.data.validation;
-    // As planning rounds it: first to batches, then to updates.
-    let steps_per_epoch =
-        examples.div_ceil(u64::from(train.batch)).div_ceil(u64::from(train.accumulate));
+    let steps_per_epoch = planning::steps_per_epoch(examples, train.batch, train.accumulate);
     let passes = best_step as f64 / train.steps_per_epoch as f64;
     let steps = (passes * steps_per_epoch as f64).round() as u64;
     let rising = train.warmup_steps as f64 / train.steps.max(1) as f64;

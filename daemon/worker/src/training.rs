@@ -8,7 +8,7 @@ use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Hooks;
 use crate::feature_cache::{Caching, FeatureCache};
-use crate::finish::{Again, Chosen, Validated, finish, thresholds};
+use crate::finish::{Again, Chosen, finish};
 use crate::learner::Learner;
 use crate::prepare::{self, Prepared};
 use crate::resume::{obey, restore};
@@ -72,7 +72,6 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     let (learner, position) = trained(learner, of, splits, from, Aim::Choose, attempt)?;
     let cache = validation_cache.filter(|it| it.stages <= learner.frozen_stages());
     let chosen = choose(of, learner, cache, (&checkpoints, &position), attempt)?;
-    let cache = cache.filter(|_| chosen.again.is_none());
     finish(of, chosen, cache, &position, attempt)
 }
 
@@ -120,7 +119,7 @@ fn trained_again(
     let checkpoints = Checkpoints::of_refit(&attempt.spec.run)?;
     let resumed = checkpoints.newest(|passed_over| attempt.journal.warn(passed_over))?;
     let is_new = resumed.is_none();
-    let (_, model) = prepare::decide(attempt, prepared)?;
+    let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
     let hooks = prepared.extensions.hooks(&plan)?;
@@ -193,18 +192,16 @@ fn choose(
     if !plan.train.refit {
         return Ok(Chosen { learner, loss: Some(best.loss), again: None });
     }
-    let evaluated = |learner: &Learner, cache, attempt: &Attempt| {
-        let examples = Examples { set: validation, cache };
+    let evaluated = |learner: &Learner, attempt: &Attempt| {
+        let examples = Examples { set: validation, cache: validation_cache };
         let check = |_| attempt.stop.check();
         evaluate(&learner.network, learner.objective.as_ref(), examples, check)
     };
-    let found = evaluated(&learner, validation_cache, attempt)?;
+    let found = evaluated(&learner, attempt)?;
     drop(learner); // two would take twice the memory
-    let thresholds = thresholds(plan, &found, &validation.targets);
-    let scores =
-        found.scores(Split::Validation, validation, plan, &prepared.extensions, &thresholds)?;
+    let scores = found.scores(Split::Validation, validation, plan, &prepared.extensions, &[])?;
     let (mut learner, at) = trained_again((plan, prepared), best.step, attempt)?;
-    let mut loss = evaluated(&learner, None, attempt)?
+    let mut loss = evaluated(&learner, attempt)?
         .scores_only(Split::Validation, validation, plan, &prepared.extensions)?
         .loss;
     // It has learnt from these examples, so it must know them better than before.
@@ -217,7 +214,7 @@ fn choose(
     let again = Again {
         outcome: Refit { examples, steps: at.step, used },
         probe: at.probe.filter(|_| used),
-        validation: Validated { scores, thresholds },
+        validation: scores,
         seconds: at.seconds,
     };
     Ok(Chosen { learner, loss: Some(loss), again: Some(again) })
