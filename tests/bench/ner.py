@@ -13,7 +13,8 @@ VALIDATION, TEST = 100, 500
 
 
 def write(folder, rows):
-    """The sentences, drawn into train, validation and test."""
+    """The sentences, each once, drawn into train, validation and test. Those that stand in the file twice (retweets) would be
+    learnt from and scored by whoever does not look for them."""
     text = (ASSETS / "data/ner/ner.txt").read_text(encoding="utf-8")
     sentences, words = [], []
     for line in [*text.splitlines(), ""]:
@@ -22,6 +23,8 @@ def write(folder, rows):
         elif words:
             sentences.append("\n".join(words))
             words = []
+    of_words = {tuple(line.split("\t")[0] for line in it.split("\n")): it for it in sentences}
+    sentences = list(of_words.values())
     random.Random(0).shuffle(sentences)
     folder.mkdir()
     held_out = VALIDATION + TEST
@@ -41,7 +44,7 @@ def trainer(folder, data, case, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1794, help="training sentences")
+    parser.add_argument("--rows", type=int, default=1695, help="training sentences")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args()
