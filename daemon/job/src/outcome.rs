@@ -96,7 +96,7 @@ pub struct Start {
 }
 
 /// The finished model was trained once more from the beginning, on training and validation examples
-/// together, for as many passes as validation had chosen.
+/// together, with as much learning rate as validation had chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refit {
     pub examples: u64,
@@ -162,6 +162,9 @@ impl Done {
             (n, split) => format!("{} held-out {} examples", thousands(n), split.name()),
         };
         let baseline = match self.baseline.metrics.get(&self.metric) {
+            Some(value) if self.baseline.is_of_base() => {
+                format!(" The base model as it was would score {value:.3}.")
+            }
             Some(value) => format!(
                 " Always answering \u{201c}{}\u{201d} would score {value:.3}.",
                 self.baseline.answer
