@@ -1,4 +1,4 @@
-"""Models of texts that answer with several labels, with numbers, about pairs and about each word, as
+"""Models of texts that answer with several labels, with numbers, about pairs, about each word and behind masks, as
 transformers opens them:
 each is trained for two epochs on texts made here, and gives what `finetuned predict` gives.
 """
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy, pytest, torch
 from transformers import (
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -293,3 +294,26 @@ def test_scores_agree_with_seqeval(tagged):
         "token_accuracy": metrics.accuracy_score(targets, predicted),
     }
     assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+def test_masked_language_models(family, tmp_path):
+    """Opens whole in its own class, and says of masks what `fill-mask` says of them."""
+    draw = random.Random(0)
+    texts = [text(draw, drawn_labels(draw)) for _ in range(4 * EACH)]
+    data = write(tmp_path / "texts.csv", ["text"], [[it] for it in dict.fromkeys(texts)])
+    model = base(family, tmp_path, texts)
+    done = train(tmp_path, data, model, "train.lr = 3e-3\ntask = 'masked-language-modeling'\n", epochs=8)
+    assert done["scores"]["metrics"]["perplexity"] < done["baseline"]["metrics"]["perplexity"]
+    opened(tmp_path, AutoModelForMaskedLM)
+    fill = pipeline("fill-mask", model=str(tmp_path / "run/model"), top_k=5)
+    mask = fill.tokenizer.mask_token
+    asked = [f"this {mask} is sad really", f"{mask} day {mask} so", f"naïve — “{mask}” 这部电影"]
+    for asked, answer in zip(asked, answers(tmp_path, *asked)):
+        wanted = fill(asked)
+        wanted = wanted if isinstance(wanted[0], list) else [wanted]
+        assert len(wanted) == len(answer["masks"]) == asked.count(mask)
+        for theirs, ours in zip(wanted, answer["masks"]):
+            assert [it["token"] for it in ours] == [it["token"] for it in theirs]
+            assert [it["score"] for it in ours] == pytest.approx([it["score"] for it in theirs], abs=TOLERANCE)
+            assert [it["token_str"].strip() for it in ours] == [it["token_str"].strip() for it in theirs]

@@ -83,8 +83,8 @@ impl AnswerKind for Class {
         }
     }
 
-    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
-        scores::constant(&self.outputs, train)
+    fn constant(&self, train: &[Target]) -> Result<Option<(String, Vec<f32>)>, ScoresError> {
+        scores::constant(&self.outputs, train).map(Some)
     }
 
     /// How likely the wrong class was.

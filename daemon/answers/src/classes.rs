@@ -73,8 +73,8 @@ impl AnswerKind for Classes {
         if all.iter().all(|it| *it == threshold::HALF) { Vec::new() } else { all }
     }
 
-    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
-        scores::constant(self, train)
+    fn constant(&self, train: &[Target]) -> Result<Option<(String, Vec<f32>)>, ScoresError> {
+        scores::constant(self, train).map(Some)
     }
 
     /// The largest probability of what is wrong.

@@ -44,7 +44,7 @@ pub struct Words {
     pub intervals: &'static str,
     /// Above the worst mistakes.
     pub mistakes: &'static str,
-    /// What a target is called beside a mistake.
+    /// What a target is called beside a mistake; empty where the input is its own target.
     pub target: &'static str,
     /// What the columns of targets hold.
     pub columns: &'static str,
@@ -60,6 +60,11 @@ pub struct Words {
 pub trait AnswerKind: Send + Sync {
     /// Names of the model's outputs, in their order.
     fn outputs(&self) -> &[String];
+
+    /// Numbers in a row of predictions.
+    fn width(&self) -> usize {
+        self.outputs().len()
+    }
 
     /// Metrics that a recipe may select.
     fn metrics(&self) -> &'static Metrics;
@@ -78,11 +83,12 @@ pub trait AnswerKind: Send + Sync {
     ) -> Result<Scores, ScoresError>;
 
     /// What answers the same to everything, learnt from targets of which there is one at least: in
-    /// words, and the row that a model would give.
+    /// words, and the row that a model would give. None where nothing does, and the base model
+    /// itself is what there was before.
     ///
     /// # Errors
     /// Targets of another kind.
-    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError>;
+    fn constant(&self, train: &[Target]) -> Result<Option<(String, Vec<f32>)>, ScoresError>;
 
     /// From which probability on each output is predicted, where that was tuned; else empty.
     fn thresholds(&self) -> &[f32] {
@@ -101,22 +107,26 @@ pub trait AnswerKind: Send + Sync {
     }
 
     /// What a model scores on `targets` that answers the same to everything, learnt from the
-    /// training split alone. There is no `loss`.
+    /// training split alone. There is no `loss`. None where [`AnswerKind::constant`] has none.
     ///
     /// # Errors
     /// As [`AnswerKind::scores`].
-    fn baseline(&self, train: &[Target], targets: &[Target]) -> Result<Baseline, ScoresError> {
+    fn baseline(
+        &self,
+        train: &[Target],
+        targets: &[Target],
+    ) -> Result<Option<Baseline>, ScoresError> {
         let split = Split::Train;
         if train.is_empty() {
             return Err(ScoresError::Empty { split });
         }
-        let (answer, row) = self.constant(train)?;
+        let Some((answer, row)) = self.constant(train)? else { return Ok(None) };
         let rows: Vec<usize> = targets.iter().map(|it| self.rows(it)).collect();
         let values = row.repeat(rows.iter().sum());
         let predictions = Predictions::ragged(row.len(), values, rows);
         let losses = vec![0.0; targets.len()];
         let of = Scored { split, predictions: &predictions, targets, losses: &losses };
-        Ok(Baseline { answer, metrics: self.scores(&of, &[], 0)?.metrics })
+        Ok(Some(Baseline { answer, metrics: self.scores(&of, &[], 0)?.metrics }))
     }
 
     /// How wrong each example is, comparable within the split; nothing where all is right.

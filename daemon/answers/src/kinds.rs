@@ -2,12 +2,17 @@
 
 use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
-use crate::{class, classes, numbers, tags};
+use crate::{class, classes, numbers, tags, tokens};
 use finetuned_job::task::Answer;
 
 /// In the order in which columns are shown to them.
-const KINDS: &[&dyn TargetKind] =
-    &[&classes::read::Kind, &numbers::read::Kind, &class::read::Kind, &tags::read::Kind];
+const KINDS: &[&dyn TargetKind] = &[
+    &classes::read::Kind,
+    &numbers::read::Kind,
+    &class::read::Kind,
+    &tags::read::Kind,
+    &tokens::read::Kind,
+];
 
 /// What a model with these outputs answers.
 pub fn of(answer: Answer, outputs: &[String]) -> Box<dyn AnswerKind> {
@@ -27,6 +32,7 @@ pub fn with_thresholds(
         Answer::Classes => Box::new(classes::Classes { outputs, thresholds }),
         Answer::Numbers => Box::new(numbers::Numbers { outputs }),
         Answer::Tags => Box::new(tags::Tags { outputs }),
+        Answer::Tokens => Box::new(tokens::Tokens),
     }
 }
 

@@ -25,6 +25,7 @@ mod numbers; // one or more numbers
 mod class; // one of several classes
 mod classes; // any number of classes
 mod tags; // a tag for each word
+mod tokens; // the tokens of the input itself
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};

@@ -2,9 +2,9 @@
 
 use finetuned_job::scores::Scores;
 
-/// Whether a greater value of the metric is a better one: all but `loss`, `mae` and `rmse`.
+/// Whether a greater value of the metric is a better one: all but losses and errors.
 pub fn higher_is_better(metric: &str) -> bool {
-    !["loss", "mae", "rmse"].contains(&metric)
+    !["loss", "mae", "rmse", "perplexity"].contains(&metric)
 }
 
 /// A metric by its name, `loss` included.

@@ -55,8 +55,8 @@ impl AnswerKind for Numbers {
         scores::scores(&self.outputs, of, intervals_for, seed)
     }
 
-    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
-        scores::constant(&self.outputs, train)
+    fn constant(&self, train: &[Target]) -> Result<Option<(String, Vec<f32>)>, ScoresError> {
+        scores::constant(&self.outputs, train).map(Some)
     }
 
     /// The largest error, in standard deviations.

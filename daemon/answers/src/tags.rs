@@ -126,8 +126,8 @@ impl AnswerKind for Tags {
         scores::scores(self, of, intervals_for, seed)
     }
 
-    fn constant(&self, train: &[Target]) -> Result<(String, Vec<f32>), ScoresError> {
-        scores::constant(self, train)
+    fn constant(&self, train: &[Target]) -> Result<Option<(String, Vec<f32>)>, ScoresError> {
+        scores::constant(self, train).map(Some)
     }
 
     /// A word each.

@@ -4,6 +4,7 @@
 mod image; // files, columns of paths, columns of images
 mod pair; // two columns of texts
 mod text; // a column of texts, files of texts
+mod passage; // the same without labels
 mod words; // words or texts with tags or spans
 
 pub use image::Images;
@@ -63,7 +64,8 @@ pub(crate) trait Content {
 }
 
 /// In the order in which a drop is shown to them.
-const MODALITIES: &[&dyn Modal] = &[&image::Kind, &words::Kind, &pair::Kind, &text::Kind];
+const MODALITIES: &[&dyn Modal] =
+    &[&image::Kind, &words::Kind, &pair::Kind, &passage::Kind, &text::Kind];
 
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {

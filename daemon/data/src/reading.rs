@@ -193,11 +193,15 @@ fn first(
         targets: of(&targets),
     };
     if table.sample.headerless {
+        let ColumnNames { inputs, targets, .. } = &reading.columns;
+        let label = match &targets[..] {
+            [] => String::new(),
+            some => format!(" and `{}` as label", some.join("`, `")),
+        };
         reading.warnings.push(format!(
-            "{file} has no header: its first row was read as data, `{}` as {} and `{}` as label",
-            reading.columns.inputs.join("`, `"),
+            "{file} has no header: its first row was read as data, `{}` as {}{label}",
+            inputs.join("`, `"),
             reading.modality.noun(),
-            reading.columns.targets.join("`, `")
         ));
     }
     let used: Vec<usize> = targets.iter().chain(&numbered).chain(&split.columns).copied().collect();
@@ -217,7 +221,7 @@ fn stand_by(tables: &[(Table, Option<Split>)], names: &str, numbers: &str) -> bo
 fn warn_of_unused(reading: &mut Reading<'_, '_>, file: &str, unused: &[String], named: bool) {
     let rivals: Vec<&str> =
         unused.iter().map(|it| &**it).filter(|it| names::is_label(it)).collect();
-    if !named && !rivals.is_empty() {
+    if !named && !rivals.is_empty() && !reading.columns.targets.is_empty() {
         reading.warnings.push(format!(
             "{file}: `{}` was taken as the label, though `{}` could be one too",
             reading.columns.targets.join("`, `"),

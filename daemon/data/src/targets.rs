@@ -195,6 +195,15 @@ pub(crate) fn of_classes(form: &str, request: &Request<'_>) -> Result<Learnt, Fa
     Ok(Learnt { kind, reason, inferred_of: None, reader })
 }
 
+/// Texts that are learnt as they are.
+pub(crate) fn of_texts(request: &Request<'_>) -> Result<Learnt, Failure> {
+    let not = || refusal::data("texts without labels teach nothing here");
+    let kind = request.kind().ok_or_else(not)?;
+    let names = request.labels();
+    let reader = kind.reader(&Columns { names, rows: Vec::new() }).map_err(refusal::data)?;
+    Ok(Learnt { kind, reason: ASKED.into(), inferred_of: None, reader })
+}
+
 /// The sampled cells of some columns, row by row, by the names that the file has for them.
 fn cells(table: &Table, columns: &[usize]) -> Vec<Vec<Cell>> {
     let cell = |row: &[Cell], at: usize| {

@@ -20,7 +20,7 @@ pub(crate) fn left_out(
     (inputs, targets): (&[String], &[String]),
 ) -> Result<Option<String>, Failure> {
     let (table, split) = &tables[at];
-    if matches!(split, None | Some(Split::Train)) {
+    if matches!(split, None | Some(Split::Train)) || targets.is_empty() {
         return Ok(None);
     }
     let (file, columns) = (&table.source.name, &table.sample.columns);

@@ -76,11 +76,18 @@ pub struct NumberScores {
 }
 
 /// What a model scores that gives the same answer to everything, learnt from the training split
-/// alone.
+/// alone; where there is no such answer, what the base model scores as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The most frequent class; where there may be several, those that most examples have; the
-    /// means.
+    /// means. Empty of a base model.
     pub answer: String,
     pub metrics: BTreeMap<String, f64>,
+}
+
+impl Baseline {
+    /// Whether it is the base model.
+    pub fn is_of_base(&self) -> bool {
+        self.answer.is_empty()
+    }
 }

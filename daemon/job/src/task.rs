@@ -16,6 +16,8 @@ pub enum Modality {
     TextPair,
     /// A text whose words have answers.
     Words,
+    /// A text that is learnt as it is, in passages as long as a model reads.
+    Passage,
     Image,
 }
 
@@ -23,7 +25,7 @@ impl Modality {
     /// What one input is called, in sentences and in tables.
     pub fn noun(self) -> &'static str {
         match self {
-            Modality::Text => "text",
+            Modality::Text | Modality::Passage => "text",
             Modality::TextPair => "pair",
             Modality::Words => "sentence",
             Modality::Image => "image",
@@ -47,6 +49,9 @@ pub enum Answer {
     /// A tag for each word.
     #[serde(rename = "token_classification")]
     Tags,
+    /// The tokens of the input itself.
+    #[serde(rename = "language_modeling")]
+    Tokens,
 }
 
 /// What is minimised.
@@ -60,6 +65,8 @@ pub enum Objective {
     SquaredError,
     /// Of the tags' softmax, over words.
     TokenCrossEntropy,
+    /// Of the vocabulary's softmax, over tokens that were masked (Devlin et al. 2019).
+    MaskedTokens,
 }
 
 impl Objective {
@@ -67,6 +74,11 @@ impl Objective {
     /// them, or have them folded in.
     pub fn in_units(self) -> bool {
         self == Objective::SquaredError
+    }
+
+    /// Whether the vocabulary is predicted: the head is the base's own.
+    pub fn of_vocabulary(self) -> bool {
+        self == Objective::MaskedTokens
     }
 }
 
@@ -114,6 +126,7 @@ pub struct TaskRow {
 }
 
 const MINILM: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
+const DISTILBERT: &str = "hf:distilbert/distilbert-base-uncased";
 const EFFICIENTNET: &str = "hf:timm/tf_efficientnet_lite0.in1k";
 
 const OF_CLASS: Metrics = Metrics {
@@ -183,6 +196,13 @@ const OF_TAGS: Metrics = Metrics {
     best: "entity_f1",
 };
 
+/// `perplexity` is e to the power of the mean loss of a token.
+const OF_TOKENS: Metrics = Metrics {
+    known: &["perplexity", "token_accuracy", "loss"],
+    shown: &["perplexity", "token_accuracy"],
+    best: "perplexity",
+};
+
 /// Every task. Where several rows have the same input and answer, the first is what data are taken
 /// for.
 pub const TASKS: &[TaskRow] = &[
@@ -250,6 +270,17 @@ pub const TASKS: &[TaskRow] = &[
         objective: Objective::TokenCrossEntropy,
         base: MINILM,
         metrics: &OF_TAGS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "masked-language-modeling",
+        pipeline_tag: "fill-mask",
+        problem_type: None,
+        modality: Modality::Passage,
+        answer: Answer::Tokens,
+        objective: Objective::MaskedTokens,
+        base: DISTILBERT,
+        metrics: &OF_TOKENS,
         work: Work::Train,
     },
     TaskRow {

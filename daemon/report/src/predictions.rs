@@ -66,7 +66,7 @@ fn write_csv<'a>(
     predictions: &Predictions,
     origin: impl Fn(usize) -> Origin<'a>,
 ) -> Result<()> {
-    let (width, outputs) = (predictions.width(), answer.outputs().len());
+    let (width, outputs) = (predictions.width(), answer.width());
     ensure!(width == outputs, "{width} outputs for {outputs}");
     let (rows, examples) = (predictions.len(), targets.len());
     ensure!(rows == examples, "{rows} predictions for {examples} targets");

@@ -21,11 +21,12 @@ pub(crate) fn show(run: &Path, as_json: bool, report: &mut Report) -> Result<()>
 
 /// Name and text of each row; a row without a name goes on with the one above it.
 pub(crate) fn rows(done: &Done, run: &Path) -> Vec<Vec<String>> {
-    let baseline = done
-        .baseline
-        .metrics
-        .get(&done.metric)
-        .map_or_else(String::new, |it| format!("; always `{}`: {it:.3}", done.baseline.answer));
+    let always = match done.baseline.is_of_base() {
+        true => "the base model".to_owned(),
+        false => format!("always `{}`", done.baseline.answer),
+    };
+    let baseline = done.baseline.metrics.get(&done.metric);
+    let baseline = baseline.map_or_else(String::new, |it| format!("; {always}: {it:.3}"));
     let probe = done.probe.as_ref().and_then(|it| it.metrics.get(&done.metric));
     let probe = probe.map_or_else(String::new, |it| format!("; a linear probe: {it:.3}"));
     let data: serde_json::Value = run_facts::json(&run.join(run_folder::DATA)).unwrap_or_default();

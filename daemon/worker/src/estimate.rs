@@ -57,7 +57,7 @@ impl<'a> Sample<'a> {
                 batch.input = tch::no_grad(run)?;
                 once = start.elapsed();
             }
-            let weight = learner.loss_weight(self.train, &batch.indices);
+            let weight = learner.loss_weight(self.train, &batch.indices, 0);
             learner.try_backward(&batch, weight)?;
         }
         Ok([once, start.elapsed() - once])

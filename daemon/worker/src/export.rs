@@ -33,7 +33,7 @@ pub(crate) fn write(
     let outputs = plan.data.outputs();
     let pooling = plan.model.pooling.map(network::pooling);
     let rows = modality::of(plan.task.modality).rows();
-    let head = network::own_head(rows, pooling, outputs.len() as i64);
+    let head = network::own_head((plan.task.objective, rows), pooling, outputs.len() as i64);
     let size = encoder.preparation().image_size();
     let mut config = base.export_config(head, outputs, size);
     encoder.export(base.folder(), folder, &mut config)?;

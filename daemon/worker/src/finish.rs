@@ -8,17 +8,17 @@ use crate::examples::ExampleSet;
 use crate::feature_cache::FeatureCache;
 use crate::learner::Learner;
 use crate::network::WEIGHTS;
-use crate::prepare::Prepared;
+use crate::prepare::{self, Prepared};
 use crate::source::{Batch, Source};
 use crate::stored::{Examples, Stored};
-use crate::{durable, export};
+use crate::{device, durable, export};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
-use finetuned_job::scores::{Scores, Split};
+use finetuned_job::scores::{Baseline, Scores, Split};
 
 /// The model that is to be saved, before its form changes.
 pub(crate) struct Chosen {
@@ -82,12 +82,15 @@ pub(crate) fn finish(
     let config =
         export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
     export::write(&unproven, &prepared.base, config, &tensors)?;
+    drop((learner, tensors));
+    let baseline = finetuned_answers::of(plan.task.answer, plan.data.outputs())
+        .baseline(&data.train.targets, &set.targets)?;
+    let baseline = baseline.map_or_else(|| before((plan, prepared), attempt), Ok)?;
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
         validation,
-        baseline: finetuned_answers::of(plan.task.answer, plan.data.outputs())
-            .baseline(&data.train.targets, &set.targets)?,
+        baseline,
         probe: position.probe.clone().map(|first| Probe {
             // Of two the one that learnt from as many examples as the model.
             metrics: probe_again.map_or_else(|| first.metrics.clone(), |it| it.metrics),
@@ -110,6 +113,22 @@ pub(crate) fn finish(
         best_step: trained.best_step,
         seconds: trained.seconds,
     })
+}
+
+/// What the base model scores as it is.
+fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result<Baseline> {
+    let model = prepare::begin(attempt, prepared)?.model;
+    let device = device::choose(attempt.spec.device)?;
+    let (numbers, extensions) = (prepared.data.numbers(), &prepared.extensions);
+    let learner = Learner::new(model, device, plan, numbers, extensions)?;
+    let (split, set) = prepared.data.report_split();
+    attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
+    let examples = Examples { set, cache: None };
+    let found = evaluate(&learner.network, learner.objective.as_ref(), examples, |done| {
+        attempt.progress(done, set.len() as u64)
+    })?;
+    let metrics = found.scores_only(split, set, plan, extensions)?.metrics;
+    Ok(Baseline { answer: String::new(), metrics })
 }
 
 /// What the finished model scores, and from where on it predicts.

@@ -71,7 +71,7 @@ impl Learner {
                 model,
                 head,
                 parts,
-                outputs: plan.data.outputs().len(),
+                outputs: finetuned_answers::of(plan.task.answer, plan.data.outputs()).width(),
                 device,
                 units: Units::of(numbers, device)?,
             },
@@ -137,9 +137,9 @@ impl Learner {
         self.network.model.frozen_stages()
     }
 
-    /// What these examples weigh in the mean.
-    pub(crate) fn loss_weight(&self, set: &ExampleSet, batch: &[u32]) -> f64 {
-        self.objective.weight(set, batch)
+    /// What these examples weigh in the mean over update `step`.
+    pub(crate) fn loss_weight(&self, set: &ExampleSet, batch: &[u32], step: u64) -> f64 {
+        self.objective.weight(set, batch, &Pass::training(self.seed, step, 0))
     }
 
     /// Adds the gradients of a batch's share in the mean over `weight`; gives that share of the

@@ -45,6 +45,7 @@ mod export; // tensors -> model folder
 mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
+mod fill_mask; // masked texts -> what may stand there
 mod predict; // the action `predict`
 mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 

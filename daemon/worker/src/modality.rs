@@ -5,6 +5,7 @@
 mod image; // files -> pixels
 mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
+mod passage; // texts -> token ids of as many passages as they fill
 mod words; // words of texts -> token ids
 
 use anyhow::{Context, Result};
@@ -15,6 +16,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
 use finetuned_models::{Checkpoint, Input, Kind, Rows};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tch::{Device, Tensor};
@@ -47,6 +49,7 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
         Modality::Text => &text::Texts,
         Modality::TextPair => &pair::Pairs,
         Modality::Words => &words::Words,
+        Modality::Passage => &passage::Passages,
         Modality::Image => &image::Images,
     }
 }
@@ -83,6 +86,11 @@ pub(crate) trait Encoder {
     /// Lengths before the cut, over all splits.
     fn token_report(&self, _sets: &[&dyn Encoded]) -> Option<TokenReport> {
         None
+    }
+
+    /// A token as a person reads it; empty where there are none.
+    fn word(&self, _token: u32) -> String {
+        String::new()
     }
 
     /// Writes into a model folder what its readers need beside weights and config, and into the
@@ -138,6 +146,37 @@ impl Inputs {
         match self.record(index).texts.as_ref() {
             [] => self.origin(index as u32),
             texts => texts.join(" / "),
+        }
+    }
+
+    /// The same as the examples that they became, each with its own part of a text.
+    pub(crate) fn cut(self, encoded: &dyn Encoded) -> Inputs {
+        let Some(pieces) = encoded.pieces() else { return self };
+        let part = |it: &Piece, record: &Record| -> Box<str> {
+            let (from, to) = (it.bytes.start as usize, it.bytes.end as usize);
+            record.texts.first().and_then(|it| it.get(from..to)).unwrap_or_default().into()
+        };
+        let record =
+            |it: &Piece, of: &Record| Record { texts: [part(it, of)].into(), ..of.clone() };
+        match self {
+            Inputs::Split { examples, images, origins } => {
+                let example = |it: &Piece| {
+                    let of = &examples[it.record as usize];
+                    Example { record: record(it, &of.record), ..of.clone() }
+                };
+                let examples = pieces.iter().map(example).collect();
+                Inputs::Split { examples, images, origins }
+            }
+            Inputs::Named(all) => {
+                let named = |it: &Piece| {
+                    let of = &all[it.record as usize];
+                    let mut named = of.clone();
+                    named.record = record(it, &of.record);
+                    named.what = named.record.texts[0].to_string();
+                    named
+                };
+                Inputs::Named(pieces.iter().map(named).collect())
+            }
         }
     }
 
@@ -212,6 +251,21 @@ pub(crate) trait Encoded {
         None
     }
 
+    /// The parts of records that are examples of their own; none where each record is one.
+    fn pieces(&self) -> Option<&[Piece]> {
+        None
+    }
+
+    /// Of an example, special ones too; empty where that is nobody's concern.
+    fn tokens(&self, _index: u32) -> &[u32] {
+        &[]
+    }
+
+    /// What tokens there are, where they are what is learnt.
+    fn vocabulary(&self) -> Option<&Vocabulary> {
+        None
+    }
+
     /// Where the places of an example stand in its text, in bytes, where its record names none.
     fn cut(&self, _index: u32) -> &[(u32, u32)] {
         &[]
@@ -232,6 +286,23 @@ pub(crate) trait Encoded {
     fn strip(&self, _shown: u32, _side: u32, _changes: &Changes) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// A part of a record's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub record: u32,
+    pub bytes: std::ops::Range<u32>,
+}
+
+/// Tokens that a model may guess.
+#[derive(Debug, Clone)]
+pub(crate) struct Vocabulary {
+    pub size: u32,
+    /// Stands for one that is hidden.
+    pub mask: u32,
+    /// They say nothing of a text.
+    pub special: BTreeSet<u32>,
 }
 
 /// Where words stand among the rows of a batch.

@@ -54,13 +54,19 @@ pub(crate) fn pooling(planned: plan::Pooling) -> Pooling {
 /// What a model is built with, for so many outputs of this head.
 ///
 /// # Errors
-/// A plugin's head that gives one row for all tokens of an example, where each has its own.
+/// A plugin's head that gives one row for all tokens of an example, where each has its own, or
+/// where the vocabulary is predicted.
 pub(crate) fn head_kind(
     head: Option<&PluginHead>,
-    rows: Rows,
+    (objective, rows): (Objective, Rows),
     pooling: Option<Pooling>,
     outputs: i64,
 ) -> Result<HeadKind, Failure> {
+    if head.is_some() && objective.of_vocabulary() {
+        let message = "model.head is a plugin's, but the vocabulary is predicted, for which the base has a head";
+        return Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure("leave model.head out of the recipe"));
+    }
     let sequence = head.is_some_and(|it| it.instance.features() == HeadFeatures::Sequence);
     match (rows, sequence) {
         (Rows::PerToken, true) => {
@@ -70,13 +76,20 @@ pub(crate) fn head_kind(
             ))
         }
         (Rows::PerExample, true) => Ok(HeadKind::None(Rows::PerToken)),
-        (rows, false) => Ok(own_head(rows, pooling.filter(|_| head.is_none()), outputs)),
+        (rows, false) => {
+            Ok(own_head((objective, rows), pooling.filter(|_| head.is_none()), outputs))
+        }
     }
 }
 
 /// The head of a model's own family, or the linear one of rows that are made so.
-pub(crate) fn own_head(rows: Rows, pooling: Option<Pooling>, outputs: i64) -> HeadKind {
+pub(crate) fn own_head(
+    (objective, rows): (Objective, Rows),
+    pooling: Option<Pooling>,
+    outputs: i64,
+) -> HeadKind {
     match (rows, pooling) {
+        _ if objective.of_vocabulary() => HeadKind::Vocabulary,
         (Rows::PerExample, None) => HeadKind::Classes(outputs),
         (Rows::PerExample, Some(pooling)) => HeadKind::Linear(outputs, pooling),
         (Rows::PerToken, _) => HeadKind::PerToken(outputs),
@@ -110,6 +123,7 @@ pub(crate) struct Network {
     pub head: Option<HeadInstance>,
     /// With the plugin's head, where there is one.
     pub parts: Parts,
+    /// Numbers in a row of predictions.
     pub outputs: usize,
     pub device: Device,
     /// Those of the model, where they are not those of the data: while numbers are learnt, and of a
@@ -136,9 +150,12 @@ impl Network {
         device: Device,
     ) -> Result<Saved> {
         let saved = finetuned_models::open(folder).map_err(model_failure)?;
-        let names = output_names(saved.config_json()).with_context(|| {
-            format!("{} names no outputs", folder.join("config.json").display())
-        })?;
+        let names = match plan.task.objective.of_vocabulary() {
+            true => Vec::new(),
+            false => output_names(saved.config_json()).with_context(|| {
+                format!("{} names no outputs", folder.join("config.json").display())
+            })?,
+        };
         let outputs = names.len() as i64;
         let shape = HeadShape {
             device,
@@ -165,7 +182,8 @@ impl Network {
         let thresholds = thresholds(saved.config_json(), &names).with_context(|| {
             format!("{} in {} is damaged", THRESHOLDS, folder.join("config.json").display())
         })?;
-        let network = Network { model, head, parts, outputs: names.len(), device, units };
+        let width = finetuned_answers::of(plan.task.answer, &names).width();
+        let network = Network { model, head, parts, outputs: width, device, units };
         Ok(Saved { network, names, thresholds })
     }
 

@@ -6,6 +6,7 @@ mod cross_entropy; // one class of several
 mod squared_error; // numbers
 mod supervised; // a criterion over outputs and targets
 mod tokens; // a tag for each word
+mod masked; // tokens that were hidden
 
 use crate::examples::ExampleSet;
 use crate::network::Network;
@@ -21,8 +22,8 @@ use supervised::{Criterion, Supervised};
 use tch::{Device, Kind, Tensor};
 
 pub(crate) trait Objective {
-    /// What these examples of a set weigh in the mean over an update.
-    fn weight(&self, set: &ExampleSet, batch: &[u32]) -> f64;
+    /// What these examples of a set weigh in the mean over an update, in a pass of these numbers.
+    fn weight(&self, set: &ExampleSet, batch: &[u32], pass: &Pass) -> f64;
 
     /// The sum of a batch's losses, to be divided by the weight of the whole update.
     ///
@@ -59,6 +60,26 @@ pub(crate) struct Evaluated {
     pub rows: Option<Vec<usize>>,
 }
 
+impl Evaluated {
+    /// Of language models. `counts`: the tokens that were asked for, of each example; `surprise`:
+    /// their negative log-likelihoods in nats; `right`: 1 for those that were the likeliest.
+    fn of_tokens(counts: &[usize], surprise: &[f64], right: &[f64]) -> Result<Evaluated> {
+        let (mut values, mut losses, mut before) = (Vec::new(), Vec::new(), 0);
+        for &count in counts {
+            let of = |all: &[f64]| all[before..before + count].iter().sum::<f64>();
+            values.extend([count as f64, of(surprise), of(right)]);
+            losses.push(of(surprise));
+            before += count;
+        }
+        Ok(Evaluated {
+            values: Tensor::f_from_slice(&values)?.f_view([counts.len() as i64, -1])?,
+            losses: Tensor::f_from_slice(&losses)?,
+            weights: Some(counts.iter().map(|&it| it as f64).collect()),
+            rows: None,
+        })
+    }
+}
+
 /// `numbers`: those that are learnt, over the training examples; empty where only predictions are
 /// wanted. `loss`: a plugin's, in the place
 /// of the objective's own.
@@ -82,6 +103,9 @@ pub(crate) fn of(
         }
         task::Objective::TokenCrossEntropy => {
             return Ok(Box::new(tokens::Tokens::new(plan, loss, device)?));
+        }
+        task::Objective::MaskedTokens => {
+            return Ok(Box::new(masked::MaskedTokens::new(plan, loss, device)?));
         }
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))

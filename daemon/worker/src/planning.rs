@@ -34,6 +34,8 @@ pub(crate) struct Facts<'a> {
     pub pooling: Option<Pooling>,
     pub task: Task,
     pub data: &'a DataReport,
+    /// Of training, validation and test: the parts of long texts may be examples of their own.
+    pub examples: [u64; 3],
     /// Of images.
     pub preprocess: Option<&'a Preprocess>,
     /// Of texts, those of training and validation together.
@@ -92,7 +94,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         }
         Method::Auto | Method::Full => recipe,
     };
-    let counts = |split: Split| rows(facts.data, split);
+    let [train, validation, test] = facts.examples;
     let images = facts.data.images.as_ref();
     let data = DataPlan {
         problem: facts.task.answer,
@@ -108,9 +110,9 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         },
         label_column: facts.data.label_column.clone(),
         image_column: images.and_then(|it| it.image_column.clone()),
-        train: counts(Split::Train),
-        validation: counts(Split::Validation),
-        test: counts(Split::Test),
+        train,
+        validation,
+        test,
         max_tokens,
         content_hash: facts.data.content_hash.clone(),
     };
@@ -438,6 +440,7 @@ fn freeze_plan(
     };
     let below = facts.outline.get(parts.stages_below(&selected)).context("a stage too many")?;
     let same_each_time = recipe.augment.plugin.is_none()
+        && !facts.task.objective.of_vocabulary()
         && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
     let rows = match below.rows {
         Rows::PerToken => facts.tokens,

@@ -8,7 +8,7 @@ use crate::modality::{self, Encoded, Inputs};
 use crate::network::{Network, Saved};
 use crate::proof::read_json;
 use crate::stored::Examples;
-use crate::{device, durable, objective};
+use crate::{device, durable, fill_mask, objective};
 use anyhow::{Context, Result, bail};
 use finetuned_answers::{AnswerKind, Input, Predictions};
 use finetuned_data::Named;
@@ -16,6 +16,7 @@ use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Spec;
+use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -44,8 +45,9 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
     let inputs = Inputs::Named(named.into());
-    let encoded =
-        modality::of(task.modality).reopen(&folder, &plan)?.encode(&inputs, &mut |_| Ok(()))?;
+    let encoder = modality::of(task.modality).reopen(&folder, &plan)?;
+    let encoded = encoder.encode(&inputs, &mut |_| Ok(()))?;
+    let inputs = inputs.cut(encoded.as_ref());
     // Where words have answers each has one; else the example has.
     let places = |index| encoded.places(&[index]).map_or(1, |it| it.first[0].len());
     let unknown = |index| finetuned_answers::Target::unknown(places(index), names.len());
@@ -54,6 +56,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     let objective = objective::of(&plan, &[], None, network.device)?;
     let found =
         evaluate(&network, objective.as_ref(), Examples { set: &set, cache: None }, |_| Ok(()))?;
+    let masks = fill_mask::fill(&network, &set, encoder.as_ref())?;
     let Inputs::Named(named) = &set.inputs else { bail!("the inputs have names") };
     let replied = Replied {
         what: task.modality.noun(),
@@ -61,6 +64,7 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
         named,
         encoded: set.encoded.as_ref(),
         predictions: found.predictions,
+        masks,
     };
     replied.print(replies)?;
     csv.map_or(Ok(()), |path| replied.write_csv(path))
@@ -74,6 +78,8 @@ struct Replied<'a> {
     named: &'a [Named],
     encoded: &'a dyn Encoded,
     predictions: Predictions,
+    /// What stands behind those that each input has.
+    masks: Vec<Vec<Value>>,
 }
 
 impl Replied<'_> {
@@ -91,8 +97,12 @@ impl Replied<'_> {
 
     fn print(&self, replies: Replies) -> Result<()> {
         let mut out = std::io::BufWriter::new(replies.0);
-        for (named, input, rows) in self.each() {
+        for ((named, input, rows), masks) in self.each().zip(&self.masks) {
             let mut fields = self.answer.reply(&input, rows);
+            if !masks.is_empty() {
+                // How surprising the other tokens are was not asked.
+                fields = Map::from_iter([("masks".into(), masks.clone().into())]);
+            }
             fields.insert(
                 self.what.into(),
                 match &*named.record.texts {

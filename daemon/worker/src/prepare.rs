@@ -5,12 +5,13 @@ use crate::attempt::Attempt;
 use crate::examples::ExampleSet;
 use crate::extensions::{Extensions, PluginHead};
 use crate::failures::model_failure;
-use crate::modality::{self, Changes, Encoder, Inputs};
+use crate::modality::{self, Changes, Encoded, Encoder, Inputs, Piece};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
 use crate::{checkpoint, device, durable, feature_cache, freeze, plugin_reader, stranger_base};
 use anyhow::{Context, Result};
+use finetuned_answers::Target;
 use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport, TokenReport};
 use finetuned_job::event::Phase;
@@ -129,12 +130,17 @@ fn encode(
     }
     let mut before = 0;
     let mut set = |mut examples: Vec<Example>, texts_again: bool| -> Result<ExampleSet> {
-        let targets = examples.iter_mut().map(|it| std::mem::take(&mut it.target)).collect();
+        let mut targets: Vec<Target> =
+            examples.iter_mut().map(|it| std::mem::take(&mut it.target)).collect();
         let (images, origins) = (images.clone(), origins.clone());
         let mut inputs = Inputs::Split { examples: examples.into(), images, origins };
         let encoded =
             encoder.encode(&inputs, &mut |done| attempt.progress(before + done, total))?;
-        before += encoded.len() as u64;
+        before += targets.len() as u64;
+        if let Some(pieces) = encoded.pieces() {
+            targets = pieces.iter().map(|it| targets[it.record as usize].clone()).collect();
+            inputs = inputs.cut(encoded.as_ref());
+        }
         if !texts_again {
             inputs.forget_texts();
         }
@@ -146,9 +152,19 @@ fn encode(
     let test = set(test, tested)?;
     let all = all.map(|it| set(it, false)).transpose()?;
     let sets = [&train, &validation, &test].map(|it| it.encoded.as_ref());
+    report.warnings.extend(note_pieces(&sets, total - again as u64, encoder));
     report.tokens = encoder.token_report(&sets);
     report.warnings.extend(report.tokens.as_ref().and_then(TokenReport::warning));
     Ok(Data { report, outputs, train, validation, test, all })
+}
+
+/// Where texts were cut into several examples.
+fn note_pieces(sets: &[&dyn Encoded; 3], texts: u64, encoder: &dyn Encoder) -> Option<String> {
+    let pieces = sets.iter().filter_map(|it| it.pieces()).map(<[Piece]>::len).sum::<usize>();
+    let max_tokens = encoder.preparation().max_tokens;
+    (texts < pieces as u64).then(|| {
+        format!("{texts} texts were cut into {pieces} passages of at most {max_tokens} tokens")
+    })
 }
 
 /// A model at its beginning, and how it learns.
@@ -172,7 +188,8 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
     let mut method = planning::method(recipe, rows)?;
     let mut pooling = pooling(base, method)?;
     let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| {
-        let kind = network::head_kind(head, rows, pooling.map(network::pooling), outputs)?;
+        let pooling = pooling.map(network::pooling);
+        let kind = network::head_kind(head, (task.objective, rows), pooling, outputs)?;
         Ok::<_, Failure>(BuildOptions {
             dropout: recipe.model.dropout,
             attention_dropout: recipe.model.attention_dropout,
@@ -205,6 +222,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         pooling,
         task: *task,
         data: &data.report,
+        examples: [&data.train, &data.validation, &data.test].map(|it| it.len() as u64),
         preprocess: preparation.preprocess.as_ref(),
         tokens: [&data.train, &data.validation]
             .into_iter()

@@ -208,7 +208,9 @@ impl Scale {
 /// `features`: of the examples that have these targets.
 fn rows(plan: &Plan, of: &[&Target], features: Tensor, units: Option<&Units>) -> Result<Rows> {
     let link = match plan.task.objective {
-        task::Objective::CrossEntropy | task::Objective::TokenCrossEntropy => Link::Softmax,
+        task::Objective::CrossEntropy
+        | task::Objective::TokenCrossEntropy
+        | task::Objective::MaskedTokens => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
         task::Objective::SquaredError => Link::Identity,
     };

@@ -207,7 +207,8 @@ impl<'a, 'b> Trainer<'a, 'b> {
     fn update(&mut self, update: &[Vec<u32>], source: &mut dyn Source<'a>) -> Result<()> {
         let step = self.position.step;
         let set = self.train.set;
-        let weight: f64 = update.iter().map(|batch| self.learner.loss_weight(set, batch)).sum();
+        let weight: f64 =
+            update.iter().map(|batch| self.learner.loss_weight(set, batch, step)).sum();
         // Nothing is learnt of an update that weighs nothing.
         let weight = weight.max(f64::from(f32::MIN_POSITIVE));
         let mut loss = 0.0;

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::process::Command;
 
 /// What `finetuned predict --json` prints for these arguments.
-fn predicted(run: &Run, args: &[&str]) -> Vec<Value> {
+pub fn predicted(run: &Run, args: &[&str]) -> Vec<Value> {
     let mut command = Command::new(binary("finetuned"));
     command.arg("predict").arg(run.folder()).arg("--json").args(args);
     let out = command.output().unwrap();

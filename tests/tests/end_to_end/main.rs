@@ -18,4 +18,5 @@ mod submitting; // stories of drops that a command hands over
 mod turns; // stories of jobs that wait for each other
 mod training; // stories of one run: proof, freezing, exact resume, stops
 mod second_training; // stories of all examples, learnt from in the end
+mod language_models; // stories of texts without labels
 mod units; // unit files, as systemd reads them

@@ -1,6 +1,6 @@
 //! One text goes in: a column of a table, or a file in the folder of its class.
 
-mod folders; // a file for each text
+pub(super) mod folders; // a file for each text
 pub(super) mod named; // what is to be predicted
 
 use super::{Content, Modal, Named};
@@ -50,7 +50,7 @@ impl Modal for Kind {
                 let named = reading.request.choice.text.clone();
                 reading::tables(reading, tables, &mut Rows { named })?;
             }
-            Layout::Folders(folders) => folders::read(folders, reading)?,
+            Layout::Folders(folders) => folders::of_classes(folders, reading)?,
         }
         Ok(Box::new(Texts))
     }
@@ -197,7 +197,7 @@ pub(super) fn rival(table: &Table, inputs: &[usize], unused: &[usize]) -> Option
 }
 
 /// Whether most rows have several words there that hardly recur.
-fn holds_texts(table: &Table, column: usize) -> bool {
+pub(super) fn holds_texts(table: &Table, column: usize) -> bool {
     /// Of the mean text.
     const WORDS_MIN: f64 = 4.0;
     let cells = table.sample.rows.iter().filter_map(|it| match it.get(column) {

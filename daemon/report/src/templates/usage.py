@@ -9,6 +9,11 @@ from transformers import pipeline
 
 find = pipeline("token-classification", model={{ folder|quoted }}, aggregation_strategy="simple")
 print(find("A text of yours"))
+{% elif plan.data.problem == "language_modeling" %}
+from transformers import pipeline
+
+fill = pipeline("fill-mask", model={{ folder|quoted }})
+print(fill(f"A text with a {fill.tokenizer.mask_token} in it"))
 {% elif texts %}
 from transformers import pipeline
 

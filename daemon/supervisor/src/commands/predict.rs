@@ -73,8 +73,8 @@ fn input(answer: &Value) -> String {
     }
 }
 
-/// One label with its probability, several labels, entities with their types, or numbers with their
-/// names.
+/// One label with its probability, several labels, entities with their types, what stands behind
+/// masks, how surprising a text is, or numbers with their names.
 fn columns(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
         return vec![
@@ -91,6 +91,19 @@ fn columns(answer: &Value) -> Vec<String> {
             format!("{word} ({group})")
         };
         return vec![entities.iter().map(shown).collect::<Vec<_>>().join(", ")];
+    }
+    if let Some(masks) = answer["masks"].as_array() {
+        let token = |it: &Value| {
+            let score = it["score"].as_f64().unwrap_or(f64::NAN);
+            format!("{} {score:.3}", it["token_str"].as_str().unwrap_or_default().trim())
+        };
+        let shown = |it: &Value| {
+            it.as_array().into_iter().flatten().map(token).collect::<Vec<_>>().join(", ")
+        };
+        return vec![masks.iter().map(shown).collect::<Vec<_>>().join(" | ")];
+    }
+    if let Some(perplexity) = answer["perplexity"].as_f64() {
+        return vec![format!("perplexity {perplexity:.2}")];
     }
     let numbers = answer["numbers"].as_object().into_iter().flatten();
     numbers.map(|(name, it)| format!("{name} {:.4}", it.as_f64().unwrap_or(f64::NAN))).collect()

@@ -55,7 +55,7 @@ pub(super) struct Supervised {
 impl Objective for Supervised {
     /// A plugin's loss is one for each example. Mixing changes nothing: partners are a permutation
     /// of the batch.
-    fn weight(&self, set: &ExampleSet, batch: &[u32]) -> f64 {
+    fn weight(&self, set: &ExampleSet, batch: &[u32], _: &Pass) -> f64 {
         let targets = set.targets(batch);
         match self.plugin {
             Some(_) => self.criterion.example_weight(&targets),

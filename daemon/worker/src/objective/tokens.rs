@@ -94,7 +94,7 @@ fn targets(labelled: &Labelled, device: Device) -> Result<Tensor> {
 impl Objective for Tokens {
     /// Tokens, or the sum of the weights of their classes. What has words and tags that do not fit
     /// is refused by the loss.
-    fn weight(&self, set: &ExampleSet, batch: &[u32]) -> f64 {
+    fn weight(&self, set: &ExampleSet, batch: &[u32], _: &Pass) -> f64 {
         let found = self.of_batch(set, batch);
         found.map_or(0.0, |it| self.cross_entropy.weight_of(it.1.classes.into_iter()))
     }

@@ -219,7 +219,10 @@ pub(super) fn tune_thresholds(objective: Objective, counts: &[(u64, u64)]) -> Op
             let train: Vec<u64> = counts.iter().map(|it| it.0).collect();
             Some(imbalanced(&train) && VALIDATION_OF_RAREST <= rarest(counts))
         }
-        Objective::CrossEntropy | Objective::SquaredError | Objective::TokenCrossEntropy => None,
+        Objective::CrossEntropy
+        | Objective::SquaredError
+        | Objective::TokenCrossEntropy
+        | Objective::MaskedTokens => None,
     }
 }
 

@@ -122,6 +122,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
         pooling: None,
         task: found.task,
         data: &found.data,
+        examples: Split::ALL.map(|it| rows(&found.data, it)),
         preprocess: found.preprocess.as_ref(),
         tokens: found.tokens,
         model: ModelFacts {

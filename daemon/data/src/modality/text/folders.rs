@@ -1,4 +1,4 @@
-//! Folders of .txt files, one folder for each class: every file is one text.
+//! Folders of .txt files: every file is one text, or several.
 
 use crate::encoding::{self, Encoding};
 use crate::example::Record;
@@ -10,21 +10,33 @@ use crate::quarantine::Reason;
 use crate::reading::{Reading, text_of};
 use crate::refusal;
 use crate::source::{ROW_BYTES_MAX, Source};
-use crate::targets;
+use crate::targets::{self, Learnt};
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 
-pub(super) fn read(
+/// One folder for each class.
+pub(super) fn of_classes(
     folders: Vec<ClassFolder>,
     reading: &mut Reading<'_, '_>,
 ) -> Result<(), Failure> {
-    reading.gather.learnt = Some(targets::of_classes("folders of texts", reading.request)?);
+    let learnt = targets::of_classes("folders of texts", reading.request)?;
+    read(folders, learnt, |it| vec![it], reading)
+}
+
+/// `parts`: the texts that the text of a file is.
+pub(in crate::modality) fn read(
+    folders: Vec<ClassFolder>,
+    learnt: Learnt,
+    parts: fn(&str) -> Vec<&str>,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    reading.gather.learnt = Some(learnt);
     let mut steps = Steps::new(Phase::Reading, None);
     for folder in folders {
-        let report = one(&folder, reading, &mut steps)?;
+        let report = one(&folder, parts, reading, &mut steps)?;
         reading.files.push(report);
         reading.members.push(folder.files.into_iter().map(|it| it.name.into()).collect());
     }
@@ -33,6 +45,7 @@ pub(super) fn read(
 
 fn one(
     folder: &ClassFolder,
+    parts: fn(&str) -> Vec<&str>,
     reading: &mut Reading<'_, '_>,
     steps: &mut Steps,
 ) -> Result<FileReport, Failure> {
@@ -43,15 +56,22 @@ fn one(
         let text = text(&source)?;
         bytes += source.bytes();
         steps.add(source.bytes(), reading.progress);
-        let row = text.and_then(|(text, encoding)| {
-            note(&mut encodings, encoding);
-            let record = Record::of_text(text_of(Cell::Text(text))?);
-            Ok((record, vec![Cell::Text(folder.class.clone())]))
-        });
         let nth = nth as u64 + 1;
         let place =
             Place { split: folder.split, file: file_idx, nth, name: &file.name, line: None };
-        reading.gather.take(place, row)?;
+        let row = |text: &str| {
+            let record = Record::of_text(text_of(Cell::Text(text.into()))?);
+            Ok((record, vec![Cell::Text(folder.class.clone())]))
+        };
+        match text {
+            Err(reason) => reading.gather.take(place, Err(reason))?,
+            Ok((text, encoding)) => {
+                note(&mut encodings, encoding);
+                for part in parts(&text) {
+                    reading.gather.take(place, row(part))?;
+                }
+            }
+        }
     }
     Ok(FileReport {
         path: folder.name.clone(),

@@ -1,0 +1,173 @@
+//! Texts go in to be learnt as they are, without labels: a column of a table, or files of texts
+//! wherever they lie. A file may be a whole book, so a long one is divided at the ends of its
+//! paragraphs: of one book too a part can be held out.
+
+use super::text::{self, folders, holds_texts};
+use super::{Content, Modal, Named};
+use crate::example::Record;
+use crate::inventory::{Inventory, SingleFile};
+use crate::layout::{self, ClassFolder, Layout};
+use crate::names::{self, TEXT_NAMES};
+use crate::quarantine::Usable;
+use crate::reading::{self, Reading, RowReader, text_of};
+use crate::refusal;
+use crate::table::Table;
+use crate::targets;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
+use finetuned_job::scores::Split;
+use finetuned_job::task::Modality;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Bytes of a part that a long text is divided into, about: some pages.
+const PART_BYTES: usize = 8_000;
+
+pub(super) struct Kind;
+
+struct Passages;
+
+impl Content for Passages {}
+
+impl Modal for Kind {
+    fn modality(&self) -> Modality {
+        Modality::Passage
+    }
+
+    /// A recipe asks for it: without labels nobody can tell what is wanted.
+    fn recognises(&self, _: &Inventory, _: &DataChoice) -> bool {
+        false
+    }
+
+    fn read(
+        &self,
+        _: &Path,
+        mut found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure> {
+        if found.tables.is_empty() && !found.texts.is_empty() {
+            reading.warnings.append(&mut found.warnings);
+            layout::warn_of_archives(&found.archives, &mut reading.warnings);
+            let learnt = targets::of_texts(reading.request)?;
+            folders::read(by_split(found.texts), learnt, parts, reading)?;
+        } else {
+            found.texts.clear();
+            let Layout::Tables(tables) = layout::decide(found, &mut reading.warnings)? else {
+                return Err(refusal::data("the drop holds no texts"));
+            };
+            let named = reading.request.choice.text.clone();
+            reading::tables(reading, tables, &mut Rows { named })?;
+        }
+        Ok(Box::new(Passages))
+    }
+
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
+        text::Kind.named(args, columns)
+    }
+}
+
+/// The files of each split together.
+fn by_split(texts: Vec<SingleFile>) -> Vec<ClassFolder> {
+    let mut folders: BTreeMap<Option<Split>, Vec<SingleFile>> = BTreeMap::new();
+    for text in texts {
+        folders.entry(layout::split_of_path(&text.name)).or_default().push(text);
+    }
+    let folder = |(split, files): (Option<Split>, Vec<SingleFile>)| ClassFolder {
+        class: String::new(),
+        split,
+        name: split.map_or("texts", Split::name).into(),
+        class_path: String::new(),
+        files,
+    };
+    folders.into_iter().map(folder).collect()
+}
+
+/// A text whole, or in parts that end where a paragraph does, else a line, else a word.
+fn parts(text: &str) -> Vec<&str> {
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while 2 * PART_BYTES < rest.len() {
+        let most = rest.floor_char_boundary(2 * PART_BYTES);
+        let ends = ["\n\n", "\n", " "].into_iter();
+        let end = ends.filter_map(|it| Some(rest[..most].rfind(it)? + it.len()));
+        let end = end.filter(|it| PART_BYTES <= *it).next().unwrap_or(most);
+        let (part, after) = rest.split_at(end);
+        parts.push(part);
+        rest = after;
+    }
+    parts.push(rest);
+    parts.retain(|it| !it.trim().is_empty());
+    if parts.is_empty() { vec![text] } else { parts }
+}
+
+struct Rows {
+    /// By the recipe.
+    named: Vec<String>,
+}
+
+impl RowReader for Rows {
+    fn columns(&self, table: &Table, _: &[usize]) -> Result<Vec<usize>, Failure> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        let refused = |message: String| {
+            Err(refusal::data(message).with_cure(
+                "name the column of texts in a job.toml in the drop: data.text = \"COLUMN\"",
+            ))
+        };
+        match &self.named[..] {
+            [] => {}
+            [name] => return Ok(vec![names::named(file, columns, name)?]),
+            several => {
+                return refused(format!(
+                    "data.text names {} columns, and one is read",
+                    several.len()
+                ));
+            }
+        }
+        let all: Vec<usize> = (0..columns.len()).collect();
+        let of_texts = all.iter().copied().filter(|it| holds_texts(table, *it)).collect::<Vec<_>>();
+        match (names::usual(columns, TEXT_NAMES, &all), &of_texts[..], &all[..]) {
+            (Some(text), ..) | (None, &[text], _) | (None, _, &[text]) => Ok(vec![text]),
+            _ => refused(format!(
+                "{file}: which column is the text can't be told; its columns are {}",
+                refusal::list(columns)
+            )),
+        }
+    }
+
+    /// Labels and the like say nothing to this task.
+    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
+        Some(Vec::new())
+    }
+
+    fn record(
+        &mut self,
+        _: &str,
+        cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
+        let texts: Result<Box<[_]>, _> = cells.into_iter().map(text_of).collect();
+        Ok(texts.map(|texts| (Record { texts, ..Record::default() }, None)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_divided_and_nothing_of_it_is_lost() {
+        let paragraph = "So it goes on and on, sentence after sentence. ".repeat(40);
+        let long = vec![paragraph.as_str(); 30].join("\n\n");
+        let found = parts(&long);
+        assert!(3 < found.len() && found.concat() == long);
+        assert!(found.iter().rev().skip(1).all(|it| it.ends_with("\n\n")));
+        assert!(found.iter().all(|it| it.len() <= 2 * PART_BYTES));
+        // No paragraph, no line, no word ends there, and a character has several bytes.
+        let wall = "ü".repeat(30_000);
+        assert_eq!(parts(&wall).concat(), wall);
+        assert!(parts(&wall).len() == 4, "{}", parts(&wall).len());
+        assert_eq!(parts("short"), ["short"]);
+        assert_eq!(parts(" "), [" "], "an empty file is said to be empty");
+    }
+}

@@ -1,0 +1,297 @@
+//! Texts that are learnt as they are: a text longer than the model's limit is cut into passages of
+//! nearly the same length, each an example of its own, so that none of its tokens is lost.
+
+use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
+use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary};
+use crate::planning;
+use anyhow::Result;
+use finetuned_job::data::TokenReport;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::Recipe;
+use finetuned_models::{Checkpoint, Kind, Rows};
+use std::ops::Range;
+use std::path::Path;
+use tokenizers::Encoding;
+
+/// Passages in one forward pass without gradients: each asked token has a row of the vocabulary.
+const EVALUATION_BATCH: usize = 16;
+/// What tokenizers call the token that stands for a hidden one.
+const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
+
+pub(super) struct Passages;
+
+impl Modal for Passages {
+    fn models(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::PerToken
+    }
+
+    fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
+        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
+        let embeddings = base.config_json().get("vocab_size").and_then(serde_json::Value::as_u64);
+        let encoder = PassageEncoder::new(TextEncoder::open(base.folder(), max_tokens)?)?;
+        if let Some(embeddings) = embeddings.filter(|it| *it < encoder.vocabulary.size.into()) {
+            let message = format!(
+                "{} has a tokenizer of {} tokens and embeddings of {embeddings}",
+                base.folder().display(),
+                encoder.vocabulary.size
+            );
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("fetch tokenizer and weights of the same model")
+                .into());
+        }
+        Ok(Box::new(encoder))
+    }
+
+    fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(PassageEncoder::new(TextEncoder::open(folder, plan.data.max_tokens)?)?))
+    }
+}
+
+/// Passages of many texts, back to back.
+struct PassageSet {
+    tokens: TextSet,
+    pieces: Vec<Piece>,
+    /// Tokens of each text as one sequence.
+    uncut_lengths: Vec<u32>,
+    vocabulary: Vocabulary,
+}
+
+impl Encoded for PassageSet {
+    fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn lengths(&self) -> Vec<u32> {
+        self.tokens.lengths()
+    }
+
+    fn unit(&self) -> &'static str {
+        self.tokens.unit()
+    }
+
+    fn uncut_lengths(&self) -> &[u32] {
+        &self.uncut_lengths
+    }
+
+    fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
+        self.tokens.unknown()
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        EVALUATION_BATCH
+    }
+
+    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.tokens.identify(part)
+    }
+
+    fn sequences(&self, indices: &[u32]) -> Vec<i64> {
+        self.tokens.sequences(indices)
+    }
+
+    fn pieces(&self) -> Option<&[Piece]> {
+        Some(&self.pieces)
+    }
+
+    fn tokens(&self, index: u32) -> &[u32] {
+        self.tokens.tokens(index)
+    }
+
+    fn vocabulary(&self) -> Option<&Vocabulary> {
+        Some(&self.vocabulary)
+    }
+
+    fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_> {
+        self.tokens.loader(batches, changes)
+    }
+}
+
+struct PassageEncoder {
+    text: TextEncoder,
+    /// Tokens of a passage beside the special ones.
+    room: usize,
+    vocabulary: Vocabulary,
+}
+
+impl PassageEncoder {
+    /// # Errors
+    /// No room for any text; a tokenizer without a mask.
+    fn new(text: TextEncoder) -> Result<PassageEncoder> {
+        let tokenizer = &text.tokenizer;
+        let Some(mask) = MASKS.iter().find_map(|it| tokenizer.token_to_id(it)) else {
+            let message = format!("the base's tokenizer has no mask ({})", MASKS.join(" or "));
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("choose a base that was trained by masked language modelling, such as distilbert/distilbert-base-uncased")
+                .into());
+        };
+        let special = tokenizer.get_added_tokens_decoder().into_iter();
+        let vocabulary = Vocabulary {
+            size: tokenizer.get_vocab_size(true) as u32,
+            mask,
+            special: special.filter(|it| it.1.special).map(|it| it.0).collect(),
+        };
+        let room = text.room(false)?;
+        Ok(PassageEncoder { text, room, vocabulary })
+    }
+
+    fn push(&self, record: u32, encoding: &Encoding, set: &mut PassageSet) -> Result<()> {
+        set.uncut_lengths.push((encoding.len() + self.text.added(false)) as u32);
+        for range in passages(encoding.get_word_ids(), self.room) {
+            let passage = part(encoding, range);
+            let offsets = passage.get_offsets();
+            let bytes = match (offsets.first(), offsets.last()) {
+                (Some(first), Some(last)) => first.0 as u32..last.1 as u32,
+                _ => 0..0,
+            };
+            set.pieces.push(Piece { record, bytes });
+            let passage = self.text.tokenizer.post_process(passage, None, true).map_err(wrong)?;
+            set.tokens.push(&passage, passage.len());
+        }
+        Ok(())
+    }
+}
+
+/// Ranges of at most `room` tokens, nearly of the same length, that begin where a word does unless
+/// that word is half as long as they are. `words`: the word that each token belongs to.
+fn passages(words: &[Option<u32>], room: usize) -> Vec<Range<usize>> {
+    let (mut ranges, mut from) = (Vec::new(), 0);
+    loop {
+        let left = words.len() - from;
+        let even = left.div_ceil(left.div_ceil(room).max(1));
+        let begins = |it: &usize| words[*it].is_none() || words[*it] != words[*it - 1];
+        let last = from + even;
+        let to = if last == words.len() {
+            last
+        } else {
+            (from + even.div_ceil(2)..=last).rev().find(begins).unwrap_or(last)
+        };
+        ranges.push(from..to);
+        from = to;
+        if from == words.len() {
+            return ranges;
+        }
+    }
+}
+
+fn part(of: &Encoding, range: Range<usize>) -> Encoding {
+    Encoding::new(
+        of.get_ids()[range.clone()].to_vec(),
+        of.get_type_ids()[range.clone()].to_vec(),
+        of.get_tokens()[range.clone()].to_vec(),
+        of.get_word_ids()[range.clone()].to_vec(),
+        of.get_offsets()[range.clone()].to_vec(),
+        of.get_special_tokens_mask()[range.clone()].to_vec(),
+        of.get_attention_mask()[range].to_vec(),
+        Vec::new(),
+        Default::default(),
+    )
+}
+
+impl Encoder for PassageEncoder {
+    fn preparation(&self) -> Preparation {
+        self.text.preparation()
+    }
+
+    fn encode(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Box<dyn Encoded>> {
+        let mut set = PassageSet {
+            tokens: TextSet::new(),
+            pieces: Vec::new(),
+            uncut_lengths: Vec::new(),
+            vocabulary: self.vocabulary.clone(),
+        };
+        let records: Vec<usize> = (0..inputs.len()).collect();
+        for chunk in records.chunks(CHUNK) {
+            let texts: Vec<&str> =
+                chunk.iter().map(|it| inputs.record(*it).texts[0].as_ref()).collect();
+            let encodings = self.text.split(&texts, &mut set.tokens.unknown)?;
+            for (record, encoding) in chunk.iter().zip(encodings) {
+                self.push(*record as u32, &encoding, &mut set)?;
+            }
+            progress(set.uncut_lengths.len() as u64)?;
+        }
+        Ok(Box::new(set))
+    }
+
+    fn word(&self, token: u32) -> String {
+        self.text.tokenizer.decode(&[token], false).unwrap_or_default()
+    }
+
+    /// Passages lose nothing.
+    fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
+        Some(TokenReport { cut: 0, ..token_report(sets, self.text.max_tokens) })
+    }
+
+    fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
+        copy_tokenizer(base, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::tests::cases;
+    use super::*;
+
+    fn encoder(max_tokens: u32) -> PassageEncoder {
+        let (tokenizer, _) = cases("words").swap_remove(0);
+        PassageEncoder::new(TextEncoder { tokenizer, max_tokens }).unwrap()
+    }
+
+    fn named(texts: &[&str]) -> Inputs {
+        let texts: Vec<String> = texts.iter().map(|it| it.to_string()).collect();
+        let modality = finetuned_job::task::Modality::Passage;
+        Inputs::Named(finetuned_data::inputs(modality, &texts, &[]).unwrap().into())
+    }
+
+    #[test]
+    fn a_long_text_becomes_passages_that_lose_no_token() {
+        let encoder = encoder(8);
+        let long = "a good movie and a bad film and a sad good film";
+        let inputs = named(&["a film", long]);
+        let set = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
+        let added = encoder.text.added(false);
+        let bare = |it: u32| {
+            let tokens = set.tokens(it);
+            tokens[1..tokens.len() + 1 - added].to_vec()
+        };
+        let whole = encoder.text.tokenizer.encode(long, false).unwrap();
+        let parts: Vec<u32> = (1..set.len() as u32).flat_map(bare).collect();
+        assert_eq!(parts, whole.get_ids());
+        assert!(2 < set.len() && set.lengths().iter().all(|it| *it <= 8));
+        let lengths = set.lengths().split_off(1);
+        assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 2, "{lengths:?}");
+        let cut = inputs.cut(set.as_ref());
+        assert_eq!(cut.len(), set.len());
+        let shown: Vec<String> = (0..cut.len()).map(|it| cut.what(it)).collect();
+        assert_eq!(shown[0], "a film");
+        assert_eq!(shown[1..].join(" "), long);
+    }
+
+    #[test]
+    fn a_passage_begins_with_a_word_where_that_is_not_far() {
+        let words = |lengths: &[usize]| -> Vec<Option<u32>> {
+            let word = |(number, n): (u32, &usize)| vec![Some(number); *n];
+            (0..).zip(lengths).flat_map(word).collect()
+        };
+        assert_eq!(passages(&words(&[1; 10]), 4), [0..4, 4..7, 7..10]);
+        assert_eq!(passages(&words(&[3, 3, 3]), 4), [0..3, 3..6, 6..9]);
+        assert_eq!(passages(&words(&[9]), 4), [0..3, 3..6, 6..9], "one long word");
+        assert_eq!(passages(&words(&[4]), 4), [0..4]);
+        assert_eq!(passages(&[], 4), [0..0]);
+    }
+
+    #[test]
+    fn special_tokens_and_the_mask_are_known() {
+        let of = encoder(8).vocabulary;
+        assert!(of.special.contains(&of.mask) && of.mask < of.size);
+        assert!(of.special.len() < of.size as usize);
+    }
+}

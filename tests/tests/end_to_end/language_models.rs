@@ -1,0 +1,123 @@
+//! Stories of texts that are learnt as they are, without labels.
+
+use crate::answers::predicted;
+use crate::attempt::{Run, sentences, tiny_bert};
+use crate::training::signal_if_alive;
+use finetuned_job::event::Event;
+use finetuned_job::outcome::Done;
+use finetuned_job::plan::Plan;
+use finetuned_job::run_folder;
+use finetuned_job::spec::Action;
+use rustix::process::Signal;
+use std::fs;
+
+const MASKED: &str = r#"
+task = "masked-language-modeling"
+[data]
+test = 0.2
+[train]
+epochs = 6
+batch = 16
+lr = 3e-3
+[save]
+every_steps = 10
+"#;
+
+/// The texts alone.
+fn texts(rows: u32) -> String {
+    let lines = sentences(rows, 3);
+    let text = |line: &str| line.rsplit_once(',').map(|it| format!("{}\n", it.0));
+    lines.lines().filter_map(text).collect()
+}
+
+/// What it says beside the model that it began with.
+fn learnt(done: &Done) -> bool {
+    let of = |metrics: &std::collections::BTreeMap<String, f64>| metrics["perplexity"];
+    done.baseline.is_of_base() && of(&done.scores.metrics) < 0.2 * of(&done.baseline.metrics)
+}
+
+#[test]
+fn texts_without_labels_make_a_model_that_guesses_what_is_hidden() {
+    let mut run = Run::new(MASKED, &texts(400));
+    let done = run.complete();
+    assert_eq!(
+        (done.task.as_str(), done.metric.as_str()),
+        ("masked-language-modeling", "perplexity")
+    );
+    assert!(learnt(&done), "{:?} after {:?}", done.scores.metrics, done.baseline.metrics);
+    assert!((done.scores.loss.exp() - done.score).abs() < 1e-6 * done.score, "{done:?}");
+    assert!(done.summary().contains("The base model as it was would score"), "{}", done.summary());
+    let found = predicted(&run, &["the movie 7 [MASK] good", "the movie 7 was good"]);
+    assert_eq!(found[0]["masks"][0][0]["token_str"], "was", "{}", found[0]);
+    let perplexity = found[1]["perplexity"].as_f64().unwrap();
+    assert!(1.0 <= perplexity && perplexity.is_finite(), "{}", found[1]);
+    let card = fs::read_to_string(run.folder().join("model/README.md")).unwrap();
+    assert!(card.contains("pipeline(\"fill-mask\""), "{card}");
+    let config: serde_json::Value = run.json("model/config.json");
+    assert_eq!(config["architectures"][0], "BertForMaskedLM");
+}
+
+#[test]
+fn killed_twice_a_language_model_is_the_same_bit_for_bit() {
+    let csv = texts(300);
+    let mut calm = Run::new(MASKED, &csv).with_threads(2);
+    let undisturbed = calm.complete();
+    let mut killed = Run::new(MASKED, &csv).with_threads(2);
+    for checkpoint in [10, 30] {
+        let mut child = killed.start(Action::Train);
+        killed.wait_for(
+            &mut child,
+            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
+        );
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+    assert!(!killed.folder().join(run_folder::TRAINED).exists(), "it was killed in the middle");
+    let done = killed.complete();
+    assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
+    assert_eq!(done.scores, undisturbed.scores);
+}
+
+#[test]
+fn a_folder_of_books_is_read_in_passages() {
+    let book = |seed: u64| -> String {
+        let lines = sentences(500, seed);
+        lines
+            .lines()
+            .skip(1)
+            .filter_map(|it| it.rsplit_once(','))
+            .map(|it| it.0.to_owned() + ".\n")
+            .collect()
+    };
+    let recipe = "task = 'masked-language-modeling'\ntrain.epochs = 1\n";
+    let mut run = Run::with_drop(&tiny_bert(), recipe, "books", |drop| {
+        fs::create_dir_all(drop.join("test")).unwrap();
+        fs::create_dir_all(drop.join("train/old")).unwrap();
+        fs::write(drop.join("train/old/a.txt"), book(1)).unwrap();
+        fs::write(drop.join("train/b.txt"), book(2)).unwrap();
+        fs::write(drop.join("test/c.txt"), book(3)).unwrap();
+    });
+    let done = run.complete();
+    let plan: Plan = run.json(run_folder::PLAN);
+    // Each line has eight tokens at least, and a passage has room for 62.
+    assert!(2 * 500 * 8 / 62 < plan.data.train + plan.data.validation, "{:?}", plan.data);
+    assert_eq!(done.scores.examples, plan.data.test);
+    let warnings = run.json::<serde_json::Value>(run_folder::DATA)["warnings"].to_string();
+    assert!(warnings.contains("passages of at most 64 tokens"), "{warnings}");
+    let rows = fs::read_to_string(run.folder().join(run_folder::PREDICTIONS)).unwrap();
+    assert!(rows.starts_with("file,line,text,tokens,perplexity,token_accuracy"), "{rows}");
+}
+
+#[test]
+fn what_a_language_model_can_not_use_is_refused_by_name() {
+    let refused = |recipe: &str, part: &str| {
+        let recipe = format!("task = 'masked-language-modeling'\n{recipe}");
+        let failure = Run::new(&recipe, &sentences(60, 1)).failed(Action::Train).failure;
+        let spoken = failure.to_string();
+        assert!(spoken.contains(part), "{spoken}");
+    };
+    refused("data.label = 'label'", "leave data.label out of the recipe");
+    refused("train.method = 'probe'", "train.method is `probe`");
+    refused("train.class_weights = 'auto'", "train.class_weights");
+    refused("eval.best = 'macro_f1'", "macro_f1");
+    refused("data.text = ['text', 'label']", "data.text names 2 columns");
+}
