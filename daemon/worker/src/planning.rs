@@ -159,8 +159,13 @@ fn body_frozen(recipe: &Recipe) -> Recipe {
     Recipe { freeze, ..recipe.clone() }
 }
 
-/// How a model with this recipe's head and loss learns, which gives outputs for these.
-pub(crate) fn method(recipe: &Recipe, rows: Rows) -> Result<Method, Failure> {
+/// How a model with this recipe's head and loss learns, which gives outputs for these. Who says how
+/// many epochs there are means fine-tuning.
+pub(crate) fn method(
+    recipe: &Recipe,
+    (objective, rows): (Objective, Rows),
+    data: &DataReport,
+) -> Result<Method, Failure> {
     let plugin = recipe.model.head != Head::Linear || recipe.train.loss.is_some();
     match recipe.train.method {
         Method::Probe if plugin => {
@@ -173,6 +178,11 @@ pub(crate) fn method(recipe: &Recipe, rows: Rows) -> Result<Method, Failure> {
             Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"))
         }
         Method::Auto if plugin || rows == Rows::PerToken => Ok(Method::Full),
+        Method::Auto
+            if recipe.train.epochs.is_none() && defaults::probe_alone(objective, &counts(data)) =>
+        {
+            Ok(Method::Probe)
+        }
         method => Ok(method),
     }
 }
@@ -208,6 +218,11 @@ pub(crate) fn refits(recipe: &Recipe, task: Task, data: &DataReport) -> Result<b
     }
 }
 
+/// (train, validation) of each class.
+fn counts(data: &DataReport) -> Vec<(u64, u64)> {
+    data.classes.iter().map(|it| (it.train, it.validation)).collect()
+}
+
 /// Of a split.
 fn rows(data: &DataReport, split: Split) -> u64 {
     data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
@@ -227,9 +242,8 @@ fn eval_plan(
     } else {
         asked.metrics.clone()
     };
-    let counts: Vec<(u64, u64)> =
-        facts.data.classes.iter().map(|it| (it.train, it.validation)).collect();
-    let ranked = defaults::best_by_ranking(&counts) && known.contains(&defaults::RANKING);
+    let ranked =
+        defaults::best_by_ranking(&counts(facts.data)) && known.contains(&defaults::RANKING);
     let best = if ranked { defaults::RANKING } else { best };
     let best = asked.best.clone().unwrap_or_else(|| best.into());
     let of_plugin = |name: &str| {
@@ -259,8 +273,7 @@ fn eval_plan(
 }
 
 fn tune_thresholds(asked: Option<bool>, task: Task, data: &DataReport) -> Result<bool, Failure> {
-    let counts: Vec<(u64, u64)> = data.classes.iter().map(|it| (it.train, it.validation)).collect();
-    let default = defaults::tune_thresholds(task.objective, &counts);
+    let default = defaults::tune_thresholds(task.objective, &counts(data));
     let default = default.filter(|_| 0 < rows(data, Split::Validation));
     if asked == Some(true) && default.is_none() {
         let message = "eval.tune_thresholds is for several labels or two classes, and wants a validation split to tune them on";

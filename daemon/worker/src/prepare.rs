@@ -185,7 +185,7 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         HeadShape { device, width: base.hidden_size(), outputs, seed, problem: task.answer };
     let head = extensions.head(&recipe.model.head, shape)?;
     let rows = modality::of(task.modality).rows();
-    let mut method = planning::method(recipe, rows)?;
+    let mut method = planning::method(recipe, (task.objective, rows), &data.report)?;
     let mut pooling = pooling(base, method)?;
     let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| {
         let pooling = pooling.map(network::pooling);

@@ -241,6 +241,12 @@ pub(super) fn best_by_ranking(counts: &[(u64, u64)]) -> bool {
     imbalanced(&train) && validated && rarest(counts) < VALIDATION_OF_RAREST
 }
 
+/// Of two classes the rarer one is half of a macro average, and of few examples of it fine-tuning
+/// learns less than a probe, while too few are held out to tell.
+pub(super) fn probe_alone(objective: Objective, counts: &[(u64, u64)]) -> bool {
+    objective == Objective::CrossEntropy && counts.len() == 2 && best_by_ranking(counts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +346,15 @@ mod tests {
         for objective in [SquaredError, TokenCrossEntropy] {
             assert_eq!(tuned(objective, &[9, 900]), None);
         }
+    }
+
+    #[test]
+    fn of_two_classes_one_of_which_is_rare_a_probe_is_all_that_is_learnt() {
+        use Objective::{BinaryCrossEntropy, CrossEntropy};
+        assert!(probe_alone(CrossEntropy, &[(380, 95), (20, 5)]));
+        assert!(!probe_alone(CrossEntropy, &[(380, 95), (40, 10)]), "enough to tell");
+        assert!(!probe_alone(CrossEntropy, &[(380, 95), (20, 5), (380, 95)]), "one of several");
+        assert!(!probe_alone(BinaryCrossEntropy, &[(380, 95), (20, 5)]));
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
     let outline = |worth_caching| Outline { rows, shape: vec![16], worth_caching };
     let facts = Facts {
-        method: method(&recipe, Rows::PerExample)?,
+        method: method(&recipe, (found.task.objective, Rows::PerExample), &found.data)?,
         pooling: None,
         task: found.task,
         data: &found.data,
@@ -334,6 +334,10 @@ fn a_rare_class_is_chosen_by_its_rank() {
     rare.data.classes[0].validation = 91;
     assert_eq!(plan_of("", &rare).eval.best, "macro_average_precision");
     assert_eq!(plan_of("eval.best = 'accuracy'", &rare).eval.best, "accuracy");
+    let method = |recipe: &str, found: &Found| plan_of(recipe, found).train.method;
+    assert_eq!(method("", &rare), Method::Probe, "too few to tell what fine-tuning brings");
+    assert_eq!(method("train.epochs = 5", &rare), Method::Auto);
+    assert_eq!(method("", &texts()), Method::Auto);
     rare.data.classes[1].validation = 10;
     assert_eq!(plan_of("", &rare).eval.best, "macro_f1");
 }
