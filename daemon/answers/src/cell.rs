@@ -87,6 +87,22 @@ impl Cell {
         }
     }
 
+    /// Year, month and day in one of the usual orders, perhaps with a time behind them, or hours,
+    /// minutes and seconds among other words.
+    pub fn is_date(&self) -> bool {
+        let Cell::Text(text) = self else { return false };
+        let digits = |it: &&str| it.bytes().all(|it| it.is_ascii_digit());
+        let lengths = |of: &str, between: &[char]| -> Option<Vec<usize>> {
+            let parts: Vec<&str> = of.split(between).collect();
+            parts.iter().all(digits).then(|| parts.iter().map(|it| it.len()).collect())
+        };
+        let is_time = |it: &str| matches!(lengths(it, &[':']).as_deref(), Some([1..=2, 2, 2]));
+        let day = text.trim().split(['T', ' ']).next().unwrap_or("");
+        let day = lengths(day, &['-', '/', '.']);
+        matches!(day.as_deref(), Some([4, 1..=2, 1..=2] | [1..=2, 1..=2, 4]))
+            || text.split_whitespace().any(is_time)
+    }
+
     /// Of 0 and 1, false and true.
     pub(crate) fn flag(&self) -> Option<bool> {
         match self {

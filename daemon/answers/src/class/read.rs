@@ -20,7 +20,7 @@ impl TargetKind for Kind {
     fn look(&self, columns: &Columns<'_>) -> Look {
         let [name] = columns.names[..] else { return Look::No };
         let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
-        if columns.nearly_all(0, |it| matches!(it, Cell::Text(it) if is_date(it.trim()))) {
+        if columns.nearly_all(0, Cell::is_date) {
             return Look::Doubt(format!(
                 "`{name}` is a column of dates, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes"
             ));
@@ -86,16 +86,6 @@ fn is_id(columns: &Columns<'_>) -> bool {
     let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
     let different: HashSet<&String> = values.iter().collect();
     ROWS_MIN <= values.len() && different.len() == values.len()
-}
-
-/// Year, month and day in one of the usual orders, perhaps with a time behind them.
-fn is_date(text: &str) -> bool {
-    let day = text.split(['T', ' ']).next().unwrap_or("");
-    let parts: Vec<&str> = day.split(['-', '/', '.']).collect();
-    let digits = |it: &&str| it.bytes().all(|it| it.is_ascii_digit());
-    let [a, b, c] = parts[..] else { return false };
-    let lengths = (a.len(), b.len(), c.len());
-    parts.iter().all(digits) && matches!(lengths, (4, 1..=2, 1..=2) | (1..=2, 1..=2, 4))
 }
 
 /// Fractions of which each has a value of its own: nobody writes classes so.

@@ -3,6 +3,7 @@
 
 use crate::cell::Cell;
 use crate::reading::Columns;
+use std::collections::BTreeSet;
 
 /// Of one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,11 @@ impl Numerals {
             (true, false) => Ok(Some(point)),
             (false, true) => Ok(Some(comma)),
             (false, false) => {
+                if let Some(units) = two_units(columns, column) {
+                    return Err(format!(
+                        "`{name}` holds numbers of several units ({units}): write all of them in one"
+                    ));
+                }
                 let bare = [false, true].map(|comma| Numerals { comma, unit: None });
                 let ways = [point, comma].into_iter().chain(bare);
                 let ways: Vec<Numerals> = ways.collect();
@@ -89,6 +95,19 @@ impl Numerals {
         let number = decimals.map_or_else(|| whole.clone(), |it| format!("{whole}.{it}"));
         Cell::Text(number).number(false)
     }
+}
+
+/// Where each cell is a number with a unit, and not all of one: the units.
+fn two_units(columns: &Columns<'_>, column: usize) -> Option<String> {
+    let unit_of = |cell: &Cell| {
+        let unit = text(cell)?.chars().find(|it| UNITS.contains(it))?;
+        let ways = [false, true].map(|comma| Numerals { comma, unit: Some(unit) });
+        ways.iter().any(|it| it.number(cell).is_some()).then_some(unit)
+    };
+    let units: BTreeSet<char> = columns.known(column).filter_map(unit_of).collect();
+    let all = columns.nearly_all(column, |it| unit_of(it).is_some());
+    let units: Vec<String> = units.into_iter().map(String::from).collect();
+    (all && 1 < units.len()).then(|| units.join(", "))
 }
 
 fn text(cell: &Cell) -> Option<&str> {
@@ -147,6 +166,7 @@ mod tests {
         check(&["a", "b"], Ok(None));
         check(&["3.5 %", "0.2", "0.1"], Err("`3.5 %` beside `0.2`"));
         check(&["0,5", "1.5", "2,5", "7.25"], Err("`0,5` beside `1.5`"));
+        check(&["$11", "€7", "$3", "€20"], Err("($, €)"));
         check(&["2024-01-05", "2024-02-05"], Ok(None));
     }
 }

@@ -7,6 +7,7 @@ use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, Target
 use crate::target::Target;
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
+use std::collections::HashSet;
 
 pub(crate) struct Kind;
 
@@ -80,6 +81,11 @@ fn one(columns: &Columns<'_>, name: &str, numerals: &Numerals) -> Look {
             "`{name}` is a column of numbers with {unit}: numbers are learnt"
         ));
     }
+    if numerals.comma && could_be_lists(columns) {
+        return Look::Doubt(format!(
+            "`{name}` holds whole numbers and some with a comma, and whether these have decimals or are lists of classes can't be told: set task in the recipe to that of numbers or of several labels"
+        ));
+    }
     match verdict(name, &numbers, numerals.comma) {
         Look::Yes(_) | Look::Doubt(_)
             if has_codes && numbers.iter().all(|it| it.fract() == 0.0) =>
@@ -88,6 +94,24 @@ fn one(columns: &Columns<'_>, name: &str, numerals: &Numerals) -> Look {
         }
         look => look,
     }
+}
+
+/// Whether fewer numbers than not have a comma, and what stands before and behind it, several
+/// values, are numbers of the column themselves.
+fn could_be_lists(columns: &Columns<'_>) -> bool {
+    /// Of what stands behind commas; halves and quarters are fewer.
+    const VALUES_MIN: usize = 4;
+    let text =
+        |it: &'_ Cell| if let Cell::Text(it) = it { Some(it.trim().to_string()) } else { None };
+    let texts: Vec<String> = columns.known(0).filter_map(text).collect();
+    let whole: HashSet<&str> =
+        texts.iter().map(|it| &**it).filter(|it| !it.contains(',')).collect();
+    let lists: Vec<Vec<&str>> =
+        texts.iter().filter(|it| it.contains(',')).map(|it| it.split(',').collect()).collect();
+    let behind: HashSet<&str> = lists.iter().flat_map(|it| &it[1..]).copied().collect();
+    2 * lists.len() < texts.len()
+        && VALUES_MIN <= behind.len()
+        && lists.iter().flatten().all(|it| whole.contains(it.trim()))
 }
 
 /// Of one column: fractions are numbers; whole numbers are, where they are many, not counted from 0
