@@ -3,6 +3,7 @@
 //! columns are words and tags is left to the modality.
 
 use crate::inflate::Count;
+use crate::names;
 use crate::quarantine::Reason;
 use crate::refusal;
 use crate::row::{Row, SAMPLE_ROWS, Sample};
@@ -78,7 +79,7 @@ impl Dialect {
         let name = |at: usize| match at {
             _ if at == word => "tokens".into(),
             _ if at + 1 == self.columns => "tags".into(),
-            _ => format!("column {}", at + 1),
+            _ => names::of_place(at + 1),
         };
         number.chain((word..self.columns).map(name)).collect()
     }

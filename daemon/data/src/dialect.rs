@@ -14,6 +14,9 @@ use std::io::Read;
 /// in a row falls into it.
 const STRAY_SHARE_MAX: f64 = 0.1;
 
+/// Of a file whose name says nothing: fewer lines may be alike by chance.
+const ROWS_MIN: usize = 6;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quotes {
     /// A quote inside of quotes is doubled.
@@ -129,6 +132,7 @@ pub(crate) fn sniff(text: &str, tabs: bool, named: &[&str]) -> (Dialect, Sample)
         None if tabs => b"\t,;|",
         // As R writes tables where nobody says otherwise.
         None if text.starts_with('"') && head.contains("\" \"") => b",;\t| ",
+        None if is_list(text) => b" ",
         None => b",;\t|",
     };
     let mut best: Option<Reading> = None;
@@ -152,10 +156,11 @@ pub(crate) fn sniff(text: &str, tabs: bool, named: &[&str]) -> (Dialect, Sample)
 /// The delimiter of a file whose name says nothing and whose lines are rows: nearly all with as
 /// many fields, one of which is one of a few values.
 pub(crate) fn delimiter_of(text: &str) -> Option<u8> {
-    /// Fewer lines may be alike by chance.
-    const ROWS_MIN: usize = 6;
     /// Of those that have as many fields as the first one.
     const EVEN_MIN: f64 = 0.9;
+    if is_list(text) {
+        return Some(b' ');
+    }
     for delimiter in *b"\t;|," {
         let readings = [Quotes::Doubled, Quotes::None]
             .into_iter()
@@ -172,6 +177,24 @@ pub(crate) fn delimiter_of(text: &str) -> Option<u8> {
         }
     }
     None
+}
+
+/// Whether each line is a name of a file and what is known of it, with blanks between, as in lists
+/// of ImageNet.
+fn is_list(text: &str) -> bool {
+    let is_file = |it: &str| {
+        let (stem, extension) = it.rsplit_once('.').unwrap_or((it, ""));
+        (2..=4).contains(&extension.len())
+            && extension.bytes().all(|it| it.is_ascii_alphanumeric())
+            && !stem.is_empty()
+            && !extension.bytes().all(|it| it.is_ascii_digit())
+    };
+    let lines = || text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
+    let fields = |it: &str| it.trim_end().split(' ').count();
+    let n = lines().next().map_or(0, fields);
+    2 <= n
+        && ROWS_MIN <= lines().count()
+        && lines().all(|it| fields(it) == n && it.split(' ').next().is_some_and(is_file))
 }
 
 /// The delimiter that Excel writes into a line before all others.
@@ -249,7 +272,7 @@ impl Reading {
         let header = has_header(&records, named);
         let mut names: Vec<String> = match records.first() {
             Some(first) if header => first.iter().map(|it| it.trim().to_string()).collect(),
-            _ => (1..=dialect.fields).map(|it| format!("column {it}")).collect(),
+            _ => (1..=dialect.fields).map(names::of_place).collect(),
         };
         if header && !records.is_empty() {
             dialect.header = Some(names.clone());
@@ -352,7 +375,7 @@ fn columns(
     for (at, name) in names.iter_mut().enumerate() {
         let unnamed = name.is_empty();
         if unnamed {
-            *name = format!("column {}", at + 1);
+            *name = names::of_place(at + 1);
         }
         let values = || records.iter().filter_map(|it| it.get(at)).map(str::trim);
         let filled = values().filter(|it| !it.is_empty()).count();
@@ -400,6 +423,15 @@ fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     };
     if names.iter().enumerate().any(is_name) {
         return true;
+    }
+    // A column that is called by its place has no name.
+    let at = |nth: usize| nth.checked_sub(1).and_then(|it| names.get(it));
+    if named
+        .iter()
+        .filter_map(|it| names::place(it))
+        .any(|it| at(it).is_some_and(|it| !it.is_empty()))
+    {
+        return false;
     }
     // A column without a name holds nothing, or it is the first one and holds names of rows.
     let unnamed = |(at, name): (usize, &&str)| {

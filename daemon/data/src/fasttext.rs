@@ -1,12 +1,11 @@
 //! fastText's form: a text a line, with its labels as words before it (`__label__x`).
 
 use crate::inflate::Count;
-use crate::refusal;
 use crate::row::{Row, SAMPLE_ROWS, Sample};
-use crate::source::ROW_BYTES_MAX;
+use crate::source::each_line;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 const PREFIX: &str = "__label__";
 
@@ -30,25 +29,15 @@ pub(crate) fn rows(
     wanted: &[usize],
     each: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut reader = BufReader::with_capacity(1 << 16, text);
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        row_left.set(ROW_BYTES_MAX);
-        let n = reader
-            .read_until(b'\n', &mut bytes)
-            .map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
-        if n == 0 {
-            break;
+    each_line(name, text, row_left, &mut |line, bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        if text.trim().is_empty() {
+            return Ok(());
         }
-        let text = String::from_utf8_lossy(&bytes);
-        if !text.trim().is_empty() {
-            let cells = cells(&text);
-            let cell = |it: &usize| cells.get(*it).cloned().unwrap_or(Cell::Missing);
-            each(Row { line, cells: Ok(wanted.iter().map(cell).collect()) })?;
-        }
-    }
-    Ok(())
+        let cells = cells(&text);
+        let cell = |it: &usize| cells.get(*it).cloned().unwrap_or(Cell::Missing);
+        each(Row { line, cells: Ok(wanted.iter().map(cell).collect()) })
+    })
 }
 
 /// Labels may stand anywhere in the line.

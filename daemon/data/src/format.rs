@@ -25,6 +25,8 @@ pub(crate) enum Format {
     FastText,
     /// And CoNLL-U.
     Conll,
+    /// A text a line and nothing else.
+    Lines,
 }
 
 impl Format {
@@ -123,6 +125,7 @@ impl Format {
             Format::Arrow => "arrow",
             Format::FastText => "fasttext",
             Format::Conll => "conll",
+            Format::Lines => "lines",
         }
     }
 
@@ -138,6 +141,7 @@ impl Format {
             Format::Arrow => "Arrow",
             Format::FastText => "fastText",
             Format::Conll => "CoNLL",
+            Format::Lines => "lines of text",
         }
     }
 }

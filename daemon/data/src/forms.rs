@@ -2,17 +2,18 @@
 //! workbook, splits in one JSON file, texts of fastText, files whose content is not what the name
 //! says; and which files are descriptions or forms and no data.
 
+use crate::class_files;
 use crate::encoding;
 use crate::fasttext;
 use crate::format::Format;
 use crate::inflate::Count;
-use crate::inventory::{Inventory, SingleFile, TableFile};
+use crate::inventory::{Inventory, SingleFile};
 use crate::json_document;
 use crate::layout;
 use crate::refusal;
 use crate::source::Source;
 use crate::split_names;
-use crate::table::Table;
+use crate::table::TableFile;
 use crate::workbook;
 use finetuned_job::outcome::Failure;
 use std::cell::LazyCell;
@@ -28,8 +29,12 @@ pub(crate) fn unfold(found: &mut Inventory) -> Result<(), Failure> {
     for table in std::mem::take(&mut found.tables) {
         tables.extend(parts(table, &mut found.warnings)?);
     }
-    let tables = without_forms(tables, &mut found.warnings);
+    let tables = match found.has_no_example_files() && tables.len() < 2 {
+        true => tables,
+        false => without_forms(tables, &mut found.warnings),
+    };
     found.tables = without_descriptions(tables, &mut found.warnings);
+    class_files::take(found);
     Ok(())
 }
 
@@ -43,12 +48,8 @@ fn take_fasttext(found: &mut Inventory) {
     let is_it = |it: &SingleFile| head(&it.path, &it.name).is_ok_and(|it| fasttext::is_it(&it));
     let (tables, texts) = std::mem::take(&mut found.texts).into_iter().partition(is_it);
     found.texts = texts;
-    found.tables.extend(Vec::into_iter(tables).map(|SingleFile { path, name }| TableFile {
-        path,
-        name,
-        format: Format::FastText,
-        part: None,
-    }));
+    let table = |it: SingleFile| TableFile::new(it.path, it.name, Format::FastText);
+    found.tables.extend(Vec::into_iter(tables).map(table));
 }
 
 fn head(path: &std::path::Path, name: &str) -> Result<String, Failure> {
@@ -134,7 +135,7 @@ fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>
 
 fn part(table: &TableFile, part: String, what: &str) -> TableFile {
     let name = format!("{} ({what}{part})", table.name);
-    TableFile { path: table.path.clone(), name, format: table.format, part: Some(part) }
+    table.changed(|it| (it.name, it.part) = (name, Some(part)))
 }
 
 /// What is wrong with a file is said when it is read.
@@ -162,9 +163,6 @@ fn all_keys(table: &TableFile) -> Option<Vec<(String, json_document::Shape)>> {
 
 /// Forms for answers of a competition look like data, and are none.
 fn without_forms(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> Vec<TableFile> {
-    if tables.len() < 2 {
-        return tables;
-    }
     let (forms, tables): (Vec<_>, Vec<_>) = tables.into_iter().partition(is_form);
     warnings.extend(forms.iter().map(form_ignored));
     tables
@@ -192,7 +190,7 @@ fn without_descriptions(tables: Vec<TableFile>, warnings: &mut Vec<String>) -> V
     if tables.iter().all(is_json) || !tables.iter().any(is_json) {
         return tables;
     }
-    let columns = |it: &TableFile| Table::open(it, &[]).ok().map(|it| it.sample.columns);
+    let columns = |it: &TableFile| it.glance().map(|it| it.sample.columns.clone());
     // Most are not called like a split, and then no table is opened.
     let others = LazyCell::new(|| -> Vec<String> {
         tables.iter().filter(|it| !is_json(it)).filter_map(columns).flatten().collect()

@@ -7,6 +7,7 @@ use crate::refusal;
 use crate::signature::{self, NotRead};
 use crate::source::Source;
 use crate::split_names::class_parts;
+use crate::table::TableFile;
 use finetuned_images::Format as ImageFormat;
 use finetuned_job::file_name::FileName;
 use finetuned_job::outcome::Failure;
@@ -65,16 +66,6 @@ impl Inventory {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct TableFile {
-    pub(crate) path: PathBuf,
-    /// Relative to the drop, parts divided by `/`.
-    pub(crate) name: String,
-    pub(crate) format: Format,
-    /// Of a file that holds several tables: the sheet, the key. `name` names it too.
-    pub(crate) part: Option<String>,
-}
-
 /// A text, an image, an IDX file.
 #[derive(Debug, Clone)]
 pub(crate) struct SingleFile {
@@ -119,7 +110,8 @@ impl Kind {
             _ if idx(&name) => Kind::Idx,
             "gz" | "zst" if idx(stem) => Kind::Idx,
             _ if IMAGE_EXTENSIONS.contains(&extension) => Kind::Image,
-            "txt" => Kind::Text,
+            // As the polarities of Pang and Lee are called.
+            "txt" | "pos" | "neg" => Kind::Text,
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
             "gz" | "zst" => match stem.rsplit_once('.') {
                 Some((_, "tar")) => Kind::Archive,
@@ -167,8 +159,7 @@ fn is_companion(stem: &str, extension: &str) -> bool {
     // A table may well be called state.csv.
     let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet")
         || IMAGE_EXTENSIONS.contains(&extension);
-    !data
-        && (COMPANIONS.contains(&stem) || stem.starts_with("readme") || stem.starts_with("license"))
+    !data && (COMPANIONS.contains(&stem) || stem.contains("readme") || stem.starts_with("license"))
 }
 
 /// Numbers behind a dot are no extension.
@@ -296,7 +287,7 @@ impl Walk<'_> {
             };
             match kind {
                 Kind::Table(format) => {
-                    self.found.tables.push(TableFile { path, name, format, part: None });
+                    self.found.tables.push(TableFile::new(path, name, format));
                 }
                 Kind::Text => self.found.texts.push(SingleFile { path, name }),
                 Kind::Image => self.found.images.push(SingleFile { path, name }),

@@ -1,16 +1,17 @@
 //! JSON Lines and JSON arrays of objects. An array is read element by element, never as a whole.
 
 use crate::inflate::Count;
+use crate::names;
 use crate::quarantine::Reason;
 use crate::refusal;
 use crate::row::{Row, SAMPLE_ROWS, Sample};
-use crate::source::ROW_BYTES_MAX;
+use crate::source::{ROW_BYTES_MAX, each_line};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 
 /// Columns are the keys of the sampled objects, in the order of the alphabet; where rows are lists,
 /// `column 1`, `column 2`, …
@@ -50,7 +51,7 @@ pub(crate) fn sample(text: &str, array: bool) -> Sample {
 const FIRST_COLUMN: &str = "column 1";
 
 fn numbered(list: Vec<Value>) -> Map<String, Value> {
-    (1..).zip(list).map(|(nth, it)| (format!("column {nth}"), it)).collect()
+    (1..).zip(list).map(|(nth, it)| (names::of_place(nth), it)).collect()
 }
 
 pub(crate) fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
@@ -114,26 +115,16 @@ pub(crate) fn line_rows(
     wanted: &[usize],
     each: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut reader = BufReader::with_capacity(1 << 16, text);
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        row_left.set(ROW_BYTES_MAX);
-        let n = reader
-            .read_until(b'\n', &mut bytes)
-            .map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
-        if n == 0 {
-            break;
+    each_line(name, text, row_left, &mut |line, bytes| {
+        if bytes.trim_ascii().is_empty() {
+            return Ok(());
         }
-        if !bytes.trim_ascii().is_empty() {
-            let cells = match Reason::is_conflict(&bytes) {
-                true => Err(Reason::Conflict),
-                false => cells(serde_json::from_slice(&bytes), columns, wanted),
-            };
-            each(Row { line, cells })?;
-        }
-    }
-    Ok(())
+        let cells = match Reason::is_conflict(bytes) {
+            true => Err(Reason::Conflict),
+            false => cells(serde_json::from_slice(bytes), columns, wanted),
+        };
+        each(Row { line, cells })
+    })
 }
 
 pub(crate) fn array_rows(

@@ -1,5 +1,6 @@
 //! JSON that is one document and no list of rows: what pandas writes by columns or `split`, lists
-//! under a key, a list for each split. It is read as a whole, so its length is bounded.
+//! under a key, a list for each split, labels with their texts. It is read as a whole, so its
+//! length is bounded.
 
 use crate::json;
 use crate::names;
@@ -16,8 +17,21 @@ use std::fmt;
 /// Longest document: its values take several times as much memory.
 pub(crate) const BYTES_MAX: u64 = 256 << 20;
 /// Keys under which people put their rows, the surest first.
-const ROW_KEYS: &[&str] =
-    &["data", "rows", "records", "examples", "items", "instances", "samples", "dataset"];
+const ROW_KEYS: &[&str] = &[
+    "data",
+    "rows",
+    "records",
+    "examples",
+    "items",
+    "instances",
+    "samples",
+    "dataset",
+    "common_examples",
+];
+/// Keys under which people put the texts of a label, and the label beside them.
+const TEXTS_KEYS: &[&str] =
+    &["patterns", "examples", "utterances", "texts", "sentences", "queries", "samples"];
+const OF_TEXTS_KEYS: &[&str] = &["tag", "intent", "label", "class", "category", "name"];
 
 /// What stands under a key, as far as its beginning shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,8 +172,17 @@ pub(crate) fn is_document(text: &str) -> bool {
     }
     let has_text = keys.iter().any(|it| it.1 == Shape::Scalar && names::is_usual(&it.0));
     (!has_text && keys.iter().any(holds_rows))
-        || (1 < keys.len() && (all(Shape::ListOfScalars) || all(Shape::Object)))
+        || (1 < keys.len() && all(Shape::ListOfScalars))
+        || (!keys.is_empty() && all(Shape::Object))
+        || (all(Shape::Scalar) && are_texts(keys.iter().map(|it| &*it.0)))
         || (is_pretty_printed(text, is_object))
+}
+
+/// Whether these are several, and mostly several words.
+fn are_texts<'a>(keys: impl Iterator<Item = &'a str>) -> bool {
+    const KEYS_MIN: usize = 6;
+    let words: Vec<usize> = keys.map(|it| it.split_whitespace().count()).collect();
+    KEYS_MIN <= words.len() && 3 * words.len() <= words.iter().sum()
 }
 
 /// Objects one behind the other, each over several lines.
@@ -199,6 +222,9 @@ pub(crate) fn table(mut document: Value, split: Option<&str>) -> Result<(Sample,
     if let Some(key) = split {
         document = document.get_mut(key).map(Value::take).unwrap_or_default();
     }
+    if are_equal_texts(&document) {
+        return Err("holds lists of texts of equal length, and whether their keys are columns or labels can't be told".into());
+    }
     let (columns, rows, headerless) = rows_of(document).ok_or(
         "holds one JSON object, and which of its parts are the rows can't be told".to_string(),
     )?;
@@ -211,7 +237,9 @@ type Rows = (Vec<String>, Vec<Result<Vec<Cell>, Reason>>, bool);
 
 fn rows_of(value: Value) -> Option<Rows> {
     match value {
-        Value::Array(items) if items.iter().any(Value::is_object) => Some(of_objects(items)),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            Some(of_labels(&items).unwrap_or_else(|| of_objects(items)))
+        }
         Value::Array(items) => of_lists(items, None),
         Value::Object(map) => of_map(map),
         _ => None,
@@ -238,10 +266,55 @@ fn of_objects(items: Vec<Value>) -> Rows {
     (columns, rows, false)
 }
 
+fn of_labelled<'a>(rows: impl Iterator<Item = (&'a Value, &'a str)>) -> Rows {
+    let row = |(text, label): (&Value, &str)| {
+        Ok(vec![json::cell(text.clone()), Cell::Text(label.into())])
+    };
+    (vec!["text".into(), "label".into()], rows.map(row).collect(), false)
+}
+
+/// `[{"tag": "greeting", "patterns": ["hi", …]}, …]`: each label once, with its texts.
+fn of_labels(items: &[Value]) -> Option<Rows> {
+    let under = |keys: &[&'static str], is: fn(&Value) -> bool| {
+        let all = |key: &&&str| items.iter().all(|it| it.get(**key).is_some_and(is));
+        keys.iter().find(all).copied()
+    };
+    let label_key = under(OF_TEXTS_KEYS, Value::is_string)?;
+    let texts_key = under(TEXTS_KEYS, is_texts)?;
+    let labels: Vec<&str> = items.iter().filter_map(|it| it[label_key].as_str()).collect();
+    let different: BTreeSet<&str> = labels.iter().copied().collect();
+    let rows = items.iter().zip(&labels);
+    let rows =
+        rows.flat_map(|(it, label)| texts_of(&it[texts_key]).map(move |text| (text, *label)));
+    (1 < labels.len() && different.len() == labels.len()).then(|| of_labelled(rows))
+}
+
+/// Columns of which none could be a label, or labels of as many texts each.
+fn are_equal_texts(document: &Value) -> bool {
+    let Some(map) = document.as_object() else { return false };
+    let distinct =
+        |it: &Value| texts_of(it).filter_map(Value::as_str).collect::<BTreeSet<_>>().len();
+    let length = |it: &Value| texts_of(it).count();
+    let hardly_recur = |it: &Value| is_texts(it) && length(it) < 2 * distinct(it);
+    let lengths: BTreeSet<usize> = map.values().map(length).collect();
+    1 < map.len()
+        && lengths.len() == 1
+        && map.values().all(hardly_recur)
+        && !map.keys().any(|it| names::is_usual(it))
+}
+
+fn texts_of(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn is_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|it| it.iter().all(Value::is_string))
+}
+
 fn of_lists(items: Vec<Value>, columns: Option<Vec<String>>) -> Option<Rows> {
     let width = items.first()?.as_array()?.len();
     let headerless = columns.is_none();
-    let columns = columns.unwrap_or_else(|| (1..=width).map(|it| format!("column {it}")).collect());
+    let columns = columns.unwrap_or_else(|| (1..=width).map(names::of_place).collect());
     let header = columns.len();
     let row = |it: Value| match it {
         Value::Array(it) if it.len() == header => Ok(it.into_iter().map(json::cell).collect()),
@@ -279,6 +352,18 @@ fn of_map(mut map: Map<String, Value>) -> Option<Rows> {
                 _ => Vec::new().into_iter(),
             }),
         ));
+    }
+    if 1 < map.len() && map.values().all(is_texts) {
+        let rows = map.iter().flat_map(|(label, of)| texts_of(of).map(move |it| (it, &**label)));
+        return Some(of_labelled(rows));
+    }
+    if map.values().all(Value::is_string) && are_texts(map.keys().map(String::as_str)) {
+        let texts: Vec<Value> = map.keys().map(|it| Value::from(it.as_str())).collect();
+        let labels = map.values().filter_map(Value::as_str);
+        return Some(of_labelled(texts.iter().zip(labels)));
+    }
+    if let ([Value::Object(_)], true) = (&Vec::from_iter(map.values())[..], map.len() == 1) {
+        return map.into_iter().next().and_then(|it| rows_of(it.1));
     }
     if map.values().all(Value::is_object) {
         return of_objects_by_key(map);

@@ -1,12 +1,14 @@
 //! Decides what the files of a drop are together: tables or folders of texts, and which split each
 //! belongs to. A drop is one data set of one layout; what could be meant in two ways is refused.
 
-use crate::inventory::{Inventory, SingleFile, TableFile};
+use crate::flat_names::{self, FlatNames};
+use crate::inventory::{Inventory, SingleFile};
 use crate::refusal;
 use crate::signature::NotRead;
 use crate::split_names::{
-    class_parts, is_split_folder, is_unlabelled, is_unlabelled_folder, split_of,
+    class_parts, is_part, is_split_folder, is_unlabelled, is_unlabelled_folder, split_of,
 };
+use crate::table::TableFile;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,15 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(crate) enum Layout {
     Tables(Vec<(TableFile, Option<Split>)>),
-    Folders(Vec<ClassFolder>),
+    Folders(Classes),
+}
+
+/// Files by their classes.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    pub(crate) folders: Vec<ClassFolder>,
+    /// What holds one class each.
+    pub(crate) form: &'static str,
 }
 
 /// All texts or images of one class in one split.
@@ -139,6 +149,8 @@ pub(crate) fn no_train(named: &str) -> Failure {
 
 /// How folders name classes.
 pub(crate) struct FolderRule {
+    /// In sentences, and where names of files say the class in their place.
+    pub(crate) form: (&'static str, &'static str),
     /// Of a file's folders, without the split, the one that names the class.
     pub(crate) class: fn(&[&str]) -> usize,
     /// Where the files lie in no class folders.
@@ -147,6 +159,7 @@ pub(crate) struct FolderRule {
 
 /// The outermost folder, and whatever lies in folders below it belongs to it.
 const TEXTS: FolderRule = FolderRule {
+    form: ("folders of texts", "names of texts"),
     class: |_| 0,
     none: (
         "the drop's .txt files lie in no class folders",
@@ -254,7 +267,10 @@ pub(crate) fn class_folders(
     texts: Vec<SingleFile>,
     rule: &FolderRule,
     warnings: &mut Vec<String>,
-) -> Result<Vec<ClassFolder>, Failure> {
+) -> Result<Classes, Failure> {
+    if let Some(flat) = flat_names::of(&texts) {
+        return Ok(Classes { folders: by_names(flat, warnings), form: rule.form.1 });
+    }
     let splits = splits(&texts);
     if splits == Splits::Nowhere {
         check_flat(&texts)?;
@@ -306,34 +322,32 @@ pub(crate) fn class_folders(
     {
         return Err(no_train(&split.name));
     }
-    Ok(folders.into_values().collect())
+    Ok(Classes { folders: folders.into_values().collect(), form: rule.form.0 })
 }
 
-/// Names of folders in which exports keep images and what is known of them: no classes.
-const PARTS: &[&str] = &[
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "labels",
-    "label",
-    "annotations",
-    "masks",
-    "mask",
-    "texts",
-    "files",
-    "data",
-    "jpegimages",
-    "segmentationclass",
-    "segmentationobject",
-    "groundtruth",
-    "gt",
-];
-
-/// Whether a folder is called so, or is the drop itself.
-pub(crate) fn is_part(folder: &str) -> bool {
-    let own = folder.rsplit('/').next().unwrap_or(folder);
-    own.is_empty() || PARTS.contains(&own.to_ascii_lowercase().as_str())
+/// As if the files of each class lay in a folder called `cat*`.
+fn by_names(flat: FlatNames, warnings: &mut Vec<String>) -> Vec<ClassFolder> {
+    let mut folders: BTreeMap<(Option<Split>, String), ClassFolder> = BTreeMap::new();
+    for flat_names::Named { file, split, class } in flat.named {
+        let folder = folders.entry((split, class.clone())).or_insert_with(|| {
+            let place = file.name.rsplit_once('/').map_or(String::new(), |it| format!("{}/", it.0));
+            let name = format!("{place}{class}*");
+            ClassFolder { class_path: format!("{class}/"), class, split, name, files: Vec::new() }
+        });
+        folder.files.push(file);
+    }
+    let classes: BTreeSet<&str> = folders.keys().map(|it| it.1.as_str()).collect();
+    let classes: Vec<&str> = classes.into_iter().collect();
+    warnings.push(format!(
+        "no folders of classes are there, and names of files say the class: {}",
+        refusal::list(&classes)
+    ));
+    if let Some(first) = flat.unlabelled.first() {
+        let (n, first) = (flat.unlabelled.len(), &first.name);
+        warnings
+            .push(format!("files whose names say no class were left out: {n} (first: {first})"));
+    }
+    folders.into_values().collect()
 }
 
 /// Refused where every class is called like a part of an export.

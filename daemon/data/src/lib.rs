@@ -16,17 +16,15 @@ mod encoding; // bytes -> text
 mod example; // one of them, whatever goes in
 mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
-mod fasttext; // labels before a text
-mod conll; // sentences of tagged words
 mod names; // what people call columns
+mod fasttext; // labels before a text
+mod lines; // a text a line
+mod conll; // sentences of tagged words
 mod unblanked; // blanks before quotes
 mod swallowed; // rows that a quote took
 mod dialect; // how a CSV file is written
 mod format; // of tables
 mod split_names; // what people call splits
-mod inventory; // a folder -> its files
-mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
-mod layout; // files -> splits and classes
 mod delimited; // CSV, TSV
 mod json; // JSON Lines, JSON
 mod json_document; // JSON that is no list of rows
@@ -36,6 +34,12 @@ mod workbook; // Excel, OpenDocument
 mod exports; // of labelling tools
 mod sentences; // words and tags -> lists
 mod table; // one file of rows
+mod recurring; // columns that could be the label
+mod inventory; // a folder -> its files
+mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
+mod flat_names; // cat.0.jpg
+mod layout; // files -> splits and classes
+mod class_files; // pos.txt, neg.txt
 mod forms; // which tables the files hold
 mod detection; // drops that are there to find things in images
 mod request; // what is asked of a drop

@@ -1,6 +1,7 @@
 //! What goes in: one file for each kind of input, which knows the files and columns that it is read
 //! from. Nothing else asks which of them a drop holds; what is learnt is none of their business.
 
+mod files; // a path in a table -> a file
 mod image; // files, columns of paths, columns of images
 mod pair; // two columns of texts
 mod text; // a column of texts, files of texts

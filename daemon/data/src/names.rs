@@ -42,6 +42,7 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "label",
     "labels",
     "class",
+    "class_index",
     "category",
     "sentiment",
     "target",
@@ -60,6 +61,8 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "similarity_score",
     "quality",
     "genre",
+    "annotation",
+    "y",
 ];
 /// What people call words and lists of them, the surest first.
 pub(crate) const WORD_NAMES: &[&str] = &["tokens", "words", "form", "token", "word"];
@@ -142,19 +145,44 @@ pub(crate) fn names_classes_of(name: &str, column: &str) -> bool {
         || matches!(name.as_str(), "label_text" | "label_name" | "class_name" | "category_name")
 }
 
+/// Of a column without a name; counts from 1.
+pub(crate) fn of_place(nth: usize) -> String {
+    format!("column {nth}")
+}
+
+/// The place of a column that is named by it.
+pub(crate) fn place(name: &str) -> Option<usize> {
+    name.strip_prefix("column ")?.parse().ok()
+}
+
+/// Whether people call ids so.
+pub(crate) fn is_id(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("id") || ["index", "idx", "no", "nr", "#", "key"].contains(&name.as_str())
+}
+
 /// Whether pandas wrote it for itself.
 pub(crate) fn is_index(name: &str) -> bool {
     name.starts_with("__index_level_") || name.starts_with("Unnamed: ")
 }
 
+/// Whether a column is called so, but for case and what stands between words: `Review Text`.
+fn is_same(column: &str, name: &str) -> bool {
+    let letter = |it: char| match it {
+        ' ' | '-' => '_',
+        other => other.to_ascii_lowercase(),
+    };
+    column.trim().chars().map(letter).eq(name.chars().map(letter))
+}
+
 /// Whether a table that begins so has a header.
 pub(crate) fn is_usual(name: &str) -> bool {
-    TEXT_NAMES.iter().chain(LABEL_NAMES).any(|it| it.eq_ignore_ascii_case(name))
+    TEXT_NAMES.iter().chain(LABEL_NAMES).any(|it| is_same(name, it))
 }
 
 /// Whether people call a label so.
 pub(crate) fn is_label(name: &str) -> bool {
-    LABEL_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
+    LABEL_NAMES.iter().any(|it| is_same(name, it))
 }
 
 pub(crate) fn find(columns: &[String], name: &str) -> Option<usize> {
@@ -175,9 +203,7 @@ pub(crate) fn named(file: &str, columns: &[String], name: &str) -> Result<usize,
 
 /// Of the columns `among`, the one with the first of these names.
 pub(crate) fn usual(columns: &[String], names: &[&str], among: &[usize]) -> Option<usize> {
-    names
-        .iter()
-        .find_map(|name| among.iter().copied().find(|it| columns[*it].eq_ignore_ascii_case(name)))
+    names.iter().find_map(|name| among.iter().copied().find(|it| is_same(&columns[*it], name)))
 }
 
 pub(crate) fn unique(file: &str, columns: &[String], idx: usize) -> Result<(), Failure> {

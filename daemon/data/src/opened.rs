@@ -6,7 +6,7 @@ use crate::detection;
 use crate::format::Format;
 use crate::forms;
 use crate::inflate::Compression;
-use crate::inventory::{self, Inventory, Kind, TableFile};
+use crate::inventory::{self, Inventory, Kind};
 use crate::load::{self, Dataset};
 use crate::modality;
 use crate::progress::Progress;
@@ -14,6 +14,7 @@ use crate::refusal;
 use crate::request::Request;
 use crate::signature;
 use crate::source::Source;
+use crate::table::TableFile;
 use crate::workbook;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::recipe::DataChoice;
@@ -255,7 +256,7 @@ fn single_file(path: &Path, name: &str) -> Result<TableFile, Failure> {
         Kind::Table(format) => format.or_tagged_words(path, name),
         _ => by_content(path, name)?,
     };
-    Ok(TableFile { path: path.into(), name: name.into(), format, part: None })
+    Ok(TableFile::new(path.into(), name.into(), format))
 }
 
 /// For a file whose name says nothing.

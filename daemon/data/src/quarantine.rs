@@ -101,9 +101,9 @@ impl Reason {
             Reason::PathAbsolute(_) => "an absolute path",
             Reason::PathIsAddress(_) => "an address on the network",
             Reason::PathIsLink(_) => "a symbolic link",
-            Reason::PathNamesNothing(_) => "a path to no image",
-            Reason::PathNamesSeveral(_) => "a name of several images",
-            Reason::PathDiffersInCase(_) => "a name of several images, but for the case of letters",
+            Reason::PathNamesNothing(_) => "a path to no file",
+            Reason::PathNamesSeveral(_) => "a name of several files",
+            Reason::PathDiffersInCase(_) => "a name of several files, but for the case of letters",
             Reason::ImageTooLong(_) => "a file that is too long",
             Reason::Own(kind, _) => kind,
             Reason::ImageBroken(_) | Reason::ImagePanicked => "not a usable image",
@@ -144,15 +144,15 @@ impl fmt::Display for Reason {
                 write!(f, "{path} is an absolute path; paths begin at the table's folder")
             }
             Reason::PathIsAddress(path) => {
-                write!(f, "{path} is an address; images must lie in the drop")
+                write!(f, "{path} is an address; files must lie in the drop")
             }
             Reason::PathIsLink(path) => write!(f, "{path} is a symbolic link and was not followed"),
-            Reason::PathNamesNothing(path) => write!(f, "the drop has no image {path}"),
+            Reason::PathNamesNothing(path) => write!(f, "the drop has no file {path}"),
             Reason::PathNamesSeveral(path) => {
-                write!(f, "the drop has several images called {path}")
+                write!(f, "the drop has several files called {path}")
             }
             Reason::PathDiffersInCase(path) => {
-                write!(f, "the drop has several images called {path} but for the case of letters")
+                write!(f, "the drop has several files called {path} but for the case of letters")
             }
             Reason::ImageTooLong(bytes) => {
                 write!(f, "the file has {} MiB, more than is read as one image", bytes >> 20)

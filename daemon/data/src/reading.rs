@@ -4,14 +4,13 @@
 use crate::example::{Origins, Record};
 use crate::gather::{Gather, Place};
 use crate::inflate::Count;
-use crate::inventory::TableFile;
 use crate::names;
 use crate::progress::{Progress, Steps};
 use crate::quarantine::{Reason, Usable};
 use crate::refusal;
 use crate::request::Request;
 use crate::split_column::{self, SplitColumns, Values};
-use crate::table::Table;
+use crate::table::{Table, TableFile};
 use crate::targets;
 use crate::unlabelled;
 use finetuned_answers::Cell;
@@ -94,10 +93,15 @@ pub(crate) fn tables(
     files: Vec<(TableFile, Option<Split>)>,
     rows: &mut dyn RowReader,
 ) -> Result<(), Failure> {
-    let mut tables = Vec::new();
-    for (file, split) in &files {
-        let named = reading.request.named_columns();
-        tables.push((Table::open(file, &named)?, *split));
+    let named = reading.request.named_columns();
+    let mut own = Vec::new();
+    for (file, _) in &files {
+        let is_known = named.is_empty() && file.glance().is_some();
+        own.push(if is_known { None } else { Some(Table::open(file, &named)?) });
+    }
+    let mut tables: Vec<(&Table, Option<Split>)> = Vec::new();
+    for ((file, split), own) in files.iter().zip(&own) {
+        tables.extend(own.as_ref().or_else(|| file.glance()).map(|it| (it, *split)));
     }
     let total = tables.iter().map(|it| it.0.source.bytes()).sum();
     let mut steps = Steps::new(Phase::Reading, Some(total));
@@ -144,7 +148,7 @@ fn first(
     reading: &mut Reading<'_, '_>,
     table: &Table,
     rows: &dyn RowReader,
-    all: &[(Table, Option<Split>)],
+    all: &[(&Table, Option<Split>)],
 ) -> Result<Columns, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let mut targets = targets::named(table, reading.request)?;
@@ -212,7 +216,7 @@ fn first(
 }
 
 /// Whether every table that has the numbers has their names too: what is learnt is in all of them.
-fn stand_by(tables: &[(Table, Option<Split>)], names: &str, numbers: &str) -> bool {
+fn stand_by(tables: &[(&Table, Option<Split>)], names: &str, numbers: &str) -> bool {
     let has = |it: &Table, name| names::find(&it.sample.columns, name).is_some();
     tables.iter().all(|(it, _)| has(it, names) || !has(it, numbers))
 }

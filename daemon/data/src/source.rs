@@ -6,7 +6,7 @@ use crate::inflate::{Compression, Count, Counted};
 use crate::refusal;
 use finetuned_job::outcome::Failure;
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -125,6 +125,29 @@ impl Source {
             Err(err) => Err(refusal::reading(&self.name, &err)),
         }
     }
+}
+
+/// Every line with its end, with its number from 1. `left`: what the line under way may still read.
+pub(crate) fn each_line(
+    name: &str,
+    text: impl Read,
+    left: &Count,
+    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut reader = BufReader::with_capacity(1 << 16, text);
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        left.set(ROW_BYTES_MAX);
+        let n = reader
+            .read_until(b'\n', &mut bytes)
+            .map_err(|err| refusal::reading(&format!("{name} line {line}"), &err))?;
+        if n == 0 {
+            break;
+        }
+        each(line, &bytes)?;
+    }
+    Ok(())
 }
 
 /// Ends with an error when a row takes more than [`ROW_BYTES_MAX`]; `left` is filled up between

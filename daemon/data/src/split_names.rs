@@ -1,5 +1,5 @@
 //! What people call splits, in paths and columns: the words of the Hugging Face datasets library,
-//! those of CoNLL, and what is found beside them.
+//! those of CoNLL, and what is found beside them; and which folders are parts of an export.
 
 use finetuned_job::scores::Split;
 
@@ -54,7 +54,7 @@ fn split_word(word: &str) -> Option<Split> {
 }
 
 /// In lower case; `PrivateTest` is two words, and so is `hold-out` but for that one.
-fn words(part: &str) -> Vec<String> {
+pub(crate) fn words(part: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
     for c in part.chars() {
@@ -93,6 +93,33 @@ pub(crate) fn class_parts(name: &str) -> Vec<&str> {
         folders.remove(0);
     }
     folders
+}
+
+/// Names of folders in which exports keep images and what is known of them: no classes.
+const PARTS: &[&str] = &[
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "labels",
+    "label",
+    "annotations",
+    "masks",
+    "mask",
+    "texts",
+    "files",
+    "data",
+    "jpegimages",
+    "segmentationclass",
+    "segmentationobject",
+    "groundtruth",
+    "gt",
+];
+
+/// Whether a folder is called so, or is the drop itself.
+pub(crate) fn is_part(folder: &str) -> bool {
+    let own = folder.rsplit('/').next().unwrap_or(folder);
+    own.is_empty() || PARTS.contains(&own.to_ascii_lowercase().as_str())
 }
 
 /// A folder is a split only when it is called nothing else.

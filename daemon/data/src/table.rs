@@ -8,15 +8,62 @@ use crate::encoding::{self, Decoded, Encoding};
 use crate::exports::{self, Export};
 use crate::format::Format;
 use crate::inflate::Count;
-use crate::inventory::TableFile;
 use crate::row::{Held, Row, Sample};
 use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
-use crate::{arrow_table, conll, fasttext, json, json_document, parquet_table, refusal, workbook};
+use crate::workbook;
+use crate::{arrow_table, conll, fasttext, json, json_document, lines, parquet_table, refusal};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// A table of a drop.
+#[derive(Debug, Clone)]
+pub(crate) struct TableFile {
+    pub(crate) path: PathBuf,
+    /// Relative to the drop, parts divided by `/`.
+    pub(crate) name: String,
+    pub(crate) format: Format,
+    /// Of a file that holds several tables: the sheet, the key. `name` names it too.
+    pub(crate) part: Option<String>,
+    /// Of all rows, where the file is called as it.
+    pub(crate) class: Option<String>,
+    glance: Glance,
+}
+
+/// The table as it was opened first.
+#[derive(Clone, Default)]
+struct Glance(Arc<OnceLock<Option<Table>>>);
+
+impl fmt::Debug for Glance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Glance")
+    }
+}
+
+impl TableFile {
+    pub(crate) fn new(path: PathBuf, name: String, format: Format) -> TableFile {
+        let (part, class, glance) = (None, None, Glance::default());
+        TableFile { path, name, format, part, class, glance }
+    }
+
+    /// The same file, read in another way.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut TableFile)) -> TableFile {
+        let mut changed = TableFile { glance: Glance::default(), ..self.clone() };
+        change(&mut changed);
+        changed
+    }
+
+    /// What shows where the recipe names no columns: opened once, however often it is asked for.
+    /// Nothing where the table can't be opened.
+    pub(crate) fn glance(&self) -> Option<&Table> {
+        self.glance.0.get_or_init(|| Table::open(self, &[]).ok()).as_ref()
+    }
+}
 
 pub(crate) struct Table {
     pub(crate) source: Source,
@@ -28,6 +75,8 @@ pub(crate) struct Table {
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
     /// Where a labelling tool wrote it: `sample` is what was made of it.
     pub(crate) export: Option<Export>,
+    /// Of all rows, in a column `label` behind the file's own.
+    class: Option<String>,
     /// Where words are to be joined: `sample` has them as lists.
     sentences: Option<Sentences>,
     /// Columns of the file itself.
@@ -41,6 +90,7 @@ enum Body {
     Delimited(Dialect),
     JsonLines,
     JsonArray,
+    Lines,
     FastText,
     Parquet,
     Arrow,
@@ -52,7 +102,19 @@ enum Body {
 impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
     pub(crate) fn open(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
-        Table::of_file(file, named)?.exported(exports::recognise).joined()
+        let table = Table::of_file(file, named)?.exported(exports::recognise).joined()?;
+        Ok(match &file.class {
+            Some(class) => table.of_class(class),
+            None => table,
+        })
+    }
+
+    /// As if each row had a label.
+    fn of_class(mut self, class: &str) -> Table {
+        self.class = Some(class.into());
+        self.sample.columns.push("label".into());
+        self.sample.rows.iter_mut().for_each(|it| it.push(Cell::Text(class.into())));
+        self
     }
 
     /// As [`Table::open`], where labels are not wanted.
@@ -72,6 +134,7 @@ impl Table {
             sample: Sample::default(),
             label_names: BTreeMap::new(),
             export: None,
+            class: None,
             sentences: None,
             columns: Vec::new(),
             body: Body::JsonLines,
@@ -140,6 +203,7 @@ impl Table {
                 let (dialect, sample) = dialect::sniff(&text, format == Format::Tsv, named);
                 (self.body, self.sample) = (Body::Delimited(dialect), sample);
             }
+            Format::Lines => (self.body, self.sample) = (Body::Lines, lines::sample(&text)),
             Format::FastText => {
                 (self.body, self.sample) = (Body::FastText, fasttext::sample(&text));
             }
@@ -261,6 +325,21 @@ impl Table {
             })?;
             return gathered.last().map_or(Ok(()), wanted_of);
         }
+        if let Some(class) = &self.class {
+            let own = |it: &usize| *it == self.columns.len();
+            let of_file: Vec<usize> = wanted.iter().copied().filter(|it| !own(it)).collect();
+            return self.file_rows(&of_file, raw, &mut |row| {
+                let with_class = |cells: Vec<Cell>| {
+                    let mut cells = cells.into_iter();
+                    let cell = |it: &usize| match own(it) {
+                        true => Cell::Text(class.clone()),
+                        false => cells.next().unwrap_or(Cell::Missing),
+                    };
+                    wanted.iter().map(cell).collect()
+                };
+                each(Row { line: row.line, cells: row.cells.map(with_class) })
+            });
+        }
         let Some(export) = &self.export else { return self.file_rows(wanted, raw, each) };
         self.file_rows(&all, raw, &mut |row| {
             let cells = row.cells.and_then(|it| export.row(it));
@@ -287,6 +366,10 @@ impl Table {
             Body::Delimited(dialect) => {
                 let (text, row_left) = self.text(raw)?;
                 delimited::rows(name, text, &row_left, dialect, wanted, each)
+            }
+            Body::Lines => {
+                let (text, row_left) = self.text(raw)?;
+                lines::rows(name, text, &row_left, wanted, each)
             }
             Body::FastText => {
                 let (text, row_left) = self.text(raw)?;

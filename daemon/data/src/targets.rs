@@ -3,6 +3,7 @@
 //! settle it. What the values of a kind look like is left to the answers.
 
 use crate::names::{self, LABEL_NAMES};
+use crate::recurring::{self, Found};
 use crate::refusal;
 use crate::request::Request;
 use crate::table::Table;
@@ -74,12 +75,18 @@ pub(crate) fn unnamed(
     let columns = columns(table, rest, &cells);
     let found = match request.kind() {
         Some(kind) => kind.unnamed(&columns, usual),
+        // Columns without a name can't name a class each.
+        None if table.sample.headerless && 1 < rest.len() => Vec::new(),
         None => finetuned_answers::unnamed(&columns, usual),
     };
-    if found.is_empty() {
-        return Err(ambiguous(table, inputs, rest));
+    if !found.is_empty() {
+        return Ok(found.into_iter().map(|it| rest[it]).collect());
     }
-    Ok(found.into_iter().map(|it| rest[it]).collect())
+    let found = recurring::find(table, rest)?;
+    match &found.candidates[..] {
+        [only] if found.others_are_none || table.sample.headerless => Ok(vec![only.column]),
+        _ => Err(ambiguous(table, inputs, rest, &found)),
+    }
 }
 
 /// The column of names that stands beside one column of numbers, each number with its own.
@@ -107,34 +114,59 @@ pub(crate) fn class_names(table: &Table, targets: &[usize], free: &[usize]) -> O
     free.iter().copied().find(is_it)
 }
 
-fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize]) -> Failure {
+fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize], found: &Found) -> Failure {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let of = |all: &[usize]| all.iter().map(|it| &*columns[*it]).collect::<Vec<_>>();
     let inputs = of(inputs).join("` and `");
     let rest = of(rest);
-    let Some(first) = rest.first() else {
+    let Some(first) = rest.first().copied() else {
         return refusal::data(format!("{file} has no column besides `{inputs}`, so no label"))
             .with_cure("add a column `label`");
     };
-    if table.sample.headerless {
-        return no_header(table);
-    }
+    let likely: Vec<String> = found.candidates.iter().map(|it| it.spoken(columns)).collect();
+    let is_sure = found.others_are_none || table.sample.headerless;
+    let likely = match likely.is_empty() || !is_sure {
+        true => String::new(),
+        false => format!("; {} could be it", likely.join(" or ")),
+    };
+    let names = found.candidates.iter().map(|it| format!("{:?}", columns[it.column]));
+    let names: Vec<String> = names.filter(|_| is_sure).collect();
+    let label = if names.is_empty() { format!("{first:?}") } else { names.join(" or ") };
+    let header = if table.sample.headerless { " has no header" } else { "" };
     refusal::data(format!(
-        "{file}: what is to be learnt can't be told; besides `{inputs}` it has {}",
+        "{file}{header}: what is to be learnt can't be told; besides `{inputs}` it has {}{likely}",
         refusal::list(&rest)
     ))
     .with_cure(format!(
-        "name it in a job.toml in the drop: data.label = {first:?}, or several as data.labels"
+        "name it in a job.toml in the drop: data.label = {label}, or several as data.labels"
     ))
 }
 
-pub(crate) fn no_header(table: &Table) -> Failure {
+/// `texts`: columns of them.
+pub(crate) fn no_header(table: &Table, texts: &[usize]) -> Failure {
+    let columns = &table.sample.columns;
+    let named =
+        |it: &[usize]| it.iter().map(|it| format!("{:?}", columns[*it])).collect::<Vec<_>>();
+    let text = match texts {
+        [] => "\"column 1\"".to_string(),
+        [only] => format!("{:?}", columns[*only]),
+        several => format!(
+            "{} (or [{}] as a pair)",
+            named(several).join(" or "),
+            named(&several[..2]).join(", ")
+        ),
+    };
+    let label = (0..columns.len()).find(|it| !texts.contains(it)).filter(|_| !texts.is_empty());
+    let label = label.unwrap_or(1);
+    let label = names::of_place(label + 1);
     refusal::data(format!(
         "{} has no header line, and what its {} columns mean can't be told",
         table.source.name,
-        table.sample.columns.len()
+        columns.len()
     ))
-    .with_cure("add a first line with the names of the columns, for example text and label")
+    .with_cure(format!(
+        "add a first line with the names of the columns, for example text and label, or name them in a job.toml in the drop by their places: data.text = {text} and data.label = {label:?}"
+    ))
 }
 
 /// Looks at the columns, and refuses where they don't fit what the recipe says.

@@ -3,6 +3,7 @@
 
 use crate::inflate::Count;
 use crate::names;
+use crate::refusal;
 use crate::row::Row;
 use crate::table::Table;
 use finetuned_answers::Cell;
@@ -15,7 +16,7 @@ use finetuned_job::scores::Split;
 /// # Errors
 /// The table can't be read.
 pub(crate) fn left_out(
-    tables: &[(Table, Option<Split>)],
+    tables: &[(&Table, Option<Split>)],
     at: usize,
     (inputs, targets): (&[String], &[String]),
 ) -> Result<Option<String>, Failure> {
@@ -36,6 +37,13 @@ pub(crate) fn left_out(
         )));
     }
     let has_others = || tables.iter().enumerate().any(|(idx, it)| idx != at && it.1 == *split);
+    let nothing_known = no_input.len() == inputs.len() && no_target.len() == targets.len();
+    if nothing_known && tables.first().is_some_and(|it| it.0.sample.headerless) {
+        return Ok(Some(format!(
+            "{file} has other columns ({}) than the tables without a header, and was left out",
+            refusal::list(columns)
+        )));
+    }
     if !no_input.is_empty() && has_others() {
         return Ok(Some(format!("{file} has no column {} and was left out", shown(&no_input))));
     }
@@ -43,7 +51,7 @@ pub(crate) fn left_out(
         return Ok(None);
     }
     let without = is_without_labels(table, targets)?
-        && tables.first().is_some_and(|it| !sample_is_without_labels(&it.0, targets));
+        && tables.first().is_some_and(|it| !sample_is_without_labels(it.0, targets));
     Ok(without.then(|| {
         format!(
             "{file} has no labels ({} is empty or -1 throughout): it is there to be predicted (`finetuned predict`), and was left out",

@@ -464,7 +464,7 @@ impl Grid {
         let name = |(idx, cell): (usize, &Cell)| match cell {
             Cell::Text(it) if header => it.trim().to_string(),
             Cell::Integer(it) if header => it.to_string(),
-            _ => format!("column {}", idx + 1),
+            _ => names::of_place(idx + 1),
         };
         let columns: Vec<String> = cells.iter().enumerate().map(name).collect();
         let data: Vec<Row> = Some(first).filter(|_| !header).into_iter().chain(rows).collect();

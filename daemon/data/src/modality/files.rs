@@ -1,16 +1,16 @@
-//! A path in a table -> an image of the drop. Paths are looked up among the files that were listed,
-//! never opened: so none leads out of the drop or through a link.
+//! A path in a table -> an image or a text of the drop. Paths are looked up among the files that
+//! were listed, never opened: so none leads out of the drop or through a link.
 
-use crate::inventory::{IMAGE_EXTENSIONS, Inventory, SingleFile};
+use crate::inventory::{IMAGE_EXTENSIONS, SingleFile};
 use crate::layout;
 use crate::quarantine::Reason;
-use crate::split_names::{is_split_folder, split_of};
+use crate::split_names::{is_part, is_split_folder, split_of};
 use finetuned_job::scores::Split;
 use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 pub(super) struct Files<'a> {
-    images: &'a [SingleFile],
+    files: &'a [SingleFile],
     /// With and without the extension; `None` where several have it only without.
     by_path: HashMap<&'a str, Option<usize>>,
     /// By a file's own name, with and without its extension; `None` where several have it.
@@ -27,31 +27,31 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn of(found: &'a Inventory) -> Files<'a> {
-        let images = &found.images[..];
+    /// `links`: names of symbolic links.
+    pub(super) fn of(all: &'a [SingleFile], links: &'a HashSet<String>) -> Files<'a> {
         let mut files = Files {
-            images,
+            files: all,
             by_path: HashMap::new(),
             by_name: HashMap::new(),
             by_split: HashMap::new(),
             by_tail: HashMap::new(),
             in_one_folder: true,
             by_folded: HashMap::new(),
-            links: &found.links,
+            links,
         };
-        for (idx, image) in images.iter().enumerate() {
-            let own = image.name.rsplit('/').next().unwrap_or(&image.name);
+        for (idx, file) in all.iter().enumerate() {
+            let own = file.name.rsplit('/').next().unwrap_or(&file.name);
             let extension = own.rfind('.').map_or(0, |dot| own.len() - dot);
             let without = |name: &'a str| &name[..name.len() - extension];
             let several = |it: &mut Option<usize>| *it = it.filter(|it| *it == idx);
-            files.by_path.entry(without(&image.name)).and_modify(several).or_insert(Some(idx));
-            let whole = folded(&image.name);
+            files.by_path.entry(without(&file.name)).and_modify(several).or_insert(Some(idx));
+            let whole = folded(&file.name);
             let bare = without_extension(&whole).to_string();
             // Each key once: a name without an extension is its own.
             for name in HashSet::from([whole, bare]) {
                 files.by_folded.entry(name).and_modify(several).or_insert(Some(idx));
             }
-            let split = image.name.split_once('/').filter(|it| is_split_folder(it.0));
+            let split = file.name.split_once('/').filter(|it| is_split_folder(it.0));
             let split = split.and_then(|it| split_of(it.0));
             for name in [own, without(own)] {
                 files.by_name.entry(name).and_modify(several).or_insert(Some(idx));
@@ -60,30 +60,30 @@ impl<'a> Files<'a> {
                     of_split.and_modify(several).or_insert(Some(idx));
                 }
             }
-            for tail in tails(&image.name).filter(|it| it.contains('/')) {
+            for tail in tails(&file.name).filter(|it| it.contains('/')) {
                 files.by_tail.entry(tail).and_modify(several).or_insert(Some(idx));
             }
             let folder = |it: &'a SingleFile| it.name.rsplit_once('/').map_or("", |it| it.0);
-            files.in_one_folder &= folder(image) == folder(&images[0]);
-            files.in_one_folder &= layout::is_part(folder(image));
+            files.in_one_folder &= folder(file) == folder(&all[0]);
+            files.in_one_folder &= is_part(folder(file));
         }
-        files.by_path.extend(images.iter().enumerate().map(|(idx, it)| (&*it.name, Some(idx))));
+        files.by_path.extend(all.iter().enumerate().map(|(idx, it)| (&*it.name, Some(idx))));
         files
     }
 
     pub(super) fn len(&self) -> usize {
-        self.images.len()
+        self.files.len()
     }
 
     pub(super) fn get(&self, idx: usize) -> &'a SingleFile {
-        &self.images[idx]
+        &self.files[idx]
     }
 
-    /// `value`: a path from the table's folder or from the drop's, or a name that only one image of
+    /// `value`: a path from the table's folder or from the drop's, or a name that only one file of
     /// the drop has; each with or without the extension. A path that leads nowhere is taken for the
     /// only one that differs in case, accents' form or extension alone, or else in the folders that
     /// it begins with, as on the machine where the table was made: then the second is true. Of
-    /// several images of one name it is that of the split that the table is called as.
+    /// several files of one name it is that of the split that the table is called as.
     /// `table`: the table's name.
     pub(super) fn find(&self, table: &str, value: &str) -> Result<(usize, bool), Reason> {
         let value = value.trim();
@@ -140,8 +140,8 @@ impl<'a> Files<'a> {
         Ok((found, true))
     }
 
-    /// The only image whose path ends as `path` does: in two parts, or, of a path of another
-    /// machine, in its name alone where no folders tell images apart.
+    /// The only file whose path ends as `path` does: in two parts, or, of a path of another
+    /// machine, in its name alone where no folders tell files apart.
     fn by_end(&self, path: &str) -> Option<usize> {
         let by_name = self.in_one_folder && (path.starts_with('/') || path.contains(":/"));
         let path = path.trim_start_matches("./");

@@ -3,7 +3,6 @@
 //! known before anything is trained.
 
 mod columns; // which column names or holds the images
-mod files; // a path in a table -> an image of the drop
 mod store; // where the bytes lie
 mod tables; // tables of paths, tables of images
 mod folders; // a folder for each class
@@ -16,14 +15,16 @@ mod report; // what was seen, in numbers
 pub use store::Images;
 pub(super) use store::bytes;
 
+use super::files::Files;
 use super::{Content, Divided, Modal, Named};
 use crate::example::{Example, Examples, Key, Record};
+use crate::flat_names;
 use crate::inventory::{self, Inventory};
 use crate::layout;
 use crate::reading::Reading;
 use crate::refusal;
+use crate::split_names::{class_parts, is_part};
 use decode::Seen;
-use files::Files;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
@@ -129,13 +130,17 @@ fn form(found: &Inventory) -> Option<Form> {
     if !found.idx.is_empty() {
         return Some(Form::Idx);
     }
-    let files = Files::of(found);
+    let files = Files::of(&found.images, &found.links);
     // What is wrong with a table is said when it is read.
     if found.tables.iter().any(|it| tables::is_of_images(it, &files, None).is_ok_and(|it| it)) {
         return Some(Form::Tables);
     }
-    let beside_texts = !found.texts.is_empty() || !found.tables.is_empty();
-    let any = !found.images.is_empty() && (!beside_texts || folders::are_several(&found.images));
+    // A list or a note is no set of texts.
+    let has_texts = !found.tables.is_empty()
+        || found.texts.iter().any(|it| !class_parts(&it.name).iter().all(|it| is_part(it)));
+    let are_classes =
+        || folders::are_several(&found.images) || flat_names::of(&found.images).is_some();
+    let any = !found.images.is_empty() && (!has_texts || are_classes());
     any.then_some(Form::Folders)
 }
 

@@ -2,16 +2,16 @@
 //! call so together.
 
 use super::text::named::{self, Wanted};
-use super::text::rival;
+use super::text::{holds_texts, rival};
 use super::{Content, Modal, Named};
 use crate::example::Record;
-use crate::inventory::{Inventory, TableFile};
+use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
 use crate::names;
 use crate::quarantine::Usable;
 use crate::reading::{self, Reading, RowReader, text_of};
 use crate::refusal;
-use crate::table::Table;
+use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
@@ -83,8 +83,17 @@ impl Modal for Kind {
 /// What is wrong with a table is named when it is read. Of a table of two columns one is what is
 /// learnt.
 fn has_usual(file: &TableFile) -> bool {
-    Table::open(file, &[])
-        .is_ok_and(|it| 2 < it.sample.columns.len() && usual(&it.sample.columns).is_some())
+    file.glance().is_some_and(|it| 2 < it.sample.columns.len() && of_table(it).is_some())
+}
+
+/// Where no column has a name, the only two that hold texts: nothing is lost by reading both.
+fn of_table(table: &Table) -> Option<Vec<usize>> {
+    let columns = &table.sample.columns;
+    if !table.sample.headerless {
+        return usual(columns);
+    }
+    let texts = (0..columns.len()).filter(|it| holds_texts(table, *it));
+    Some(texts.collect::<Vec<_>>()).filter(|it| it.len() == 2)
 }
 
 fn usual(columns: &[String]) -> Option<Vec<usize>> {
@@ -111,7 +120,7 @@ impl RowReader for Rows {
         let cure =
             "name the two columns in a job.toml in the drop: data.text = [\"FIRST\", \"SECOND\"]";
         match &self.named[..] {
-            [] => usual(columns).ok_or_else(|| {
+            [] => of_table(table).ok_or_else(|| {
                 refusal::data(format!(
                     "{file}: which two columns are the pair can't be told; its columns are {}",
                     refusal::list(columns)
@@ -130,6 +139,12 @@ impl RowReader for Rows {
     }
 
     fn unused(&self, table: &Table, inputs: &[usize], unused: &[usize]) -> Option<String> {
+        if let ([], true, [.., last]) = (&self.named[..], table.sample.headerless, inputs) {
+            let (file, last) = (&table.source.name, &table.sample.columns[*last]);
+            return Some(format!(
+                "{file}: two columns hold texts, and are read as a pair; data.text = {last:?} reads one alone"
+            ));
+        }
         rival(table, inputs, unused)
     }
 

@@ -1,8 +1,11 @@
-//! One text goes in: a column of a table, or a file in the folder of its class.
+//! One text goes in: a column of a table, a file that a table names, or a file in the folder of its
+//! class.
 
 pub(super) mod folders; // a file for each text
+mod listed; // files that a table names
 pub(super) mod named; // what is to be predicted
 
+use super::files::Files;
 use super::{Content, Modal, Named};
 use crate::example::Record;
 use crate::inventory::Inventory;
@@ -42,13 +45,19 @@ impl Modal for Kind {
     fn read(
         &self,
         _: &Path,
-        found: Inventory,
+        mut found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
+        let named = reading.request.choice.text.clone();
+        let column = named.first().map(String::as_str);
+        let listed = listed::take(&mut found, column, &mut reading.warnings);
+        let links = found.links.clone();
         match layout::decide(found, &mut reading.warnings)? {
             Layout::Tables(tables) => {
-                let named = reading.request.choice.text.clone();
-                reading::tables(reading, tables, &mut Rows { named })?;
+                let files = Files::of(&listed, &links);
+                let mut rows = Rows { named, used: vec![false; listed.len()], files };
+                reading::tables(reading, tables, &mut rows)?;
+                reading.warnings.extend(rows.unlisted());
             }
             Layout::Folders(folders) => folders::of_classes(folders, reading)?,
         }
@@ -69,15 +78,32 @@ fn usual_or_only(columns: &[String]) -> Option<Vec<usize>> {
     }
 }
 
-struct Rows {
+struct Rows<'a> {
     /// By the recipe.
     named: Vec<String>,
+    /// That hold the texts, where tables name them; else none.
+    files: Files<'a>,
+    /// For each of them, whether a table names it.
+    used: Vec<bool>,
 }
 
-impl RowReader for Rows {
+impl Rows<'_> {
+    /// What is to be said of files that no table names.
+    fn unlisted(&self) -> Option<String> {
+        let first = self.used.iter().position(|it| !it)?;
+        let (n, first) = (self.used.iter().filter(|it| !**it).count(), self.files.get(first));
+        Some(format!("texts that no table names were ignored: {n} (first: {})", first.name))
+    }
+}
+
+impl RowReader for Rows<'_> {
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
         let (file, columns) = (&table.source.name, &table.sample.columns);
         match &self.named[..] {
+            [] if !self.used.is_empty() => {
+                let nothing = || refusal::data(format!("{file} has no column of paths to texts"));
+                Ok(vec![listed::column(table, &self.files, None).ok_or_else(nothing)?])
+            }
             [] => {
                 let text = unnamed(table, targets)?;
                 stands_for_texts(table, text)?;
@@ -100,12 +126,19 @@ impl RowReader for Rows {
 
     fn record(
         &mut self,
-        _: &str,
-        cells: Vec<Cell>,
+        table: &str,
+        mut cells: Vec<Cell>,
         _: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {
-        let texts: Result<Box<[_]>, _> = cells.into_iter().map(text_of).collect();
-        Ok(texts.map(|texts| (Record { texts, ..Record::default() }, None)))
+        let cell = cells.pop().unwrap_or(Cell::Missing);
+        let text = match self.used.is_empty() {
+            true => text_of(cell),
+            false => listed::text(&self.files, table, cell)?.map(|(text, at)| {
+                self.used[at] = true;
+                text
+            }),
+        };
+        Ok(text.map(|it| (Record::of_text(it), None)))
     }
 }
 
@@ -131,7 +164,7 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
         others.iter().copied().filter(|it| holds_texts(table, *it)).collect();
     match (&others[..], &of_texts[..]) {
         ([only], _) => Ok(*only),
-        (_, [only]) if !table.sample.headerless => Ok(*only),
+        (_, [only]) => Ok(*only),
         _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
     }
 }
@@ -260,15 +293,15 @@ fn shown(cell: &Cell) -> Option<String> {
 /// `labels`: what is clear.
 fn ambiguous(table: &Table, labels: &[usize]) -> Failure {
     let (file, columns) = (&table.source.name, &table.sample.columns);
+    let holding = |it: &usize| !labels.contains(it) && holds_texts(table, *it);
+    let texts: Vec<usize> = (0..columns.len()).filter(holding).collect();
     if table.sample.headerless {
-        return targets::no_header(table);
+        return targets::no_header(table, &texts);
     }
     let (what, label) = match labels.first() {
         Some(label) => ("the text", &*columns[*label]),
         None => ("the text and which the label", "COLUMN"),
     };
-    let texts: Vec<usize> =
-        (0..columns.len()).filter(|it| !labels.contains(it) && holds_texts(table, *it)).collect();
     let text = match texts[..] {
         [a, b] => format!(
             "{:?} (or [{:?}, {:?}], which reads both as a pair)",

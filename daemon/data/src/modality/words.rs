@@ -39,7 +39,7 @@ impl Modal for Kind {
             Some(label) => names::find(&it.sample.columns, label)
                 .is_some_and(|label| form::find(it, &choice.text, Some(label)).is_some()),
         };
-        found.tables.iter().any(|it| Table::open(it, &[]).is_ok_and(|it| holds(&it)))
+        found.tables.iter().any(|it| it.glance().is_some_and(holds))
     }
 
     fn read(

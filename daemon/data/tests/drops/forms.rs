@@ -562,6 +562,98 @@ fn paths_in_another_spelling() {
     fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();
     fs::copy(drop.path().join("Pics/2.png"), drop.path().join("Pics/2.PNG")).unwrap();
     drop.check(expect![[r#"
-        Data: 2 of 8 examples can't be used, which is more than 10 %: 2 times a name of several images, but for the case of letters (first: labels.csv line 3) (mend or remove them, or name the right columns in the recipe)
+        Data: 2 of 8 examples can't be used, which is more than 10 %: 2 times a name of several files, but for the case of letters (first: labels.csv line 3) (mend or remove them, or name the right columns in the recipe)
     "#]]);
+}
+
+#[test]
+fn json_of_labels_and_their_texts() {
+    let text = |it: usize| format!("what was told the {it}th time");
+    let list = |from: usize, n: usize| {
+        let texts: Vec<String> = (from..from + n).map(|it| format!("{:?}", text(it))).collect();
+        format!("[{}]", texts.join(", "))
+    };
+    let by_label = format!(r#"{{"greet": {}, "part": {}}}"#, list(0, 12), list(50, 14));
+    check(
+        "a.json",
+        by_label.as_bytes(),
+        expect![[r#"
+        a.json: json utf-8 26 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        greet: 11 1 0
+        part: 13 1 0
+        train 24 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    let pairs: Vec<String> =
+        (0..20).map(|it| format!("{:?}: {:?}", text(it), CLASSES[it % 2])).collect();
+    check(
+        "a.json",
+        format!("{{{}}}", pairs.join(",\n")).as_bytes(),
+        expect![[r#"
+        a.json: json utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    // As people write them for a chatbot.
+    let intents = format!(
+        r#"{{"intents": [{{"tag": "greet", "patterns": {}, "responses": ["hi"]}}, {{"tag": "part", "patterns": {}, "responses": ["bye"]}}]}}"#,
+        list(0, 12),
+        list(50, 12)
+    );
+    check(
+        "intents.json",
+        intents.as_bytes(),
+        expect![[r#"
+        intents.json: json utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        greet: 11 1 0
+        part: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
+    let examples: Vec<String> = (0..20)
+        .map(|it| {
+            format!(
+                r#"{{"text": {:?}, "intent": {:?}, "entities": []}}"#,
+                text(it),
+                CLASSES[it % 2]
+            )
+        })
+        .collect();
+    let rasa = format!(
+        r#"{{"rasa_nlu_data": {{"common_examples": [{}], "regex_features": []}}}}"#,
+        examples.join(",")
+    );
+    let equal = format!(r#"{{"one": {}, "two": {}}}"#, list(0, 12), list(50, 12));
+    check(
+        "a.json",
+        equal.as_bytes(),
+        expect![[r#"
+        Data: a.json holds lists of texts of equal length, and whether their keys are columns or labels can't be told (it takes a list of objects, or one object a line)
+    "#]],
+    );
+    check(
+        "nlu.json",
+        rasa.as_bytes(),
+        expect![[r#"
+        nlu.json: json utf-8 20 rows
+        text-classification: `intent` has 2 values that recur: classes are learnt
+        `text` -> `intent`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: columns not used: entities
+    "#]],
+    );
 }

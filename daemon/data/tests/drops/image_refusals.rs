@@ -191,17 +191,17 @@ fn paths_that_lead_nowhere() {
             quarantined labels.csv Some(82): the path ../../outside.png leaves the drop
             quarantined labels.csv Some(83): /etc/passwd is an absolute path; paths begin at the table's folder
             quarantined labels.csv Some(84): C:\a.png is an absolute path; paths begin at the table's folder
-            quarantined labels.csv Some(85): the drop has no image img/absent.png
-            quarantined labels.csv Some(86): https://example.org/a.png is an address; images must lie in the drop
+            quarantined labels.csv Some(85): the drop has no file img/absent.png
+            quarantined labels.csv Some(86): https://example.org/a.png is an address; files must lie in the drop
             quarantined labels.csv Some(87): no image
-            quarantined labels.csv Some(88): the drop has several images called 7
+            quarantined labels.csv Some(88): the drop has several files called 7
             warning: images that no table names were ignored: 80 (first: more/0.png)
         "#]],
     );
     check(
         &Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n"),
         expect![[r#"
-            Data: 2 of 2 examples can't be used, which is more than 10 %: 2 times a path to no image (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
+            Data: 2 of 2 examples can't be used, which is more than 10 %: 2 times a path to no file (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
         "#]],
     );
 }

@@ -107,7 +107,7 @@ fn tables_may_leave_extensions_away() {
         dog: 5 1 0
         train 9 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-        quarantined labels.csv Some(6): the drop has several images called img/04
+        quarantined labels.csv Some(6): the drop has several files called img/04
         warning: images that no table names were ignored: 3 (first: img/04.png)
     "#]]);
 }

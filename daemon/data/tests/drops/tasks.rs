@@ -112,6 +112,38 @@ fn numbers_of_a_text() {
         warning: columns not used: id
     "#]],
     );
+    // Lists of numbered classes, as those of GoEmotions, or decimals.
+    let lists = file("a.csv", "text;score\n", |it, _| {
+        let more = if it % 5 == 0 { format!(",{}", it / 5 % 6 + 2) } else { String::new() };
+        format!("text {it};{}{more}", it % 8)
+    });
+    lists.check(expect![[r#"
+        Data: a.csv: `score` holds whole numbers and some with a comma, and whether these have decimals or are lists of classes can't be told: set task in the recipe to that of numbers or of several labels
+    "#]]);
+    lists.check_as(
+        "task = 'text-multi-label-classification'",
+        expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: the recipe says so
+        `text` -> `score`
+        0: 7 1 0
+        1: 7 1 0
+        2: 9 1 0
+        3: 8 1 0
+        4: 8 1 0
+        5: 7 1 0
+        6: 9 0 0
+        7: 7 1 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+        warning: validation has no examples of 6: their scores say nothing
+    "#]],
+    );
+    file("a.csv", "text;price\n", |it, _| format!("text {it};{}{}", ["$", "€"][it % 2], it)).check(
+        expect![[r#"
+            Data: a.csv: `price` holds numbers of several units ($, €): write all of them in one
+        "#]],
+    );
     let two =
         file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
     two.check(expect![[r#"

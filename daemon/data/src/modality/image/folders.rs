@@ -6,7 +6,7 @@ use super::store::Writer;
 use crate::example::Record;
 use crate::gather::Place;
 use crate::inventory::{Inventory, SingleFile};
-use crate::layout::{self, ClassFolder, FolderRule};
+use crate::layout::{self, ClassFolder, Classes, FolderRule};
 use crate::reading::Reading;
 use crate::refusal;
 use crate::targets;
@@ -16,6 +16,7 @@ use finetuned_job::outcome::Failure;
 use std::collections::{BTreeMap, HashSet};
 
 const IMAGES: FolderRule = FolderRule {
+    form: ("folders of images", "names of images"),
     class: |folders| folders.len() - 1,
     none: (
         "the drop's images lie in no class folders",
@@ -50,9 +51,9 @@ pub(super) fn read(
             text.name
         ));
     }
-    reading.gather.learnt = Some(targets::of_classes("folders of images", reading.request)?);
     let images = without_masks(found.images, &mut reading.warnings);
-    let folders = layout::class_folders(images, &IMAGES, &mut reading.warnings)?;
+    let Classes { folders, form } = layout::class_folders(images, &IMAGES, &mut reading.warnings)?;
+    reading.gather.learnt = Some(targets::of_classes(form, reading.request)?);
     check_nesting(&folders)?;
     for folder in folders {
         let (file, split) = (reading.file_idx(), folder.split);

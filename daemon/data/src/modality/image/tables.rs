@@ -1,16 +1,16 @@
 //! Tables of paths, and tables that hold the images themselves.
 
 use super::columns;
-use super::files::Files;
 use super::store::Writer;
 use crate::example::{At, Record};
-use crate::inventory::{Inventory, TableFile};
+use crate::inventory::Inventory;
 use crate::layout;
+use crate::modality::files::Files;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::{self, Reading, RowReader};
 use crate::refusal;
 use crate::split_names;
-use crate::table::Table;
+use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_images::Format;
 use finetuned_job::outcome::Failure;
@@ -22,8 +22,15 @@ pub(super) fn is_of_images(
     files: &Files<'_>,
     image: Option<&str>,
 ) -> Result<bool, Failure> {
-    let table = Table::open(file, &Vec::from_iter(image))?;
-    Ok(columns::image(&table, files, image)?.is_some())
+    let own;
+    let table = match (image, file.glance()) {
+        (None, Some(table)) => table,
+        _ => {
+            own = Table::open(file, &Vec::from_iter(image))?;
+            &own
+        }
+    };
+    Ok(columns::image(table, files, image)?.is_some())
 }
 
 pub(super) fn read(
@@ -33,7 +40,7 @@ pub(super) fn read(
 ) -> Result<(), Failure> {
     let warnings = &mut reading.warnings;
     let tables = std::mem::take(&mut found.tables);
-    let files = Files::of(&found);
+    let files = Files::of(&found.images, &found.links);
     let image = reading.request.choice.image.as_deref();
     let mut of_images = Vec::new();
     for table in tables {

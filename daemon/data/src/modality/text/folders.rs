@@ -4,7 +4,7 @@ use crate::encoding::{self, Encoding};
 use crate::example::Record;
 use crate::gather::Place;
 use crate::inflate::Count;
-use crate::layout::ClassFolder;
+use crate::layout::{ClassFolder, Classes};
 use crate::progress::Steps;
 use crate::quarantine::Reason;
 use crate::reading::{Reading, text_of};
@@ -18,12 +18,9 @@ use finetuned_job::outcome::Failure;
 use std::io::Read;
 
 /// One folder for each class.
-pub(super) fn of_classes(
-    folders: Vec<ClassFolder>,
-    reading: &mut Reading<'_, '_>,
-) -> Result<(), Failure> {
-    let learnt = targets::of_classes("folders of texts", reading.request)?;
-    read(folders, learnt, |it| vec![it], reading)
+pub(super) fn of_classes(classes: Classes, reading: &mut Reading<'_, '_>) -> Result<(), Failure> {
+    let learnt = targets::of_classes(classes.form, reading.request)?;
+    read(classes.folders, learnt, |it| vec![it], reading)
 }
 
 /// `parts`: the texts that the text of a file is.
@@ -83,7 +80,8 @@ fn one(
     })
 }
 
-fn text(source: &Source) -> Result<Result<(String, Encoding), Reason>, Failure> {
+/// Of a file that is one text.
+pub(super) fn text(source: &Source) -> Result<Result<(String, Encoding), Reason>, Failure> {
     let failed = |err| refusal::reading(&source.name, &err);
     let mut bytes = Vec::new();
     source

@@ -6,14 +6,14 @@ use crate::example::Record;
 use crate::format::Format;
 use crate::forms;
 use crate::inflate::Count;
-use crate::inventory::{Kind, TableFile};
+use crate::inventory::Kind;
 use crate::modality::Named;
 use crate::names;
 use crate::quarantine::Reason;
 use crate::reading::text_of;
 use crate::refusal;
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
-use crate::table::Table;
+use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::io::{BufRead, BufReader, Read};
@@ -184,7 +184,7 @@ fn table(
     found: &mut Vec<Named>,
 ) -> Result<(), Failure> {
     let named: Vec<&str> = wanted.columns.iter().map(String::as_str).collect();
-    let file = TableFile { path: path.into(), name: name.into(), format, part: None };
+    let file = TableFile::new(path.into(), name.into(), format);
     let table = Table::open_to_predict(&forms::disguised(file, &mut Vec::new())?, &named)?;
     let asked = columns(name, &table.sample.columns, wanted)?;
     table.rows(&asked, &Count::default(), &mut |row| {
