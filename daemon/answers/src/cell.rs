@@ -87,8 +87,8 @@ impl Cell {
         }
     }
 
-    /// Year, month and day in one of the usual orders, perhaps with a time behind them, or hours,
-    /// minutes and seconds among other words.
+    /// Year, month and day in one of the usual orders, perhaps with a time behind them; hours,
+    /// minutes and seconds among other words; or two of these alone.
     pub fn is_date(&self) -> bool {
         let Cell::Text(text) = self else { return false };
         let digits = |it: &&str| it.bytes().all(|it| it.is_ascii_digit());
@@ -99,7 +99,9 @@ impl Cell {
         let is_time = |it: &str| matches!(lengths(it, &[':']).as_deref(), Some([1..=2, 2, 2]));
         let day = text.trim().split(['T', ' ']).next().unwrap_or("");
         let day = lengths(day, &['-', '/', '.']);
+        let only_time = matches!(lengths(text.trim(), &[':']).as_deref(), Some([1..=2, 2]));
         matches!(day.as_deref(), Some([4, 1..=2, 1..=2] | [1..=2, 1..=2, 4]))
+            || only_time
             || text.split_whitespace().any(is_time)
     }
 

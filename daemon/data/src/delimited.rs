@@ -39,6 +39,10 @@ pub(crate) fn rows(
             skip -= 1;
             continue;
         }
+        // Tables of Excel end in many of them.
+        if 1 < record.len() && record.iter().all(|it| it.trim().is_empty()) {
+            continue;
+        }
         if let Some(lines) = swallowed::lines(&record, dialect.delimiter, &dialect.shapes) {
             // Each of them is a row that is lost.
             for nth in 0..lines {

@@ -62,6 +62,10 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "quality",
     "genre",
     "annotation",
+    "label_name",
+    "label_text",
+    "class_name",
+    "category_name",
     "y",
 ];
 /// What people call words and lists of them, the surest first.

@@ -136,7 +136,12 @@ fn check_train(
         return Ok(());
     };
     let class = &rules.outputs[class_idx];
-    let message = match train.iter().find(|it| stratum(it) == Some(class_idx as u32)) {
+    let found = train.iter().find(|it| stratum(it) == Some(class_idx as u32));
+    let header = match found.is_some_and(|it| it.line == 1 && it.record.image.is_none()) {
+        true => "; if line 1 is a header, name its columns in the recipe: data.text, data.label",
+        false => "",
+    };
+    let message = match found {
         Some(only) => {
             let at = rules.origins.of(only);
             format!("the class `{class}` has one example only{dropped} ({at})")
@@ -144,7 +149,7 @@ fn check_train(
         None => format!("the class `{class}` has no example in train{dropped}"),
     };
     Err(refusal::data(message)
-        .with_cure("add examples of it or remove it; a class needs two at least"))
+        .with_cure(format!("add examples of it or remove it; a class needs two at least{header}")))
 }
 
 fn check_held_out(examples: &Examples, has_validation: bool, noun: &str) -> Result<(), Failure> {

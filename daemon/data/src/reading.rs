@@ -223,9 +223,11 @@ fn stand_by(tables: &[(&Table, Option<Split>)], names: &str, numbers: &str) -> b
 
 /// `named`: whether the recipe names what is to be learnt.
 fn warn_of_unused(reading: &mut Reading<'_, '_>, file: &str, unused: &[String], named: bool) {
-    let rivals: Vec<&str> =
-        unused.iter().map(|it| &**it).filter(|it| names::is_label(it)).collect();
-    if !named && !rivals.is_empty() && !reading.columns.targets.is_empty() {
+    let learnt = &reading.columns.targets;
+    let is_rival =
+        |it: &&str| names::is_label(it) && !learnt.iter().any(|of| names::names_classes_of(it, of));
+    let rivals: Vec<&str> = unused.iter().map(|it| &**it).filter(is_rival).collect();
+    if !named && !learnt.is_empty() && !rivals.is_empty() {
         reading.warnings.push(format!(
             "{file}: `{}` was taken as the label, though `{}` could be one too",
             reading.columns.targets.join("`, `"),

@@ -10,7 +10,7 @@ use crate::table::Table;
 use finetuned_answers::{Cell, Columns, TargetKind, TargetReader};
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::{Modality, Task};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What is learnt, and how it is read.
 pub(crate) struct Learnt {
@@ -69,6 +69,8 @@ pub(crate) fn unnamed(
     request: &Request<'_>,
 ) -> Result<Vec<usize>, Failure> {
     let names = &table.sample.columns;
+    let rest: Vec<usize> = rest.iter().copied().filter(|it| !holds_ids(table, *it)).collect();
+    let rest = &rest[..];
     let usual = names::usual(names, LABEL_NAMES, rest);
     let usual = usual.and_then(|it| rest.iter().position(|at| *at == it));
     let cells = cells(table, rest);
@@ -87,6 +89,13 @@ pub(crate) fn unnamed(
         [only] if found.others_are_none || table.sample.headerless => Ok(vec![only.column]),
         _ => Err(ambiguous(table, inputs, rest, &found)),
     }
+}
+
+/// Whether a column is called as ids are, and no value recurs in it.
+fn holds_ids(table: &Table, column: usize) -> bool {
+    let values: Vec<String> = table.sample.rows.iter().map(|it| it[column].shown()).collect();
+    let different: HashSet<&String> = values.iter().collect();
+    names::is_id(&table.sample.columns[column]) && different.len() == values.len()
 }
 
 /// The column of names that stands beside one column of numbers, each number with its own.

@@ -22,7 +22,7 @@ impl TargetKind for Kind {
         let values: Vec<String> = columns.known(0).filter_map(|it| one(it.clone()).ok()).collect();
         if columns.nearly_all(0, Cell::is_date) {
             return Look::Doubt(format!(
-                "`{name}` is a column of dates, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes"
+                "`{name}` is a column of dates or times, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes"
             ));
         }
         let different = values.iter().collect::<HashSet<_>>().len();

@@ -19,6 +19,7 @@ impl TargetKind for Kind {
     fn look(&self, columns: &Columns<'_>) -> Look {
         match &columns.names[..] {
             [] => Look::No,
+            [name] if columns.known(0).any(holds_objects) => Look::Doubt(of_objects(name)),
             [name] => match separator_seen(columns) {
                 Some((_, how)) => Look::Yes(format!("`{name}` {how}: several labels are learnt")),
                 None => Look::No,
@@ -30,13 +31,18 @@ impl TargetKind for Kind {
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
         let mut labels = Labels::default();
         if columns.names.len() == 1 && !is_flag_column(columns, 0) {
+            if columns.known(0).any(holds_objects) {
+                return Err(of_objects(columns.names[0]));
+            }
             let separator = separator_asked(columns)?;
             return Ok(Box::new(Lists { labels, separator }));
         }
         let minus = (0..columns.names.len()).all(|it| is_plus_minus(columns, it));
-        let is_flag = |it: &Cell| it.flag().is_some() || minus;
+        let is_flag = |it: &Cell| it.yes_or_no().is_some() || minus;
+        let mut ticked = Vec::new();
         for (column, name) in columns.names.iter().enumerate() {
-            if !columns.nearly_all(column, is_flag) {
+            ticked.push(is_ticked(columns, column));
+            if !ticked[column] && !columns.nearly_all(column, is_flag) {
                 let odd = columns.known(column).find(|it| !is_flag(it)).map(Cell::shown);
                 let odd = odd.unwrap_or_else(|| "empty throughout".into());
                 return Err(format!("`{name}` is {odd}, neither 0 nor 1"));
@@ -47,7 +53,7 @@ impl TargetKind for Kind {
                 .map_err(|_| format!("there are more than {CLASSES_MAX} columns of 0 and 1"))?;
         }
         let names = columns.names.iter().map(|it| (*it).into()).collect();
-        Ok(Box::new(Flags { labels, names, minus }))
+        Ok(Box::new(Flags { labels, names, ticked, minus }))
     }
 
     /// A column of a usual name, else all columns of 0 and 1.
@@ -84,7 +90,28 @@ impl TargetKind for Kind {
 }
 
 fn is_flag_column(columns: &Columns<'_>, column: usize) -> bool {
-    columns.all(column, |it| it.flag().is_some())
+    columns.all(column, |it| it.yes_or_no().is_some()) || is_ticked(columns, column)
+}
+
+/// Whether a mark stands wherever anything does: what is empty has none.
+fn is_ticked(columns: &Columns<'_>, column: usize) -> bool {
+    let is_tick = |it: &str| matches!(it, "x" | "X" | "\u{2713}" | "\u{2714}");
+    columns.all(column, |it| matches!(it, Cell::Text(it) if is_tick(it.trim())))
+}
+
+/// A list of objects, as Python or JSON writes them into a cell.
+fn holds_objects(cell: &Cell) -> bool {
+    match cell {
+        Cell::Text(it) => brackets(it.trim()).is_some_and(|it| it.trim_start().starts_with('{')),
+        Cell::List(it) => it.iter().any(|it| matches!(it, Cell::Fields(_))),
+        _ => false,
+    }
+}
+
+fn of_objects(name: &str) -> String {
+    format!(
+        "`{name}` holds lists of objects, of which nobody says what the label is: write a list of the labels alone, as ['a', 'b'] or a|b"
+    )
 }
 
 fn is_plus_minus(columns: &Columns<'_>, column: usize) -> bool {
@@ -111,7 +138,7 @@ fn several(columns: &Columns<'_>) -> Look {
             columns.names[column]
         )),
         Some(column) if all.clone().filter(|it| is_flag_column(columns, *it)).count() + 1 == n => {
-            let odd = columns.known(column).find(|it| it.flag().is_none());
+            let odd = columns.known(column).find(|it| it.yes_or_no().is_none());
             if odd.is_some_and(|it| it.number(true).is_none()) {
                 return Look::Doubt(format!(
                     "`{}` is {} in one row, and the other columns are 0 and 1",
@@ -152,6 +179,9 @@ fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
     of(Separator::Char(';'), ";")
         .or_else(|| of(Separator::Char(','), ","))
         .or_else(|| of(Separator::Space, "white space"))
+        .or_else(|| of(Separator::Char('+'), "+"))
+        .or_else(|| of(Separator::Char('/'), "/"))
+        .or_else(|| of(Separator::Char('&'), "&"))
 }
 
 /// The same where a person says that the cells are lists.
@@ -177,7 +207,7 @@ fn holds(cell: &Cell, separator: char) -> bool {
 
 /// How many labels there are, if the parts of values come again in others: `a,b` beside `a` and
 /// `b,c`. Parts divided by white space must each be a value of their own: labels may well have two
-/// words. Numbers with a decimal comma are no lists.
+/// words, and `+`, `/` and `&` in them. Numbers with a decimal comma are no lists.
 fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
     /// Of all parts; a rare label may occur in one combination only.
     const SHARE_MIN: f64 = 0.9;
@@ -198,14 +228,14 @@ fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
         }
     }
     let known = |it: &&&str| match separator {
+        Separator::Char('+' | '/' | '&') | Separator::Space => values.contains(**it),
         Separator::Char(_) => 1 < parts[**it],
-        Separator::Space => values.contains(**it),
     };
     let all: Vec<&&str> = combinations.iter().flatten().collect();
     let again = all.iter().filter(|it| known(it)).count();
     let share = again as f64 / all.len().max(1) as f64;
     let enough = match separator {
-        Separator::Space => 1.0,
+        Separator::Char('+' | '/' | '&') | Separator::Space => 1.0,
         // Hardly ever a part of a label's own name.
         Separator::Char('|') => 0.5,
         Separator::Char(_) => SHARE_MIN,
@@ -270,6 +300,8 @@ impl TargetReader for Lists {
 struct Flags {
     labels: Labels,
     names: Vec<String>,
+    /// For each, whether it holds a mark or nothing.
+    ticked: Vec<bool>,
     /// -1 stands for 0.
     minus: bool,
 }
@@ -277,8 +309,9 @@ struct Flags {
 impl TargetReader for Flags {
     fn read(&mut self, cells: Vec<Cell>) -> Result<Target, Refused> {
         let mut labels = Vec::new();
-        for (cell, column) in cells.iter().zip(&self.names) {
-            let flag = match cell.flag() {
+        for ((cell, column), ticked) in cells.iter().zip(&self.names).zip(&self.ticked) {
+            let flag = match cell.yes_or_no() {
+                None if *ticked => Some(!cell.is_missing()),
                 None if self.minus && cell.number(false) == Some(-1.0) => Some(false),
                 flag => flag,
             };

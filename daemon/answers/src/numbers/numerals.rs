@@ -10,18 +10,21 @@ use std::collections::BTreeSet;
 pub(crate) struct Numerals {
     /// A comma stands before the decimals, and points may stand between thousands.
     pub(crate) comma: bool,
-    /// `%`, `€`: before or behind every number.
-    pub(crate) unit: Option<char>,
+    /// `%`, `€`, `kg`: before or behind every number.
+    pub(crate) unit: Option<String>,
 }
 
+/// That stand between thousands, in France and in Switzerland.
+const BLANKS: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}'];
 const UNITS: [char; 6] = ['%', '€', '$', '£', '¥', '₹'];
 
 impl Numerals {
     /// Nothing where the cells are no numbers, or where that can't be told: then the sentence why.
     pub(crate) fn of(columns: &Columns<'_>, column: usize) -> Result<Option<Numerals>, String> {
-        let unit =
-            columns.known(column).find_map(|it| text(it)?.chars().find(|c| UNITS.contains(c)));
-        let [point, comma] = [false, true].map(|comma| Numerals { comma, unit });
+        let sign = |it: &Cell| text(it)?.chars().find(|c| UNITS.contains(c)).map(String::from);
+        let unit = columns.known(column).find_map(sign);
+        let unit = unit.or_else(|| columns.known(column).next().and_then(word));
+        let [point, comma] = [false, true].map(|comma| Numerals { comma, unit: unit.clone() });
         let fits = |it: &Numerals| columns.nearly_all(column, |cell| it.number(cell).is_some());
         let name = columns.names[column];
         match (fits(&point), fits(&comma)) {
@@ -75,7 +78,12 @@ impl Numerals {
     pub(crate) fn number(&self, cell: &Cell) -> Option<f64> {
         let Some(text) = text(cell) else { return cell.number(false) };
         let mut text = text.trim();
-        if let Some(unit) = self.unit {
+        // As in accounts.
+        if let Some(it) = text.strip_prefix('(').and_then(|it| it.strip_suffix(')')) {
+            let number = self.number(&Cell::Text(it.into()))?;
+            return (0.0 <= number).then_some(-number);
+        }
+        if let Some(unit) = self.unit.as_deref() {
             let (sign, rest) = text.strip_prefix('-').map_or(("", text), |it| ("-", it));
             let rest = rest.strip_prefix(unit).or_else(|| rest.strip_suffix(unit))?;
             text = rest.trim();
@@ -91,17 +99,30 @@ impl Numerals {
         if decimals.is_some_and(|it| it.contains([decimal, group])) {
             return None;
         }
+        // A blank or an apostrophe is nothing else.
+        let group = whole.chars().find(|it| BLANKS.contains(it)).unwrap_or(group);
         let whole = if whole.contains(group) { ungrouped(whole, group)? } else { whole.into() };
         let number = decimals.map_or_else(|| whole.clone(), |it| format!("{whole}.{it}"));
         Cell::Text(number).number(false)
     }
 }
 
+/// The letters behind a number: `kg`.
+fn word(cell: &Cell) -> Option<String> {
+    const CHARS_MAX: usize = 4;
+    let text = text(cell)?.trim();
+    let word = text[text.rfind(|it: char| it.is_ascii_digit())? + 1..].trim();
+    let is_word = (1..=CHARS_MAX).contains(&word.chars().count())
+        && word.chars().all(char::is_alphabetic)
+        && text.starts_with(|it: char| it.is_ascii_digit() || it == '-');
+    is_word.then(|| word.to_string())
+}
+
 /// Where each cell is a number with a unit, and not all of one: the units.
 fn two_units(columns: &Columns<'_>, column: usize) -> Option<String> {
     let unit_of = |cell: &Cell| {
         let unit = text(cell)?.chars().find(|it| UNITS.contains(it))?;
-        let ways = [false, true].map(|comma| Numerals { comma, unit: Some(unit) });
+        let ways = [false, true].map(|comma| Numerals { comma, unit: Some(unit.into()) });
         ways.iter().any(|it| it.number(cell).is_some()).then_some(unit)
     };
     let units: BTreeSet<char> = columns.known(column).filter_map(unit_of).collect();
@@ -167,6 +188,14 @@ mod tests {
         check(&["3.5 %", "0.2", "0.1"], Err("`3.5 %` beside `0.2`"));
         check(&["0,5", "1.5", "2,5", "7.25"], Err("`0,5` beside `1.5`"));
         check(&["$11", "€7", "$3", "€20"], Err("($, €)"));
+        check(&["1 234,5", "7,25", "12"], Ok(Some(&[1234.5, 7.25, 12.0])));
+        check(&["42\u{202f}127,50 €", "3,20 €"], Ok(Some(&[42127.5, 3.2])));
+        check(&["55'587.50", "1'000", "20"], Ok(Some(&[55587.5, 1000.0, 20.0])));
+        check(&["83 376", "1 2", "7"], Ok(None));
+        check(&["(1.5)", "2.5", "-(3)"], Ok(None));
+        check(&["1.5 kg", "0.25kg", "-3 kg"], Ok(Some(&[1.5, 0.25, -3.0])));
+        check(&["1st", "2nd", "3rd"], Ok(None));
+        check(&["(1.5)", "2.5", "3"], Ok(Some(&[-1.5, 2.5, 3.0])));
         check(&["2024-01-05", "2024-02-05"], Ok(None));
     }
 }

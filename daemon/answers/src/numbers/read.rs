@@ -76,7 +76,7 @@ fn one(columns: &Columns<'_>, name: &str, numerals: &Numerals) -> Look {
     // Codes such as 007 are no numbers.
     let has_codes = columns.known(0).any(|it| matches!(it, Cell::Text(it) if is_code(it.trim())));
     let numbers: Vec<f64> = columns.known(0).filter_map(|it| numerals.number(it)).collect();
-    if let Some(unit) = numerals.unit {
+    if let Some(unit) = numerals.unit.as_ref().filter(|it| !it.contains(char::is_alphabetic)) {
         return Look::Yes(format!(
             "`{name}` is a column of numbers with {unit}: numbers are learnt"
         ));

@@ -13,6 +13,14 @@ fn all_texts(csv: &str) -> Vec<String> {
 }
 
 #[test]
+fn rows_of_nothing_are_no_rows() {
+    let rows = rows("text,label\n", 20);
+    let rows = [rows, b",\n ,\n".repeat(30)].concat();
+    let dataset = Drop::file("a.csv", &rows).load().unwrap();
+    assert_eq!((dataset.train.len(), dataset.report.quarantined.count), (18, 0));
+}
+
+#[test]
 fn a_backslash_before_a_quote_escapes_it() {
     for comma in [", ", " "] {
         let csv = table("text,label", 30, |it, label| match it % 3 {

@@ -294,7 +294,7 @@ fn prodigy() {
             )
         },
         expect![[r#"
-            Data: export.jsonl: `spans`: the label is an object, neither string nor integer (name other columns in the recipe)
+            Data: export.jsonl: `spans` holds lists of objects, of which nobody says what the label is: write a list of the labels alone, as ['a', 'b'] or a|b
         "#]],
     );
 }

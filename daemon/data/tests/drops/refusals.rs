@@ -88,9 +88,9 @@ fn labels_that_are_none() {
     );
     check(
         "a.csv",
-        b"id,text,when\n1,a,x\n2,b,y\n",
+        b"who,text,when\n1,a,x\n2,b,y\n",
         expect![[r#"
-            Data: a.csv: what is to be learnt can't be told; besides `text` it has id, when (name it in a job.toml in the drop: data.label = "id", or several as data.labels)
+            Data: a.csv: what is to be learnt can't be told; besides `text` it has who, when (name it in a job.toml in the drop: data.label = "who", or several as data.labels)
         "#]],
     );
     check(

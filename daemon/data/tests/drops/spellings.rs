@@ -253,8 +253,8 @@ fn what_is_neither_class_nor_number_is_refused() {
     check(
         &cycle(60, &["2024-01-05", "2024-02-07", "2023-11-30"]),
         expect![[r#"
-        Data: a.tsv: `score` is a column of dates, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes
-    "#]],
+            Data: a.tsv: `score` is a column of dates or times, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes
+        "#]],
     );
     let ids = rows(60, |it| format!("user{it:04}"));
     check(

@@ -144,6 +144,41 @@ fn numbers_of_a_text() {
             Data: a.csv: `price` holds numbers of several units ($, €): write all of them in one
         "#]],
     );
+    // Blanks between thousands, negative numbers in parentheses, a unit of letters.
+    let french = |it: usize| format!("text {it};{}\u{a0}{:03},5", 1 + it, it * 7);
+    file("a.csv", "text;prix\n", |it, _| french(it)).check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: `prix` is a column of fractions with a decimal comma: numbers are learnt
+        `text` -> `prix`
+        prix: 1000.5 to 60413.5, mean 31396.981
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+    "#]]);
+    file("a.csv", "text,gain\n", |it, _| {
+        format!("text {it},{}", if it % 2 == 0 { format!("({it}.5)") } else { format!("{it}.5") })
+    })
+    .check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-regression: `gain` is a column of fractions: numbers are learnt
+        `text` -> `gain`
+        gain: -58.5 to 59.5, mean 0.796
+        train 54 (random, seed 0)
+        validation 6 (random, seed 0)
+    "#]]);
+    file("a.csv", "text,weight\n", |it, _| format!("text {it},{}.5 kg", it % 7)).check(expect![[
+        r#"
+            a.csv: csv utf-8 60 rows
+            text-regression: `weight` is a column of fractions: numbers are learnt
+            `text` -> `weight`
+            weight: 0.5 to 6.5, mean 3.333
+            train 54 (random, seed 0)
+            validation 6 (random, seed 0)
+        "#
+    ]]);
+    file("a.csv", "text,time\n", |it, _| format!("text {it},{}:{:02}", it % 7, it))
+        .check(expect![[r#"
+            Data: a.csv: `time` is a column of dates or times, which are neither classes nor numbers: name another column as data.label, or set task in the recipe to that of classes
+        "#]]);
     let two =
         file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
     two.check(expect![[r#"
@@ -290,4 +325,60 @@ fn the_reason_knows_all_rows_of_a_sorted_file() {
         dataset.reason,
         "`score` has 999 different whole numbers: numbers are learnt, as the first 999 rows show"
     );
+}
+
+#[test]
+fn labels_that_are_ticked_joined_or_hidden_in_objects() {
+    // As people fill forms in a spreadsheet.
+    let tick = |is: bool| if is { "x" } else { "" };
+    file("a.csv", "text,spam,urgent\n", |it, _| {
+        format!("text {it},{},{}", tick(it % 2 == 0), tick(it % 3 == 0))
+    })
+    .check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: 2 columns of 0 and 1: several labels are learnt
+        `text` -> `spam`, `urgent`
+        spam: 27 3 0
+        urgent: 18 2 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+    "#]]);
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    file("a.csv", "text,spam,urgent\n", |it, _| {
+        format!("text {it},{},{}", yes(it % 2 == 0), yes(it % 3 == 0))
+    })
+    .check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: 2 columns of 0 and 1: several labels are learnt
+        `text` -> `spam`, `urgent`
+        spam: 27 3 0
+        urgent: 18 2 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+    "#]]);
+    file("a.csv", "text,label\n", |it, _| {
+        format!("text {it},{}", ["bug", "bug+ui", "ui", "api", "api+ui"][it % 5])
+    })
+    .check(expect![[r#"
+        a.csv: csv utf-8 60 rows
+        text-multi-label-classification: `label` holds combinations of 3 labels, divided by +: several labels are learnt
+        `text` -> `label`
+        api: 22 2 0
+        bug: 22 2 0
+        ui: 32 4 0
+        train 54 (stratified by label, seed 0)
+        validation 6 (stratified by label, seed 0)
+    "#]]);
+    // As in tables of films.
+    file("a.csv", "text,genres\n", |it, _| {
+        format!("text {it},\"[{{'id': {0}, 'name': 'Genre {0}'}}]\"", it % 3)
+    })
+    .check(expect![[r#"
+        Data: a.csv: `genres` holds lists of objects, of which nobody says what the label is: write a list of the labels alone, as ['a', 'b'] or a|b
+    "#]]);
+    // Nothing to be learnt.
+    file("a.tsv", "index\tsentence1\tsentence2\n", |it, _| format!("{it}\ttext {it}\tother {it}"))
+        .check(expect![[r#"
+            Data: a.tsv has no column besides `sentence1` and `sentence2`, so no label (add a column `label`)
+        "#]]);
 }
