@@ -106,6 +106,12 @@ pub(crate) struct FlatNames {
     pub(crate) unlabelled: Vec<SingleFile>,
 }
 
+impl FlatNames {
+    pub(crate) fn has_splits(&self) -> bool {
+        self.named.iter().any(|it| it.split.is_some())
+    }
+}
+
 /// Nothing where some files lie in folders of other names, or the names say no class.
 pub(crate) fn of(files: &[SingleFile]) -> Option<FlatNames> {
     let places: Option<Vec<Option<Split>>> = files.iter().map(flat_split).collect();

@@ -40,7 +40,12 @@ pub(crate) struct ClassFolder {
     pub(crate) files: Vec<SingleFile>,
 }
 
-pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result<Layout, Failure> {
+/// `asked`: whether the recipe names the task.
+pub(crate) fn decide(
+    inventory: Inventory,
+    asked: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Layout, Failure> {
     let Inventory { tables, texts, images, archives, not_read, warnings: mut found, .. } =
         inventory;
     warnings.append(&mut found);
@@ -74,7 +79,7 @@ pub(crate) fn decide(inventory: Inventory, warnings: &mut Vec<String>) -> Result
             split_tables(tables, warnings).map(Layout::Tables)
         }
         (true, _) if !texts.is_empty() => {
-            class_folders(texts, &TEXTS, warnings).map(Layout::Folders)
+            class_folders(texts, &TEXTS, asked, warnings).map(Layout::Folders)
         }
         (true, _) => Err(nothing(&not_read, warnings)),
     }
@@ -196,8 +201,9 @@ fn splits(texts: &[SingleFile]) -> Splits {
     if below.peek().is_some() && below.all(last) { Splits::Last } else { Splits::Nowhere }
 }
 
-/// Folders that are splits and hold no folders of classes are no classes themselves.
-fn check_flat(texts: &[SingleFile]) -> Result<(), Failure> {
+/// Folders that are splits and hold no folders of classes are no classes themselves. `says_class`:
+/// whether names of files are read as classes where the recipe names the task.
+fn check_flat(texts: &[SingleFile], says_class: bool) -> Result<(), Failure> {
     let mut names: Vec<&str> =
         texts.iter().filter_map(|it| it.name.split_once('/')).map(|it| it.0).collect();
     names.sort_unstable();
@@ -215,8 +221,10 @@ fn check_flat(texts: &[SingleFile]) -> Result<(), Failure> {
     if let Some(classes) = classes_in_names(texts) {
         message = format!("{message}; names of files begin with {}", refusal::list(&classes));
         let (first, split) = (&classes[0], names.last().unwrap_or(&"train"));
+        let setting =
+            if says_class { "set task in the recipe to that of classes, or " } else { "" };
         cure = format!(
-            "if these are the classes, put the files of each into a folder of its own, as in {split}/{first}/"
+            "if these are the classes, {setting}put the files of each into a folder of its own, as in {split}/{first}/"
         );
     }
     Err(refusal::data(message).with_cure(cure))
@@ -263,17 +271,22 @@ fn placed(parts: &[&str], splits: Splits) -> (Option<Split>, usize, usize) {
     }
 }
 
+/// `asked`: whether the recipe names the task. In folders of splits, names of files say the class
+/// only then: folders of classes may have been lost.
 pub(crate) fn class_folders(
     texts: Vec<SingleFile>,
     rule: &FolderRule,
+    asked: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Classes, Failure> {
-    if let Some(flat) = flat_names::of(&texts) {
+    let flat = flat_names::of(&texts);
+    let says_class = flat.is_some();
+    if let Some(flat) = flat.filter(|it| asked || !it.has_splits()) {
         return Ok(Classes { folders: by_names(flat, warnings), form: rule.form.1 });
     }
     let splits = splits(&texts);
     if splits == Splits::Nowhere {
-        check_flat(&texts)?;
+        check_flat(&texts, says_class)?;
     }
     let mut folders: BTreeMap<(Option<Split>, String, String), ClassFolder> = BTreeMap::new();
     let (mut homeless, mut unlabelled) = (Vec::new(), BTreeMap::<String, u64>::new());

@@ -52,7 +52,7 @@ impl Modal for Kind {
         let column = named.first().map(String::as_str);
         let listed = listed::take(&mut found, column, &mut reading.warnings);
         let links = found.links.clone();
-        match layout::decide(found, &mut reading.warnings)? {
+        match layout::decide(found, reading.request.task.is_some(), &mut reading.warnings)? {
             Layout::Tables(tables) => {
                 let files = Files::of(&listed, &links);
                 let mut rows = Rows { named, used: vec![false; listed.len()], files };

@@ -48,7 +48,9 @@ impl Modal for Kind {
         found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
-        let Layout::Tables(tables) = layout::decide(found, &mut reading.warnings)? else {
+        let Layout::Tables(tables) =
+            layout::decide(found, reading.request.task.is_some(), &mut reading.warnings)?
+        else {
             return Err(refusal::data("folders of texts have no tags of words").with_cure(CURE));
         };
         let mut rows = Rows {

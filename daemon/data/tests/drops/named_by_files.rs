@@ -20,17 +20,38 @@ fn images_called_as_their_classes() {
         .collect();
     files.extend((0..6).map(|it| (format!("test1/{it}.png"), image(100 + it))));
     files.push(("sampleSubmission.csv".into(), b"id,label\n1,0\n2,0\n".into()));
+    // Folders of classes may have been lost: only a recipe says that names are meant.
+    let drop = folder(&files);
+    drop.check(expect![[r#"
+        Data: test1/, train/ are splits and no class, and no folders of classes lie below; names of files begin with cat, dog (if these are the classes, set task in the recipe to that of classes, or put the files of each into a folder of its own, as in train/cat/)
+    "#]]);
+    drop.check_as(
+        "task = 'image-classification'",
+        expect![[r#"
+            train/cat*: image_folders - 20 rows train
+            train/dog*: image_folders - 20 rows train
+            image-classification: the recipe says so
+            cat: 18 2 0
+            dog: 18 2 0
+            train 36 (stratified, seed 0)
+            validation 4 (stratified, seed 0)
+            warning: sampleSubmission.csv is a form for answers, no data, and was ignored
+            warning: no folders of classes are there, and names of files say the class: cat, dog
+            warning: files whose names say no class were left out: 6 (first: test1/0.png)
+        "#]],
+    );
+    let files: Vec<(String, Vec<u8>)> = (0..40)
+        .map(|it| (format!("images/{}_{it}.png", ["healthy", "rust"][it % 2]), image(it as u64)))
+        .collect();
     folder(&files).check(expect![[r#"
-        train/cat*: image_folders - 20 rows train
-        train/dog*: image_folders - 20 rows train
+        images/healthy*: image_folders - 20 rows
+        images/rust*: image_folders - 20 rows
         image-classification: names of images hold one class each: classes are learnt
-        cat: 18 2 0
-        dog: 18 2 0
+        healthy: 18 2 0
+        rust: 18 2 0
         train 36 (stratified, seed 0)
         validation 4 (stratified, seed 0)
-        warning: sampleSubmission.csv is a form for answers, no data, and was ignored
-        warning: no folders of classes are there, and names of files say the class: cat, dog
-        warning: files whose names say no class were left out: 6 (first: test1/0.png)
+        warning: no folders of classes are there, and names of files say the class: healthy, rust
     "#]]);
     // Cameras call them so.
     let files: Vec<(String, Vec<u8>)> = (0..40)

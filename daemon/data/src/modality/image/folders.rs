@@ -52,7 +52,12 @@ pub(super) fn read(
         ));
     }
     let images = without_masks(found.images, &mut reading.warnings);
-    let Classes { folders, form } = layout::class_folders(images, &IMAGES, &mut reading.warnings)?;
+    let Classes { folders, form } = layout::class_folders(
+        images,
+        &IMAGES,
+        reading.request.task.is_some(),
+        &mut reading.warnings,
+    )?;
     reading.gather.learnt = Some(targets::of_classes(form, reading.request)?);
     check_nesting(&folders)?;
     for folder in folders {
