@@ -127,7 +127,8 @@ impl Labels {
 
 /// The same for all spellings of one label: a number without decimals of zero (`007` stays what it
 /// is: codes have leading zeros), letters without case and accents in one form, white space of one
-/// kind. Single letters differ in case: they may be what is to be told apart.
+/// kind, for which `_` stands too. Single letters differ in case: they may be what is to be told
+/// apart.
 fn plain(name: &str, booleans: bool) -> String {
     if let Some(number) = name.strip_prefix('+')
         && number.starts_with(|it: char| it.is_ascii_digit())
@@ -151,7 +152,7 @@ fn plain(name: &str, booleans: bool) -> String {
     let seen = seen(name);
     match seen.chars().count() {
         0 | 1 => seen,
-        _ => seen.to_lowercase(),
+        _ => seen.to_lowercase().replace('_', " "),
     }
 }
 
@@ -230,6 +231,7 @@ mod tests {
         check(&["WAHR", "FALSCH", "true", "WAHR"], &["FALSCH", "WAHR"], 1);
         check(&["yes", "no", "maybe", "1"], &["1", "maybe", "no", "yes"], 0);
         check(&["a", "A"], &["A", "a"], 0);
+        check(&["very good", "very_good", "very_good"], &["very_good"], 1);
         check(&["True", "1", "0", "false"], &["0", "1"], 2);
         check(&["true", "yes", "1"], &["1", "true", "yes"], 0);
         check(&["10", "9"], &["9", "10"], 0);

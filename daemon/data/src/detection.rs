@@ -4,10 +4,12 @@
 use crate::encoding;
 use crate::format::Format;
 use crate::inflate::Count;
-use crate::inventory::Inventory;
+use crate::inventory::{IMAGE_EXTENSIONS, Inventory};
 use crate::json_document;
 use crate::refusal;
 use crate::source::Source;
+use crate::table::Table;
+use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
 use std::io::Read;
@@ -23,13 +25,45 @@ pub(crate) fn check(found: &Inventory) -> Result<(), Failure> {
     if found.images.is_empty() {
         return Ok(());
     }
-    match yolo(found).or_else(|| voc(found)).or_else(|| json(found)) {
+    match yolo(found).or_else(|| voc(found)).or_else(|| json(found)).or_else(|| table(found)) {
         Some((form, file)) => Err(refusal::data(format!(
             "the drop is a detection export ({form}): {file} holds places in images, no class of a whole image"
         ))
         .with_cure(CURE)),
         None => Ok(()),
     }
+}
+
+/// Corners or sizes of boxes beside images that stand in several rows. An image with one box alone
+/// may well have a class.
+fn table(found: &Inventory) -> Option<(&'static str, String)> {
+    const CORNERS: &[[&str; 4]] =
+        &[["xmin", "ymin", "xmax", "ymax"], ["x1", "y1", "x2", "y2"], ["x", "y", "w", "h"]];
+    let letters = |it: &String| -> String {
+        it.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let is_it = |it: &Table| {
+        let names: HashSet<String> = it.sample.columns.iter().map(letters).collect();
+        let has_boxes = names.contains("bbox")
+            || CORNERS.iter().any(|it| it.iter().all(|it| names.contains(*it)));
+        has_boxes && (0..it.sample.columns.len()).any(|column| names_images_again(it, column))
+    };
+    let file = found.tables.iter().find(|it| it.glance().is_some_and(is_it))?;
+    Some(("boxes in a table", file.name.clone()))
+}
+
+fn names_images_again(table: &Table, column: usize) -> bool {
+    let is_image = |it: &&str| {
+        let extension = it.rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
+        extension.is_some_and(|it| IMAGE_EXTENSIONS.contains(&it.as_str()))
+    };
+    let cells = table.sample.rows.iter().filter_map(|it| match &it[column] {
+        Cell::Text(it) => Some(it.trim()),
+        _ => None,
+    });
+    let images: Vec<&str> = cells.filter(is_image).collect();
+    let different: HashSet<&&str> = images.iter().collect();
+    table.sample.rows.len() < 2 * images.len() && different.len() < images.len()
 }
 
 fn stem(name: &str) -> &str {

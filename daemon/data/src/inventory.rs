@@ -148,18 +148,26 @@ pub(crate) const IMAGE_EXTENSIONS: &[&str] = &[
     "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
 ];
 
-/// Extensions of files that begin like images and are none to learn from: raw files of cameras are
+/// Extensions of files that begin like data and are none to learn from: raw files of cameras are
 /// TIFFs with a thumbnail, and lie beside their JPEGs.
 const NOT_DATA_EXTENSIONS: &[&str] = &[
     "3fr", "arw", "cr2", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "nef", "nrw", "orf",
-    "pef", "rw2", "sr2", "srw", "thm",
+    "pef", "rw2", "sr2", "srw", "thm", // of cameras
+    "bak", "old", "orig", "swp", // what a file was before
 ];
+
+/// Extensions of what people write about data.
+const WRITINGS: &[&str] = &["md", "rst", "py", "ipynb", "sh"];
 
 fn is_companion(stem: &str, extension: &str) -> bool {
     // A table may well be called state.csv.
     let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet")
         || IMAGE_EXTENSIONS.contains(&extension);
-    !data && (COMPANIONS.contains(&stem) || stem.contains("readme") || stem.starts_with("license"))
+    !data
+        && (COMPANIONS.contains(&stem)
+            || WRITINGS.contains(&extension)
+            || stem.contains("readme")
+            || stem.starts_with("license"))
 }
 
 /// Numbers behind a dot are no extension.

@@ -66,7 +66,6 @@ pub(crate) const LABEL_NAMES: &[&str] = &[
     "label_text",
     "class_name",
     "category_name",
-    "y",
 ];
 /// What people call words and lists of them, the surest first.
 pub(crate) const WORD_NAMES: &[&str] = &["tokens", "words", "form", "token", "word"];

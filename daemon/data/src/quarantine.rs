@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// that the delimiter, the quotes or the columns were misunderstood, and training on the rest would
 /// go unnoticed.
 const SHARE_MAX: f64 = 0.10;
+/// A kind of reason with a cure of its own.
+const CUT: &str = "a wrong number of fields";
 /// Lines of `quarantine.jsonl`; a table that is broken throughout must not fill the disk.
 const LINES_MAX: u64 = 100_000;
 /// Shown in `data.json`.
@@ -86,7 +88,7 @@ impl Reason {
             Reason::Fields { backslash: true, .. } => {
                 "a wrong number of fields, with a backslash before a delimiter, which escapes nothing outside of quotes"
             }
-            Reason::Fields { .. } => "a wrong number of fields",
+            Reason::Fields { .. } => CUT,
             Reason::Swallowed { .. } => "lines that a quote took",
             Reason::HeaderAgain => "the header again",
             Reason::HeaderOtherwise => "the header again, in another order",
@@ -248,7 +250,10 @@ impl Ward {
             100.0 * SHARE_MAX,
             why.join(", ")
         );
-        Err(refusal::data(message)
-            .with_cure("mend or remove them, or name the right columns in the recipe"))
+        let is_cut = tallies.first().is_some_and(|it| *it.0 == CUT);
+        Err(refusal::data(message).with_cure(match is_cut {
+            true => "mend or remove them; texts that hold the delimiter belong into quotes",
+            false => "mend or remove them, or name the right columns in the recipe",
+        }))
     }
 }

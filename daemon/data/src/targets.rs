@@ -139,7 +139,7 @@ fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize], found: &Found) -> 
         false => format!("; {} could be it", likely.join(" or ")),
     };
     let names = found.candidates.iter().map(|it| format!("{:?}", columns[it.column]));
-    let names: Vec<String> = names.filter(|_| is_sure).collect();
+    let names: Vec<String> = names.collect();
     let label = if names.is_empty() { format!("{first:?}") } else { names.join(" or ") };
     let header = if table.sample.headerless { " has no header" } else { "" };
     refusal::data(format!(

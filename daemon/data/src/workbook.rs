@@ -91,25 +91,33 @@ fn of_zip(source: &Source) -> Option<Kind> {
     kind
 }
 
-/// Names of the sheets that hold something, in their order, but those without two cells in a row
-/// come last: they are notes.
+/// Names of the sheets that hold something, in their order, but those of a few rows come behind the
+/// others, as a legend, and those without two cells in a row last: they are notes.
 pub(crate) fn sheets(source: &Source) -> Result<Vec<String>, Failure> {
     let names = with(source, &mut |book| {
-        let (mut tables, mut others) = (Vec::new(), Vec::new());
+        /// Of a table that is no legend.
+        const ROWS_MIN: usize = 10;
+        let (mut tables, mut legends, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for name in book.sheets() {
-            let (mut last, mut is_table) = (None, false);
+            let (mut last, mut wide) = (None, BTreeSet::new());
             let mut note = |row, _, cell| {
-                if cell != Cell::Missing {
-                    is_table = last.replace(row) == Some(row);
+                if cell != Cell::Missing && last.replace(row) == Some(row) {
+                    wide.insert(row);
                 }
-                !is_table
+                wide.len() < ROWS_MIN
             };
             // A chart is no sheet of cells.
             if book.cells(&name, &mut note).is_ok() && last.is_some() {
-                if is_table { &mut tables } else { &mut others }.push(name);
+                let of = match wide.len() {
+                    0 => &mut notes,
+                    ROWS_MIN => &mut tables,
+                    _ => &mut legends,
+                };
+                of.push(name);
             }
         }
-        tables.append(&mut others);
+        tables.append(&mut legends);
+        tables.append(&mut notes);
         Ok(tables)
     })?;
     match names.is_empty() {

@@ -243,6 +243,6 @@ fn a_conflict_of_git_is_no_row() {
 fn a_comma_in_a_text_makes_no_names_of_rows() {
     let csv = table("text,label", 20, |it, label| format!("said {it}, and more,{label}"));
     Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
-        Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
+        Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2) (mend or remove them; texts that hold the delimiter belong into quotes)
     "#]]);
 }

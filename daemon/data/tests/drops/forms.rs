@@ -113,6 +113,10 @@ fn workbooks() {
             warning: a.xlsx: lines above the header were left out: 1
         "#]],
     );
+    // A legend comes first in the file, and is no data.
+    let codes = sheet(["code", "meaning"], 0, 2, |it| (it % 2).to_string());
+    let both_sheets = xlsx(&[("legend", codes), ("data", sheet(both, 0, 12, words))]);
+    assert_eq!(Drop::file("a.xlsx", &both_sheets).load().unwrap().report.files[0].rows, 12);
     // More are no title, and are not left out.
     let row = |at: usize, cells: &[&str]| {
         let cells = ["A", "B"].iter().zip(cells).map(|(it, text)| cell(&format!("{it}{at}"), text));

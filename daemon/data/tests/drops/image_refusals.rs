@@ -275,3 +275,19 @@ fn images_where_texts_are_wanted() {
         Data: the drop holds images (cat/0.png) and no texts (for images the recipe's task is image-classification)
     "#]]);
 }
+
+#[test]
+fn boxes_in_a_table() {
+    let rows = |again: usize| -> String {
+        let row = |it| format!("{}.png,32,32,{},1,1,9,9\n", it / again, ["cat", "dog"][it % 2]);
+        (0..20 * again).map(row).collect()
+    };
+    let table = |again| format!("filename,width,height,class,xmin,ymin,xmax,ymax\n{}", rows(again));
+    let drop =
+        |table: &str| gallery(&["train"], 20, &[("train/_annotations.csv", table.as_bytes())]);
+    drop(&table(2)).check(expect![[r#"
+        Data: the drop is a detection export (boxes in a table): _annotations.csv holds places in images, no class of a whole image (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+    "#]]);
+    // One box each, as of traffic signs, is what else is known of an image.
+    assert_eq!(drop(&table(1)).load().unwrap().outputs, ["cat", "dog"]);
+}
