@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 const REJECTED: Reason = Reason::LeftOut("rejected by the annotator");
 const IGNORED: Reason = Reason::LeftOut("ignored by the annotator");
 const UNLABELLED: Reason = Reason::LeftOut("not labelled");
+const DISPUTED: Reason = Reason::LeftOut("labelled in several ways, none by most annotators");
 
 /// Name of the column that labels are put into.
 const LABEL: &str = "label";
@@ -296,7 +297,7 @@ fn studio(sample: &Sample, annotations: Option<usize>, data: usize) -> Export {
     for row in &sample.rows {
         let Cell::Fields(it) = &row[data] else { continue };
         fields.extend(it.iter().filter(|it| is_text(&it.1)).map(|it| it.0.clone()));
-        for result in annotations.map_or(&[][..], |it| results(&row[it])) {
+        for result in annotations.into_iter().flat_map(|it| results(&row[it])).flatten() {
             if let (Some(Cell::Text(name)), Some(_)) = (result.field("from_name"), answered(result))
             {
                 controls.insert(name.clone());
@@ -313,17 +314,17 @@ fn studio(sample: &Sample, annotations: Option<usize>, data: usize) -> Export {
     Export::new(tool, Vec::new())
 }
 
-/// Of the first annotation that was not cancelled.
-fn results(annotations: &Cell) -> &[Cell] {
-    let Cell::List(annotations) = annotations else { return &[] };
-    let of = |it: &'_ Cell| -> bool {
-        it.field("was_cancelled") != Some(&Cell::Bool(true))
-            && matches!(it.field("result"), Some(Cell::List(it)) if !it.is_empty())
-    };
-    match annotations.iter().find(|it| of(it)).and_then(|it| it.field("result")) {
-        Some(Cell::List(results)) => results,
+/// Of each annotation that was not cancelled.
+fn results(annotations: &Cell) -> impl Iterator<Item = &[Cell]> {
+    let annotations = match annotations {
+        Cell::List(annotations) => &annotations[..],
         _ => &[],
-    }
+    };
+    let is_done = |it: &&Cell| it.field("was_cancelled") != Some(&Cell::Bool(true));
+    annotations.iter().filter(is_done).filter_map(|it| match it.field("result") {
+        Some(Cell::List(results)) if !results.is_empty() => Some(&results[..]),
+        _ => None,
+    })
 }
 
 /// What was chosen.
@@ -332,14 +333,28 @@ fn answered(result: &Cell) -> Option<&Cell> {
     ["choices", "taxonomy", "rating", "number"].iter().find_map(|it| value.field(it))
 }
 
+/// What all annotators say, or more of them than anything else.
 fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, Reason> {
-    let results = results(annotations);
-    let of = |control: &String| {
+    let of = |results: &[Cell], control: &String| {
         let is_of = |it: &&Cell| it.field("from_name") == Some(&Cell::Text(control.clone()));
         results.iter().filter(is_of).find_map(answered).cloned().unwrap_or(Cell::Missing)
     };
-    let labels: Vec<Cell> = controls.iter().map(of).collect();
-    if labels.iter().all(|it| *it == Cell::Missing) { Err(UNLABELLED) } else { Ok(labels) }
+    let of_one =
+        |it: &[Cell]| controls.iter().map(|control| of(it, control)).collect::<Vec<Cell>>();
+    let mut counts: Vec<(Vec<Cell>, usize)> = Vec::new();
+    for labels in results(annotations).map(of_one) {
+        match counts.iter_mut().find(|it| it.0 == labels) {
+            _ if labels.iter().all(|it| *it == Cell::Missing) => {}
+            Some(known) => known.1 += 1,
+            None => counts.push((labels, 1)),
+        }
+    }
+    counts.sort_by_key(|it| std::cmp::Reverse(it.1));
+    match &counts[..] {
+        [] => Err(UNLABELLED),
+        [first, second, ..] if first.1 == second.1 => Err(DISPUTED),
+        _ => Ok(counts.swap_remove(0).0),
+    }
 }
 
 /// `{"choices": [...]}`, as an object or as a text, or one choice.

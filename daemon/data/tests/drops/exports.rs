@@ -467,3 +467,35 @@ fn detection() {
         Data: test/, train/ are splits and no class, and no folders of classes lie below (put the files of each class into a folder of its own, as in train/cat/, or name each file's label in a table)
     "#]]);
 }
+
+#[test]
+fn what_most_annotators_say() {
+    let answer = |label: &str| {
+        format!(
+            r#"{{"result": [{{"from_name": "s", "to_name": "text", "type": "choices", "value": {{"choices": [{label:?}]}}}}]}}"#
+        )
+    };
+    let task = |it: usize| {
+        let (own, other) = (["neg", "pos"][it % 2], ["pos", "neg"][it % 2]);
+        let answers = match it {
+            // The first one is alone.
+            0 | 1 => vec![answer(other), answer(own), answer(own)],
+            2 | 3 => vec![answer(own), answer(other)],
+            _ => vec![answer(own), answer(own)],
+        };
+        let answers = answers.join(", ");
+        format!(r#"{{"id": {it}, "annotations": [{answers}], "data": {{"text": "text {it}"}}}}"#)
+    };
+    let tasks: Vec<String> = (0..22).map(task).collect();
+    Drop::file("a.json", format!("[{}]", tasks.join(",\n")).as_bytes()).check(expect![[r#"
+        a.json: json utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.json was read as an export of Label Studio
+        warning: a.json: rows left out as they are labelled in several ways, none by most annotators: 2
+    "#]]);
+}
