@@ -79,7 +79,6 @@ const NUMBERED: &[&str] = &[
     "comment",
     "book",
     "chapter",
-    "part",
     "batch",
     "train",
     "test",
