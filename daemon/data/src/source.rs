@@ -127,12 +127,15 @@ impl Source {
     }
 }
 
+/// Takes the number and the bytes of a line.
+type EachLine<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Failure>;
+
 /// Every line with its end, with its number from 1. `left`: what the line under way may still read.
 pub(crate) fn each_line(
     name: &str,
     text: impl Read,
     left: &Count,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Failure>,
+    each: EachLine<'_>,
 ) -> Result<(), Failure> {
     let mut reader = BufReader::with_capacity(1 << 16, text);
     let mut bytes = Vec::new();
