@@ -53,7 +53,8 @@ impl Modal for Kind {
             folders::read(by_split(found.texts), learnt, parts, reading)?;
         } else {
             found.texts.clear();
-            let Layout::Tables(tables) = layout::decide(found, &mut reading.warnings)? else {
+            let layout = layout::decide(found, true, &mut reading.warnings)?;
+            let Layout::Tables(tables) = layout else {
                 return Err(refusal::data("the drop holds no texts"));
             };
             let named = reading.request.choice.text.clone();
