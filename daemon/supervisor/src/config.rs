@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
+use tracing::Span;
 
 /// A folder must hold still this long before it becomes a job: a copy still under way touches it
 /// again sooner.
@@ -105,6 +106,11 @@ pub(crate) struct InboxConfig {
 }
 
 impl InboxConfig {
+    /// What is logged within it is found by its inbox.
+    pub fn span(&self) -> Span {
+        tracing::error_span!("inbox", inbox = %self.path.display())
+    }
+
     /// With nothing said about it.
     pub fn at(path: PathBuf) -> InboxConfig {
         InboxConfig {
@@ -251,6 +257,11 @@ pub(crate) fn home(flag: Option<PathBuf>) -> Result<PathBuf> {
 /// Whether a service manager listens; what it is told is sd-notify's to send.
 pub(crate) fn has_manager() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some_and(|it| !it.is_empty())
+}
+
+/// `DEVICE:INODE` of what a service manager lets its journal read.
+pub(crate) fn journal_stream() -> Option<String> {
+    env::var("JOURNAL_STREAM").ok()
 }
 
 /// What the log shall show: FINETUNED_LOG, as in `debug` or `finetuned=debug,notify=warn`.

@@ -46,6 +46,7 @@ pub(crate) fn keep_house(home: &Home, rules: Retention) -> Result<()> {
     let backed_up = back_up(&queue, home);
     for it in garbage(&queue, home, rules)? {
         let (id, what) = (it.job.id, it.what);
+        let _named = it.job.span().entered();
         match collect(&mut queue, home, &it) {
             Ok(()) => tracing::info!("job {id}: removed {what}, {}", words::bytes(it.bytes)),
             Err(err) => tracing::warn!("job {id}: {what} can't be removed: {err:#}"),

@@ -10,6 +10,7 @@ mod limits; // what waits -> may more be taken
 mod config; // config.toml, environment -> settings
 mod assignment; // a job -> the spec of a worker
 mod cli; // what can be typed
+mod journald; // log records -> systemd's journal
 mod logging; // tracing
 mod report; // the only stdout
 mod systemd; // what the service manager gets to know

@@ -46,6 +46,7 @@ pub(crate) fn rebuild(queue: &mut Queue, home: &Home) -> Result<()> {
             continue;
         }
         let job = queue.adopt(&orphan).with_context(|| format!("a row for {}", orphan.run))?;
+        let _named = job.span().entered();
         tracing::warn!(
             "job {}: {} was not in the database; it is {} again",
             job.id,

@@ -23,6 +23,7 @@ pub(crate) fn recover(queue: &mut Queue, home: &Home, group: Option<Gid>) -> Res
 fn renames_undone(queue: &Queue, home: &Home) -> Result<()> {
     for job in queue.all()?.iter().filter(|it| matches!(it.state, State::Queued { .. })) {
         if job.original.is_none() && !drop_of(home, job).exists() && claim::take_again(home, job) {
+            let _named = job.span().entered();
             tracing::warn!("job {}: its drop was taken again", job.id);
         }
     }
@@ -44,6 +45,7 @@ fn left_behind(queue: &Queue) -> Result<Vec<Job>> {
 
 /// The row was written; the drop is here, there, or gone.
 fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
+    let _named = job.span().entered();
     let here = drop_of(home, job);
     if here.exists() {
         tracing::info!("job {}: its drop had been taken, it is queued", job.id);
@@ -70,6 +72,7 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 /// Its worker was told of the daemon's end by the kernel, and stops or has stopped. If it still
 /// lives it holds the run folder's lock, and the job waits in the queue for that.
 fn running(queue: &mut Queue, home: &Home, group: Option<Gid>, job: &Job) -> Result<()> {
+    let _named = job.span().entered();
     let run = home.runs().join(&job.run);
     let facts = ownership::facts(&run, job);
     let same = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);

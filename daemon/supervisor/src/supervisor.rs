@@ -51,7 +51,7 @@ pub(crate) struct Supervisor {
     /// Ends of attempts that the database did not take yet.
     unwritten: Vec<(JobId, End)>,
     /// The same of `failed.json`.
-    unwritten_failures: Vec<(Job, u32, Failure)>,
+    unwritten_failures: Vec<(Job, Failure)>,
     /// Since when a job's run folder is held by the worker of an earlier daemon.
     locked_since: BTreeMap<JobId, Duration>,
     house: House,

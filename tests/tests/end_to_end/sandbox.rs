@@ -142,9 +142,26 @@ impl Sandbox {
     pub fn serve_with_stderr(&mut self, stderr: File) {
         let mut command = Command::new(binary("finetuned"));
         command.arg("--home").arg(self.real_home()).arg("serve");
-        command.stdin(std::process::Stdio::null()).stderr(stderr);
+        command.stderr(stderr);
+        self.start_unheard(command);
+    }
+
+    fn start_unheard(&mut self, mut command: Command) {
+        command.stdin(std::process::Stdio::null());
         self.daemon = Some(command.spawn().expect("the daemon starts"));
         self.wait_until("the daemon serves", |it| !it.status()["daemon"].is_null());
+    }
+
+    /// With a folder in place of /run/systemd/journal and a stderr that the journal reads.
+    pub fn serve_into_journal(&mut self, folder: &Path) {
+        let prepare = "mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/journal; mount --bind \"$3\" /run/systemd/journal; export JOURNAL_STREAM=$(stat -L -c %d:%i /dev/stderr)";
+        let script = format!("set -e; {prepare}; exec \"$2\" --home \"$1\" serve");
+        let mut command = Command::new("unshare");
+        command.args(mounts_of_its_own()).args(["--", "sh", "-c", &script, "sh"]);
+        command.arg(self.real_home()).arg(binary("finetuned")).arg(folder);
+        let log = File::options().create(true).append(true).open(self.log_file()).expect("log");
+        command.stderr(log);
+        self.start_unheard(command);
     }
 
     /// In namespaces of its own (see unshare(1)), which the line of shell in `prepare` furnishes.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// The other end of NOTIFY_SOCKET.
+/// The other end of NOTIFY_SOCKET, or of the journal's socket.
 struct Manager {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     socket: PathBuf,
     /// Each datagram, in order.
     heard: Arc<Mutex<Vec<String>>>,
@@ -20,8 +20,12 @@ struct Manager {
 
 impl Manager {
     fn new() -> Manager {
+        Manager::at("notify")
+    }
+
+    fn at(name: &str) -> Manager {
         let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("notify");
+        let socket = folder.path().join(name);
         let listener = UnixDatagram::bind(&socket).unwrap();
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let list = heard.clone();
@@ -31,7 +35,7 @@ impl Manager {
                 list.lock().unwrap().push(String::from_utf8(bytes[..n].to_vec()).unwrap());
             }
         });
-        Manager { _folder: folder, socket, heard }
+        Manager { folder, socket, heard }
     }
 
     fn env(&self) -> [(&str, &str); 2] {
@@ -166,4 +170,34 @@ fn a_loop_that_hangs_gives_no_signs_of_life() {
     fs::write(&config, text).unwrap();
     drop(File::options().write(true).open(config.with_extension("fifo")).unwrap());
     sandbox.wait_until("it lives again", |_| before + 2 <= manager.signs());
+}
+
+#[test]
+fn the_journal_hears_which_job_a_record_is_about() {
+    let journal = Manager::at("socket");
+    let mut sandbox = Sandbox::new(QUICK);
+    sandbox.serve_into_journal(journal.folder.path());
+    sandbox.drop_rows("a\nJOB=9.csv", 60);
+    sandbox.wait_for_state(1, "done");
+    let run = sandbox.run(1).file_name().unwrap().to_str().unwrap().to_string();
+    sandbox.stop_daemon();
+    let records = journal.words();
+    let of_job: Vec<&String> =
+        records.iter().filter(|it| it.lines().any(|it| it == "JOB=1")).collect();
+    let message = |text: &str| {
+        let it = of_job.iter().find(|it| it.contains(&format!("MESSAGE={text}")));
+        it.unwrap_or_else(|| panic!("no {text} in {records:#?}"))
+    };
+    let took = message("job 1: took a\\nJOB=9.csv from ");
+    assert!(!took.contains("ATTEMPT="), "{took}");
+    for record in [message("job 1: attempt 1, train in process "), message("job 1: done, ")] {
+        for field in ["PRIORITY=6", "ATTEMPT=1", &format!("RUN={run}")] {
+            assert!(record.lines().any(|it| it == field), "{field} in {record}");
+        }
+        assert!(record.contains("\nINBOX=/"), "{record}");
+    }
+    assert!(records.iter().any(|it| it.contains("MESSAGE=serving /") && !it.contains("JOB=")));
+    assert!(records.iter().all(|it| !it.lines().any(|it| it == "JOB=9")));
+    // What the journal took is not written a second time.
+    assert_eq!(sandbox.log(), "");
 }

@@ -4,6 +4,7 @@ use crate::settle::Fingerprint;
 use finetuned_job::spec::RecipeText;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use tracing::Span;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobId(pub u64);
@@ -11,6 +12,13 @@ pub(crate) struct JobId(pub u64);
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+impl JobId {
+    /// The same as [`Job::span`], where no more is known.
+    pub fn span(self) -> Span {
+        tracing::error_span!("job", job = self.0)
     }
 }
 
@@ -84,6 +92,13 @@ impl Job {
     /// The folder that its drop lay in.
     pub fn inbox(&self) -> &Path {
         self.source.parent().unwrap_or(Path::new(""))
+    }
+
+    /// What is logged within it is found by its job.
+    pub fn span(&self) -> Span {
+        let attempt = Some(self.attempt).filter(|it| 0 < *it);
+        let inbox = self.inbox().display();
+        tracing::error_span!("job", job = self.id.0, run = self.run, attempt, %inbox)
     }
 }
 

@@ -33,6 +33,7 @@ impl Supervisor {
         let Some(job) = self.queue.next_to_copy()? else { return Ok(()) };
         let (from, reserve) = (claim::original_of(&job), self.config.reserve);
         if !self.copy_pauses.contains_key(&job.id) {
+            let _named = job.span().entered();
             tracing::info!("job {}: copying {}", job.id, from.display());
         }
         self.carriage = Some(Carriage::start(&self.home, &job, from, reserve, self.bell.clone())?);
@@ -40,6 +41,7 @@ impl Supervisor {
     }
 
     pub(super) fn copied(&mut self, id: JobId, copied: Result<(), NotCopied>) {
+        let _named = id.span().entered();
         self.carriage = None;
         // What the database did not take now is found again by the next copy.
         self.after_copy(id, copied).unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
@@ -107,6 +109,7 @@ impl Supervisor {
     }
 
     pub(super) fn released(&mut self, id: JobId, released: Result<(), String>) {
+        let _named = id.span().entered();
         self.releasing = false;
         match released {
             Ok(()) => {

@@ -33,7 +33,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A live worker.
 pub(super) struct Member {
     job: Job,
-    attempt: u32,
     phase: Phase,
     process: WorkerProcess,
     /// What it said on stdout about its failure.
@@ -106,6 +105,8 @@ impl Member {
     }
 
     pub(super) fn give_way(&mut self, why: Why, kill_at: Duration) {
+        let _named = self.job.span().entered();
+        tracing::info!("job {}: it writes a checkpoint and waits: {why}", self.job.id);
         self.gives_way = Some(why);
         self.ask_to_stop(kill_at);
     }
@@ -142,6 +143,7 @@ impl Member {
 
 impl Supervisor {
     pub(super) fn start(&mut self, job: Job) -> Result<()> {
+        let _named = job.span().entered();
         let run = self.run_of(&job);
         if run_lock::is_worked_on(&run) {
             return self.wait_for_old_worker(&job);
@@ -181,7 +183,7 @@ impl Supervisor {
         }
         let phase = if facts.trained { Phase::Prove } else { Phase::Train };
         match self.queue.claim(job.id, phase)? {
-            Some(attempt) => self.launch(job, attempt, phase),
+            Some(attempt) => self.launch(Job { attempt, ..job }, phase),
             // Its owner was faster.
             None => Ok(()),
         }
@@ -248,7 +250,8 @@ impl Supervisor {
     }
 
     /// The job is marked running already.
-    pub(super) fn launch(&mut self, job: Job, attempt: u32, phase: Phase) -> Result<()> {
+    pub(super) fn launch(&mut self, job: Job, phase: Phase) -> Result<()> {
+        let _named = job.span().entered();
         let id = job.id;
         let since = self.now();
         let heard_ms = Arc::new(AtomicU64::new(since.as_millis() as u64));
@@ -260,17 +263,17 @@ impl Supervisor {
             });
             since + limit.saturating_sub(Duration::from_millis(spent))
         });
-        match self.make_process(&job, attempt, phase, heard_ms.clone()) {
+        match self.make_process(&job, phase, heard_ms.clone()) {
             Ok(process) => {
                 tracing::info!(
-                    "job {id}: attempt {attempt}, {} in process {}",
+                    "job {id}: attempt {}, {} in process {}",
+                    job.attempt,
                     phase.name(),
                     process.pid
                 );
                 let written = self.queue.started(id, phase, process.pid);
                 let member = Member {
                     job,
-                    attempt,
                     phase,
                     process,
                     reported: None,
@@ -302,7 +305,6 @@ impl Supervisor {
     fn make_process(
         &self,
         job: &Job,
-        attempt: u32,
         phase: Phase,
         heard_ms: Arc<AtomicU64>,
     ) -> Result<WorkerProcess> {
@@ -315,7 +317,7 @@ impl Supervisor {
         let assignment = Assignment {
             action,
             job: job.id.0,
-            attempt,
+            attempt: job.attempt,
             drop,
             run: &run,
             recipe: job.recipe.clone(),
@@ -338,6 +340,7 @@ impl Supervisor {
     pub(super) fn heard(&mut self, id: JobId, news: WorkerNews) {
         let kill_at = self.now() + self.config.stop_timeout;
         let Some(member) = self.members.get_mut(&id) else { return };
+        let _named = member.job.span().entered();
         match news {
             WorkerNews::Warning(message) => tracing::warn!("job {id}: {message}"),
             WorkerNews::Failed(failure) => member.reported = Some(failure),
@@ -359,7 +362,8 @@ impl Supervisor {
     }
 
     fn ended(&mut self, member: Member, ending: &Ending) {
-        let Member { job, attempt, phase, reported, is_reading, course, .. } = member;
+        let Member { job, phase, reported, is_reading, course, .. } = member;
+        let _named = job.span().entered();
         let run = self.run_of(&job);
         if is_reading && has_changed(&self.home, &job) {
             return self.changed_while_read(&job);
@@ -384,18 +388,18 @@ impl Supervisor {
             None => next,
         };
         let stop = asked.then_some(member.gives_way);
-        self.carry_out(job, attempt, stop, next);
+        self.carry_out(job, stop, next);
     }
 
     /// `stop`: it was asked to leave, and perhaps to give way.
-    fn carry_out(&mut self, job: Job, attempt: u32, stop: Option<Option<Why>>, next: Next) {
+    fn carry_out(&mut self, job: Job, stop: Option<Option<Why>>, next: Next) {
         match next {
             Next::Prove if stop.is_some() => {
                 self.record(job.id, stopped("trained, not yet proven", stop.flatten()))
             }
             Next::Prove => {
                 let id = job.id;
-                self.launch(job, attempt, Phase::Prove)
+                self.launch(job, Phase::Prove)
                     .unwrap_or_else(|err| tracing::error!("job {id}: {err:#}"));
             }
             Next::Done => {
@@ -404,12 +408,12 @@ impl Supervisor {
             }
             Next::Failed(failure) => {
                 tracing::warn!("job {}: failed: {failure}", job.id);
-                self.put_down(&job, attempt, &failure);
+                self.put_down(&job, &failure);
                 self.record(job.id, End::Over(Verdict::Failed(failure.to_string())));
             }
             Next::Quarantine(failure) => {
                 tracing::error!("job {}: quarantined: {failure}", job.id);
-                self.put_down(&job, attempt, &failure);
+                self.put_down(&job, &failure);
                 self.record(job.id, End::Over(Verdict::Quarantined(failure.to_string())));
             }
             Next::Again { crash: None } => {
@@ -449,9 +453,9 @@ impl Supervisor {
     }
 
     /// Workers write `failed.json` themselves, unless they could not.
-    fn put_down(&mut self, job: &Job, attempt: u32, failure: &Failure) {
+    fn put_down(&mut self, job: &Job, failure: &Failure) {
         if run_facts::read(&self.run_of(job)).failed.is_none() {
-            self.unwritten_failures.push((job.clone(), attempt, failure.clone()));
+            self.unwritten_failures.push((job.clone(), failure.clone()));
         }
     }
 
@@ -465,9 +469,10 @@ impl Supervisor {
     /// Failures and ends that a full disk kept out of run folder and database wait until they are
     /// there.
     pub(super) fn write_ends(&mut self) -> Result<()> {
-        while let Some((job, attempt, failure)) = self.unwritten_failures.first() {
+        while let Some((job, failure)) = self.unwritten_failures.first() {
+            let _named = job.span().entered();
             let run = self.run_of(job);
-            match run_facts::write_failed(&run, job.id.0, &job.name, *attempt, failure) {
+            match run_facts::write_failed(&run, job.id.0, &job.name, job.attempt, failure) {
                 Err(err) if is_disk_full(&err) => return Err(err),
                 // Whoever removed the folder, say, stops no other job.
                 Err(err) => tracing::error!("job {}: {err:#}", job.id),
@@ -504,6 +509,7 @@ impl Supervisor {
         let silence = self.config.silence;
         let kill_at = now + self.config.stop_timeout;
         for (id, member) in &mut self.members {
+            let _named = member.job.span().entered();
             if member.out_of_time.is_some() || member.course != MemberCourse::Working {
                 continue;
             }
@@ -533,6 +539,7 @@ impl Supervisor {
     pub(super) fn kill_overdue(&mut self, now: Duration) {
         for (id, member) in &mut self.members {
             if member.kill_at().is_some_and(|at| at <= now) {
+                let _named = member.job.span().entered();
                 tracing::warn!("job {id}: its worker did not stop in time and is killed");
                 member.process.kill();
                 // Its end is heard soon; asking again changes nothing.

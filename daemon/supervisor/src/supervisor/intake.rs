@@ -39,6 +39,7 @@ impl Supervisor {
             if now < inbox.next_scan() {
                 continue;
             }
+            let _named = inbox.config.span().entered();
             let before = inbox.standing.clone();
             let settled = inbox.scan(&mut self.watches, now, pace);
             if before != inbox.standing {
@@ -80,6 +81,7 @@ impl Supervisor {
         }
         let claimed = claim(&mut self.queue, &self.home, &inbox.config, &new)?;
         for job in &claimed.jobs {
+            let _named = job.span().entered();
             tracing::info!(
                 "job {}: took {} from {}",
                 job.id,

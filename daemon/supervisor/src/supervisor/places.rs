@@ -38,7 +38,6 @@ impl Supervisor {
     }
 
     fn stop_for(&mut self, id: JobId, why: Why) {
-        tracing::info!("job {id}: it writes a checkpoint and waits: {why}");
         let kill_at = self.now() + self.config.stop_timeout;
         if let Some(member) = self.members.get_mut(&id) {
             member.give_way(why, kill_at);

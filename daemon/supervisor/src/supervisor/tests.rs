@@ -51,7 +51,7 @@ impl Story {
 
     fn fail(&mut self, job: &Job) -> Result<()> {
         let failure = Failure::new(FailureKind::Data, "one class only");
-        self.supervisor.unwritten_failures.push((job.clone(), 1, failure));
+        self.supervisor.unwritten_failures.push((job.clone(), failure));
         let verdict = Verdict::Failed("one class only".into());
         self.supervisor.unwritten.push((job.id, End::Over(verdict)));
         self.supervisor.write_ends()
@@ -95,7 +95,7 @@ fn a_job_that_is_marked_as_running_gets_its_worker_whatever_the_database_says() 
     let job = story.running();
     story.supervisor.config.unlisted.job_time = Some(Duration::from_secs(3600));
     story.supervisor.queue.lose_attempts();
-    assert!(story.supervisor.launch(job.clone(), 1, Phase::Train).is_err());
+    assert!(story.supervisor.launch(job.clone(), Phase::Train).is_err());
     assert!(story.supervisor.members.contains_key(&job.id));
 }
 
