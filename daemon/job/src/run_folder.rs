@@ -13,6 +13,8 @@ pub const CONTACT: &str = "contact";
 pub const EVENTS: &str = "events.jsonl";
 /// What a worker printed on stderr, the last attempt at the end.
 pub const LOG: &str = "worker.log";
+/// What each worker used of memory and processors.
+pub const USAGE: &str = "usage.jsonl";
 /// Which plugin's function runs now; what stands there when a worker died says who was at work. See
 /// [`crate::plugin_call`].
 pub const PLUGIN_CALL: &str = "plugin.call";

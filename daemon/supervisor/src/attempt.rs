@@ -15,11 +15,17 @@ pub(crate) const CRASHES_MAX: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
     Exited(i32),
-    Signaled {
-        signal: i32,
-        /// The kernel's out-of-memory killer was at work meanwhile.
-        out_of_memory: bool,
-    },
+    Signaled { signal: i32, out_of_memory: OutOfMemory },
+}
+
+/// What the kernel's out-of-memory killer had to do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfMemory {
+    No,
+    /// It was at work meanwhile: all workers together, or the machine, had too little.
+    Elsewhere,
+    /// The worker had all that its own cgroup may have.
+    Own,
 }
 
 /// What an attempt has left in the run folder, as far as the next step depends on it.
@@ -93,13 +99,15 @@ pub(crate) fn next(
     }
 }
 
-/// The allocator found no memory, as it would the next time.
+/// The allocator, or the kernel, found no memory within the job's limit, as it would the next time.
 pub(crate) fn starved(ending: &Ending, facts: &RunFacts) -> Option<Failure> {
     let aborted =
         matches!(ending, Ending::Signaled { signal, .. } if *signal == Signal::ABORT.as_raw());
+    let killed = matches!(ending, Ending::Signaled { out_of_memory: OutOfMemory::Own, .. });
     let what = "it needs more memory than a job may have here";
     let cure = "a smaller batch or max_tokens in the recipe, less data, or more memory for each worker in config.toml";
-    (aborted && facts.starved).then(|| Failure::new(FailureKind::Memory, what).with_cure(cure))
+    (killed || aborted && facts.starved)
+        .then(|| Failure::new(FailureKind::Memory, what).with_cure(cure))
 }
 
 fn promised(phase: Phase) -> &'static str {
@@ -143,7 +151,7 @@ pub(crate) fn plugin_death(call: &PluginCall, ending: &Ending) -> String {
 
 fn crash(died: &Ending, times: u32) -> Failure {
     let cure = match died {
-        Ending::Signaled { out_of_memory: true, .. } => {
+        Ending::Signaled { out_of_memory: OutOfMemory::Elsewhere, .. } => {
             "it needs less memory with a smaller batch or max_tokens in the recipe, or fewer workers in config.toml; then `finetuned retry`"
         }
         _ => "see worker.log for its last words; `finetuned retry` tries it three more times",
@@ -161,10 +169,10 @@ pub(crate) fn describe(ending: &Ending) -> String {
         Ending::Signaled { signal, out_of_memory } => {
             let name = signal_hook::low_level::signal_name(*signal)
                 .map_or_else(|| format!("signal {signal}"), str::to_string);
-            let why = if *out_of_memory {
-                ", while the kernel's out-of-memory killer was at work"
-            } else {
-                ""
+            let why = match out_of_memory {
+                OutOfMemory::No => "",
+                OutOfMemory::Elsewhere => ", while the kernel's out-of-memory killer was at work",
+                OutOfMemory::Own => ", for want of memory within its limit",
             };
             format!("by {name}{why}")
         }
@@ -175,7 +183,7 @@ pub(crate) fn describe(ending: &Ending) -> String {
 mod tests {
     use super::*;
 
-    const KILLED: Ending = Ending::Signaled { signal: 9, out_of_memory: false };
+    const KILLED: Ending = Ending::Signaled { signal: 9, out_of_memory: OutOfMemory::No };
 
     fn after(ending: Ending, facts: RunFacts) -> Next {
         next(Phase::Train, &ending, facts, None, false, 0)
@@ -226,7 +234,7 @@ mod tests {
             assert_eq!(failure.kind, FailureKind::Plugin);
             failure.message
         };
-        let segfault = Ending::Signaled { signal: 11, out_of_memory: false };
+        let segfault = Ending::Signaled { signal: 11, out_of_memory: OutOfMemory::No };
         assert_eq!(
             died(segfault, None),
             "the worker died by SIGSEGV in the head arcface of the plugin margins, in forward"
@@ -247,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_killer_for_memory_is_named_with_a_cure() {
-        let killed = Ending::Signaled { signal: 9, out_of_memory: true };
+        let killed = Ending::Signaled { signal: 9, out_of_memory: OutOfMemory::Elsewhere };
         let Next::Quarantine(failure) =
             next(Phase::Train, &killed, RunFacts::default(), None, false, 2)
         else {
@@ -260,10 +268,13 @@ mod tests {
     #[test]
     fn an_allocation_that_failed_would_fail_again() {
         let facts = RunFacts { starved: true, ..RunFacts::default() };
-        let aborted = Ending::Signaled { signal: 6, out_of_memory: false };
+        let aborted = Ending::Signaled { signal: 6, out_of_memory: OutOfMemory::No };
         let Next::Failed(failure) = after(aborted, facts.clone()) else { panic!("no second try") };
         assert_eq!(failure.kind, FailureKind::Memory);
         assert!(matches!(after(KILLED, facts), Next::Again { .. }), "an old line in the log");
+        let killed = Ending::Signaled { signal: 9, out_of_memory: OutOfMemory::Own };
+        let Next::Failed(failure) = after(killed, RunFacts::default()) else { panic!("again") };
+        assert_eq!(failure.kind, FailureKind::Memory);
     }
 
     #[test]

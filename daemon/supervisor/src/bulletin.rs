@@ -26,6 +26,9 @@ pub(crate) struct Bulletin {
     /// What a person has to mend, and nothing waits for.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// How limits of workers hold.
+    #[serde(default)]
+    pub limits: String,
     /// What keeps the daemon from its work right now.
     pub trouble: Option<String>,
 }

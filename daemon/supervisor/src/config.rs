@@ -37,6 +37,11 @@ const SILENCE_DEFAULT: Duration = Duration::from_secs(3600);
 const WORKERS_MAX: u32 = 64;
 /// An inbox a thousand times as important as another is a typing error.
 const WEIGHT_MAX: u32 = 100;
+/// Less than a hundredth of a core is a typing error, and the kernel's least is a thousandth.
+const CPUS_MIN: f64 = 0.01;
+const CPUS_MAX: f64 = 4096.0;
+/// The kernel's own limit for cpu.weight and io.weight.
+const SHARE_MAX: u32 = 10_000;
 /// Part of the memory that all workers together may take by default, in percent; the rest is for
 /// the system.
 const MEMORY_PERCENT: u64 = 80;
@@ -70,6 +75,8 @@ pub(crate) struct Config {
     pub retention: Retention,
     /// Jobs at the same time.
     pub workers: u32,
+    /// Cores' time of all workers together; absent: no limit.
+    pub cpus: Option<f64>,
     /// For each worker.
     pub threads: u32,
     /// For each worker.
@@ -103,6 +110,11 @@ pub(crate) struct InboxConfig {
     pub job_time: Option<Duration>,
     /// Of a job.
     pub memory_bytes: Option<u64>,
+    /// Cores' time of a job.
+    pub cpus: Option<f64>,
+    /// Beside jobs of other inboxes; absent: the kernel's 100.
+    pub cpu_weight: Option<u32>,
+    pub io_weight: Option<u32>,
 }
 
 impl InboxConfig {
@@ -123,6 +135,9 @@ impl InboxConfig {
             quiet: None,
             job_time: None,
             memory_bytes: None,
+            cpus: None,
+            cpu_weight: None,
+            io_weight: None,
         }
     }
 }
@@ -175,7 +190,9 @@ impl Config {
         machine: Machine,
     ) -> Result<Config, Wrong> {
         let workers = within("workers", raw.workers.unwrap_or(1), 1, WORKERS_MAX)?;
-        let threads = raw.threads.unwrap_or((machine.cores / workers).max(1));
+        let cpus = raw.cpus.map(|it| within("cpus", it, CPUS_MIN, CPUS_MAX)).transpose()?;
+        let cores = threads_for(cpus, machine.cores);
+        let threads = raw.threads.unwrap_or((cores / workers).max(1));
         if threads == 0 {
             return wrong("threads", "threads is 0, but must be at least 1");
         }
@@ -203,6 +220,7 @@ impl Config {
             retention: retention(raw.retention.unwrap_or_default())?,
             group: raw.group.as_deref().map(group).transpose()?,
             workers,
+            cpus,
             threads,
             memory_bytes,
             device: match raw.device.as_deref() {
@@ -367,8 +385,20 @@ fn inbox(
         },
         // Never more than every worker has.
         memory_bytes: memory.into_iter().chain(common.memory_bytes).min(),
+        cpus: raw.cpus.map(|it| within("inbox.cpus", it, CPUS_MIN, CPUS_MAX)).transpose()?,
+        cpu_weight: share("inbox.cpu_weight", raw.cpu_weight)?,
+        io_weight: share("inbox.io_weight", raw.io_weight)?,
         path,
     })
+}
+
+/// More threads than it has cores' time for would wait for each other.
+pub(crate) fn threads_for(cpus: Option<f64>, threads: u32) -> u32 {
+    cpus.map_or(threads, |it| threads.min(it.ceil() as u32))
+}
+
+fn share(field: &'static str, weight: Option<u32>) -> Result<Option<u32>, Wrong> {
+    weight.map(|it| within(field, it, 1, SHARE_MAX)).transpose()
 }
 
 fn limits(
@@ -586,6 +616,22 @@ mod tests {
         let config = parse("workers = 2\nmemory = '6 GiB'").unwrap();
         assert_eq!((config.threads, config.memory_bytes), (4, Some(3 << 30)));
         assert_eq!(parse("workers = 16").unwrap().threads, 1);
+    }
+
+    #[test]
+    fn nobody_has_more_threads_than_cores_time() {
+        assert_eq!(parse("cpus = 2.5").unwrap().threads, 3);
+        assert_eq!(parse("cpus = 4\nworkers = 4").unwrap().threads, 1);
+        assert_eq!(parse("cpus = 100").unwrap().threads, 8);
+        assert_eq!((threads_for(Some(0.5), 8), threads_for(None, 8)), (1, 8));
+        refused("cpus = 0", "line 1: cpus is 0, but must be from 0.01 to 4096");
+        let inbox = parse("[[inbox]]\npath = 'x'\ncpus = 1.5\ncpu_weight = 7\nio_weight = 9");
+        let inbox = inbox.unwrap().inboxes.remove(0);
+        assert_eq!((inbox.cpus, inbox.cpu_weight, inbox.io_weight), (Some(1.5), Some(7), Some(9)));
+        refused(
+            "[[inbox]]\npath = 'x'\ncpu_weight = 0",
+            "inbox /srv/ft/x: inbox.cpu_weight is 0, but must be from 1 to 10000",
+        );
     }
 
     #[test]

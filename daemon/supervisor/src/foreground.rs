@@ -13,7 +13,7 @@ use crate::display::Display;
 use crate::home::Home;
 use crate::queue::Phase;
 use crate::report::{self, Report};
-use crate::worker_process::{Heard, WorkerProcess};
+use crate::worker_process::{Heard, Room, WorkerProcess};
 use crate::{lookup, proven, run_facts, signals};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
@@ -151,7 +151,7 @@ impl Foreground<'_> {
                         reported = Some(failure);
                     }
                 }
-                News::Heard(Heard::Ended(ending)) => return Ok((ending, reported)),
+                News::Heard(Heard::Ended(ending, _)) => return Ok((ending, reported)),
             }
         }
     }
@@ -163,7 +163,7 @@ impl Foreground<'_> {
         while let Ok(news) = self.news.recv() {
             match news {
                 News::Signal(_) => process.kill(),
-                News::Heard(Heard::Ended(_)) => return,
+                News::Heard(Heard::Ended(..)) => return,
                 News::Heard(Heard::Line(_)) => {}
             }
         }
@@ -190,7 +190,8 @@ fn start(
     run_facts::forget_failure(&out.run)?;
     run_facts::write_json(&spec_file, &spec)?;
     let hear = move |heard| drop(sender.send(News::Heard(heard)));
-    WorkerProcess::start(&config.worker, &spec_file, &out.run, true, hear)
+    let room = Room { alone: true, group: None };
+    WorkerProcess::start(&config.worker, &spec_file, &out.run, room, hear)
 }
 
 fn hear_signals(sender: SyncSender<News>) -> Result<()> {
@@ -249,7 +250,7 @@ pub(crate) fn check(
                     reported = Some(failure);
                 }
             }
-            News::Heard(Heard::Ended(ending)) => break ending,
+            News::Heard(Heard::Ended(ending, _)) => break ending,
         }
     };
     display.end();

@@ -2,7 +2,7 @@
 //! the kernel has killed for want of memory. Defaults are derived from it in `config`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -52,6 +52,19 @@ pub(crate) fn own_cgroup() -> String {
     text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or("").to_string()
 }
 
+/// The folder of our cgroup v2, wherever the hierarchy is mounted.
+pub(crate) fn own_group() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    group_folder(&mounts, &own_cgroup())
+}
+
+fn group_folder(mounts: &str, group: &str) -> Option<PathBuf> {
+    // 24 1 0:21 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw
+    let line = mounts.lines().find(|it| it.contains(" - cgroup2 "))?;
+    // Above the root that a container sees nothing can be reached.
+    (!group.starts_with("..")).then(|| Path::new(line.split(' ').nth(4)?).join(group).into())?
+}
+
 /// The smallest `memory.max` from our group up to the root: a limit holds for everything below it.
 fn memory_max(root: &Path, group: &str) -> Option<u64> {
     let own = root.join(group);
@@ -66,7 +79,7 @@ fn mem_total(meminfo: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
@@ -85,6 +98,17 @@ mod tests {
         assert_eq!(memory_max(root.path(), "system.slice/finetuned.service"), Some(4 << 30));
         fs::write(leaf.join("memory.max"), "1073741824\n").unwrap();
         assert_eq!(memory_max(root.path(), "system.slice/finetuned.service"), Some(1 << 30));
+    }
+
+    #[test]
+    fn our_group_is_found_where_it_is_mounted() {
+        let mounts = "23 1 0:20 / /sys rw - sysfs sysfs rw\n24 23 0:21 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        let group = "system.slice/finetuned.service";
+        let folder = Path::new("/sys/fs/cgroup/system.slice/finetuned.service");
+        assert_eq!(group_folder(mounts, group).unwrap(), folder);
+        assert_eq!(group_folder(mounts, "").unwrap(), Path::new("/sys/fs/cgroup"));
+        assert_eq!(group_folder(mounts, "../other.service"), None);
+        assert_eq!(group_folder("24 1 0:21 / /sys/fs/cgroup rw - cgroup cpu rw\n", group), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! all state; the others only ring its bell.
 
 mod carrying; // drops that can't be moved -> copies
+mod shares; // cgroups of workers
 mod crew; // jobs -> live workers -> what follows
 mod places; // due jobs and live workers -> who runs
 mod waits; // rows that wait -> whose time has come
@@ -9,6 +10,7 @@ mod intake; // inboxes -> queued jobs
 mod service; // the line for the service manager
 
 use crate::bulletin::{Bulletin, CopyNews, InboxNews};
+use crate::cgroup::Groups;
 use crate::config::Config;
 use crate::copy::Carriage;
 use crate::home::Home;
@@ -74,6 +76,8 @@ pub(crate) struct Supervisor {
     retry_at: Option<Duration>,
     /// Why the configuration was not read again.
     stale_config: Option<String>,
+    /// A cgroup for each worker, or why there is none.
+    groups: Result<Groups, String>,
     systemd: Systemd,
     bulletin: Bulletin,
     began: Instant,
@@ -107,6 +111,7 @@ pub(crate) fn serve(home: Home, config: Config) -> Result<()> {
     recovery::recover(&mut queue, &home, config.group)?;
     poke::listen(&home, bell.clone())?;
     let mut supervisor = Supervisor::new(home, config, queue, bell);
+    supervisor.divide_unit();
     supervisor.open_inboxes();
     systemd::ready();
     tracing::info!(
@@ -129,6 +134,7 @@ impl Supervisor {
             inboxes: vec![],
             copying: None,
             remarks: vec![],
+            limits: String::new(),
             trouble: None,
         };
         Supervisor {
@@ -152,6 +158,7 @@ impl Supervisor {
             stuck_before: vec![],
             retry_at: None,
             stale_config: None,
+            groups: Err("not asked for".into()),
             systemd: Systemd::new(),
             began: Instant::now(),
             home,
@@ -331,6 +338,7 @@ impl Supervisor {
         self.stale_config = match Config::load(&self.home.root) {
             Ok(config) => {
                 self.config = config;
+                self.limit_workers();
                 self.open_inboxes();
                 // Limits may have changed.
                 let now = self.now();

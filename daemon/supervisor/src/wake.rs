@@ -2,6 +2,7 @@
 //! as little as possible: the scan, the database and the run folders are the truth.
 
 use crate::attempt::Ending;
+use crate::cgroup::Usage;
 use crate::queue::JobId;
 use crate::settle::Fingerprint;
 use finetuned_job::outcome::Failure;
@@ -55,8 +56,8 @@ pub(crate) enum WorkerNews {
     DropRead,
     Warning(String),
     Failed(Failure),
-    /// It has left; the last news of a worker.
-    Ended(Ending),
+    /// It has left; the last news of a worker. What it used, where that is known.
+    Ended(Ending, Option<Usage>),
 }
 
 /// Can be cloned into every thread.

@@ -4,7 +4,8 @@
 //! A worker asks the kernel to be told when the thread that started it ends, so it must be started
 //! by a thread that lives as long as the daemon: the main one.
 
-use crate::attempt::Ending;
+use crate::attempt::{Ending, OutOfMemory};
+use crate::cgroup::{Group, Usage};
 use crate::machine;
 use anyhow::{Context, Result, bail};
 use finetuned_job::event::{LINE_BYTES_MAX, Line};
@@ -15,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -39,17 +40,25 @@ pub(crate) struct WorkerProcess {
 /// What comes from a worker; `Ended` is the last.
 pub(crate) enum Heard {
     Line(Box<Line>),
-    Ended(Ending),
+    /// With what it used, where it had a cgroup.
+    Ended(Ending, Option<Usage>),
+}
+
+/// Where a worker works.
+pub(crate) struct Room {
+    /// We start no other beside it.
+    pub alone: bool,
+    pub group: Option<Group>,
 }
 
 impl WorkerProcess {
     /// `spec_file` says what to do; stderr is appended to the run's log. `hear` runs in a thread of
-    /// its own. `lone`: we start no other beside it.
+    /// its own.
     pub fn start(
         worker: &Path,
         spec_file: &Path,
         run: &Path,
-        lone: bool,
+        room: Room,
         hear: impl FnMut(Heard) + Send + 'static,
     ) -> Result<WorkerProcess> {
         let log = run.join(run_folder::LOG);
@@ -59,8 +68,11 @@ impl WorkerProcess {
             .open(&log)
             .with_context(|| format!("opening {}", log.display()))?;
         let oom_before = machine::oom_kills();
-        let mut command = command(worker, spec_file, lone && machine::is_idle());
+        let mut command = command(worker, spec_file, room.alone && machine::is_idle());
         command.stdout(Stdio::piped()).stderr(stderr);
+        if let Some(group) = &room.group {
+            enter(&mut command, group)?;
+        }
         let mut child =
             command.spawn().with_context(|| format!("starting the worker {}", worker.display()))?;
         let handles = open_handle(&child).and_then(|it| Ok((it.try_clone()?, it)));
@@ -71,7 +83,8 @@ impl WorkerProcess {
             bail!("the kernel gives no handle for the worker's process");
         };
         let pid = child.id();
-        let listen = move || listen(child, stdout, watched, oom_before, hear);
+        let deaths = Deaths { oom_before, group: room.group };
+        let listen = move || listen(child, stdout, watched, deaths, hear);
         thread::Builder::new()
             .name(format!("worker-{pid}"))
             .spawn(listen)
@@ -103,7 +116,7 @@ fn listen(
     mut child: Child,
     stdout: ChildStdout,
     handle: OwnedFd,
-    oom_before: u64,
+    deaths: Deaths,
     mut hear: impl FnMut(Heard),
 ) {
     let mut lines = BufReader::new(UntilExit::new(stdout, &handle));
@@ -114,13 +127,33 @@ fn listen(
         }
     }
     let ending = match child.wait() {
-        Ok(status) => ending(status, oom_before),
+        Ok(status) => deaths.ending(status),
         Err(err) => {
             tracing::error!("waiting for worker {}: {err}", child.id());
             Ending::Exited(-1)
         }
     };
-    hear(Heard::Ended(ending));
+    let usage = deaths.group.as_ref().map(Group::usage);
+    if let Some(Err(err)) = deaths.group.as_ref().map(Group::remove) {
+        tracing::warn!("the cgroup of worker {} stays: {err}", child.id());
+    }
+    hear(Heard::Ended(ending, usage));
+}
+
+/// The worker is inside before it runs anything of its own.
+fn enter(command: &mut Command, group: &Group) -> Result<()> {
+    let door = group.door().context("opening the worker's cgroup")?;
+    let inside = move || rustix::io::write(&door, b"0").map(drop).map_err(io::Error::from);
+    // SAFETY: between fork and exec it makes one system call, and has no memory from an allocator.
+    unsafe { command.pre_exec(inside) };
+    Ok(())
+}
+
+/// Who knows why a worker was killed.
+struct Deaths {
+    /// Kills on the whole machine, for a worker without a group.
+    oom_before: u64,
+    group: Option<Group>,
 }
 
 /// What a worker has written until it left. A process that it has left behind may hold the pipe
@@ -169,13 +202,21 @@ impl Read for UntilExit<'_> {
     }
 }
 
-fn ending(status: ExitStatus, oom_before: u64) -> Ending {
-    match status.signal() {
-        Some(signal) => {
-            let killed = signal == Signal::KILL.as_raw();
-            Ending::Signaled { signal, out_of_memory: killed && oom_before < machine::oom_kills() }
-        }
-        None => Ending::Exited(status.code().unwrap_or(-1)),
+impl Deaths {
+    fn ending(&self, status: ExitStatus) -> Ending {
+        let Some(signal) = status.signal() else {
+            return Ending::Exited(status.code().unwrap_or(-1));
+        };
+        let own = self.group.as_ref().and_then(Group::out_of_memory);
+        let on_machine = || match self.oom_before < machine::oom_kills() {
+            true => OutOfMemory::Elsewhere,
+            false => OutOfMemory::No,
+        };
+        let out_of_memory = match signal == Signal::KILL.as_raw() {
+            true => own.unwrap_or_else(on_machine),
+            false => OutOfMemory::No,
+        };
+        Ending::Signaled { signal, out_of_memory }
     }
 }
 
@@ -249,7 +290,7 @@ pub(crate) fn converse(
     silence_max: Duration,
     mut hear: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Ending> {
-    let oom_before = machine::oom_kills();
+    let deaths = Deaths { oom_before: machine::oom_kills(), group: None };
     let mut child = command(worker, spec_file, false)
         .stdout(Stdio::piped())
         .spawn()
@@ -286,7 +327,7 @@ pub(crate) fn converse(
         let _ = child.kill();
     }
     let status = child.wait().context("waiting for the worker")?;
-    heard.map(|()| ending(status, oom_before))
+    heard.map(|()| deaths.ending(status))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Stories of a daemon that a manager of services started: what it gets to know through
 //! NOTIFY_SOCKET, as systemd would.
 
-use crate::sandbox::{LONG, QUICK, Sandbox};
+use crate::sandbox::{LONG, QUICK, Sandbox, is_checkpoint, skipped};
+use rustix::fs::XattrFlags;
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -200,4 +201,54 @@ fn the_journal_hears_which_job_a_record_is_about() {
     assert!(records.iter().all(|it| !it.lines().any(|it| it == "JOB=9")));
     // What the journal took is not written a second time.
     assert_eq!(sandbox.log(), "");
+}
+
+/// A cgroup that is left to a daemon, as systemd does with `Delegate=`.
+fn delegated_group(name: &str) -> Result<PathBuf, String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|it| it.contains(" - cgroup2 ")).ok_or("no cgroup v2 here")?;
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = own.lines().find_map(|it| it.strip_prefix("0::/")).ok_or("no cgroup of our own")?;
+    let mount = Path::new(mount.split(' ').nth(4).unwrap());
+    let group = mount.join(own).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir(&group).map_err(|err| format!("{}: {err}", group.display()))?;
+    rustix::fs::setxattr(&group, "user.delegate", b"1", XattrFlags::empty()).unwrap();
+    Ok(group)
+}
+
+#[test]
+fn each_worker_has_a_cgroup_where_the_unit_is_delegated() {
+    let group = match delegated_group("finetuned-service") {
+        Ok(group) => group,
+        Err(why) => return skipped(&why),
+    };
+    let mut sandbox = Sandbox::new(&LONG.replace("epochs = 12", "epochs = 2000"));
+    sandbox.serve_in(&[], &format!("echo $$ >{}/cgroup.procs", group.display()));
+    let limits = sandbox.status()["daemon"]["limits"].as_str().unwrap().to_string();
+    assert!(limits.starts_with("a cgroup for each worker: "), "{limits}");
+    assert!(sandbox.ok(&["status"]).contains("limits   a cgroup for each worker: "));
+    let of_process = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    sandbox.drop_rows("a.csv", 400);
+    sandbox.wait_for(1, is_checkpoint);
+    let worker = sandbox.job(1)["pid"].to_string();
+    assert!(of_process(&worker).trim_end().ends_with("/jobs/job-1"), "{}", of_process(&worker));
+    let daemon = sandbox.status()["daemon"]["pid"].to_string();
+    assert!(of_process(&daemon).trim_end().ends_with("/supervisor"), "{}", of_process(&daemon));
+    // A checkpoint is written, and the group goes with the worker.
+    sandbox.stop_daemon();
+    assert!(!group.join("jobs/job-1").exists());
+    let usage = sandbox.job(1)["usage"].clone();
+    assert!(0.0 < usage[0]["usage"]["cpu_s"].as_f64().unwrap(), "{usage}");
+    assert!(sandbox.ok(&["show", "1"]).contains(" of processors' time"));
+    for folder in [group.join("jobs"), group.join("supervisor"), group] {
+        fs::remove_dir(folder).unwrap();
+    }
+}
+
+#[test]
+fn without_delegation_the_limits_are_those_of_processes() {
+    let sandbox = Sandbox::new(QUICK).serving();
+    let limits = sandbox.status()["daemon"]["limits"].as_str().unwrap().to_string();
+    assert!(limits.starts_with("of processes, for "), "{limits}");
+    assert!(sandbox.ok(&["doctor"]).contains(&limits));
 }

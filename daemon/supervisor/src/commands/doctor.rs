@@ -198,9 +198,10 @@ fn inbox(home: &Home, path: &Path) -> Result<String> {
 fn daemon(home: &Home) -> String {
     match Bulletin::read(home) {
         Some(it) => format!(
-            "process {} serves since {}{}",
+            "process {} serves since {}; limits: {}{}",
             it.pid,
             words::moment(it.since_ms),
+            it.limits,
             it.trouble.map_or_else(String::new, |it| format!("; trouble: {it}"))
         ),
         None => "none serves this home now".into(),

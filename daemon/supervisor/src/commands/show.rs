@@ -5,7 +5,7 @@ use crate::cli::Exit;
 use crate::home::Home;
 use crate::queue::{Attempt, State};
 use crate::report::Report;
-use crate::{claim, proven, run_facts, words};
+use crate::{claim, proven, run_facts, usage, words};
 use anyhow::Result;
 use finetuned_job::run_folder;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
     if as_json {
         let mut value = status::job_json(home, &job);
         value["attempts"] = attempts.iter().map(attempt_json).collect();
+        value["usage"] = json!(usage::read(&run));
         value["outcome"] = run_facts::json(&run.join(run_folder::DONE))
             .or_else(|_| run_facts::json(&run.join(run_folder::FAILED)))
             .unwrap_or(Value::Null);
@@ -47,6 +48,7 @@ pub(super) fn show(home: &Home, wanted: &str, as_json: bool, report: &mut Report
         ));
     }
     rows.extend(attempts.iter().map(|it| row("attempt", attempt_words(it))));
+    rows.extend(usage::words(&run).map(|it| row("used", it)));
     match &job.state {
         State::Done => rows.extend(proven::rows(&run_facts::done(&run)?, &run)),
         _ => rows.push(row("now", status::remark(home, &job))),

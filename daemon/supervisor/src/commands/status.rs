@@ -37,6 +37,9 @@ pub(super) fn status(home: &Home, all: bool, as_json: bool, report: &mut Report)
         ))?,
         None => report.line(&format!("daemon   does not run; home {}", home.root.display()))?,
     }
+    if let Some(it) = bulletin.as_ref().filter(|it| !it.limits.is_empty()) {
+        report.line(&format!("limits   {}", it.limits))?;
+    }
     if let Some(trouble) = bulletin.as_ref().and_then(|it| it.trouble.as_ref()) {
         report.line(&format!("trouble  {trouble}"))?;
     }

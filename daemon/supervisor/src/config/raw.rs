@@ -19,6 +19,7 @@ pub(super) struct Raw {
     pub retention: Option<RawRetention>,
     pub recipes: Option<RawRecipes>,
     pub workers: Option<u32>,
+    pub cpus: Option<f64>,
     pub threads: Option<u32>,
     pub memory: Option<String>,
     pub device: Option<String>,
@@ -42,6 +43,9 @@ pub(super) struct RawInbox {
     pub quiet: Option<String>,
     pub job_hours: Option<f64>,
     pub memory: Option<String>,
+    pub cpus: Option<f64>,
+    pub cpu_weight: Option<u32>,
+    pub io_weight: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

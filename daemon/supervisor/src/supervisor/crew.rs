@@ -5,12 +5,13 @@ use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
 use crate::claim::{self, drop_of};
+use crate::config;
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::schedule::{Place, Running, Why};
 use crate::wake::{Wake, WorkerNews};
-use crate::worker_process::{Heard, WorkerProcess};
-use crate::{copy, ownership, removal, run_facts, run_lock, words};
+use crate::worker_process::{Heard, Room, WorkerProcess};
+use crate::{copy, ownership, removal, run_facts, run_lock, usage, words};
 use anyhow::Result;
 use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -322,8 +323,10 @@ impl Supervisor {
             run: &run,
             recipe: job.recipe.clone(),
         };
-        let memory_bytes = self.config.inbox(job.inbox()).memory_bytes;
-        let spec = Spec { memory_bytes, ..assignment.spec(&self.config) };
+        let inbox = self.config.inbox(job.inbox());
+        let threads = config::threads_for(inbox.cpus, self.config.threads);
+        let memory_bytes = inbox.memory_bytes;
+        let spec = Spec { memory_bytes, threads, ..assignment.spec(&self.config) };
         let spec_file = run.join(run_folder::SPEC);
         run_facts::forget_failure(&run)?;
         run_facts::write_json(&spec_file, &spec)?;
@@ -334,7 +337,8 @@ impl Supervisor {
                 bell.ring(Wake::Worker(id, news));
             }
         };
-        WorkerProcess::start(&self.config.worker, &spec_file, &run, self.config.workers == 1, hear)
+        let room = Room { alone: self.config.workers == 1, group: self.group_for(job) };
+        WorkerProcess::start(&self.config.worker, &spec_file, &run, room, hear)
     }
 
     pub(super) fn heard(&mut self, id: JobId, news: WorkerNews) {
@@ -353,8 +357,14 @@ impl Supervisor {
                 }
             }
             WorkerNews::DropRead => {}
-            WorkerNews::Ended(ending) => {
+            WorkerNews::Ended(ending, usage) => {
                 if let Some(member) = self.members.remove(&id) {
+                    let run = self.run_of(&member.job);
+                    usage
+                        .map_or(Ok(()), |it| {
+                            usage::add(&run, member.job.attempt, member.phase, &it)
+                        })
+                        .unwrap_or_else(|err| tracing::warn!("job {id}: {err:#}"));
                     self.ended(member, &ending);
                 }
             }
@@ -573,7 +583,7 @@ fn in_future(pause: Duration) -> u64 {
 /// What of a worker's words the daemon acts on.
 fn news(heard: Heard) -> Option<WorkerNews> {
     match heard {
-        Heard::Ended(ending) => Some(WorkerNews::Ended(ending)),
+        Heard::Ended(ending, usage) => Some(WorkerNews::Ended(ending, usage)),
         Heard::Line(line) => match line.event {
             Event::Warning { message } => Some(WorkerNews::Warning(message)),
             Event::Failed { failure } => Some(WorkerNews::Failed(failure)),
