@@ -32,6 +32,7 @@ fn an_inbox_whose_disk_is_unmounted_is_closed_until_it_is_back() {
     let mut sandbox = Sandbox::new(QUICK);
     sandbox.serve_in(mounts_of_its_own(), "mount -t tmpfs tmpfs \"$1/inbox\"");
     let status = || sandbox.status()["daemon"].clone();
+    sandbox.wait_until("it says who it is", |_| status().is_object());
     let inside = |script: &str| {
         let mut command = std::process::Command::new("nsenter");
         if !rustix::process::geteuid().is_root() {

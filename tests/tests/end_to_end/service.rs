@@ -216,6 +216,13 @@ fn delegated_group(name: &str) -> Result<PathBuf, String> {
     Ok(group)
 }
 
+/// As the daemon publishes it, a moment after the line in the log that it serves.
+fn limits_of(sandbox: &Sandbox) -> String {
+    let limits = || sandbox.status()["daemon"]["limits"].as_str().map(str::to_string);
+    sandbox.wait_until("it says how limits hold", |_| limits().is_some());
+    limits().unwrap()
+}
+
 #[test]
 fn each_worker_has_a_cgroup_where_the_unit_is_delegated() {
     let group = match delegated_group("finetuned-service") {
@@ -224,7 +231,7 @@ fn each_worker_has_a_cgroup_where_the_unit_is_delegated() {
     };
     let mut sandbox = Sandbox::new(&LONG.replace("epochs = 12", "epochs = 2000"));
     sandbox.serve_in(&[], &format!("echo $$ >{}/cgroup.procs", group.display()));
-    let limits = sandbox.status()["daemon"]["limits"].as_str().unwrap().to_string();
+    let limits = limits_of(&sandbox);
     assert!(limits.starts_with("a cgroup for each worker: "), "{limits}");
     assert!(sandbox.ok(&["status"]).contains("limits   a cgroup for each worker: "));
     let of_process = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
@@ -248,7 +255,7 @@ fn each_worker_has_a_cgroup_where_the_unit_is_delegated() {
 #[test]
 fn without_delegation_the_limits_are_those_of_processes() {
     let sandbox = Sandbox::new(QUICK).serving();
-    let limits = sandbox.status()["daemon"]["limits"].as_str().unwrap().to_string();
+    let limits = limits_of(&sandbox);
     assert!(limits.starts_with("of processes, for "), "{limits}");
     assert!(sandbox.ok(&["doctor"]).contains(&limits));
 }
