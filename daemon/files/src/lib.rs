@@ -30,12 +30,14 @@ pub fn open_strange(path: &Path) -> io::Result<File> {
 
 fn part_by_part(path: &Path) -> io::Result<File> {
     let flags = |last| {
-        let kind = if last { OFlags::empty() } else { OFlags::DIRECTORY };
-        FLAGS | OFlags::NOFOLLOW | kind
+        // Of a folder on the way nothing is read, which may be forbidden.
+        let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        OFlags::NOFOLLOW | if last { FLAGS } else { way }
     };
     let mut parts = path.components().peekable();
     let first = if path.is_absolute() { "/" } else { "." };
-    let mut at = rustix::fs::open(first, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
+    let mut at =
+        rustix::fs::open(first, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     while let Some(part) = parts.next() {
         if matches!(part, Component::RootDir | Component::CurDir) {
             continue;

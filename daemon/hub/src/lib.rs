@@ -37,6 +37,18 @@ pub fn resolve(base: &str, relative_to: &Path, progress: Progress) -> Result<Res
     resolve_in(&Environment::of_process(), base, relative_to, progress)
 }
 
+/// Whether [`resolve`] would ask the hub nothing.
+pub fn is_here(base: &str, relative_to: &Path) -> bool {
+    let env = Environment::of_process();
+    match Base::parse(base, relative_to, env.home.as_deref()) {
+        Ok(Base::Hub(name)) if !env.offline => {
+            let held = env.cache().ok().and_then(|it| Repo::new(it, &name).held());
+            held.is_some_and(|it| it.is_whole(&name))
+        }
+        _ => true,
+    }
+}
+
 /// [`resolve`] in a given environment.
 pub fn resolve_in(
     env: &Environment,

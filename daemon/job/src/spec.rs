@@ -37,6 +37,20 @@ pub struct Spec {
     pub plugins: Option<PluginRules>,
     /// Where what frozen layers give is kept for later attempts and other jobs. Absent: it is not.
     pub features: Option<FeatureCache>,
+    #[serde(default)]
+    pub sandbox: Sandbox,
+}
+
+/// Whether a worker closes itself in before it opens what strangers made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// As far as the kernel can.
+    #[default]
+    Auto,
+    Off,
+    /// A job fails where the kernel can't.
+    Required,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,6 +33,7 @@ impl Assignment<'_> {
             device: config.device,
             plugins: Some(config.plugins.clone()),
             features: config.features.clone(),
+            sandbox: config.sandbox,
         }
     }
 }

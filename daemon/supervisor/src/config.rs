@@ -11,7 +11,7 @@ use crate::retention::Retention;
 use anyhow::{Context, Result, bail};
 use finetuned_job::bases;
 use finetuned_job::recipe::{self, PRIORITIES, Recipe};
-use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText};
+use finetuned_job::spec::{Device, FeatureCache, PluginRules, RecipeText, Sandbox};
 use raw::{Raw, RawInbox, RawPlugins, RawRetention};
 use rustix::fs::Gid;
 use std::env;
@@ -89,6 +89,7 @@ pub(crate) struct Config {
     /// Disk space that must stay free; absent: see `copy::reserve_of`.
     pub reserve: Option<u64>,
     pub worker: PathBuf,
+    pub sandbox: Sandbox,
     pub log: LogStyle,
 }
 
@@ -242,6 +243,7 @@ impl Config {
             features: features(raw.feature_cache.as_deref(), home)?,
             reserve: raw.reserve.as_deref().map(|it| size("reserve", it)).transpose()?,
             worker: worker_binary(raw.worker.map(|it| base.join(it))),
+            sandbox: sandbox(raw.sandbox.as_deref())?,
             log: match raw.log.as_deref() {
                 None | Some("human") => LogStyle::Human,
                 Some("json") => LogStyle::Json,
@@ -395,6 +397,17 @@ fn inbox(
 /// More threads than it has cores' time for would wait for each other.
 pub(crate) fn threads_for(cpus: Option<f64>, threads: u32) -> u32 {
     cpus.map_or(threads, |it| threads.min(it.ceil() as u32))
+}
+
+fn sandbox(text: Option<&str>) -> Result<Sandbox, Wrong> {
+    match text {
+        None | Some("auto") => Ok(Sandbox::Auto),
+        Some("off") => Ok(Sandbox::Off),
+        Some("required") => Ok(Sandbox::Required),
+        Some(it) => {
+            wrong("sandbox", format!("sandbox is `{it}`, but must be auto, off or required"))
+        }
+    }
 }
 
 fn share(field: &'static str, weight: Option<u32>) -> Result<Option<u32>, Wrong> {

@@ -9,6 +9,7 @@ mod failures; // what went wrong -> words
 mod durable; // files that appear whole
 mod journal; // events out
 mod stop; // the stop signal as a flag
+mod sandbox; // spec -> what the process may reach
 mod attempt; // spec, journal and stop signal, on their way together
 mod device; // CPU or GPU
 mod checkpoint; // updates -> disk and back
@@ -67,7 +68,7 @@ const LOCK: &str = ".lock";
 
 fn main() -> ExitCode {
     let code = match begin() {
-        Ok((spec, stop)) => attempt(&spec, &stop),
+        Ok((spec, stop, closed)) => attempt(&spec, &stop, closed),
         Err(err) => {
             stderr::say(&format!("finetuned-worker: {err:#}"));
             exit::USAGE
@@ -76,8 +77,11 @@ fn main() -> ExitCode {
     ExitCode::from(code as u8)
 }
 
+/// What the worker could not be closed in by.
+type Closed = Result<Option<String>>;
+
 /// The spec, and limits that hold from the start.
-fn begin() -> Result<(Spec, Stop)> {
+fn begin() -> Result<(Spec, Stop, Closed)> {
     let mut args = std::env::args_os().skip(1);
     let (Some(path), None) = (args.next(), args.next()) else {
         bail!(
@@ -98,6 +102,8 @@ fn begin() -> Result<(Spec, Stop)> {
     }
     resolve_folders(&mut spec)?;
     let stop = Stop::on_signals(spec.supervisor)?;
+    // Before there is a second thread.
+    let closed = sandbox::close(&spec);
     if let Some(bytes) = spec.memory_bytes {
         let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
         rustix::process::setrlimit(rustix::process::Resource::Data, limit)
@@ -109,7 +115,7 @@ fn begin() -> Result<(Spec, Stop)> {
         .num_threads(spec.threads as usize)
         .build_global()
         .context("starting threads")?;
-    Ok((spec, stop))
+    Ok((spec, stop, closed))
 }
 
 /// Links in the way to the home are its owner's; from here on no part of a drop's path may be one.
@@ -127,9 +133,9 @@ fn resolve_folders(spec: &mut Spec) -> Result<()> {
 }
 
 /// Runs the action and tells how it ended; the exit status.
-fn attempt(spec: &Spec, stop: &Stop) -> i32 {
+fn attempt(spec: &Spec, stop: &Stop, closed: Closed) -> i32 {
     // A method of tch that panics must end as a failure with words, like all else.
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(spec, stop)));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(spec, stop, closed)));
     let result = result.unwrap_or_else(|panic| match panic.downcast::<Stopped>() {
         Ok(stopped) => Err((*stopped).into()),
         Err(panic) => Err(anyhow::anyhow!("defect: {}", failures::panic_message(panic.as_ref()))),
@@ -151,7 +157,7 @@ fn attempt(spec: &Spec, stop: &Stop) -> i32 {
     }
 }
 
-fn act(spec: &Spec, stop: &Stop) -> Result<()> {
+fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
     finetuned_libtorch::pool_memory();
     match &spec.action {
         Action::Predict { inputs, csv } => predict::predict(spec, inputs, csv.as_deref()),
@@ -162,7 +168,10 @@ fn act(spec: &Spec, stop: &Stop) -> Result<()> {
         Action::CheckPlugin { file } => plugins::check(spec, file),
         Action::Train | Action::Prove | Action::Check => {
             let _lock = lock(&spec.run)?;
-            let journal = Journal::open(&spec.run, spec.attempt)?;
+            let mut journal = Journal::open(&spec.run, spec.attempt)?;
+            if let Some(warning) = closed? {
+                journal.warn(warning)?;
+            }
             let mut attempt = Attempt { spec, journal, stop };
             match &spec.action {
                 Action::Check => questions::check(&mut attempt),

@@ -9,7 +9,9 @@ use crate::modality::{self, Changes, Encoded, Encoder, Inputs, Piece};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
-use crate::{checkpoint, device, durable, feature_cache, freeze, plugin_reader, stranger_base};
+use crate::{
+    checkpoint, device, durable, feature_cache, freeze, plugin_reader, sandbox, stranger_base,
+};
 use anyhow::{Context, Result};
 use finetuned_answers::Target;
 use finetuned_data::{Dataset, Example, Opened, Request};
@@ -21,7 +23,7 @@ use finetuned_job::recipe::{Method, Recipe};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
-use finetuned_job::task::{Modality, Task};
+use finetuned_job::task::{Modality, TASKS, Task};
 use finetuned_models::{BuildOptions, Checkpoint, Kind, LoadReport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,9 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let staging = spec.run.join(run_folder::STAGING);
     let opened = finetuned_data::open(drop, &staging, &mut attempt.reading())?;
     let Asked { recipe, near, is_strange } = recipe(spec, &opened)?;
+    if is_here(&recipe, &near) {
+        sandbox::cut_network(spec)?;
+    }
     let extensions = Extensions::of_recipe(spec, &recipe)?;
     let opened = match read_by_plugin(attempt, &recipe, &opened, &extensions)? {
         Some(folder) => finetuned_data::open(&folder, &staging, &mut attempt.reading())?,
@@ -92,6 +97,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         }
         _ => finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?,
     };
+    sandbox::cut_network(spec)?;
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     if base.kind() != modality::of(task.modality).models() {
         return Err(mismatch(&base_name, &base, task.modality).into());
@@ -100,6 +106,14 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let refits = planning::refits(&recipe, task, &dataset.report)?;
     let data = encode(dataset, refits, encoder.as_ref(), attempt)?;
     Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
+}
+
+/// Whether no base model has to be fetched, whichever task the data turn out to be.
+fn is_here(recipe: &Recipe, near: &Path) -> bool {
+    match &recipe.model.base {
+        Some(base) => finetuned_hub::is_here(base, near),
+        None => TASKS.iter().all(|it| finetuned_hub::is_here(it.base, near)),
+    }
 }
 
 fn mismatch(name: &str, base: &Checkpoint, modality: Modality) -> Failure {

@@ -5,8 +5,7 @@ use crate::attempt::Attempt;
 use crate::estimate::Sample;
 use crate::failures::model_failure;
 use crate::learner::Learner;
-use crate::stderr;
-use crate::{device, estimate, network, precision, prepare};
+use crate::{device, estimate, network, precision, prepare, sandbox, stderr};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_models::{BuildOptions, HeadKind};
@@ -98,6 +97,7 @@ pub(crate) fn doctor() -> Result<()> {
         "worker": env!("CARGO_PKG_VERSION"),
         "libtorch": finetuned_libtorch::version(),
         "threads": tch::get_num_threads(),
+        "landlock": sandbox::landlock_version(),
         "cuda_devices": tch::Cuda::device_count(),
         "computes": product.f_sum(tch::Kind::Float)?.f_double_value(&[])? == 12.0,
     }))

@@ -5,7 +5,7 @@ use finetuned_job::event::{Event, Line};
 use finetuned_job::outcome::{Done, Failed};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{
-    Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Spec,
+    Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Sandbox as Boundary, Spec,
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub struct Run {
     memory_bytes: Option<u64>,
     plugins: Option<PluginRules>,
     features: Option<FeatureCache>,
+    sandbox: Boundary,
+    env: Vec<(&'static str, PathBuf)>,
 }
 
 /// The folder of the built binaries: the tests themselves lie below it.
@@ -107,6 +109,8 @@ impl Run {
             memory_bytes: None,
             plugins: None,
             features: None,
+            sandbox: Boundary::Auto,
+            env: vec![],
         }
     }
 
@@ -127,6 +131,16 @@ impl Run {
         Run { features: Some(FeatureCache { folder: folder.into(), bytes_max: 1 << 30 }), ..self }
     }
 
+    /// Whether the worker closes itself in.
+    pub fn with_boundary(self, sandbox: Boundary) -> Run {
+        Run { sandbox, ..self }
+    }
+
+    pub fn with_env(mut self, name: &'static str, value: &Path) -> Run {
+        self.env.push((name, value.to_path_buf()));
+        self
+    }
+
     pub fn folder(&self) -> PathBuf {
         self.home.path().join("run")
     }
@@ -136,6 +150,19 @@ impl Run {
     }
 
     pub fn start(&mut self, action: Action) -> Child {
+        self.start_by(Command::new(binary("finetuned-worker")), action)
+    }
+
+    /// Every file that the worker opens is written into `trace`.
+    pub fn finish_traced(&mut self, action: Action, trace: &Path) -> ExitStatus {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-y", "-e", "trace=open,openat,openat2", "-o"]).arg(trace);
+        strace.arg(binary("finetuned-worker"));
+        wait(&mut self.start_by(strace, action))
+    }
+
+    /// `worker`: whatever starts it, without the spec.
+    fn start_by(&mut self, mut worker: Command, action: Action) -> Child {
         self.attempt += 1;
         let spec = Spec {
             version: SPEC_VERSION,
@@ -148,13 +175,14 @@ impl Run {
                 file: self.home.path().join("recipe.toml"),
                 text: self.recipe.clone(),
             }),
-            bases: vec!["*".into()],
+            bases: vec!["hf:*".into()],
             supervisor: None,
             threads: self.threads,
             memory_bytes: self.memory_bytes,
             device: Device::Cpu,
             plugins: self.plugins.clone(),
             features: self.features.clone(),
+            sandbox: self.sandbox,
         };
         let path = self.folder().join(run_folder::SPEC);
         fs::write(&path, serde_json::to_vec(&spec).expect("a spec is JSON")).expect("spec");
@@ -164,9 +192,8 @@ impl Run {
             .open(self.folder().join(run_folder::LOG))
             .expect("log");
         let quiet = std::process::Stdio::null();
-        let mut worker = Command::new(binary("finetuned-worker"));
         // As the supervisor does: threads that wait must not take the cores from other workers.
-        worker.env("OMP_WAIT_POLICY", "passive");
+        worker.env("OMP_WAIT_POLICY", "passive").envs(self.env.iter().cloned());
         worker.arg(&path).stdout(quiet).stderr(log).spawn().expect("the worker starts")
     }
 

@@ -1,6 +1,7 @@
 //! What a user sees, with the real binaries on real folders and real signals.
 
 mod answers;
+mod confinement; // stories of workers that strangers lead astray
 mod attempt; // one worker process, started with a spec as the supervisor would
 mod base_models; // stories of models from a hub
 mod custody; // stories of lost databases, stuck originals and strangers

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::report::Report;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use finetuned_job::spec::Action;
+use finetuned_job::spec::{Action, Sandbox};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -167,9 +167,17 @@ fn worker(config: &Config) -> Result<String> {
     if value["computes"] != true {
         bail!("libtorch computes a wrong matrix product: {text}", text = value);
     }
+    let landlock = match (config.sandbox, value["landlock"].as_u64()) {
+        (Sandbox::Off, _) => "sandbox off".into(),
+        (_, Some(version)) if 0 < version => format!("sandbox with Landlock {version}"),
+        (Sandbox::Required, _) => {
+            bail!("`sandbox` is required, but this kernel has no Landlock: jobs will fail")
+        }
+        (Sandbox::Auto, _) => "no Landlock in this kernel: jobs read what this user may".into(),
+    };
     let devices = value["cuda_devices"].as_u64().unwrap_or(0);
     Ok(format!(
-        "{path}, libtorch {}, {} threads, {devices} CUDA devices",
+        "{path}, libtorch {}, {} threads, {devices} CUDA devices, {landlock}",
         value["libtorch"].as_str().unwrap_or("?"),
         value["threads"]
     ))

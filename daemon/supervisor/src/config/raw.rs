@@ -27,6 +27,7 @@ pub(super) struct Raw {
     pub feature_cache: Option<String>,
     pub reserve: Option<String>,
     pub worker: Option<String>,
+    pub sandbox: Option<String>,
     pub log: Option<String>,
 }
 
