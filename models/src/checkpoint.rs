@@ -1,12 +1,15 @@
 //! A model folder of transformers or timm: its config, the files its weights lie in, and the model
 //! that they make.
 
+use crate::adapter::{Adapter, is_of_adapter};
 use crate::architecture::Architecture;
 use crate::config_json::{ConfigJson, Origin};
 use crate::encoder::LINEAR_CLASSIFIER;
 use crate::error::ModelError;
+use crate::error::ShapeDifference;
 use crate::load::{Catalogue, LoadReport, Loaded, Loader};
 use crate::model::{BuildOptions, HeadKind, Model, Pooling};
+use crate::peft::AdapterFolder;
 use crate::pooling;
 use crate::stages::{Stack, StackFacts, Takes};
 use crate::weights::WeightsFile;
@@ -39,6 +42,7 @@ pub struct Checkpoint {
     architecture: Box<dyn Architecture>,
     files: Vec<WeightsFile>,
     paths: Vec<PathBuf>,
+    adapter: Option<AdapterFolder>,
 }
 
 /// A model in memory. All is frozen until its `set_trainable`.
@@ -69,14 +73,35 @@ pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
         .iter()
         .map(|it| WeightsFile::open(it))
         .collect::<Result<Vec<WeightsFile>, ModelError>>()?;
-    let checkpoint =
-        Checkpoint { folder: folder.to_path_buf(), config, architecture, files, paths };
+    let folder = folder.to_path_buf();
+    let checkpoint = Checkpoint { folder, config, architecture, files, paths, adapter: None };
     checkpoint.check_index()?;
     Ok(checkpoint)
 }
 
+/// Opens the folder of an adapter over that of its base model. The config is the adapter's, where
+/// its folder has one.
+///
+/// # Errors
+/// As [`open`], of the base model; the config is another model's.
+pub fn open_adapted(adapter: AdapterFolder, base: &Path) -> Result<Checkpoint, ModelError> {
+    let mut checkpoint = open(base)?;
+    let path = adapter.folder.join(CONFIG);
+    if path.exists() {
+        let config_json: Value = read_json(&path)?;
+        (checkpoint.config, checkpoint.architecture) = describe(&path, &config_json)?;
+    }
+    checkpoint.adapter = Some(adapter);
+    Ok(checkpoint)
+}
+
 impl Checkpoint {
-    /// Where it was opened.
+    /// The adapter that its models have, where it was opened with one.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_ref().map(AdapterFolder::adapter)
+    }
+
+    /// Where it was opened; of an adapter, where its base was.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -159,7 +184,11 @@ impl Checkpoint {
                 _ => "for each token",
             }));
         }
-        self.assemble(options, head, None)
+        let mut built = self.assemble(options, head, None)?;
+        if let Some(adapter) = &self.adapter {
+            adapt(&mut built, adapter, options.seed)?;
+        }
+        Ok(built)
     }
 
     /// The model of the family's own class that gives what a model with a head of the kind
@@ -204,6 +233,10 @@ impl Checkpoint {
         let mean = linear.as_ref().is_some_and(|it| it.pooling == Pooling::Mean);
         let (prefix, body) = self.architecture.body();
         let catalogue = Catalogue::new(&self.folder, &self.files, prefix, body)?;
+        let catalogue = match &self.adapter {
+            Some(adapter) => catalogue.with(adapter),
+            None => catalogue,
+        };
         let loader = Loader::new(catalogue, prefix, self.architecture.head_deviation(), options)
             .with_layer(mean.then(|| self.architecture.layers()));
         let stages = self.architecture.build(&loader, &BuildOptions { head, ..options.clone() })?;
@@ -263,6 +296,36 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Gives a model the adapter of a folder, with its numbers.
+fn adapt(built: &mut Built, folder: &AdapterFolder, seed: u64) -> Result<(), ModelError> {
+    let path = folder.folder.clone();
+    let failed = |name: &str| {
+        let name = name.to_string();
+        move |source| ModelError::Tensor { name, source }
+    };
+    let added = built.model.adapt(&folder.adapter, seed).map_err(failed("the adapter"))?;
+    let mut stored: BTreeMap<String, String> =
+        folder.names().filter(|it| is_of_adapter(&it.0)).collect();
+    for (name, own) in &added {
+        let Some(place) = stored.remove(name) else {
+            return Err(ModelError::Missing { folder: path, names: vec![name.clone()] });
+        };
+        let value = folder.file.tensor(&place)?;
+        let (found, wanted) = (value.size(), own.size());
+        if found != wanted {
+            let differences = vec![ShapeDifference { name: name.clone(), found, wanted }];
+            return Err(ModelError::Shapes { folder: path, differences });
+        }
+        tch::no_grad(|| own.shallow_clone().f_copy_(&value)).map_err(failed(name))?;
+    }
+    if let Some((name, _)) = stored.into_iter().next() {
+        let source = TchError::Shape("no linear map of the model has such a tensor".into());
+        return Err(ModelError::Tensor { name, source });
+    }
+    built.tensors.extend(added);
+    Ok(())
 }
 
 /// A model with a head of the kind [`HeadKind::Linear`].

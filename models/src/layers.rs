@@ -2,11 +2,12 @@
 //! the norm after each sum (Vaswani et al. 2017, as in BERT, Devlin et al. 2018). Names and sizes
 //! are the families'.
 
+use crate::adapter::Slot;
 use crate::config_json::LAYERS_MAX;
 use crate::error::ModelError;
 use crate::layout::Layout;
 use crate::load::{Fill, Names};
-use crate::model::{LinearSlot, Pass};
+use crate::model::{LinearSlot, Pass, SITE_BITS};
 use crate::stages::Stage;
 use tch::{Kind, TchError, Tensor};
 
@@ -41,20 +42,25 @@ impl Linear {
     ) -> Result<Linear, ModelError> {
         let weight = p.tensor("weight", &[outputs, inputs], Fill::Random)?;
         let bias = bias.then(|| p.tensor("bias", &[outputs], Fill::Zero)).transpose()?;
-        let slot = LinearSlot { weight, bias };
+        let slot = LinearSlot { weight, bias, adapter: Slot::default() };
         p.list_linear(&slot);
         Ok(Linear(slot))
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        linear(xs, &self.0.weight, self.0.bias.as_ref())
+        let LinearSlot { weight, bias, adapter } = &self.0;
+        match adapter.get()? {
+            None => linear(xs, weight, bias.as_ref()),
+            Some(adapter) => adapter.forward(xs, weight, bias.as_ref()),
+        }
     }
 
     /// The `n` outputs from `start` on.
     pub(crate) fn narrow(&self, start: i64, n: i64) -> Result<Linear, TchError> {
         let narrow = |it: &Tensor| it.f_narrow(0, start, n);
         let bias = self.0.bias.as_ref().map(narrow).transpose()?;
-        Ok(Linear(LinearSlot { weight: narrow(&self.0.weight)?, bias }))
+        let adapter = self.0.adapter.narrow(start, n)?;
+        Ok(Linear(LinearSlot { weight: narrow(&self.0.weight)?, bias, adapter }))
     }
 
     /// Overwrites its numbers: (outputs, inputs), (outputs).
@@ -146,8 +152,6 @@ pub(crate) struct Dropout {
     site: u64,
 }
 
-/// Bits of a noise's number that tell sites apart.
-const SITE_BITS: u32 = 12;
 /// Places of dropout in one layer.
 const LAYER_SITES: u64 = 3;
 /// The head's places come after those of the deepest model.
@@ -172,7 +176,7 @@ impl Dropout {
         if !pass.train || self.p == 0.0 {
             return Ok(xs);
         }
-        finetuned_libtorch::f_dropout(&xs, self.p, pass.seed, self.stream(pass)).map_err(torch)
+        finetuned_libtorch::f_dropout(&xs, self.p, pass.seed, pass.stream(self.site)).map_err(torch)
     }
 
     /// `dropout(xs) + residual` in one pass over memory.
@@ -185,15 +189,8 @@ impl Dropout {
         if !pass.train || self.p == 0.0 {
             return xs.f_add(residual);
         }
-        finetuned_libtorch::f_dropout_add(xs, residual, self.p, pass.seed, self.stream(pass))
+        finetuned_libtorch::f_dropout_add(xs, residual, self.p, pass.seed, pass.stream(self.site))
             .map_err(torch)
-    }
-
-    /// A number of its own for each (step, micro, site), as long as an update has at most 2^16
-    /// passes.
-    fn stream(&self, pass: &Pass) -> u64 {
-        const MICRO_BITS: u32 = 16;
-        (pass.step << (MICRO_BITS + SITE_BITS)) ^ (pass.micro << SITE_BITS) ^ self.site
     }
 }
 

@@ -7,12 +7,15 @@
 #![warn(missing_docs)]
 
 mod error;
+mod fill; // what new tensors begin with
+mod adapter; // low-rank adapters of linear maps
 mod model; // what every model can do, and the words for it
 mod config_json; // config.json read, and written for a finished model
 mod pooling; // how a text's row is made of its tokens, where a file says so
 mod layout; // where the texts of a batch lie
 mod stages; // a row of stages as a model; what freezing means for running it
 mod weights; // safetensors files in and out
+mod peft; // an adapter's folder
 mod load; // names of a checkpoint x names of a model -> tensors and a report
 mod architecture; // a family of models, and one model of it before it is built
 mod layers; // linear, norm, dropout, attention: what several architectures truly share
@@ -31,10 +34,12 @@ mod dinov2;
 mod zoo; // the table
 mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
 
-pub use checkpoint::{Built, Checkpoint, Kind, open};
+pub use adapter::{Adapter, is_of_adapter};
+pub use checkpoint::{Built, Checkpoint, Kind, open, open_adapted};
 pub use error::{ModelError, ShapeDifference};
 pub use load::LoadReport;
 pub use model::{
     BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows,
 };
+pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, save_adapter};
 pub use weights::{read, save};

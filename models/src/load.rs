@@ -5,8 +5,11 @@
 //! is collected first and reported at once. Only a head may be initialised; which names form it,
 //! the model says by [`Part`].
 
+use crate::adapter::is_of_adapter;
 use crate::error::{ModelError, ShapeDifference};
+use crate::fill;
 use crate::model::{BuildOptions, HeadKind, LinearSlot, Parts};
+use crate::peft::AdapterFolder;
 use crate::weights::{self, WeightsFile};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +89,13 @@ impl<'a> Catalogue<'a> {
             }
         }
         Ok(Catalogue { folder, places })
+    }
+
+    /// With the modules that an adapter keeps whole in the place of the base's.
+    pub(crate) fn with(mut self, adapter: &'a AdapterFolder) -> Catalogue<'a> {
+        let whole = adapter.names().filter(|it| !is_of_adapter(&it.0));
+        self.places.extend(whole.map(|(name, stored)| (name, (&adapter.file, stored))));
+        self
     }
 }
 
@@ -325,7 +335,7 @@ impl<'a> Loader<'a> {
     fn filled(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
         let Wanted { name, shape, kind, .. } = *wanted;
         let made = match wanted.fill {
-            Fill::Random => normal(self.seed, name, shape, self.initializer_range)
+            Fill::Random => fill::normal(self.seed, name, shape, self.initializer_range)
                 .and_then(|it| it.f_to_kind(self.kind(kind))?.f_to(self.device)),
             Fill::Zero => Tensor::f_zeros(shape, (self.kind(kind), self.device)),
             Fill::One => Tensor::f_ones(shape, (self.kind(kind), self.device)),
@@ -363,32 +373,6 @@ impl<'b> Wanted<'b> {
 /// A single number may be stored as a row of one, as in torch.
 fn fits(found: &[i64], wanted: &[i64]) -> bool {
     found == wanted || wanted.is_empty() && found == [1]
-}
-
-/// Normally distributed numbers, a function of the seed, the name and the place alone: libtorch's
-/// generator would depend on what else is drawn, and on the device.
-fn normal(seed: u64, name: &str, shape: &[i64], deviation: f64) -> Result<Tensor, TchError> {
-    let stream = name.bytes().fold(mix(seed), |state, byte| mix(state ^ u64::from(byte)));
-    // In (0, 1]: its logarithm is taken.
-    let uniform = |index: u64| ((mix(stream ^ mix(index)) >> 11) + 1) as f64 / (1u64 << 53) as f64;
-    let numel: i64 = shape.iter().product();
-    let values: Vec<f32> = (0..numel as u64)
-        // Box and Muller 1958.
-        .map(|it| {
-            (deviation
-                * (-2.0 * uniform(2 * it).ln()).sqrt()
-                * (std::f64::consts::TAU * uniform(2 * it + 1)).cos()) as f32
-        })
-        .collect();
-    Tensor::f_from_slice(&values)?.f_view(shape)
-}
-
-/// SplitMix64's step (Steele, Lea and Flood 2014).
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// A place in a model's tree of names: `&p / "encoder" / "layer"` as in tch.

@@ -3,6 +3,7 @@
 //!
 //! How stages are run is `stages`'; what a model is made of, the families'.
 
+use crate::adapter::{Adapter, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -62,6 +63,20 @@ pub trait Model {
     /// The linear maps of the body, by the names that they have in the checkpoint without `weight`
     /// and `bias`.
     fn linears(&self) -> &BTreeMap<String, LinearSlot>;
+
+    /// Gives linear maps of the body an adapter, which at first changes nothing. Gives its tensors,
+    /// which are the model's from now on; those of the body that are not saved whole never train.
+    ///
+    /// # Errors
+    /// Targets that are no linear maps of the body; there is an adapter already.
+    fn adapt(&mut self, adapter: &Adapter, seed: u64) -> Result<Vec<(String, Tensor)>, TchError>;
+
+    /// Makes each linear map that has an adapter one map that does the same. Gives the names of
+    /// the tensors that are no longer the model's.
+    ///
+    /// # Errors
+    /// No memory.
+    fn merge(&mut self) -> Result<BTreeSet<String>, TchError>;
 
     /// (batch, width) or (tokens, width): what the head takes.
     ///
@@ -241,7 +256,17 @@ pub struct Pass {
     pub gradient_checkpointing: bool,
 }
 
+/// Bits of a noise's number that tell places in a model apart.
+pub(crate) const SITE_BITS: u32 = 12;
+
 impl Pass {
+    /// A number of its own for each (step, micro, site), as long as an update has at most 2^16
+    /// passes.
+    pub(crate) fn stream(&self, site: u64) -> u64 {
+        const MICRO_BITS: u32 = 16;
+        (self.step << (MICRO_BITS + SITE_BITS)) ^ (self.micro << SITE_BITS) ^ site
+    }
+
     /// Of update `step` and forward pass `micro` within it, both from 0.
     pub fn training(seed: u64, step: u64, micro: u64) -> Pass {
         Pass {
@@ -283,6 +308,8 @@ pub struct Parts {
     /// Other names that a tensor has in the checkpoint: (the name that is listed above, the other
     /// one). A file holds such a tensor once, under the first.
     pub tied: Vec<(String, String)>,
+    /// Parameters that an adapter stands in for: they never train.
+    pub held: BTreeSet<String>,
 }
 
 impl Parts {
@@ -303,6 +330,16 @@ impl Parts {
         };
         let stages = self.stages().enumerate();
         stages.flat_map(|(depth, names)| names.iter().map(move |it| scale(depth, it))).collect()
+    }
+
+    /// What is left when tensors of these names are gone, and what they stood in for may train.
+    pub fn without(mut self, names: &BTreeSet<String>) -> Parts {
+        let layers = self.layers.iter_mut();
+        for stage in [&mut self.embeddings, &mut self.head].into_iter().chain(layers) {
+            stage.retain(|it| !names.contains(it));
+        }
+        self.held.clear();
+        self
     }
 
     /// Stages below everything of these names, not counting the head.
@@ -338,6 +375,8 @@ pub struct LinearSlot {
     pub weight: Tensor,
     /// (outputs)
     pub bias: Option<Tensor>,
+    /// Where its adapter is, if it has one.
+    pub(crate) adapter: Slot,
 }
 
 impl LinearSlot {
@@ -346,6 +385,7 @@ impl LinearSlot {
         LinearSlot {
             weight: self.weight.shallow_clone(),
             bias: self.bias.as_ref().map(Tensor::shallow_clone),
+            adapter: self.adapter.clone(),
         }
     }
 }

@@ -6,8 +6,9 @@
 //! 2016). Gradients and statistics are the same bit for bit, since noise is a function of the pass
 //! and batch norm's statistics move only once.
 
+use crate::adapter::{Adapter, Draw, LowRank, Noise};
 use crate::layout::Layout;
-use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows};
+use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tch::{Device, Kind, TchError, Tensor};
@@ -89,6 +90,8 @@ pub(crate) struct Stack {
     facts: StackFacts,
     /// Of each stage and the head: whether any of its tensors trains.
     trains: Vec<bool>,
+    /// Of the stage that runs now.
+    noise: Noise,
 }
 
 /// What a row of stages can not say of itself.
@@ -116,7 +119,8 @@ impl Stack {
             [stem].into_iter().chain(layers).map(|it| Arc::new(Mutex::new(it))).collect();
         let tensors = tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
         let trains = vec![false; stages.len() + 1];
-        Stack { stages, head, tensors, parts, linears, facts, trains }
+        let noise = Noise::default();
+        Stack { stages, head, tensors, parts, linears, facts, trains, noise }
     }
 
     /// Whether a stage, or the head, has a gradient graph.
@@ -138,7 +142,7 @@ impl Stack {
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
         let stage = &self.stages[number];
-        let run = || lock(stage)?.forward(xs, layout, &self.pass_of(number, pass));
+        let run = || run(stage, xs, layout, &self.pass_of(number, pass), &self.noise);
         if self.has_graph(number, pass) { run() } else { tch::no_grad(run) }
     }
 
@@ -151,12 +155,29 @@ impl Stack {
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
         let (stage, layout) = (Arc::clone(&self.stages[number]), layout.shallow_clone());
-        let pass = self.pass_of(number, pass);
+        let (pass, noise) = (self.pass_of(number, pass), self.noise.clone());
         let run = move |xs: &Tensor, again: bool| {
-            lock(&stage)?.forward(xs, &layout, &Pass { again: pass.again || again, ..pass })
+            run(&stage, xs, &layout, &Pass { again: pass.again || again, ..pass }, &noise)
         };
         finetuned_libtorch::checkpoint(xs, run).map_err(|err| TchError::Torch(err.to_string()))
     }
+}
+
+/// Place in a pass of the noise of all adapters, which tell their own apart.
+const ADAPTER_SITE: u64 = (1 << SITE_BITS) - 1;
+
+/// Runs a stage, and says to the adapters in it what for.
+fn run(
+    stage: &Shared,
+    xs: &Tensor,
+    layout: &Layout,
+    pass: &Pass,
+    noise: &Noise,
+) -> Result<Tensor, TchError> {
+    let stage = lock(stage)?;
+    let draw = Draw { seed: pass.seed, stream: pass.stream(ADAPTER_SITE) };
+    noise.set(pass.train.then_some(draw))?;
+    stage.forward(xs, layout, pass)
 }
 
 fn lock(stage: &Shared) -> Result<MutexGuard<'_, Box<dyn Stage>>, TchError> {
@@ -253,6 +274,45 @@ impl Model for Stack {
 
     fn linears(&self) -> &BTreeMap<String, LinearSlot> {
         &self.linears
+    }
+
+    fn adapt(&mut self, adapter: &Adapter, seed: u64) -> Result<Vec<(String, Tensor)>, TchError> {
+        if !self.parts.held.is_empty() {
+            return Err(TchError::Shape("a model that has an adapter can have no other".into()));
+        }
+        let body = [&self.parts.embeddings].into_iter().chain(&self.parts.layers).flatten();
+        let held = body.filter(|it| !adapter.saves(it)).cloned().collect();
+        let mut added = Vec::new();
+        for name in &adapter.targets {
+            let linear = self.linears.get(name);
+            let slot = linear.ok_or_else(|| TchError::Shape(format!("{name} is no linear map")))?;
+            let weight = format!("{name}.weight");
+            let made = LowRank::new(adapter, name, &slot.weight, &self.noise, seed)?;
+            let tensors: Vec<(String, Tensor)> =
+                made.tensors().into_iter().map(|it| (format!("{name}.{}", it.0), it.1)).collect();
+            let mut stages = [&mut self.parts.embeddings].into_iter().chain(&mut self.parts.layers);
+            if let Some(stage) = stages.find(|it| it.contains(&weight)) {
+                stage.extend(tensors.iter().map(|it| it.0.clone()));
+            }
+            added.extend(tensors);
+            slot.adapter.set(Some(made))?;
+        }
+        self.parts.held = held;
+        self.tensors.extend(added.iter().map(|(name, it)| (name.clone(), it.shallow_clone())));
+        Ok(added)
+    }
+
+    fn merge(&mut self) -> Result<BTreeSet<String>, TchError> {
+        let mut gone = BTreeSet::new();
+        for (name, slot) in &self.linears {
+            let Some(adapter) = slot.adapter.get()? else { continue };
+            tch::no_grad(|| slot.weight.shallow_clone().f_copy_(&adapter.merged(&slot.weight)?))?;
+            gone.extend(adapter.tensors().into_iter().map(|it| format!("{name}.{}", it.0)));
+            slot.adapter.set(None)?;
+        }
+        self.parts = std::mem::take(&mut self.parts).without(&gone);
+        self.tensors.retain(|it| !gone.contains(&it.0));
+        Ok(gone)
     }
 }
 

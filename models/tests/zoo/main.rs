@@ -4,6 +4,7 @@
 //! The data beside it was made by `data/make_fixtures.py` with torch 2.13.0 and transformers
 //! 5.23.0, seed 0.
 
+mod adapters;
 mod checkpointing;
 mod freezing;
 mod frozen_statistics;

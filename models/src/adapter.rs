@@ -1,0 +1,270 @@
+//! Low-rank adapters of linear maps (LoRA, Hu et al. 2021), scaled by rank or by its root
+//! (rsLoRA, Kalajdzievski 2023), their rows' lengths learnt apart where that is wished (DoRA, Liu
+//! et al. 2024).
+//!
+//! Decides what a linear map with an adapter computes, what it begins with, and what it is when
+//! both have become one. Names are peft's, and so is every formula. Which maps have an adapter,
+//! whoever builds the model says; what trains, its parts.
+
+use crate::fill;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tch::{Kind, TchError, Tensor};
+
+/// What the tensors of an adapter are called, below the name of their linear map.
+pub(crate) const A: &str = "lora_A.weight";
+pub(crate) const B: &str = "lora_B.weight";
+pub(crate) const MAGNITUDE: &str = "lora_magnitude_vector";
+
+/// Whether a tensor is called as those of adapters are.
+pub fn is_of_adapter(name: &str) -> bool {
+    name.split('.').any(|it| it.starts_with("lora_"))
+}
+
+/// The same for all linear maps that have one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adapter {
+    /// Rows of the one factor and columns of the other.
+    pub r: i64,
+    /// What the product of the factors is multiplied by, over [`Adapter::r`] or its root.
+    pub alpha: f64,
+    /// Probability for what the adapter is given.
+    pub dropout: f64,
+    /// `alpha` is taken over the root of `r`.
+    pub rslora: bool,
+    /// The lengths of the rows of the sum of both weights are learnt apart.
+    pub dora: bool,
+    /// Linear maps of the body, by the names of [`crate::Model::linears`].
+    pub targets: BTreeSet<String>,
+    /// Modules that train and are kept whole, or the last parts of their names; all else of the
+    /// body stays as it is.
+    pub modules_to_save: BTreeSet<String>,
+}
+
+impl Adapter {
+    fn scale(&self) -> f64 {
+        let rank = self.r as f64;
+        self.alpha / if self.rslora { rank.sqrt() } else { rank }
+    }
+
+    /// Whether a tensor stands in one of the modules that are kept whole.
+    pub fn saves(&self, tensor: &str) -> bool {
+        let within = |module: &String| {
+            let ends = tensor.match_indices('.').map(|it| &tensor[..it.0]);
+            ends.filter_map(|it| it.strip_suffix(module.as_str()))
+                .any(|before| before.is_empty() || before.ends_with('.'))
+        };
+        self.modules_to_save.iter().any(within)
+    }
+}
+
+/// Noise of the pass that runs now, for all adapters of a model: none where nothing trains.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noise(Arc<Mutex<Option<Draw>>>);
+
+/// What noise is a function of, besides the place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draw {
+    pub seed: u64,
+    pub stream: u64,
+}
+
+impl Noise {
+    pub(crate) fn set(&self, draw: Option<Draw>) -> Result<(), TchError> {
+        *lock(&self.0)? = draw;
+        Ok(())
+    }
+}
+
+/// Where a linear map keeps its adapter; copies are the same place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Slot(Arc<Mutex<Option<LowRank>>>);
+
+impl Slot {
+    pub(crate) fn get(&self) -> Result<Option<LowRank>, TchError> {
+        Ok(lock(&self.0)?.as_ref().map(LowRank::shallow_clone))
+    }
+
+    pub(crate) fn set(&self, adapter: Option<LowRank>) -> Result<(), TchError> {
+        *lock(&self.0)? = adapter;
+        Ok(())
+    }
+
+    /// Of the `n` outputs from `start` on.
+    pub(crate) fn narrow(&self, start: i64, n: i64) -> Result<Slot, TchError> {
+        let narrowed = self.get()?.map(|it| it.narrow(start, n)).transpose()?;
+        Ok(Slot(Arc::new(Mutex::new(narrowed))))
+    }
+}
+
+fn lock<T>(cell: &Mutex<T>) -> Result<MutexGuard<'_, T>, TchError> {
+    cell.lock().map_err(|_| TchError::Torch("an adapter of the model panicked before".into()))
+}
+
+/// The adapter of one linear map.
+#[derive(Debug)]
+pub(crate) struct LowRank {
+    /// (r, inputs)
+    a: Tensor,
+    /// (outputs, r)
+    b: Tensor,
+    /// (outputs): of DoRA.
+    magnitude: Option<Tensor>,
+    scale: f64,
+    dropout: f64,
+    /// Tells its noise from others'.
+    place: u64,
+    noise: Noise,
+}
+
+impl LowRank {
+    /// One that changes nothing, for the linear map called `name`.
+    pub(crate) fn new(
+        of: &Adapter,
+        name: &str,
+        weight: &Tensor,
+        noise: &Noise,
+        seed: u64,
+    ) -> Result<LowRank, TchError> {
+        let (outputs, inputs) = weight.size2()?;
+        let kind = (weight.kind(), weight.device());
+        // torch's kaiming_uniform_ with a = sqrt(5).
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let a = fill::uniform(seed, &format!("{name}.{A}"), &[of.r, inputs], bound)?;
+        let magnitude = of.dora.then(|| tch::no_grad(|| lengths(weight))).transpose()?;
+        Ok(LowRank {
+            a: a.f_to_kind(kind.0)?.f_to(kind.1)?,
+            b: Tensor::f_zeros([outputs, of.r], kind)?,
+            magnitude,
+            scale: of.scale(),
+            dropout: of.dropout,
+            place: fill::stream(0, name),
+            noise: noise.clone(),
+        })
+    }
+
+    /// With the last parts of their names.
+    pub(crate) fn tensors(&self) -> Vec<(&'static str, Tensor)> {
+        let magnitude = self.magnitude.iter().map(|it| (MAGNITUDE, it.shallow_clone()));
+        [(A, self.a.shallow_clone()), (B, self.b.shallow_clone())]
+            .into_iter()
+            .chain(magnitude)
+            .collect()
+    }
+
+    /// (any, inputs) -> (any, outputs), by this weight and its adapter.
+    pub(crate) fn forward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let own = linear(xs, weight, bias)?;
+        let draw = lock(&self.noise.0)?.filter(|_| 0.0 < self.dropout);
+        let dropped = match draw {
+            Some(Draw { seed, stream }) => {
+                let seed = seed.wrapping_add(self.place);
+                finetuned_libtorch::f_dropout(xs, self.dropout, seed, stream).map_err(torch)?
+            }
+            None => xs.shallow_clone(),
+        };
+        let change = linear(&linear(&dropped, &self.a, None)?, &self.b, None)?;
+        let change = change.f_mul_scalar(self.scale)?;
+        let Some(magnitude) = &self.magnitude else { return own.f_add(&change) };
+        // The lengths count as constants, as in the paper (4.3).
+        let now = tch::no_grad(|| lengths(&weight.f_add(&self.product()?)?))?;
+        let factor = magnitude.f_div(&now)?;
+        let base = match (draw, bias) {
+            (Some(_), _) => linear(&dropped, weight, None)?,
+            (None, Some(bias)) => own.f_sub(bias)?,
+            (None, None) => own.shallow_clone(),
+        };
+        own.f_add(&base.f_mul(&factor.f_sub_scalar(1.0)?)?)?.f_add(&change.f_mul(&factor)?)
+    }
+
+    /// (outputs, inputs): the weight that does by itself what `weight` does with this adapter.
+    pub(crate) fn merged(&self, weight: &Tensor) -> Result<Tensor, TchError> {
+        let exact = |it: &Tensor| it.f_to_kind(Kind::Double);
+        let product = exact(&self.b)?.f_matmul(&exact(&self.a)?)?.f_mul_scalar(self.scale)?;
+        let sum = exact(weight)?.f_add(&product)?;
+        let whole = match &self.magnitude {
+            None => sum,
+            Some(magnitude) => {
+                sum.f_mul(&exact(magnitude)?.f_div(&lengths(&sum)?)?.f_unsqueeze(1)?)?
+            }
+        };
+        whole.f_to_kind(weight.kind())
+    }
+
+    fn product(&self) -> Result<Tensor, TchError> {
+        self.b.f_matmul(&self.a)?.f_mul_scalar(self.scale)
+    }
+
+    fn narrow(self, start: i64, n: i64) -> Result<LowRank, TchError> {
+        let narrow = |it: &Tensor| it.f_narrow(0, start, n);
+        let magnitude = self.magnitude.as_ref().map(narrow).transpose()?;
+        Ok(LowRank { b: narrow(&self.b)?, magnitude, ..self })
+    }
+
+    fn shallow_clone(&self) -> LowRank {
+        LowRank {
+            a: self.a.shallow_clone(),
+            b: self.b.shallow_clone(),
+            magnitude: self.magnitude.as_ref().map(Tensor::shallow_clone),
+            noise: self.noise.clone(),
+            ..*self
+        }
+    }
+}
+
+/// (outputs): of the rows of a weight.
+fn lengths(weight: &Tensor) -> Result<Tensor, TchError> {
+    weight.f_norm_scalaropt_dim(2.0, [1], false)
+}
+
+fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+    finetuned_libtorch::f_linear(xs, weight, bias).map_err(torch)
+}
+
+fn torch(err: finetuned_libtorch::Error) -> TchError {
+    TchError::Torch(err.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_known_by_the_last_parts_of_their_names() {
+        let adapter = |module: &str| Adapter {
+            r: 4,
+            alpha: 8.0,
+            dropout: 0.0,
+            rslora: false,
+            dora: false,
+            targets: BTreeSet::new(),
+            modules_to_save: [module.to_string()].into(),
+        };
+        let tensor = "bert.pooler.dense.weight";
+        for module in ["pooler", "dense", "pooler.dense", "bert", "bert.pooler.dense"] {
+            assert!(adapter(module).saves(tensor), "{module}");
+        }
+        for module in ["weight", "ooler", "pool", "dense.weight", "bert.dense", ""] {
+            assert!(!adapter(module).saves(tensor), "{module}");
+        }
+    }
+
+    #[test]
+    fn alpha_is_taken_over_the_rank_or_its_root() {
+        let adapter = |rslora| Adapter {
+            r: 16,
+            alpha: 32.0,
+            dropout: 0.0,
+            rslora,
+            dora: false,
+            targets: BTreeSet::new(),
+            modules_to_save: BTreeSet::new(),
+        };
+        assert_eq!([false, true].map(|it| adapter(it).scale()), [2.0, 8.0]);
+    }
+}

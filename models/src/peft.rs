@@ -1,0 +1,236 @@
+//! The folder of an adapter, as peft writes and reads it: `adapter_config.json` and
+//! `adapter_model.safetensors`. Decides what of peft's settings is understood; all else that would
+//! change what the adapter computes is refused. What an adapter computes is left to `adapter`,
+//! where its base lies to the caller.
+
+use crate::adapter::{A, Adapter};
+use crate::error::ModelError;
+use crate::weights::{self, WeightsFile};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+const CONFIG: &str = "adapter_config.json";
+/// Name of the file with the tensors of an adapter.
+pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// What peft puts before the names of the model that it wraps.
+const PREFIX: &str = "base_model.model.";
+
+/// Modules that transformers 5 calls otherwise than its files do, which keep their old names: what
+/// the names of such a body begin with, and (name in files, name of the module), in turn.
+const RENAMED: &[(&str, &[(&str, &str)])] = &[
+    ("vit.", VIT_RENAMED),
+    ("deit.", VIT_RENAMED),
+    (
+        "dinov2.",
+        &[
+            (".attention.attention.query.", ".attention.q_proj."),
+            (".attention.attention.key.", ".attention.k_proj."),
+            (".attention.attention.value.", ".attention.v_proj."),
+            (".attention.output.dense.", ".attention.o_proj."),
+        ],
+    ),
+];
+const VIT_RENAMED: &[(&str, &str)] = &[
+    (".encoder.layer.", ".layers."),
+    (".attention.attention.query.", ".attention.q_proj."),
+    (".attention.attention.key.", ".attention.k_proj."),
+    (".attention.attention.value.", ".attention.v_proj."),
+    (".attention.output.dense.", ".attention.o_proj."),
+    (".intermediate.dense.", ".mlp.fc1."),
+    (".output.dense.", ".mlp.fc2."),
+];
+
+fn renamed(name: &str) -> &'static [(&'static str, &'static str)] {
+    RENAMED.iter().find(|it| name.starts_with(it.0)).map_or(&[], |it| it.1)
+}
+
+/// Name of a tensor in a model's files -> that of the parameter in its library.
+fn to_library(name: &str) -> String {
+    renamed(name).iter().fold(name.to_string(), |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+/// The way back.
+fn of_library(name: &str) -> String {
+    renamed(name).iter().fold(name.to_string(), |name, (ours, theirs)| name.replace(theirs, ours))
+}
+
+/// The settings that are understood. peft's defaults, but those that no file leaves out.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Config {
+    peft_type: String,
+    base_model_name_or_path: Option<String>,
+    r: i64,
+    lora_alpha: f64,
+    lora_dropout: f64,
+    use_rslora: bool,
+    use_dora: bool,
+    bias: String,
+    modules_to_save: Option<Vec<String>>,
+    /// These must say nothing.
+    rank_pattern: Option<Map<String, Value>>,
+    alpha_pattern: Option<Map<String, Value>>,
+    lora_bias: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            peft_type: String::new(),
+            base_model_name_or_path: None,
+            r: 8,
+            lora_alpha: 8.0,
+            lora_dropout: 0.0,
+            use_rslora: false,
+            use_dora: false,
+            bias: "none".into(),
+            modules_to_save: None,
+            rank_pattern: None,
+            alpha_pattern: None,
+            lora_bias: false,
+        }
+    }
+}
+
+/// An adapter on disk; its tensors have not been read yet.
+pub struct AdapterFolder {
+    pub(crate) folder: PathBuf,
+    pub(crate) adapter: Adapter,
+    pub(crate) file: WeightsFile,
+    base: Option<String>,
+}
+
+impl AdapterFolder {
+    /// Nothing where the folder holds no adapter, or a whole model beside it.
+    ///
+    /// # Errors
+    /// Settings that are not understood, files that are damaged.
+    pub fn open(folder: &Path) -> Result<Option<AdapterFolder>, ModelError> {
+        let path = folder.join(CONFIG);
+        if !path.exists() || folder.join("model.safetensors").exists() {
+            return Ok(None);
+        }
+        let text = finetuned_files::read(&path)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let config: Config = serde_json::from_slice(&text)
+            .map_err(|source| ModelError::Syntax { path: path.clone(), source })?;
+        check(&path, &config)?;
+        let file = WeightsFile::open(&folder.join(ADAPTER_WEIGHTS))?;
+        let a = format!(".{A}");
+        let targets = file
+            .names()
+            .iter()
+            .filter_map(|it| {
+                of_library(it.strip_prefix(PREFIX)?).strip_suffix(&a).map(String::from)
+            })
+            .collect();
+        let adapter = Adapter {
+            r: config.r,
+            alpha: config.lora_alpha,
+            dropout: config.lora_dropout,
+            rslora: config.use_rslora,
+            dora: config.use_dora,
+            targets,
+            modules_to_save: config.modules_to_save.unwrap_or_default().into_iter().collect(),
+        };
+        let base = config.base_model_name_or_path;
+        Ok(Some(AdapterFolder { folder: folder.to_path_buf(), adapter, file, base }))
+    }
+
+    /// The model that it was made for, as its config names it: a folder, or `OWNER/NAME`.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Its numbers.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Name in the model -> name in the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (String, String)> {
+        let names = self.file.names().into_iter();
+        names.filter_map(|it| Some((of_library(it.strip_prefix(PREFIX)?), it)))
+    }
+}
+
+fn check(path: &Path, config: &Config) -> Result<(), ModelError> {
+    let wrong = |key, found: &dyn ToString, wanted: &str| ModelError::Value {
+        path: path.to_path_buf(),
+        key,
+        found: found.to_string(),
+        wanted: wanted.into(),
+    };
+    /// No layer is so wide.
+    const RANK_MAX: i64 = 65_536;
+    let says = |it: &Option<Map<String, Value>>| it.as_ref().is_some_and(|it| !it.is_empty());
+    match () {
+        () if config.peft_type != "LORA" => {
+            Err(wrong("peft_type", &config.peft_type, "LORA, the only kind that is read"))
+        }
+        () if !(1..=RANK_MAX).contains(&config.r) => Err(wrong("r", &config.r, "from 1 to 65536")),
+        () if !(config.lora_alpha.is_finite() && 0.0 < config.lora_alpha) => {
+            Err(wrong("lora_alpha", &config.lora_alpha, "above 0"))
+        }
+        () if !(0.0..1.0).contains(&config.lora_dropout) => {
+            Err(wrong("lora_dropout", &config.lora_dropout, "at least 0 and below 1"))
+        }
+        () if config.bias != "none" => {
+            Err(wrong("bias", &config.bias, "none: trained biases are not read"))
+        }
+        () if config.lora_bias => Err(wrong("lora_bias", &true, "false")),
+        () if says(&config.rank_pattern) => {
+            Err(wrong("rank_pattern", &"set", "empty: all maps have one rank"))
+        }
+        () if says(&config.alpha_pattern) => {
+            Err(wrong("alpha_pattern", &"set", "empty: all maps have one alpha"))
+        }
+        () => Ok(()),
+    }
+}
+
+/// Writes an adapter as a folder of peft's, replacing what was there: with `base`, the name of the
+/// model that it was made for, peft's name of the task, and the tensors that it has beside it,
+/// by the names of the model.
+///
+/// # Errors
+/// The files can't be written.
+pub fn save_adapter(
+    folder: &Path,
+    adapter: &Adapter,
+    (base, task_type): (&str, Option<&str>),
+    tensors: &[(String, Tensor)],
+) -> Result<(), ModelError> {
+    let tensors: Vec<(String, Tensor)> = tensors
+        .iter()
+        .map(|(name, it)| (format!("{PREFIX}{}", to_library(name)), it.shallow_clone()))
+        .collect();
+    weights::save(&tensors, &folder.join(ADAPTER_WEIGHTS))?;
+    let list = |it: &BTreeSet<String>| {
+        let module = |it: &String| to_library(&format!("{it}.")).trim_end_matches('.').to_string();
+        it.iter().map(module).collect::<Vec<String>>()
+    };
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": task_type,
+        "base_model_name_or_path": base,
+        "r": adapter.r,
+        "lora_alpha": adapter.alpha,
+        "lora_dropout": adapter.dropout,
+        "use_rslora": adapter.rslora,
+        "use_dora": adapter.dora,
+        "target_modules": list(&adapter.targets),
+        "modules_to_save": list(&adapter.modules_to_save),
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "init_lora_weights": true,
+        "inference_mode": true,
+    });
+    let path = folder.join(CONFIG);
+    let text = serde_json::to_vec_pretty(&config)
+        .map_err(|source| ModelError::Syntax { path: path.clone(), source })?;
+    std::fs::write(&path, text).map_err(|source| ModelError::Write { path, source })
+}
