@@ -1,7 +1,7 @@
 //! A model folder of transformers or timm: its config, the files its weights lie in, and the model
 //! that they make.
 
-use crate::adapter::{Adapter, is_of_adapter};
+use crate::adapter::is_of_adapter;
 use crate::architecture::Architecture;
 use crate::config_json::{ConfigJson, Origin};
 use crate::encoder::LINEAR_CLASSIFIER;
@@ -96,11 +96,6 @@ pub fn open_adapted(adapter: AdapterFolder, base: &Path) -> Result<Checkpoint, M
 }
 
 impl Checkpoint {
-    /// The adapter that its models have, where it was opened with one.
-    pub fn adapter(&self) -> Option<&Adapter> {
-        self.adapter.as_ref().map(AdapterFolder::adapter)
-    }
-
     /// Where it was opened; of an adapter, where its base was.
     pub fn folder(&self) -> &Path {
         &self.folder

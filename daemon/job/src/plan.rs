@@ -70,6 +70,9 @@ pub struct ModelPlan {
     pub pooling: Option<Pooling>,
     pub dropout: f64,
     pub attention_dropout: f64,
+    /// What trains in the place of the body; absent where the body's own weights do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterPlan>,
     /// How images are brought to numbers; absent for texts.
     pub preprocess: Option<Preprocess>,
     pub load: LoadSummary,
@@ -81,6 +84,20 @@ pub struct ModelPlan {
 pub enum Pooling {
     First,
     Mean,
+}
+
+/// Adapters of linear maps, as peft's config has them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdapterPlan {
+    pub r: i64,
+    pub lora_alpha: f64,
+    pub lora_dropout: f64,
+    pub use_rslora: bool,
+    pub use_dora: bool,
+    /// Linear maps, by their whole names.
+    pub target_modules: BTreeSet<String>,
+    /// Train and are saved whole, the head among them.
+    pub modules_to_save: BTreeSet<String>,
 }
 
 /// A plugin that was loaded.

@@ -26,6 +26,8 @@ pub struct Recipe {
     pub task: Option<Task>,
     pub model: ModelChoice,
     pub freeze: Freeze,
+    /// Absent: the body's own weights train.
+    pub adapter: Option<AdapterChoice>,
     pub data: DataChoice,
     pub augment: AugmentChoice,
     pub train: TrainChoice,
@@ -126,6 +128,20 @@ pub struct Freeze {
     pub statistics: Option<bool>,
     /// What frozen parts give for an example is kept, where that is possible.
     pub cache: bool,
+}
+
+/// Low-rank adapters of linear maps, which train in the place of the body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterChoice {
+    pub r: u32,
+    pub lora_alpha: f64,
+    pub lora_dropout: f64,
+    /// Linear maps, by their names, the last parts of those, or globs; empty: all of the body.
+    pub target_modules: Vec<String>,
+    pub use_rslora: bool,
+    pub use_dora: bool,
+    /// Train and are saved whole, besides the head.
+    pub modules_to_save: Vec<String>,
 }
 
 /// A set of tensors, as a recipe names it.
@@ -332,6 +348,9 @@ pub struct SaveChoice {
     pub every_minutes: Option<f64>,
     /// Newest checkpoints kept.
     pub keep: u32,
+    /// An adapter is left as one; else it is merged into the weights that it stands beside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adapter: bool,
 }
 
 /// What is wrong with a recipe, and where.
@@ -426,10 +445,42 @@ mod tests {
         assert_eq!(text("[data]\ntext = ['a', 'b']"), ["a", "b"]);
         refused(
             "[data]\ntext = 3",
-            "line 2: invalid type: integer `3`, expected the name of a column or a list of them",
+            "line 2: invalid type: integer `3`, expected a name or a list of names",
         );
         refused("data.text = ['a', 'a']", "line 1: data.text names a column twice");
         refused("data.labels = ['a', 'a']", "line 1: data.labels names a column twice");
+    }
+
+    #[test]
+    fn an_adapter_is_a_table_of_its_own() {
+        let adapter = |recipe: &str| Recipe::parse(recipe).unwrap().adapter;
+        assert_eq!(adapter(""), None);
+        let default = adapter("[adapter]").unwrap();
+        assert_eq!((default.r, default.lora_alpha, default.lora_dropout), (16, 32.0, 0.0));
+        assert!(default.target_modules.is_empty() && !default.use_dora && !default.use_rslora);
+        assert_eq!(adapter("adapter.target_modules = 'all-linear'").unwrap(), default);
+        assert_eq!(adapter("adapter.r = 4").unwrap().lora_alpha, 8.0);
+        assert_eq!(
+            adapter("adapter.target_modules = ['a', 'b']").unwrap().target_modules,
+            ["a", "b"]
+        );
+        refused(
+            "[adapter]\nrank = 4",
+            "line 2: unknown key `rank` in [adapter]; there are r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, modules_to_save",
+        );
+        refused("[adapter]\nr = 0", "line 2: adapter.r is 0, but must be at least 1");
+        refused(
+            "adapter.lora_dropout = 1.0",
+            "line 1: adapter.lora_dropout is 1, but must be at least 0 and below 0.95",
+        );
+        refused(
+            "save.adapter = true",
+            "line 1: save.adapter leaves an adapter as one, but the recipe has no [adapter]",
+        );
+        refused(
+            "[adapter]\n[train]\nmethod = 'probe'",
+            "line 3: train.method is `probe`, where nothing but a head learns, but the recipe has an [adapter]: leave one of them out",
+        );
     }
 
     #[test]

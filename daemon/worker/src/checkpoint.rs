@@ -234,6 +234,12 @@ fn read(path: &Path) -> Result<Named> {
     finetuned_models::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
+/// Of the files of a model, in their order.
+pub(crate) fn hashes(files: &[PathBuf]) -> Result<String> {
+    let hashes = files.iter().map(|it| hash(it)).collect::<Result<Vec<String>>>()?;
+    Ok(hashes.join("+"))
+}
+
 /// blake3 of a file, hex.
 pub(crate) fn hash(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();

@@ -2,13 +2,14 @@
 //! Hugging Face's libraries and timm expect them. The model card is added by the proof, which knows
 //! what to say.
 
+use crate::adapter;
 use crate::checkpoint::Named;
 use crate::durable::{self, Partial};
 use crate::modality::{self, Encoder};
 use crate::network::{self, THRESHOLDS, WEIGHTS};
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
-use finetuned_models::Checkpoint;
+use finetuned_models::{Adapter, Checkpoint, Kind, ModelError, Rows, is_of_adapter};
 use serde_json::Value;
 use std::path::Path;
 
@@ -28,8 +29,14 @@ pub(crate) fn write(
 ) -> Result<()> {
     let partial = Partial::new(target)?;
     let folder = partial.path();
-    finetuned_models::save(tensors, &folder.join(WEIGHTS))
-        .with_context(|| format!("writing {}", target.join(WEIGHTS).display()))?;
+    match plan.model.adapter.as_ref().filter(|_| plan.save.adapter) {
+        Some(adapter) => {
+            let adapter = adapter::of_plan(adapter);
+            save_adapter(folder, &adapter, (plan, task_type(plan, base)), tensors)
+        }
+        None => finetuned_models::save(tensors, &folder.join(WEIGHTS)),
+    }
+    .with_context(|| format!("writing {}", target.join(network::weights_file(plan)).display()))?;
     let outputs = plan.data.outputs();
     let pooling = plan.model.pooling.map(network::pooling);
     let rows = modality::of(plan.task.modality).rows();
@@ -47,4 +54,33 @@ pub(crate) fn write(
     }
     durable::write_json(&folder.join("config.json"), &config)?;
     partial.finish()
+}
+
+/// What the adapter has and saves whole, in peft's form.
+fn save_adapter(
+    folder: &Path,
+    adapter: &Adapter,
+    (plan, task_type): (&Plan, Option<&str>),
+    tensors: &Named,
+) -> Result<(), ModelError> {
+    let kept: Named = tensors
+        .iter()
+        .filter(|it| is_of_adapter(&it.0) || adapter.saves(&it.0))
+        .map(|(name, it)| (name.clone(), it.shallow_clone()))
+        .collect();
+    // As the hub's own libraries name it: `OWNER/NAME`, or a folder.
+    let base = match plan.model.base.strip_prefix("hf:") {
+        Some(name) => name.split('@').next().unwrap_or(name),
+        None => &plan.model.folder,
+    };
+    finetuned_models::save_adapter(folder, adapter, (base, task_type), &kept)
+}
+
+/// What peft calls the task; it has no name for those of images.
+fn task_type(plan: &Plan, base: &Checkpoint) -> Option<&'static str> {
+    match (base.kind(), modality::of(plan.task.modality).rows()) {
+        (Kind::Image, _) => None,
+        (Kind::Text, Rows::PerToken) => Some("TOKEN_CLS"),
+        (Kind::Text, Rows::PerExample) => Some("SEQ_CLS"),
+    }
 }

@@ -7,7 +7,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::examples::ExampleSet;
 use crate::feature_cache::FeatureCache;
 use crate::learner::Learner;
-use crate::network::WEIGHTS;
+use crate::network;
 use crate::prepare::{self, Prepared};
 use crate::source::{Batch, Source};
 use crate::stored::{Examples, Stored};
@@ -62,6 +62,10 @@ pub(crate) fn finish(
     } else {
         plan.model.head.clone()
     };
+    if plan.model.adapter.is_some() && !plan.save.adapter {
+        let examples = some(set, &learner)?;
+        merge(&mut learner, &examples)?;
+    }
     let rows = learner.take_family_form(&prepared.base, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
@@ -104,7 +108,7 @@ pub(crate) fn finish(
         seconds: position.seconds + seconds,
         head,
         thresholds,
-        model_hash: checkpoint::hash(&unproven.join(WEIGHTS))?,
+        model_hash: checkpoint::hash(&unproven.join(network::weights_file(plan)))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
     durable::write_json(&run.join(run_folder::TRAINED), &trained)?;
@@ -129,6 +133,26 @@ fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result
     })?;
     let metrics = found.scores_only(split, set, plan, extensions)?.metrics;
     Ok(Baseline { answer: String::new(), metrics })
+}
+
+/// Adapters become one with the weights beside them, which must then give the same.
+fn merge(learner: &mut Learner, examples: &Batch) -> Result<()> {
+    /// Roundings of fp32 in a model of some layers, for an output of 1.
+    const TOLERANCE: f64 = 1e-3;
+    let outputs = |learner: &Learner| learner.network.outputs_of(&examples.input, None);
+    let before = outputs(learner)?;
+    learner.merge()?;
+    let off = outputs(learner)?.f_sub(&before)?.f_abs()?.f_max()?.f_double_value(&[])?;
+    let largest = before.f_abs()?.f_max()?.f_double_value(&[])?;
+    if off <= TOLERANCE * largest.max(1.0) {
+        return Ok(());
+    }
+    let message = format!(
+        "merging the adapter changed the model's outputs by {off}, where the largest is {largest}"
+    );
+    Err(Failure::new(FailureKind::Internal, message)
+        .with_cure("this is a defect of finetuned: please report it with worker.log")
+        .into())
 }
 
 /// What the finished model scores, and from where on it predicts.

@@ -15,13 +15,14 @@ pub(crate) fn select(
     parts: &Parts,
     names: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, Failure> {
+    let may = |name: &&String| names.contains(*name);
     let mut selected = BTreeSet::new();
     for pattern in patterns {
         let found: Vec<&String> = match pattern {
             Pattern::All => names.iter().collect(),
-            Pattern::Head => parts.head.iter().collect(),
-            Pattern::Norms => parts.norms.iter().collect(),
-            Pattern::Embeddings => parts.embeddings.iter().collect(),
+            Pattern::Head => parts.head.iter().filter(may).collect(),
+            Pattern::Norms => parts.norms.iter().filter(may).collect(),
+            Pattern::Embeddings => parts.embeddings.iter().filter(may).collect(),
             Pattern::Last(n) if parts.layers.len() < *n as usize => {
                 let message = format!(
                     "the recipe trains last:{n}, but the model has {} layers",
@@ -30,9 +31,11 @@ pub(crate) fn select(
                 return Err(Failure::new(FailureKind::Recipe, message)
                     .with_cure("use `all`, or a smaller number"));
             }
-            Pattern::Last(n) => {
-                parts.layers[parts.layers.len() - *n as usize..].iter().flatten().collect()
-            }
+            Pattern::Last(n) => parts.layers[parts.layers.len() - *n as usize..]
+                .iter()
+                .flatten()
+                .filter(may)
+                .collect(),
             Pattern::Glob(pattern) => {
                 names.iter().filter(|name| glob::matches(pattern, name)).collect()
             }
@@ -41,8 +44,9 @@ pub(crate) fn select(
             let examples: Vec<&str> =
                 names.iter().step_by(names.len().div_ceil(4).max(1)).map(String::as_str).collect();
             let message = format!(
-                "the pattern `{}` of the recipe matches no tensor of the model",
-                String::from(pattern.clone())
+                "the pattern `{}` of the recipe matches no tensor of the model{}",
+                String::from(pattern.clone()),
+                if parts.held.is_empty() { "" } else { " that may train beside an adapter" }
             );
             return Err(Failure::new(FailureKind::Recipe, message)
                 .with_cure(format!("its tensors are called like {}", examples.join(", "))));
@@ -52,13 +56,13 @@ pub(crate) fn select(
     Ok(selected)
 }
 
-/// The names that may train: all but those of buffers.
+/// The names that may train: all but those of buffers, and those that an adapter stands in for.
 pub(crate) fn parameters<'a>(
     names: impl Iterator<Item = &'a String>,
     parts: &Parts,
 ) -> BTreeSet<String> {
     let buffers: BTreeSet<&String> = parts.buffers.iter().flatten().collect();
-    names.filter(|it| !buffers.contains(it)).cloned().collect()
+    names.filter(|it| !buffers.contains(it) && !parts.held.contains(*it)).cloned().collect()
 }
 
 /// What trains in an epoch, counted from 1.
@@ -85,9 +89,11 @@ pub(crate) fn patterns<'a>(
     first.iter().chain(later.flatten()).cloned().collect()
 }
 
-/// Biases and norms are not decayed, as everywhere in the field.
+/// Biases and norms are not decayed, as everywhere in the field, nor are lengths of an adapter.
 pub(crate) fn decays(name: &str, parts: &Parts) -> bool {
-    !name.ends_with(".bias") && !parts.norms.iter().any(|it| it == name)
+    !name.ends_with(".bias")
+        && !name.ends_with(".lora_magnitude_vector")
+        && !parts.norms.iter().any(|it| it == name)
 }
 
 #[cfg(test)]

@@ -195,6 +195,14 @@ impl Learner {
         Ok(())
     }
 
+    /// Makes each linear map that has an adapter one map that does the same.
+    pub(crate) fn merge(&mut self) -> Result<()> {
+        let gone = self.network.model.merge()?;
+        self.network.parts = std::mem::take(&mut self.network.parts).without(&gone);
+        self.tensors.retain(|name, _| !gone.contains(name));
+        Ok(())
+    }
+
     /// Where the head takes a row of each text, the model becomes one of its family's own class.
     /// Gives the stages that gave such rows: no number of stages gives them now.
     pub(crate) fn take_family_form(

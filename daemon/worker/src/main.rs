@@ -16,6 +16,7 @@ mod checkpoint; // updates -> disk and back
 mod plugins; // libraries that users bring: the only foreign code
 mod plugin_reader; // what a plugin read -> files
 mod extensions; // what a recipe takes from plugins
+mod adapter; // names -> linear maps with an adapter
 mod freeze; // patterns -> tensors that train
 mod schedule; // step -> learning rate
 mod class_weights; // counts -> weights of classes

@@ -1,5 +1,6 @@
 //! A model in use: batches in, outputs out. Whether it trains is `learner`'s business.
 
+use crate::checkpoint;
 use crate::extensions::{Extensions, PluginHead};
 use crate::failures::model_failure;
 use crate::modality;
@@ -11,7 +12,7 @@ use finetuned_job::plan::{self, Plan};
 use finetuned_job::recipe::Head;
 use finetuned_job::task::Objective;
 use finetuned_models::{
-    BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Pooling, Rows,
+    AdapterFolder, BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Pooling, Rows,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -149,7 +150,7 @@ impl Network {
         extensions: &Extensions,
         device: Device,
     ) -> Result<Saved> {
-        let saved = finetuned_models::open(folder).map_err(model_failure)?;
+        let saved = open(folder, plan)?;
         let names = match plan.task.objective.of_vocabulary() {
             true => Vec::new(),
             false => output_names(saved.config_json()).with_context(|| {
@@ -248,6 +249,31 @@ impl Network {
         let outputs = tch::no_grad(forward)?.outputs;
         self.units.as_ref().map_or(Ok(outputs.shallow_clone()), |it| it.up(&outputs))
     }
+}
+
+/// The file with the numbers of a finished model.
+pub(crate) fn weights_file(plan: &Plan) -> &'static str {
+    if plan.save.adapter { finetuned_models::ADAPTER_WEIGHTS } else { WEIGHTS }
+}
+
+/// A finished model's folder; where it holds an adapter, over the base that it was trained beside.
+fn open(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
+    let Some(adapter) = AdapterFolder::open(folder).map_err(model_failure)? else {
+        return Ok(finetuned_models::open(folder).map_err(model_failure)?);
+    };
+    let base = Path::new(&plan.model.folder);
+    let whole = finetuned_models::open(base).map_err(model_failure)?;
+    if !plan.model.weights_hash.starts_with(&checkpoint::hashes(whole.weights_files())?) {
+        let message = format!(
+            "the adapter in {} was trained beside other weights than those that now lie in {}",
+            folder.display(),
+            base.display()
+        );
+        return Err(Failure::new(FailureKind::Model, message)
+            .with_cure("bring the base model back that the plan names, or train again")
+            .into());
+    }
+    Ok(finetuned_models::open_adapted(adapter, base).map_err(model_failure)?)
 }
 
 /// (batch, seq, width), and which of them are tokens: (batch, seq) int64.

@@ -3,7 +3,7 @@
 
 pub(crate) mod defaults; // sizes -> numbers
 
-use crate::{class_weights, freeze, schedule};
+use crate::{adapter, class_weights, freeze, schedule};
 use anyhow::{Context, Result};
 use defaults::{Family, Training};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
@@ -18,7 +18,7 @@ use finetuned_job::recipe::{
 };
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Metrics, Objective, Task};
-use finetuned_models::{Outline, Parts, Rows};
+use finetuned_models::{Adapter, Outline, Parts, Rows, is_of_adapter};
 use std::collections::BTreeMap;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
@@ -32,6 +32,8 @@ pub(crate) struct Facts<'a> {
     pub method: Method,
     /// Of a head that takes a row of each text.
     pub pooling: Option<Pooling>,
+    /// That the model has.
+    pub adapter: Option<&'a Adapter>,
     pub task: Task,
     pub data: &'a DataReport,
     /// Of training, validation and test: the parts of long texts may be examples of their own.
@@ -136,6 +138,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             pooling: facts.pooling,
             dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
+            adapter: facts.adapter.map(adapter::plan),
             preprocess: facts.preprocess.cloned(),
             load: facts.model.load,
         },
@@ -384,25 +387,37 @@ fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
         (Some(_), Some(false)) => Family::Convolutional,
         (Some(_), Some(true)) => Family::FrozenStatistics,
     };
-    let lr = recipe.train.lr.unwrap_or_else(|| defaults::lr(family, facts.model.width, only_head));
+    let adapted = facts.adapter.is_some();
+    let lr = recipe.train.lr.unwrap_or_else(|| {
+        let own = defaults::lr(family, facts.model.width, only_head);
+        if adapted { defaults::adapter_lr(own) } else { own }
+    });
+    let default_head_lr = || if adapted { lr } else { defaults::head_lr(family, lr, only_head) };
+    let default_decay = || if adapted { 1.0 } else { defaults::layer_decay(family) };
     Ok(Rates {
         only_head,
         batch,
         lr,
         // Who asks for a rate means that of all.
-        head_lr: recipe
-            .train
-            .head_lr
-            .or(recipe.train.lr)
-            .unwrap_or_else(|| defaults::head_lr(family, lr, only_head)),
-        layer_decay: recipe.freeze.layer_decay.unwrap_or_else(|| defaults::layer_decay(family)),
-        wise_ft: wise_ft(recipe, facts.method, family, train)?,
+        head_lr: recipe.train.head_lr.or(recipe.train.lr).unwrap_or_else(default_head_lr),
+        layer_decay: recipe.freeze.layer_decay.unwrap_or_else(default_decay),
+        wise_ft: wise_ft(recipe, facts, family, train)?,
         frozen_statistics,
     })
 }
 
-fn wise_ft(recipe: &Recipe, method: Method, family: Family, train: u64) -> Result<f64, Failure> {
-    match (recipe.train.wise_ft, method) {
+fn wise_ft(recipe: &Recipe, facts: &Facts, family: Family, train: u64) -> Result<f64, Failure> {
+    if facts.adapter.is_some() {
+        return match recipe.train.wise_ft {
+            Some(share) if share < 1.0 => {
+                let message = "train.wise_ft mixes weights, but those of an adapter are factors of one, whose mixture is none of what they make";
+                Err(Failure::new(FailureKind::Recipe, message)
+                    .with_cure("leave it out of the recipe"))
+            }
+            _ => Ok(1.0),
+        };
+    }
+    match (recipe.train.wise_ft, facts.method) {
         (Some(share), Method::Probe | Method::Full) if share < 1.0 => {
             let message = "train.wise_ft mixes what fine-tuning comes to with the probe that it began with, but training does not begin with one and go on here";
             Err(Failure::new(FailureKind::Recipe, message)
@@ -426,7 +441,14 @@ fn freeze_plan(
     let names = freeze::parameters(facts.tensors.keys(), parts);
     let selected = freeze::select(train, parts, &names)?;
     // Patterns of later epochs are judged now, not when their epoch comes.
-    freeze::select(&freeze::patterns(train, unfreeze.iter().map(|it| &it.train)), parts, &names)?;
+    let patterns = freeze::patterns(train, unfreeze.iter().map(|it| &it.train));
+    let ever = freeze::select(&patterns, parts, &names)?;
+    if facts.adapter.is_some() && !ever.iter().any(|it| is_of_adapter(it)) {
+        let message =
+            "the recipe has an adapter, but freeze.train and freeze.unfreeze never train it";
+        let cure = "leave freeze.train out of the recipe: adapter and head train by default";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
+    }
     let scales = parts.learning_rate_scales(rates.layer_decay);
     let new = |name: &String| {
         let of_plugin = recipe.model.head != Head::Linear;
@@ -445,7 +467,7 @@ fn freeze_plan(
     let (trainable, frozen): (Vec<TensorPlan>, Vec<TensorPlan>) = facts
         .tensors
         .iter()
-        .filter(|it| names.contains(it.0))
+        .filter(|it| names.contains(it.0) || parts.held.contains(it.0))
         .map(tensor)
         .partition(|it| selected.contains(&it.name));
     let parameters = |tensors: &[TensorPlan]| {

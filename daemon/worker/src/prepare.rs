@@ -10,7 +10,8 @@ use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
 use crate::{
-    checkpoint, device, durable, feature_cache, freeze, plugin_reader, sandbox, stranger_base,
+    adapter, checkpoint, device, durable, feature_cache, freeze, plugin_reader, sandbox,
+    stranger_base,
 };
 use anyhow::{Context, Result};
 use finetuned_answers::Target;
@@ -24,7 +25,7 @@ use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Modality, TASKS, Task};
-use finetuned_models::{BuildOptions, Checkpoint, Kind, LoadReport};
+use finetuned_models::{Adapter, BuildOptions, Checkpoint, Kind, LoadReport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +185,7 @@ fn note_pieces(sets: &[&dyn Encoded; 3], texts: u64, encoder: &dyn Encoder) -> O
 /// A model at its beginning, and how it learns.
 pub(crate) struct Begun {
     pub model: Built,
+    adapter: Option<Adapter>,
     method: Method,
     pooling: Option<Pooling>,
 }
@@ -200,6 +202,10 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
     let head = extensions.head(&recipe.model.head, shape)?;
     let rows = modality::of(task.modality).rows();
     let mut method = planning::method(recipe, (task.objective, rows), &data.report)?;
+    if recipe.save.adapter && method == Method::Auto && base.kind() == Kind::Text {
+        // The form of a text's model that begins with a probe is not all adapter and head.
+        method = Method::Full;
+    }
     let mut pooling = pooling(base, method)?;
     let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| {
         let pooling = pooling.map(network::pooling);
@@ -219,14 +225,29 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         (method, pooling) = (Method::Full, None);
         model = network::build(base, &options(None, None)?, None)?;
     }
-    Ok(Begun { model, method, pooling })
+    let adapter = adapt(&mut model, recipe)?;
+    Ok(Begun { model, adapter, method, pooling })
+}
+
+/// Gives the model the adapter that the recipe asks for, if it does.
+fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
+    let Some(choice) = &recipe.adapter else { return Ok(None) };
+    let linears = model.model.linears().keys().cloned().collect();
+    let adapter = adapter::of_recipe(choice, &linears, &model.parts)?;
+    let added = model.model.adapt(&adapter, recipe.train.seed)?;
+    let own = model.model.parts();
+    model.parts.embeddings.clone_from(&own.embeddings);
+    model.parts.layers.clone_from(&own.layers);
+    model.parts.held.clone_from(&own.held);
+    model.tensors.extend(added);
+    Ok(Some(adapter))
 }
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
 pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
     let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
     extensions.suit(task.answer)?;
-    let Begun { model, method, pooling } = begin(attempt, prepared)?;
+    let Begun { model, adapter, method, pooling } = begin(attempt, prepared)?;
     let spec = attempt.spec;
     let preparation = encoder.preparation();
     let tensors: BTreeMap<String, Vec<i64>> =
@@ -234,6 +255,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
     let facts = Facts {
         method,
         pooling,
+        adapter: adapter.as_ref(),
         task: *task,
         data: &data.report,
         examples: [&data.train, &data.validation, &data.test].map(|it| it.len() as u64),
@@ -247,7 +269,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             base: base_name.clone(),
             folder: base.folder().display().to_string(),
             architecture: base.architecture().into(),
-            weights_hash: weights_hash(base.weights_files())?,
+            weights_hash: checkpoint::hashes(base.weights_files())?,
             width: base.hidden_size(),
             dropout: base.dropout(),
             new: model.report.initialised().map(Into::into).collect(),
@@ -354,9 +376,4 @@ pub(crate) fn changes(plan: &Plan, prepared: &Prepared) -> Result<Option<Changes
     let plugin = prepared.extensions.augmentation(&prepared.recipe)?;
     let augment = plan.augment.clone();
     Ok(augment.map(|augment| Changes { augment, plugin, seed: plan.train.seed, epoch: 0 }))
-}
-
-fn weights_hash(files: &[PathBuf]) -> Result<String> {
-    let hashes = files.iter().map(|it| checkpoint::hash(it)).collect::<Result<Vec<String>>>()?;
-    Ok(hashes.join("+"))
 }

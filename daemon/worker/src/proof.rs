@@ -9,7 +9,7 @@ use crate::attempt::Attempt;
 use crate::durable::Partial;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::modality::Changes;
-use crate::network::{Network, Saved, WEIGHTS};
+use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
 use crate::{checkpoint, device, durable, objective, prepare};
@@ -86,7 +86,7 @@ fn reloaded(
         evaluate(&network, objective.as_ref(), examples, |done| attempt.progress(done, total))?;
     let scores = found.scores(split, set, plan, extensions, &thresholds)?;
     let proof = Proof {
-        model_hash: checkpoint::hash(&folder.join(WEIGHTS))?,
+        model_hash: checkpoint::hash(&folder.join(network::weights_file(plan)))?,
         examples: set.len() as u64,
         loss_trained: trained.scores.loss,
         loss_reloaded: scores.loss,

@@ -1,5 +1,6 @@
 //! What a user sees, with the real binaries on real folders and real signals.
 
+mod adapters; // stories of adapters, merged and left as they are
 mod answers;
 mod confinement; // stories of workers that strangers lead astray
 mod attempt; // one worker process, started with a spec as the supervisor would

@@ -2,7 +2,8 @@
 //! can give is asked for only where plugins are loaded.
 
 use super::raw::{
-    self, Raw, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave, RawTrain,
+    self, Raw, RawAdapter, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave,
+    RawTrain,
 };
 use super::*;
 
@@ -45,6 +46,7 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
         task,
         model: model(raw.model.unwrap_or_default())?,
         freeze: freeze(raw.freeze.unwrap_or_default())?,
+        adapter: raw.adapter.map(adapter).transpose()?,
         data: data(raw.data.unwrap_or_default())?,
         augment: augment(raw.augment.unwrap_or_default())?,
         train: train(raw.train.unwrap_or_default())?,
@@ -54,6 +56,7 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
         asked: BTreeSet::new(),
     };
     without_plugins(&recipe)?;
+    with_adapter(&recipe)?;
     Ok(recipe)
 }
 
@@ -81,6 +84,49 @@ fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
         Some(name) => none("augment.plugin", name, "all of these are plugins'"),
         None => Ok(()),
     }
+}
+
+/// What an adapter rules out, or asks for.
+fn with_adapter(recipe: &Recipe) -> Result<(), Wrong> {
+    match &recipe.adapter {
+        Some(_) if recipe.train.method == Method::Probe => wrong(
+            "train.method",
+            "is `probe`, where nothing but a head learns, but the recipe has an [adapter]: leave one of them out",
+        ),
+        None if recipe.save.adapter => {
+            wrong("save.adapter", "leaves an adapter as one, but the recipe has no [adapter]")
+        }
+        Some(_) if recipe.save.adapter && recipe.model.head != Head::Linear => wrong(
+            "save.adapter",
+            "leaves an adapter as peft reads it, which a plugin's head has no place in: leave one of them out",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
+    /// Of the low-rank factors.
+    const R_DEFAULT: u32 = 16;
+    /// No linear map is so wide.
+    const R_MAX: u32 = 65_536;
+    /// What peft calls all linear maps but those of the head.
+    const ALL: &str = "all-linear";
+    let r = from_to("adapter.r", raw.r.unwrap_or(R_DEFAULT), 1, R_MAX)?;
+    let lora_alpha = raw.lora_alpha.unwrap_or(2.0 * f64::from(r));
+    if !(lora_alpha.is_finite() && 0.0 < lora_alpha) {
+        return wrong("adapter.lora_alpha", format!("is {lora_alpha}, but must be above 0"));
+    }
+    let dropout = raw.lora_dropout.unwrap_or(0.0);
+    let all = raw.target_modules.iter().any(|it| it == ALL);
+    Ok(AdapterChoice {
+        r,
+        lora_alpha,
+        lora_dropout: within("adapter.lora_dropout", dropout, 0.0..0.95)?,
+        target_modules: if all { Vec::new() } else { raw.target_modules },
+        use_rslora: raw.use_rslora.unwrap_or(false),
+        use_dora: raw.use_dora.unwrap_or(false),
+        modules_to_save: raw.modules_to_save.unwrap_or_default(),
+    })
 }
 
 fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
@@ -423,5 +469,6 @@ fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {
         every_epochs: Some(at_least("save.every_epochs", raw.every_epochs.unwrap_or(1), 1)?),
         every_minutes: minutes,
         keep: from_to("save.keep", raw.keep.unwrap_or(2), 1, 1_000)?,
+        adapter: raw.adapter.unwrap_or(false),
     })
 }

@@ -20,6 +20,7 @@ pub(super) struct Raw {
     pub freeze: Option<RawFreeze>,
     pub data: Option<RawData>,
     pub augment: Option<RawAugment>,
+    pub adapter: Option<RawAdapter>,
     pub train: Option<RawTrain>,
     pub eval: Option<RawEval>,
     pub save: Option<RawSave>,
@@ -59,6 +60,20 @@ pub(super) struct RawUnfreeze {
     pub train: Vec<String>,
 }
 
+/// Keys are peft's.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdapter {
+    pub r: Option<u32>,
+    pub lora_alpha: Option<f64>,
+    pub lora_dropout: Option<f64>,
+    #[serde(default, deserialize_with = "columns")]
+    pub target_modules: Vec<String>,
+    pub use_rslora: Option<bool>,
+    pub use_dora: Option<bool>,
+    pub modules_to_save: Option<Vec<String>>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawData {
@@ -81,7 +96,7 @@ fn columns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of a column or a list of them")
+            f.write_str("a name or a list of names")
         }
 
         fn visit_str<E>(self, name: &str) -> Result<Vec<String>, E> {
@@ -163,6 +178,7 @@ pub(super) struct RawSave {
     pub every_epochs: Option<u32>,
     pub every_minutes: Option<f64>,
     pub keep: Option<u32>,
+    pub adapter: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -21,6 +21,7 @@ pub(crate) struct Found {
     new: Vec<String>,
     /// A norm has running statistics.
     statistics: bool,
+    adapter: Option<Adapter>,
 }
 
 fn split(split: Split, rows: u64) -> SplitReport {
@@ -63,6 +64,7 @@ pub(crate) fn texts() -> Found {
         plugins: Vec::new(),
         new: vec!["head.bias".into(), "head.weight".into()],
         statistics: true,
+        adapter: None,
     }
 }
 
@@ -112,7 +114,13 @@ fn parts(statistics: bool) -> Parts {
 
 fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let recipe = Recipe::parse(recipe).unwrap_or_else(|it| panic!("{it}"));
-    let parts = parts(found.statistics);
+    let mut parts = parts(found.statistics);
+    if found.adapter.is_some() {
+        let body = [&parts.embeddings].into_iter().chain(&parts.layers).flatten();
+        parts.held = body.cloned().collect();
+        let factors = ["A", "B"].map(|it| format!("layer.1.lora_{it}.weight"));
+        parts.layers[1].extend(factors);
+    }
     let tensors = parts.stages().chain(&parts.buffers).flatten();
     let tensors = tensors.map(|it| (it.clone(), vec![4, 4])).collect();
     let rows = if found.preprocess.is_some() { Rows::PerExample } else { Rows::PerToken };
@@ -120,6 +128,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
     let facts = Facts {
         method: method(&recipe, (found.task.objective, Rows::PerExample), &found.data)?,
         pooling: None,
+        adapter: found.adapter.as_ref(),
         task: found.task,
         data: &found.data,
         examples: Split::ALL.map(|it| rows(&found.data, it)),
@@ -158,6 +167,58 @@ fn refused(recipe: &str, found: &Found, message: &str) {
 }
 
 const HEAD_ONLY: &str = "freeze.train = ['head']\n";
+
+/// With an adapter beside the upper layer.
+fn adapted(found: Found) -> Found {
+    let adapter = Adapter {
+        r: 16,
+        alpha: 32.0,
+        dropout: 0.0,
+        rslora: false,
+        dora: false,
+        targets: ["layer.1".to_string()].into(),
+        modules_to_save: ["head".to_string()].into(),
+    };
+    Found { adapter: Some(adapter), statistics: false, ..found }
+}
+
+#[test]
+fn an_adapter_and_the_head_train_alone_and_fast() {
+    for found in [adapted(texts()), adapted(layered())] {
+        let plan = plan_of("", &found);
+        assert_eq!((plan.train.lr, plan.train.head_lr), (1e-3, 1e-3));
+        assert_eq!((plan.freeze.layer_decay, plan.train.wise_ft), (1.0, 1.0));
+        let names: Vec<&str> = plan.freeze.trainable.iter().map(|it| it.name.as_str()).collect();
+        let factors = ["layer.1.lora_A.weight", "layer.1.lora_B.weight"];
+        assert_eq!(names, [&["head.bias", "head.weight"][..], &factors].concat());
+        assert!(plan.freeze.frozen.iter().any(|it| it.name == "words.weight"));
+        let last = plan_of("freeze.train = ['head', 'last:1']", &found);
+        assert_eq!(last.freeze.trainable, plan.freeze.trainable);
+        assert_eq!(plan_of("train.lr = 0.5", &found).train.head_lr, 0.5);
+    }
+    let cached = plan_of("", &adapted(texts())).freeze.cached;
+    assert!(cached, "what lies below the lowest adapter");
+}
+
+#[test]
+fn what_an_adapter_rules_out_is_refused() {
+    let found = adapted(texts());
+    refused(
+        "train.wise_ft = 0.5",
+        &found,
+        "train.wise_ft mixes weights, but those of an adapter are factors of one, whose mixture is none of what they make",
+    );
+    refused(
+        HEAD_ONLY,
+        &found,
+        "the recipe has an adapter, but freeze.train and freeze.unfreeze never train it",
+    );
+    refused(
+        "freeze.train = ['all', 'norms']",
+        &found,
+        "the pattern `norms` of the recipe matches no tensor of the model that may train beside an adapter",
+    );
+}
 
 #[test]
 fn the_learning_rate_goes_by_what_trains() {

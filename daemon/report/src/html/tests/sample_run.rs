@@ -565,6 +565,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             pooling: Some(Pooling::Mean),
             dropout: 0.1,
             attention_dropout: 0.0,
+            adapter: None,
             preprocess: None,
             load: LoadSummary {
                 loaded: 101,
@@ -639,6 +640,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             every_epochs: Some(1),
             every_minutes: Some(5.0),
             keep: 2,
+            adapter: false,
         },
         asked: None,
         threads: 2,

@@ -1,0 +1,108 @@
+//! Stories of adapters: merged into the weights that they stood beside, or left as they are.
+
+use crate::attempt::{Run, sentences, tiny_bert};
+use crate::training::signal_if_alive;
+use finetuned_job::event::Event;
+use finetuned_job::outcome::FailureKind;
+use finetuned_job::plan::Plan;
+use finetuned_job::run_folder;
+use finetuned_job::spec::Action;
+use rustix::process::Signal;
+use safetensors::SafeTensors;
+use std::fs;
+
+const RECIPE: &str = r#"
+model.dropout = 0.1
+[adapter]
+r = 4
+lora_dropout = 0.1
+use_dora = true
+[train]
+epochs = 6
+batch = 8
+precision = "fp32"
+schedule = "cosine"
+[save]
+every_steps = 7
+"#;
+
+/// Trained to its end, and again with a kill in its midst: the files are the same.
+fn proven(recipe: &str, file: &str) -> Run {
+    let csv = sentences(400, 4);
+    let mut calm = Run::new(recipe, &csv).with_threads(2);
+    let undisturbed = calm.complete();
+    assert!(0.9 < undisturbed.score, "{undisturbed:?}");
+    let mut killed = Run::new(recipe, &csv).with_threads(2);
+    let mut child = killed.start(Action::Train);
+    killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if 30 <= it.step));
+    signal_if_alive(&mut child, Signal::KILL);
+    let done = killed.complete();
+    assert!(
+        killed.events().iter().any(|it| matches!(it, Event::Started { resumed_from: Some(_), .. })),
+        "it did resume"
+    );
+    assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
+    assert_eq!(done.scores, undisturbed.scores);
+    let weights = |run: &Run| fs::read(run.folder().join(run_folder::MODEL).join(file)).unwrap();
+    assert_eq!(weights(&killed), weights(&calm));
+    let plan: Plan = calm.json(run_folder::PLAN);
+    let trains =
+        |it: &str| it.contains(".lora_") || it.starts_with("classifier") || it.contains("pooler");
+    assert!(plan.freeze.trainable.iter().all(|it| trains(&it.name)), "{:?}", plan.freeze.trainable);
+    assert!(plan.freeze.trainable_parameters < plan.freeze.frozen_parameters);
+    answers(&mut calm);
+    calm
+}
+
+/// `predict` needs no recipe, whatever the folder holds.
+fn answers(run: &mut Run) {
+    let inputs = vec!["a great and lovely film".into(), "an awful sad day".into()];
+    assert!(run.finish(Action::Predict { inputs, csv: None }).success(), "{}", run.log());
+}
+
+#[test]
+fn an_adapter_is_merged_and_a_kill_costs_not_a_bit() {
+    let run = proven(RECIPE, "model.safetensors");
+    let model = run.folder().join(run_folder::MODEL);
+    assert!(!model.join("adapter_config.json").exists());
+    let (own, base) = (run.weights(), fs::read(tiny_bert().join("model.safetensors")).unwrap());
+    let own = SafeTensors::deserialize(&own).unwrap();
+    assert!(!own.names().iter().any(|it| it.contains("lora")), "{:?}", own.names());
+    // What it stood beside has moved; all else is the base's, bit for bit.
+    let base = SafeTensors::deserialize(&base).unwrap();
+    let moved = |name: &str| {
+        let theirs = base.tensor(name).unwrap();
+        own.tensor(&format!("bert.{name}")).unwrap().data() != theirs.data()
+    };
+    assert!(moved("encoder.layer.0.attention.self.query.weight"));
+    assert!(!moved("encoder.layer.0.attention.self.query.bias"));
+    assert!(!moved("embeddings.word_embeddings.weight"));
+}
+
+#[test]
+fn an_adapter_is_left_as_one_and_a_kill_costs_not_a_bit() {
+    let recipe = RECIPE.replace("[save]", "[save]\nadapter = true");
+    let run = proven(&recipe, "adapter_model.safetensors");
+    let model = run.folder().join(run_folder::MODEL);
+    assert!(!model.join("model.safetensors").exists());
+    let config = fs::read_to_string(model.join("adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!((&config["peft_type"], &config["r"]), (&"LORA".into(), &4.into()));
+    assert_eq!(config["base_model_name_or_path"], tiny_bert().display().to_string());
+    assert_eq!(config["modules_to_save"], serde_json::json!(["bert.pooler", "classifier"]));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_cure() {
+    let csv = sentences(60, 4);
+    let refused = |recipe: &str, message: &str, cure: &str| {
+        let failure = Run::new(recipe, &csv).failed(Action::Train).failure;
+        assert_eq!(failure.kind, FailureKind::Recipe, "{failure}");
+        let words = failure.to_string();
+        assert!(words.contains(message) && words.contains(cure), "{words}");
+    };
+    refused("adapter.target_modules = ['qeury']", "`qeury`", "the nearest are query");
+    refused("[adapter]\n[train]\nwise_ft = 0.5", "train.wise_ft", "leave it out");
+    refused("[adapter]\n[freeze]\ntrain = ['head']", "never train it", "leave freeze.train out");
+    refused("save.adapter = true", "save.adapter", "no [adapter]");
+}
