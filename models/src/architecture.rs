@@ -28,6 +28,8 @@ pub(crate) struct TextFacts {
     pub dropout: f64,
     /// The config's name for the number of layers.
     pub layers_key: &'static str,
+    /// A token sees only those before it: the model can go on with a text.
+    pub causal: bool,
 }
 
 /// One model of a family, known by its numbers: what stands in its config, checked.

@@ -153,12 +153,30 @@ impl Checkpoint {
         &self.paths
     }
 
-    /// How the row that stands for a text is made of its tokens; none for a model of images.
+    /// How the row that stands for a text is made of its tokens where a linear map takes it; none
+    /// where there is no head of the kind [`HeadKind::Linear`].
     ///
     /// # Errors
     /// A file that should say so is damaged.
     pub fn pooling(&self) -> Result<Option<Pooling>, ModelError> {
-        self.architecture.text().map(|_| pooling::of(&self.folder)).transpose()
+        let any = HeadKind::Linear(1, Pooling::First);
+        let text = self.architecture.text().filter(|_| self.architecture.has_head(any));
+        text.map(|_| pooling::of(&self.folder)).transpose()
+    }
+
+    /// Whether each token sees only those before it, so that the model can go on with a text.
+    pub fn is_decoder(&self) -> bool {
+        self.architecture.text().is_some_and(|it| it.causal)
+    }
+
+    /// Of a decoder, the token that a text for a head of the kind [`HeadKind::Classes`] must not
+    /// end with, since such a head takes the last token that does not fill a text up: the config's
+    /// padding token, else the one that ends texts, which a finished model has for it.
+    pub fn never_last(&self) -> Option<u32> {
+        let text = self.architecture.text().filter(|it| it.causal)?;
+        let end = &self.config_json()["eos_token_id"];
+        let end = end.get(0).unwrap_or(end).as_u64().and_then(|it| u32::try_from(it).ok());
+        text.pad_token_id.or(end)
     }
 
     /// Reads the weights into a model, one tensor at a time.
@@ -271,6 +289,10 @@ impl Checkpoint {
         let mut config = self.config.export(head, outputs, size);
         if let (HeadKind::Linear(_, Pooling::Mean), Some(text)) = (head, self.architecture.text()) {
             config[text.layers_key] = (self.architecture.layers() + 1).into();
+        }
+        if let (HeadKind::Classes(_), Some(padding)) = (head, self.never_last()) {
+            // Without one, transformers takes one text at a time only.
+            config["pad_token_id"] = padding.into();
         }
         config
     }

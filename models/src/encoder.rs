@@ -190,6 +190,7 @@ impl Architecture for Encoder {
             token_types: self.config.type_vocab_size as u32,
             dropout: self.config.dropout,
             layers_key: self.dialect.layers_key,
+            causal: false,
         })
     }
 

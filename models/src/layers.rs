@@ -172,8 +172,13 @@ impl Dropout {
         Dropout { p, site: HEAD_SITE + nth }
     }
 
+    /// Whether it does anything in a pass that trains.
+    pub(crate) fn acts(&self) -> bool {
+        self.p != 0.0
+    }
+
     pub(crate) fn forward(&self, xs: Tensor, pass: &Pass) -> Result<Tensor, TchError> {
-        if !pass.train || self.p == 0.0 {
+        if !pass.train || !self.acts() {
             return Ok(xs);
         }
         finetuned_libtorch::f_dropout(&xs, self.p, pass.seed, pass.stream(self.site)).map_err(torch)
@@ -186,7 +191,7 @@ impl Dropout {
         residual: &Tensor,
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
-        if !pass.train || self.p == 0.0 {
+        if !pass.train || !self.acts() {
             return xs.f_add(residual);
         }
         finetuned_libtorch::f_dropout_add(xs, residual, self.p, pass.seed, pass.stream(self.site))
@@ -309,7 +314,7 @@ impl Attention {
             };
             let (query, key, value) =
                 (split(&queries[place])?, split(&keys[place])?, split(&values[place])?);
-            let seen = self.look(&query, &key, &value, place as u64, pass)?;
+            let seen = self.look(&query, &key, &value, place, pass)?;
             mixed.push(seen.f_transpose(1, 2)?.f_reshape([-1, width])?);
         }
         self.output.forward(&Tensor::f_cat(&mixed, 0)?)
@@ -321,23 +326,22 @@ impl Attention {
         query: &Tensor,
         key: &Tensor,
         value: &Tensor,
-        place: u64,
+        place: usize,
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
-        /// Each run draws noise of its own (the golden ratio's odd multiple tells seeds apart).
-        const RUN_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
-        if !pass.train || self.dropout.p == 0.0 {
+        if !pass.train || !self.dropout.acts() {
             return Tensor::f_scaled_dot_product_attention::<Tensor>(
                 query, key, value, None, 0.0, false, None, false,
             );
         }
         // The formula written out: libtorch's kernels would draw the noise from a generator with a
         // state.
-        let pass = Pass { seed: pass.seed.wrapping_add(place.wrapping_mul(RUN_SEED)), ..*pass };
         let head = query.size()[3];
         let scores =
             query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
-        self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?, &pass)?.f_matmul(value)
+        self.dropout
+            .forward(scores.f_softmax(-1, None::<Kind>)?, &pass.of_run(place))?
+            .f_matmul(value)
     }
 }
 

@@ -21,25 +21,41 @@ pub(crate) struct Layout {
 pub(crate) struct Run {
     pub texts: i64,
     pub length: i64,
+    /// Tokens of each that were read before, and are no part of the batch.
+    pub past: i64,
 }
 
 impl Layout {
     /// # Errors
     /// Token types that are not one for each token.
     pub(crate) fn of(input: &Input) -> Result<Layout, TchError> {
+        Layout::following(input, &vec![0; input.lengths.len()])
+    }
+
+    /// Of texts that go on behind so many tokens of each.
+    ///
+    /// # Errors
+    /// As [`Layout::of`]; another number of texts.
+    pub(crate) fn following(input: &Input, past: &[i64]) -> Result<Layout, TchError> {
         let Input { xs, lengths, token_types, .. } = input;
         let tokens = lengths.iter().sum::<i64>();
         if let Some(types) = token_types.as_ref().filter(|it| it.size() != [tokens]) {
             let size = types.size();
             return Err(TchError::Shape(format!("token types {size:?} for {tokens} tokens")));
         }
-        let runs = lengths
+        if past.len() != lengths.len() {
+            let (there, texts) = (past.len(), lengths.len());
+            return Err(TchError::Shape(format!("{texts} texts that follow {there}")));
+        }
+        let texts: Vec<(i64, i64)> = lengths.iter().copied().zip(past.iter().copied()).collect();
+        let runs = texts
             .chunk_by(|a, b| a == b)
-            .map(|it| Run { texts: it.len() as i64, length: it[0] })
+            .map(|it| Run { texts: it.len() as i64, length: it[0].0, past: it[0].1 })
             .collect();
         let starts: Vec<i64> =
             lengths.iter().scan(0, |end, it| Some(std::mem::replace(end, *end + it))).collect();
-        let places: Vec<i64> = lengths.iter().flat_map(|&it| 0..it).collect();
+        let places: Vec<i64> =
+            texts.iter().flat_map(|&(length, past)| past..past + length).collect();
         let tensor = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(xs.device());
         Ok(Layout {
             runs,
@@ -61,7 +77,7 @@ impl Layout {
         }
     }
 
-    /// (tokens) int64: 0, 1, 2, … in each text.
+    /// (tokens) int64: 0, 1, 2, … in each text, or on from where it goes on.
     pub(crate) fn places(&self) -> &Tensor {
         &self.places
     }
@@ -74,6 +90,16 @@ impl Layout {
     /// (tokens, …) -> (texts, …)
     pub(crate) fn first_tokens(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         xs.f_index_select(0, &self.starts)
+    }
+
+    /// (tokens, …) -> (texts, …)
+    pub(crate) fn last_tokens(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_index_select(0, &self.starts.f_add(&self.lengths)?.f_sub_scalar(1)?)
+    }
+
+    /// Tokens of the longest text, with those before the batch.
+    pub(crate) fn longest(&self) -> i64 {
+        self.runs.iter().map(|it| it.past + it.length).max().unwrap_or(0)
     }
 
     /// The mean of each text's tokens: (tokens, width) -> (texts, width)

@@ -9,6 +9,7 @@
 mod error;
 mod fill; // what new tensors begin with
 mod adapter; // low-rank adapters of linear maps
+mod cache; // what a decoder remembers of the texts that it goes on with
 mod model; // what every model can do, and the words for it
 mod config_json; // config.json read, and written for a finished model
 mod pooling; // how a text's row is made of its tokens, where a file says so
@@ -21,9 +22,14 @@ mod architecture; // a family of models, and one model of it before it is built
 mod layers; // linear, norm, dropout, attention: what several architectures truly share
 mod conv; // convolution, batch norm, and both as one
 mod convnext;
+mod rotary; // places of tokens as angles
+mod causal; // attention to what stands before
+mod decoder; // what all models have that go on with texts
 mod encoder; // what BERT, RoBERTa and DistilBERT share
 mod bert; // the architectures, each along its checkpoint's own names
 mod distilbert;
+mod gpt2;
+mod llama; // also Mistral, Qwen2 and Qwen3
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of
 mod efficientnet;
 mod mobilenetv3;
@@ -35,6 +41,7 @@ mod zoo; // the table
 mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
 
 pub use adapter::{Adapter, is_of_adapter};
+pub use cache::Cache;
 pub use checkpoint::{Built, Checkpoint, Kind, open, open_adapted};
 pub use error::{ModelError, ShapeDifference};
 pub use load::LoadReport;

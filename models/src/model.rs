@@ -4,6 +4,7 @@
 //! How stages are run is `stages`'; what a model is made of, the families'.
 
 use crate::adapter::{Adapter, Slot};
+use crate::cache::Cache;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -77,6 +78,15 @@ pub trait Model {
     /// # Errors
     /// No memory.
     fn merge(&mut self) -> Result<BTreeSet<String>, TchError>;
+
+    /// Of a decoder with a head for the vocabulary, (texts, vocabulary): logits of the token that
+    /// follows the last one of each text. `input` are tokens that follow those in the cache, which
+    /// is given theirs; a text must have one at least. Without dropout, without a gradient graph.
+    ///
+    /// # Errors
+    /// A model that is no decoder or has another head, another number of texts than the cache has,
+    /// and as [`Model::run`]; the cache is then as it was before.
+    fn extend(&self, input: &Input, cache: &mut Cache) -> Result<Tensor, TchError>;
 
     /// (batch, width) or (tokens, width): what the head takes.
     ///
@@ -169,7 +179,8 @@ pub enum Pooling {
 /// What stands on top of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadKind {
-    /// (batch, classes): a new head for so many classes, labels or numbers.
+    /// (batch, classes): a new head for so many classes, labels or numbers. Of a decoder it is a
+    /// linear map, without a bias, of each text's last token.
     Classes(i64),
     /// (batch, classes): of texts, one linear map of a row that is made of the tokens so, to begin
     /// with a linear probe. No library has a class for it; [`crate::Checkpoint::in_family`] makes
@@ -177,8 +188,9 @@ pub enum HeadKind {
     Linear(i64, Pooling),
     /// (tokens, classes): a new head for each token.
     PerToken(i64),
-    /// (tokens, vocabulary): masked language modelling; the checkpoint's head where it has one. Its
-    /// last map is the table of token embeddings.
+    /// (tokens, vocabulary): language modelling, masked (which token stands here?) or, of a
+    /// decoder, causal (which one follows?); the checkpoint's head where it has one. Its last map
+    /// is the table of token embeddings, unless the config says otherwise.
     Vocabulary,
     /// No head: features.
     None(Rows),
@@ -283,6 +295,13 @@ impl Pass {
     /// Without noise; the numbers do not matter.
     pub fn evaluation() -> Pass {
         Pass { train: false, ..Pass::training(0, 0, 0) }
+    }
+
+    /// As the texts of one length at this place of the batch see it: each such run draws noise of
+    /// its own (the golden ratio's odd multiple tells seeds apart).
+    pub(crate) fn of_run(&self, place: usize) -> Pass {
+        const RUN_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+        Pass { seed: self.seed.wrapping_add((place as u64).wrapping_mul(RUN_SEED)), ..*self }
     }
 }
 

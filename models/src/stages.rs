@@ -7,6 +7,7 @@
 //! and batch norm's statistics move only once.
 
 use crate::adapter::{Adapter, Draw, LowRank, Noise};
+use crate::cache::{Cache, KeyValues};
 use crate::layout::Layout;
 use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,11 @@ const SMALL: usize = 8;
 pub(crate) trait Stage: Send {
     /// `pass.train` is false where the stage is frozen; `layout` is empty for images.
     fn forward(&self, xs: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError>;
+
+    /// Of a decoder's layer: as `forward` in evaluation, of tokens that follow those in the cache.
+    fn extend(&self, _: &Tensor, _: &Layout, _: &mut KeyValues) -> Result<Tensor, TchError> {
+        Err(TchError::Shape("tokens that follow others, for a model that is no decoder".into()))
+    }
 
     /// Takes numbers with which it computes this linear map, where there are any: of a head.
     fn set_linear(&self, _weight: &Tensor, _bias: &Tensor) -> Result<bool, TchError> {
@@ -41,6 +47,12 @@ pub(crate) struct Chain(pub Vec<Box<dyn Stage>>);
 impl Stage for Chain {
     fn forward(&self, xs: &Tensor, layout: &Layout, pass: &Pass) -> Result<Tensor, TchError> {
         self.0.iter().try_fold(xs.shallow_clone(), |xs, stage| stage.forward(&xs, layout, pass))
+    }
+
+    fn extend(&self, xs: &Tensor, at: &Layout, cache: &mut KeyValues) -> Result<Tensor, TchError> {
+        let Some((layer, tail)) = self.0.split_first() else { return Ok(xs.shallow_clone()) };
+        let first = layer.extend(xs, at, cache)?;
+        tail.iter().try_fold(first, |xs, stage| stage.forward(&xs, at, &Pass::evaluation()))
     }
 }
 
@@ -313,6 +325,31 @@ impl Model for Stack {
         self.parts = std::mem::take(&mut self.parts).without(&gone);
         self.tensors.retain(|it| !gone.contains(&it.0));
         Ok(gone)
+    }
+
+    fn extend(&self, input: &Input, cache: &mut Cache) -> Result<Tensor, TchError> {
+        let head = self.head.as_ref().filter(|_| self.facts.rows == Rows::PerToken);
+        let (Some(head), 0) = (head, input.stage) else {
+            let wanted = "token numbers, and a decoder with a head for the vocabulary";
+            return Err(TchError::Shape(format!("to go on with a text takes {wanted}")));
+        };
+        if input.lengths.iter().any(|it| *it < 1) {
+            return Err(TchError::Shape("a text goes on by no token".into()));
+        }
+        let layout = Layout::following(input, cache.lengths())?;
+        let Some((stem, layers)) = self.stages.split_first() else {
+            return Err(TchError::Shape("a model without stages".into()));
+        };
+        let still = Pass::evaluation();
+        let logits = tch::no_grad(|| {
+            let mut xs = lock(stem)?.forward(&input.xs, &layout, &still)?;
+            for (layer, cache) in layers.iter().zip(cache.layers(layers.len())) {
+                xs = lock(layer)?.extend(&xs, &layout, cache)?;
+            }
+            head.forward(&layout.last_tokens(&xs)?, &layout, &still)
+        })?;
+        cache.grow(&input.lengths);
+        Ok(logits)
     }
 }
 

@@ -1,13 +1,18 @@
 //! The table of architectures.
 
 use crate::architecture::Family;
-use crate::{bert, convnext, dinov2, distilbert, efficientnet, mobilenetv3, resnet, roberta, vit};
+use crate::{
+    bert, convnext, dinov2, distilbert, efficientnet, gpt2, llama, mobilenetv3, resnet, roberta,
+    vit,
+};
 
 /// Every architecture. A new one is a file, and its line here.
 pub(crate) const ZOO: &[Family] = &[
     bert::FAMILY,
     roberta::FAMILY,
     distilbert::FAMILY,
+    llama::FAMILY,
+    gpt2::FAMILY,
     resnet::FAMILY,
     efficientnet::FAMILY,
     mobilenetv3::FAMILY,

@@ -253,8 +253,8 @@ fn a_folder_that_is_no_model_is_refused_with_a_reason() {
     let message =
         |folder: &TempDir| message(folder).replace(&folder.path().display().to_string(), "DIR");
     assert!(message(&folder).starts_with(&known("absent")));
-    fs::write(&config, r#"{"model_type": "llama"}"#).unwrap();
-    assert!(message(&folder).starts_with(&known("`llama`")));
+    fs::write(&config, r#"{"model_type": "mamba"}"#).unwrap();
+    assert!(message(&folder).starts_with(&known("`mamba`")));
     fs::write(&config, r#"{"model_type": "bert"}"#).unwrap();
     refused(
         &folder,

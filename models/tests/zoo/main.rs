@@ -6,6 +6,7 @@
 
 mod adapters;
 mod checkpointing;
+mod decoders;
 mod freezing;
 mod frozen_statistics;
 mod heads;
