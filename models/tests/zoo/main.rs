@@ -19,6 +19,7 @@ mod loading;
 mod minilm;
 mod parity;
 mod saving;
+mod smollm2;
 mod vit;
 
 use finetuned_models::{BuildOptions, Built, Checkpoint, HeadKind, Input, Rows};
