@@ -182,7 +182,10 @@ pub(crate) fn method(
         }
         Method::Auto if plugin || rows == Rows::PerToken => Ok(Method::Full),
         Method::Auto
-            if recipe.train.epochs.is_none() && defaults::probe_alone(objective, &counts(data)) =>
+            if recipe.train.epochs.is_none()
+                && recipe.adapter.is_none()
+                && recipe.freeze.unfreeze.is_empty()
+                && defaults::probe_alone(objective, &counts(data)) =>
         {
             Ok(Method::Probe)
         }

@@ -24,7 +24,7 @@ use finetuned_job::recipe::{Method, Recipe};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
-use finetuned_job::task::{Modality, TASKS, Task};
+use finetuned_job::task::{Modality, Objective, TASKS, Task};
 use finetuned_models::{Adapter, BuildOptions, Checkpoint, Kind, LoadReport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -225,8 +225,22 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         (method, pooling) = (Method::Full, None);
         model = network::build(base, &options(None, None)?, None)?;
     }
+    can_give_units(task.objective, base, &model)?;
     let adapter = adapt(&mut model, recipe)?;
     Ok(Begun { model, adapter, method, pooling })
+}
+
+/// Numbers are learnt in units of their own, and those of the data are put into weight and bias.
+fn can_give_units(objective: Objective, base: &Checkpoint, model: &Built) -> Result<(), Failure> {
+    if !objective.in_units() || model.head.is_some() || !model.parts.outputs.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "a {} ends with a linear map without a bias, which can't give numbers in their own units",
+        base.architecture()
+    );
+    Err(Failure::new(FailureKind::Recipe, message)
+        .with_cure("set model.base to an encoder, such as MiniLM or RoBERTa"))
 }
 
 /// Gives the model the adapter that the recipe asks for, if it does.

@@ -137,7 +137,10 @@ mod tests {
     use tokenizers::Tokenizer;
 
     fn encoder(tokenizer: &Tokenizer, max_tokens: u32, types: u32) -> Result<PairEncoder> {
-        PairEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens }, types)
+        PairEncoder::new(
+            TextEncoder { tokenizer: tokenizer.clone(), max_tokens, never_last: None },
+            types,
+        )
     }
 
     fn encoded(tokenizer: &Tokenizer, max_tokens: u32, types: u32, pair: [&str; 2]) -> TextSet {
@@ -197,7 +200,8 @@ mod tests {
     #[test]
     fn special_tokens_alone_are_no_pair() {
         for (tokenizer, case) in cases("pairs") {
-            let texts = TextEncoder { tokenizer: tokenizer.clone(), max_tokens: 0 };
+            let texts =
+                TextEncoder { tokenizer: tokenizer.clone(), max_tokens: 0, never_last: None };
             let added = texts.added(true) as u32;
             let refused = encoder(&tokenizer, added, 2).err().unwrap().to_string();
             assert!(refused.starts_with(&format!("data.max_tokens is {added}")), "{case}");

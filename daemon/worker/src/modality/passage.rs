@@ -33,6 +33,17 @@ impl Modal for Passages {
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
         let embeddings = base.config_json().get("vocab_size").and_then(serde_json::Value::as_u64);
+        if base.is_decoder() {
+            let message = format!(
+                "{} reads texts from left to right, and can't guess what is masked",
+                base.architecture()
+            );
+            return Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure(
+                    "set model.base to an encoder, such as distilbert/distilbert-base-uncased",
+                )
+                .into());
+        }
         let encoder = PassageEncoder::new(TextEncoder::open(base.folder(), max_tokens)?)?;
         if let Some(embeddings) = embeddings.filter(|it| *it < encoder.vocabulary.size.into()) {
             let message = format!(
@@ -242,7 +253,7 @@ mod tests {
 
     fn encoder(max_tokens: u32) -> PassageEncoder {
         let (tokenizer, _) = cases("words").swap_remove(0);
-        PassageEncoder::new(TextEncoder { tokenizer, max_tokens }).unwrap()
+        PassageEncoder::new(TextEncoder { tokenizer, max_tokens, never_last: None }).unwrap()
     }
 
     fn named(texts: &[&str]) -> Inputs {

@@ -2,6 +2,7 @@
 //! special tokens kept.
 
 use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation};
+use crate::failures::model_failure;
 use crate::planning;
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
@@ -30,11 +31,14 @@ impl Modal for Texts {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
-        Ok(Box::new(TextEncoder::open(base.folder(), max_tokens)?))
+        let texts = TextEncoder::open(base.folder(), max_tokens)?;
+        Ok(Box::new(TextEncoder { never_last: base.never_last(), ..texts }))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        Ok(Box::new(TextEncoder::open(folder, plan.data.max_tokens)?))
+        let saved = finetuned_models::open(folder).map_err(model_failure)?;
+        let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
+        Ok(Box::new(TextEncoder { never_last: saved.never_last(), ..texts }))
     }
 }
 
@@ -184,6 +188,8 @@ impl Loader for &TextSet {
 pub(super) struct TextEncoder {
     pub tokenizer: Tokenizer,
     pub max_tokens: u32,
+    /// The token that no text may end with: what the model reads begins before it.
+    pub never_last: Option<u32>,
 }
 
 impl TextEncoder {
@@ -208,7 +214,7 @@ impl TextEncoder {
         tokenizer
             .with_truncation(None)
             .map_err(|err| refused(format!("{}: {err}", path.display()), again))?;
-        Ok(TextEncoder { tokenizer, max_tokens })
+        Ok(TextEncoder { tokenizer, max_tokens, never_last: None })
     }
 
     /// Special tokens that are added to a text, or to a pair of them.
@@ -265,7 +271,10 @@ impl Encoder for TextEncoder {
             for mut encoding in self.split(&texts, &mut set.unknown)? {
                 let uncut = encoding.len() + added;
                 encoding.truncate(room, 0, TruncationDirection::Right);
-                let encoding = self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
+                let mut encoding =
+                    self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
+                let kept = kept(encoding.get_ids(), self.never_last);
+                encoding.truncate(kept, 0, TruncationDirection::Right);
                 set.push(&encoding, uncut);
             }
             progress(set.len() as u64)?;
@@ -280,6 +289,12 @@ impl Encoder for TextEncoder {
     fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
         copy_tokenizer(base, to)
     }
+}
+
+/// Tokens before those at the end that no text may end with; the first one stays.
+fn kept(ids: &[u32], never_last: Option<u32>) -> usize {
+    let end = ids.iter().rposition(|it| Some(*it) != never_last);
+    end.map_or(ids.len().min(1), |it| it + 1)
 }
 
 pub(super) fn wrong(err: tokenizers::Error) -> anyhow::Error {
@@ -387,11 +402,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn tokens_that_fill_texts_up_are_no_texts_end() {
+        assert_eq!(kept(&[5, 2, 6, 2, 2], Some(2)), 3);
+        assert_eq!(kept(&[5, 2], None), 2);
+        assert_eq!(kept(&[2, 2], Some(2)), 1);
+        assert_eq!(kept(&[], Some(2)), 0);
+    }
+
+    #[test]
     fn a_text_alone_is_encoded_as_transformers_does() {
         let all = cases("words");
         assert!(!all.is_empty());
         for (tokenizer, case) in all {
-            let encoder = TextEncoder { tokenizer, max_tokens: 512 };
+            let encoder = TextEncoder { tokenizer, max_tokens: 512, never_last: None };
             let encoding = encoder.tokenizer.encode(case["text"].as_str().unwrap(), true).unwrap();
             assert_eq!(encoding.get_ids(), numbers(&case["whole"]["input_ids"]), "{case}");
             let bare = encoder.tokenizer.encode(case["text"].as_str().unwrap(), false).unwrap();
@@ -402,7 +425,7 @@ pub(super) mod tests {
     #[test]
     fn special_tokens_alone_are_no_text() {
         for (tokenizer, case) in cases("words") {
-            let mut encoder = TextEncoder { tokenizer, max_tokens: 0 };
+            let mut encoder = TextEncoder { tokenizer, max_tokens: 0, never_last: None };
             encoder.max_tokens = encoder.added(false) as u32;
             let none = Inputs::Named(Vec::new().into());
             let refused = encoder.encode(&none, &mut |_| Ok(())).err().unwrap().to_string();

@@ -359,7 +359,8 @@ mod tests {
     use tokenizers::Tokenizer;
 
     fn encoder(tokenizer: &Tokenizer, max_tokens: u32) -> WordEncoder {
-        WordEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens }).unwrap()
+        WordEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens, never_last: None })
+            .unwrap()
     }
 
     fn spans_in_bytes(text: &str, spans: &[(usize, usize)]) -> Vec<(u32, u32)> {
