@@ -63,7 +63,7 @@ fn save_adapter(
     (plan, task_type): (&Plan, Option<&str>),
     tensors: &Named,
 ) -> Result<(), ModelError> {
-    let kept: Named = tensors
+    let own: Named = tensors
         .iter()
         .filter(|it| is_of_adapter(&it.0) || adapter.saves(&it.0))
         .map(|(name, it)| (name.clone(), it.shallow_clone()))
@@ -73,7 +73,7 @@ fn save_adapter(
         Some(name) => name.split('@').next().unwrap_or(name),
         None => &plan.model.folder,
     };
-    finetuned_models::save_adapter(folder, adapter, (base, task_type), &kept)
+    finetuned_models::save_adapter(folder, adapter, (base, task_type), &own)
 }
 
 /// What peft calls the task; it has no name for those of images.

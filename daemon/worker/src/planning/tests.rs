@@ -206,17 +206,17 @@ fn what_an_adapter_rules_out_is_refused() {
     refused(
         "train.wise_ft = 0.5",
         &found,
-        "train.wise_ft mixes weights, but those of an adapter are factors of one, whose mixture is none of what they make",
+        "train.wise_ft mixes weights, but those of an adapter are factors of one, whose mixture is none of what they make (leave it out of the recipe)",
     );
     refused(
         HEAD_ONLY,
         &found,
-        "the recipe has an adapter, but freeze.train and freeze.unfreeze never train it",
+        "the recipe has an adapter, but freeze.train and freeze.unfreeze never train it (leave freeze.train out of the recipe: adapter and head train by default)",
     );
     refused(
         "freeze.train = ['all', 'norms']",
         &found,
-        "the pattern `norms` of the recipe matches no tensor of the model that may train beside an adapter",
+        "the pattern `norms` of the recipe matches no tensor of the model that may train beside an adapter (its tensors are called like head.bias, head.weight, layer.1.lora_A.weight, layer.1.lora_B.weight)",
     );
 }
 
