@@ -91,8 +91,8 @@ fn parts(text: &str) -> Vec<&str> {
     while 2 * PART_BYTES < rest.len() {
         let most = rest.floor_char_boundary(2 * PART_BYTES);
         let ends = ["\n\n", "\n", " "].into_iter();
-        let end = ends.filter_map(|it| Some(rest[..most].rfind(it)? + it.len()));
-        let end = end.filter(|it| PART_BYTES <= *it).next().unwrap_or(most);
+        let mut ends = ends.filter_map(|it| Some(rest[..most].rfind(it)? + it.len()));
+        let end = ends.find(|it| PART_BYTES <= *it).unwrap_or(most);
         let (part, after) = rest.split_at(end);
         parts.push(part);
         rest = after;
