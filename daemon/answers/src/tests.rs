@@ -120,6 +120,7 @@ fn losses(answer: Answer, width: usize, outputs: &[f32], targets: &[Target]) -> 
             let pairs = row.iter().zip(target.numbers());
             pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>() / width as f64
         }
+        Answer::Tokens => f64::from(row[1]),
     };
     outputs.chunks(width).zip(targets).map(loss).collect()
 }
@@ -345,7 +346,7 @@ fn the_baseline_is_the_training_majority_scored_on_other_labels() {
     let train = one_class(&[0, 1, 1, 1, 2, 2, 2]);
     let baseline =
         |classes, targets: &[Target]| of(Answer::Class, &names(classes)).baseline(&train, targets);
-    let found = baseline(3, &one_class(&[0, 0, 1, 2])).unwrap();
+    let found = baseline(3, &one_class(&[0, 0, 1, 2])).unwrap().unwrap();
     assert_eq!(found.answer, "class 1");
     near(found.metrics["accuracy"], 0.25, 1e-12, "accuracy");
     // sklearn.metrics.f1_score([0, 0, 1, 2], [1, 1, 1, 1], average="macro") = 0.4 / 3
@@ -361,7 +362,7 @@ fn the_baseline_is_the_training_majority_scored_on_other_labels() {
 fn the_baseline_of_top_5_is_the_five_most_frequent_classes() {
     let train = one_class(&[0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
     let found = of(Answer::Class, &names(6)).baseline(&train, &one_class(&[0, 1, 2, 3, 4, 5]));
-    let found = found.unwrap();
+    let found = found.unwrap().unwrap();
     assert_eq!(found.answer, "class 1");
     near(found.metrics["top5_accuracy"], 5.0 / 6.0, 1e-12, "top5_accuracy");
 }
@@ -370,11 +371,11 @@ fn the_baseline_of_top_5_is_the_five_most_frequent_classes() {
 fn the_baseline_of_labels_is_those_that_half_of_the_examples_have() {
     let train = sets(3, &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
     let targets = sets(3, &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-    let found = of(Answer::Classes, &names(3)).baseline(&train, &targets).unwrap();
+    let found = of(Answer::Classes, &names(3)).baseline(&train, &targets).unwrap().unwrap();
     assert_eq!(found.answer, "class 0, class 2");
     near(found.metrics["accuracy"], 0.5, 1e-12, "accuracy");
     let none = of(Answer::Classes, &names(1));
-    let none = none.baseline(&sets(1, &[0.0, 0.0, 1.0]), &sets(1, &[0.0])).unwrap();
+    let none = none.baseline(&sets(1, &[0.0, 0.0, 1.0]), &sets(1, &[0.0])).unwrap().unwrap();
     assert_eq!(none.answer, "no label");
 }
 
@@ -383,12 +384,12 @@ fn the_baseline_of_numbers_is_their_means() {
     let train = numbers(2, &[1.0, 0.0, 2.0, 1000.0, 6.0, 2500.0]);
     let targets = numbers(2, &[3.0, 1000.0, 5.0, 2000.0]);
     let two = of(Answer::Numbers, &["age".into(), "weight".into()]);
-    let found = two.baseline(&train, &targets).unwrap();
+    let found = two.baseline(&train, &targets).unwrap().unwrap();
     assert_eq!(found.answer, "age 3, weight 1167");
     near(found.metrics["mae"], (1.0 + 500.0) / 2.0, 1e-3, "mae");
     assert_eq!(found.metrics["pearson"], 0.0);
     let one = of(Answer::Numbers, &["age".into()]);
-    let found = one.baseline(&numbers(1, &[0.1, 0.2]), &numbers(1, &[1.0])).unwrap();
+    let found = one.baseline(&numbers(1, &[0.1, 0.2]), &numbers(1, &[1.0])).unwrap().unwrap();
     assert_eq!(found.answer, "0.15");
 }
 

@@ -136,7 +136,7 @@ fn metrics_follow_from_the_outputs() {
             assert!(scores.intervals.contains_key(*metric), "{metric}");
         }
         assert_eq!(kind.degrees(&predictions, &targets), [None, Some(f64::from(0.7_f32))]);
-        assert!(kind.baseline(&targets, &targets).unwrap().metrics.contains_key(best));
+        assert!(kind.baseline(&targets, &targets).unwrap().unwrap().metrics.contains_key(best));
     }
     let short = Predictions::ragged(3, vec![0.0; 6], [1, 1]);
     let of = Scored { predictions: &short, ..of };

@@ -295,8 +295,9 @@ mod tests {
         assert_eq!(passages(&words(&[1; 10]), 4), [0..4, 4..7, 7..10]);
         assert_eq!(passages(&words(&[3, 3, 3]), 4), [0..3, 3..6, 6..9]);
         assert_eq!(passages(&words(&[9]), 4), [0..3, 3..6, 6..9], "one long word");
-        assert_eq!(passages(&words(&[4]), 4), [0..4]);
-        assert_eq!(passages(&[], 4), [0..0]);
+        let only = |of: Vec<Range<usize>>| (of.len(), of[0].clone());
+        assert_eq!(only(passages(&words(&[4]), 4)), (1, 0..4));
+        assert_eq!(only(passages(&[], 4)), (1, 0..0));
     }
 
     #[test]

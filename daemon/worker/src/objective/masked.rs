@@ -155,7 +155,7 @@ impl Objective for MaskedTokens {
         let numbers = |it: &Tensor| -> Result<Vec<f64>> {
             Ok(Vec::try_from(it.f_view(-1)?.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)?)
         };
-        Ok(Evaluated::of_tokens(&counts, &numbers(&surprise)?, &numbers(&right)?)?)
+        Evaluated::of_tokens(&counts, &numbers(&surprise)?, &numbers(&right)?)
     }
 
     fn evaluate_outputs(&self, _: &Tensor, _: &[&Target]) -> Result<Evaluated> {
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn as_many_are_asked_for_hidden_and_replaced_as_bert_has_it() {
         let (tokens, of) = (text(400), vocabulary());
-        let (mut asked, mut hidden, mut same) = (0.0, 0.0, 0.0);
+        let (mut asked, mut hidden, mut same) = (0.0_f64, 0.0, 0.0);
         for index in 0..200 {
             let found = masked(&tokens, &of, Draw { seed: 7, epoch: 0 }, index);
             let (n, end) = (found.ids.len(), found.ids.len() as i64 - 1);

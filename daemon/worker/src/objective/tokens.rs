@@ -238,9 +238,9 @@ mod tests {
             let examples = Examples { set: &set, cache: None };
             let mut source = Stored::plain(examples, vec![all.clone()], Device::Cpu);
             let batch = source.next(&network).unwrap().unwrap();
-            let loss =
-                objective.loss(&network, &batch, &Pass::training(0, step as u64, 0)).unwrap()
-                    / objective.weight(&set, &all);
+            let pass = Pass::training(0, step as u64, 0);
+            let loss = objective.loss(&network, &batch, &pass).unwrap()
+                / objective.weight(&set, &all, &pass);
             near(&loss, &[*expected as f32], GRADIENT_TOLERANCE);
             loss.backward();
             if step == 0 {

@@ -131,7 +131,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
         adapter: found.adapter.as_ref(),
         task: found.task,
         data: &found.data,
-        examples: Split::ALL.map(|it| rows(&found.data, it)),
+        examples: Split::ALL.map(|it| super::rows(&found.data, it)),
         preprocess: found.preprocess.as_ref(),
         tokens: found.tokens,
         model: ModelFacts {

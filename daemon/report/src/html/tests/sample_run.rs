@@ -234,7 +234,7 @@ impl SampleRun {
             version: OUTCOME_VERSION,
             scores: of(Split::Test, &test, chief),
             validation: Some(of(Split::Validation, &validation, &[])),
-            baseline: answer.baseline(&train.targets, &test.targets).unwrap(),
+            baseline: answer.baseline(&train.targets, &test.targets).unwrap().unwrap(),
             probe: Some(Probe {
                 c: 3.0,
                 metrics: [(plan_metric(problem), 0.5123)].into(),
