@@ -228,7 +228,7 @@ fn what_is_written_is_read_again() {
     for (name, base) in CASES {
         let built = adapted(name, base, &finished());
         let names = trains(&built, name);
-        let kept: Vec<(String, Tensor)> = built
+        let trained: Vec<(String, Tensor)> = built
             .tensors
             .iter()
             .filter(|it| names.contains(&it.0))
@@ -236,7 +236,7 @@ fn what_is_written_is_read_again() {
             .collect();
         let target = tempfile::tempdir().unwrap();
         let adapter = folder(&data("adapters").join(name)).adapter().clone();
-        save_adapter(target.path(), &adapter, ("some/base", Some("SEQ_CLS")), &kept).unwrap();
+        save_adapter(target.path(), &adapter, ("some/base", Some("SEQ_CLS")), &trained).unwrap();
         let again = folder(target.path());
         assert_eq!((again.base(), again.adapter()), (Some("some/base"), &adapter));
         let theirs = tensors(&data("adapters").join(name).join("adapter_model.safetensors"));

