@@ -184,8 +184,8 @@ impl Rotary {
                 (plain.map(|it| llama3(it, [factor, low, high, original])).collect(), 1.0)
             }
             Scaling::Yarn { factor, attention, .. } => {
-                let mixed = waves.iter().zip(yarn_kept(c)).map(|(wave, kept)| {
-                    1.0 / (factor as f32 * wave) * (1.0 - kept) + 1.0 / wave * kept
+                let mixed = waves.iter().zip(yarn_shares(c)).map(|(wave, share)| {
+                    1.0 / (factor as f32 * wave) * (1.0 - share) + 1.0 / wave * share
                 });
                 (mixed.collect(), attention)
             }
@@ -253,7 +253,7 @@ fn llama3(plain: f32, [factor, low, high, original]: [f64; 4]) -> f32 {
 }
 
 /// How much of each frequency stays as it is.
-fn yarn_kept(c: &RotaryConfig) -> Vec<f32> {
+fn yarn_shares(c: &RotaryConfig) -> Vec<f32> {
     let Scaling::Yarn { fast, slow, original, truncate, .. } = c.scaling else {
         return Vec::new();
     };

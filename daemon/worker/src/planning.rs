@@ -162,14 +162,15 @@ fn body_frozen(recipe: &Recipe) -> Recipe {
     Recipe { freeze, ..recipe.clone() }
 }
 
-/// How a model with this recipe's head and loss learns, which gives outputs for these. Who says how
-/// many epochs there are means fine-tuning.
+/// How a model with this recipe's head and loss learns, which gives outputs for these. Who names
+/// epochs or an adapter means fine-tuning.
 pub(crate) fn method(
     recipe: &Recipe,
     (objective, rows): (Objective, Rows),
     data: &DataReport,
 ) -> Result<Method, Failure> {
     let plugin = recipe.model.head != Head::Linear || recipe.train.loss.is_some();
+    let tunes = recipe.train.epochs.is_some() || recipe.adapter.is_some();
     match recipe.train.method {
         Method::Probe if plugin => {
             let message = "train.method is `probe`, which is a linear head with a loss of its own, but the recipe has a plugin's";
@@ -181,12 +182,7 @@ pub(crate) fn method(
             Err(Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe"))
         }
         Method::Auto if plugin || rows == Rows::PerToken => Ok(Method::Full),
-        Method::Auto
-            if recipe.train.epochs.is_none()
-                && recipe.adapter.is_none()
-                && recipe.freeze.unfreeze.is_empty()
-                && defaults::probe_alone(objective, &counts(data)) =>
-        {
+        Method::Auto if !tunes && defaults::probe_alone(objective, &counts(data)) => {
             Ok(Method::Probe)
         }
         method => Ok(method),

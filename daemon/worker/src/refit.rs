@@ -7,6 +7,9 @@ use crate::planning;
 use crate::schedule::learning_rate;
 use finetuned_job::plan::{Plan, TrainPlan};
 
+/// Of a sum of rates.
+const ROUNDING: f64 = 1e-9;
+
 /// The plan of the second training. `best_step`: of the first.
 pub(crate) fn plan(of: &Plan, best_step: u64) -> Plan {
     let train = &of.train;
@@ -14,10 +17,10 @@ pub(crate) fn plan(of: &Plan, best_step: u64) -> Plan {
     let steps_per_epoch = planning::steps_per_epoch(examples, train.batch, train.accumulate);
     let longer = steps_per_epoch as f64 / train.steps_per_epoch as f64;
     let wanted = longer * rates(train, best_step);
-    let (mut enough, mut too_few) = ((longer * train.steps as f64).ceil() as u64, 0);
+    let (mut enough, mut too_few) = ((longer * train.steps as f64).round() as u64, 0);
     while too_few + 1 < enough {
         let steps = too_few.midpoint(enough);
-        let reached = wanted <= rates(&of_steps(train, steps), steps);
+        let reached = wanted <= rates(&of_steps(train, steps), steps) + ROUNDING;
         *(if reached { &mut enough } else { &mut too_few }) = steps;
     }
     let steps = if best_step == 0 { 0 } else { enough };
@@ -52,7 +55,7 @@ mod tests {
         let whole = again(630);
         assert_eq!((whole.steps_per_epoch, whole.steps, whole.warmup_steps), (69, 690, 42));
         // Where three passes of ten were chosen, the rate had not fallen by much.
-        assert_eq!((again(3 * 63).steps, again(3 * 63).warmup_steps), (343, 21));
+        assert_eq!((again(3 * 63).steps, again(3 * 63).warmup_steps), (330, 20));
         assert_eq!(Plan { train: first.train.clone(), ..plan(&first, 630) }, first);
     }
 

@@ -9,7 +9,7 @@ use finetuned_job::data::TokenReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
-use finetuned_models::{Checkpoint, Input, Kind};
+use finetuned_models::{AdapterFolder, Checkpoint, Input, Kind};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -36,7 +36,10 @@ impl Modal for Texts {
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        let saved = finetuned_models::open(folder).map_err(model_failure)?;
+        // An adapter's folder has no config: its base has.
+        let adapter = AdapterFolder::open(folder).map_err(model_failure)?.is_some();
+        let whole = if adapter { Path::new(&plan.model.folder) } else { folder };
+        let saved = finetuned_models::open(whole).map_err(model_failure)?;
         let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
         Ok(Box::new(TextEncoder { never_last: saved.never_last(), ..texts }))
     }
@@ -273,8 +276,8 @@ impl Encoder for TextEncoder {
                 encoding.truncate(room, 0, TruncationDirection::Right);
                 let mut encoding =
                     self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
-                let kept = kept(encoding.get_ids(), self.never_last);
-                encoding.truncate(kept, 0, TruncationDirection::Right);
+                let length = unfilled(encoding.get_ids(), self.never_last);
+                encoding.truncate(length, 0, TruncationDirection::Right);
                 set.push(&encoding, uncut);
             }
             progress(set.len() as u64)?;
@@ -292,7 +295,7 @@ impl Encoder for TextEncoder {
 }
 
 /// Tokens before those at the end that no text may end with; the first one stays.
-fn kept(ids: &[u32], never_last: Option<u32>) -> usize {
+fn unfilled(ids: &[u32], never_last: Option<u32>) -> usize {
     let end = ids.iter().rposition(|it| Some(*it) != never_last);
     end.map_or(ids.len().min(1), |it| it + 1)
 }
@@ -403,10 +406,10 @@ pub(super) mod tests {
 
     #[test]
     fn tokens_that_fill_texts_up_are_no_texts_end() {
-        assert_eq!(kept(&[5, 2, 6, 2, 2], Some(2)), 3);
-        assert_eq!(kept(&[5, 2], None), 2);
-        assert_eq!(kept(&[2, 2], Some(2)), 1);
-        assert_eq!(kept(&[], Some(2)), 0);
+        assert_eq!(unfilled(&[5, 2, 6, 2, 2], Some(2)), 3);
+        assert_eq!(unfilled(&[5, 2], None), 2);
+        assert_eq!(unfilled(&[2, 2], Some(2)), 1);
+        assert_eq!(unfilled(&[], Some(2)), 0);
     }
 
     #[test]
