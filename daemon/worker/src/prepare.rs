@@ -202,6 +202,10 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
     let head = extensions.head(&recipe.model.head, shape)?;
     let rows = modality::of(task.modality).rows();
     let mut method = planning::method(recipe, (task.objective, rows), &data.report)?;
+    if method != Method::Full && base.is_decoder() {
+        // Its head has no bias, so it can't be a probe.
+        method = bias_wanted(recipe, base)?;
+    }
     if recipe.save.adapter && method == Method::Auto && base.kind() == Kind::Text {
         // The form of a text's model that begins with a probe is not all adapter and head.
         method = Method::Full;
@@ -228,6 +232,19 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
     can_give_units(task.objective, base, &model)?;
     let adapter = adapt(&mut model, recipe)?;
     Ok(Begun { model, adapter, method, pooling })
+}
+
+/// How a decoder learns, in the place of a probe.
+fn bias_wanted(recipe: &Recipe, base: &Checkpoint) -> Result<Method, Failure> {
+    if recipe.train.method != Method::Probe {
+        return Ok(Method::Full);
+    }
+    let message = format!(
+        "train.method is `probe`, but a {} ends with a linear map without a bias, which can be none",
+        base.architecture()
+    );
+    Err(Failure::new(FailureKind::Recipe, message)
+        .with_cure("leave it out of the recipe, or set model.base to an encoder"))
 }
 
 /// Numbers are learnt in units of their own, and those of the data are put into weight and bias.
