@@ -3,6 +3,7 @@
 
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 const ENDPOINT_DEFAULT: &str = "https://huggingface.co";
@@ -43,12 +44,38 @@ impl Default for Patience {
 }
 
 impl Environment {
+    /// Read when it is first asked for: a process may later be kept from the token's file.
     pub fn of_process() -> Environment {
-        let var = |name: &str| std::env::var(name).ok();
-        Environment {
-            proxy: ureq::Proxy::try_from_env(),
-            ..Environment::from_vars(std::env::home_dir(), &var)
-        }
+        static READ: OnceLock<Environment> = OnceLock::new();
+        let read = || {
+            let var = |name: &str| std::env::var(name).ok();
+            Environment {
+                proxy: ureq::Proxy::try_from_env(),
+                ..Environment::from_vars(std::env::home_dir(), &var)
+            }
+        };
+        READ.get_or_init(read).clone()
+    }
+
+    /// Files and folders with certificates of those that vouch for the hub, wherever a system
+    /// keeps them: OpenSSL's places, and what `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
+    pub fn certificates() -> Vec<PathBuf> {
+        const USUAL: [&str; 10] = [
+            "/etc/ssl/certs",
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/ssl/ca-bundle.pem",
+            "/etc/ssl/cert.pem",
+            "/etc/pki/tls/certs",
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "/etc/pki/tls/cacert.pem",
+            "/etc/pki/ca-trust/extracted",
+            "/usr/share/ca-certificates",
+            "/usr/local/share/ca-certificates",
+        ];
+        let said = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
+        let said: Vec<PathBuf> =
+            said.flat_map(|it| std::env::split_paths(&it).collect::<Vec<_>>()).collect();
+        USUAL.iter().map(PathBuf::from).chain(said).collect()
     }
 
     fn from_vars(home: Option<PathBuf>, var: &dyn Fn(&str) -> Option<String>) -> Environment {

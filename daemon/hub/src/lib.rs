@@ -49,6 +49,14 @@ pub fn is_here(base: &str, relative_to: &Path) -> bool {
     }
 }
 
+/// The folder that `base` names; none where it is a name on the hub, or none at all.
+pub fn folder(base: &str, relative_to: &Path) -> Option<PathBuf> {
+    match Base::parse(base, relative_to, Environment::of_process().home.as_deref()) {
+        Ok(Base::Folder(folder)) => Some(folder),
+        Ok(Base::Hub(_)) | Err(_) => None,
+    }
+}
+
 /// [`resolve`] in a given environment.
 pub fn resolve_in(
     env: &Environment,

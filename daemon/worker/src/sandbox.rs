@@ -106,7 +106,8 @@ pub(crate) fn cut_network(spec: &Spec) -> Result<()> {
     if spec.sandbox == Sandbox::Off {
         return Ok(());
     }
-    let cut = apply(&forbidden(true)).context("cutting the network off");
+    let sockets = both(libc::SYS_socket, &[]).into_iter().collect();
+    let cut = apply(&sockets).context("cutting the network off");
     cut.or_else(|err| if spec.sandbox == Sandbox::Required { Err(err) } else { Ok(()) })
 }
 
@@ -122,7 +123,8 @@ pub(crate) fn landlock_version() -> i64 {
 
 fn close_files(spec: &Spec, env: &Environment) -> Result<()> {
     let cache = spec.features.as_ref().map(|it| it.folder.clone());
-    let hub = env.cache.clone().filter(|_| !env.offline);
+    // A proof loads what training has fetched.
+    let hub = env.cache.clone().filter(|_| !env.offline && !matches!(spec.action, Action::Prove));
     // A rule is about what exists. Whoever can't make it now could not later.
     for folder in cache.iter().chain(&hub) {
         let _ = fs::create_dir_all(folder);
@@ -154,27 +156,31 @@ fn readable(spec: &Spec, env: &Environment) -> BTreeSet<PathBuf> {
     let mut paths: BTreeSet<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     paths.extend(libraries());
     paths.extend(spec.drop.clone());
-    paths.extend(env.cache.clone());
     let plugins = spec.plugins.iter().map(|it| it.folder.clone());
-    let bases = bound_base(spec, env).into_iter();
-    let owners = plugins.chain(bases).chain(spec.bases.iter().filter_map(|it| prefix(it)));
-    for folder in owners {
+    let bases = bound_base(spec).into_iter().chain(env.cache.clone());
+    let allowed = spec.bases.iter().filter_map(|it| prefix(it, env.home.as_deref()));
+    for folder in plugins.chain(bases).chain(allowed) {
         linked(&folder, LINKS_DEPTH, &mut paths);
         paths.insert(folder);
     }
     if !env.offline {
         paths.extend(NAMES.iter().map(PathBuf::from));
+        paths.extend(Environment::certificates());
     }
     paths
 }
 
-/// Where links in a folder of the machine's owner lead: a model may lie in another cache.
+/// Where links in a folder of the machine's owner lead: a model may lie in another cache, as links
+/// itself.
 fn linked(folder: &Path, depth: u32, paths: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(LINKS_MAX) {
-        match entry.file_type() {
-            Ok(it) if it.is_symlink() => paths.extend(entry.path().canonicalize()),
-            Ok(it) if it.is_dir() && 0 < depth => linked(&entry.path(), depth - 1, paths),
-            _ => {}
+        let is_link = entry.file_type().is_ok_and(|it| it.is_symlink());
+        let Ok(real) = entry.path().canonicalize() else { continue };
+        if 0 < depth && real.is_dir() {
+            linked(&real, depth - 1, paths);
+        }
+        if is_link {
+            paths.insert(real);
         }
     }
 }
@@ -189,26 +195,25 @@ fn libraries() -> Vec<PathBuf> {
 }
 
 /// The folder that the recipe of the inbox names.
-fn bound_base(spec: &Spec, env: &Environment) -> Option<PathBuf> {
+fn bound_base(spec: &Spec) -> Option<PathBuf> {
     let bound = spec.recipe.as_ref()?;
     let base = Recipe::parse(&bound.text).ok()?.model.base?;
-    if base.starts_with("hf:") {
-        return None;
-    }
-    match (base.strip_prefix("~/"), &env.home) {
-        (Some(below), Some(home)) => Some(home.join(below)),
-        _ => Some(bound.file.parent().unwrap_or(Path::new(".")).join(base)),
-    }
+    finetuned_hub::folder(&base, bound.file.parent().unwrap_or(Path::new(".")))
 }
 
 /// The folder in which everything lies that a pattern of base models allows; none for the hub's.
-fn prefix(pattern: &str) -> Option<PathBuf> {
+fn prefix(pattern: &str, home: Option<&Path>) -> Option<PathBuf> {
     let fixed = &pattern[..pattern.find(['*', '?']).unwrap_or(pattern.len())];
     let folder = match fixed.len() == pattern.len() {
         true => fixed,
+        // Whoever allows everything has allowed every folder.
+        false if fixed.is_empty() => "/",
         false => &fixed[..=fixed.rfind('/')?],
     };
-    folder.starts_with('/').then(|| folder.into())
+    match (folder.strip_prefix("~/"), home) {
+        (Some(below), Some(home)) => Some(home.join(below)),
+        _ => folder.starts_with('/').then(|| folder.into()),
+    }
 }
 
 fn gpu_devices() -> Vec<PathBuf> {
@@ -259,14 +264,44 @@ fn forbidden(network: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
         libc::SYS_reboot,
         libc::SYS_settimeofday,
         libc::SYS_clock_settime,
+        // Landlock says nothing of owners, modes and attributes, nor old ones of lengths.
+        libc::SYS_truncate,
+        libc::SYS_fchmodat,
+        libc::SYS_fchmodat2,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
+        libc::SYS_setpriority,
+        libc::SYS_ioprio_set,
+        libc::SYS_pidfd_send_signal,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown,
     ];
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        CALLS.iter().flat_map(|it| [(*it, vec![]), (*it | X32, vec![])]).collect();
-    let sockets = if network { vec![] } else { families() };
-    for call in [libc::SYS_socket, libc::SYS_socket | X32] {
-        rules.insert(call, sockets.clone());
-    }
+        CALLS.iter().flat_map(|it| both(*it, &[])).collect();
+    let signals =
+        [libc::SYS_kill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
+    rules.extend(signals.into_iter().flat_map(|it| both(it, &to_others())));
+    rules.extend(both(libc::SYS_socket, &if network { vec![] } else { families() }));
     rules
+}
+
+/// A call, and the same for 32-bit pointers.
+fn both(call: libc::c_long, rules: &[SeccompRule]) -> [(i64, Vec<SeccompRule>); 2] {
+    [call, call | X32].map(|it| (it, rules.to_vec()))
+}
+
+/// A signal to another process than this one.
+fn to_others() -> Vec<SeccompRule> {
+    let own = std::process::id().into();
+    let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, own);
+    other.and_then(|it| SeccompRule::new(vec![it])).into_iter().collect()
 }
 
 /// What is neither the internet nor the way to a name's address.
@@ -293,13 +328,15 @@ mod tests {
 
     #[test]
     fn a_pattern_opens_the_folder_that_it_names() {
-        let of = |pattern| prefix(pattern).map(|it| it.display().to_string());
+        let home = Path::new("/home/ada");
+        let of = |pattern| prefix(pattern, Some(home)).map(|it| it.display().to_string());
         assert_eq!(of("hf:*"), None);
         assert_eq!(of("hf:ada/x"), None);
         assert_eq!(of("/srv/models/*").unwrap(), "/srv/models/");
         assert_eq!(of("/srv/models/b?rt").unwrap(), "/srv/models/");
         assert_eq!(of("/srv/models/bert").unwrap(), "/srv/models/bert");
-        assert_eq!(of("*"), None);
+        assert_eq!(of("*").unwrap(), "/");
+        assert_eq!(of("~/models/*").unwrap(), "/home/ada/models/");
         assert_eq!(of("bert/*"), None);
     }
 
@@ -315,6 +352,25 @@ mod tests {
         let mut paths = BTreeSet::new();
         linked(&root.join("models"), LINKS_DEPTH, &mut paths);
         assert_eq!(paths, BTreeSet::from([root.join("blob")]));
+        // A whole model may be a link, to a folder of links.
+        fs::create_dir(root.join("allowed")).unwrap();
+        std::os::unix::fs::symlink(root.join("models/bert"), root.join("allowed/bert")).unwrap();
+        let mut paths = BTreeSet::new();
+        linked(&root.join("allowed"), LINKS_DEPTH, &mut paths);
+        assert_eq!(paths, BTreeSet::from([root.join("blob"), root.join("models/bert")]));
+    }
+
+    #[test]
+    fn the_certificates_of_this_machine_may_be_read() {
+        let usual = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        if !usual.exists() {
+            return eprintln!("skipped: there are no certificates in {}", usual.display());
+        }
+        let paths = Environment::certificates();
+        let real = usual.canonicalize().unwrap();
+        assert!(
+            paths.iter().filter_map(|it| it.canonicalize().ok()).any(|it| real.starts_with(it))
+        );
     }
 
     #[test]
