@@ -110,16 +110,13 @@ impl Groups {
     /// # Errors
     /// It can't be made, or a limit is refused.
     pub fn make(&self, job: u64, allowance: Allowance) -> io::Result<Group> {
-        let group = Group { folder: self.unit.join(JOBS).join(format!("job-{job}")) };
-        // One that could not be removed would count for two.
-        if group.folder.exists() {
-            group.remove()?;
-        }
-        fs::create_dir(&group.folder)?;
-        if let Err(err) = self.furnish(&group.folder, allowance) {
-            let _ = fs::remove_dir(&group.folder);
-            return Err(err);
-        }
+        let folder = self.unit.join(JOBS).join(format!("job-{job}"));
+        // One that can't be removed would count for two.
+        let _ = fs::write(folder.join("cgroup.kill"), "1");
+        fs::remove_dir(&folder).or_else(is_gone)?;
+        fs::create_dir(&folder)?;
+        let group = Group { folder };
+        self.furnish(&group.folder, allowance)?;
         Ok(group)
     }
 
@@ -194,8 +191,7 @@ impl Group {
     pub fn remove(&self) -> io::Result<()> {
         let mut tries = 0;
         loop {
-            match fs::remove_dir(&self.folder) {
-                Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            match fs::remove_dir(&self.folder).or_else(is_gone) {
                 Err(_) if tries < REMOVAL_TRIES => tries += 1,
                 removed => return removed,
             }
@@ -204,6 +200,17 @@ impl Group {
             thread::sleep(REMOVAL_PAUSE);
         }
     }
+}
+
+impl Drop for Group {
+    /// Where no worker came of it; one with processes in it stays.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+fn is_gone(err: io::Error) -> io::Result<()> {
+    if err.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(err) }
 }
 
 fn is_there(err: io::Error) -> io::Result<()> {

@@ -545,7 +545,7 @@ fn within<T: PartialOrd + Display>(
     least: T,
     most: T,
 ) -> Result<T, Wrong> {
-    if value < least || most < value {
+    if !(&least..=&most).contains(&&value) {
         return wrong(field, format!("{field} is {value}, but must be from {least} to {most}"));
     }
     Ok(value)

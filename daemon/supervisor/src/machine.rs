@@ -38,12 +38,11 @@ pub(crate) fn is_idle() -> bool {
 /// Kills by the kernel's out-of-memory killer so far, in our cgroup and on the whole machine. Only
 /// a difference between two readings says something.
 pub(crate) fn oom_kills() -> u64 {
-    let group = own_cgroup();
-    let events = Path::new("/sys/fs/cgroup").join(&group).join("memory.events");
+    let events = own_group().map(|it| it.join("memory.events"));
     let counter = |path: &Path| {
         fs::read_to_string(path).ok().and_then(|text| field(&text, "oom_kill")).unwrap_or(0)
     };
-    counter(&events) + counter(Path::new("/proc/vmstat"))
+    events.as_deref().map_or(0, counter) + counter(Path::new("/proc/vmstat"))
 }
 
 /// Our cgroup v2 path, relative to the root of the hierarchy; empty for the root itself.
@@ -61,8 +60,10 @@ pub(crate) fn own_group() -> Option<PathBuf> {
 fn group_folder(mounts: &str, group: &str) -> Option<PathBuf> {
     // 24 1 0:21 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw
     let line = mounts.lines().find(|it| it.contains(" - cgroup2 "))?;
-    // Above the root that a container sees nothing can be reached.
-    (!group.starts_with("..")).then(|| Path::new(line.split(' ').nth(4)?).join(group).into())?
+    if group.starts_with("..") {
+        return None; // above the root that a container sees nothing can be reached
+    }
+    Some(Path::new(line.split(' ').nth(4)?).join(group))
 }
 
 /// The smallest `memory.max` from our group up to the root: a limit holds for everything below it.

@@ -17,9 +17,9 @@ pub(crate) struct Line {
     usage: Usage,
 }
 
-pub(crate) fn add(run: &Path, attempt: u32, phase: Phase, usage: &Usage) -> Result<()> {
+pub(crate) fn add(run: &Path, attempt: u32, phase: Phase, usage: Usage) -> Result<()> {
     let file = run.join(run_folder::USAGE);
-    let line = Line { attempt, phase: phase.name().into(), usage: usage.clone() };
+    let line = Line { attempt, phase: phase.name().into(), usage };
     let mut text = serde_json::to_vec(&line).context("encoding what was used")?;
     text.push(b'\n');
     let append = || File::options().append(true).create(true).open(&file)?.write_all(&text);
@@ -53,8 +53,8 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         assert_eq!(words(run.path()), None);
         let used = |memory_bytes, cpu_s| Usage { memory_bytes, cpu_s };
-        add(run.path(), 1, Phase::Train, &used(Some(1_200_000_000), Some(30.0))).unwrap();
-        add(run.path(), 1, Phase::Prove, &used(None, Some(4.0))).unwrap();
+        add(run.path(), 1, Phase::Train, used(Some(1_200_000_000), Some(30.0))).unwrap();
+        add(run.path(), 1, Phase::Prove, used(None, Some(4.0))).unwrap();
         assert_eq!(read(run.path()).len(), 2);
         assert_eq!(
             words(run.path()).unwrap(),

@@ -360,11 +360,11 @@ impl Supervisor {
             WorkerNews::Ended(ending, usage) => {
                 if let Some(member) = self.members.remove(&id) {
                     let run = self.run_of(&member.job);
-                    usage
-                        .map_or(Ok(()), |it| {
-                            usage::add(&run, member.job.attempt, member.phase, &it)
-                        })
-                        .unwrap_or_else(|err| tracing::warn!("job {id}: {err:#}"));
+                    if let Some(it) = usage
+                        && let Err(err) = usage::add(&run, member.job.attempt, member.phase, it)
+                    {
+                        tracing::warn!("job {id}: {err:#}");
+                    }
                     self.ended(member, &ending);
                 }
             }
@@ -519,7 +519,6 @@ impl Supervisor {
         let silence = self.config.silence;
         let kill_at = now + self.config.stop_timeout;
         for (id, member) in &mut self.members {
-            let _named = member.job.span().entered();
             if member.out_of_time.is_some() || member.course != MemberCourse::Working {
                 continue;
             }
@@ -531,6 +530,7 @@ impl Supervisor {
                     format!("it took longer than {}", words::seconds(limit.as_secs_f64()));
                 let failure = Failure::new(FailureKind::Training, message)
                     .with_cure("fewer epochs in the recipe, or a larger job_hours in config.toml; then `finetuned retry` goes on from its last checkpoint");
+                let _named = member.job.span().entered();
                 tracing::warn!("job {id}: {failure}");
                 member.out_of_time = Some(OutOfTime::Job(failure));
                 member.ask_to_stop(kill_at);
@@ -539,6 +539,7 @@ impl Supervisor {
             {
                 let limit = words::seconds(limit.as_secs_f64());
                 let how = format!("as it had said nothing for {limit} and was killed");
+                let _named = member.job.span().entered();
                 tracing::warn!("job {id}: its worker has said nothing for {limit} and is killed");
                 member.out_of_time = Some(OutOfTime::Silence(how));
                 member.process.kill();

@@ -11,6 +11,9 @@ impl Supervisor {
         self.groups = Groups::of_process();
         self.limit_workers();
         self.bulletin.limits = match &self.groups {
+            Ok(it) if it.controllers.is_empty() => {
+                "a cgroup for each worker: it counts, but the machine limits nothing by it".into()
+            }
             Ok(it) => format!("a cgroup for each worker: {}", it.controllers.join(", ")),
             Err(why) => format!("of processes, for {why}"),
         };
