@@ -79,13 +79,14 @@ pub fn open(folder: &Path) -> Result<Checkpoint, ModelError> {
     Ok(checkpoint)
 }
 
-/// Opens the folder of an adapter over that of its base model. The config is the adapter's, where
-/// its folder has one.
+/// An adapter's folder over its base model. The config is the adapter's, where its folder has one.
 ///
 /// # Errors
-/// As [`open`], of the base model; the config is another model's.
-pub fn open_adapted(adapter: AdapterFolder, base: &Path) -> Result<Checkpoint, ModelError> {
-    let mut checkpoint = open(base)?;
+/// The config is another model's.
+pub fn open_adapted(
+    adapter: AdapterFolder,
+    mut checkpoint: Checkpoint,
+) -> Result<Checkpoint, ModelError> {
     let path = adapter.folder.join(CONFIG);
     if path.exists() {
         let config_json: Value = read_json(&path)?;
@@ -174,9 +175,16 @@ impl Checkpoint {
     /// padding token, else the one that ends texts, which a finished model has for it.
     pub fn never_last(&self) -> Option<u32> {
         let text = self.architecture.text().filter(|it| it.causal)?;
-        let end = &self.config_json()["eos_token_id"];
-        let end = end.get(0).unwrap_or(end).as_u64().and_then(|it| u32::try_from(it).ok());
-        text.pad_token_id.or(end)
+        text.pad_token_id.or(self.ends().first().copied())
+    }
+
+    /// The tokens that end a text, as the config names them.
+    pub fn ends(&self) -> Vec<u32> {
+        let token = |it: &Value| it.as_u64().and_then(|it| u32::try_from(it).ok());
+        match &self.config_json()["eos_token_id"] {
+            Value::Array(all) => all.iter().filter_map(token).collect(),
+            one => token(one).into_iter().collect(),
+        }
     }
 
     /// Reads the weights into a model, one tensor at a time.
@@ -265,9 +273,11 @@ impl Checkpoint {
         }
         let Loaded { tensors, parts, linears, report } = loader.finish()?;
         let takes = if self.kind() == Kind::Text { Takes::Tokens } else { Takes::Pixels };
+        let causal = self.architecture.text().is_some_and(|it| it.causal);
         let facts = StackFacts {
             takes,
             rows: head.rows(),
+            goes_on: causal && head == HeadKind::Vocabulary,
             width: self.hidden_size(),
             device: options.device,
             dtype: options.dtype,

@@ -20,6 +20,8 @@ pub enum ModelError {
     Syntax { path: PathBuf, source: serde_json::Error },
     #[error("{}: {key} is {found}, but must be {wanted}", path.display())]
     Value { path: PathBuf, key: &'static str, found: String, wanted: String },
+    #[error("{}: {key} is {found}, which this version can't follow", path.display())]
+    Setting { path: PathBuf, key: String, found: String },
     #[error("{} is a {architecture}, which can have no head {wanted}: choose another base model", folder.display())]
     Head { folder: PathBuf, architecture: &'static str, wanted: &'static str },
     #[error("{} holds no model.safetensors and no model.safetensors.index.json", folder.display())]

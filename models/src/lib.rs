@@ -46,7 +46,7 @@ pub use checkpoint::{Built, Checkpoint, Kind, open, open_adapted};
 pub use error::{ModelError, ShapeDifference};
 pub use load::LoadReport;
 pub use model::{
-    BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows,
+    BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows, Then,
 };
-pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, save_adapter};
+pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, AdapterNames, save_adapter};
 pub use weights::{read, save};

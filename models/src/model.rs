@@ -40,6 +40,14 @@ pub trait Model {
     /// An input that has not gone through all stages, features of another width.
     fn head(&self, features: &Input, pass: &Pass) -> Result<Tensor, TchError>;
 
+    /// What `then` makes of the head's outputs, which are not kept: where gradients are wanted they
+    /// are computed once more, and add up in the parameters by `backward` alone. For a vocabulary,
+    /// whose logits take more memory than all else of a text.
+    ///
+    /// # Errors
+    /// As [`Model::head`], and those of `then`.
+    fn head_then(&self, features: &Input, pass: &Pass, then: Then) -> Result<Tensor, TchError>;
+
     /// Makes the head compute `features * weight^T + bias` in evaluation, from (classes, width) and
     /// (classes); false where a head of this family can't, and nothing has changed.
     ///
@@ -104,6 +112,9 @@ pub trait Model {
         self.head(&self.features(input, pass)?, pass)
     }
 }
+
+/// What is made of a head's outputs: a function of them alone.
+pub type Then = Box<dyn Fn(&Tensor) -> Result<Tensor, TchError> + Send>;
 
 /// A batch on its way through a model.
 #[derive(Debug)]

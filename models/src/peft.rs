@@ -70,11 +70,34 @@ struct Config {
     use_dora: bool,
     bias: String,
     modules_to_save: Option<Vec<String>>,
-    /// These must say nothing.
-    rank_pattern: Option<Map<String, Value>>,
-    alpha_pattern: Option<Map<String, Value>>,
-    lora_bias: bool,
+    /// Those that must say nothing, beside [`WITHOUT_EFFECT`].
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
+
+/// Beginnings that leave the base's weights as they are; PiSSA and its kin do not.
+const BEGINNINGS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
+
+/// Settings that do not change what a finished adapter computes: where it came from, how it began,
+/// and which maps have one, which its tensors say.
+const WITHOUT_EFFECT: [&str; 16] = [
+    "auto_mapping",
+    "corda_config",
+    "eva_config",
+    "ensure_weight_tying",
+    "exclude_modules",
+    "fan_in_fan_out",
+    "inference_mode",
+    "layers_pattern",
+    "layers_to_transform",
+    "loftq_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "target_modules",
+    "task_type",
+];
 
 impl Default for Config {
     fn default() -> Config {
@@ -88,9 +111,7 @@ impl Default for Config {
             use_dora: false,
             bias: "none".into(),
             modules_to_save: None,
-            rank_pattern: None,
-            alpha_pattern: None,
-            lora_bias: false,
+            others: Map::new(),
         }
     }
 }
@@ -166,7 +187,17 @@ fn check(path: &Path, config: &Config) -> Result<(), ModelError> {
     };
     /// No layer is so wide.
     const RANK_MAX: i64 = 65_536;
-    let says = |it: &Option<Map<String, Value>>| it.as_ref().is_some_and(|it| !it.is_empty());
+    let says = |it: &Value| match it {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(all) => !all.is_empty(),
+        _ => true,
+    };
+    let is_plain = |key: &str, value: &Value| match key {
+        "init_lora_weights" => value.as_str().is_none_or(|it| BEGINNINGS.contains(&it)),
+        key => WITHOUT_EFFECT.contains(&key) || !says(value),
+    };
+    let unknown = config.others.iter().find(|(key, value)| !is_plain(key, value));
     match () {
         () if config.peft_type != "LORA" => {
             Err(wrong("peft_type", &config.peft_type, "LORA, the only kind that is read"))
@@ -181,27 +212,37 @@ fn check(path: &Path, config: &Config) -> Result<(), ModelError> {
         () if config.bias != "none" => {
             Err(wrong("bias", &config.bias, "none: trained biases are not read"))
         }
-        () if config.lora_bias => Err(wrong("lora_bias", &true, "false")),
-        () if says(&config.rank_pattern) => {
-            Err(wrong("rank_pattern", &"set", "empty: all maps have one rank"))
-        }
-        () if says(&config.alpha_pattern) => {
-            Err(wrong("alpha_pattern", &"set", "empty: all maps have one alpha"))
-        }
-        () => Ok(()),
+        () => match unknown {
+            Some((key, value)) => Err(ModelError::Setting {
+                path: path.to_path_buf(),
+                key: key.clone(),
+                found: value.to_string(),
+            }),
+            None => Ok(()),
+        },
     }
 }
 
-/// Writes an adapter as a folder of peft's, replacing what was there: with `base`, the name of the
-/// model that it was made for, peft's name of the task, and the tensors that it has beside it,
-/// by the names of the model.
+/// What an adapter's config names besides its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct AdapterNames<'a> {
+    /// The model that it was made for: `OWNER/NAME` on the hub, or a folder.
+    pub base: &'a str,
+    /// Of the base on the hub; none for the newest.
+    pub revision: Option<&'a str>,
+    /// What peft calls the task: `SEQ_CLS`, `TOKEN_CLS`, `CAUSAL_LM`.
+    pub task_type: Option<&'a str>,
+}
+
+/// Writes an adapter as a folder of peft's, replacing what was there, with the tensors that it has
+/// beside it, by the names of the model.
 ///
 /// # Errors
 /// The files can't be written.
 pub fn save_adapter(
     folder: &Path,
     adapter: &Adapter,
-    (base, task_type): (&str, Option<&str>),
+    AdapterNames { base, revision, task_type }: AdapterNames,
     tensors: &[(String, Tensor)],
 ) -> Result<(), ModelError> {
     let tensors: Vec<(String, Tensor)> = tensors
@@ -217,6 +258,7 @@ pub fn save_adapter(
         "peft_type": "LORA",
         "task_type": task_type,
         "base_model_name_or_path": base,
+        "revision": revision,
         "r": adapter.r,
         "lora_alpha": adapter.alpha,
         "lora_dropout": adapter.dropout,

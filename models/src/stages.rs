@@ -9,7 +9,7 @@
 use crate::adapter::{Adapter, Draw, LowRank, Noise};
 use crate::cache::{Cache, KeyValues};
 use crate::layout::Layout;
-use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS};
+use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS, Then};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tch::{Device, Kind, TchError, Tensor};
@@ -95,7 +95,7 @@ type Shared = Arc<Mutex<Box<dyn Stage>>>;
 pub(crate) struct Stack {
     /// Without the head. A gradient graph has a share in those that it will run again.
     stages: Vec<Shared>,
-    head: Option<Box<dyn Stage>>,
+    head: Option<Shared>,
     tensors: Vec<(String, Tensor)>,
     parts: Parts,
     linears: BTreeMap<String, LinearSlot>,
@@ -112,6 +112,8 @@ pub(crate) struct StackFacts {
     pub takes: Takes,
     /// What the last stage gives a row for.
     pub rows: Rows,
+    /// Its outputs say which token follows.
+    pub goes_on: bool,
     /// Of the features.
     pub width: i64,
     pub device: Device,
@@ -130,9 +132,18 @@ impl Stack {
         let stages: Vec<Shared> =
             [stem].into_iter().chain(layers).map(|it| Arc::new(Mutex::new(it))).collect();
         let tensors = tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
+        let head = head.map(|it| Arc::new(Mutex::new(it)));
         let trains = vec![false; stages.len() + 1];
         let noise = Noise::default();
         Stack { stages, head, tensors, parts, linears, facts, trains, noise }
+    }
+
+    fn check_features(&self, features: &Input) -> Result<(), TchError> {
+        let (done, there) = (features.stage, self.stages());
+        if done == there {
+            return Ok(());
+        }
+        Err(TchError::Shape(format!("a head after {done} stages of {there}")))
     }
 
     /// Whether a stage, or the head, has a gradient graph.
@@ -235,18 +246,31 @@ impl Model for Stack {
     }
 
     fn head(&self, features: &Input, pass: &Pass) -> Result<Tensor, TchError> {
-        if features.stage != self.stages() {
-            let (done, there) = (features.stage, self.stages());
-            return Err(TchError::Shape(format!("a head after {done} stages of {there}")));
-        }
+        self.check_features(features)?;
         let Some(head) = &self.head else { return Ok(features.xs.shallow_clone()) };
         let (layout, number) = (Layout::of(features)?, self.stages());
-        let run = || head.forward(&features.xs, &layout, &self.pass_of(number, pass));
+        let run = || lock(head)?.forward(&features.xs, &layout, &self.pass_of(number, pass));
         if self.has_graph(number, pass) { run() } else { tch::no_grad(run) }
     }
 
+    fn head_then(&self, features: &Input, pass: &Pass, then: Then) -> Result<Tensor, TchError> {
+        self.check_features(features)?;
+        let Some(head) = self.head.clone() else { return then(&features.xs) };
+        let (layout, number) = (Layout::of(features)?, self.stages());
+        let own = self.pass_of(number, pass);
+        let run = move |xs: &Tensor, again: bool| {
+            let own = Pass { again: own.again || again, ..own };
+            then(&lock(&head)?.forward(xs, &layout, &own)?)
+        };
+        if !self.has_graph(number, pass) {
+            return tch::no_grad(|| run(&features.xs, false));
+        }
+        finetuned_libtorch::checkpoint(&features.xs, run)
+            .map_err(|err| TchError::Torch(err.to_string()))
+    }
+
     fn set_head(&self, weight: &Tensor, bias: &Tensor) -> Result<bool, TchError> {
-        self.head.as_ref().map_or(Ok(false), |it| it.set_linear(weight, bias))
+        self.head.as_ref().map_or(Ok(false), |it| lock(it)?.set_linear(weight, bias))
     }
 
     fn outline(&self, [height, width]: [i64; 2]) -> Result<Vec<Outline>, TchError> {
@@ -328,7 +352,7 @@ impl Model for Stack {
     }
 
     fn extend(&self, input: &Input, cache: &mut Cache) -> Result<Tensor, TchError> {
-        let head = self.head.as_ref().filter(|_| self.facts.rows == Rows::PerToken);
+        let head = self.head.as_ref().filter(|_| self.facts.goes_on);
         let (Some(head), 0) = (head, input.stage) else {
             let wanted = "token numbers, and a decoder with a head for the vocabulary";
             return Err(TchError::Shape(format!("to go on with a text takes {wanted}")));
@@ -341,12 +365,13 @@ impl Model for Stack {
             return Err(TchError::Shape("a model without stages".into()));
         };
         let still = Pass::evaluation();
+        self.noise.set(None)?;
         let logits = tch::no_grad(|| {
             let mut xs = lock(stem)?.forward(&input.xs, &layout, &still)?;
             for (layer, cache) in layers.iter().zip(cache.layers(layers.len())) {
                 xs = lock(layer)?.extend(&xs, &layout, cache)?;
             }
-            head.forward(&layout.last_tokens(&xs)?, &layout, &still)
+            lock(head)?.forward(&layout.last_tokens(&xs)?, &layout, &still)
         })?;
         cache.grow(&input.lengths);
         Ok(logits)

@@ -18,9 +18,10 @@ pub(crate) fn of_recipe(
     parts: &Parts,
 ) -> Result<Adapter, Failure> {
     if linears.is_empty() {
-        let message = "the recipe has an [adapter], but adapters stand beside linear maps, and the body of this base model has none: it is made of convolutions";
-        return Err(Failure::new(FailureKind::Recipe, message)
-            .with_cure("leave [adapter] out of the recipe, or set model.base to a transformer"));
+        let message = "the recipe has an [adapter], which stands beside linear maps, but the body of this base model has none as torch.nn.Linear has them";
+        return Err(Failure::new(FailureKind::Recipe, message).with_cure(
+            "leave [adapter] out of the recipe, or set model.base to BERT's, Llama's or ViT's kin",
+        ));
     }
     let mut targets = BTreeSet::new();
     for target in &choice.target_modules {
@@ -171,7 +172,7 @@ mod tests {
         assert!(wrong.contains("bert.encoder.layer.1.dense would have an adapter"), "{wrong}");
         let choice = Recipe::parse("[adapter]").unwrap().adapter.unwrap();
         let none = of_recipe(&choice, &BTreeSet::new(), &Parts::default()).unwrap_err();
-        assert!(none.message.contains("made of convolutions"), "{}", none.message);
+        assert!(none.message.contains("none as torch.nn.Linear"), "{}", none.message);
     }
 
     #[test]

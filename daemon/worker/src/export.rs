@@ -9,7 +9,7 @@ use crate::modality::{self, Encoder};
 use crate::network::{self, THRESHOLDS, WEIGHTS};
 use anyhow::{Context, Result};
 use finetuned_job::plan::Plan;
-use finetuned_models::{Adapter, Checkpoint, Kind, ModelError, Rows, is_of_adapter};
+use finetuned_models::{Adapter, AdapterNames, Checkpoint, Kind, ModelError, Rows, is_of_adapter};
 use serde_json::Value;
 use std::path::Path;
 
@@ -68,17 +68,19 @@ fn save_adapter(
         .filter(|it| is_of_adapter(&it.0) || adapter.saves(&it.0))
         .map(|(name, it)| (name.clone(), it.shallow_clone()))
         .collect();
-    // As the hub's own libraries name it: `OWNER/NAME`, or a folder.
-    let base = match plan.model.base.strip_prefix("hf:") {
-        Some(name) => name.split('@').next().unwrap_or(name),
-        None => &plan.model.folder,
+    // As the hub's own libraries name it: `OWNER/NAME` and a revision, or a folder.
+    let (base, revision) = match plan.model.base.strip_prefix("hf:") {
+        Some(name) => name.split_once('@').map_or((name, None), |it| (it.0, Some(it.1))),
+        None => (&*plan.model.folder, None),
     };
-    finetuned_models::save_adapter(folder, adapter, (base, task_type), &own)
+    let names = AdapterNames { base, revision, task_type };
+    finetuned_models::save_adapter(folder, adapter, names, &own)
 }
 
-/// What peft calls the task; it has no name for those of images.
+/// What peft calls the task; it has no name for those of images and of masked tokens.
 fn task_type(plan: &Plan, base: &Checkpoint) -> Option<&'static str> {
     match (base.kind(), modality::of(plan.task.modality).rows()) {
+        _ if plan.task.objective.of_vocabulary() => base.is_decoder().then_some("CAUSAL_LM"),
         (Kind::Image, _) => None,
         (Kind::Text, Rows::PerToken) => Some("TOKEN_CLS"),
         (Kind::Text, Rows::PerExample) => Some("SEQ_CLS"),

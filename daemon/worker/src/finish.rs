@@ -19,6 +19,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
 use finetuned_job::scores::{Baseline, Scores, Split};
+use finetuned_models::Pass;
 
 /// The model that is to be saved, before its form changes.
 pub(crate) struct Chosen {
@@ -135,20 +136,23 @@ fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result
     Ok(Baseline { answer: String::new(), metrics })
 }
 
-/// Adapters become one with the weights beside them, which must then give the same.
+/// Adapters become one with the weights beside them, which must then give the same features.
 fn merge(learner: &mut Learner, examples: &Batch) -> Result<()> {
-    /// Roundings of fp32 in a model of some layers, for an output of 1.
+    /// Roundings of fp32 in a model of some layers, for a number of 1.
     const TOLERANCE: f64 = 1e-3;
-    let outputs = |learner: &Learner| learner.network.outputs_of(&examples.input, None);
-    let before = outputs(learner)?;
+    let features = |learner: &Learner| {
+        let model = &learner.network.model;
+        tch::no_grad(|| model.features(&examples.input, &Pass::evaluation())).map(|it| it.xs)
+    };
+    let before = features(learner)?;
     learner.merge()?;
-    let off = outputs(learner)?.f_sub(&before)?.f_abs()?.f_max()?.f_double_value(&[])?;
+    let off = features(learner)?.f_sub(&before)?.f_abs()?.f_max()?.f_double_value(&[])?;
     let largest = before.f_abs()?.f_max()?.f_double_value(&[])?;
     if off <= TOLERANCE * largest.max(1.0) {
         return Ok(());
     }
     let message = format!(
-        "merging the adapter changed the model's outputs by {off}, where the largest is {largest}"
+        "merging the adapter changed the model's features by {off}, where the largest is {largest}"
     );
     Err(Failure::new(FailureKind::Internal, message)
         .with_cure("this is a defect of finetuned: please report it with worker.log")

@@ -212,8 +212,22 @@ impl Network {
         Ok(self.model.run(input, stages, pass)?)
     }
 
-    /// `rows`: (rows) int64, those of the features that the head is given; none for all. `labels`:
-    /// their targets, for a plugin's head, while it trains.
+    /// What the head is given: all rows of the features, or these, (rows) int64.
+    pub(crate) fn features(
+        &self,
+        input: &Input,
+        rows: Option<&Tensor>,
+        pass: &Pass,
+    ) -> Result<Input> {
+        let features = self.model.features(input, pass)?;
+        let Some(rows) = rows else { return Ok(features) };
+        // Each stands by itself: none belongs to a text any more.
+        let lengths = vec![1; rows.numel()];
+        Ok(Input::at(features.stage, features.xs.f_index_select(0, rows)?, lengths))
+    }
+
+    /// `rows`: as [`Network::features`] has them. `labels`: their targets, for a plugin's head,
+    /// while it trains.
     pub(crate) fn forward(
         &self,
         input: &Input,
@@ -222,13 +236,7 @@ impl Network {
         pass: &Pass,
     ) -> Result<Forward> {
         let numbers = PassNumbers::of(pass);
-        let mut features = self.model.features(input, pass)?;
-        if let Some(rows) = rows {
-            // Each stands by itself: none belongs to a text any more.
-            let lengths = vec![1; rows.numel()];
-            let chosen = features.xs.f_index_select(0, rows)?;
-            features = Input::at(features.stage, chosen, lengths);
-        }
+        let features = self.features(input, rows, pass)?;
         let Some(head) = &self.head else {
             let outputs = self.model.head(&features, pass)?;
             return Ok(Forward { outputs, features: Some(features.xs) });
@@ -263,7 +271,7 @@ fn open(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
     };
     let base = Path::new(&plan.model.folder);
     let whole = finetuned_models::open(base).map_err(model_failure)?;
-    if !plan.model.weights_hash.starts_with(&checkpoint::hashes(whole.weights_files())?) {
+    if plan.model.weights_hash != checkpoint::hashes(whole.weights_files())? {
         let message = format!(
             "the adapter in {} was trained beside other weights than those that now lie in {}",
             folder.display(),
@@ -273,7 +281,7 @@ fn open(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
             .with_cure("bring the base model back that the plan names, or train again")
             .into());
     }
-    Ok(finetuned_models::open_adapted(adapter, base).map_err(model_failure)?)
+    Ok(finetuned_models::open_adapted(adapter, whole).map_err(model_failure)?)
 }
 
 /// (batch, seq, width), and which of them are tokens: (batch, seq) int64.

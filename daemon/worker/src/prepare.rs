@@ -72,7 +72,8 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let staging = spec.run.join(run_folder::STAGING);
     let opened = finetuned_data::open(drop, &staging, &mut attempt.reading())?;
     let Asked { recipe, near, is_strange } = recipe(spec, &opened)?;
-    if is_here(&recipe, &near) {
+    let needs_network = !is_here(&recipe, &near);
+    if !needs_network {
         sandbox::cut_network(spec)?;
     }
     let extensions = Extensions::of_recipe(spec, &recipe)?;
@@ -98,7 +99,9 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         }
         _ => finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?,
     };
-    sandbox::cut_network(spec)?;
+    if needs_network {
+        sandbox::cut_network(spec)?;
+    }
     let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
     if base.kind() != modality::of(task.modality).models() {
         return Err(mismatch(&base_name, &base, task.modality).into());
@@ -111,9 +114,10 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
 
 /// Whether no base model has to be fetched, whichever task the data turn out to be.
 fn is_here(recipe: &Recipe, near: &Path) -> bool {
-    match &recipe.model.base {
-        Some(base) => finetuned_hub::is_here(base, near),
-        None => TASKS.iter().all(|it| finetuned_hub::is_here(it.base, near)),
+    match (&recipe.model.base, recipe.task) {
+        (Some(base), _) => finetuned_hub::is_here(base, near),
+        (None, Some(task)) => finetuned_hub::is_here(task.base, near),
+        (None, None) => TASKS.iter().all(|it| finetuned_hub::is_here(it.base, near)),
     }
 }
 
@@ -224,13 +228,16 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         })
     };
     let mut model = network::build(base, &options(head.as_ref(), pooling)?, head)?;
-    if recipe.train.method == Method::Auto && pooling.is_some() && !has_all(recipe, &model) {
-        // The recipe names tensors of the family's own head.
+    let mut adapter = adapt(&mut model, recipe);
+    let names_all = adapter.is_ok() && has_all(recipe, &model);
+    if recipe.train.method == Method::Auto && pooling.is_some() && !names_all {
+        // The recipe may name tensors of the family's own head.
         (method, pooling) = (Method::Full, None);
         model = network::build(base, &options(None, None)?, None)?;
+        adapter = adapt(&mut model, recipe);
     }
+    let adapter = adapter?;
     can_give_units(task.objective, base, &model)?;
-    let adapter = adapt(&mut model, recipe)?;
     Ok(Begun { model, adapter, method, pooling })
 }
 

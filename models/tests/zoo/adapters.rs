@@ -7,8 +7,8 @@
 use crate::{data, distance, finished, input, open, tensors};
 use finetuned_libtorch::{Algorithm, Optimizer};
 use finetuned_models::{
-    Adapter, AdapterFolder, BuildOptions, Built, Input, ModelError, Pass, is_of_adapter,
-    open_adapted, save_adapter,
+    Adapter, AdapterFolder, AdapterNames, BuildOptions, Built, Input, ModelError, Pass,
+    is_of_adapter, open_adapted, save_adapter,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -64,7 +64,7 @@ fn folder(at: &Path) -> AdapterFolder {
 fn adapted(name: &str, base: &str, options: &BuildOptions) -> Built {
     tch::set_num_threads(1);
     let adapter = folder(&data("adapters").join(name));
-    open_adapted(adapter, &data(base)).unwrap().build(options).unwrap()
+    open_adapted(adapter, open(&data(base))).unwrap().build(options).unwrap()
 }
 
 /// What the adapter trains and saves.
@@ -236,13 +236,15 @@ fn what_is_written_is_read_again() {
             .collect();
         let target = tempfile::tempdir().unwrap();
         let adapter = folder(&data("adapters").join(name)).adapter().clone();
-        save_adapter(target.path(), &adapter, ("some/base", Some("SEQ_CLS")), &trained).unwrap();
+        let names =
+            AdapterNames { base: "some/base", revision: Some("v1"), task_type: Some("SEQ_CLS") };
+        save_adapter(target.path(), &adapter, names, &trained).unwrap();
         let again = folder(target.path());
         assert_eq!((again.base(), again.adapter()), (Some("some/base"), &adapter));
         let theirs = tensors(&data("adapters").join(name).join("adapter_model.safetensors"));
         let ours = tensors(&target.path().join("adapter_model.safetensors"));
         assert!(theirs.keys().eq(ours.keys()), "{name}: peft has the same names");
-        let opened = open_adapted(again, &data(base)).unwrap().build(&finished()).unwrap();
+        let opened = open_adapted(again, open(&data(base))).unwrap().build(&finished()).unwrap();
         let input = inputs(base);
         let [a, b] = [&built, &opened].map(|it| logits(it, &input, &Pass::evaluation()));
         assert!(a.equal(&b), "{name}");
@@ -264,12 +266,16 @@ fn what_is_not_understood_is_refused() {
             target.path().join(weights),
         )
         .unwrap();
-        AdapterFolder::open(target.path()).map(|it| open_adapted(it.unwrap(), &data("bert")))
+        AdapterFolder::open(target.path()).map(|it| open_adapted(it.unwrap(), open(&data("bert"))))
     };
     for (from, to, key) in [
         (r#""peft_type": "LORA""#, r#""peft_type": "IA3""#, "peft_type"),
         (r#""bias": "none""#, r#""bias": "all""#, "bias"),
         (r#""rank_pattern": {}"#, r#""rank_pattern": {"query": 2}"#, "rank_pattern"),
+        (r#""lora_bias": false"#, r#""lora_bias": true"#, "lora_bias is true"),
+        (r#""use_qalora": false"#, r#""use_qalora": true"#, "use_qalora is true"),
+        (r#""target_parameters": null"#, r#""target_parameters": ["w"]"#, "target_parameters"),
+        (r#""init_lora_weights": true"#, r#""init_lora_weights": "pissa""#, "init_lora_weights"),
         (r#""r": 4"#, r#""r": 0"#, "r is 0"),
         (r#""lora_dropout": 0.0"#, r#""lora_dropout": 1.0"#, "lora_dropout"),
     ] {

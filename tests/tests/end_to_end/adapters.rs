@@ -1,6 +1,6 @@
 //! Stories of adapters: merged into the weights that they stood beside, or left as they are.
 
-use crate::attempt::{Run, sentences, tiny_bert};
+use crate::attempt::{Run, predict, sentences, tiny_bert};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::FailureKind;
@@ -58,7 +58,7 @@ fn proven(recipe: &str, file: &str) -> Run {
 /// `predict` needs no recipe, whatever the folder holds.
 fn answers(run: &mut Run) {
     let inputs = vec!["a great and lovely film".into(), "an awful sad day".into()];
-    assert!(run.finish(Action::Predict { inputs, csv: None }).success(), "{}", run.log());
+    assert!(run.finish(predict(inputs, None)).success(), "{}", run.log());
 }
 
 #[test]
@@ -97,6 +97,24 @@ fn an_adapter_is_left_as_one_and_a_kill_costs_not_a_bit() {
         config["modules_to_save"],
         serde_json::json!(["bert.pooler", "classifier", "embeddings"])
     );
+}
+
+#[test]
+fn adapters_stand_beside_models_of_pairs_and_what_is_saved_beside_them_may_be_named() {
+    let pair = |line: &str| format!("is it any good,{line}\n");
+    let pairs: String = sentences(200, 4).lines().skip(1).map(pair).collect();
+    let recipe = "data.test = 0.2\nsave.adapter = true\ntrain.epochs = 2\n[adapter]\nr = 4\nmodules_to_save = ['pooler']\n";
+    let mut run = Run::new(recipe, &format!("question,passage,label\n{pairs}"));
+    let done = run.complete();
+    assert_eq!(done.task, "text-pair-classification");
+    let config: serde_json::Value = run.json("model/adapter_config.json");
+    assert!(config["modules_to_save"].to_string().contains("pooler"), "{config}");
+    // A tensor of the family's own head, in a job that could begin with a probe.
+    let recipe = "train.epochs = 1\n[adapter]\nmodules_to_save = ['bert.pooler']\n";
+    assert!(Run::new(recipe, &sentences(100, 4)).finish(Action::Train).success());
+    let recipe = "train.epochs = 1\n[freeze]\ntrain = ['*.lora_A.weight', '*.lora_B.weight', 'head']\n[adapter]\n";
+    let mut run = Run::new(recipe, &sentences(100, 4));
+    assert!(run.finish(Action::Train).success(), "{}", run.log());
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //! separators and token types of its family; at `max_tokens` the longer text is cut first.
 
 use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
-use super::{Encoded, Encoder, Inputs, Modal, Preparation};
-use crate::failures::model_failure;
+use super::{Encoded, Encoder, Inputs, Modal, Preparation, saved};
 use crate::planning;
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
@@ -23,14 +22,14 @@ impl Modal for Pairs {
     }
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
-        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
-        let texts = TextEncoder::open(base.folder(), max_tokens)?;
+        let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
+        let texts = TextEncoder::open(base.folder(), max_tokens)?.before(base);
         Ok(Box::new(PairEncoder::new(texts, base.token_types())?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        let saved = finetuned_models::open(folder).map_err(model_failure)?;
-        let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
+        let saved = saved(folder, plan)?;
+        let texts = TextEncoder::open(folder, plan.data.max_tokens)?.before(&saved);
         Ok(Box::new(PairEncoder::new(texts, saved.token_types())?))
     }
 }
@@ -75,7 +74,7 @@ impl PairEncoder {
         // What was cut off would be combined with all of the other text that was.
         first.take_overflowing();
         second.iter_mut().for_each(|it| drop(it.take_overflowing()));
-        let mut pair = self.texts.tokenizer.post_process(first, second, true).map_err(wrong)?;
+        let mut pair = self.texts.processed(first, second)?;
         if !self.typed {
             pair.set_type_ids(vec![0; pair.len()]);
         }
