@@ -4,7 +4,7 @@ use finetuned_job::scores::Scores;
 
 /// Whether a greater value of the metric is a better one: all but losses and errors.
 pub fn higher_is_better(metric: &str) -> bool {
-    !["loss", "mae", "rmse", "perplexity"].contains(&metric)
+    !["loss", "mae", "rmse", "perplexity", "bits_per_byte"].contains(&metric)
 }
 
 /// A metric by its name, `loss` included.

@@ -24,7 +24,8 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn of_text(text: impl Into<Box<str>>) -> Record {
+    /// Of one text alone.
+    pub fn of_text(text: impl Into<Box<str>>) -> Record {
         Record { texts: [text.into()].into(), ..Record::default() }
     }
 

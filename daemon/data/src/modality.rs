@@ -7,6 +7,7 @@ mod pair; // two columns of texts
 mod text; // a column of texts, files of texts
 mod passage; // the same without labels
 mod words; // words or texts with tags or spans
+mod chat; // messages, or questions with answers
 
 pub use image::Images;
 
@@ -66,7 +67,7 @@ pub(crate) trait Content {
 
 /// In the order in which a drop is shown to them.
 const MODALITIES: &[&dyn Modal] =
-    &[&image::Kind, &words::Kind, &pair::Kind, &passage::Kind, &text::Kind];
+    &[&image::Kind, &words::Kind, &chat::Kind, &pair::Kind, &passage::Kind, &text::Kind];
 
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {
@@ -91,6 +92,12 @@ pub struct Named {
 }
 
 impl Named {
+    /// A part of its text, at the same place.
+    pub fn part(&self, text: &str) -> Named {
+        let origin = self.origin.clone();
+        Named { record: Record::of_text(text), what: text.into(), origin, image: None }
+    }
+
     /// # Errors
     /// It is no image, is gone, can't be read or is too long.
     pub fn image_bytes(&self) -> Result<Vec<u8>, Failure> {

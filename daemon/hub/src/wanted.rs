@@ -16,6 +16,8 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 pub const TOKENIZER_FILES: &[&str] = &[
     TOKENIZER,
     "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",

@@ -5,7 +5,8 @@
 mod upgrade; // plans of earlier versions -> of this one
 
 use crate::recipe::{
-    ClassWeights, Head, Method, Optimizer, Pattern, Precision, SaveChoice, Schedule, Unfreeze,
+    ClassWeights, Head, LearntTurns, Method, Optimizer, Pattern, Precision, SaveChoice, Schedule,
+    Unfreeze,
 };
 use crate::scores::Split;
 use crate::task::{Answer, Task};
@@ -219,6 +220,9 @@ pub struct TrainPlan {
     pub gradient_checkpointing: bool,
     /// Auto: it was not measured yet.
     pub precision: Precision,
+    /// Of conversations: what of them is learnt.
+    #[serde(default)]
+    pub on: Option<LearntTurns>,
     pub seed: u64,
 }
 

@@ -264,6 +264,8 @@ pub struct TrainChoice {
     /// Less memory for more time; absent: for images.
     pub gradient_checkpointing: Option<bool>,
     pub precision: Precision,
+    /// None: as it is by default.
+    pub on: Option<LearntTurns>,
     pub seed: u64,
 }
 
@@ -276,6 +278,18 @@ pub enum Precision {
     Fp32,
     /// On a GPU TF32.
     Bf16,
+}
+
+/// What of a conversation is learnt; all else is only read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearntTurns {
+    /// What an assistant says.
+    #[default]
+    Assistant,
+    /// The last thing that an assistant says.
+    Completions,
+    All,
 }
 
 /// What is learnt, and from where.

@@ -94,7 +94,13 @@ pub enum Action {
     /// Data report and plan, no training: `data.json` and `plan.json`.
     Check,
     /// Predicts with the finished model in `run`; results as `predictions.jsonl` lines on stdout.
-    Predict { inputs: Vec<String>, csv: Option<PathBuf> },
+    Predict {
+        inputs: Vec<String>,
+        csv: Option<PathBuf>,
+        /// Where a model goes on with a text.
+        #[serde(default)]
+        sampling: Sampling,
+    },
     /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes,
     /// files}]`.
     ListModels,
@@ -108,6 +114,26 @@ pub enum Action {
     /// Opens a plugin, wherever it lies, and tries what it exports: one line of
     /// [`crate::plugin_check`] on stdout for each thing tried.
     CheckPlugin { file: PathBuf },
+}
+
+/// How a model goes on with a text, by the names of transformers' `GenerationConfig`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    pub max_new_tokens: u32,
+    /// 0: always the likeliest token.
+    pub temperature: f64,
+    /// So many of the likeliest tokens are drawn from; 0: all.
+    pub top_k: u32,
+    /// The fewest of them that are as likely together are drawn from.
+    pub top_p: f64,
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Sampling {
+        Sampling { max_new_tokens: 256, temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

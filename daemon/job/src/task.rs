@@ -18,6 +18,8 @@ pub enum Modality {
     Words,
     /// A text that is learnt as it is, in passages as long as a model reads.
     Passage,
+    /// Messages, of which those of an assistant are answers.
+    Chat,
     Image,
 }
 
@@ -28,6 +30,7 @@ impl Modality {
             Modality::Text | Modality::Passage => "text",
             Modality::TextPair => "pair",
             Modality::Words => "sentence",
+            Modality::Chat => "conversation",
             Modality::Image => "image",
         }
     }
@@ -67,6 +70,8 @@ pub enum Objective {
     TokenCrossEntropy,
     /// Of the vocabulary's softmax, over tokens that were masked (Devlin et al. 2019).
     MaskedTokens,
+    /// Of the vocabulary's softmax, over tokens that follow others (Bengio et al. 2003).
+    NextTokens,
 }
 
 impl Objective {
@@ -78,7 +83,7 @@ impl Objective {
 
     /// Whether the vocabulary is predicted: the head is the base's own.
     pub fn of_vocabulary(self) -> bool {
-        self == Objective::MaskedTokens
+        matches!(self, Objective::MaskedTokens | Objective::NextTokens)
     }
 }
 
@@ -100,7 +105,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Of the first task that answers so.
+    /// Of the first task that answers so: all that another one has.
     pub fn of(answer: Answer) -> &'static Metrics {
         let of_answer = TASKS.iter().find(|it| it.answer == answer);
         of_answer.map_or(&OF_CLASS, |it| it.metrics)
@@ -127,6 +132,8 @@ pub struct TaskRow {
 
 const MINILM: &str = "hf:sentence-transformers/all-MiniLM-L6-v2";
 const DISTILBERT: &str = "hf:distilbert/distilbert-base-uncased";
+const SMOLLM2: &str = "hf:HuggingFaceTB/SmolLM2-135M";
+const SMOLLM2_INSTRUCT: &str = "hf:HuggingFaceTB/SmolLM2-135M-Instruct";
 const EFFICIENTNET: &str = "hf:timm/tf_efficientnet_lite0.in1k";
 
 const OF_CLASS: Metrics = Metrics {
@@ -196,8 +203,16 @@ const OF_TAGS: Metrics = Metrics {
     best: "entity_f1",
 };
 
-/// `perplexity` is e to the power of the mean loss of a token.
-const OF_TOKENS: Metrics = Metrics {
+/// `perplexity` is e to the power of the mean loss of a token; `bits_per_byte` the loss of a text in
+/// bits over its length in UTF-8, which models of other tokens can be compared by.
+const OF_NEXT_TOKENS: Metrics = Metrics {
+    known: &["perplexity", "bits_per_byte", "token_accuracy", "loss"],
+    shown: &["perplexity", "bits_per_byte", "token_accuracy"],
+    best: "perplexity",
+};
+
+/// The same of tokens here and there in a text.
+const OF_MASKED_TOKENS: Metrics = Metrics {
     known: &["perplexity", "token_accuracy", "loss"],
     shown: &["perplexity", "token_accuracy"],
     best: "perplexity",
@@ -273,6 +288,17 @@ pub const TASKS: &[TaskRow] = &[
         work: Work::Train,
     },
     TaskRow {
+        name: "causal-language-modeling",
+        pipeline_tag: "text-generation",
+        problem_type: None,
+        modality: Modality::Passage,
+        answer: Answer::Tokens,
+        objective: Objective::NextTokens,
+        base: SMOLLM2,
+        metrics: &OF_NEXT_TOKENS,
+        work: Work::Train,
+    },
+    TaskRow {
         name: "masked-language-modeling",
         pipeline_tag: "fill-mask",
         problem_type: None,
@@ -280,7 +306,18 @@ pub const TASKS: &[TaskRow] = &[
         answer: Answer::Tokens,
         objective: Objective::MaskedTokens,
         base: DISTILBERT,
-        metrics: &OF_TOKENS,
+        metrics: &OF_MASKED_TOKENS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "text-generation",
+        pipeline_tag: "text-generation",
+        problem_type: None,
+        modality: Modality::Chat,
+        answer: Answer::Tokens,
+        objective: Objective::NextTokens,
+        base: SMOLLM2_INSTRUCT,
+        metrics: &OF_NEXT_TOKENS,
         work: Work::Train,
     },
     TaskRow {

@@ -239,6 +239,30 @@ pub(crate) struct PredictArgs {
     /// Write the predictions to this file as well
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub csv: Option<PathBuf>,
+    /// Where a model goes on with a text: the most tokens that it says
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_new_tokens: u32,
+    /// 0: always the likeliest token; 1: as likely as the model holds it; above: wilder
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = within_zero_to::<100>)]
+    pub temperature: f64,
+    /// Draw from so many of the likeliest tokens; 0: from all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: u32,
+    /// Draw from the fewest tokens that are as likely together
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = within_zero_to::<1>)]
+    pub top_p: f64,
+    /// Decides what is drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// A number from 0 to `MOST`.
+fn within_zero_to<const MOST: u32>(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if (0.0..=f64::from(MOST)).contains(&number) {
+        return Ok(number);
+    }
+    Err(format!("{number} is not from 0 to {MOST}"))
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,10 +23,12 @@ pub(crate) fn fill(
     set: &ExampleSet,
     encoder: &dyn Encoder,
 ) -> Result<Vec<Vec<Value>>> {
-    let Some(vocabulary) = set.encoded.vocabulary() else { return Ok(vec![Vec::new(); set.len()]) };
+    let Some(mask) = set.encoded.vocabulary().and_then(|it| it.mask) else {
+        return Ok(vec![Vec::new(); set.len()]);
+    };
     let masks = |index: u32| -> Vec<i64> {
         let tokens = (0..).zip(set.encoded.tokens(index));
-        tokens.filter(|it| *it.1 == vocabulary.mask).map(|it| it.0).collect()
+        tokens.filter(|it| *it.1 == mask).map(|it| it.0).collect()
     };
     let with_masks: Vec<u32> = (0..set.len() as u32).filter(|it| !masks(*it).is_empty()).collect();
     let batches = with_masks.iter().map(|it| vec![*it]).collect();

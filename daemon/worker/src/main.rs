@@ -48,6 +48,7 @@ mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
 mod fill_mask; // masked texts -> what may stand there
+mod generate; // prompt -> what follows
 mod predict; // the action `predict`
 mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 
@@ -161,7 +162,9 @@ fn attempt(spec: &Spec, stop: &Stop, closed: Closed) -> i32 {
 fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
     finetuned_libtorch::pool_memory();
     match &spec.action {
-        Action::Predict { inputs, csv } => predict::predict(spec, inputs, csv.as_deref()),
+        Action::Predict { inputs, csv, sampling } => {
+            predict::predict(spec, inputs, csv.as_deref(), sampling)
+        }
         Action::Pull { base } => questions::pull(base),
         Action::ListModels => questions::list_models(),
         Action::Inspect { base } => questions::inspect(base),

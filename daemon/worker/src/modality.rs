@@ -5,10 +5,13 @@
 mod image; // files -> pixels
 mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
+mod vocabulary; // what tokens there are to be learnt
 mod passage; // texts -> token ids of as many passages as they fill
 mod words; // words of texts -> token ids
+mod chat; // messages -> token ids of a conversation
 
-use anyhow::{Context, Result};
+use crate::failures::model_failure;
+use anyhow::{Context, Result, bail};
 use finetuned_data::{Example, Images, Named, Origins, Record};
 use finetuned_images::{Augment, Mix, Preprocess};
 use finetuned_job::data::TokenReport;
@@ -17,6 +20,7 @@ use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
 use finetuned_models::{Checkpoint, Input, Kind, Rows};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tch::{Device, Tensor};
@@ -50,8 +54,18 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
         Modality::TextPair => &pair::Pairs,
         Modality::Words => &words::Words,
         Modality::Passage => &passage::Passages,
+        Modality::Chat => &chat::Chats,
         Modality::Image => &image::Images,
     }
+}
+
+/// A model of a finished one's form: where its folder holds an adapter alone, the base.
+///
+/// # Errors
+/// It is no model.
+fn saved(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
+    let whole = if plan.save.adapter { Path::new(&plan.model.folder) } else { folder };
+    Ok(finetuned_models::open(whole).map_err(model_failure)?)
 }
 
 /// What a plan writes down of an encoder.
@@ -86,6 +100,24 @@ pub(crate) trait Encoder {
     /// Lengths before the cut, over all splits.
     fn token_report(&self, _sets: &[&dyn Encoded]) -> Option<TokenReport> {
         None
+    }
+
+    /// Tokens of an input that a model is to go on with.
+    ///
+    /// # Errors
+    /// Nothing goes on; an input that can't be encoded.
+    fn prompt(&self, _record: &Record) -> Result<Vec<u32>> {
+        bail!("this task's inputs do not go on")
+    }
+
+    /// Tokens after which nothing follows.
+    fn ends(&self) -> &[u32] {
+        &[]
+    }
+
+    /// Tokens as a person reads them, without special ones.
+    fn text(&self, _tokens: &[u32]) -> String {
+        String::new()
     }
 
     /// A token as a person reads it; empty where there are none.
@@ -152,17 +184,18 @@ impl Inputs {
     /// The same as the examples that they became, each with its own part of a text.
     pub(crate) fn cut(self, encoded: &dyn Encoded) -> Inputs {
         let Some(pieces) = encoded.pieces() else { return self };
-        let part = |it: &Piece, record: &Record| -> Box<str> {
+        // A long text is not copied for each of its parts.
+        fn part<'a>(it: &Piece, of: &'a Record) -> &'a str {
             let (from, to) = (it.bytes.start as usize, it.bytes.end as usize);
-            record.texts.first().and_then(|it| it.get(from..to)).unwrap_or_default().into()
-        };
-        let record =
-            |it: &Piece, of: &Record| Record { texts: [part(it, of)].into(), ..of.clone() };
+            of.texts.first().and_then(|it| it.get(from..to)).unwrap_or_default()
+        }
         match self {
             Inputs::Split { examples, images, origins } => {
                 let example = |it: &Piece| {
                     let of = &examples[it.record as usize];
-                    Example { record: record(it, &of.record), ..of.clone() }
+                    let record = Record::of_text(part(it, &of.record));
+                    let target = of.target.clone();
+                    Example { record, target, key: of.key, file: of.file, line: of.line }
                 };
                 let examples = pieces.iter().map(example).collect();
                 Inputs::Split { examples, images, origins }
@@ -170,10 +203,7 @@ impl Inputs {
             Inputs::Named(all) => {
                 let named = |it: &Piece| {
                     let of = &all[it.record as usize];
-                    let mut named = of.clone();
-                    named.record = record(it, &of.record);
-                    named.what = named.record.texts[0].to_string();
-                    named
+                    of.part(part(it, &of.record))
                 };
                 Inputs::Named(pieces.iter().map(named).collect())
             }
@@ -261,6 +291,17 @@ pub(crate) trait Encoded {
         &[]
     }
 
+    /// Places of its tokens that are learnt, where they are: all but the first, which nothing comes
+    /// before, unless an encoding knows better.
+    fn learnt(&self, index: u32) -> Vec<Range<u32>> {
+        vec![1..self.tokens(index).len() as u32]
+    }
+
+    /// UTF-8 of what the tokens that are learnt stand for; 0 where nobody asks.
+    fn bytes(&self, _index: u32) -> u64 {
+        0
+    }
+
     /// What tokens there are, where they are what is learnt.
     fn vocabulary(&self) -> Option<&Vocabulary> {
         None
@@ -292,15 +333,15 @@ pub(crate) trait Encoded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub record: u32,
-    pub bytes: std::ops::Range<u32>,
+    pub bytes: Range<u32>,
 }
 
 /// Tokens that a model may guess.
 #[derive(Debug, Clone)]
 pub(crate) struct Vocabulary {
     pub size: u32,
-    /// Stands for one that is hidden.
-    pub mask: u32,
+    /// Stands for one that is hidden, where tokens are.
+    pub mask: Option<u32>,
     /// They say nothing of a text.
     pub special: BTreeSet<u32>,
 }

@@ -6,7 +6,9 @@ mod cross_entropy; // one class of several
 mod squared_error; // numbers
 mod supervised; // a criterion over outputs and targets
 mod tokens; // a tag for each word
+mod vocabulary; // rows that a vocabulary is predicted for
 mod masked; // tokens that were hidden
+mod next_tokens; // tokens that follow
 
 use crate::examples::ExampleSet;
 use crate::network::Network;
@@ -60,26 +62,6 @@ pub(crate) struct Evaluated {
     pub rows: Option<Vec<usize>>,
 }
 
-impl Evaluated {
-    /// Of language models. `counts`: the tokens that were asked for, of each example; `surprise`:
-    /// their negative log-likelihoods in nats; `right`: 1 for those that were the likeliest.
-    fn of_tokens(counts: &[usize], surprise: &[f64], right: &[f64]) -> Result<Evaluated> {
-        let (mut values, mut losses, mut before) = (Vec::new(), Vec::new(), 0);
-        for &count in counts {
-            let of = |all: &[f64]| all[before..before + count].iter().sum::<f64>();
-            values.extend([count as f64, of(surprise), of(right)]);
-            losses.push(of(surprise));
-            before += count;
-        }
-        Ok(Evaluated {
-            values: Tensor::f_from_slice(&values)?.f_view([counts.len() as i64, -1])?,
-            losses: Tensor::f_from_slice(&losses)?,
-            weights: Some(counts.iter().map(|&it| it as f64).collect()),
-            rows: None,
-        })
-    }
-}
-
 /// `numbers`: those that are learnt, over the training examples; empty where only predictions are
 /// wanted. `loss`: a plugin's, in the place
 /// of the objective's own.
@@ -106,6 +88,9 @@ pub(crate) fn of(
         }
         task::Objective::MaskedTokens => {
             return Ok(Box::new(masked::MaskedTokens::new(plan, loss, device)?));
+        }
+        task::Objective::NextTokens => {
+            return Ok(Box::new(next_tokens::NextTokens::new(plan, loss, device)?));
         }
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))

@@ -2,6 +2,7 @@
 //! only place where a default depends on what was found; those that go by sizes are in `defaults`.
 
 pub(crate) mod defaults; // sizes -> numbers
+mod evaluation; // metrics, and how often
 
 use crate::{adapter, class_weights, freeze, schedule};
 use anyhow::{Context, Result};
@@ -10,19 +11,21 @@ use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
-    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
-    Pooling, TensorPlan, TrainPlan,
+    DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, Pooling,
+    TensorPlan, TrainPlan,
 };
 use finetuned_job::recipe::{
     self, AugmentChoice, ClassWeights, Freeze, Head, Method, Pattern, Recipe, TrainChoice,
 };
 use finetuned_job::scores::Split;
-use finetuned_job::task::{Metrics, Objective, Task};
+use finetuned_job::task::{Objective, Task};
 use finetuned_models::{Adapter, Outline, Parts, Rows, is_of_adapter};
 use std::collections::BTreeMap;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
 const MAX_TOKENS_DEFAULT: u32 = 256;
+/// Of what is learnt from what comes before it: that may be far.
+const MAX_TOKENS_CAUSAL: u32 = 1024;
 
 /// The format of MNIST and its kin, as the data report calls it: almost always digits or letters.
 const IDX: &str = "idx";
@@ -73,7 +76,7 @@ pub(crate) struct ModelFacts {
 }
 
 /// Tokens kept of each text, before anything is tokenised.
-pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure> {
+pub(crate) fn max_tokens(recipe: &Recipe, positions: u32, causal: bool) -> Result<u32, Failure> {
     match recipe.data.max_tokens {
         Some(asked) if positions < asked => {
             let message = format!(
@@ -83,7 +86,7 @@ pub(crate) fn max_tokens(recipe: &Recipe, positions: u32) -> Result<u32, Failure
                 .with_cure(format!("set it to {positions} or less")))
         }
         Some(asked) => Ok(asked),
-        None => Ok(MAX_TOKENS_DEFAULT.min(positions)),
+        None => Ok(if causal { MAX_TOKENS_CAUSAL } else { MAX_TOKENS_DEFAULT }.min(positions)),
     }
 }
 
@@ -123,7 +126,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let examples = data.train + data.validation;
     let freeze = freeze_plan(recipe, &facts, &rates, examples, augment.as_ref())?;
     let train = train_plan(recipe, &facts, &rates, &data)?;
-    let eval = eval_plan(recipe, &facts, &data, &train)?;
+    let eval = evaluation::plan(recipe, &facts, &data, &train)?;
     Ok(Plan {
         version: PLAN_VERSION,
         finetuned: env!("CARGO_PKG_VERSION").into(),
@@ -196,7 +199,7 @@ pub(crate) fn refits(recipe: &Recipe, task: Task, data: &DataReport) -> Result<b
     let plugin = recipe.model.head != Head::Linear
         || recipe.train.loss.is_some()
         || !recipe.train.hooks.is_empty();
-    let tuned = tune_thresholds(recipe.eval.tune_thresholds, task, data)?;
+    let tuned = evaluation::tune_thresholds(recipe.eval.tune_thresholds, task, data)?;
     let obstacle = match () {
         () if validation == 0 => {
             Some("there is no validation split, which could be learnt from then")
@@ -228,62 +231,6 @@ fn counts(data: &DataReport) -> Vec<(u64, u64)> {
 /// Of a split.
 fn rows(data: &DataReport, split: Split) -> u64 {
     data.splits.iter().filter(|it| it.split == split).map(|it| it.rows).sum()
-}
-
-fn eval_plan(
-    recipe: &Recipe,
-    facts: &Facts,
-    data: &DataPlan,
-    train: &TrainPlan,
-) -> Result<EvalPlan, Failure> {
-    let Metrics { known, shown, best } =
-        finetuned_answers::of(data.problem, data.outputs()).metrics();
-    let asked = &recipe.eval;
-    let metrics = if asked.metrics.is_empty() {
-        shown.iter().map(|it| it.to_string()).collect()
-    } else {
-        asked.metrics.clone()
-    };
-    let ranked =
-        defaults::best_by_ranking(&counts(facts.data)) && known.contains(&defaults::RANKING);
-    let best = if ranked { defaults::RANKING } else { best };
-    let best = asked.best.clone().unwrap_or_else(|| best.into());
-    let of_plugin = |name: &str| {
-        facts
-            .plugins
-            .iter()
-            .flat_map(|it| &it.uses)
-            .any(|it| it.kind == "metric" && it.name == name)
-    };
-    if let Some(stranger) =
-        metrics.iter().chain([&best]).find(|it| !known.contains(&it.as_str()) && !of_plugin(it))
-    {
-        let message = format!(
-            "the recipe asks for the metric {stranger}, which neither this task nor a plugin that is loaded has"
-        );
-        return Err(Failure::new(FailureKind::Recipe, message)
-            .with_cure(format!("it has {}", known.join(", "))));
-    }
-    let report_on = if 0 < data.test { Split::Test } else { Split::Validation };
-    // Who asks for patience counts evaluations as they usually come.
-    let patience = train.patience.filter(|_| recipe.train.patience.is_none());
-    let every_steps = asked
-        .every_steps
-        .or_else(|| defaults::every_steps(patience, train.epochs, train.steps_per_epoch));
-    let tune_thresholds = tune_thresholds(asked.tune_thresholds, facts.task, facts.data)?;
-    Ok(EvalPlan { metrics, best, every_steps, tune_thresholds, report_on })
-}
-
-fn tune_thresholds(asked: Option<bool>, task: Task, data: &DataReport) -> Result<bool, Failure> {
-    let default = defaults::tune_thresholds(task.objective, &counts(data));
-    let default = default.filter(|_| 0 < rows(data, Split::Validation));
-    if asked == Some(true) && default.is_none() {
-        let message = "eval.tune_thresholds is for several labels or two classes, and wants a validation split to tune them on";
-        return Err(
-            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
-        );
-    }
-    Ok(default.is_some_and(|it| asked.unwrap_or(it)))
 }
 
 /// The preset, and what the recipe says otherwise. Where only a head trains, images are left alone
@@ -521,6 +468,12 @@ fn train_plan(
             Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
         );
     }
+    if asked.on.is_some() && facts.task.objective != Objective::NextTokens {
+        let message = "train.on says what of conversations is learnt, but these are none";
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
+    }
     let batch = rates.batch;
     let steps_per_epoch = steps_per_epoch(data.train, batch, asked.accumulate);
     let training = Training {
@@ -528,6 +481,7 @@ fn train_plan(
         steps_per_epoch,
         outputs: data.outputs().len() as u64,
         images: facts.preprocess.is_some(),
+        causal: facts.task.objective == Objective::NextTokens,
         only_head: rates.only_head,
     };
     let epochs = asked.epochs.unwrap_or_else(|| defaults::epochs(training));
@@ -561,6 +515,7 @@ fn train_plan(
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         precision: asked.precision,
+        on: asked.on,
         seed: asked.seed,
     })
 }

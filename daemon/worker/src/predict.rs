@@ -4,6 +4,8 @@
 use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
+use crate::failures::model_failure;
+use crate::generate::{self, Generated};
 use crate::modality::{self, Encoded, Inputs};
 use crate::network::{Network, Saved};
 use crate::proof::read_json;
@@ -15,13 +17,19 @@ use finetuned_data::Named;
 use finetuned_job::outcome::{Failure, FailureKind, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
-use finetuned_job::spec::Spec;
-use serde_json::{Map, Value};
+use finetuned_job::spec::{Sampling, Spec};
+use finetuned_job::task::Objective;
+use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Result<()> {
+pub(crate) fn predict(
+    spec: &Spec,
+    inputs: &[String],
+    csv: Option<&Path>,
+    sampling: &Sampling,
+) -> Result<()> {
     let folder = spec.run.join(run_folder::MODEL);
     if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
         let message = format!("{} holds no finished model", spec.run.display());
@@ -44,8 +52,20 @@ pub(crate) fn predict(spec: &Spec, inputs: &[String], csv: Option<&Path>) -> Res
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
-    let inputs = Inputs::Named(named.into());
     let encoder = modality::of(task.modality).reopen(&folder, &plan)?;
+    if task.objective == Objective::NextTokens {
+        let prompts =
+            named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
+        let positions = finetuned_models::open(Path::new(&plan.model.folder))
+            .map_err(model_failure)?
+            .max_positions();
+        let found = generate::generate(&network, &prompts, encoder.ends(), (sampling, positions))?;
+        let said = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
+        let continued = Continued { what: task.modality.noun(), named: &named, said };
+        continued.print(replies)?;
+        return csv.map_or(Ok(()), |path| continued.write_csv(path));
+    }
+    let inputs = Inputs::Named(named.into());
     let encoded = encoder.encode(&inputs, &mut |_| Ok(()))?;
     let inputs = inputs.cut(encoded.as_ref());
     // Where words have answers each has one; else the example has.
@@ -125,6 +145,43 @@ impl Replied<'_> {
         for (named, input, rows) in self.each() {
             let place = [named.origin.clone(), named.what.clone()].into_iter();
             out.write_record(place.chain(self.answer.reply_cells(&input, rows)))?;
+        }
+        durable::write(path, &out.into_inner().context("writing the CSV")?)
+    }
+}
+
+/// What a model says to what a person named.
+struct Continued<'a> {
+    /// `text` or `conversation`.
+    what: &'static str,
+    named: &'a [Named],
+    said: Vec<(String, &'a Generated)>,
+}
+
+impl Continued<'_> {
+    /// `generated_text`, as transformers' pipeline calls it, without the prompt; `finish_reason` as
+    /// OpenAI has it.
+    fn print(&self, replies: Replies) -> Result<()> {
+        let mut out = std::io::BufWriter::new(replies.0);
+        for (named, (text, of)) in self.named.iter().zip(&self.said) {
+            let line = json!({
+                "generated_text": text,
+                "tokens": of.tokens.len(),
+                "finish_reason": if of.ended { "stop" } else { "length" },
+                self.what: named.what,
+                "origin": named.origin,
+            });
+            serde_json::to_writer(&mut out, &line).context("printing")?;
+            out.write_all(b"\n").context("printing")?;
+        }
+        out.flush().context("printing")
+    }
+
+    fn write_csv(&self, path: &Path) -> Result<()> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.write_record(["origin", self.what, "generated_text"])?;
+        for (named, (text, _)) in self.named.iter().zip(&self.said) {
+            out.write_record([&named.origin, &named.what, text])?;
         }
         durable::write(path, &out.into_inner().context("writing the CSV")?)
     }

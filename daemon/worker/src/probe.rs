@@ -210,7 +210,8 @@ fn rows(plan: &Plan, of: &[&Target], features: Tensor, units: Option<&Units>) ->
     let link = match plan.task.objective {
         task::Objective::CrossEntropy
         | task::Objective::TokenCrossEntropy
-        | task::Objective::MaskedTokens => Link::Softmax,
+        | task::Objective::MaskedTokens
+        | task::Objective::NextTokens => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
         task::Objective::SquaredError => Link::Identity,
     };

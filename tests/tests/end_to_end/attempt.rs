@@ -5,7 +5,8 @@ use finetuned_job::event::{Event, Line};
 use finetuned_job::outcome::{Done, Failed};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{
-    Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Sandbox as Boundary, Spec,
+    Action, Device, FeatureCache, PluginRules, RecipeText, SPEC_VERSION, Sampling,
+    Sandbox as Boundary, Spec,
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -39,8 +40,17 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// Asks a finished run, greedily where it goes on with texts.
+pub fn predict(inputs: Vec<String>, csv: Option<PathBuf>) -> Action {
+    Action::Predict { inputs, csv, sampling: Sampling::default() }
+}
+
 pub fn tiny_bert() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny-bert")
+}
+
+pub fn tiny_llama() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tiny-llama")
 }
 
 /// This recipe, for the tiny BERT.

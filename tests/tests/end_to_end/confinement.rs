@@ -76,7 +76,8 @@ fn nothing_outside_is_opened_for_a_hostile_drop() {
     let outside = root.join("outside");
     let mut run = Run::with_drop(&tiny_bert(), "[train]\nepochs = 1\n", "drop", |it| {
         hostile_drop(it, &outside);
-    });
+    })
+    .with_env("HF_HUB_CACHE", &root.join("cache"));
     let Some((opened, text)) = traced(&mut run, &root.join("trace")) else { return };
     let (home, base) = (run.folder().canonicalize().unwrap(), tiny_bert().canonicalize().unwrap());
     let home = home.parent().unwrap();
@@ -84,7 +85,8 @@ fn nothing_outside_is_opened_for_a_hostile_drop() {
     let binaries = std::env::current_exe().unwrap();
     let binaries = binaries.ancestors().nth(2).unwrap().to_path_buf();
     let libtorch = opened.iter().find(|it| it.ends_with("libtorch_cpu.so")).unwrap();
-    let ours = [home, &base, &binaries, libtorch.parent().unwrap()];
+    let cache = root.join("cache");
+    let ours = [home, &base, &binaries, libtorch.parent().unwrap(), &cache];
     let strays: Vec<&PathBuf> = opened
         .iter()
         .filter(|it| !ours.iter().any(|ours| it.starts_with(ours)))

@@ -1,7 +1,7 @@
 //! Stories of texts that are learnt as they are, without labels.
 
 use crate::answers::predicted;
-use crate::attempt::{Run, sentences, tiny_bert};
+use crate::attempt::{Run, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::Done;
@@ -120,4 +120,127 @@ fn what_a_language_model_can_not_use_is_refused_by_name() {
     refused("train.class_weights = 'auto'", "train.class_weights");
     refused("eval.best = 'macro_f1'", "macro_f1");
     refused("data.text = ['text', 'label']", "data.text names 2 columns");
+}
+
+const CAUSAL: &str = r#"
+task = "causal-language-modeling"
+[data]
+test = 0.2
+[train]
+epochs = 4
+batch = 16
+lr = 3e-3
+[save]
+every_steps = 10
+"#;
+
+#[test]
+fn texts_without_labels_make_a_model_that_goes_on_with_them() {
+    let mut run = Run::with_base(&tiny_llama(), CAUSAL, &texts(400));
+    let done = run.complete();
+    assert!(learnt(&done), "{:?} after {:?}", done.scores.metrics, done.baseline.metrics);
+    let bits = done.scores.metrics["bits_per_byte"];
+    assert!(0.0 < bits && bits < 4.0, "{bits}");
+    let found = &predicted(&run, &["the movie 7"])[0];
+    assert_eq!(found["finish_reason"], "stop", "it has learnt that texts end: {found}");
+    assert!(found["generated_text"].as_str().unwrap().starts_with(" was"), "{found}");
+    let again = predicted(&run, &["the movie 7", "--temperature", "0.8", "--seed", "3"]);
+    assert_eq!(again, predicted(&run, &["the movie 7", "--temperature", "0.8", "--seed", "3"]));
+    let short = &predicted(&run, &["the movie 7", "--max-new-tokens", "1"])[0];
+    assert_eq!((&short["tokens"], &short["finish_reason"]), (&1.into(), &"length".into()));
+    let config: serde_json::Value = run.json("model/config.json");
+    assert_eq!(config["architectures"][0], "LlamaForCausalLM");
+}
+
+/// Answers that say which kind of word stands in the question.
+fn conversations(rows: u32) -> String {
+    let mut lines = String::new();
+    for (nth, line) in sentences(rows, 5).lines().skip(1).enumerate() {
+        let (text, label) = line.rsplit_once(',').unwrap();
+        let messages = serde_json::json!([
+            { "role": "user", "content": format!("{nth} {text}") },
+            { "role": "assistant", "content": if label == "pos" { "good" } else { "bad" } },
+        ]);
+        lines += &format!("{}\n", serde_json::json!({ "messages": messages }));
+    }
+    lines
+}
+
+fn talks(recipe: &str, lines: &str) -> Run {
+    Run::with_drop(&tiny_llama(), recipe, "talks.jsonl", |path| fs::write(path, lines).unwrap())
+}
+
+const TALKS: &str = r#"
+[data]
+test = 0.2
+[train]
+epochs = 12
+batch = 16
+lr = 1e-2
+[save]
+every_steps = 10
+"#;
+
+#[test]
+fn conversations_make_a_model_that_answers_and_stops() {
+    let mut run = talks(TALKS, &conversations(400));
+    let done = run.complete();
+    assert_eq!(done.task, "text-generation", "a list of messages says it");
+    assert!(learnt(&done), "{:?} after {:?}", done.scores.metrics, done.baseline.metrics);
+    assert!(0.85 < done.scores.metrics["token_accuracy"], "{:?}", done.scores.metrics);
+    let found = &predicted(&run, &["7 the movie was lovely"])[0];
+    let answer = found["generated_text"].as_str().unwrap();
+    assert!(["good", "bad"].contains(&answer.trim()), "{found}");
+    assert_eq!(found["finish_reason"], "stop", "{found}");
+    let ends: serde_json::Value = run.json("model/generation_config.json");
+    assert_eq!(ends["eos_token_id"], 2);
+    let card = fs::read_to_string(run.folder().join("model/README.md")).unwrap();
+    assert!(card.contains("pipeline(\"text-generation\""), "{card}");
+}
+
+#[test]
+fn a_model_that_answers_is_the_same_bit_for_bit_after_kills_and_with_an_adapter_left() {
+    let recipe = format!("{TALKS}adapter = true\n[adapter]\nr = 4\nlora_dropout = 0.1\n");
+    let lines = conversations(200);
+    let mut calm = talks(&recipe, &lines).with_threads(2);
+    let undisturbed = calm.complete();
+    let mut killed = talks(&recipe, &lines).with_threads(2);
+    for checkpoint in [10, 40] {
+        let mut child = killed.start(Action::Train);
+        killed.wait_for(
+            &mut child,
+            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
+        );
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+    let done = killed.complete();
+    assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
+    assert_eq!(done.scores, undisturbed.scores);
+    let config: serde_json::Value = calm.json("model/adapter_config.json");
+    assert_eq!(config["task_type"], "CAUSAL_LM");
+    assert_eq!(predicted(&calm, &["7 the movie"]), predicted(&killed, &["7 the movie"]));
+}
+
+#[test]
+fn conversations_that_teach_nothing_are_put_aside_or_refused() {
+    let bad = [
+        r#"{"messages": [{"role": "assistant", "content": "a"}]}"#,
+        r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]}"#,
+        r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "assistant", "content": "c"}]}"#,
+    ];
+    let lines = conversations(100) + &bad.join("\n");
+    let mut run = talks("train.epochs = 1", &lines);
+    run.complete();
+    let aside = fs::read_to_string(run.folder().join("quarantine.jsonl")).unwrap();
+    for part in ["message 1 answers nothing", "message 2, an answer, is empty", "a second answer"] {
+        assert!(aside.contains(part), "{aside}");
+    }
+    let encoder = Run::with_drop(&tiny_bert(), "", "talks.jsonl", |path| {
+        fs::write(path, conversations(60)).unwrap();
+    })
+    .failed(Action::Train);
+    let spoken = encoder.failure.to_string();
+    assert!(spoken.contains("sees a text as a whole") && spoken.contains("SmolLM2"), "{spoken}");
+    let spoken = Run::new("train.on = 'all'", &sentences(60, 1)).failed(Action::Train).failure;
+    assert!(spoken.to_string().contains("these are none"), "{spoken}");
 }

@@ -2,7 +2,7 @@
 //! samples in plugins/, which `make plugins` builds; the bad ones are cut from
 //! tests/bad_plugins/plugin.c.
 
-use crate::attempt::{Run, on_tiny_bert, sentences};
+use crate::attempt::{Run, on_tiny_bert, predict, sentences};
 use crate::images::{COLOURS, on_folders, on_table, shape, tiny_resnet};
 use crate::plugins::{build_new, compile};
 use crate::sandbox::Sandbox;
@@ -102,9 +102,7 @@ fn head_loss_metric_and_hook_of_plugins_are_proven_and_resume_bit_for_bit() {
     assert_eq!(done.scores, undisturbed.scores);
     assert_eq!(killed.weights(), weights);
 
-    let ask = |run: &mut Run| {
-        run.finish(Action::Predict { inputs: vec!["the movie was lovely".into()], csv: None })
-    };
+    let ask = |run: &mut Run| run.finish(predict(vec!["the movie was lovely".into()], None));
     assert!(ask(&mut killed).success(), "{}", killed.log());
     fs::remove_file(folder.path().join("arcface.so")).unwrap();
     assert!(!ask(&mut killed).success());
@@ -195,17 +193,11 @@ fn a_head_that_is_a_linear_map_leaves_a_model_that_needs_no_plugin_where_the_fam
     let image = images.folder().join("asked.png");
     fs::write(&image, shape(1, 7)).unwrap();
     assert!(
-        images
-            .finish(Action::Predict { inputs: vec![image.display().to_string()], csv: None })
-            .success(),
+        images.finish(predict(vec![image.display().to_string()], None)).success(),
         "{}",
         images.log()
     );
-    assert!(
-        !texts
-            .finish(Action::Predict { inputs: vec!["the film was bad".into()], csv: None })
-            .success()
-    );
+    assert!(!texts.finish(predict(vec!["the film was bad".into()], None)).success());
 }
 
 #[test]
@@ -316,8 +308,7 @@ fn asked(run: &mut Run, hue: usize) -> BTreeMap<String, String> {
     let place = tempfile::tempdir().unwrap();
     let (image, table) = (place.path().join("new.png"), place.path().join("said.csv"));
     fs::write(&image, shape(hue, 1000)).unwrap();
-    let action =
-        Action::Predict { inputs: vec![image.display().to_string()], csv: Some(table.clone()) };
+    let action = predict(vec![image.display().to_string()], Some(table.clone()));
     assert!(run.finish(action).success(), "{}", run.log());
     let text = fs::read_to_string(table).unwrap();
     let mut rows = text.lines().map(|it| it.split(',').map(String::from));

@@ -1,6 +1,7 @@
 //! What becomes of drops: good ones as a summary, bad ones as the sentence that a user reads.
 
 mod archives;
+mod conversations;
 mod dialects;
 mod encodings;
 mod exports;

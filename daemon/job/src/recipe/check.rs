@@ -375,6 +375,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         hooks: raw.hooks.unwrap_or_default(),
         gradient_checkpointing: raw.gradient_checkpointing,
         precision: precision(raw.precision.as_deref())?,
+        on: raw.on.as_deref().map(learnt_turns).transpose()?,
         seed: raw.seed.unwrap_or(0),
     })
 }
@@ -386,6 +387,17 @@ fn method(name: Option<&str>) -> Result<Method, Wrong> {
         Some("probe") => Ok(Method::Probe),
         Some(other) => {
             wrong("train.method", format!("is `{other}`, but must be auto, full or probe"))
+        }
+    }
+}
+
+fn learnt_turns(name: &str) -> Result<LearntTurns, Wrong> {
+    match name {
+        "assistant" => Ok(LearntTurns::Assistant),
+        "completions" => Ok(LearntTurns::Completions),
+        "all" => Ok(LearntTurns::All),
+        other => {
+            wrong("train.on", format!("is `{other}`, but must be assistant, completions or all"))
         }
     }
 }

@@ -159,6 +159,7 @@ pub(super) struct RawTrain {
     pub hooks: Option<Vec<String>>,
     pub gradient_checkpointing: Option<bool>,
     pub precision: Option<String>,
+    pub on: Option<String>,
     pub seed: Option<u64>,
 }
 

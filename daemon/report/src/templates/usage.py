@@ -9,6 +9,16 @@ from transformers import pipeline
 
 find = pipeline("token-classification", model={{ folder|quoted }}, aggregation_strategy="simple")
 print(find("A text of yours"))
+{% elif plan.task == "text-generation" %}
+from transformers import pipeline
+
+answer = pipeline("text-generation", model={{ folder|quoted }})
+print(answer([{"role": "user", "content": "A question of yours"}], return_full_text=False))
+{% elif plan.task == "causal-language-modeling" %}
+from transformers import pipeline
+
+go_on = pipeline("text-generation", model={{ folder|quoted }})
+print(go_on("A text that begins so", return_full_text=False))
 {% elif plan.data.problem == "language_modeling" %}
 from transformers import pipeline
 

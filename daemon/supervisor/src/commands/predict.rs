@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::words;
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
-use finetuned_job::spec::Action;
+use finetuned_job::spec::{Action, Sampling};
 use finetuned_job::task::Task;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,14 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     let config = Config::load(&home.root)?;
     let run = run_folder_of(home, &args.run)?;
     let csv = args.csv.as_ref().map(std::path::absolute).transpose()?;
-    let action = Action::Predict { inputs: args.inputs.clone(), csv };
+    let sampling = Sampling {
+        max_new_tokens: args.max_new_tokens,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    let action = Action::Predict { inputs: args.inputs.clone(), csv, sampling };
     let (status, lines) = ask(&config, action, Some(&run))?;
     if !status.success() {
         return Ok(Exit::Error);
@@ -74,7 +81,7 @@ fn input(answer: &Value) -> String {
 }
 
 /// One label with its probability, several labels, entities with their types, what stands behind
-/// masks, how surprising a text is, or numbers with their names.
+/// masks, what follows a text, how surprising a text is, or numbers with their names.
 fn columns(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
         return vec![
@@ -101,6 +108,9 @@ fn columns(answer: &Value) -> Vec<String> {
             it.as_array().into_iter().flatten().map(token).collect::<Vec<_>>().join(", ")
         };
         return vec![masks.iter().map(shown).collect::<Vec<_>>().join(" | ")];
+    }
+    if let Some(text) = answer["generated_text"].as_str() {
+        return vec![text.trim().replace(['\n', '\r', '\t'], " ")];
     }
     if let Some(perplexity) = answer["perplexity"].as_f64() {
         return vec![format!("perplexity {perplexity:.2}")];

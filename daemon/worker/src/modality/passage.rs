@@ -1,12 +1,17 @@
 //! Texts that are learnt as they are: a text longer than the model's limit is cut into passages of
-//! nearly the same length, each an example of its own, so that none of its tokens is lost.
+//! nearly the same length, each an example of its own, so that none of its tokens is lost. Where
+//! each token is predicted from those before it, the last passage of a text ends with the token
+//! that ends texts, so that this is learnt too.
 
 use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
-use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary};
+use super::{
+    Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary, saved,
+    vocabulary,
+};
 use crate::planning;
 use anyhow::Result;
+use finetuned_data::Record;
 use finetuned_job::data::TokenReport;
-use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Kind, Rows};
@@ -16,8 +21,6 @@ use tokenizers::Encoding;
 
 /// Passages in one forward pass without gradients: each asked token has a row of the vocabulary.
 const EVALUATION_BATCH: usize = 16;
-/// What tokenizers call the token that stands for a hidden one.
-const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 pub(super) struct Passages;
 
@@ -31,35 +34,15 @@ impl Modal for Passages {
     }
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
-        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
-        let embeddings = base.config_json().get("vocab_size").and_then(serde_json::Value::as_u64);
-        if base.is_decoder() {
-            let message = format!(
-                "{} reads texts from left to right, and can't guess what is masked",
-                base.architecture()
-            );
-            return Err(Failure::new(FailureKind::Recipe, message)
-                .with_cure(
-                    "set model.base to an encoder, such as distilbert/distilbert-base-uncased",
-                )
-                .into());
-        }
-        let encoder = PassageEncoder::new(TextEncoder::open(base.folder(), max_tokens)?)?;
-        if let Some(embeddings) = embeddings.filter(|it| *it < encoder.vocabulary.size.into()) {
-            let message = format!(
-                "{} has a tokenizer of {} tokens and embeddings of {embeddings}",
-                base.folder().display(),
-                encoder.vocabulary.size
-            );
-            return Err(Failure::new(FailureKind::Model, message)
-                .with_cure("fetch tokenizer and weights of the same model")
-                .into());
-        }
-        Ok(Box::new(encoder))
+        vocabulary::check(base, recipe.task.map(|it| it.objective))?;
+        let max_tokens = planning::max_tokens(recipe, base.max_positions(), base.is_decoder())?;
+        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        Ok(Box::new(PassageEncoder::new(text, base)?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        Ok(Box::new(PassageEncoder::new(TextEncoder::open(folder, plan.data.max_tokens)?)?))
+        let text = TextEncoder::open(folder, plan.data.max_tokens)?;
+        Ok(Box::new(PassageEncoder::new(text, &saved(folder, plan)?)?))
     }
 }
 
@@ -69,6 +52,8 @@ struct PassageSet {
     pieces: Vec<Piece>,
     /// Tokens of each text as one sequence.
     uncut_lengths: Vec<u32>,
+    /// Of each passage, as [`Encoded::bytes`] has them.
+    bytes: Vec<u32>,
     vocabulary: Vocabulary,
 }
 
@@ -113,6 +98,10 @@ impl Encoded for PassageSet {
         self.tokens.tokens(index)
     }
 
+    fn bytes(&self, index: u32) -> u64 {
+        self.bytes[index as usize].into()
+    }
+
     fn vocabulary(&self) -> Option<&Vocabulary> {
         Some(&self.vocabulary)
     }
@@ -127,44 +116,51 @@ struct PassageEncoder {
     /// Tokens of a passage beside the special ones.
     room: usize,
     vocabulary: Vocabulary,
+    /// Ends a text.
+    end: Option<u32>,
 }
 
 impl PassageEncoder {
     /// # Errors
-    /// No room for any text; a tokenizer without a mask.
-    fn new(text: TextEncoder) -> Result<PassageEncoder> {
-        let tokenizer = &text.tokenizer;
-        let Some(mask) = MASKS.iter().find_map(|it| tokenizer.token_to_id(it)) else {
-            let message = format!("the base's tokenizer has no mask ({})", MASKS.join(" or "));
-            return Err(Failure::new(FailureKind::Model, message)
-                .with_cure("choose a base that was trained by masked language modelling, such as distilbert/distilbert-base-uncased")
-                .into());
-        };
-        let special = tokenizer.get_added_tokens_decoder().into_iter();
-        let vocabulary = Vocabulary {
-            size: tokenizer.get_vocab_size(true) as u32,
-            mask,
-            special: special.filter(|it| it.1.special).map(|it| it.0).collect(),
-        };
+    /// No room for any text; a tokenizer that is not the model's, or without a mask where tokens
+    /// are to be hidden.
+    fn new(text: TextEncoder, model: &Checkpoint) -> Result<PassageEncoder> {
+        let vocabulary = vocabulary::of(&text.tokenizer, model)?;
+        let end = model.ends().first().copied().filter(|_| model.is_decoder());
+        PassageEncoder::with(text, vocabulary, end)
+    }
+
+    fn with(text: TextEncoder, vocabulary: Vocabulary, end: Option<u32>) -> Result<PassageEncoder> {
         let room = text.room(false)?;
-        Ok(PassageEncoder { text, room, vocabulary })
+        let room = if end.is_some() { room.saturating_sub(1).max(1) } else { room };
+        Ok(PassageEncoder { text, room, vocabulary, end })
     }
 
     fn push(&self, record: u32, encoding: &Encoding, set: &mut PassageSet) -> Result<()> {
-        set.uncut_lengths.push((encoding.len() + self.text.added(false)) as u32);
+        let added = self.text.added(false) + usize::from(self.end.is_some());
+        set.uncut_lengths.push((encoding.len() + added) as u32);
         for range in passages(encoding.get_word_ids(), self.room) {
+            let is_last = range.end == encoding.len();
             let passage = part(encoding, range);
             let offsets = passage.get_offsets();
             let bytes = match (offsets.first(), offsets.last()) {
                 (Some(first), Some(last)) => first.0 as u32..last.1 as u32,
                 _ => 0..0,
             };
-            set.pieces.push(Piece { record, bytes });
             let passage = self.text.tokenizer.post_process(passage, None, true).map_err(wrong)?;
+            set.bytes.push(bytes.end.saturating_sub(known(&passage).max(bytes.start)));
+            set.pieces.push(Piece { record, bytes });
             set.tokens.push(&passage, passage.len());
+            let ends = |it: &u32| is_last && passage.get_ids().last() != Some(it);
+            self.end.filter(ends).into_iter().for_each(|it| set.tokens.push_token(it));
         }
         Ok(())
     }
+}
+
+/// Where what a passage's first token stands for ends: nothing predicts that.
+fn known(passage: &Encoding) -> u32 {
+    passage.get_offsets().first().map_or(0, |it| it.1 as u32)
 }
 
 /// Ranges of at most `room` tokens, nearly of the same length, that begin where a word does unless
@@ -217,6 +213,7 @@ impl Encoder for PassageEncoder {
             tokens: TextSet::new(),
             pieces: Vec::new(),
             uncut_lengths: Vec::new(),
+            bytes: Vec::new(),
             vocabulary: self.vocabulary.clone(),
         };
         let records: Vec<usize> = (0..inputs.len()).collect();
@@ -230,6 +227,20 @@ impl Encoder for PassageEncoder {
             progress(set.uncut_lengths.len() as u64)?;
         }
         Ok(Box::new(set))
+    }
+
+    fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
+        let text = record.texts.first().map(|it| &**it).unwrap_or_default();
+        let encoding = self.text.tokenizer.encode(text, false).map_err(wrong)?;
+        Ok(self.text.processed(encoding, None)?.get_ids().to_vec())
+    }
+
+    fn ends(&self) -> &[u32] {
+        self.end.as_slice()
+    }
+
+    fn text(&self, tokens: &[u32]) -> String {
+        self.text.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
     fn word(&self, token: u32) -> String {
@@ -251,9 +262,11 @@ mod tests {
     use super::super::text::tests::cases;
     use super::*;
 
-    fn encoder(max_tokens: u32) -> PassageEncoder {
+    fn encoder(max_tokens: u32, end: Option<u32>) -> PassageEncoder {
         let (tokenizer, _) = cases("words").swap_remove(0);
-        PassageEncoder::new(TextEncoder { tokenizer, max_tokens, never_last: None }).unwrap()
+        let vocabulary = vocabulary::of_tokenizer(&tokenizer);
+        let text = TextEncoder { tokenizer, max_tokens, never_last: None };
+        PassageEncoder::with(text, vocabulary, end).unwrap()
     }
 
     fn named(texts: &[&str]) -> Inputs {
@@ -264,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_long_text_becomes_passages_that_lose_no_token() {
-        let encoder = encoder(8);
+        let encoder = encoder(8, None);
         let long = "a good movie and a bad film and a sad good film";
         let inputs = named(&["a film", long]);
         let set = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
@@ -287,6 +300,25 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_text_is_learnt_and_its_bytes_are_counted() {
+        const END: u32 = 5;
+        let encoder = encoder(8, Some(END));
+        let long = "a good movie and a bad film and a sad good film";
+        let set = encoder.encode(&named(&["a film", long]), &mut |_| Ok(())).unwrap();
+        let last = |it: u32| *set.tokens(it).last().unwrap();
+        let passages = set.len() as u32;
+        assert!(2 < passages && set.lengths().iter().all(|it| *it <= 8));
+        let ends: Vec<bool> = (0..passages).map(|it| last(it) == END).collect();
+        let of_long = (1..passages).map(|it| it == passages - 1);
+        assert_eq!(ends, [true].into_iter().chain(of_long).collect::<Vec<_>>());
+        // A special token comes first, so every byte of the text is predicted.
+        assert_eq!(set.bytes(0), "a film".len() as u64);
+        assert_eq!(set.learnt(0), vec![1..set.tokens(0).len() as u32]);
+        let between = u64::from(passages) - 2;
+        assert_eq!((1..passages).map(|it| set.bytes(it)).sum::<u64>(), long.len() as u64 - between);
+    }
+
+    #[test]
     fn a_passage_begins_with_a_word_where_that_is_not_far() {
         let words = |lengths: &[usize]| -> Vec<Option<u32>> {
             let word = |(number, n): (u32, &usize)| vec![Some(number); *n];
@@ -302,8 +334,9 @@ mod tests {
 
     #[test]
     fn special_tokens_and_the_mask_are_known() {
-        let of = encoder(8).vocabulary;
-        assert!(of.special.contains(&of.mask) && of.mask < of.size);
+        let of = encoder(8, None).vocabulary;
+        let mask = of.mask.unwrap();
+        assert!(of.special.contains(&mask) && mask < of.size);
         assert!(of.special.len() < of.size as usize);
     }
 }

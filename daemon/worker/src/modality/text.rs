@@ -1,15 +1,14 @@
 //! Texts: the base model's own tokenizer makes token ids of them, cut at `max_tokens` with its
 //! special tokens kept.
 
-use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation};
-use crate::failures::model_failure;
+use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation, saved};
 use crate::planning;
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
-use finetuned_models::{AdapterFolder, Checkpoint, Input, Kind};
+use finetuned_models::{Checkpoint, Input, Kind};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -30,18 +29,13 @@ impl Modal for Texts {
     }
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
-        let max_tokens = planning::max_tokens(recipe, base.max_positions())?;
-        let texts = TextEncoder::open(base.folder(), max_tokens)?;
-        Ok(Box::new(TextEncoder { never_last: base.never_last(), ..texts }))
+        let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
+        Ok(Box::new(TextEncoder::open(base.folder(), max_tokens)?.before(base)))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        // An adapter's folder has no config: its base has.
-        let adapter = AdapterFolder::open(folder).map_err(model_failure)?.is_some();
-        let whole = if adapter { Path::new(&plan.model.folder) } else { folder };
-        let saved = finetuned_models::open(whole).map_err(model_failure)?;
         let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
-        Ok(Box::new(TextEncoder { never_last: saved.never_last(), ..texts }))
+        Ok(Box::new(texts.before(&saved(folder, plan)?)))
     }
 }
 
@@ -105,6 +99,25 @@ impl TextSet {
         self.ids.extend_from_slice(encoding.get_ids());
         self.starts.push(self.ids.len());
         self.uncut_lengths.push(uncut as u32);
+    }
+
+    /// A text that is these tokens.
+    pub(super) fn push_ids(&mut self, ids: &[u32]) {
+        self.ids.extend_from_slice(ids);
+        self.starts.push(self.ids.len());
+        self.uncut_lengths.push(ids.len() as u32);
+    }
+
+    /// One more token of the last text.
+    pub(super) fn push_token(&mut self, id: u32) {
+        self.ids.push(id);
+        if !self.types.is_empty() {
+            self.types.push(0);
+        }
+        if let (Some(end), Some(uncut)) = (self.starts.last_mut(), self.uncut_lengths.last_mut()) {
+            *end += 1;
+            *uncut += 1;
+        }
     }
 
     pub(super) fn tokens(&self, index: u32) -> &[u32] {
@@ -220,6 +233,19 @@ impl TextEncoder {
         Ok(TextEncoder { tokenizer, max_tokens, never_last: None })
     }
 
+    /// For this model, or one of its form, which looks at each text as a whole.
+    pub(super) fn before(self, model: &Checkpoint) -> TextEncoder {
+        TextEncoder { never_last: model.never_last(), ..self }
+    }
+
+    /// With special tokens, and without those at the end that no text may end with.
+    pub(super) fn processed(&self, first: Encoding, second: Option<Encoding>) -> Result<Encoding> {
+        let mut all = self.tokenizer.post_process(first, second, true).map_err(wrong)?;
+        let length = unfilled(all.get_ids(), self.never_last);
+        all.truncate(length, 0, TruncationDirection::Right);
+        Ok(all)
+    }
+
     /// Special tokens that are added to a text, or to a pair of them.
     pub(super) fn added(&self, pair: bool) -> usize {
         let processor = self.tokenizer.get_post_processor();
@@ -274,11 +300,7 @@ impl Encoder for TextEncoder {
             for mut encoding in self.split(&texts, &mut set.unknown)? {
                 let uncut = encoding.len() + added;
                 encoding.truncate(room, 0, TruncationDirection::Right);
-                let mut encoding =
-                    self.tokenizer.post_process(encoding, None, true).map_err(wrong)?;
-                let length = unfilled(encoding.get_ids(), self.never_last);
-                encoding.truncate(length, 0, TruncationDirection::Right);
-                set.push(&encoding, uncut);
+                set.push(&self.processed(encoding, None)?, uncut);
             }
             progress(set.len() as u64)?;
         }

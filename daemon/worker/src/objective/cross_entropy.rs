@@ -5,7 +5,7 @@ use super::supervised::Criterion;
 use anyhow::Result;
 use finetuned_answers::Target;
 use finetuned_job::plan::Plan;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 /// torch's default for a label that does not count; ours all do.
 pub(super) const IGNORE_INDEX: i64 = -100;
@@ -38,6 +38,16 @@ impl CrossEntropy {
     }
 }
 
+/// Of all rows of `outputs`. `weights`: of the classes.
+pub(super) fn sum(
+    outputs: &Tensor,
+    targets: &Tensor,
+    weights: Option<&Tensor>,
+    label_smoothing: f64,
+) -> Result<Tensor, TchError> {
+    outputs.f_cross_entropy_loss(targets, weights, Reduction::Sum, IGNORE_INDEX, label_smoothing)
+}
+
 fn class(target: &Target) -> u32 {
     target.classes().first().copied().unwrap_or(0)
 }
@@ -55,13 +65,7 @@ impl Criterion for CrossEntropy {
 
     fn loss(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let weights = self.class_weights.as_ref().map(|it| &it.0);
-        Ok(outputs.f_cross_entropy_loss(
-            targets,
-            weights,
-            Reduction::Sum,
-            IGNORE_INDEX,
-            self.label_smoothing,
-        )?)
+        Ok(sum(outputs, targets, weights, self.label_smoothing)?)
     }
 
     fn weigh(&self, losses: &Tensor, targets: &Tensor) -> Result<Tensor> {

@@ -6,12 +6,11 @@
 //! Which tokens, is a pure function of (seed, epoch, index). Where nothing is learnt it is one of
 //! the index alone: every evaluation asks for the same, so that their scores can be compared.
 
-use super::cross_entropy::CrossEntropy;
-use super::supervised::{Criterion, by_plugin};
+use super::vocabulary::{Asked, Vocabulary};
 use super::{Evaluated, Objective};
-use crate::batches::mix;
+use crate::batches::{mix, uniform};
 use crate::examples::ExampleSet;
-use crate::modality::Vocabulary;
+use crate::modality;
 use crate::network::Network;
 use crate::plugins::LossInstance;
 use crate::source::Batch;
@@ -19,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use finetuned_answers::Target;
 use finetuned_job::plan::Plan;
 use finetuned_models::{Input, Pass};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Part of the tokens that are asked for.
 const ASKED: f64 = 0.15;
@@ -28,9 +27,7 @@ const HIDDEN: f64 = 0.8;
 const REPLACED: f64 = 0.9;
 
 pub(super) struct MaskedTokens {
-    cross_entropy: CrossEntropy,
-    /// In the place of cross-entropy.
-    plugin: Option<LossInstance>,
+    vocabulary: Vocabulary,
     steps_per_epoch: u64,
 }
 
@@ -56,13 +53,13 @@ struct Masked {
     tokens: Vec<i64>,
 }
 
-/// Uniform in [0, 1).
-fn uniform(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 /// `index`: of the text in its set.
-fn masked(tokens: &[u32], of: &Vocabulary, draw: Draw, index: u32) -> Masked {
+fn masked(
+    tokens: &[u32],
+    (of, mask): (&modality::Vocabulary, u32),
+    draw: Draw,
+    index: u32,
+) -> Masked {
     let seed = mix(mix(draw.seed, draw.epoch), index.into());
     let bits = |place: usize| mix(seed, place as u64);
     let may_be: Vec<usize> =
@@ -79,7 +76,7 @@ fn masked(tokens: &[u32], of: &Vocabulary, draw: Draw, index: u32) -> Masked {
         found.tokens.push(tokens[place].into());
         let fate = uniform(mix(bits(place), 1));
         if fate < HIDDEN {
-            found.ids[place] = of.mask.into();
+            found.ids[place] = mask.into();
         } else if fate < REPLACED {
             found.ids[place] = (mix(bits(place), 2) % u64::from(of.size)) as i64;
         }
@@ -90,9 +87,10 @@ fn masked(tokens: &[u32], of: &Vocabulary, draw: Draw, index: u32) -> Masked {
 /// Of these examples one behind the other, and how many tokens are asked for of each.
 fn masked_batch(set: &ExampleSet, batch: &[u32], draw: Draw) -> Result<(Masked, Vec<usize>)> {
     let vocabulary = set.encoded.vocabulary().context("the examples are no passages")?;
+    let mask = vocabulary.mask.context("the tokenizer has no mask")?;
     let (mut all, mut counts) = (Masked::default(), Vec::with_capacity(batch.len()));
     for &index in batch {
-        let found = masked(set.encoded.tokens(index), vocabulary, draw, index);
+        let found = masked(set.encoded.tokens(index), (vocabulary, mask), draw, index);
         let before = all.ids.len() as i64;
         counts.push(found.places.len());
         all.places.extend(found.places.iter().map(|it| before + it));
@@ -102,14 +100,18 @@ fn masked_batch(set: &ExampleSet, batch: &[u32], draw: Draw) -> Result<(Masked, 
     Ok((all, counts))
 }
 
-/// The batch as the model is shown it, the rows that are asked for, and what stood there.
-fn shown(batch: &Batch, masked: &Masked, device: Device) -> Result<(Input, Tensor, Tensor)> {
+fn asked(batch: &Batch, draw: Draw, device: Device) -> Result<Asked> {
     if batch.input.stage != 0 {
         bail!("what frozen stages gave for whole texts says nothing of masked ones");
     }
+    let (masked, counts) = masked_batch(batch.set, &batch.indices, draw)?;
     let tensor = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to(device);
-    let input = Input { xs: tensor(&masked.ids)?, ..batch.input.shallow_clone() };
-    Ok((input, tensor(&masked.places)?, tensor(&masked.tokens)?))
+    Ok(Asked {
+        input: Input { xs: tensor(&masked.ids)?, ..batch.input.shallow_clone() },
+        rows: tensor(&masked.places)?,
+        targets: tensor(&masked.tokens)?,
+        counts: counts.into_iter().map(|it| (it, 0)).collect(),
+    })
 }
 
 impl MaskedTokens {
@@ -118,8 +120,8 @@ impl MaskedTokens {
         plugin: Option<LossInstance>,
         device: Device,
     ) -> Result<MaskedTokens> {
-        let cross_entropy = CrossEntropy::new(plan, device)?;
-        Ok(MaskedTokens { cross_entropy, plugin, steps_per_epoch: plan.train.steps_per_epoch })
+        let vocabulary = Vocabulary::new(plan, plugin, device)?;
+        Ok(MaskedTokens { vocabulary, steps_per_epoch: plan.train.steps_per_epoch })
     }
 
     fn draw(&self, pass: &Pass) -> Draw {
@@ -135,27 +137,11 @@ impl Objective for MaskedTokens {
     }
 
     fn loss(&self, network: &Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
-        let (masked, _) = masked_batch(batch.set, &batch.indices, self.draw(pass))?;
-        let (input, rows, targets) = shown(batch, &masked, network.device)?;
-        let forward = network.forward(&input, Some(&rows), None, pass)?;
-        match &self.plugin {
-            Some(plugin) => by_plugin(plugin, &self.cross_entropy, &forward, &targets, pass),
-            None => self.cross_entropy.loss(&forward.outputs, &targets),
-        }
+        self.vocabulary.loss(network, &asked(batch, self.draw(pass), network.device)?, pass)
     }
 
-    /// Rows as [`finetuned_answers`] has them for tokens: asked for, their surprise, right.
     fn evaluate(&self, network: &Network, batch: &Batch) -> Result<Evaluated> {
-        let (masked, counts) = masked_batch(batch.set, &batch.indices, Draw::EVALUATION)?;
-        let (input, rows, targets) = shown(batch, &masked, network.device)?;
-        let outputs = network.outputs_of(&input, Some(&rows))?.f_to_kind(Kind::Float)?;
-        let log_p = outputs.f_log_softmax(-1, Kind::Float)?;
-        let surprise = log_p.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_neg()?;
-        let right = outputs.f_argmax(-1, false)?.f_eq_tensor(&targets)?;
-        let numbers = |it: &Tensor| -> Result<Vec<f64>> {
-            Ok(Vec::try_from(it.f_view(-1)?.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)?)
-        };
-        Evaluated::of_tokens(&counts, &numbers(&surprise)?, &numbers(&right)?)
+        self.vocabulary.evaluate(network, &asked(batch, Draw::EVALUATION, network.device)?)
     }
 
     fn evaluate_outputs(&self, _: &Tensor, _: &[&Target]) -> Result<Evaluated> {
@@ -167,8 +153,11 @@ impl Objective for MaskedTokens {
 mod tests {
     use super::*;
 
-    fn vocabulary() -> Vocabulary {
-        Vocabulary { size: 1_000, mask: 4, special: [0, 2, 3, 4].into() }
+    const MASK: u32 = 4;
+
+    fn vocabulary() -> modality::Vocabulary {
+        let special = [0, 2, 3, MASK].into();
+        modality::Vocabulary { size: 1_000, mask: Some(MASK), special }
     }
 
     fn text(tokens: u32) -> Vec<u32> {
@@ -180,7 +169,7 @@ mod tests {
         let (tokens, of) = (text(400), vocabulary());
         let (mut asked, mut hidden, mut same) = (0.0_f64, 0.0, 0.0);
         for index in 0..200 {
-            let found = masked(&tokens, &of, Draw { seed: 7, epoch: 0 }, index);
+            let found = masked(&tokens, (&of, MASK), Draw { seed: 7, epoch: 0 }, index);
             let (n, end) = (found.ids.len(), found.ids.len() as i64 - 1);
             assert_eq!(n, tokens.len());
             for (&place, &token) in found.places.iter().zip(&found.tokens) {
@@ -188,7 +177,7 @@ mod tests {
                 assert_eq!(token, i64::from(tokens[place as usize]));
                 let shown = found.ids[place as usize];
                 asked += 1.0;
-                hidden += f64::from(u8::from(shown == i64::from(of.mask)));
+                hidden += f64::from(u8::from(shown == i64::from(MASK)));
                 same += f64::from(u8::from(shown == token));
             }
             let changed = (0..n).filter(|it| found.ids[*it] != i64::from(tokens[*it]));
@@ -201,7 +190,8 @@ mod tests {
     #[test]
     fn what_is_asked_for_follows_from_seed_epoch_and_index_alone() {
         let (tokens, of) = (text(100), vocabulary());
-        let places = |seed, epoch, index| masked(&tokens, &of, Draw { seed, epoch }, index).places;
+        let places =
+            |seed, epoch, index| masked(&tokens, (&of, MASK), Draw { seed, epoch }, index).places;
         assert_eq!(places(1, 2, 3), places(1, 2, 3));
         for other in [places(2, 2, 3), places(1, 3, 3), places(1, 2, 4)] {
             assert_ne!(places(1, 2, 3), other);
@@ -211,9 +201,11 @@ mod tests {
     #[test]
     fn a_short_text_is_asked_for_one_token_and_an_empty_one_for_none() {
         for index in 0..50 {
-            let found = masked(&text(1), &vocabulary(), Draw::EVALUATION, index);
+            let found = masked(&text(1), (&vocabulary(), MASK), Draw::EVALUATION, index);
             assert_eq!((found.places, found.tokens), (vec![1], vec![10]));
-            assert!(masked(&text(0), &vocabulary(), Draw::EVALUATION, index).places.is_empty());
+            assert!(
+                masked(&text(0), (&vocabulary(), MASK), Draw::EVALUATION, index).places.is_empty()
+            );
         }
     }
 }

@@ -50,7 +50,8 @@ const EPOCHS_MIN: u32 = 4;
 const EPOCHS_MAX: u32 = 10;
 /// Images are changed from pass to pass, so they bear more.
 const EPOCHS_MAX_IMAGES: u32 = 15;
-/// From so many training examples on there are so few passes.
+/// From so many training examples on there are so few passes, and wherever a model learns to go on
+/// with a text, since each example has many tokens, and more passes are learnt by heart.
 const LARGE: u64 = 20_000;
 const EPOCHS_LARGE: u32 = 3;
 
@@ -62,6 +63,8 @@ pub(super) struct Training {
     /// Or numbers.
     pub outputs: u64,
     pub images: bool,
+    /// A text is learnt token by token.
+    pub causal: bool,
     /// Nothing but the head trains, in any epoch.
     pub only_head: bool,
 }
@@ -70,7 +73,7 @@ pub(super) fn epochs(of: Training) -> u32 {
     if of.only_head {
         return EPOCHS_HEAD;
     }
-    if LARGE <= of.train {
+    if LARGE <= of.train || of.causal {
         return EPOCHS_LARGE;
     }
     let updates = UPDATES.max(UPDATES_OF_CLASS * of.outputs);
@@ -230,6 +233,7 @@ pub(super) fn tune_thresholds(objective: Objective, counts: &[(u64, u64)]) -> Op
         }
         Objective::CrossEntropy
         | Objective::SquaredError
+        | Objective::NextTokens
         | Objective::TokenCrossEntropy
         | Objective::MaskedTokens => None,
     }
@@ -285,7 +289,14 @@ mod tests {
     fn epochs_make_so_many_updates_within_bounds() {
         let of = |train: u64, outputs, images| {
             let steps_per_epoch = train.div_ceil(u64::from(batch(train)));
-            epochs(Training { train, steps_per_epoch, outputs, images, only_head: false })
+            epochs(Training {
+                train,
+                steps_per_epoch,
+                outputs,
+                images,
+                causal: false,
+                only_head: false,
+            })
         };
         assert_eq!([20, 160, 480, 1_600].map(|it| of(it, 3, false)), [10, 10, 10, 6]);
         assert_eq!([160, 480, 1_600, 3_600].map(|it| of(it, 10, true)), [15, 10, 6, 4]);
@@ -296,6 +307,7 @@ mod tests {
             steps_per_epoch: 1_563,
             outputs: 2,
             images: false,
+            causal: false,
             only_head: true,
         };
         assert_eq!(epochs(head), 30);

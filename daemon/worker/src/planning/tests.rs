@@ -473,7 +473,11 @@ fn tensors_train_by_pattern_and_biases_and_norms_do_not_decay() {
 
 #[test]
 fn texts_are_cut_at_256_tokens_or_where_the_model_ends() {
-    let max = |recipe: &str, positions| max_tokens(&Recipe::parse(recipe).unwrap(), positions);
+    let of = |recipe: &str, positions, causal| {
+        max_tokens(&Recipe::parse(recipe).unwrap(), positions, causal)
+    };
+    let max = |recipe: &str, positions| of(recipe, positions, false);
+    assert_eq!([2_048, 512].map(|it| of("", it, true).unwrap()), [1_024, 512]);
     assert_eq!(max("", 512).unwrap(), 256);
     assert_eq!(max("", 64).unwrap(), 64);
     assert_eq!(max("data.max_tokens = 400", 512).unwrap(), 400);
@@ -481,6 +485,29 @@ fn texts_are_cut_at_256_tokens_or_where_the_model_ends() {
         max("data.max_tokens = 513", 512).unwrap_err().to_string(),
         "data.max_tokens is 513, but the model reads at most 512 tokens (set it to 512 or less)"
     );
+}
+
+/// Texts of which each token is learnt.
+fn causal() -> Found {
+    let mut found = texts();
+    found.task = Task::named("causal-language-modeling").unwrap();
+    (found.data.classes, found.data.outputs) = Default::default();
+    found
+}
+
+#[test]
+fn who_learns_to_go_on_with_a_text_reads_it_three_times_and_is_scored_by_its_task() {
+    let plan = plan_of("", &causal());
+    assert_eq!((plan.train.epochs, plan.train.on), (3, None));
+    assert_eq!(plan.eval.metrics, ["perplexity", "bits_per_byte", "token_accuracy"]);
+    assert_eq!(plan.eval.best, "perplexity");
+    let on = plan_of("train.on = 'all'", &causal()).train.on;
+    assert_eq!(on, Some(finetuned_job::recipe::LearntTurns::All));
+    let mut masked = causal();
+    masked.task = Task::named("masked-language-modeling").unwrap();
+    assert_eq!(plan_of("", &masked).eval.metrics, ["perplexity", "token_accuracy"]);
+    let message = "train.on says what of conversations is learnt, but these are none (leave it out of the recipe)";
+    refused("train.on = 'all'", &masked, message);
 }
 
 #[test]

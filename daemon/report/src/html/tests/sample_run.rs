@@ -608,6 +608,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             hooks: Vec::new(),
             gradient_checkpointing: false,
             precision: Precision::Fp32,
+            on: None,
             epochs: 10,
             batch: 32,
             accumulate: 1,

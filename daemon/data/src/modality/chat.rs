@@ -1,0 +1,108 @@
+//! Conversations go in, of which a model learns the answers: lists of messages as OpenAI, ShareGPT
+//! and TRL write them, or a question and its answer in columns of their own. Whatever the form, a
+//! record is one text: JSON with `messages`, each of a `role` and a `content`, and perhaps `tools`.
+//!
+//! How messages become the text that a model reads is its chat template's to say.
+
+mod form; // which columns hold messages, questions, answers
+mod messages; // cells -> messages in an order that a conversation can have
+
+use super::{Content, Modal, Named};
+use crate::example::Record;
+use crate::inventory::Inventory;
+use crate::layout::{self, Layout};
+use crate::quarantine::Usable;
+use crate::reading::{self, Reading, RowReader};
+use crate::refusal;
+use crate::table::Table;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
+use finetuned_job::scores::Split;
+use finetuned_job::task::Modality;
+use form::Part;
+use std::cell::OnceCell;
+use std::path::Path;
+
+pub(super) struct Kind;
+
+struct Chats;
+
+impl Content for Chats {}
+
+impl Modal for Kind {
+    fn modality(&self) -> Modality {
+        Modality::Chat
+    }
+
+    fn recognises(&self, found: &Inventory, choice: &DataChoice) -> bool {
+        let nobody_says_otherwise = choice.label.is_none() && choice.text.is_empty();
+        let holds = |it: &Table| form::is_clear(it);
+        nobody_says_otherwise && found.tables.iter().any(|it| it.glance().is_some_and(holds))
+    }
+
+    fn read(
+        &self,
+        _: &Path,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure> {
+        let layout = layout::decide(found, true, &mut reading.warnings)?;
+        let Layout::Tables(tables) = layout else {
+            return Err(refusal::data("folders of texts hold no conversations").with_cure(CURE));
+        };
+        let named = reading.request.choice.text.clone();
+        reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
+        Ok(Box::new(Chats))
+    }
+
+    /// A text is a question; a list of messages is a conversation that is to go on.
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
+        let columns = columns.get(..1).unwrap_or_default();
+        let mut found = super::text::Kind.named(args, columns)?;
+        for it in &mut found {
+            let text = it.record.texts.first().map(|it| &**it).unwrap_or_default();
+            it.record = Record::of_text(messages::question(text));
+        }
+        Ok(found)
+    }
+}
+
+const CURE: &str = "it takes JSON Lines or Parquet with `messages` (lists of role and content), or columns of questions and answers such as `prompt` and `completion`, or `instruction`, `input` and `output`; other columns are named in a job.toml: data.text = [\"QUESTION\", \"ANSWER\"]";
+
+struct Rows {
+    /// By the recipe.
+    named: Vec<String>,
+    /// What each of the columns holds, once the first table has shown it.
+    parts: OnceCell<Vec<Part>>,
+}
+
+impl RowReader for Rows {
+    fn columns(&self, table: &Table, _: &[usize]) -> Result<Vec<usize>, Failure> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        let found = form::find(table, &self.named)?.ok_or_else(|| {
+            let columns = refusal::list(columns);
+            refusal::data(format!("{file} holds no conversations; its columns are {columns}"))
+                .with_cure(CURE)
+        })?;
+        let (parts, places) = found.into_iter().unzip();
+        let _ = self.parts.set(parts);
+        Ok(places)
+    }
+
+    /// What is learnt stands in the conversation itself.
+    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
+        Some(Vec::new())
+    }
+
+    fn record(
+        &mut self,
+        _: &str,
+        cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
+        let parts = self.parts.get().map(Vec::as_slice).unwrap_or_default();
+        let conversation = messages::of_cells(parts.iter().copied().zip(cells));
+        Ok(conversation.map(|it| (Record::of_text(it), None)))
+    }
+}

@@ -1,0 +1,158 @@
+//! Goes on with texts, token by token: what a decoder says to a prompt. Greedy, or drawn from what
+//! it holds likely (temperature, top k, top p as transformers' logits warpers have them); which
+//! number is drawn is a pure function of (seed, prompt, place).
+
+use crate::batches::{mix, uniform};
+use crate::network::Network;
+use anyhow::Result;
+use finetuned_job::spec::Sampling;
+use finetuned_models::{Cache, Input};
+use tch::{Device, Kind, Tensor};
+
+/// Prompts that are gone on with side by side.
+const BATCH: usize = 8;
+
+/// What follows a prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Generated {
+    /// Without the one that ended it.
+    pub tokens: Vec<u32>,
+    /// It came to an end by itself.
+    pub ended: bool,
+}
+
+/// What follows each prompt, which has a token at least. `ends`: tokens after which nothing does.
+///
+/// # Errors
+/// A prompt that is longer than the model's positions; whatever else the model refuses.
+pub(crate) fn generate(
+    network: &Network,
+    prompts: &[Vec<u32>],
+    ends: &[u32],
+    (sampling, positions): (&Sampling, u32),
+) -> Result<Vec<Generated>> {
+    let mut all = Vec::with_capacity(prompts.len());
+    for (batch, prompts) in prompts.chunks(BATCH).enumerate() {
+        let first = (batch * BATCH) as u64;
+        let mut texts: Vec<Text> = prompts.iter().map(|it| Text::new(it, positions)).collect();
+        let mut cache = Cache::new(texts.len());
+        let mut going: Vec<usize> = (0..texts.len()).collect();
+        let mut next: Vec<Vec<u32>> = prompts.to_vec();
+        while !going.is_empty() {
+            let logits = extend(network, &next, &mut cache)?;
+            let mut left = Vec::new();
+            next.clear();
+            for (place, &text) in going.iter().enumerate() {
+                let prompt = mix(sampling.seed, first + text as u64);
+                let text = &mut texts[text];
+                let draw = uniform(mix(prompt, text.found.tokens.len() as u64));
+                let token = choose(&logits[place], sampling, draw);
+                if text.takes(token, ends, sampling) {
+                    left.push(place as i64);
+                    next.push(vec![token]);
+                }
+            }
+            if left.len() < going.len() {
+                cache.select(&left)?;
+                going = left.iter().map(|it| going[*it as usize]).collect();
+            }
+        }
+        all.extend(texts.into_iter().map(|it| it.found));
+    }
+    Ok(all)
+}
+
+/// One that is gone on with.
+struct Text {
+    found: Generated,
+    /// Tokens that the model has room for beside the prompt.
+    room: usize,
+}
+
+impl Text {
+    fn new(prompt: &[u32], positions: u32) -> Text {
+        let room = (positions as usize).saturating_sub(prompt.len());
+        Text { found: Generated::default(), room }
+    }
+
+    /// Whether it goes on after this token.
+    fn takes(&mut self, token: u32, ends: &[u32], sampling: &Sampling) -> bool {
+        if ends.contains(&token) {
+            self.found.ended = true;
+            return false;
+        }
+        self.found.tokens.push(token);
+        self.found.tokens.len() < self.room.min(sampling.max_new_tokens as usize)
+    }
+}
+
+/// Logits of what follows each text.
+fn extend(network: &Network, next: &[Vec<u32>], cache: &mut Cache) -> Result<Vec<Vec<f32>>> {
+    let ids: Vec<i64> = next.iter().flatten().map(|it| i64::from(*it)).collect();
+    let lengths = next.iter().map(|it| it.len() as i64).collect();
+    let input = Input::tokens(Tensor::f_from_slice(&ids)?.f_to(network.device)?, lengths);
+    let logits = network.model.extend(&input, cache)?;
+    let logits = logits.f_to(Device::Cpu)?.f_to_kind(Kind::Float)?;
+    let rows = logits.f_unbind(0)?;
+    rows.into_iter().map(|it| Ok(Vec::try_from(it)?)).collect()
+}
+
+/// `draw`: uniform in [0, 1).
+fn choose(logits: &[f32], sampling: &Sampling, draw: f64) -> u32 {
+    let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
+    let logit = |it: u32| f64::from(logits[it as usize]);
+    let likelier = |a: &u32, b: &u32| logit(*b).total_cmp(&logit(*a)).then(a.cmp(b));
+    if sampling.temperature <= 0.0 {
+        return tokens.into_iter().min_by(likelier).unwrap_or(0);
+    }
+    tokens.sort_unstable_by(likelier);
+    if 0 < sampling.top_k {
+        tokens.truncate(sampling.top_k as usize);
+    }
+    let largest = tokens.first().map_or(0.0, |it| logit(*it));
+    let weight = |it: &u32| ((logit(*it) - largest) / sampling.temperature).exp();
+    let total: f64 = tokens.iter().map(weight).sum();
+    // The fewest that are as likely together.
+    let mut before = 0.0;
+    tokens.retain(|it| {
+        let keeps = before < sampling.top_p * total;
+        before += weight(it);
+        keeps
+    });
+    let mut left = draw * tokens.iter().map(weight).sum::<f64>();
+    let chosen = tokens.iter().find(|it| {
+        left -= weight(it);
+        left < 0.0
+    });
+    chosen.or(tokens.last()).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_is_chosen_and_of_several_the_smallest_number() {
+        let greedy = Sampling::default();
+        assert_eq!(choose(&[0.1, 3.0, 3.0, -1.0], &greedy, 0.9), 1);
+    }
+
+    #[test]
+    fn tokens_are_drawn_as_often_as_they_are_likely() {
+        let logits = [0.5_f32, 0.3, 0.15, 0.05].map(f32::ln);
+        let counts = |sampling: &Sampling| {
+            let mut counts = [0; 4];
+            (0..1_000).for_each(|it| {
+                counts[choose(&logits, sampling, (f64::from(it) + 0.5) / 1e3) as usize] += 1
+            });
+            counts
+        };
+        let warm = Sampling { temperature: 1.0, ..Sampling::default() };
+        assert_eq!(counts(&warm), [500, 300, 150, 50]);
+        assert_eq!(counts(&Sampling { top_k: 2, ..warm.clone() }), [625, 375, 0, 0]);
+        assert_eq!(counts(&Sampling { top_p: 0.79, ..warm.clone() }), [625, 375, 0, 0]);
+        assert_eq!(counts(&Sampling { top_p: 0.81, ..warm.clone() })[3], 0);
+        let cold = Sampling { temperature: 0.01, ..warm };
+        assert_eq!(counts(&cold), [1_000, 0, 0, 0]);
+    }
+}

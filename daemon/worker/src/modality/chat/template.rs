@@ -1,0 +1,303 @@
+//! Chat templates: Jinja in the folder of a model, which says how messages become the text that it
+//! reads. Rendered as transformers' `apply_chat_template` does, with what its templates may call.
+//!
+//! A template is a program of strangers: it reaches no file, and what it may compute is bounded.
+//! The day is not told to it, since examples would depend on it.
+
+use anyhow::Result;
+use finetuned_job::outcome::{Failure, FailureKind};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, Serde, Value};
+use minijinja::{Environment, Error, ErrorKind, context};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Beside `tokenizer_config.json`, in newer folders.
+const FILE: &str = "chat_template.jinja";
+const NAME: &str = "chat_template";
+/// Instructions that one conversation may take: thousands of messages take less.
+const FUEL: u64 = 20_000_000;
+/// Tokens that templates write by these names.
+const SPECIALS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
+/// Alpaca's form, for bases that have none of their own.
+const PLAIN: &str = "{%- for message in messages %}
+{%- if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}
+{%- elif message['role'] == 'assistant' %}{{ message['content'] + eos_token + '\\n\\n' }}
+{%- else %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n### Response:\\n' }}
+{%- endif %}
+{%- endfor %}";
+
+pub(super) struct Template {
+    environment: Environment<'static>,
+    specials: BTreeMap<String, String>,
+    /// Where it was written down.
+    source: String,
+    /// The base has none of its own.
+    is_plain: bool,
+}
+
+/// Who says what; and functions that may be called.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(super) struct Conversation {
+    pub messages: Vec<Value>,
+    #[serde(default)]
+    pub tools: Option<Value>,
+}
+
+impl Conversation {
+    pub(super) fn parse(text: &str) -> Result<Conversation> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    pub(super) fn is_answer(message: &Value) -> bool {
+        message.get_attr("role").is_ok_and(|it| it.as_str() == Some("assistant"))
+    }
+}
+
+fn refused(message: String, cure: &str) -> Failure {
+    Failure::new(FailureKind::Model, message).with_cure(cure)
+}
+
+impl Template {
+    /// Of a model's folder; Alpaca's form where it has none.
+    ///
+    /// # Errors
+    /// A template that is no Jinja, a damaged `tokenizer_config.json`.
+    pub(super) fn open(folder: &Path) -> Result<Template> {
+        let path = folder.join("tokenizer_config.json");
+        let config: serde_json::Value = match finetuned_files::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|err| {
+                refused(format!("{} is damaged: {err}", path.display()), "fetch the model again")
+            })?,
+            Err(_) => serde_json::Value::Null,
+        };
+        let file = folder.join(FILE);
+        let (text, source) = match finetuned_files::read(&file) {
+            Ok(text) => (Some(String::from_utf8_lossy(&text).into_owned()), file),
+            Err(_) => (in_config(&config), path),
+        };
+        let is_plain = text.is_none();
+        let text = text.unwrap_or_else(|| PLAIN.into());
+        Template::new(&text, specials(&config), (source.display().to_string(), is_plain))
+    }
+
+    fn new(
+        text: &str,
+        specials: BTreeMap<String, String>,
+        (source, is_plain): (String, bool),
+    ) -> Result<Template> {
+        let mut environment = Environment::new();
+        environment
+            .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_fuel(Some(FUEL));
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_filter("tojson", to_json);
+        environment.add_function("raise_exception", |why: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, why))
+        });
+        environment.add_template_owned(NAME, without_generation(text)).map_err(|err| {
+            refused(
+                format!("the chat template in {source} can't be read: {err}"),
+                "fetch the model again, or choose another",
+            )
+        })?;
+        Ok(Template { environment, specials, source, is_plain })
+    }
+
+    /// `generation`: up to where an answer begins.
+    ///
+    /// # Errors
+    /// What the template says against it.
+    pub(super) fn render(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+        generation: bool,
+    ) -> Result<String, Failure> {
+        let specials: BTreeMap<&str, &str> =
+            self.specials.iter().map(|it| (it.0.as_str(), it.1.as_str())).collect();
+        let rendered = self.environment.get_template(NAME).and_then(|it| {
+            it.render(context! {
+                messages => messages.to_vec(),
+                tools => tools,
+                documents => (),
+                add_generation_prompt => generation,
+                ..Value::from(Serde(&specials))
+            })
+        });
+        rendered.map_err(|err| {
+            let message = match err.kind() {
+                ErrorKind::OutOfFuel => "runs without end".into(),
+                _ => format!("refuses a conversation: {err}"),
+            };
+            let cure = "change the conversations as it wants them, or choose another base model";
+            refused(format!("the chat template in {} {message}", self.source), cure)
+        })
+    }
+
+    /// Where a base has no template, what it learns must be written down beside it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn export(&self, to: &Path) -> Result<()> {
+        if self.is_plain {
+            fs::write(to.join(FILE), PLAIN)?;
+        }
+        Ok(())
+    }
+}
+
+/// One template, or the one of several that is for conversations.
+fn in_config(config: &serde_json::Value) -> Option<String> {
+    match &config["chat_template"] {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Array(all) => {
+            let default = all.iter().find(|it| it["name"] == "default")?;
+            Some(default["template"].as_str()?.into())
+        }
+        _ => None,
+    }
+}
+
+/// A token is a text, or an object with its `content`.
+fn specials(config: &serde_json::Value) -> BTreeMap<String, String> {
+    let text = |name: &&str| {
+        let token = &config[*name];
+        let text = token.as_str().or_else(|| token["content"].as_str());
+        (name.to_string(), text.unwrap_or_default().to_string())
+    };
+    SPECIALS.iter().map(text).collect()
+}
+
+/// transformers marks what an assistant says by a tag of its own, which prints nothing.
+fn without_generation(text: &str) -> String {
+    let mut rest = text;
+    let mut out = String::with_capacity(text.len());
+    while let Some(start) = rest.find("{%") {
+        let (before, tag) = rest.split_at(start);
+        let Some(end) = tag.find("%}") else { break };
+        let (tag, after) = tag.split_at(end + 2);
+        out.push_str(before);
+        let inner = tag[2..tag.len() - 2].trim_matches(['-', '+']).trim();
+        out.push_str(&match inner {
+            "generation" => tag.replacen("generation", "if true", 1),
+            "endgeneration" => tag.replacen("endgeneration", "endif", 1),
+            _ => tag.to_string(),
+        });
+        rest = after;
+    }
+    out + rest
+}
+
+/// As Python's `json.dumps` without escapes for what is no ASCII.
+fn to_json(value: Value, rest: Rest<Value>, options: Kwargs) -> Result<Value, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    let indent = indent.or_else(|| rest.first().and_then(|it| it.as_usize()));
+    let _: Option<Value> = options.get("ensure_ascii")?;
+    let _: Option<Value> = options.get("sort_keys")?;
+    let _: Option<Value> = options.get("separators")?;
+    let mut out = Vec::new();
+    let written = match indent {
+        Some(indent) => {
+            let indent = " ".repeat(indent);
+            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut out, formatter))
+        }
+        None => value.serialize(&mut Serializer::with_formatter(&mut out, Spaced)),
+    };
+    written.map_err(|err| Error::new(ErrorKind::BadSerialization, err.to_string()))?;
+    Ok(Value::from_safe_string(String::from_utf8_lossy(&out).into_owned()))
+}
+
+/// With a blank behind commas and colons.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: std::io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: std::io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: std::io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+    ) -> std::io::Result<()> {
+        out.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn data() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+    }
+
+    fn template(text: &str, specials: &serde_json::Value) -> Template {
+        Template::new(text, super::specials(specials), ("a test".into(), false)).unwrap()
+    }
+
+    #[test]
+    fn well_known_templates_give_what_transformers_makes_of_them() {
+        let text = fs::read_to_string(data().join("chats.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let cases = json["cases"].as_array().unwrap();
+        assert!(100 < cases.len());
+        for case in cases {
+            let name = case["template"].as_str().unwrap();
+            let source = fs::read_to_string(data().join(format!("chats/{name}.jinja"))).unwrap();
+            let template = template(&source, &json["specials"]);
+            let messages: Vec<Value> =
+                case["messages"].as_array().unwrap().iter().map(|it| Serde(it).into()).collect();
+            // Fields in the order of the file.
+            let ordered: Value = serde_json::from_str(&text).unwrap();
+            let tools = (case["tools"] == true).then(|| ordered.get_attr("tools").unwrap());
+            let generation = case["generation"] == true;
+            let ours = template.render(&messages, tools.as_ref(), generation);
+            match case["text"].as_str() {
+                Some(theirs) => assert_eq!(ours.unwrap(), theirs, "{case}"),
+                None => assert!(ours.is_err(), "{case}: {ours:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_template_says_against_a_conversation_is_passed_on() {
+        let none = serde_json::json!({});
+        let refuses = template("{{ raise_exception('no system role') }}", &none);
+        let failure = refuses.render(&[], None, false).unwrap_err();
+        assert!(
+            failure.message.contains("a test refuses") && failure.message.contains("no system")
+        );
+        let endless = "{% macro f(x) %}{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}{% endmacro %}{{ f(1)|length }}";
+        let failure = template(endless, &none).render(&[], None, false).unwrap_err();
+        assert!(failure.message.contains("runs without end"), "{failure}");
+        let wrong = Template::new("{% for %}", BTreeMap::new(), ("a test".into(), false));
+        assert!(wrong.err().unwrap().to_string().contains("a test can't be read"));
+    }
+
+    #[test]
+    fn marks_of_what_an_assistant_says_print_nothing() {
+        let text = "{% for m in messages -%}\n{%- generation -%} {{ m }} {%- endgeneration %}\n{% endfor %}";
+        assert!(!without_generation(text).contains("generation"));
+        let marked = template(text, &serde_json::json!({}));
+        assert_eq!(marked.render(&["a".into(), "b".into()], None, false).unwrap(), "ab");
+    }
+}
