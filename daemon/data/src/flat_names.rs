@@ -12,9 +12,20 @@ const FILES_MIN: usize = 5;
 /// What cameras and people put before numbers, and what says which part or side of one and the same
 /// thing it is: no classes.
 const NUMBERED: &[&str] = &[
+    "im",
     "img",
     "image",
     "images",
+    "rgb",
+    "depth",
+    "seg",
+    "gt",
+    "input",
+    "output",
+    "source",
+    "target",
+    "hr",
+    "lr",
     "dsc",
     "dscn",
     "dscf",
@@ -111,7 +122,9 @@ impl FlatNames {
     }
 }
 
-/// Nothing where some files lie in folders of other names, or the names say no class.
+/// Nothing where some files lie in folders of other names, or the names say no class. All that do
+/// lie in one folder but for those of splits: in `images/` and `masks/` they are two sides of one
+/// thing.
 pub(crate) fn of(files: &[SingleFile]) -> Option<FlatNames> {
     let places: Option<Vec<Option<Split>>> = files.iter().map(flat_split).collect();
     let classes: Vec<Option<String>> = files.iter().map(class).collect();
@@ -130,8 +143,13 @@ pub(crate) fn of(files: &[SingleFile]) -> Option<FlatNames> {
         && FILES_MIN * counts.len() <= n
         && counts.values().all(|it| 1 < *it)
         && (splits.contains(&None) || splits.contains(&Some(Split::Train)))
-        && !counts.keys().any(|it| NUMBERED.contains(&it.as_str()));
+        && !are_numbered(&counts);
     if !are_classes {
+        return None;
+    }
+    let named = files.iter().zip(&of_file).filter(|it| is_used(it.1));
+    let folders: BTreeSet<Vec<&str>> = named.map(|it| parts_but_splits(it.0)).collect();
+    if 1 < folders.len() {
         return None;
     }
     let mut found = FlatNames { named: Vec::new(), unlabelled: Vec::new() };
@@ -145,6 +163,25 @@ pub(crate) fn of(files: &[SingleFile]) -> Option<FlatNames> {
         }
     }
     Some(found)
+}
+
+/// Whether words are no classes: one of them by itself, as the end of another, or as that of all.
+fn are_numbered(counts: &BTreeMap<String, usize>) -> bool {
+    let ends = |it: &&String| {
+        let (before, last) = it.rsplit_once(['_', '-', ' ']).unwrap_or(("", it));
+        NUMBERED.contains(&last).then(|| before.trim_end_matches(['_', '-', ' ']).to_string())
+    };
+    counts.keys().any(|it| NUMBERED.contains(&it.as_str()))
+        || counts.keys().filter_map(|it| ends(&it)).any(|it| counts.contains_key(&it))
+        || counts.keys().all(|it| ends(&it).is_some())
+}
+
+/// The folders of a file that are no splits.
+fn parts_but_splits(file: &SingleFile) -> Vec<&str> {
+    let mut folders: Vec<&str> = file.name.split('/').collect();
+    folders.pop();
+    folders.retain(|it| !is_split_folder(it));
+    folders
 }
 
 /// The split of a file in no folder but those of splits and parts of an export.
@@ -188,6 +225,15 @@ mod tests {
         check(&["cat.#.jpg", "dog.#.jpg"], &["cat", "dog"]);
         check(&["train/cat.#.jpg", "train/dog.#.jpg", "test1/1#.jpg"], &["cat", "dog"]);
         check(&["images/black_rot_#.png", "images/healthy_#.png"], &["black_rot", "healthy"]);
+        check(&["train/images/a_cat_#.png", "images/test/a_dog_#.png"], &["a_cat", "a_dog"]);
+        check(&["images/cat_#.png", "images/dog_#.png", "test/#.png"], &["cat", "dog"]);
+        // The same thing from two sides.
+        check(&["images/cat_#.png", "images/dog_#.png", "masks/cat_#.png"], &[]);
+        check(&["train/images/cat_#.png", "train/labels/dog_#.png"], &[]);
+        check(&["cat_#.png", "dog_#.png", "cat_mask_#.png", "dog_mask_#.png"], &[]);
+        check(&["room_rgb_#.png", "room_depth_#.png"], &[]);
+        check(&["HR_#.png", "LR_#.png"], &[]);
+        check(&["left eye #.png", "right eye #.png"], &["left eye", "right eye"]);
         check(&["IMG_#.jpg", "DSC_#.jpg"], &[]);
         check(&["cat.#.jpg", "1#.jpg"], &[]);
         check(&["cat.#.jpg"], &[]);

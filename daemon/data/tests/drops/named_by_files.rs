@@ -63,6 +63,19 @@ fn images_called_as_their_classes() {
 }
 
 #[test]
+fn masks_beside_images_are_no_examples() {
+    for masks in ["masks", "labels", "gt"] {
+        let both = (0..40).flat_map(|it| {
+            let name = format!("{}_{it}.png", ["healthy", "rust"][it % 2]);
+            let file = |folder: &str, seed| (format!("{folder}/{name}"), image(seed));
+            [file("images", it as u64), file(masks, 100 + it as u64)]
+        });
+        let failure = folder(&both.collect::<Vec<_>>()).load().unwrap_err().to_string();
+        assert!(failure.contains("are no classes by name"), "{failure}");
+    }
+}
+
+#[test]
 fn texts_a_line_in_files_called_as_their_class() {
     let lines = |from: usize| (from..from + 20).map(|it| text(it) + "\n").collect::<String>();
     let files = |names: &[&str]| -> Vec<(String, Vec<u8>)> {
