@@ -31,7 +31,8 @@ const ROW_KEYS: &[&str] = &[
 /// Keys under which people put the texts of a label, and the label beside them.
 const TEXTS_KEYS: &[&str] =
     &["patterns", "examples", "utterances", "texts", "sentences", "queries", "samples"];
-const OF_TEXTS_KEYS: &[&str] = &["tag", "intent", "label", "class", "category", "name"];
+const OF_TEXTS_KEYS: &[&str] = &["tag", "intent", "label", "class", "category", NAME];
+const NAME: &str = "name";
 
 /// What stands under a key, as far as its beginning shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,8 +223,8 @@ pub(crate) fn table(mut document: Value, split: Option<&str>) -> Result<(Sample,
     if let Some(key) = split {
         document = document.get_mut(key).map(Value::take).unwrap_or_default();
     }
-    if are_equal_texts(&document) {
-        return Err("holds lists of texts of equal length, and whether their keys are columns or labels can't be told".into());
+    if let Some(why) = document.as_object().and_then(ambiguous) {
+        return Err(why);
     }
     let (columns, rows, headerless) = rows_of(document).ok_or(
         "holds one JSON object, and which of its parts are the rows can't be told".to_string(),
@@ -266,11 +267,19 @@ fn of_objects(items: Vec<Value>) -> Rows {
     (columns, rows, false)
 }
 
-fn of_labelled<'a>(rows: impl Iterator<Item = (&'a Value, &'a str)>) -> Rows {
-    let row = |(text, label): (&Value, &str)| {
-        Ok(vec![json::cell(text.clone()), Cell::Text(label.into())])
-    };
+fn of_labelled<'a>(rows: impl Iterator<Item = (&'a Value, Cell)>) -> Rows {
+    let row = |(text, label): (&Value, Cell)| Ok(vec![json::cell(text.clone()), label]);
     (vec!["text".into(), "label".into()], rows.map(row).collect(), false)
+}
+
+/// Whether a text begins as a list of labels with their texts does; as a whole it may be none.
+pub(crate) fn begins_as_labels(text: &str) -> bool {
+    let Some(first) = text.trim_start().strip_prefix('[') else { return false };
+    let keys = keys(first);
+    let has = |names: &[&str], shape: Shape| {
+        keys.iter().any(|it| it.1 == shape && names.contains(&it.0.as_str()))
+    };
+    has(OF_TEXTS_KEYS, Shape::Scalar) && has(TEXTS_KEYS, Shape::ListOfScalars)
 }
 
 /// `[{"tag": "greeting", "patterns": ["hi", …]}, …]`: each label once, with its texts.
@@ -279,28 +288,54 @@ fn of_labels(items: &[Value]) -> Option<Rows> {
         let all = |key: &&&str| items.iter().all(|it| it.get(**key).is_some_and(is));
         keys.iter().find(all).copied()
     };
-    let label_key = under(OF_TEXTS_KEYS, Value::is_string)?;
+    let label_key = under(OF_TEXTS_KEYS, |it| it.is_string() || it.is_i64())?;
     let texts_key = under(TEXTS_KEYS, is_texts)?;
-    let labels: Vec<&str> = items.iter().filter_map(|it| it[label_key].as_str()).collect();
-    let different: BTreeSet<&str> = labels.iter().copied().collect();
+    // What has a label of its own is called something, and that is no label.
+    let others = items.iter().filter_map(Value::as_object).flat_map(Map::keys);
+    if label_key == NAME && others.into_iter().any(|it| names::is_label(it)) {
+        return None;
+    }
+    let labels: Vec<&Value> = items.iter().map(|it| &it[label_key]).collect();
+    let different: BTreeSet<String> = labels.iter().map(ToString::to_string).collect();
     let rows = items.iter().zip(&labels);
-    let rows =
-        rows.flat_map(|(it, label)| texts_of(&it[texts_key]).map(move |text| (text, *label)));
+    let rows = rows.flat_map(|(it, label)| {
+        texts_of(&it[texts_key]).map(move |text| (text, json::cell((*label).clone())))
+    });
     (1 < labels.len() && different.len() == labels.len()).then(|| of_labelled(rows))
 }
 
-/// Columns of which none could be a label, or labels of as many texts each.
-fn are_equal_texts(document: &Value) -> bool {
-    let Some(map) = document.as_object() else { return false };
-    let distinct =
-        |it: &Value| texts_of(it).filter_map(Value::as_str).collect::<BTreeSet<_>>().len();
+/// The same of what stands under a key of rows.
+fn ambiguous(map: &Map<String, Value>) -> Option<String> {
+    let holds_rows = |key: &String| map.len() == 1 || ROW_KEYS.contains(&key.as_str());
+    let mut inner = map.iter().filter(|it| holds_rows(it.0)).filter_map(|it| it.1.as_object());
+    ambiguous_lists(map).or_else(|| inner.find_map(ambiguous))
+}
+
+/// Why it can't be told whether the keys of lists of texts are columns, labels or splits.
+fn ambiguous_lists(map: &Map<String, Value>) -> Option<String> {
+    let is_lists = 1 < map.len() && map.values().all(Value::is_array);
+    if !is_lists || !map.values().all(is_texts) {
+        return None;
+    }
+    if let Some(key) = map.keys().find(|it| split_names::split_of(it).is_some()) {
+        return Some(format!("holds a list of texts under `{key}`, which is a split and no label"));
+    }
     let length = |it: &Value| texts_of(it).count();
-    let hardly_recur = |it: &Value| is_texts(it) && length(it) < 2 * distinct(it);
     let lengths: BTreeSet<usize> = map.values().map(length).collect();
-    1 < map.len()
-        && lengths.len() == 1
-        && map.values().all(hardly_recur)
-        && !map.keys().any(|it| names::is_usual(it))
+    let usual = map.keys().find(|it| names::is_usual(it));
+    let hardly_recur = |it: &Value| {
+        let distinct = texts_of(it).filter_map(Value::as_str).collect::<BTreeSet<_>>().len();
+        length(it) < 2 * distinct
+    };
+    match (usual, lengths.len()) {
+        // Columns of a table.
+        (Some(_), 1) => None,
+        (Some(key), _) => Some(format!(
+            "holds lists of different lengths, and `{key}` is called as a column is: columns have as many values each, and labels other names"
+        )),
+        (None, 1) if map.values().all(hardly_recur) => Some("holds lists of texts of equal length, and whether their keys are columns or labels can't be told".into()),
+        (None, _) => None,
+    }
 }
 
 fn texts_of(value: &Value) -> impl Iterator<Item = &Value> {
@@ -354,12 +389,13 @@ fn of_map(mut map: Map<String, Value>) -> Option<Rows> {
         ));
     }
     if 1 < map.len() && map.values().all(is_texts) {
-        let rows = map.iter().flat_map(|(label, of)| texts_of(of).map(move |it| (it, &**label)));
+        let label = |it: &str| Cell::Text(it.into());
+        let rows = map.iter().flat_map(|(of, it)| texts_of(it).map(move |it| (it, label(of))));
         return Some(of_labelled(rows));
     }
     if map.values().all(Value::is_string) && are_texts(map.keys().map(String::as_str)) {
         let texts: Vec<Value> = map.keys().map(|it| Value::from(it.as_str())).collect();
-        let labels = map.values().filter_map(Value::as_str);
+        let labels = map.values().map(|it| json::cell(it.clone()));
         return Some(of_labelled(texts.iter().zip(labels)));
     }
     if let ([Value::Object(_)], true) = (&Vec::from_iter(map.values())[..], map.len() == 1) {
@@ -464,6 +500,45 @@ mod tests {
         ] {
             assert!(!is_document(text), "{text}");
         }
+    }
+
+    #[test]
+    fn lists_are_labels_where_their_keys_can_be_nothing_else() {
+        let both = ["text", "label"];
+        check(r#"{"greet": ["hi", "hello", "hey"], "part": ["bye", "ciao"]}"#, &both, 5);
+        check(r#"{"data": {"greet": ["hi", "hello"], "part": ["bye"]}}"#, &both, 3);
+        for (text, why) in [
+            (r#"{"text": ["a", "b", "c"], "label": ["x", "y"]}"#, "`label` is called as a column"),
+            (r#"{"Review": ["a", "b", "c"], "id": ["x", "y"]}"#, "`Review` is called as a column"),
+            (r#"{"data": {"text": ["a", "b"], "label": ["x"]}}"#, "`label` is called as a column"),
+            (r#"{"train": ["a", "b", "c"], "test": ["d", "e"]}"#, "`test`, which is a split"),
+            (r#"{"train": ["a", "b"], "dev": ["d", "e"]}"#, "`dev`, which is a split"),
+            (r#"{"one": ["a", "b"], "two": ["d", "e"]}"#, "of equal length"),
+        ] {
+            let refused = table(parse(text).unwrap(), None).unwrap_err();
+            assert!(is_document(text) && refused.contains(why), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_labels_with_their_texts() {
+        let labels = |text: &str| -> Vec<Cell> {
+            let (sample, held) = table(parse(text).unwrap(), None).unwrap();
+            let at = sample.columns.iter().position(|it| it == "label").unwrap();
+            held.rows.into_iter().map(|it| it.cells.unwrap().remove(at)).collect()
+        };
+        let texts = |of: [&str; 3]| of.map(|it| Cell::Text(it.into()));
+        let text = r#"[{"tag": "a", "patterns": ["hi", "hey"]}, {"tag": "b", "patterns": ["bye"]}]"#;
+        assert!(begins_as_labels(text));
+        assert_eq!(labels(text), texts(["a", "a", "b"]));
+        let text = r#"[{"label": 3, "texts": ["hi", "hey"]}, {"label": 4, "texts": ["bye"]}]"#;
+        assert_eq!(labels(text), [3, 3, 4].map(Cell::Integer));
+        // Each is called something, and has a label.
+        let text = r#"[{"name": "Ann", "sentiment": true, "texts": ["hi", "hey"]},
+            {"name": "Bob", "sentiment": true, "texts": ["bye"]}]"#;
+        let (sample, held) = table(parse(text).unwrap(), None).unwrap();
+        assert_eq!((sample.columns.len(), held.rows.len()), (3, 2));
+        assert!(!begins_as_labels(r#"[{"text": "hi", "label": "a"}]"#));
     }
 
     #[test]

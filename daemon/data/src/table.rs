@@ -227,7 +227,9 @@ impl Table {
         let is_document = start.starts_with('{') && json_document::is_document(head);
         // A list of lists has no names, and is read as a whole too.
         let is_lists = start.strip_prefix('[').is_some_and(|it| it.trim_start().starts_with('['));
-        if is_document || is_lists || file.part.is_some() {
+        let is_labels = self.source.bytes() <= json_document::BYTES_MAX
+            && json_document::begins_as_labels(head);
+        if is_document || is_lists || is_labels || file.part.is_some() {
             self.format = Format::Json;
             let (sample, held) = self.document(name, file.part.as_deref())?;
             (self.sample, self.body) = (sample, Body::Held(held));

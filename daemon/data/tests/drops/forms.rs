@@ -625,6 +625,24 @@ fn json_of_labels_and_their_texts() {
         validation 2 (stratified, seed 0)
     "#]],
     );
+    let listed = format!(
+        r#"[{{"tag": "greet", "patterns": {}}}, {{"tag": "part", "patterns": {}}}]"#,
+        list(0, 12),
+        list(50, 12)
+    );
+    check(
+        "intents.json",
+        listed.as_bytes(),
+        expect![[r#"
+        intents.json: json utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        greet: 11 1 0
+        part: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]],
+    );
     let examples: Vec<String> = (0..20)
         .map(|it| {
             format!(
