@@ -46,13 +46,19 @@ impl Modal for Kind {
         mut found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
+        if let ([table, ..], [text, ..]) = (&found.tables[..], &found.texts[..]) {
+            return Err(refusal::data(format!(
+                "the drop holds tables ({}) and texts ({}) at once, and which are to be learnt can't be told",
+                table.name, text.name
+            ))
+            .with_cure("drop the texts without the tables, or the tables alone"));
+        }
         if found.tables.is_empty() && !found.texts.is_empty() {
             reading.warnings.append(&mut found.warnings);
             layout::warn_of_archives(&found.archives, &mut reading.warnings);
             let learnt = targets::of_texts(reading.request)?;
             folders::read(by_split(found.texts), learnt, parts, reading)?;
         } else {
-            found.texts.clear();
             let layout = layout::decide(found, true, &mut reading.warnings)?;
             let Layout::Tables(tables) = layout else {
                 return Err(refusal::data("the drop holds no texts"));

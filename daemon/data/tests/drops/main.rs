@@ -13,6 +13,7 @@ mod images;
 mod named_by_files;
 mod nameless;
 mod pairs;
+mod passages;
 mod predict;
 mod preflight;
 mod refusals;
