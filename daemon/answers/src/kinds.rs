@@ -147,6 +147,37 @@ mod tests {
     }
 
     #[test]
+    fn words_for_yes_and_no_are_labels_where_there_is_nothing_else() {
+        let of = |names: &[&str], rows: &[&[&str]]| {
+            let rows: Vec<Vec<Cell>> = rows.iter().map(|it| texts(it)).collect();
+            let columns = Columns {
+                names: names.to_vec(),
+                rows: rows.iter().map(|it| it.iter().collect()).collect(),
+            };
+            unnamed(&columns, None)
+        };
+        let names = ["verified", "helpful", "outcome"];
+        assert_eq!(of(&names, &[&["yes", "no", "a"], &["no", "yes", "b"]]), [0; 0]);
+        assert_eq!(of(&names, &[&["x", "", "a"], &["", "x", "b"]]), [0; 0]);
+        assert_eq!(of(&names, &[&["yes", "no", "no"], &["no", "yes", "yes"]]), [0, 1, 2]);
+        assert_eq!(of(&names, &[&["1", "0", "a"], &["0", "1", "b"]]), [0, 1]);
+        assert_eq!(of(&names, &[&["True", "False", "a"], &["False", "True", "b"]]), [0, 1]);
+    }
+
+    #[test]
+    fn a_column_of_ticks_holds_nothing_else() {
+        let rows = [["x", ""], ["", "x"], ["X", ""]].map(|it| texts(&it));
+        let columns = Columns {
+            names: vec!["a", "b"],
+            rows: rows.iter().map(|it| it.iter().collect()).collect(),
+        };
+        let mut reader = target_kind(Answer::Classes).unwrap().reader(&columns).unwrap();
+        assert_eq!(reader.read(texts(&["\u{2713}", "no"])).unwrap().classes(), [0]);
+        let Err(Refused::Row(reason)) = reader.read(texts(&["", "see note"])) else { panic!() };
+        assert_eq!(reason.to_string(), "`b` is `see note`, neither 0 nor 1");
+    }
+
+    #[test]
     fn what_is_no_label_is_left_out_of_lists() {
         let cells = texts(&["a|b", "a|b|c", "c|b"]);
         let mut reader =

@@ -56,12 +56,19 @@ impl TargetKind for Kind {
         Ok(Box::new(Flags { labels, names, ticked, minus }))
     }
 
-    /// A column of a usual name, else all columns of 0 and 1.
+    /// A column of a usual name, else all columns of 0 and 1. Words for yes and no, and ticks, stand
+    /// in columns that only describe too: beside others they are no labels.
     fn unnamed(&self, columns: &Columns<'_>, usual: Option<usize>) -> Vec<usize> {
         let all = 0..columns.names.len();
         // With -1 among them it is said below what is wrong.
-        let flags: Vec<usize> =
+        let mut flags: Vec<usize> =
             all.filter(|it| is_flag_column(columns, *it) || has_signs(columns, *it)).collect();
+        if flags.len() < columns.names.len() {
+            let is_sure = |it: &usize| {
+                has_signs(columns, *it) || columns.all(*it, |it| it.flag().is_some())
+            };
+            flags.retain(is_sure);
+        }
         match (usual, columns.names.len()) {
             (Some(usual), _) => vec![usual],
             (None, _) if 2 <= flags.len() => flags,
@@ -95,8 +102,12 @@ fn is_flag_column(columns: &Columns<'_>, column: usize) -> bool {
 
 /// Whether a mark stands wherever anything does: what is empty has none.
 fn is_ticked(columns: &Columns<'_>, column: usize) -> bool {
-    let is_tick = |it: &str| matches!(it, "x" | "X" | "\u{2713}" | "\u{2714}");
-    columns.all(column, |it| matches!(it, Cell::Text(it) if is_tick(it.trim())))
+    columns.all(column, is_tick)
+}
+
+fn is_tick(cell: &Cell) -> bool {
+    let is_it = |it: &str| matches!(it, "x" | "X" | "\u{2713}" | "\u{2714}");
+    matches!(cell, Cell::Text(it) if is_it(it.trim()))
 }
 
 /// A list of objects, as Python or JSON writes them into a cell.
@@ -311,7 +322,8 @@ impl TargetReader for Flags {
         let mut labels = Vec::new();
         for ((cell, column), ticked) in cells.iter().zip(&self.names).zip(&self.ticked) {
             let flag = match cell.yes_or_no() {
-                None if *ticked => Some(!cell.is_missing()),
+                None if *ticked && cell.is_missing() => Some(false),
+                None if *ticked && is_tick(cell) => Some(true),
                 None if self.minus && cell.number(false) == Some(-1.0) => Some(false),
                 flag => flag,
             };
