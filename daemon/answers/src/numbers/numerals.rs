@@ -77,12 +77,16 @@ impl Numerals {
     /// Finite.
     pub(crate) fn number(&self, cell: &Cell) -> Option<f64> {
         let Some(text) = text(cell) else { return cell.number(false) };
-        let mut text = text.trim();
+        let text = text.trim();
         // As in accounts.
-        if let Some(it) = text.strip_prefix('(').and_then(|it| it.strip_suffix(')')) {
-            let number = self.number(&Cell::Text(it.into()))?;
-            return (0.0 <= number).then_some(-number);
+        match text.strip_prefix('(').and_then(|it| it.strip_suffix(')')) {
+            Some(it) => self.bare(it.trim()).filter(|it| 0.0 <= *it).map(|it| -it),
+            None => self.bare(text),
         }
+    }
+
+    /// Without parentheses around it.
+    fn bare(&self, mut text: &str) -> Option<f64> {
         if let Some(unit) = self.unit.as_deref() {
             let (sign, rest) = text.strip_prefix('-').map_or(("", text), |it| ("-", it));
             let rest = rest.strip_prefix(unit).or_else(|| rest.strip_suffix(unit))?;
@@ -196,6 +200,9 @@ mod tests {
         check(&["1.5 kg", "0.25kg", "-3 kg"], Ok(Some(&[1.5, 0.25, -3.0])));
         check(&["1st", "2nd", "3rd"], Ok(None));
         check(&["(1.5)", "2.5", "3"], Ok(Some(&[-1.5, 2.5, 3.0])));
+        check(&["((1.5))", "2.5", "(-3)"], Ok(None));
+        let deep = format!("{}1{}", "(".repeat(1_000_000), ")".repeat(1_000_000));
+        check(&[&deep, "((2))"], Ok(None));
         check(&["2024-01-05", "2024-02-05"], Ok(None));
     }
 }
