@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use unicode_normalization::UnicodeNormalization;
 
 /// More classes than this are names, numbers or measurements, not classes.
-pub(crate) const CLASSES_MAX: usize = 1000;
+pub const CLASSES_MAX: usize = 1000;
 
 /// Numbers the classes: as they appear while reading, then in the order of the model's outputs.
 #[derive(Debug, Default)]

@@ -32,6 +32,7 @@ pub use cell::{Cell, Embedded};
 pub use error::ScoresError;
 pub use kind::{AnswerKind, Input, Mark, Segment, Words};
 pub use kinds::{folder_kind, infer, of, target_kind, unnamed, with_thresholds};
+pub use labels::CLASSES_MAX;
 pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};

@@ -6,9 +6,11 @@ use crate::inflate::Count;
 use crate::names;
 use crate::row::Row;
 use crate::table::Table;
-use finetuned_answers::Cell;
+use finetuned_answers::{CLASSES_MAX, Cell};
 use finetuned_job::outcome::Failure;
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A column that could be the label, and two of its values.
 pub(crate) struct Candidate {
@@ -34,8 +36,10 @@ pub(crate) struct Found {
 #[derive(Default)]
 struct Seen {
     filled: u64,
-    /// The different values, up to [`VALUES_MAX`].
-    values: HashSet<String>,
+    /// Lists, objects and whatever else is no value of its own: they may well be learnt.
+    compound: u64,
+    /// Hashes of the different values, up to [`VALUES_MAX`]: cells may be long.
+    values: HashSet<u64>,
     first: Vec<String>,
     /// Cells whose value had been there before.
     again: u64,
@@ -48,8 +52,6 @@ struct Seen {
 
 /// Different values that are remembered; in more of them nothing recurs enough.
 const VALUES_MAX: usize = 100_000;
-/// More different values than this are no classes.
-const CLASSES_MAX: usize = 200;
 /// Rows with each class, on the average.
 const ROWS_MIN: u64 = 3;
 /// Of a text, on the average.
@@ -59,11 +61,14 @@ impl Seen {
     fn take(&mut self, cell: &Cell) {
         let value = match cell {
             it if it.is_missing() => return,
-            Cell::Text(it) => it.trim().to_string(),
-            Cell::Integer(it) => it.to_string(),
-            Cell::Bool(it) => it.to_string(),
-            Cell::Fraction(it) => it.to_string(),
-            _ => return,
+            Cell::Text(it) => Cow::from(it.trim()),
+            Cell::Integer(it) => it.to_string().into(),
+            Cell::Bool(it) => it.to_string().into(),
+            Cell::Fraction(it) => it.to_string().into(),
+            _ => {
+                self.compound += 1;
+                return;
+            }
         };
         self.filled += 1;
         self.words += value.split_whitespace().count() as u64;
@@ -72,13 +77,16 @@ impl Seen {
         self.numbers += u64::from(is_number);
         self.fractions += u64::from(is_number && point.contains('.'));
         self.dates += u64::from(cell.is_date());
-        if self.values.contains(&value) {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.values.contains(&hash) {
             self.again += 1;
         } else if self.values.len() < VALUES_MAX {
             if self.first.len() < 2 {
-                self.first.push(value.clone());
+                self.first.push(value.into_owned());
             }
-            self.values.insert(value);
+            self.values.insert(hash);
         }
     }
 
@@ -97,10 +105,11 @@ impl Seen {
     /// Numbers that never recur may well be learnt, unless they are called as ids are.
     fn is_none(&self, name: &str) -> bool {
         let is_id = self.again == 0 && (2 * self.numbers <= self.filled || names::is_id(name));
-        is_id
-            || self.values.len() < 2
-            || self.filled < 2 * self.dates
-            || WORDS_MIN * self.filled <= self.words
+        self.compound == 0
+            && (is_id
+                || self.values.len() < 2
+                || self.filled < 2 * self.dates
+                || WORDS_MIN * self.filled <= self.words)
     }
 }
 
@@ -109,6 +118,9 @@ impl Seen {
 /// # Errors
 /// The table can't be read.
 pub(crate) fn find(table: &Table, among: &[usize]) -> Result<Found, Failure> {
+    if among.is_empty() {
+        return Ok(Found { candidates: Vec::new(), others_are_none: true });
+    }
     let mut seen: Vec<Seen> = among.iter().map(|_| Seen::default()).collect();
     let mut rows = 0;
     table.rows(among, &Count::default(), &mut |Row { cells, .. }| {

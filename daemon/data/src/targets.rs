@@ -93,9 +93,11 @@ pub(crate) fn unnamed(
 
 /// Whether a column is called as ids are, and no value recurs in it.
 fn holds_ids(table: &Table, column: usize) -> bool {
-    let values: Vec<String> = table.sample.rows.iter().map(|it| it[column].shown()).collect();
-    let different: HashSet<&String> = values.iter().collect();
-    names::is_id(&table.sample.columns[column]) && different.len() == values.len()
+    if !names::is_id(&table.sample.columns[column]) {
+        return false;
+    }
+    let values: HashSet<String> = table.sample.rows.iter().map(|it| it[column].shown()).collect();
+    values.len() == table.sample.rows.len()
 }
 
 /// The column of names that stands beside one column of numbers, each number with its own.

@@ -17,7 +17,7 @@ use crate::refusal;
 use crate::row::nearly_all;
 use crate::table::Table;
 use crate::targets;
-use finetuned_answers::Cell;
+use finetuned_answers::{CLASSES_MAX, Cell};
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
@@ -249,8 +249,6 @@ pub(super) fn holds_texts(table: &Table, column: usize) -> bool {
 
 /// Of two columns the one that looks like texts, where the other looks like labels or numbers.
 fn by_values(table: &Table) -> Option<usize> {
-    /// More different values than this are texts.
-    const VALUES_MAX: usize = 1000;
     let sample = &table.sample;
     if sample.columns.len() != 2 {
         return None;
@@ -262,7 +260,7 @@ fn by_values(table: &Table) -> Option<usize> {
         let n = values.len();
         let numbers = 0 < n && values.iter().all(|it| it.parse::<f64>().is_ok());
         let distinct = values.into_iter().collect::<HashSet<_>>().len();
-        let recur = distinct <= VALUES_MAX && 2 * distinct <= n;
+        let recur = distinct <= CLASSES_MAX && 2 * distinct <= n;
         (recur || numbers, chars as f64 / n.max(1) as f64)
     });
     match stats {

@@ -189,3 +189,28 @@ fn columns_of_unusual_names() {
         Data: a.csv: what is to be learnt can't be told; besides `text` it has this, that; `this` (a, b, …) or `that` (x, y, …) could be it (name it in a job.toml in the drop: data.label = "this" or "that", or several as data.labels)
     "#]]);
 }
+
+#[test]
+fn a_label_of_another_name_beside_lists() {
+    let row = |it: usize, more: &str| {
+        format!(r#"{{"text": "{}", "outcome": "{}"{more}}}"#, text(it), ["up", "down"][it % 2])
+    };
+    let learnt = |more: &str| {
+        let json = lines(40, |it| row(it, more));
+        let loaded = Drop::file("a.jsonl", json.as_bytes()).load();
+        loaded.map(|it| it.report.target_columns.concat()).map_err(|it| it.to_string())
+    };
+    assert_eq!(learnt("").unwrap(), "outcome");
+    // These could be it too.
+    for more in [r#", "topics": ["a", "b"]"#, r#", "finding": {"name": "a"}"#] {
+        let refused = learnt(more).unwrap_err();
+        assert!(refused.contains("what is to be learnt can't be told"), "{refused}");
+    }
+}
+
+#[test]
+fn a_label_of_many_classes_and_another_name() {
+    let rows = lines(1500, |it| format!("{},code {}", text(it), it % 400));
+    let drop = Drop::file("a.csv", format!("text,outcome\n{rows}").as_bytes());
+    assert_eq!(drop.load().unwrap().outputs.len(), 400);
+}
