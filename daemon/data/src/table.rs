@@ -313,6 +313,29 @@ impl Table {
         raw: &Count,
         each: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let Some(class) = &self.class else { return self.made_rows(wanted, raw, each) };
+        let is_class = |it: &usize| *it + 1 == self.sample.columns.len();
+        let others: Vec<usize> = wanted.iter().copied().filter(|it| !is_class(it)).collect();
+        self.made_rows(&others, raw, &mut |row| {
+            let with_class = |cells: Vec<Cell>| {
+                let mut cells = cells.into_iter();
+                let cell = |it: &usize| match is_class(it) {
+                    true => Cell::Text(class.clone()),
+                    false => cells.next().unwrap_or(Cell::Missing),
+                };
+                wanted.iter().map(cell).collect()
+            };
+            each(Row { line: row.line, cells: row.cells.map(with_class) })
+        })
+    }
+
+    /// The same without the class of all rows.
+    fn made_rows(
+        &self,
+        wanted: &[usize],
+        raw: &Count,
+        each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
         let mut wanted_of = |row: Row| {
             let take = |mut made: Vec<Cell>| {
@@ -326,21 +349,6 @@ impl Table {
                 gathered.take(row).map_or(Ok(()), &mut wanted_of)
             })?;
             return gathered.last().map_or(Ok(()), wanted_of);
-        }
-        if let Some(class) = &self.class {
-            let own = |it: &usize| *it == self.columns.len();
-            let of_file: Vec<usize> = wanted.iter().copied().filter(|it| !own(it)).collect();
-            return self.file_rows(&of_file, raw, &mut |row| {
-                let with_class = |cells: Vec<Cell>| {
-                    let mut cells = cells.into_iter();
-                    let cell = |it: &usize| match own(it) {
-                        true => Cell::Text(class.clone()),
-                        false => cells.next().unwrap_or(Cell::Missing),
-                    };
-                    wanted.iter().map(cell).collect()
-                };
-                each(Row { line: row.line, cells: row.cells.map(with_class) })
-            });
         }
         let Some(export) = &self.export else { return self.file_rows(wanted, raw, each) };
         self.file_rows(&all, raw, &mut |row| {

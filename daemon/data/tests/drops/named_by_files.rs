@@ -164,3 +164,15 @@ fn texts_in_files_that_a_table_names() {
     "#]]);
     assert!(crate::support::texts(&drop.load().unwrap()).contains(&&*text(7)));
 }
+
+#[test]
+fn tagged_words_in_tables_called_as_a_class() {
+    let table = |from: usize| {
+        let words = (from..from + 40).flat_map(|sentence| {
+            (0..4).map(move |word| format!("{sentence},word{sentence}{word},{}\n", ["A", "B"][word % 2]))
+        });
+        format!("sentence_id,word,pos\n{}", words.collect::<String>()).into_bytes()
+    };
+    let drop = folder(&[("negative.csv".into(), table(0)), ("positive.csv".into(), table(100))]);
+    assert_eq!(drop.load().unwrap().task.name, "token-classification");
+}
