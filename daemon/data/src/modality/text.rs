@@ -100,10 +100,7 @@ impl RowReader for Rows<'_> {
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
         let (file, columns) = (&table.source.name, &table.sample.columns);
         match &self.named[..] {
-            [] if !self.used.is_empty() => {
-                let nothing = || refusal::data(format!("{file} has no column of paths to texts"));
-                Ok(vec![listed::column(table, &self.files, None).ok_or_else(nothing)?])
-            }
+            [] if !self.used.is_empty() => Ok(vec![listed::column(table, &self.files)?]),
             [] => {
                 let text = unnamed(table, targets)?;
                 stands_for_texts(table, text)?;

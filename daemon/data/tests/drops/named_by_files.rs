@@ -166,6 +166,27 @@ fn texts_in_files_that_a_table_names() {
 }
 
 #[test]
+fn no_column_of_files_is_taken_for_standing_first() {
+    let texts = (0..40).map(|it| (format!("docs/{it}.txt"), text(it).into_bytes()));
+    let texts: Vec<(String, Vec<u8>)> = texts.collect();
+    let of = |header: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..40).map(|it| row(it) + "\n").collect();
+        let mut files = texts.clone();
+        files.push(("labels.csv".into(), format!("{header}\n{rows}").into_bytes()));
+        folder(&files)
+    };
+    let column = |drop: Drop| drop.load().map(|it| it.report.input_columns[0].clone());
+    // Classes are called 0 and 1, as files are.
+    let usual = of("label,document", &|it| format!("{},docs/{it}.txt", it % 2));
+    assert_eq!(column(usual).unwrap(), "document");
+    let usual = of("rank,File Name,label", &|it| format!("{},{it}.txt,{}", 39 - it, it % 2));
+    assert_eq!(column(usual).unwrap(), "File Name");
+    let either = of("before,after,label", &|it| format!("{},{it}.txt,{}", 39 - it, it % 2));
+    let failure = column(either).unwrap_err().to_string();
+    assert!(failure.contains("which column names the texts can't be told"), "{failure}");
+}
+
+#[test]
 fn tagged_words_in_tables_called_as_a_class() {
     let table = |from: usize| {
         let words = (from..from + 40).flat_map(|sentence| {

@@ -6,9 +6,12 @@ use crate::modality::files::Files;
 use crate::names;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::text_of;
+use crate::refusal;
 use crate::source::Source;
 use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use std::collections::HashSet;
 
 /// The files that the tables name, taken out of `found`; none where no table names any.
 /// `named`: the column of texts, where the recipe names it.
@@ -22,7 +25,7 @@ pub(super) fn take(
     }
     let files = Files::of(&found.texts, &found.links);
     let names_some =
-        |it: &TableFile| it.glance().is_some_and(|it| column(it, &files, named).is_some());
+        |it: &TableFile| it.glance().is_some_and(|it| !columns(it, &files, named).is_empty());
     let (listing, others): (Vec<_>, Vec<_>) =
         std::mem::take(&mut found.tables).into_iter().partition(names_some);
     if listing.is_empty() {
@@ -34,21 +37,69 @@ pub(super) fn take(
     std::mem::take(&mut found.texts)
 }
 
-/// The column that names files, where no column holds the texts themselves.
-pub(super) fn column(table: &Table, files: &Files<'_>, named: Option<&str>) -> Option<usize> {
+/// What people call a column of files of texts, the surest first.
+const FILE_NAMES: &[&str] = &[
+    "file_name",
+    "filename",
+    "file",
+    "path",
+    "file_path",
+    "filepath",
+    "text_file",
+    "text_path",
+    "document",
+    "text",
+    "id",
+];
+
+/// The columns that name files, where no column holds the texts themselves: several only where
+/// nothing says which of them it is. `named`: the recipe's.
+pub(super) fn columns(table: &Table, files: &Files<'_>, named: Option<&str>) -> Vec<usize> {
     let sample = &table.sample;
-    let is_file = |it: &Cell| match it {
-        Cell::Text(it) => files.find(&table.source.name, it).is_ok(),
-        Cell::Integer(it) => files.find(&table.source.name, &it.to_string()).is_ok(),
-        _ => false,
+    let file = |it: &Cell| match it {
+        Cell::Text(it) => files.find(&table.source.name, it).ok(),
+        Cell::Integer(it) => files.find(&table.source.name, &it.to_string()).ok(),
+        _ => None,
     };
-    let hits = |column: usize| sample.rows.iter().filter(|it| is_file(&it[column])).count();
-    let names_files = |column: &usize| sample.rows.len() < 2 * hits(*column);
-    let mut all = 0..sample.columns.len();
-    match named {
-        Some(named) => names::find(&sample.columns, named).filter(names_files),
-        None if all.clone().any(|it| holds_texts(table, it)) => None,
-        None => all.find(names_files),
+    let found = |column: usize| -> Vec<usize> {
+        sample.rows.iter().filter_map(|it| Some(file(&it[column])?.0)).collect()
+    };
+    let names_files = |column: &usize| sample.rows.len() < 2 * found(*column).len();
+    // Classes may well be called as a few of the files are, which come again and again.
+    let recur = |column: &usize| {
+        let found = found(*column);
+        2 * found.iter().collect::<HashSet<_>>().len() <= found.len()
+    };
+    let all: Vec<usize> = (0..sample.columns.len()).collect();
+    if let Some(named) = named {
+        return names::find(&sample.columns, named).filter(names_files).into_iter().collect();
+    }
+    if all.iter().any(|it| holds_texts(table, *it)) {
+        return Vec::new();
+    }
+    let naming: Vec<usize> =
+        all.into_iter().filter(|it| names_files(it) && !recur(it)).collect();
+    match names::usual(&sample.columns, FILE_NAMES, &naming) {
+        Some(usual) => vec![usual],
+        None => naming,
+    }
+}
+
+/// The only one of them.
+///
+/// # Errors
+/// None of them names files, or several do.
+pub(super) fn column(table: &Table, files: &Files<'_>) -> Result<usize, Failure> {
+    let (file, found) = (&table.source.name, columns(table, files, None));
+    let names: Vec<&str> = found.iter().map(|it| &*table.sample.columns[*it]).collect();
+    match found[..] {
+        [only] => Ok(only),
+        [] => Err(refusal::data(format!("{file} has no column of paths to texts"))),
+        [_, ..] => Err(refusal::data(format!(
+            "{file}: which column names the texts can't be told; files are called as in {}",
+            refusal::list(&names)
+        ))
+        .with_cure(format!("name it in a job.toml in the drop: data.text = {:?}", names[0]))),
     }
 }
 
