@@ -73,7 +73,7 @@ fn parts(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>,
 
 /// A workbook or a Parquet file called .csv, and a CSV called .xlsx.
 pub(crate) fn disguised(
-    mut table: TableFile,
+    table: TableFile,
     warnings: &mut Vec<String>,
 ) -> Result<TableFile, Failure> {
     let name = &table.name;
@@ -107,11 +107,12 @@ pub(crate) fn disguised(
         }
         None => claims,
     };
-    if what != claims {
-        warnings.push(format!("{name} is {} by its content, and was read as that", what.spoken()));
-        table.format = what;
+    if what == claims {
+        return Ok(table);
     }
-    Ok(table)
+    warnings.push(format!("{name} is {} by its content, and was read as that", what.spoken()));
+    // Whoever looked at it before saw something else.
+    Ok(table.changed(|it| it.format = what))
 }
 
 /// The first sheet that holds a table, or all of them where each is called as a split is.

@@ -582,3 +582,19 @@ fn masks_beside_images_are_no_examples() {
         warning: images that are masks of others by their names were left out: 12 (first: benign/0_mask.png)
     "#]]);
 }
+
+#[test]
+fn a_table_beside_images_is_what_its_content_says() {
+    let rows: String = (0..20).map(|it| format!("{it}.png,{}\n", it % 2)).collect();
+    let text = format!("file_name,label\n{rows}");
+    let drop = gallery(&["images"], 20, &[("labels.xlsx", text.as_bytes())]);
+    assert_eq!(drop.load().unwrap().report.files[0].rows, 20);
+}
+
+#[test]
+fn columns_of_images_are_called_in_words_too() {
+    let rows: String = (0..20).map(|it| format!("thumb{it}.png,{it}.png,{}\n", it % 2)).collect();
+    let text = format!("Thumb,Image Path,label\n{rows}");
+    let drop = gallery(&["images"], 20, &[("labels.csv", text.as_bytes())]);
+    assert_eq!(drop.load().unwrap().report.input_columns, ["Image Path"]);
+}
