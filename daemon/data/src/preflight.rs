@@ -137,7 +137,7 @@ fn check_train(
     };
     let class = &rules.outputs[class_idx];
     let found = train.iter().find(|it| stratum(it) == Some(class_idx as u32));
-    let header = match found.is_some_and(|it| it.line == 1 && it.record.image.is_none()) {
+    let header = match found.is_some_and(|it| rules.origins.place(it).1 == Some(1)) {
         true => "; if line 1 is a header, name its columns in the recipe: data.text, data.label",
         false => "",
     };

@@ -234,3 +234,12 @@ fn parts_of_an_export_are_no_classes() {
         Data: images/, labels/ are no classes by name, and there are no other folders (put the files of each class into a folder named after it, or name each file's label in a table)
     "#]]);
 }
+
+#[test]
+fn a_lone_text_of_a_class_stands_below_no_header() {
+    let files = [("a/1.txt", "one"), ("a/2.txt", "two"), ("b/1.txt", "three")];
+    let failure = Drop::folder(&files.map(|it| (it.0, it.1.as_bytes()))).load().unwrap_err();
+    let failure = failure.to_string();
+    assert!(failure.contains("`b` has one example only (b/1.txt)"), "{failure}");
+    assert!(!failure.contains("header"), "{failure}");
+}
