@@ -404,7 +404,7 @@ fn counts<'a>(values: impl Iterator<Item = &'a str>) -> bool {
 
 /// A first row is data when it looks like no names, or when one of its values comes again in a
 /// column of few values.
-fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
+pub(crate) fn has_header(records: &[StringRecord], named: &[&str]) -> bool {
     /// Nobody calls a column by more than this.
     const NAME_CHARS_MAX: usize = 64;
     let Some((first, rest)) = records.split_first() else { return true };

@@ -170,7 +170,7 @@ pub(crate) fn is_index(name: &str) -> bool {
 }
 
 /// Whether a column is called so, but for case and what stands between words: `Review Text`.
-fn is_same(column: &str, name: &str) -> bool {
+pub(crate) fn is_same(column: &str, name: &str) -> bool {
     let letter = |it: char| match it {
         ' ' | '-' => '_',
         other => other.to_ascii_lowercase(),

@@ -168,5 +168,5 @@ fn is_split(word: &str) -> bool {
 
 /// Columns that are named as one of splits is, and hold numbers: nothing to be learnt.
 pub(crate) fn is_fold(name: &str) -> bool {
-    SPLIT_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
+    SPLIT_NAMES.iter().any(|it| names::is_same(name, it))
 }

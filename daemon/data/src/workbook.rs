@@ -4,12 +4,14 @@
 //! What comes out of the zip is counted before the crate sees it, and so are cells; the crate may
 //! panic on a damaged file, and that ends here, as a sentence.
 
+use crate::dialect;
 use crate::inflate;
 use crate::names;
 use crate::refusal;
-use crate::row::{ABOVE_MAX, Held, Row, Sample, above_note};
+use crate::row::{ABOVE_MAX, Held, Row, SAMPLE_ROWS, Sample, above_note};
 use crate::source::Source;
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
+use csv::StringRecord;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
@@ -453,11 +455,11 @@ impl Grid {
         if above <= ABOVE_MAX && names && titles { above } else { 0 }
     }
 
-    /// The first row that holds several things is the header, where it looks like names.
+    /// The first row that holds several things is the header, where it looks like names, as in CSV.
     fn table(self, named: &[&str]) -> Option<(Sample, Held)> {
         let places: Vec<u32> = self.columns.iter().copied().collect();
         let above = self.above();
-        let mut rows = self.rows.into_iter().skip(above).map(|(row, cells)| {
+        let rows = self.rows.into_iter().skip(above).map(|(row, cells)| {
             let mut line = vec![Cell::Missing; places.len()];
             for (column, cell) in cells {
                 if let Ok(at) = places.binary_search(&column) {
@@ -466,34 +468,34 @@ impl Grid {
             }
             Row { line: u64::from(row) + 1, cells: Ok(line) }
         });
-        let first = rows.next()?;
+        let mut rows: Vec<Row> = rows.collect();
+        let header = dialect::has_header(&records(rows.iter()), named);
+        let first = rows.first()?.clone();
         let cells = first.cells.as_ref().map_or(&[][..], Vec::as_slice);
-        let header = is_header(cells, named);
         let name = |(idx, cell): (usize, &Cell)| match cell {
-            Cell::Text(it) if header => it.trim().to_string(),
+            Cell::Text(it) if header && !it.trim().is_empty() => it.trim().to_string(),
             Cell::Integer(it) if header => it.to_string(),
             _ => names::of_place(idx + 1),
         };
         let columns: Vec<String> = cells.iter().enumerate().map(name).collect();
-        let data: Vec<Row> = Some(first).filter(|_| !header).into_iter().chain(rows).collect();
-        (!data.is_empty()).then(|| {
-            let (sample, mut held) = Held::new(columns, data, !header);
+        if header {
+            rows.remove(0);
+        }
+        (!rows.is_empty()).then(|| {
+            let (sample, mut held) = Held::new(columns, rows, !header);
             held.notes.extend(above_note(above));
             (sample, held)
         })
     }
 }
 
-fn is_header(cells: &[Cell], named: &[&str]) -> bool {
-    /// Nobody calls a column by more than this.
-    const NAME_CHARS_MAX: usize = 64;
-    let texts: Vec<&str> = cells
-        .iter()
-        .filter_map(|it| if let Cell::Text(it) = it { Some(it.trim()) } else { None })
-        .collect();
-    let is_named =
-        |it: &&str| names::is_usual(it) || named.iter().any(|name| name.eq_ignore_ascii_case(it));
-    let filled = cells.iter().filter(|it| !it.is_missing()).count();
-    texts.iter().any(is_named)
-        || (texts.len() == filled && texts.iter().all(|it| it.chars().count() <= NAME_CHARS_MAX))
+/// Of a few rows; numbers and dates as they are shown.
+fn records<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<StringRecord> {
+    let shown = |cell: &Cell| match cell {
+        Cell::Text(it) => it.trim().to_string(),
+        Cell::Missing => String::new(),
+        other => other.shown(),
+    };
+    let of_row = |row: &Row| row.cells.iter().flatten().map(shown).collect();
+    rows.take(SAMPLE_ROWS).map(of_row).collect()
 }

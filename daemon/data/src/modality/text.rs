@@ -192,7 +192,7 @@ fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
         return refused("names of files", "write the texts themselves into the column");
     }
     let different = values().collect::<HashSet<_>>().len();
-    if !TEXT_NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
+    if !TEXT_NAMES.iter().any(|it| names::is_same(name, it))
         && hold(&is_id)
         && values().count() < 2 * different
     {

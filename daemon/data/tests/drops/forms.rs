@@ -679,3 +679,14 @@ fn json_of_labels_and_their_texts() {
     "#]],
     );
 }
+
+#[test]
+fn a_workbook_without_a_header() {
+    let words = |it: usize| CLASSES[it % 2].to_string();
+    let rows = sheet(["text number 100", "pos"], 0, 24, words);
+    let book = xlsx(&[("data", rows)]);
+    let dataset = Drop::file("a.xlsx", &book).load().unwrap();
+    assert_eq!(dataset.report.files[0].rows, 25);
+    let recipe = "data.text = 'column 1'\ndata.label = 'column 2'";
+    assert_eq!(Drop::file("a.xlsx", &book).load_as(recipe, 0).unwrap().report.files[0].rows, 25);
+}

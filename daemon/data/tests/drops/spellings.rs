@@ -288,3 +288,9 @@ fn labels_that_look_like_several_are_named() {
     "#]],
     );
 }
+
+#[test]
+fn a_column_called_text_in_words_holds_texts() {
+    let text = table("Review-Text,label", 40, |it, label| format!("{it} {} 7,{label}", it + 3));
+    assert_eq!(Drop::file("a.csv", text.as_bytes()).load().unwrap().report.files[0].rows, 40);
+}

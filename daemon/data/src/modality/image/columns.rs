@@ -45,10 +45,7 @@ pub(super) fn image(
     }
     let holding: Vec<usize> = (0..columns.len()).filter(|it| embedded(*it)).collect();
     let usual = |idx: &usize| {
-        IMAGE_NAMES
-            .iter()
-            .position(|it| it.eq_ignore_ascii_case(&columns[*idx]))
-            .unwrap_or(usize::MAX)
+        IMAGE_NAMES.iter().position(|it| names::is_same(&columns[*idx], it)).unwrap_or(usize::MAX)
     };
     if let Some(first) = holding.iter().min_by_key(|it| usual(it)) {
         return Ok(Some(*first));
