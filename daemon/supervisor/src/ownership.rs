@@ -9,9 +9,10 @@ use crate::settle::Fingerprint;
 use anyhow::{Context, Result, bail};
 use finetuned_job::identity::{IDENTITY_VERSION, Identity};
 use finetuned_job::run_folder;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Begins the names of run folders under construction; none of them means anything after a crash.
 pub(crate) const UNDER_CONSTRUCTION: &str = ".new-";
@@ -22,11 +23,10 @@ pub(crate) const UNDER_CONSTRUCTION: &str = ".new-";
 /// Another job has a folder of that name.
 pub(crate) fn make(runs: &Path, job: &Job) -> Result<()> {
     let run = runs.join(&job.run);
-    if is_of(&run, job) {
+    if owns(&run, job)? {
         return Ok(());
     }
-    let making =
-        runs.join(format!("{UNDER_CONSTRUCTION}{}", job.uuid.as_deref().unwrap_or(&job.run)));
+    let making = under_construction(runs, job);
     let make = || -> Result<()> {
         match fs::remove_dir_all(&making) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
@@ -36,43 +36,86 @@ pub(crate) fn make(runs: &Path, job: &Job) -> Result<()> {
         fs::create_dir(making.join(run_folder::DROP))?;
         write(&making, job)
     };
-    make().with_context(|| format!("making {}", making.display()))?;
-    match rename_new(&making, &run) {
-        Ok(()) => sync_folder(runs).with_context(|| format!("flushing {}", runs.display())),
-        Err(err) => {
-            // Ours, and of no use to anybody.
-            let _ = fs::remove_dir_all(&making);
-            if err.kind() == io::ErrorKind::AlreadyExists {
-                bail!("{} is another job's", run.display());
-            }
-            Err(err).with_context(|| format!("making {}", run.display()))
+    let name = || match rename_new(&making, &run) {
+        // Nobody has seen it yet.
+        Ok(()) => sync_folder(runs)
+            .inspect_err(|_| drop(rename_new(&run, &making)))
+            .with_context(|| format!("flushing {}", runs.display())),
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} is another job's", run.display())
+        }
+        Err(err) => Err(err).with_context(|| format!("making {}", run.display())),
+    };
+    make()
+        .with_context(|| format!("making {}", making.display()))
+        .and_then(|()| name())
+        .inspect_err(|_| remove_new(&making))
+}
+
+/// Removes what is left of a claim that came to nothing, where nothing else lies in it.
+pub(crate) fn unmake(run: &Path, job: &Job) {
+    if is_of(run, job) && is_unused(run) {
+        let gone = under_construction(run.parent().unwrap_or(run), job);
+        // Half of it, after a crash, is no job's.
+        if rename_new(run, &gone).is_ok() {
+            remove_new(&gone);
         }
     }
 }
 
-/// Removes what is left of a claim that came to nothing, as far as there is nothing in it.
-pub(crate) fn unmake(run: &Path, job: &Job) {
-    if is_of(run, job) && fs::remove_dir(run.join(run_folder::DROP)).is_ok() {
-        let _ = fs::remove_file(run.join(run_folder::JOB)).and_then(|()| fs::remove_dir(run));
-    }
+/// Whether no drop ever came into the folder, and no worker.
+pub(crate) fn is_unused(run: &Path) -> bool {
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut it| it.next().is_none());
+    let is_new = |entry: io::Result<fs::DirEntry>| {
+        let names = [run_folder::DROP, run_folder::JOB].map(OsStr::new);
+        entry.is_ok_and(|it| names.contains(&&*it.file_name()))
+    };
+    is_empty(&run.join(run_folder::DROP)) && fs::read_dir(run).is_ok_and(|mut it| it.all(is_new))
+}
+
+/// Without opening anything, for want of descriptors may be why. What stays goes when a daemon
+/// starts.
+pub(crate) fn remove_new(folder: &Path) {
+    let _ = fs::remove_file(folder.join(run_folder::JOB));
+    let _ = fs::remove_dir(folder.join(run_folder::DROP));
+    let _ = fs::remove_dir(folder);
+}
+
+fn under_construction(runs: &Path, job: &Job) -> PathBuf {
+    runs.join(format!("{UNDER_CONSTRUCTION}{}", job.uuid.as_deref().unwrap_or(&job.run)))
 }
 
 /// Whether the folder was made for this job.
 pub(crate) fn is_of(run: &Path, job: &Job) -> bool {
+    owns(run, job).unwrap_or(false)
+}
+
+/// The same where a wrong answer would do harm.
+///
+/// # Errors
+/// Nobody can tell now: for want of descriptors, say, the folder can't be read.
+pub(crate) fn owns(run: &Path, job: &Job) -> Result<bool> {
     is_of_which(run, job, |_| true)
 }
 
 /// Whether what lies in the folder was computed for this job and its drop as it is now.
 pub(crate) fn counts(run: &Path, job: &Job) -> bool {
-    is_of_which(run, job, |it| it.fingerprint == hex(job.fingerprint))
+    is_of_which(run, job, |it| it.fingerprint == hex(job.fingerprint)).unwrap_or(false)
 }
 
 /// Folders of 0.1.0 have no `job.json`, and nothing more is known of them.
-fn is_of_which(run: &Path, job: &Job, is_so: impl Fn(&Identity) -> bool) -> bool {
+fn is_of_which(run: &Path, job: &Job, is_so: impl Fn(&Identity) -> bool) -> Result<bool> {
+    let is_unreadable = |err: &anyhow::Error| {
+        let kind = err.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind.is_some_and(|it| {
+            ![io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&it)
+        })
+    };
     match (&job.uuid, read(run)) {
-        (Some(uuid), Ok(found)) => found.uuid == *uuid && is_so(&found),
-        (None, Err(_)) => run.is_dir() && !run.join(run_folder::JOB).exists(),
-        _ => false,
+        (_, Err(err)) if is_unreadable(&err) => Err(err),
+        (Some(uuid), Ok(found)) => Ok(found.uuid == *uuid && is_so(&found)),
+        (None, Err(_)) => Ok(run.is_dir() && !run.join(run_folder::JOB).exists()),
+        _ => Ok(false),
     }
 }
 
@@ -151,6 +194,44 @@ mod tests {
         assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 1);
         unmake(&run, &job(Some("aa"), 5));
         assert!(!run.exists());
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_read_is_not_another_jobs() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = runs.path().join("0001-a");
+        make(runs.path(), &job(Some("aa"), 5)).unwrap();
+        fs::remove_file(run.join(run_folder::JOB)).unwrap();
+        assert!(!owns(&run, &job(Some("aa"), 5)).unwrap());
+        // Reading a folder as a file fails whoever asks, root too.
+        fs::create_dir(run.join(run_folder::JOB)).unwrap();
+        owns(&run, &job(Some("aa"), 5)).unwrap_err();
+        let why = format!("{:#}", make(runs.path(), &job(Some("aa"), 5)).unwrap_err());
+        assert!(why.contains("job.json") && !why.contains("another"), "{why}");
+    }
+
+    #[test]
+    fn only_a_folder_without_a_drop_is_unmade() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = runs.path().join("0001-a");
+        let job = job(Some("aa"), 5);
+        for name in ["drop/a.csv", "worker.log"] {
+            make(runs.path(), &job).unwrap();
+            fs::write(run.join(name), "").unwrap();
+            unmake(&run, &job);
+            assert!(is_of(&run, &job), "{name}");
+            fs::remove_file(run.join(name)).unwrap();
+        }
+        unmake(&run, &job);
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_made_leaves_nothing() {
+        let runs = tempfile::tempdir().unwrap();
+        fs::create_dir(runs.path().join("0001-a")).unwrap();
+        make(runs.path(), &job(Some("aa"), 5)).unwrap_err();
+        assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 1);
     }
 
     #[test]

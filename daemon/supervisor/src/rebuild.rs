@@ -74,6 +74,11 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
         let fingerprint = ownership::fingerprint(&it)?;
         let is_hidden = claim::is_hidden(&claim::hidden_at(Path::new(&it.source), &name, &it.uuid));
         let drop = run.join(run_folder::DROP).join(&it.name);
+        if !is_hidden && ownership::is_unused(run) {
+            // Of a claim that came to nothing: what was to be taken lies in the inbox.
+            ownership::remove_new(run);
+            return None;
+        }
         return Some(Orphan {
             number,
             uuid: Some(it.uuid),
@@ -173,12 +178,27 @@ mod tests {
         assert_eq!(found, [(None, true), (hidden, true), (hidden, false), (hidden, true)]);
     }
 
+    /// Else its row, and that of the drop which is taken again, would be two jobs of one drop.
+    #[test]
+    fn what_a_claim_left_that_came_to_nothing_is_no_job() {
+        let story = Story::new();
+        let mut queue = Queue::open(&story.home.database()).unwrap();
+        let [unused, worked_on] = ["a.csv", "b.csv"].map(|it| story.claimed(&mut queue, it));
+        fs::write(story.home.runs().join(&worked_on.run).join("worker.log"), "").unwrap();
+        let queue = story.rebuilt(queue);
+        assert!(!story.home.runs().join(&unused.run).exists());
+        assert_eq!(queue.all().unwrap().iter().map(|it| it.id).collect::<Vec<_>>(), [worked_on.id]);
+    }
+
     #[test]
     fn no_folder_loses_its_number_to_another() {
         let story = Story::new();
         let elsewhere = Story::new();
         let mut lost = Queue::open(&elsewhere.home.database()).unwrap();
         let jobs = ["a.csv", "b.csv"].map(|it| story.claimed(&mut lost, it));
+        for job in &jobs {
+            fs::rename(&job.source, claim::drop_of(&story.home, job)).unwrap();
+        }
         let mut queue = Queue::open(&story.home.database()).unwrap();
         story.claimed(&mut queue, "z.csv");
         rebuild(&mut queue, &story.home).unwrap();

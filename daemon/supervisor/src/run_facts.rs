@@ -121,10 +121,14 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = path.with_extension("json.tmp");
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    // A full disk gets its space back.
+    write().inspect_err(|_| drop(fs::remove_file(&partial)))?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
