@@ -148,10 +148,24 @@ pub(crate) fn take(home: &Home, job: &Job) -> Result<Moved> {
     moved
 }
 
-/// A rename that a power cut undid is made again.
-pub(crate) fn take_again(home: &Home, job: &Job) -> bool {
-    observe(&job.source).is_ok_and(|seen| seen.fingerprint == job.fingerprint)
-        && matches!(take(home, job), Ok(Moved::Here))
+/// A rename that a power cut undid is made again. False where what it moved is not there.
+pub(crate) fn take_again(home: &Home, job: &Job) -> Result<bool> {
+    let take = || -> Result<bool> {
+        if observe(&job.source)?.fingerprint != job.fingerprint {
+            return Ok(false);
+        }
+        ownership::make(&home.runs(), job)?;
+        rename_new(&job.source, &drop_of(home, job))?;
+        Ok(true)
+    };
+    match take() {
+        Err(err) if kind_of(&err) == Some(io::ErrorKind::NotFound) => Ok(false),
+        taken => taken.with_context(|| format!("taking {} again", job.source.display())),
+    }
+}
+
+fn kind_of(err: &anyhow::Error) -> Option<io::ErrorKind> {
+    err.downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 fn is_barred(err: &io::Error) -> bool {

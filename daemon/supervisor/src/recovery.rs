@@ -8,6 +8,7 @@ use crate::queue::{Interrupted, Job, Original, Queue, State, Verdict};
 use crate::{ownership, rebuild, removal, run_lock};
 use anyhow::{Context, Result};
 use rustix::fs::Gid;
+use std::path::Path;
 
 pub(crate) fn recover(queue: &mut Queue, home: &Home, group: Option<Gid>) -> Result<()> {
     removal::finish_removals(queue, home).context("finishing removals")?;
@@ -22,9 +23,16 @@ pub(crate) fn recover(queue: &mut Queue, home: &Home, group: Option<Gid>) -> Res
 /// Before any scan sees the drop in its inbox and makes a second job of it.
 fn renames_undone(queue: &Queue, home: &Home) -> Result<()> {
     for job in queue.all()?.iter().filter(|it| matches!(it.state, State::Queued { .. })) {
-        if job.original.is_none() && !drop_of(home, job).exists() && claim::take_again(home, job) {
-            let _named = job.span().entered();
-            tracing::warn!("job {}: its drop was taken again", job.id);
+        // Where nobody knows whether it is there, it was not taken out.
+        if job.original.is_some() || drop_of(home, job).try_exists().unwrap_or(true) {
+            continue;
+        }
+        let _named = job.span().entered();
+        match claim::take_again(home, job) {
+            Ok(true) => tracing::warn!("job {}: its drop was taken again", job.id),
+            Ok(false) => {}
+            // One drop that can't be moved keeps no daemon from starting.
+            Err(err) => tracing::warn!("job {}: {err:#}", job.id),
         }
     }
     Ok(())
@@ -43,15 +51,20 @@ fn left_behind(queue: &Queue) -> Result<Vec<Job>> {
     queue.left_behind().context("reading what was left unfinished")
 }
 
+/// What can't be looked at is not gone.
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().with_context(|| format!("looking for {}", path.display()))
+}
+
 /// The row was written; the drop is here, there, or gone.
 fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let _named = job.span().entered();
     let here = drop_of(home, job);
-    if here.exists() {
+    if is_there(&here)? {
         tracing::info!("job {}: its drop had been taken, it is queued", job.id);
         return queue.claimed(&[job.id]);
     }
-    if claim::hidden_of(job).exists() {
+    if is_there(&claim::hidden_of(job))? {
         return queue.claimed_in_place(job.id, Original::Hidden);
     }
     match claim::take(home, job) {

@@ -60,6 +60,13 @@ enum OutOfTime {
     Silence(String),
 }
 
+/// What there is of a drop that is not in its run folder.
+enum Found {
+    Original,
+    Again,
+    Nothing,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MemberCourse {
     Working,
@@ -150,7 +157,11 @@ impl Supervisor {
             return self.wait_for_old_worker(&job);
         }
         self.locked_since.remove(&job.id);
-        if run.exists() && !ownership::is_of(&run, &job) {
+        let is_its = match ownership::owns(&run, &job) {
+            Ok(is_its) => is_its,
+            Err(err) => return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER),
+        };
+        if run.exists() && !is_its {
             let why = format!(
                 "{} is another job's: both stay as they are; drop the data again",
                 run.display()
@@ -211,14 +222,26 @@ impl Supervisor {
 
     /// A rename that a power cut undid is made again; else its owner has removed it.
     fn find_drop(&mut self, job: &Job) -> Result<()> {
-        if job.original.is_some() && claim::original_of(job).exists() {
-            return self.queue.uncopied(job.id, job.fingerprint);
+        // What can't be looked at is not gone.
+        let find = || -> Result<Found> {
+            if job.original.is_some() && claim::original_of(job).try_exists()? {
+                return Ok(Found::Original);
+            }
+            let again = claim::take_again(&self.home, job)?;
+            Ok(if again { Found::Again } else { Found::Nothing })
+        };
+        match find() {
+            Ok(Found::Original) => self.queue.uncopied(job.id, job.fingerprint),
+            Ok(Found::Again) => self.postpone(job, "its drop was taken again", Duration::ZERO),
+            Ok(Found::Nothing) => {
+                tracing::warn!("job {}: its drop is gone", job.id);
+                self.queue.vanished(job.id, "its drop was removed before it could be read")
+            }
+            Err(err) => {
+                let waiting = format!("its drop can't be looked for: {err:#}");
+                self.postpone(job, &waiting, ENVIRONMENT_AFTER)
+            }
         }
-        if claim::take_again(&self.home, job) {
-            return self.postpone(job, "its drop was taken again", Duration::ZERO);
-        }
-        tracing::warn!("job {}: its drop is gone", job.id);
-        self.queue.vanished(job.id, "its drop was removed before it could be read")
     }
 
     /// The drop has changed since it settled: it must stand still again, and what came of its old
