@@ -100,7 +100,7 @@ fn complete(drop: &Path) -> Result<Observation> {
         bail!("{name} is a name that inboxes pass over (hidden, under way, litter): rename it");
     }
     let seen = observe(drop).with_context(|| format!("reading {}", drop.display()))?;
-    if !seen.has_files {
+    if !seen.has_data {
         bail!("{} holds no data", drop.display());
     }
     if let Some(file) = seen.under_way {

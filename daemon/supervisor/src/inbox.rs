@@ -180,7 +180,10 @@ impl Inbox {
                         Some((Verdict::NotBefore(at), _)) => {
                             look_at = look_at.min(at).min(now + LOOK_EVERY)
                         }
-                        Some((Verdict::Empty, _)) => look_at = look_at.min(now + POLL_EVERY),
+                        Some((Verdict::Empty, _)) => {
+                            look_at = look_at.min(now + POLL_EVERY);
+                            self.refuse(&name, "it holds nothing yet".into());
+                        }
                         Some((Verdict::UnderWay(file), _)) => {
                             look_at = look_at.min(now + LOOK_EVERY);
                             self.refuse(&name, format!("it waits for {file}, which is still being written by its name: let that end, remove it, or put an empty file .ready beside the data"));

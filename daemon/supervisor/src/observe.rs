@@ -27,7 +27,9 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
     let renamed = (top.ctime(), top.ctime_nsec());
     let is_older = |it: &Metadata| !it.is_dir() || (it.mtime(), it.mtime_nsec()) < renamed;
     let mut came_whole = is_older(&top);
-    let mut has_files = !top.is_dir();
+    // Firefox holds a name with an empty file, and writes beside it.
+    let has_bytes = |it: &Metadata| !it.is_dir() && (0 < it.len() || !it.is_file());
+    let mut has_data = has_bytes(&top);
     let mut folders: Vec<PathBuf> = if top.is_dir() { vec![entry.to_path_buf()] } else { vec![] };
     while let Some(folder) = folders.pop() {
         let listing = match fs::read_dir(&folder) {
@@ -46,7 +48,7 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
                     under_way = Some(relative(entry, &path).to_string_lossy().into_owned());
                 }
                 FileName::UnderWay | FileName::Litter => {}
-                FileName::Ordinary => has_files |= !meta.is_dir(),
+                FileName::Ordinary => has_data |= has_bytes(&meta),
             }
             if ENTRIES_MAX < seen.len() {
                 return Err(io::Error::new(
@@ -62,7 +64,7 @@ pub(crate) fn observe(entry: &Path) -> io::Result<Observation> {
     let ready = top.is_dir() && fs::symlink_metadata(entry.join(READY)).is_ok();
     let bytes = seen.iter().map(|it| it.bytes).sum();
     let fingerprint = Fingerprint::of(seen);
-    Ok(Observation { fingerprint, bytes, has_files, ready, under_way, came_whole })
+    Ok(Observation { fingerprint, bytes, has_data, ready, under_way, came_whole })
 }
 
 pub(crate) fn relative<'a>(entry: &Path, path: &'a Path) -> &'a Path {
@@ -87,10 +89,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let drop = root.path().join("drop");
         fs::create_dir_all(drop.join("a/b")).unwrap();
-        assert!(!observe(&drop).unwrap().has_files);
+        assert!(!observe(&drop).unwrap().has_data);
+        fs::write(drop.join("a/b/x.txt"), "").unwrap();
+        assert!(!observe(&drop).unwrap().has_data);
+        assert!(!observe(&drop.join("a/b/x.txt")).unwrap().has_data);
         fs::write(drop.join("a/b/x.txt"), "1").unwrap();
         let before = observe(&drop).unwrap();
-        assert!(before.has_files && !before.ready);
+        assert!(before.has_data && !before.ready);
 
         let moved = root.path().join("elsewhere");
         fs::rename(&drop, &moved).unwrap();

@@ -48,8 +48,9 @@ pub(crate) struct Observation {
     pub fingerprint: Fingerprint,
     /// Of all files together.
     pub bytes: u64,
-    /// A folder without any file is not a data set yet: its owner has just made it.
-    pub has_files: bool,
+    /// What holds no byte is not a data set yet: its owner has just made it, or a browser that
+    /// holds its name.
+    pub has_data: bool,
     /// A file `.ready` lies in it: its owner says that it is complete.
     pub ready: bool,
     /// A file in it whose name says that it is not whole yet.
@@ -82,7 +83,7 @@ impl Settling {
     /// It has just come by a rename. A folder that was renamed while it was empty, as file managers
     /// make new ones, has not come whole.
     pub fn moved_in(&mut self, seen: &Observation) {
-        let whole = seen.has_files && seen.came_whole;
+        let whole = seen.has_data && seen.came_whole;
         self.moved_in = whole.then_some(seen.fingerprint);
     }
 
@@ -91,7 +92,7 @@ impl Settling {
         if seen.ready {
             return Verdict::Settled;
         }
-        if !seen.has_files {
+        if !seen.has_data {
             self.still = None;
             return Verdict::Empty;
         }
@@ -133,7 +134,7 @@ mod tests {
         Observation {
             fingerprint,
             bytes,
-            has_files: true,
+            has_data: true,
             ready: false,
             under_way: None,
             came_whole: true,
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(moved.look(at(0), QUIET, seen(2)), Verdict::NotBefore(at(5)));
         assert_eq!(moved.look(at(1), QUIET, seen(1)), Verdict::NotBefore(at(6)));
         for not_whole in [
-            Observation { has_files: false, ..seen(1) },
+            Observation { has_data: false, ..seen(1) },
             Observation { came_whole: false, ..seen(1) },
         ] {
             moved.moved_in(&not_whole);
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_empty_folder_waits_for_ever() {
-        let empty = Observation { has_files: false, ..seen(0) };
+        let empty = Observation { has_data: false, ..seen(0) };
         let mut drop = Settling::default();
         assert_eq!(drop.look(at(0), QUIET, empty.clone()), Verdict::Empty);
         assert_eq!(drop.look(at(100), QUIET, empty), Verdict::Empty);
