@@ -5,6 +5,7 @@ use crate::dialect;
 use crate::encoding;
 use crate::fasttext;
 use crate::inflate::Count;
+use crate::rasa;
 use crate::source::Source;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
@@ -25,6 +26,8 @@ pub(crate) enum Format {
     FastText,
     /// And CoNLL-U.
     Conll,
+    /// YAML of intents with their examples.
+    Rasa,
     /// A text a line and nothing else.
     Lines,
 }
@@ -107,6 +110,7 @@ impl Format {
         let marked = match () {
             // As its own guide calls such files: `cooking.train`.
             () if fasttext::is_it(&text) => Some(Format::FastText),
+            () if rasa::is_it(&text) => Some(Format::Rasa),
             () if conll::looks_so(&text) => Some(Format::Conll),
             () => None,
         };
@@ -125,6 +129,7 @@ impl Format {
             Format::Arrow => "arrow",
             Format::FastText => "fasttext",
             Format::Conll => "conll",
+            Format::Rasa => "rasa",
             Format::Lines => "lines",
         }
     }
@@ -141,6 +146,7 @@ impl Format {
             Format::Arrow => "Arrow",
             Format::FastText => "fastText",
             Format::Conll => "CoNLL",
+            Format::Rasa => "Rasa's YAML",
             Format::Lines => "lines of text",
         }
     }

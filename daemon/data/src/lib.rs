@@ -20,6 +20,7 @@ mod names; // what people call columns
 mod fasttext; // labels before a text
 mod lines; // a text a line
 mod conll; // sentences of tagged words
+mod rasa; // intents of chatbots
 mod unblanked; // blanks before quotes
 mod swallowed; // rows that a quote took
 mod dialect; // how a CSV file is written

@@ -12,7 +12,9 @@ use crate::row::{Held, Row, Sample};
 use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::workbook;
-use crate::{arrow_table, conll, fasttext, json, json_document, lines, parquet_table, refusal};
+use crate::{
+    arrow_table, conll, fasttext, json, json_document, lines, parquet_table, rasa, refusal,
+};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
@@ -94,7 +96,7 @@ enum Body {
     FastText,
     Parquet,
     Arrow,
-    /// A workbook, or JSON that is one document.
+    /// A workbook, or JSON or YAML that is one document.
     Held(Held),
     Conll(conll::Dialect),
 }
@@ -215,6 +217,11 @@ impl Table {
                 };
                 (self.body, self.sample) = (Body::Conll(dialect), sample);
             }
+            Format::Rasa => {
+                let read = rasa::table(&self.whole(name, "divide it into several files")?);
+                let (sample, held) = read.map_err(|why| refusal::data(format!("{name} {why}")))?;
+                (self.sample, self.body) = (sample, Body::Held(held));
+            }
             _ => self.open_json(file, &text)?,
         }
         Ok(())
@@ -249,6 +256,15 @@ impl Table {
     }
 
     fn document(&self, name: &str, part: Option<&str>) -> Result<(Sample, Held), Failure> {
+        let text = self.whole(name, "write one object a line (JSON Lines), or Parquet")?;
+        json_document::parse(&text).and_then(|it| json_document::table(it, part)).map_err(|why| {
+            refusal::data(format!("{name} {why}"))
+                .with_cure("it takes a list of objects, or one object a line")
+        })
+    }
+
+    /// All of a document. `cure`: of one that is too long.
+    fn whole(&self, name: &str, cure: &str) -> Result<String, Failure> {
         let mut text = String::new();
         let encoding = self.encoding.unwrap_or(Encoding::Utf8 { bom: false });
         Decoded::new(self.source.stream(&Count::default())?, encoding)
@@ -257,15 +273,12 @@ impl Table {
             .map_err(|err| refusal::reading(name, &err))?;
         if json_document::BYTES_MAX < text.len() as u64 {
             return Err(refusal::data(format!(
-                "{name} is one JSON document of more than {} MiB",
+                "{name} is one document of more than {} MiB",
                 json_document::BYTES_MAX >> 20
             ))
-            .with_cure("write one object a line (JSON Lines), or Parquet"));
+            .with_cure(cure));
         }
-        json_document::parse(&text).and_then(|it| json_document::table(it, part)).map_err(|why| {
-            refusal::data(format!("{name} {why}"))
-                .with_cure("it takes a list of objects, or one object a line")
-        })
+        Ok(text)
     }
 
     /// What a person should know of how it was read, in sentences that follow its name.
