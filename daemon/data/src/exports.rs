@@ -337,7 +337,7 @@ fn answered(result: &Cell) -> Option<&Cell> {
 fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, Reason> {
     let of = |results: &[Cell], control: &String| {
         let is_of = |it: &&Cell| it.field("from_name") == Some(&Cell::Text(control.clone()));
-        results.iter().filter(is_of).find_map(answered).cloned().unwrap_or(Cell::Missing)
+        results.iter().filter(is_of).find_map(answered).cloned().map_or(Cell::Missing, in_order)
     };
     let of_one =
         |it: &[Cell]| controls.iter().map(|control| of(it, control)).collect::<Vec<Cell>>();
@@ -354,6 +354,17 @@ fn studio_labels(annotations: &Cell, controls: &[String]) -> Result<Vec<Cell>, R
         [] => Err(UNLABELLED),
         [first, second, ..] if first.1 == second.1 => Err(DISPUTED),
         _ => Ok(counts.swap_remove(0).0),
+    }
+}
+
+/// Of several choices nobody says which was made first.
+fn in_order(choices: Cell) -> Cell {
+    match choices {
+        Cell::List(mut items) => {
+            items.sort_by_cached_key(Cell::shown);
+            Cell::List(items)
+        }
+        other => other,
     }
 }
 

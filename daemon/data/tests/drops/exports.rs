@@ -499,3 +499,24 @@ fn what_most_annotators_say() {
         warning: a.json: rows left out as they are labelled in several ways, none by most annotators: 2
     "#]]);
 }
+
+#[test]
+fn choices_are_the_same_in_any_order() {
+    let answer = |labels: &str| {
+        format!(
+            r#"{{"result": [{{"from_name": "s", "to_name": "text", "type": "choices", "value": {{"choices": [{labels}]}}}}]}}"#
+        )
+    };
+    let task = |it: usize| {
+        let labels = match it % 3 {
+            0 => [r#""a", "b""#, r#""b", "a""#],
+            1 => [r#""a""#; 2],
+            _ => [r#""b""#; 2],
+        };
+        let answers = labels.map(answer).join(", ");
+        format!(r#"{{"id": {it}, "annotations": [{answers}], "data": {{"text": "text {it}"}}}}"#)
+    };
+    let tasks: Vec<String> = (0..24).map(task).collect();
+    let drop = Drop::file("a.json", format!("[{}]", tasks.join(",\n")).as_bytes());
+    assert_eq!(drop.load().unwrap().report.files[0].rows, 24);
+}
