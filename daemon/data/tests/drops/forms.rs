@@ -129,7 +129,7 @@ fn workbooks() {
         "a.xlsx",
         &xlsx(&[("data", headerless)]),
         expect![[r#"
-        Data: 10 of 30 examples can't be used, which is more than 10 %: 10 times empty label (first: a.xlsx line 2) (mend or remove them, or name the right columns in the recipe)
+        Data: 11 of 31 examples can't be used, which is more than 10 %: 11 times empty label (first: a.xlsx line 1) (mend or remove them, or name the right columns in the recipe)
     "#]],
     );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);

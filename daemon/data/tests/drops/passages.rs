@@ -16,5 +16,11 @@ fn a_corpus_beside_a_table_of_its_titles() {
         let why = format!("tables (metadata.csv) and texts ({name}) at once");
         assert!(failure.contains(&why), "{failure}");
     }
-    Drop::folder(&[("metadata.csv", titles.as_bytes())]).check_as(RECIPE, expect![[r#""#]]);
+    Drop::folder(&[("metadata.csv", titles.as_bytes())]).check_as(RECIPE, expect![[r#"
+        metadata.csv: csv utf-8 20 rows
+        masked-language-modeling: the recipe says so
+        train 18 (random, seed 0)
+        validation 2 (random, seed 0)
+        warning: columns not used: file
+    "#]]);
 }
