@@ -1,13 +1,8 @@
 //! Tables without a header: what their columns are shows in the values, or is asked.
 
-use crate::support::{Drop, image};
+use crate::support::{Drop, image, text};
 use expect_test::expect;
 use std::fmt::Write;
-
-/// Several words that hardly recur.
-fn text(it: usize) -> String {
-    format!("what was told the {it}th time in words")
-}
 
 fn lines(n: usize, line: impl Fn(usize) -> String) -> String {
     (0..n).fold(String::new(), |mut all, it| {

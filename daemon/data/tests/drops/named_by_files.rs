@@ -1,16 +1,7 @@
 //! Files whose names say the class, and tables that name files.
 
-use crate::support::{Drop, image};
+use crate::support::{Drop, folder, image, text};
 use expect_test::expect;
-
-fn text(it: usize) -> String {
-    format!("what was told the {it}th time in words")
-}
-
-fn folder(files: &[(String, Vec<u8>)]) -> Drop {
-    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (&*it.0, &*it.1)).collect();
-    Drop::folder(&files)
-}
 
 #[test]
 fn images_called_as_their_classes() {
@@ -190,7 +181,9 @@ fn no_column_of_files_is_taken_for_standing_first() {
 fn tagged_words_in_tables_called_as_a_class() {
     let table = |from: usize| {
         let words = (from..from + 40).flat_map(|sentence| {
-            (0..4).map(move |word| format!("{sentence},word{sentence}{word},{}\n", ["A", "B"][word % 2]))
+            (0..4).map(move |word| {
+                format!("{sentence},word{sentence}{word},{}\n", ["A", "B"][word % 2])
+            })
         });
         format!("sentence_id,word,pos\n{}", words.collect::<String>()).into_bytes()
     };

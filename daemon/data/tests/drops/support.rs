@@ -136,6 +136,17 @@ fn facts(report: &DataReport) -> String {
     out
 }
 
+/// A folder drop of files that were made.
+pub fn folder(files: &[(String, Vec<u8>)]) -> Drop {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (&*it.0, &*it.1)).collect();
+    Drop::folder(&files)
+}
+
+/// Several words that hardly recur.
+pub fn text(it: usize) -> String {
+    format!("what was told the {it}th time in words")
+}
+
 /// An image of 4 x 4 fields, each seed another one, as PNG.
 pub fn image(seed: u64) -> Vec<u8> {
     fields(|field| {
