@@ -4,7 +4,7 @@
 use crate::encoding;
 use crate::format::Format;
 use crate::inflate::Count;
-use crate::inventory::{IMAGE_EXTENSIONS, Inventory};
+use crate::inventory::{self, Inventory};
 use crate::json_document;
 use crate::refusal;
 use crate::source::Source;
@@ -53,15 +53,11 @@ fn table(found: &Inventory) -> Option<(&'static str, String)> {
 }
 
 fn names_images_again(table: &Table, column: usize) -> bool {
-    let is_image = |it: &&str| {
-        let extension = it.rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
-        extension.is_some_and(|it| IMAGE_EXTENSIONS.contains(&it.as_str()))
-    };
     let cells = table.sample.rows.iter().filter_map(|it| match &it[column] {
         Cell::Text(it) => Some(it.trim()),
         _ => None,
     });
-    let images: Vec<&str> = cells.filter(is_image).collect();
+    let images: Vec<&str> = cells.filter(|it| inventory::is_image_name(it)).collect();
     let different: HashSet<&&str> = images.iter().collect();
     table.sample.rows.len() < 2 * images.len() && different.len() < images.len()
 }

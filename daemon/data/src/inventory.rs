@@ -52,6 +52,8 @@ pub(crate) struct Inventory {
     pub(crate) images: Vec<SingleFile>,
     pub(crate) idx: Vec<SingleFile>,
     pub(crate) archives: Vec<PathBuf>,
+    /// Each the spans of one of the texts, which is called as it is.
+    pub(crate) spans: Vec<SingleFile>,
     /// Known, and not read.
     pub(crate) not_read: Vec<(SingleFile, &'static NotRead)>,
     /// Names of symbolic links, which lead nowhere.
@@ -73,6 +75,14 @@ pub(crate) struct SingleFile {
     pub(crate) name: String,
 }
 
+impl SingleFile {
+    /// Name of the text beside it.
+    pub(crate) fn text_of_spans(&self) -> String {
+        let stem = self.name.rsplit_once('.').map_or(&*self.name, |it| it.0);
+        format!("{stem}.txt")
+    }
+}
+
 /// What a file's name says about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -81,6 +91,8 @@ pub(crate) enum Kind {
     Image,
     Idx,
     Archive,
+    /// As brat writes them beside a text.
+    Spans,
     /// A companion of data, or hidden: nobody needs to hear of it.
     Companion,
     /// Known, and no data of ours.
@@ -113,6 +125,7 @@ impl Kind {
             // As the polarities of Pang and Lee are called.
             "txt" | "pos" | "neg" => Kind::Text,
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
+            "ann" => Kind::Spans,
             "gz" | "zst" => match stem.rsplit_once('.') {
                 Some((_, "tar")) => Kind::Archive,
                 Some((_, inner)) => match Format::of_extension(inner) {
@@ -143,10 +156,16 @@ impl Kind {
 
 /// Extensions of what is decoded, and of images that are not and deserve a sentence; all in lower
 /// case.
-pub(crate) const IMAGE_EXTENSIONS: &[&str] = &[
+const IMAGE_EXTENSIONS: &[&str] = &[
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic",
     "heif", "avif", "jxl", "jp2", "svg", "psd", "dcm", "ico",
 ];
+
+/// Whether a value of a table looks like the path of an image.
+pub(crate) fn is_image_name(value: &str) -> bool {
+    let extension = value.trim().rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
+    extension.is_some_and(|it| IMAGE_EXTENSIONS.contains(&it.as_str()))
+}
 
 /// Extensions of files that begin like data and are none to learn from: raw files of cameras are
 /// TIFFs with a thumbnail, and lie beside their JPEGs.
@@ -181,6 +200,7 @@ pub(crate) fn take(root: &Path) -> Result<Inventory, Failure> {
     let mut walk = Walk { entries: 0, ignored: 0, nameless: Vec::new(), found: &mut found };
     walk.folder(root, "", 0)?;
     walk.nameless();
+    walk.spanned();
     if 0 < walk.ignored {
         let ignored = walk.ignored;
         found.warnings.push(format!("{ignored} more files were ignored"));
@@ -301,6 +321,7 @@ impl Walk<'_> {
                 Kind::Image => self.found.images.push(SingleFile { path, name }),
                 Kind::Idx => self.found.idx.push(SingleFile { path, name }),
                 Kind::Archive => self.found.archives.push(path),
+                Kind::Spans => self.found.spans.push(SingleFile { path, name }),
                 Kind::Companion | Kind::Other | Kind::Unknown => self.unknown(path, name),
             }
         }
@@ -319,6 +340,23 @@ impl Walk<'_> {
         } else {
             nameless.into_iter().for_each(|it| self.foreign(&it.name));
         }
+    }
+
+    /// A text that has spans is one, whatever its lines look like; spans without a text are nothing.
+    fn spanned(&mut self) {
+        let found = &mut *self.found;
+        let of: HashSet<String> = found.spans.iter().map(SingleFile::text_of_spans).collect();
+        let is_text = |it: &TableFile| of.contains(&it.name);
+        let (texts, tables) = std::mem::take(&mut found.tables).into_iter().partition(is_text);
+        found.tables = tables;
+        let text = |it: TableFile| SingleFile { path: it.path, name: it.name };
+        found.texts.extend(Vec::into_iter(texts).map(text));
+        found.texts.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: HashSet<&str> = found.texts.iter().map(|it| &*it.name).collect();
+        let has_text = |it: &SingleFile| names.contains(&*it.text_of_spans());
+        let (spans, alone) = std::mem::take(&mut found.spans).into_iter().partition(has_text);
+        found.spans = spans;
+        Vec::into_iter(alone).for_each(|it: SingleFile| self.foreign(&it.name));
     }
 
     fn foreign(&mut self, name: &str) {

@@ -46,9 +46,13 @@ pub(crate) fn decide(
     asked: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Layout, Failure> {
-    let Inventory { tables, texts, images, archives, not_read, warnings: mut found, .. } =
+    let Inventory { tables, texts, images, archives, spans, not_read, warnings: mut found, .. } =
         inventory;
     warnings.append(&mut found);
+    if let Some(first) = spans.first() {
+        let (n, first) = (spans.len(), &first.name);
+        warnings.push(format!("files of spans (.ann) that are not learnt: {n} (first: {first})"));
+    }
     warn_of_archives(&archives, warnings);
     if let Some(first) = images.first() {
         if tables.is_empty() && texts.is_empty() {

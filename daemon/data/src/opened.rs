@@ -205,7 +205,8 @@ fn holds_more_than_texts(folder: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = Kind::of(&entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() || matches!(kind, Kind::Table(_) | Kind::Archive | Kind::Idx)
+        if entry.file_type()?.is_dir()
+            || matches!(kind, Kind::Table(_) | Kind::Archive | Kind::Idx | Kind::Spans)
         {
             return Ok(true);
         }

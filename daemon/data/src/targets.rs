@@ -46,6 +46,8 @@ pub(crate) fn check_all(learnt: &Learnt) -> Result<(), Failure> {
 
 /// Of a recipe that names the task.
 const ASKED: &str = "the recipe says so";
+/// Of inputs that are answered in one way.
+const NOTHING_ELSE: &str = "nothing else is learnt of such data";
 
 /// Those that the recipe names.
 pub(crate) fn named(table: &Table, request: &Request<'_>) -> Result<Vec<usize>, Failure> {
@@ -193,7 +195,7 @@ pub(crate) fn learnt(
     let failed = |why: String| refusal::data(format!("{file}: {why}"));
     let (kind, reason) = match (request.kind(), only_kind(modality)) {
         (Some(kind), _) => (kind, ASKED.into()),
-        (None, Some(kind)) => (kind, "nothing else is learnt of such data".into()),
+        (None, Some(kind)) => (kind, NOTHING_ELSE.into()),
         (None, None) => finetuned_answers::infer(&columns).map_err(failed)?,
     };
     let inferred_of = request.kind().is_none().then_some(table.sample.rows.len() as u64);
@@ -245,6 +247,16 @@ pub(crate) fn of_texts(request: &Request<'_>) -> Result<Learnt, Failure> {
     let names = request.labels();
     let reader = kind.reader(&Columns { names, rows: Vec::new() }).map_err(refusal::data)?;
     Ok(Learnt { kind, reason: ASKED.into(), inferred_of: None, reader })
+}
+
+/// Spans that stand in files of their own.
+pub(crate) fn of_spans(request: &Request<'_>) -> Result<Learnt, Failure> {
+    let not = || refusal::data("spans of words teach nothing here");
+    let kind = request.kind().or_else(|| only_kind(Modality::Words)).ok_or_else(not)?;
+    let reader = kind.reader(&Columns { names: vec!["spans"], rows: Vec::new() });
+    let reader = reader.map_err(refusal::data)?;
+    let reason = if request.task.is_some() { ASKED } else { NOTHING_ELSE };
+    Ok(Learnt { kind, reason: reason.into(), inferred_of: None, reader })
 }
 
 /// The sampled cells of some columns, row by row, by the names that the file has for them.

@@ -11,8 +11,8 @@ pub struct DataReport {
     pub version: u32,
     /// The drop's own name.
     pub source: String,
-    /// `csv`, `tsv`, `json_lines`, `json`, `parquet`, `workbook`, `arrow`, `fasttext`, `lines`,
-    /// `conll`, `text_folders`, `image_folders`, `idx`.
+    /// `csv`, `tsv`, `json_lines`, `json`, `parquet`, `workbook`, `arrow`, `fasttext`, `rasa`,
+    /// `lines`, `conll`, `brat`, `text_folders`, `image_folders`, `idx`.
     pub format: String,
     pub files: Vec<FileReport>,
     /// Name of the task; empty in reports of 0.1.0.

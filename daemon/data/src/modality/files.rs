@@ -1,7 +1,7 @@
 //! A path in a table -> an image or a text of the drop. Paths are looked up among the files that
 //! were listed, never opened: so none leads out of the drop or through a link.
 
-use crate::inventory::{IMAGE_EXTENSIONS, SingleFile};
+use crate::inventory::{SingleFile, is_image_name};
 use crate::layout;
 use crate::quarantine::Reason;
 use crate::split_names::{is_part, is_split_folder, split_of};
@@ -166,12 +166,6 @@ fn folded(path: &str) -> String {
 fn without_extension(path: &str) -> &str {
     let own = path.rfind('/').map_or(0, |it| it + 1);
     path[own..].rfind('.').map_or(path, |dot| &path[..own + dot])
-}
-
-/// Whether a value of a table looks like the path of an image.
-pub(super) fn is_image_name(value: &str) -> bool {
-    let extension = value.trim().rsplit_once('.').map(|it| it.1.to_ascii_lowercase());
-    extension.is_some_and(|it| IMAGE_EXTENSIONS.contains(&it.as_str()))
 }
 
 /// Without `.` and `..`; nothing where it leaves the drop.

@@ -57,7 +57,10 @@ impl Modal for Kind {
             reading.warnings.append(&mut found.warnings);
             layout::warn_of_archives(&found.archives, &mut reading.warnings);
             let learnt = targets::of_texts(reading.request)?;
-            folders::read(by_split(found.texts), learnt, parts, reading)?;
+            let rows = &mut |folder: &ClassFolder, _: &SingleFile, text: &str| {
+                Ok(parts(text).into_iter().map(|it| folders::row(folder, it)).collect())
+            };
+            folders::read(by_split(found.texts), learnt, ("text_folders", rows), reading)?;
         } else {
             let layout = layout::decide(found, true, &mut reading.warnings)?;
             let Layout::Tables(tables) = layout else {
@@ -75,7 +78,7 @@ impl Modal for Kind {
 }
 
 /// The files of each split together.
-fn by_split(texts: Vec<SingleFile>) -> Vec<ClassFolder> {
+pub(super) fn by_split(texts: Vec<SingleFile>) -> Vec<ClassFolder> {
     let mut folders: BTreeMap<Option<Split>, Vec<SingleFile>> = BTreeMap::new();
     for text in texts {
         folders.entry(layout::split_of_path(&text.name)).or_default().push(text);

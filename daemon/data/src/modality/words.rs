@@ -1,19 +1,24 @@
 //! A sentence goes in, and its words are tagged: lists of words with lists of tags (CoNLL files are
-//! such tables too), or texts with spans of characters. Sentences stay whole.
+//! such tables too), or texts with spans of characters, which may stand in files of their own.
+//! Sentences stay whole.
 
 mod form; // which columns hold words, texts, tags, spans
 mod cut; // a text -> its words
 mod spans; // spans of characters -> a tag for each word
+mod standoff; // a text and the file of its spans -> texts with spans
 
-use super::{Content, Modal, Named};
+use super::text::folders;
+use super::{Content, Modal, Named, passage};
 use crate::example::Record;
-use crate::inventory::Inventory;
-use crate::layout::{self, Layout};
+use crate::inventory::{Inventory, SingleFile};
+use crate::layout::{self, ClassFolder, Layout};
 use crate::names;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::{self, Reading, RowReader, text_of};
 use crate::refusal;
+use crate::source::Source;
 use crate::table::Table;
+use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
@@ -40,6 +45,7 @@ impl Modal for Kind {
                 .is_some_and(|label| form::find(it, &choice.text, Some(label)).is_some()),
         };
         found.tables.iter().any(|it| it.glance().is_some_and(holds))
+            || (found.tables.is_empty() && !found.spans.is_empty())
     }
 
     fn read(
@@ -48,17 +54,16 @@ impl Modal for Kind {
         found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
-        let Layout::Tables(tables) =
-            layout::decide(found, reading.request.task.is_some(), &mut reading.warnings)?
-        else {
-            return Err(refusal::data("folders of texts have no tags of words").with_cure(CURE));
-        };
         let mut rows = Rows {
             named: reading.request.choice.text.clone(),
             label: reading.request.labels().first().map(|it| (*it).to_owned()),
             widened: 0,
         };
-        reading::tables(reading, tables, &mut rows)?;
+        if found.tables.is_empty() && !found.spans.is_empty() {
+            read_pairs(found, &mut rows, reading)?;
+        } else {
+            read_tables(found, &mut rows, reading)?;
+        }
         if 0 < rows.widened {
             reading.warnings.push(format!(
                 "spans that began or ended within a word were widened to whole words: {}",
@@ -79,6 +84,53 @@ impl Modal for Kind {
 }
 
 const CURE: &str = "it takes CoNLL files, tables of `tokens` and `tags` that are lists, or of `text` and `spans` with start, end and label in characters; other columns are named in a job.toml: data.text and data.label";
+
+fn read_tables(
+    found: Inventory,
+    rows: &mut Rows,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    let asked = reading.request.task.is_some();
+    let Layout::Tables(tables) = layout::decide(found, asked, &mut reading.warnings)? else {
+        return Err(refusal::data("folders of texts have no tags of words").with_cure(CURE));
+    };
+    reading::tables(reading, tables, rows)
+}
+
+/// Each text with the file of its spans beside it.
+fn read_pairs(
+    mut found: Inventory,
+    rows: &mut Rows,
+    reading: &mut Reading<'_, '_>,
+) -> Result<(), Failure> {
+    reading.warnings.append(&mut found.warnings);
+    layout::warn_of_archives(&found.archives, &mut reading.warnings);
+    let pairs = standoff::by_text(&found.spans);
+    let (texts, alone): (Vec<_>, Vec<_>) =
+        found.texts.into_iter().partition(|it| pairs.contains_key(&it.name));
+    if let Some(first) = alone.first() {
+        let (n, first) = (alone.len(), &first.name);
+        reading.warnings.push(format!(
+            "texts that have no .ann with spans beside them were left out: {n} (first: {first})"
+        ));
+    }
+    let learnt = targets::of_spans(reading.request)?;
+    let of_file = &mut |_: &ClassFolder, file: &SingleFile, text: &str| {
+        let Some(spans) = pairs.get(&file.name) else { return Ok(Vec::new()) };
+        let spans = match folders::text(&Source::open(&spans.path, &spans.name)?)? {
+            Ok((spans, _)) => spans,
+            Err(why) => return Ok(vec![Err(why)]),
+        };
+        let pieces = standoff::pieces(text, &spans).unwrap_or_else(|why| vec![Err(why)]);
+        let given = pieces.into_iter().map(|piece| {
+            let (text, spans) = piece?;
+            let mut targets = vec![spans];
+            Ok((rows.of_spans(Cell::Text(text), &mut targets)?, targets))
+        });
+        Ok(given.collect())
+    };
+    folders::read(passage::by_split(texts), learnt, ("brat", of_file), reading)
+}
 
 struct Rows {
     /// By the recipe.

@@ -2,6 +2,7 @@
 
 mod archives;
 mod conversations;
+mod chatbots;
 mod dialects;
 mod encodings;
 mod exports;
@@ -21,6 +22,7 @@ mod spellings;
 mod splits;
 mod support;
 mod split_columns;
+mod standoff;
 mod tables;
 mod tasks;
 mod words;

@@ -1,7 +1,8 @@
 //! Decides which column of a table names or holds the images: the recipe's name, else what the
 //! values show, of several the one with the most usual name.
 
-use crate::modality::files::{Files, is_image_name};
+use crate::inventory::is_image_name;
+use crate::modality::files::Files;
 use crate::names;
 use crate::table::Table;
 use finetuned_answers::Cell;

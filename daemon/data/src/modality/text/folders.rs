@@ -4,6 +4,7 @@ use crate::encoding::{self, Encoding};
 use crate::example::Record;
 use crate::gather::Place;
 use crate::inflate::Count;
+use crate::inventory::SingleFile;
 use crate::layout::{ClassFolder, Classes};
 use crate::progress::Steps;
 use crate::quarantine::Reason;
@@ -20,20 +21,33 @@ use std::io::Read;
 /// One folder for each class.
 pub(super) fn of_classes(classes: Classes, reading: &mut Reading<'_, '_>) -> Result<(), Failure> {
     let learnt = targets::of_classes(classes.form, reading.request)?;
-    read(classes.folders, learnt, |it| vec![it], reading)
+    let rows = &mut |folder: &ClassFolder, _: &SingleFile, text: &str| Ok(vec![row(folder, text)]);
+    read(classes.folders, learnt, ("text_folders", rows), reading)
 }
 
-/// `parts`: the texts that the text of a file is.
+/// What goes in, and what is to be learnt of it.
+pub(in crate::modality) type Given = Result<(Record, Vec<Cell>), Reason>;
+/// What the text of a file gives: one example, or several.
+pub(in crate::modality) type Rows<'a> =
+    dyn FnMut(&ClassFolder, &SingleFile, &str) -> Result<Vec<Given>, Failure> + 'a;
+
+/// A text, and the class of its folder.
+pub(in crate::modality) fn row(folder: &ClassFolder, text: &str) -> Given {
+    let record = Record::of_text(text_of(Cell::Text(text.into()))?);
+    Ok((record, vec![Cell::Text(folder.class.clone())]))
+}
+
+/// `form`: as the report calls it.
 pub(in crate::modality) fn read(
     folders: Vec<ClassFolder>,
     learnt: Learnt,
-    parts: fn(&str) -> Vec<&str>,
+    (form, rows): (&str, &mut Rows<'_>),
     reading: &mut Reading<'_, '_>,
 ) -> Result<(), Failure> {
     reading.gather.learnt = Some(learnt);
     let mut steps = Steps::new(Phase::Reading, None);
     for folder in folders {
-        let report = one(&folder, parts, reading, &mut steps)?;
+        let report = one(&folder, (form, rows), reading, &mut steps)?;
         reading.files.push(report);
         reading.members.push(folder.files.into_iter().map(|it| it.name.into()).collect());
     }
@@ -42,7 +56,7 @@ pub(in crate::modality) fn read(
 
 fn one(
     folder: &ClassFolder,
-    parts: fn(&str) -> Vec<&str>,
+    (form, rows): (&str, &mut Rows<'_>),
     reading: &mut Reading<'_, '_>,
     steps: &mut Steps,
 ) -> Result<FileReport, Failure> {
@@ -56,23 +70,19 @@ fn one(
         let nth = nth as u64 + 1;
         let place =
             Place { split: folder.split, file: file_idx, nth, name: &file.name, line: None };
-        let row = |text: &str| {
-            let record = Record::of_text(text_of(Cell::Text(text.into()))?);
-            Ok((record, vec![Cell::Text(folder.class.clone())]))
-        };
         match text {
             Err(reason) => reading.gather.take(place, Err(reason))?,
             Ok((text, encoding)) => {
                 note(&mut encodings, encoding);
-                for part in parts(&text) {
-                    reading.gather.take(place, row(part))?;
+                for row in rows(folder, file, &text)? {
+                    reading.gather.take(place, row)?;
                 }
             }
         }
     }
     Ok(FileReport {
         path: folder.name.clone(),
-        format: "text_folders".into(),
+        format: form.into(),
         encoding: (!encodings.is_empty()).then(|| encodings.join(", ")),
         bytes,
         rows: 0,
@@ -81,7 +91,9 @@ fn one(
 }
 
 /// Of a file that is one text.
-pub(super) fn text(source: &Source) -> Result<Result<(String, Encoding), Reason>, Failure> {
+pub(in crate::modality) fn text(
+    source: &Source,
+) -> Result<Result<(String, Encoding), Reason>, Failure> {
     let failed = |err| refusal::reading(&source.name, &err);
     let mut bytes = Vec::new();
     source

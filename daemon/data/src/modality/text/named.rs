@@ -12,11 +12,11 @@ use crate::names;
 use crate::quarantine::Reason;
 use crate::reading::text_of;
 use crate::refusal;
-use crate::source::{ROW_BYTES_MAX, RowBound, Source};
+use crate::source::{RowBound, Source, each_line};
 use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// What inputs are made of.
@@ -116,9 +116,13 @@ fn file(
         Kind::Archive => {
             Err(refusal::data(format!("{name} is an archive")).with_cure("unpack it first"))
         }
-        Kind::Text | Kind::Image | Kind::Idx | Kind::Companion | Kind::Other | Kind::Unknown => {
-            text_file(path, name, wanted, found)
-        }
+        Kind::Text
+        | Kind::Spans
+        | Kind::Image
+        | Kind::Idx
+        | Kind::Companion
+        | Kind::Other
+        | Kind::Unknown => text_file(path, name, wanted, found),
     }
 }
 
@@ -146,17 +150,9 @@ fn lines(
     found: &mut Vec<Named>,
 ) -> Result<(), Failure> {
     let (bounded, left) = RowBound::new(bytes);
-    let mut reader = BufReader::new(bounded);
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        left.set(ROW_BYTES_MAX);
-        let place = || format!("{name} line {number}");
-        if reader.read_until(b'\n', &mut line).map_err(|err| refusal::reading(&place(), &err))? == 0
-        {
-            break;
-        }
-        let (text, _) = encoding::decode(&line).map_err(|err| refusal::reading(&place(), &err))?;
+    each_line(name, bounded, &left, &mut |number, line| {
+        let place = format!("{name} line {number}");
+        let (text, _) = encoding::decode(line).map_err(|err| refusal::reading(&place, &err))?;
         // Every line has an answer, an empty one as well.
         let texts: Vec<&str> = match text.trim() {
             "" => vec![""; wanted.texts],
@@ -165,15 +161,14 @@ fn lines(
         };
         if texts.len() != wanted.texts {
             return Err(refusal::data(format!(
-                "{}: {} texts divided by tabs, where this model reads {} together",
-                place(),
+                "{place}: {} texts divided by tabs, where this model reads {} together",
                 texts.len(),
                 wanted.texts
             )));
         }
-        found.push(of_texts(texts.into_iter(), place()));
-    }
-    Ok(())
+        found.push(of_texts(texts.into_iter(), place));
+        Ok(())
+    })
 }
 
 fn table(
