@@ -528,7 +528,8 @@ mod tests {
             held.rows.into_iter().map(|it| it.cells.unwrap().remove(at)).collect()
         };
         let texts = |of: [&str; 3]| of.map(|it| Cell::Text(it.into()));
-        let text = r#"[{"tag": "a", "patterns": ["hi", "hey"]}, {"tag": "b", "patterns": ["bye"]}]"#;
+        let text =
+            r#"[{"tag": "a", "patterns": ["hi", "hey"]}, {"tag": "b", "patterns": ["bye"]}]"#;
         assert!(begins_as_labels(text));
         assert_eq!(labels(text), texts(["a", "a", "b"]));
         let text = r#"[{"label": 3, "texts": ["hi", "hey"]}, {"label": 4, "texts": ["bye"]}]"#;

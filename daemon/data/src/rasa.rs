@@ -96,7 +96,11 @@ fn unmarked(example: &str) -> String {
 /// Of YAML, as much as is asked for.
 enum Node {
     /// With the line that it begins in; of a block the first one below its mark.
-    Text { text: String, line: u64, style: ScalarStyle },
+    Text {
+        text: String,
+        line: u64,
+        style: ScalarStyle,
+    },
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
 }

@@ -64,9 +64,8 @@ impl TargetKind for Kind {
         let mut flags: Vec<usize> =
             all.filter(|it| is_flag_column(columns, *it) || has_signs(columns, *it)).collect();
         if flags.len() < columns.names.len() {
-            let is_sure = |it: &usize| {
-                has_signs(columns, *it) || columns.all(*it, |it| it.flag().is_some())
-            };
+            let is_sure =
+                |it: &usize| has_signs(columns, *it) || columns.all(*it, |it| it.flag().is_some());
             flags.retain(is_sure);
         }
         match (usual, columns.names.len()) {

@@ -1,6 +1,7 @@
 //! Conversations, in all the forms that people have them, and what is none.
 
 use crate::support::Drop;
+use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
 use serde_json::{Value, json};
 
@@ -79,7 +80,7 @@ fn what_has_a_verdict_beside_it_is_not_taken_for_a_conversation() {
         |it| json!({ "prompt": format!("What is {it}?"), "completion": "a", "chosen": "b", "rejected": "c" }),
     );
     for drop in [Drop::file("a.csv", &judged), Drop::file("a.jsonl", &preferences)] {
-        let modality = drop.open().unwrap().modality(None, &Default::default());
+        let modality = drop.open().unwrap().modality(None, &Recipe::default().data);
         assert!(!matches!(modality, Ok(Modality::Chat)), "{modality:?}");
     }
 }
@@ -89,7 +90,7 @@ fn a_table_without_conversations_is_refused_with_the_forms_that_are_read() {
     let drop = Drop::file("a.csv", &csv("left,right", |it| format!("a {it},b {it}")));
     let failure = drop.load_as("task = 'text-generation'", 0).err().unwrap().to_string();
     assert!(
-        failure.contains("a.csv holds no conversations; its columns are `left`, `right`"),
+        failure.contains("a.csv holds no conversations; its columns are left, right"),
         "{failure}"
     );
     assert!(failure.contains("`prompt` and `completion`"), "{failure}");

@@ -424,7 +424,9 @@ fn names_that_not_every_file_has_are_not_learnt() {
 
 #[test]
 fn numbers_of_folds_are_called_in_words_too() {
-    let text = table("text,Data Split,outcome", 40, |it, label| format!("text number {it},{},{label}", it % 5));
+    let text = table("text,Data Split,outcome", 40, |it, label| {
+        format!("text number {it},{},{label}", it % 5)
+    });
     let dataset = Drop::file("a.csv", text.as_bytes()).load().unwrap();
     assert_eq!(dataset.report.target_columns, ["outcome"]);
 }

@@ -80,7 +80,9 @@ fn spans_that_are_not_what_stands_in_the_text() {
 #[test]
 fn spans_that_are_not_learnt_are_named() {
     let files = collection(&["a/", "b/"], 8);
-    folder(&files).check_as("task = 'text-classification'", expect![[r#"
+    folder(&files).check_as(
+        "task = 'text-classification'",
+        expect![[r#"
         a/: text_folders utf-8 8 rows
         b/: text_folders utf-8 8 rows
         text-classification: the recipe says so
@@ -90,5 +92,6 @@ fn spans_that_are_not_learnt_are_named() {
         validation 2 (stratified, seed 0)
         warning: annotation.conf is no data that finetuned reads and was ignored
         warning: files of spans (.ann) that are not learnt: 16 (first: a/0.ann)
-    "#]]);
+    "#]],
+    );
 }

@@ -77,8 +77,7 @@ pub(super) fn columns(table: &Table, files: &Files<'_>, named: Option<&str>) -> 
     if all.iter().any(|it| holds_texts(table, *it)) {
         return Vec::new();
     }
-    let naming: Vec<usize> =
-        all.into_iter().filter(|it| names_files(it) && !recur(it)).collect();
+    let naming: Vec<usize> = all.into_iter().filter(|it| names_files(it) && !recur(it)).collect();
     match names::usual(&sample.columns, FILE_NAMES, &naming) {
         Some(usual) => vec![usual],
         None => naming,
