@@ -342,7 +342,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A text that has spans is one, whatever its lines look like; spans without a text are nothing.
+    /// A text that has spans is one, whatever its lines look like; spans without one are nothing.
     fn spanned(&mut self) {
         let found = &mut *self.found;
         let of: HashSet<String> = found.spans.iter().map(SingleFile::text_of_spans).collect();

@@ -74,12 +74,12 @@ fn unmarked(example: &str) -> String {
         let (before, marked) = rest.split_at(begin);
         let parts =
             marked[1..].split_once(']').filter(|it| !it.0.is_empty() && !it.0.contains('['));
-        let said = parts.and_then(|(words, after)| {
+        let found = parts.and_then(|(words, after)| {
             let end = |(open, close): &(&str, &str)| after.strip_prefix(open)?.split_once(close);
             Some((words, MARKS.iter().find_map(end)?.1))
         });
         plain.push_str(before);
-        rest = match said {
+        rest = match found {
             Some((words, after)) => {
                 plain.push_str(words);
                 after
@@ -227,7 +227,7 @@ stories:
     }
 
     #[test]
-    fn what_can_not_be_read_is_said() {
+    fn what_can_not_be_read_is_named() {
         let check = |text: &str, why: &str| {
             let found = table(text).err().unwrap_or_default();
             assert!(found.contains(why), "{found}");

@@ -250,9 +250,9 @@ pub(crate) fn of_texts(request: &Request<'_>) -> Result<Learnt, Failure> {
 }
 
 /// Spans that stand in files of their own.
-pub(crate) fn of_spans(request: &Request<'_>) -> Result<Learnt, Failure> {
+pub(crate) fn of_spans(request: &Request<'_>, modality: Modality) -> Result<Learnt, Failure> {
     let not = || refusal::data("spans of words teach nothing here");
-    let kind = request.kind().or_else(|| only_kind(Modality::Words)).ok_or_else(not)?;
+    let kind = request.kind().or_else(|| only_kind(modality)).ok_or_else(not)?;
     let reader = kind.reader(&Columns { names: vec!["spans"], rows: Vec::new() });
     let reader = reader.map_err(refusal::data)?;
     let reason = if request.task.is_some() { ASKED } else { NOTHING_ELSE };

@@ -58,7 +58,7 @@ impl Environment {
     }
 
     /// Files and folders with certificates of those that vouch for the hub, wherever a system
-    /// keeps them: OpenSSL's places, and what `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
+    /// keeps them: OpenSSL's places, and what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn certificates() -> Vec<PathBuf> {
         const USUAL: [&str; 10] = [
             "/etc/ssl/certs",
@@ -72,10 +72,10 @@ impl Environment {
             "/usr/share/ca-certificates",
             "/usr/local/share/ca-certificates",
         ];
-        let said = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
-        let said: Vec<PathBuf> =
-            said.flat_map(|it| std::env::split_paths(&it).collect::<Vec<_>>()).collect();
-        USUAL.iter().map(PathBuf::from).chain(said).collect()
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter_map(std::env::var_os);
+        let named: Vec<PathBuf> =
+            named.flat_map(|it| std::env::split_paths(&it).collect::<Vec<_>>()).collect();
+        USUAL.iter().map(PathBuf::from).chain(named).collect()
     }
 
     fn from_vars(home: Option<PathBuf>, var: &dyn Fn(&str) -> Option<String>) -> Environment {

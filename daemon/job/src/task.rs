@@ -203,8 +203,8 @@ const OF_TAGS: Metrics = Metrics {
     best: "entity_f1",
 };
 
-/// `perplexity` is e to the power of the mean loss of a token; `bits_per_byte` the loss of a text in
-/// bits over its length in UTF-8, which models of other tokens can be compared by.
+/// `perplexity` is e to the power of the mean loss of a token; `bits_per_byte` the loss of a text
+/// in bits over its length in UTF-8, which models of other tokens can be compared by.
 const OF_NEXT_TOKENS: Metrics = Metrics {
     known: &["perplexity", "bits_per_byte", "token_accuracy", "loss"],
     shown: &["perplexity", "bits_per_byte", "token_accuracy"],

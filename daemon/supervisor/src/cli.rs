@@ -240,7 +240,8 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub csv: Option<PathBuf>,
     /// Where a model goes on with a text: the most tokens that it says
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_new_tokens: u32,
     /// 0: always the likeliest token; 1: as likely as the model holds it; above: wilder
     #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = within_zero_to::<100>)]

@@ -4,6 +4,7 @@
 mod carrying; // drops that can't be moved -> copies
 mod shares; // cgroups of workers
 mod crew; // jobs -> live workers -> what follows
+mod missing; // jobs without their drops -> what follows
 mod places; // due jobs and live workers -> who runs
 mod waits; // rows that wait -> whose time has come
 mod intake; // inboxes -> queued jobs

@@ -60,8 +60,8 @@ pub(crate) fn predict(
             .map_err(model_failure)?
             .max_positions();
         let found = generate::generate(&network, &prompts, encoder.ends(), (sampling, positions))?;
-        let said = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
-        let continued = Continued { what: task.modality.noun(), named: &named, said };
+        let texts = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
+        let continued = Continued { what: task.modality.noun(), named: &named, texts };
         continued.print(replies)?;
         return csv.map_or(Ok(()), |path| continued.write_csv(path));
     }
@@ -155,7 +155,7 @@ struct Continued<'a> {
     /// `text` or `conversation`.
     what: &'static str,
     named: &'a [Named],
-    said: Vec<(String, &'a Generated)>,
+    texts: Vec<(String, &'a Generated)>,
 }
 
 impl Continued<'_> {
@@ -163,7 +163,7 @@ impl Continued<'_> {
     /// OpenAI has it.
     fn print(&self, replies: Replies) -> Result<()> {
         let mut out = std::io::BufWriter::new(replies.0);
-        for (named, (text, of)) in self.named.iter().zip(&self.said) {
+        for (named, (text, of)) in self.named.iter().zip(&self.texts) {
             let line = json!({
                 "generated_text": text,
                 "tokens": of.tokens.len(),
@@ -180,7 +180,7 @@ impl Continued<'_> {
     fn write_csv(&self, path: &Path) -> Result<()> {
         let mut out = csv::Writer::from_writer(Vec::new());
         out.write_record(["origin", self.what, "generated_text"])?;
-        for (named, (text, _)) in self.named.iter().zip(&self.said) {
+        for (named, (text, _)) in self.named.iter().zip(&self.texts) {
             out.write_record([&named.origin, &named.what, text])?;
         }
         durable::write(path, &out.into_inner().context("writing the CSV")?)

@@ -56,8 +56,8 @@ impl TargetKind for Kind {
         Ok(Box::new(Flags { labels, names, ticked, minus }))
     }
 
-    /// A column of a usual name, else all columns of 0 and 1. Words for yes and no, and ticks, stand
-    /// in columns that only describe too: beside others they are no labels.
+    /// A column of a usual name, else all columns of 0 and 1. Words for yes and no, and ticks,
+    /// stand in columns that only describe too: beside others they are no labels.
     fn unnamed(&self, columns: &Columns<'_>, usual: Option<usize>) -> Vec<usize> {
         let all = 0..columns.names.len();
         // With -1 among them it is said below what is wrong.

@@ -4,8 +4,8 @@
 //!
 //! How messages become the text that a model reads is its chat template's to say.
 
-mod form; // which columns hold messages, questions, answers
 mod messages; // cells -> messages in an order that a conversation can have
+mod form; // which columns hold messages, questions, answers
 
 use super::{Content, Modal, Named};
 use crate::example::Record;
@@ -20,7 +20,7 @@ use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
-use form::Part;
+use messages::Part;
 use std::cell::OnceCell;
 use std::path::Path;
 

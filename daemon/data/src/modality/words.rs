@@ -114,7 +114,7 @@ fn read_pairs(
             "texts that have no .ann with spans beside them were left out: {n} (first: {first})"
         ));
     }
-    let learnt = targets::of_spans(reading.request)?;
+    let learnt = targets::of_spans(reading.request, reading.modality)?;
     let of_file = &mut |_: &ClassFolder, file: &SingleFile, text: &str| {
         let Some(spans) = pairs.get(&file.name) else { return Ok(Vec::new()) };
         let spans = match folders::text(&Source::open(&spans.path, &spans.name)?)? {

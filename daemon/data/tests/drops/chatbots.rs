@@ -46,7 +46,7 @@ fn a_project_of_rasa() {
 }
 
 #[test]
-fn what_is_wrong_with_yaml_is_said_with_its_line() {
+fn what_is_wrong_with_yaml_is_named_with_its_line() {
     let drop = Drop::file("nlu.yml", b"nlu:\n- intent: a\n  examples: >\n    - b\n    - c\n");
     drop.check(expect![[r#"
         Data: nlu.yml line 4: `examples: >` joins all examples to one: write |

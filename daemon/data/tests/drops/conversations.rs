@@ -73,13 +73,13 @@ fn lists_of_messages_and_questions_with_answers_are_known_as_conversations() {
 
 #[test]
 fn what_has_a_verdict_beside_it_is_not_taken_for_a_conversation() {
-    let judged = csv("prompt,response,label", |it| {
+    let graded = csv("prompt,response,label", |it| {
         format!("What is {it} + 1?,it is {it} I think,{}", ["good", "bad"][it % 2])
     });
     let preferences = lines(
         |it| json!({ "prompt": format!("What is {it}?"), "completion": "a", "chosen": "b", "rejected": "c" }),
     );
-    for drop in [Drop::file("a.csv", &judged), Drop::file("a.jsonl", &preferences)] {
+    for drop in [Drop::file("a.csv", &graded), Drop::file("a.jsonl", &preferences)] {
         let modality = drop.open().unwrap().modality(None, &Recipe::default().data);
         assert!(!matches!(modality, Ok(Modality::Chat)), "{modality:?}");
     }

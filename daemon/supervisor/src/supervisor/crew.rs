@@ -4,7 +4,7 @@
 use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
-use crate::claim::{self, drop_of};
+use crate::claim::drop_of;
 use crate::config;
 use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What an environment that is not ready (no disk space, no worker binary) gets to become so.
-const ENVIRONMENT_AFTER: Duration = Duration::from_secs(30);
+pub(super) const ENVIRONMENT_AFTER: Duration = Duration::from_secs(30);
 /// A worker that crashed at once would else crash three times in a moment of bad luck.
 const CRASH_PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks at a run folder that an old worker still holds, or at a drop that still
@@ -58,13 +58,6 @@ enum OutOfTime {
     Job(Failure),
     /// The worker hung: a death like others.
     Silence(String),
-}
-
-/// What there is of a drop that is not in its run folder.
-enum Found {
-    Original,
-    Again,
-    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +198,7 @@ impl Supervisor {
         self.home.runs().join(&job.run)
     }
 
-    fn postpone(&mut self, job: &Job, waiting: &str, pause: Duration) -> Result<()> {
+    pub(super) fn postpone(&mut self, job: &Job, waiting: &str, pause: Duration) -> Result<()> {
         self.queue.postpone(job.id, waiting, in_future(pause))
     }
 
@@ -218,30 +211,6 @@ impl Supervisor {
             run_lock::kill_holder(&self.run_of(job), &self.config.worker);
         }
         self.postpone(job, "the worker of an earlier daemon is still stopping", LOOK_AGAIN)
-    }
-
-    /// A rename that a power cut undid is made again; else its owner has removed it.
-    fn find_drop(&mut self, job: &Job) -> Result<()> {
-        // What can't be looked at is not gone.
-        let find = || -> Result<Found> {
-            if job.original.is_some() && claim::original_of(job).try_exists()? {
-                return Ok(Found::Original);
-            }
-            let again = claim::take_again(&self.home, job)?;
-            Ok(if again { Found::Again } else { Found::Nothing })
-        };
-        match find() {
-            Ok(Found::Original) => self.queue.uncopied(job.id, job.fingerprint),
-            Ok(Found::Again) => self.postpone(job, "its drop was taken again", Duration::ZERO),
-            Ok(Found::Nothing) => {
-                tracing::warn!("job {}: its drop is gone", job.id);
-                self.queue.vanished(job.id, "its drop was removed before it could be read")
-            }
-            Err(err) => {
-                let waiting = format!("its drop can't be looked for: {err:#}");
-                self.postpone(job, &waiting, ENVIRONMENT_AFTER)
-            }
-        }
     }
 
     /// The drop has changed since it settled: it must stand still again, and what came of its old

@@ -1,27 +1,12 @@
 //! Decides which columns of a table hold conversations: lists of messages by what they are made of,
 //! questions and answers by the names that people give them together.
 
-use super::messages;
+use super::messages::{self, Part};
 use crate::names;
 use crate::refusal;
 use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_job::outcome::Failure;
-
-/// What a column holds of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// All of it, as a list.
-    Messages,
-    /// Functions that the model may call.
-    Tools,
-    /// What the model is told before anything else.
-    System,
-    Question,
-    /// What belongs to the question.
-    Context,
-    Answer,
-}
 
 const MESSAGES_NAMES: &[&str] =
     &["messages", "conversations", "conversation", "chat", "dialog", "dialogue", "turns"];

@@ -1,12 +1,26 @@
 //! Messages of a conversation: who says what, in an order that a conversation can have. Names of
 //! roles are OpenAI's; those of ShareGPT and others become the same.
 
-use super::form::Part;
 use crate::json;
 use crate::quarantine::Reason;
 use crate::reading::text_of;
 use finetuned_answers::Cell;
 use serde_json::{Map, Value};
+
+/// What a column holds of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it, as a list.
+    Messages,
+    /// Functions that the model may call.
+    Tools,
+    /// What the model is told before anything else.
+    System,
+    Question,
+    /// What belongs to the question.
+    Context,
+    Answer,
+}
 
 /// What people call who speaks, and what OpenAI does.
 const ROLES: &[(&str, &str)] = &[
@@ -66,7 +80,7 @@ pub(super) fn question(text: &str) -> String {
     let cell = Cell::Text(text.into());
     let messages = match list(cell.clone()).filter(|_| are_messages(&cell)) {
         Some(all) => all.into_iter().filter_map(|it| message(it).ok()).collect(),
-        None => vec![said("user", text.into())],
+        None => vec![message_of("user", text.into())],
     };
     conversation(messages, None)
 }
@@ -93,7 +107,7 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Stri
     if let Some(system) = system
         && all.first().is_some_and(|it| it["role"] != "system")
     {
-        all.insert(0, said("system", text_of(system)?.into()));
+        all.insert(0, message_of("system", text_of(system)?.into()));
     }
     check(&all)?;
     Ok(conversation(all, tools))
@@ -105,7 +119,7 @@ fn conversation(messages: Vec<Value>, tools: Option<Value>) -> String {
     Value::Object(all).to_string()
 }
 
-fn said(role: &str, content: String) -> Value {
+fn message_of(role: &str, content: String) -> Value {
     serde_json::json!({ "role": role, "content": content })
 }
 
@@ -119,7 +133,7 @@ fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
             Err(own("no messages", "it is no list of messages with a role and a content each"))
         }
         Cell::Missing if role == "assistant" => Err(own(EMPTY, "the answer is empty")),
-        cell => Ok(vec![said(role, text_of(cell)?.into())]),
+        cell => Ok(vec![message_of(role, text_of(cell)?.into())]),
     }
 }
 
@@ -307,21 +321,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conversation_is_said() {
-        let said = |roles: &[(&str, &str)]| {
-            let all = roles.iter().map(|(role, it)| said(role, (*it).into())).collect::<Vec<_>>();
+    fn what_is_no_conversation_is_refused() {
+        let refusal = |roles: &[(&str, &str)]| {
+            let all =
+                roles.iter().map(|(role, it)| message_of(role, (*it).into())).collect::<Vec<_>>();
             read(&[(Part::Messages, all.into())]).unwrap_err()
         };
-        let twice = said(&[("user", "a"), ("assistant", "b"), ("assistant", "c")]);
+        let twice = refusal(&[("user", "a"), ("assistant", "b"), ("assistant", "c")]);
         assert!(twice.contains("message 3 is a second answer in a row"), "{twice}");
         assert!(
-            said(&[("user", "a"), ("assistant", " ")]).contains("message 2, an answer, is empty")
+            refusal(&[("user", "a"), ("assistant", " ")])
+                .contains("message 2, an answer, is empty")
         );
-        assert!(said(&[("user", " "), ("assistant", "b")]).contains("message 1, a question"));
-        assert!(said(&[("assistant", "b")]).contains("message 1 answers nothing"));
-        assert!(said(&[("user", "b")]).contains("said by an assistant"));
-        assert!(said(&[("user", "a"), ("system", "b")]).contains("message 2 is the system's"));
-        assert!(said(&[("user", "a"), ("narrator", "b")]).contains("`narrator`"));
+        assert!(refusal(&[("user", " "), ("assistant", "b")]).contains("message 1, a question"));
+        assert!(refusal(&[("assistant", "b")]).contains("message 1 answers nothing"));
+        assert!(refusal(&[("user", "b")]).contains("said by an assistant"));
+        assert!(refusal(&[("user", "a"), ("system", "b")]).contains("message 2 is the system's"));
+        assert!(refusal(&[("user", "a"), ("narrator", "b")]).contains("`narrator`"));
         let missing = read(&[(Part::Question, "a".into()), (Part::Answer, Value::Null)]);
         assert!(missing.unwrap_err().contains("the answer is empty"));
     }

@@ -1,6 +1,6 @@
-//! Texts with their spans in a file beside each, as brat writes them (`a.txt`, `a.ann`) -> pieces of
-//! texts with spans. A text is divided at its empty lines, and a long part at the ends of lines; no
-//! span is cut. Relations, events and attributes are none of a word's tags.
+//! Texts with their spans in a file beside each, as brat writes them (`a.txt`, `a.ann`) -> pieces
+//! of texts with spans. A text is divided at its empty lines, and a long part at the ends of lines;
+//! no span is cut. Relations, events and attributes are none of a word's tags.
 
 use crate::inventory::SingleFile;
 use crate::quarantine::Reason;
