@@ -40,8 +40,11 @@ pub(crate) fn table(text: &str) -> Result<(Sample, Held), String> {
     Ok(Held::new(vec!["text".into(), "label".into()], rows, false))
 }
 
+/// Its number, and the text in it.
+type Line = (u64, Result<String, Reason>);
+
 /// Each line of a block, or each item of a list, with its own line.
-fn examples(of: &Node) -> Result<Vec<(u64, Result<String, Reason>)>, String> {
+fn examples(of: &Node) -> Result<Vec<Line>, String> {
     let (text, first) = match of {
         Node::Text { line, style: ScalarStyle::Folded, .. } => {
             return Err(format!("line {line}: `examples: >` joins all examples to one: write |"));

@@ -294,7 +294,7 @@ pub(crate) trait Encoded {
     /// Places of its tokens that are learnt, where they are: all but the first, which nothing comes
     /// before, unless an encoding knows better.
     fn learnt(&self, index: u32) -> Vec<Range<u32>> {
-        vec![1..self.tokens(index).len() as u32]
+        std::iter::once(1..self.tokens(index).len() as u32).collect()
     }
 
     /// UTF-8 of what the tokens that are learnt stand for; 0 where nobody asks.

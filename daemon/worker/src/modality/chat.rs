@@ -23,6 +23,7 @@ use finetuned_models::{Checkpoint, Kind, Rows};
 use minijinja::value::{Serde, Value};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+use std::iter;
 use std::ops::Range;
 use std::path::Path;
 use template::{Conversation, Template};
@@ -143,6 +144,9 @@ struct ChatEncoder {
     on: LearntTurns,
 }
 
+/// Their numbers, and where each stands in the text, in bytes.
+type Tokens = (Vec<u32>, Vec<(usize, usize)>);
+
 /// A conversation as tokens, not cut yet.
 struct Chat {
     ids: Vec<u32>,
@@ -218,7 +222,7 @@ impl ChatEncoder {
         }
         let (ids, places) = self.tokens(&whole)?;
         let learnt = match on {
-            LearntTurns::All => vec![1..ids.len() as u32],
+            LearntTurns::All => iter::once(1..ids.len() as u32).collect(),
             LearntTurns::Assistant => answers.iter().map(|it| within(&places, it)).collect(),
             LearntTurns::Completions => {
                 answers.last().map(|it| within(&places, it)).into_iter().collect()
@@ -250,7 +254,7 @@ impl ChatEncoder {
     }
 
     /// Of a rendered text; special tokens are those that the template wrote.
-    fn tokens(&self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>)> {
+    fn tokens(&self, text: &str) -> Result<Tokens> {
         let (mut ids, mut places, mut at) = (Vec::new(), Vec::new(), 0);
         let mut add = |tokenizer: &Tokenizer, text: &str, at: usize, as_one: Option<usize>| {
             let encoding = tokenizer.encode(text, false).map_err(wrong)?;

@@ -151,7 +151,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, spans: &str, expected: &[(&str, &[(i128, i128, &str)])]) {
+    /// A piece, and where each span begins and ends in it.
+    type Piece = (&'static str, &'static [(i128, i128, &'static str)]);
+
+    fn check(text: &str, spans: &str, expected: &[Piece]) {
         let cell = |it: &(i128, i128, &str)| {
             Cell::List(vec![Cell::Integer(it.0), Cell::Integer(it.1), Cell::Text(it.2.into())])
         };
