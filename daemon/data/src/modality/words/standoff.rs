@@ -150,11 +150,11 @@ fn parts(chars: &[char], marks: &[Mark]) -> Vec<(usize, usize)> {
 mod tests {
     use super::*;
 
-    #[track_caller]
     /// A piece, and where each span begins and ends in it.
-    type Piece = (&'static str, &'static [(i128, i128, &'static str)]);
+    type Wanted<'a> = (&'a str, &'a [(i128, i128, &'a str)]);
 
-    fn check(text: &str, spans: &str, expected: &[Piece]) {
+    #[track_caller]
+    fn check(text: &str, spans: &str, expected: &[Wanted<'_>]) {
         let cell = |it: &(i128, i128, &str)| {
             Cell::List(vec![Cell::Integer(it.0), Cell::Integer(it.1), Cell::Text(it.2.into())])
         };
