@@ -5,6 +5,7 @@
 use crate::format::Format;
 use crate::inventory::{Inventory, SingleFile};
 use crate::names;
+use crate::row_class::RowClass;
 use crate::split_names::{class_parts, split_of, words};
 use crate::table::TableFile;
 use finetuned_job::scores::Split;
@@ -58,7 +59,7 @@ fn take_lines(found: &mut Inventory) {
             Some(class) => {
                 note(&name, "each line", &class, &mut found.warnings);
                 let table = TableFile::new(path, name, Format::Lines);
-                found.tables.push(table.changed(|it| it.class = Some(class)));
+                found.tables.push(table.changed(|it| it.class = Some(RowClass::Same(class))));
             }
             None => leave(&name, &mut found.warnings),
         }
@@ -80,7 +81,7 @@ fn take_tables(found: &mut Inventory) {
         match class {
             Some(class) => {
                 note(&table.name, "each row", &class, &mut found.warnings);
-                found.tables.push(table.changed(|it| it.class = Some(class)));
+                found.tables.push(table.changed(|it| it.class = Some(RowClass::Same(class))));
             }
             None => leave(&table.name, &mut found.warnings),
         }

@@ -5,8 +5,10 @@ use crate::dialect;
 use crate::encoding;
 use crate::fasttext;
 use crate::inflate::Count;
+use crate::lines::{self, Form};
 use crate::rasa;
 use crate::source::Source;
+use crate::trec;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 use std::path::Path;
@@ -24,6 +26,8 @@ pub(crate) enum Format {
     Arrow,
     /// A text a line, after its labels: `__label__x`.
     FastText,
+    /// A question a line, after its class and a finer one: `NUM:dist`.
+    Trec,
     /// And CoNLL-U.
     Conll,
     /// YAML of intents with their examples.
@@ -46,6 +50,16 @@ impl Format {
             "conll" | "conllu" | "conll2003" | "conll2002" | "bio" | "iob" | "iob2" | "bioes" => {
                 Some(Format::Conll)
             }
+            _ => None,
+        }
+    }
+
+    /// Where a line is a row whatever stands before and behind it.
+    pub(crate) fn of_lines(self) -> Option<&'static Form> {
+        match self {
+            Format::Lines => Some(&lines::PLAIN),
+            Format::FastText => Some(&fasttext::FORM),
+            Format::Trec => Some(&trec::FORM),
             _ => None,
         }
     }
@@ -111,6 +125,7 @@ impl Format {
             // As its own guide calls such files: `cooking.train`.
             () if fasttext::is_it(&text) => Some(Format::FastText),
             () if rasa::is_it(&text) => Some(Format::Rasa),
+            () if trec::is_it(&text) => Some(Format::Trec),
             () if conll::looks_so(&text) => Some(Format::Conll),
             () => None,
         };
@@ -128,6 +143,7 @@ impl Format {
             Format::Workbook => "workbook",
             Format::Arrow => "arrow",
             Format::FastText => "fasttext",
+            Format::Trec => "trec",
             Format::Conll => "conll",
             Format::Rasa => "rasa",
             Format::Lines => "lines",
@@ -145,6 +161,7 @@ impl Format {
             Format::Workbook => "an Excel workbook",
             Format::Arrow => "Arrow",
             Format::FastText => "fastText",
+            Format::Trec => "questions with their classes",
             Format::Conll => "CoNLL",
             Format::Rasa => "Rasa's YAML",
             Format::Lines => "lines of text",

@@ -10,6 +10,7 @@ use crate::inflate::Count;
 use crate::inventory::{Inventory, SingleFile};
 use crate::json_document;
 use crate::layout;
+use crate::parallel;
 use crate::refusal;
 use crate::source::Source;
 use crate::split_names;
@@ -34,6 +35,7 @@ pub(crate) fn unfold(found: &mut Inventory) -> Result<(), Failure> {
         false => without_forms(tables, &mut found.warnings),
     };
     found.tables = without_descriptions(tables, &mut found.warnings);
+    parallel::take(found)?;
     class_files::take(found);
     Ok(())
 }
@@ -101,7 +103,9 @@ pub(crate) fn disguised(
         }
         None if matches!(claims, Format::Csv | Format::Tsv) => {
             match Format::by_content(&table.path, name)? {
-                Some(it @ (Format::FastText | Format::Parquet | Format::Arrow)) => it,
+                Some(it @ (Format::FastText | Format::Trec | Format::Parquet | Format::Arrow)) => {
+                    it
+                }
                 _ => claims,
             }
         }

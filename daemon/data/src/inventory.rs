@@ -122,8 +122,8 @@ impl Kind {
             _ if idx(&name) => Kind::Idx,
             "gz" | "zst" if idx(stem) => Kind::Idx,
             _ if IMAGE_EXTENSIONS.contains(&extension) => Kind::Image,
-            // As the polarities of Pang and Lee are called.
-            "txt" | "pos" | "neg" => Kind::Text,
+            // As the polarities of Pang and Lee are called, and texts beside their labels.
+            "txt" | "pos" | "neg" | "text" | "label" | "labels" => Kind::Text,
             "zip" | "tar" | "tgz" | "tzst" => Kind::Archive,
             "ann" => Kind::Spans,
             "gz" | "zst" => match stem.rsplit_once('.') {
@@ -304,9 +304,9 @@ impl Walk<'_> {
                 // A text of a class folder is a text, whatever it looks like.
                 Kind::Text if class_parts(&name).is_empty() => {
                     match Format::of_nameless(&path, &name) {
-                        Ok(Some(it @ (Format::Conll | Format::Csv | Format::Tsv))) => {
-                            Kind::Table(it)
-                        }
+                        Ok(Some(
+                            it @ (Format::Conll | Format::Trec | Format::Csv | Format::Tsv),
+                        )) => Kind::Table(it),
                         Ok(_) | Err(_) => kind,
                     }
                 }

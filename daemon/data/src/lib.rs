@@ -17,8 +17,9 @@ mod example; // one of them, whatever goes in
 mod quarantine; // rows that can't be used
 mod row; // what readers of tables give
 mod names; // what people call columns
-mod fasttext; // labels before a text
 mod lines; // a text a line
+mod fasttext; // labels before a text
+mod trec; // a class before a question
 mod conll; // sentences of tagged words
 mod rasa; // intents of chatbots
 mod unblanked; // blanks before quotes
@@ -34,6 +35,7 @@ mod arrow_table;
 mod workbook; // Excel, OpenDocument
 mod exports; // of labelling tools
 mod sentences; // words and tags -> lists
+mod row_class; // labels beside a table
 mod table; // one file of rows
 mod recurring; // columns that could be the label
 mod inventory; // a folder -> its files
@@ -41,6 +43,7 @@ mod archive; // .zip, .tar, .tar.gz, .tar.zst -> a folder
 mod flat_names; // cat.0.jpg
 mod layout; // files -> splits and classes
 mod class_files; // pos.txt, neg.txt
+mod parallel; // train_text.txt, train_labels.txt
 mod forms; // which tables the files hold
 mod detection; // drops that are there to find things in images
 mod request; // what is asked of a drop

@@ -1,4 +1,4 @@
-//! A text a line, in a file that says nothing else of them.
+//! Files with a text a line, and perhaps its labels before it: what they have in common.
 
 use crate::inflate::Count;
 use crate::row::{Row, SAMPLE_ROWS, Sample};
@@ -7,25 +7,41 @@ use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::io::Read;
 
-pub(crate) fn sample(text: &str) -> Sample {
-    let lines = text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
-    let rows = lines.map(|it| vec![Cell::Text(it.trim().into())]).collect();
-    Sample { columns: vec!["text".into()], rows, headerless: false }
+/// How a line becomes a row.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) columns: &'static [&'static str],
+    /// Of a line that is not blank: one for each column.
+    pub(crate) cells: fn(&str) -> Vec<Cell>,
 }
 
-pub(crate) fn rows(
-    name: &str,
-    text: impl Read,
-    row_left: &Count,
-    wanted: &[usize],
-    each: &mut dyn FnMut(Row) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    each_line(name, text, row_left, &mut |line, bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        let cells = wanted.iter().map(|_| Cell::Text(text.trim().into())).collect();
-        each(Row { line, cells: Ok(cells) })
-    })
+/// A text and nothing else.
+pub(crate) const PLAIN: Form =
+    Form { columns: &["text"], cells: |line| vec![Cell::Text(line.trim().into())] };
+
+impl Form {
+    pub(crate) fn sample(&self, text: &str) -> Sample {
+        let lines = text.lines().filter(|it| !it.trim().is_empty()).take(SAMPLE_ROWS);
+        let columns = self.columns.iter().map(|it| (*it).into()).collect();
+        Sample { columns, rows: lines.map(self.cells).collect(), headerless: false }
+    }
+
+    pub(crate) fn rows(
+        &self,
+        name: &str,
+        text: impl Read,
+        row_left: &Count,
+        wanted: &[usize],
+        each: &mut dyn FnMut(Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        each_line(name, text, row_left, &mut |line, bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            if text.trim().is_empty() {
+                return Ok(());
+            }
+            let cells = (self.cells)(&text);
+            let cell = |it: &usize| cells.get(*it).cloned().unwrap_or(Cell::Missing);
+            each(Row { line, cells: Ok(wanted.iter().map(cell).collect()) })
+        })
+    }
 }

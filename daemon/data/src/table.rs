@@ -8,13 +8,13 @@ use crate::encoding::{self, Decoded, Encoding};
 use crate::exports::{self, Export};
 use crate::format::Format;
 use crate::inflate::Count;
+use crate::lines::Form;
 use crate::row::{Held, Row, Sample};
+use crate::row_class::RowClass;
 use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::workbook;
-use crate::{
-    arrow_table, conll, fasttext, json, json_document, lines, parquet_table, rasa, refusal,
-};
+use crate::{arrow_table, conll, json, json_document, parquet_table, rasa, refusal};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ pub(crate) struct TableFile {
     pub(crate) format: Format,
     /// Of a file that holds several tables: the sheet, the key. `name` names it too.
     pub(crate) part: Option<String>,
-    /// Of all rows, where the file is called as it.
-    pub(crate) class: Option<String>,
+    /// Where something beside the rows says it, as the file's own name.
+    pub(crate) class: Option<RowClass>,
     glance: Glance,
 }
 
@@ -77,8 +77,8 @@ pub(crate) struct Table {
     pub(crate) label_names: BTreeMap<String, Vec<String>>,
     /// Where a labelling tool wrote it: `sample` is what was made of it.
     pub(crate) export: Option<Export>,
-    /// Of all rows, in a column `label` behind the file's own.
-    class: Option<String>,
+    /// In a column `label` behind the file's own.
+    class: Option<RowClass>,
     /// Where words are to be joined: `sample` has them as lists.
     sentences: Option<Sentences>,
     /// Columns of the file itself.
@@ -92,8 +92,7 @@ enum Body {
     Delimited(Dialect),
     JsonLines,
     JsonArray,
-    Lines,
-    FastText,
+    Lines(&'static Form),
     Parquet,
     Arrow,
     /// A workbook, or JSON or YAML that is one document.
@@ -105,18 +104,25 @@ impl Table {
     /// `named`: columns that the recipe names, which help to tell a header from data.
     pub(crate) fn open(file: &TableFile, named: &[&str]) -> Result<Table, Failure> {
         let table = Table::of_file(file, named)?.exported(exports::recognise).joined()?;
-        Ok(match &file.class {
-            Some(class) => table.of_class(class),
-            None => table,
-        })
+        match &file.class {
+            Some(class) => table.of_class(class.clone()),
+            None => Ok(table),
+        }
     }
 
     /// As if each row had a label.
-    fn of_class(mut self, class: &str) -> Table {
-        self.class = Some(class.into());
+    fn of_class(mut self, class: RowClass) -> Result<Table, Failure> {
+        let head = match class {
+            RowClass::Same(_) => String::new(),
+            RowClass::OfLine(_) => self.head()?,
+        };
+        let lines = (1..).zip(head.lines()).filter(|it| !it.1.trim().is_empty()).map(|it| it.0);
+        for (row, line) in self.sample.rows.iter_mut().zip(lines.chain(std::iter::repeat(0))) {
+            row.push(Cell::Text(class.of(line)));
+        }
+        self.class = Some(class);
         self.sample.columns.push("label".into());
-        self.sample.rows.iter_mut().for_each(|it| it.push(Cell::Text(class.into())));
-        self
+        Ok(self)
     }
 
     /// As [`Table::open`], where labels are not wanted.
@@ -200,14 +206,14 @@ impl Table {
         if text.trim().is_empty() {
             return Err(refusal::data(format!("{name} is empty")));
         }
+        if let Some(form) = format.of_lines() {
+            (self.body, self.sample) = (Body::Lines(form), form.sample(&text));
+            return Ok(());
+        }
         match format {
             Format::Csv | Format::Tsv => {
                 let (dialect, sample) = dialect::sniff(&text, format == Format::Tsv, named);
                 (self.body, self.sample) = (Body::Delimited(dialect), sample);
-            }
-            Format::Lines => (self.body, self.sample) = (Body::Lines, lines::sample(&text)),
-            Format::FastText => {
-                (self.body, self.sample) = (Body::FastText, fasttext::sample(&text));
             }
             Format::Conll => {
                 let Some((dialect, sample)) = conll::sniff(&text) else {
@@ -329,17 +335,20 @@ impl Table {
         let Some(class) = &self.class else { return self.made_rows(wanted, raw, each) };
         let is_class = |it: &usize| *it + 1 == self.sample.columns.len();
         let others: Vec<usize> = wanted.iter().copied().filter(|it| !is_class(it)).collect();
+        let mut last = 0;
         self.made_rows(&others, raw, &mut |row| {
+            last = row.line;
             let with_class = |cells: Vec<Cell>| {
                 let mut cells = cells.into_iter();
                 let cell = |it: &usize| match is_class(it) {
-                    true => Cell::Text(class.clone()),
+                    true => Cell::Text(class.of(row.line)),
                     false => cells.next().unwrap_or(Cell::Missing),
                 };
                 wanted.iter().map(cell).collect()
             };
             each(Row { line: row.line, cells: row.cells.map(with_class) })
-        })
+        })?;
+        class.check_end(&self.source.name, last)
     }
 
     /// The same without the class of all rows.
@@ -390,13 +399,9 @@ impl Table {
                 let (text, row_left) = self.text(raw)?;
                 delimited::rows(name, text, &row_left, dialect, wanted, each)
             }
-            Body::Lines => {
+            Body::Lines(form) => {
                 let (text, row_left) = self.text(raw)?;
-                lines::rows(name, text, &row_left, wanted, each)
-            }
-            Body::FastText => {
-                let (text, row_left) = self.text(raw)?;
-                fasttext::rows(name, text, &row_left, wanted, each)
+                form.rows(name, text, &row_left, wanted, each)
             }
             Body::Conll(dialect) => {
                 let (text, row_left) = self.text(raw)?;

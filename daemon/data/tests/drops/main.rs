@@ -11,6 +11,7 @@ mod forms;
 mod headerless;
 mod image_refusals;
 mod images;
+mod lines;
 mod named_by_files;
 mod nameless;
 mod pairs;
