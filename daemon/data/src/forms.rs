@@ -122,11 +122,15 @@ pub(crate) fn disguised(
 /// The first sheet that holds a table, or all of them where each is called as a split is.
 fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>, Failure> {
     let names = workbook::sheets(&Source::open(&table.path, &table.name)?)?;
+    // Told apart once: nobody need look for it again.
+    let first = |table: &TableFile| table.changed(|it| it.sheet = names.first().cloned());
     if names.len() == 1 {
-        return Ok(vec![table]);
+        return Ok(vec![first(&table)]);
     }
     if names.iter().all(|it| split_names::split_of(it).is_some()) {
-        return Ok(names.into_iter().map(|it| part(&table, it, "sheet ")).collect());
+        let sheet =
+            |it: String| part(&table, it.clone(), "sheet ").changed(|table| table.sheet = Some(it));
+        return Ok(names.into_iter().map(sheet).collect());
     }
     warnings.push(format!(
         "{} has {} sheets, of which `{}` was read; others: {}",
@@ -135,7 +139,7 @@ fn sheets(table: TableFile, warnings: &mut Vec<String>) -> Result<Vec<TableFile>
         names[0],
         refusal::list(&names[1..])
     ));
-    Ok(vec![table])
+    Ok(vec![first(&table)])
 }
 
 fn part(table: &TableFile, part: String, what: &str) -> TableFile {

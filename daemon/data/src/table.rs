@@ -32,6 +32,8 @@ pub(crate) struct TableFile {
     pub(crate) format: Format,
     /// Of a file that holds several tables: the sheet, the key. `name` names it too.
     pub(crate) part: Option<String>,
+    /// Of a workbook, the one that is read; without it the first that holds a table.
+    pub(crate) sheet: Option<String>,
     /// Where something beside the rows says it, as the file's own name.
     pub(crate) class: Option<RowClass>,
     glance: Glance,
@@ -49,8 +51,8 @@ impl fmt::Debug for Glance {
 
 impl TableFile {
     pub(crate) fn new(path: PathBuf, name: String, format: Format) -> TableFile {
-        let (part, class, glance) = (None, None, Glance::default());
-        TableFile { path, name, format, part, class, glance }
+        let (part, sheet, class) = (None, None, None);
+        TableFile { path, name, format, part, sheet, class, glance: Glance::default() }
     }
 
     /// The same file, read in another way.
@@ -159,7 +161,7 @@ impl Table {
                 table.body = Body::Arrow;
             }
             Format::Workbook => {
-                let (sample, held) = workbook::open(&table.source, file.part.as_deref(), named)?;
+                let (sample, held) = workbook::open(&table.source, file.sheet.as_deref(), named)?;
                 (table.sample, table.body) = (sample, Body::Held(held));
             }
             _ => table.open_text(file, named)?,

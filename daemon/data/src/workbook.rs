@@ -96,36 +96,39 @@ fn of_zip(source: &Source) -> Option<Kind> {
 /// Names of the sheets that hold something, in their order, but those of a few rows come behind the
 /// others, as a legend, and those without two cells in a row last: they are notes.
 pub(crate) fn sheets(source: &Source) -> Result<Vec<String>, Failure> {
-    let names = with(source, &mut |book| {
-        /// Of a table that is no legend.
-        const ROWS_MIN: usize = 10;
-        let (mut tables, mut legends, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for name in book.sheets() {
-            let (mut last, mut wide) = (None, BTreeSet::new());
-            let mut note = |row, _, cell| {
-                if cell != Cell::Missing && last.replace(row) == Some(row) {
-                    wide.insert(row);
-                }
-                wide.len() < ROWS_MIN
-            };
-            // A chart is no sheet of cells.
-            if book.cells(&name, &mut note).is_ok() && last.is_some() {
-                let of = match wide.len() {
-                    0 => &mut notes,
-                    ROWS_MIN => &mut tables,
-                    _ => &mut legends,
-                };
-                of.push(name);
+    let names = with(source, &mut |book| Ok(in_order(book)))?;
+    if names.is_empty() { Err(nothing(source)) } else { Ok(names) }
+}
+
+fn nothing(source: &Source) -> Failure {
+    refusal::data(format!("{} has no sheet with anything in it", source.name))
+}
+
+fn in_order(book: &mut dyn Book) -> Vec<String> {
+    /// Of a table that is no legend.
+    const ROWS_MIN: usize = 10;
+    let (mut tables, mut legends, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for name in book.sheets() {
+        let (mut last, mut wide) = (None, BTreeSet::new());
+        let mut note = |row, _, cell| {
+            if cell != Cell::Missing && last.replace(row) == Some(row) {
+                wide.insert(row);
             }
+            wide.len() < ROWS_MIN
+        };
+        // A chart is no sheet of cells.
+        if book.cells(&name, &mut note).is_ok() && last.is_some() {
+            let of = match wide.len() {
+                0 => &mut notes,
+                ROWS_MIN => &mut tables,
+                _ => &mut legends,
+            };
+            of.push(name);
         }
-        tables.append(&mut legends);
-        tables.append(&mut notes);
-        Ok(tables)
-    })?;
-    match names.is_empty() {
-        true => Err(refusal::data(format!("{} has no sheet with anything in it", source.name))),
-        false => Ok(names),
     }
+    tables.append(&mut legends);
+    tables.append(&mut notes);
+    tables
 }
 
 /// One sheet, the first that holds something where none is named.
@@ -134,19 +137,14 @@ pub(crate) fn open(
     sheet: Option<&str>,
     named: &[&str],
 ) -> Result<(Sample, Held), Failure> {
-    let first;
-    let sheet = match sheet {
-        Some(sheet) => sheet,
-        None => {
-            first = sheets(source)?.swap_remove(0);
-            &first
-        }
-    };
-    let grid = with(source, &mut |book| {
+    let opened = with(source, &mut |book| {
+        let first = || in_order(book).into_iter().next();
+        let Some(sheet) = sheet.map(str::to_string).or_else(first) else { return Ok(None) };
         let mut grid = Grid::default();
-        book.cells(sheet, &mut |row, column, cell| grid.take(row, column, cell))?;
-        Ok(grid)
+        book.cells(&sheet, &mut |row, column, cell| grid.take(row, column, cell))?;
+        Ok(Some((sheet, grid)))
     })?;
+    let (sheet, grid) = opened.ok_or_else(|| nothing(source))?;
     grid.checked(&source.name)?.table(named).ok_or_else(|| {
         refusal::data(format!("{}: the sheet `{sheet}` has columns but no rows", source.name))
     })
