@@ -54,6 +54,22 @@ pub(crate) fn yes_or_no(word: &str) -> Option<bool> {
     }
 }
 
+/// `3-Mar`, `Mar-24`, `03-Mar-2024`.
+fn has_month(text: &str) -> bool {
+    const MONTHS: &str = "jan feb mar apr may jun jul aug sep oct nov dec m\u{e4}r mrz mai okt dez";
+    let is_month = |it: &str| {
+        let word = it.trim_end_matches('.').to_lowercase();
+        MONTHS.split(' ').any(|it| it == word)
+    };
+    let is_number =
+        |it: &str| (1..=4).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit());
+    let parts: Vec<&str> = text.split('-').collect();
+    let months = parts.iter().filter(|it| is_month(it)).count();
+    (2..=3).contains(&parts.len())
+        && months == 1
+        && parts.iter().all(|it| is_month(it) || is_number(it))
+}
+
 impl Cell {
     /// Of fields, the first one of this name.
     pub fn field(&self, name: &str) -> Option<&Cell> {
@@ -87,10 +103,14 @@ impl Cell {
         }
     }
 
-    /// Year, month and day in one of the usual orders, perhaps with a time behind them; hours,
-    /// minutes and seconds among other words; or two of these alone.
+    /// Year, month and day in one of the usual orders, perhaps with a time behind them; a month by
+    /// its name, as spreadsheets write it; hours, minutes and seconds among other words; or two of
+    /// these alone.
     pub fn is_date(&self) -> bool {
         let Cell::Text(text) = self else { return false };
+        if has_month(text.trim()) {
+            return true;
+        }
         let digits = |it: &&str| it.bytes().all(|it| it.is_ascii_digit());
         let lengths = |of: &str, between: &[char]| -> Option<Vec<usize>> {
             let parts: Vec<&str> = of.split(between).collect();

@@ -203,6 +203,11 @@ pub trait TargetKind: Sync {
         outputs: &[String],
     ) -> Option<(String, &'static str)>;
 
+    /// Whether a sum or a mean of all rows may stand below them.
+    fn has_totals(&self) -> bool {
+        false
+    }
+
     /// What a folder for each class can't hold; nothing where it can hold this.
     fn not_in_folders(&self) -> Option<&'static str> {
         None

@@ -34,6 +34,7 @@ mod parquet_table;
 mod arrow_table;
 mod workbook; // Excel, OpenDocument
 mod exports; // of labelling tools
+mod survey; // headers below headers
 mod sentences; // words and tags -> lists
 mod row_class; // labels beside a table
 mod table; // one file of rows

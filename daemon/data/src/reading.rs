@@ -281,6 +281,7 @@ fn table_rows(
     let (gather, progress) = (&mut reading.gather, &mut *reading.progress);
     let (mut lost, mut over) = (Lost::default(), Overruled::default());
     let mut seen = false;
+    let has_totals = gather.learnt.as_ref().is_some_and(|it| it.kind.has_totals());
     table.rows(&asked, &raw, &mut |row| {
         seen = true;
         steps.within(&raw, progress);
@@ -301,6 +302,9 @@ fn table_rows(
                     targets.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
                 let mut targets = targets.collect();
                 rows.record(name, cells, &mut targets)?.and_then(|(record, own)| {
+                    if has_totals && record.texts.iter().any(|it| is_total(it)) {
+                        return Err(Reason::LeftOut("a total of other rows"));
+                    }
                     place.split = over.rule(split, word?).or(own);
                     Ok((record, targets))
                 })
@@ -315,6 +319,25 @@ fn table_rows(
     reading.warnings.extend(lost.warnings(name));
     reading.warnings.extend(over.warnings(name, &reading.columns.split.0));
     Ok(())
+}
+
+/// Whether a row says by its name that its number is one of all rows above it.
+fn is_total(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "total",
+        "totals",
+        "grand total",
+        "subtotal",
+        "sum",
+        "average",
+        "mean",
+        "gesamt",
+        "summe",
+        "insgesamt",
+        "gesamtergebnis",
+        "mittelwert",
+    ];
+    WORDS.contains(&text.trim_end_matches(':').trim().to_lowercase().as_str())
 }
 
 /// Rows that a column puts into another split than their file: by both, how many.

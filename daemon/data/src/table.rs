@@ -13,6 +13,7 @@ use crate::row::{Held, Row, Sample};
 use crate::row_class::RowClass;
 use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
+use crate::survey;
 use crate::workbook;
 use crate::{arrow_table, conll, json, json_document, parquet_table, rasa, refusal};
 use finetuned_answers::Cell;
@@ -165,6 +166,9 @@ impl Table {
                 (table.sample, table.body) = (sample, Body::Held(held));
             }
             _ => table.open_text(file, named)?,
+        }
+        if let Some(refused) = survey::refused(&table.sample, &file.name) {
+            return Err(refused);
         }
         table.columns = table.sample.columns.clone();
         Ok(table)

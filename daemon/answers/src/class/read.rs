@@ -134,8 +134,20 @@ fn unknown(column: &str, names: &[String]) -> Option<String> {
         "undefined",
         "unlabeled",
         "unlabelled",
+        "n.a.",
+        "k.a.",
+        "keine angabe",
+        "no answer",
+        "not answered",
+        "not applicable",
     ];
-    let is_it = |it: &&String| WORDS.contains(&it.to_lowercase().as_str());
+    // Statistics programs write `-99 = no answer`.
+    let word = |it: &str| match it.split_once('=') {
+        Some((code, word)) if code.trim().parse::<i64>().is_ok() => word.trim().to_lowercase(),
+        _ => it.to_lowercase(),
+    };
+    let code = code_of_unknown(names);
+    let is_it = |it: &&String| WORDS.contains(&word(it).as_str()) || code == Some(it.as_str());
     let found: Vec<&str> = names.iter().filter(is_it).map(String::as_str).collect();
     (!found.is_empty()).then(|| {
         format!(
@@ -143,6 +155,21 @@ fn unknown(column: &str, names: &[String]) -> Option<String> {
             found.join("`, `")
         )
     })
+}
+
+/// Of classes that count from 0 or 1, the one far beyond: what questionnaires write where nothing
+/// was answered.
+fn code_of_unknown(names: &[String]) -> Option<&str> {
+    const CODES: &[i64] = &[-999, -99, -9, 9, 77, 88, 99, 777, 888, 999, 9999];
+    let numbers: Vec<i64> = names.iter().map(|it| it.parse().ok()).collect::<Option<_>>()?;
+    let at = numbers.iter().position(|it| CODES.contains(it))?;
+    let mut others = numbers.clone();
+    let code = others.remove(at);
+    let counted = others.windows(2).all(|it| it[0] + 1 == it[1]);
+    let (first, last) = (others.first()?, others.last()?);
+    let is_it =
+        2 <= others.len() && counted && (0..=1).contains(first) && (code < 0 || last + 1 < code);
+    is_it.then(|| names[at].as_str())
 }
 
 struct Reader {

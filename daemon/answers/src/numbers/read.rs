@@ -67,6 +67,10 @@ impl TargetKind for Kind {
         Some((format!("all {n} examples have the same numbers"), "there is nothing to learn"))
     }
 
+    fn has_totals(&self) -> bool {
+        true
+    }
+
     fn not_in_folders(&self) -> Option<&'static str> {
         Some("numbers")
     }

@@ -18,6 +18,7 @@ mod pairs;
 mod passages;
 mod predict;
 mod preflight;
+mod questionnaires;
 mod refusals;
 mod spellings;
 mod splits;
