@@ -6,7 +6,8 @@ use crate::inventory::{Inventory, SingleFile};
 use crate::refusal;
 use crate::signature::NotRead;
 use crate::split_names::{
-    class_parts, is_part, is_split_folder, is_unlabelled, is_unlabelled_folder, split_of,
+    class_parts, is_occasion, is_part, is_split_folder, is_unlabelled, is_unlabelled_folder,
+    split_of,
 };
 use crate::table::TableFile;
 use finetuned_job::outcome::Failure;
@@ -324,6 +325,9 @@ pub(crate) fn class_folders(
         return Err(refusal::data(rule.none.0).with_cure(rule.none.1));
     }
     check_parts(&folders)?;
+    if !asked {
+        check_occasions(&folders)?;
+    }
     warn_of_homeless(&homeless, warnings);
     let split_folder = folders.values().find(|it| it.split.is_some());
     let plain_folder = folders.values().find(|it| it.split.is_none());
@@ -384,6 +388,23 @@ fn check_parts(
         refusal::list(&shown)
     ))
     .with_cure("put the files of each class into a folder named after it, or name each file's label in a table"))
+}
+
+/// Refused where every class is called by when or in which turn its files came: what is told apart
+/// by that is the light or the camera of a day.
+fn check_occasions(
+    folders: &BTreeMap<(Option<Split>, String, String), ClassFolder>,
+) -> Result<(), Failure> {
+    let classes: BTreeSet<&str> = folders.keys().map(|it| it.1.as_str()).collect();
+    if classes.len() < 2 || !classes.iter().all(|it| is_occasion(it)) {
+        return Ok(());
+    }
+    let shown: Vec<String> = classes.iter().map(|it| format!("{it}/")).collect();
+    Err(refusal::data(format!(
+        "{} say when or in which turn their files came, and no class",
+        refusal::list(&shown)
+    ))
+    .with_cure("put the files of each class into a folder named after it, or name each file's label in a table; if these are the classes, set task in the recipe to that of classes"))
 }
 
 fn warn_of_homeless(names: &[String], warnings: &mut Vec<String>) {

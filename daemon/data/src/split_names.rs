@@ -116,6 +116,33 @@ const PARTS: &[&str] = &[
     "gt",
 ];
 
+/// What folders are counted by that hold what was taken at one time, by one camera, of one thing.
+const COUNTED: &[&str] = &[
+    "batch", "part", "session", "folder", "ordner", "patient", "video", "camera", "cam", "day",
+    "run", "roll", "series", "scan", "shift", "upload",
+];
+
+/// Whether a folder is called by when or in which turn its files came, and by nothing else: `batch
+/// 2`, `2024-01-31`, `100CANON`.
+pub(crate) fn is_occasion(folder: &str) -> bool {
+    let digits = folder.bytes().filter(u8::is_ascii_digit).count();
+    let letters: String = folder.chars().filter(|it| it.is_alphabetic()).collect();
+    let others = folder.chars().any(|it| !it.is_alphanumeric() && !"-_. ".contains(it));
+    let is_date = || match folder.split(['-', '_', '.']).map(str::len).collect::<Vec<_>>()[..] {
+        [8] => folder.starts_with("19") || folder.starts_with("20"),
+        [4, 2, 2] | [2, 2, 4] => true,
+        _ => false,
+    };
+    let is_camera = || {
+        let (number, name) = folder.split_at_checked(3).unwrap_or(("", ""));
+        number.bytes().all(|it| it.is_ascii_digit())
+            && name.len() == 5
+            && name.bytes().all(|it| it.is_ascii_uppercase() || it.is_ascii_digit() || it == b'_')
+    };
+    let is_counted = COUNTED.contains(&letters.to_lowercase().as_str());
+    !others && 0 < digits && (is_counted || letters.is_empty() && is_date() || is_camera())
+}
+
 /// Whether a folder is called so, or is the drop itself.
 pub(crate) fn is_part(folder: &str) -> bool {
     let own = folder.rsplit('/').next().unwrap_or(folder);
@@ -131,6 +158,17 @@ pub(crate) fn is_split_folder(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_may_be_called_by_when_its_files_came() {
+        for name in ["batch1", "Part_02", "session 3", "100CANON", "2024-01-31", "20240131"] {
+            assert!(is_occasion(name), "{name}");
+        }
+        for name in ["1", "007", "2024", "grade 3", "cat", "batch", "subject01", "12345", "AK-47"] {
+            assert!(!is_occasion(name), "{name}");
+        }
+        assert!(is_occasion("101_PANA") && is_occasion("31.01.2024") && !is_occasion("1-2-3"));
+    }
 
     #[test]
     fn a_folder_of_a_split_is_called_nothing_else() {

@@ -1,6 +1,6 @@
 //! A folder of .txt files for each class.
 
-use crate::support::Drop;
+use crate::support::{Drop, gallery};
 use expect_test::expect;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -242,4 +242,16 @@ fn a_lone_text_of_a_class_stands_below_no_header() {
     let failure = failure.to_string();
     assert!(failure.contains("`b` has one example only (b/1.txt)"), "{failure}");
     assert!(!failure.contains("header"), "{failure}");
+}
+
+#[test]
+fn folders_called_by_when_their_files_came() {
+    for folders in [["batch1", "batch2"], ["100CANON", "101CANON"], ["2024-01-03", "2024-01-04"]] {
+        let drop = gallery(&folders, 10, &[]);
+        let failure = drop.load().unwrap_err().to_string();
+        assert!(failure.contains("say when or in which turn their files came"), "{failure}");
+        let asked = drop.load_as("task = 'image-classification'", 0).unwrap();
+        assert_eq!(asked.outputs, folders);
+    }
+    assert_eq!(gallery(&["batch1", "cat"], 10, &[]).load().unwrap().outputs, ["batch1", "cat"]);
 }
