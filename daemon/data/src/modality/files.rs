@@ -17,6 +17,8 @@ pub(super) struct Files<'a> {
     by_name: HashMap<&'a str, Option<usize>>,
     /// The same of those that lie in the folder of a split.
     by_split: HashMap<(Split, &'a str), Option<usize>>,
+    /// By a name of digits alone, without its extension and the zeros before it.
+    by_number: HashMap<&'a str, Option<usize>>,
     /// By the end of a path, of two parts or more.
     by_tail: HashMap<&'a str, Option<usize>>,
     /// Whether all lie beside each other, in a folder that says nothing of them.
@@ -34,6 +36,7 @@ impl<'a> Files<'a> {
             by_path: HashMap::new(),
             by_name: HashMap::new(),
             by_split: HashMap::new(),
+            by_number: HashMap::new(),
             by_tail: HashMap::new(),
             in_one_folder: true,
             by_folded: HashMap::new(),
@@ -60,6 +63,9 @@ impl<'a> Files<'a> {
                     of_split.and_modify(several).or_insert(Some(idx));
                 }
             }
+            if let Some(number) = number(without(own)) {
+                files.by_number.entry(number).and_modify(several).or_insert(Some(idx));
+            }
             for tail in tails(&file.name).filter(|it| it.contains('/')) {
                 files.by_tail.entry(tail).and_modify(several).or_insert(Some(idx));
             }
@@ -81,9 +87,10 @@ impl<'a> Files<'a> {
 
     /// `value`: a path from the table's folder or from the drop's, or a name that only one file of
     /// the drop has; each with or without the extension. A path that leads nowhere is taken for the
-    /// only one that differs in case, accents' form or extension alone, or else in the folders that
-    /// it begins with, as on the machine where the table was made: then the second is true. Of
-    /// several files of one name it is that of the split that the table is called as.
+    /// only one that differs in case, accents' form or extension alone, or in the zeros that
+    /// spreadsheets take away before a number, or else in the folders that it begins with, as on
+    /// the machine where the table was made: then the second is true. Of several files of one name
+    /// it is that of the split that the table is called as.
     /// `table`: the table's name.
     pub(super) fn find(&self, table: &str, value: &str) -> Result<(usize, bool), Reason> {
         let value = value.trim();
@@ -136,6 +143,9 @@ impl<'a> Files<'a> {
                 }
             }
         }
+        if let Some(Some(idx)) = number(&path).and_then(|it| self.by_number.get(it)) {
+            return Ok((*idx, true));
+        }
         let found = self.by_end(&path).ok_or_else(|| Reason::PathNamesNothing(shown()))?;
         Ok((found, true))
     }
@@ -151,6 +161,13 @@ impl<'a> Files<'a> {
         };
         [path].into_iter().chain(tails(path)).find_map(of_tail)?
     }
+}
+
+/// What stays of digits without the zeros before them.
+fn number(name: &str) -> Option<&str> {
+    let is_number = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+    let bare = name.trim_start_matches('0');
+    is_number.then(|| if bare.is_empty() { &name[name.len() - 1..] } else { bare })
 }
 
 /// What stays of a path without the first of its folders, without the first two, ...

@@ -24,6 +24,7 @@ use crate::layout;
 use crate::reading::Reading;
 use crate::refusal;
 use crate::split_names::{class_parts, is_part};
+use crate::table::TableFile;
 use decode::Seen;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
@@ -132,7 +133,11 @@ fn form(found: &Inventory) -> Option<Form> {
     }
     let files = Files::of(&found.images, &found.links);
     // What is wrong with a table is said when it is read.
-    if found.tables.iter().any(|it| tables::is_of_images(it, &files, None).is_ok_and(|it| it)) {
+    let is_of_images = |it: &TableFile| match it.glance() {
+        Some(table) => tables::names_images(table, &files),
+        None => false,
+    };
+    if found.tables.iter().any(is_of_images) {
         return Some(Form::Tables);
     }
     // A list or a note is no set of texts.

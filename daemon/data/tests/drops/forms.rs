@@ -560,7 +560,7 @@ fn paths_in_another_spelling() {
         1: 3 1 0
         train 6 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-        warning: paths that name an image but for case, extension or the folders above were taken for it: 8 (first: pics/0.JPG)
+        warning: paths that name an image but for case, extension, zeros before a number or the folders above were taken for it: 8 (first: pics/0.JPG)
     "#]]);
     let drop = gallery(&["Pics"], 8, &[("labels.csv", csv.as_bytes())]);
     fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();

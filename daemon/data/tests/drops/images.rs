@@ -598,3 +598,27 @@ fn columns_of_images_are_called_in_words_too() {
     let drop = gallery(&["images"], 20, &[("labels.csv", text.as_bytes())]);
     assert_eq!(drop.load().unwrap().report.input_columns, ["Image Path"]);
 }
+
+#[test]
+fn zeros_that_a_spreadsheet_took_away() {
+    let images: Vec<(String, Vec<u8>)> =
+        (0..20).map(|it| (format!("images/{it:05}.png"), image(it))).collect();
+    let rows: String = (0..20).map(|it| format!("{},{it}\n", it % 2)).collect();
+    let table = format!("label,nr\n{rows}");
+    let mut files: Vec<(&str, &[u8])> = images.iter().map(|it| (&*it.0, &*it.1)).collect();
+    files.push(("labels.csv", table.as_bytes()));
+    let dataset = Drop::folder(&files).load().unwrap();
+    assert_eq!((&*dataset.report.input_columns[0], dataset.outputs.len()), ("nr", 2));
+    assert!(dataset.report.warnings.iter().any(|it| it.contains("zeros before a number")));
+}
+
+#[test]
+fn no_column_of_images_is_taken_for_standing_first() {
+    let rows: String = (0..20).map(|it| format!("{it}.png,{}.png,{}\n", 19 - it, it % 2)).collect();
+    let text = format!("before,after,label\n{rows}");
+    let drop = gallery(&["images"], 20, &[("labels.csv", text.as_bytes())]);
+    let failure = drop.load().unwrap_err().to_string();
+    assert!(failure.contains("`before` and `after` name images"), "{failure}");
+    let dataset = drop.load_as("data.image = 'after'", 0).unwrap();
+    assert_eq!(dataset.report.input_columns, ["after"]);
+}

@@ -1,13 +1,15 @@
 //! Decides which column of a table names or holds the images: the recipe's name, else what the
-//! values show, of several the one with the most usual name.
+//! values show, of several the one with the most usual name. Of several without one none is.
 
 use crate::inventory::is_image_name;
 use crate::modality::files::Files;
 use crate::names;
+use crate::refusal;
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_images::Format;
 use finetuned_job::outcome::Failure;
+use std::collections::HashSet;
 
 /// What people call the image, the surest first.
 const IMAGE_NAMES: &[&str] = &[
@@ -57,14 +59,36 @@ pub(super) fn image(
         let hits = cells(idx).filter(|it| matches!(it, Cell::Text(it) if is(it))).count();
         hits as f64 / table.sample.rows.len().max(1) as f64
     };
-    let by = |is: &dyn Fn(&str) -> bool| {
-        (0..columns.len()).filter(|it| SHARE_MIN <= share(*it, is)).min_by_key(usual)
+    let by = |is: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..columns.len()).filter(|it| SHARE_MIN <= share(*it, is)).collect()
     };
     // Names without an extension are believed only where the drop has such files.
-    Ok(by(&is_image_name).or_else(|| match files.len() {
-        0 => None,
-        _ => by(&|value| files.find(&table.source.name, value).is_ok()),
-    }))
+    let mut naming = by(&is_image_name);
+    if naming.is_empty() && 0 < files.len() {
+        naming = by(&|value| files.find(&table.source.name, value).is_ok());
+        // Classes may well be called as a few of the files are, which come again and again.
+        let recur = |idx: usize| {
+            let values: HashSet<String> = cells(idx).map(Cell::shown).collect();
+            2 * values.len() <= table.sample.rows.len()
+        };
+        if naming.iter().any(|it| !recur(*it)) {
+            naming.retain(|it| !recur(*it));
+        }
+    }
+    let best = naming.iter().map(usual).min();
+    naming.retain(|it| Some(usual(it)) == best);
+    match naming[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        [first, second, ..] => Err(refusal::data(format!(
+            "{}: `{}` and `{}` name images, and which of them is to be looked at can't be told",
+            table.source.name, columns[first], columns[second]
+        ))
+        .with_cure(format!(
+            "name it in a job.toml in the drop: data.image = {:?}",
+            columns[first]
+        ))),
+    }
 }
 
 fn holds_image(cell: &Cell) -> bool {

@@ -16,12 +16,13 @@ use finetuned_images::Format;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 
+/// Whether a table does, where the recipe names no column: also where several columns do.
+pub(super) fn names_images(table: &Table, files: &Files<'_>) -> bool {
+    !matches!(columns::image(table, files, None), Ok(None))
+}
+
 /// Whether the table names or holds images.
-pub(super) fn is_of_images(
-    file: &TableFile,
-    files: &Files<'_>,
-    image: Option<&str>,
-) -> Result<bool, Failure> {
+fn is_of_images(file: &TableFile, files: &Files<'_>, image: Option<&str>) -> Result<bool, Failure> {
     let own;
     let table = match (image, file.glance()) {
         (None, Some(table)) => table,
@@ -44,7 +45,7 @@ pub(super) fn read(
     let image = reading.request.choice.image.as_deref();
     let mut of_images = Vec::new();
     for table in tables {
-        // With one table, what is wrong with it is said below.
+        // What is wrong with it is said below.
         if is_of_images(&table, &files, image).is_ok_and(|it| !it) {
             warnings.push(format!("{} names no images and was ignored", table.name));
         } else {
@@ -60,7 +61,7 @@ pub(super) fn read(
     reading::tables(reading, of_images, &mut rows)?;
     if let (n, Some(first)) = &rows.differing {
         reading.warnings.push(format!(
-            "paths that name an image but for case, extension or the folders above were taken for it: {n} (first: {first})"
+            "paths that name an image but for case, extension, zeros before a number or the folders above were taken for it: {n} (first: {first})"
         ));
     }
     let unnamed = rows.used.iter().filter(|it| !**it).count();
