@@ -36,6 +36,7 @@ pub(crate) struct NotRead {
 
 const UNPACK: &str = "unpack it, or make a .zip or .tar.gz of it";
 const TO_TABLE: &str = "write the rows to CSV, JSON Lines or Parquet";
+const FROM_MAIL: &str = "write what was said in each mail to a table with a column for its folder, or to a .txt file in a folder for each class";
 const TO_FILES: &str = "write the images to a folder for each class, and texts to a table";
 
 pub(crate) const NOT_READ: &[NotRead] = &[
@@ -54,6 +55,7 @@ pub(crate) const NOT_READ: &[NotRead] = &[
     NotRead { extensions: &["ppt", "pptx", "odp"], what: "a presentation", cure: TO_TABLE },
     NotRead { extensions: &["pdf"], what: "a PDF document", cure: TO_TABLE },
     NotRead { extensions: &["epub"], what: "an e-book", cure: TO_TABLE },
+    NotRead { extensions: &["eml", "msg", "mbox", "pst"], what: "e-mail", cure: FROM_MAIL },
     NotRead { extensions: &["pkl", "pickle", "joblib"], what: "a Python pickle", cure: TO_TABLE },
     NotRead { extensions: &["npy", "npz"], what: "a NumPy array", cure: TO_FILES },
     NotRead { extensions: &["pt", "pth"], what: "a PyTorch file", cure: TO_FILES },

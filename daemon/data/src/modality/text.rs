@@ -146,6 +146,9 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
         return Err(refusal::data(format!("{file} has no columns"))
             .with_cure("a table needs a column of texts and a column of labels"));
     }
+    if let Some(why) = conversations(table) {
+        return Err(why);
+    }
     let free = |taken: &[usize]| -> Vec<usize> {
         (0..columns.len()).filter(|it| !taken.contains(it)).collect()
     };
@@ -164,6 +167,30 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
         (_, [only]) => Ok(*only),
         _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
     }
+}
+
+/// Refused where a column holds lists of messages, as OpenAI and ShareGPT write them: text and label
+/// are parts of them.
+fn conversations(table: &Table) -> Option<Failure> {
+    const KEYS: &[[&str; 2]] = &[["role", "content"], ["from", "value"]];
+    let is_message = |it: &Cell| {
+        KEYS.iter().any(|keys| keys.iter().all(|key| matches!(it.field(key), Some(Cell::Text(_)))))
+    };
+    let is_it = |it: &Cell| match it {
+        Cell::List(messages) => !messages.is_empty() && messages.iter().all(is_message),
+        _ => false,
+    };
+    let holds = |it: &usize| nearly_all(table.sample.rows.iter().map(|row| is_it(&row[*it])));
+    let column = (0..table.sample.columns.len()).find(holds)?;
+    Some(
+        refusal::data(format!(
+            "{}: `{}` holds conversations (messages of a role and a content, as models that chat are trained on), and no column of texts and labels",
+            table.source.name, table.sample.columns[column]
+        ))
+        .with_cure(
+            r#"for classes write the user's message and the label that was answered: {"text": "…", "label": "…"}, one object a line"#,
+        ),
+    )
 }
 
 /// Refuses a column of what stands for texts elsewhere: names of files, or ids. Training on them
