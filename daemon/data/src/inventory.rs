@@ -172,7 +172,8 @@ pub(crate) fn is_image_name(value: &str) -> bool {
 const NOT_DATA_EXTENSIONS: &[&str] = &[
     "3fr", "arw", "cr2", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "nef", "nrw", "orf",
     "pef", "rw2", "sr2", "srw", "thm", // of cameras
-    "bak", "old", "orig", "swp", // what a file was before
+    "bak", "old", "orig", "swp",  // what a file was before
+    "arff", // a header of its own before its rows
 ];
 
 /// Extensions of what people write about data.

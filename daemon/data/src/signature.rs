@@ -70,6 +70,7 @@ pub(crate) const NOT_READ: &[NotRead] = &[
     },
     NotRead { extensions: &["sql"], what: "a dump of a database", cure: TO_TABLE },
     NotRead { extensions: &["xml"], what: "an XML file", cure: TO_TABLE },
+    NotRead { extensions: &["arff"], what: "a table of Weka", cure: TO_TABLE },
     NotRead { extensions: &["orc"], what: "an ORC file", cure: TO_TABLE },
     NotRead { extensions: &["avro"], what: "an Avro file", cure: TO_TABLE },
     NotRead { extensions: &["rds", "rda", "rdata"], what: "an R file", cure: TO_TABLE },

@@ -22,13 +22,13 @@ pub(crate) fn refused(sample: &Sample, name: &str) -> Option<Failure> {
     let responses = || (blank && 0 < is(0, &is_response)).then_some(0);
     let last = imports.or_else(responses)?;
     let (tool, lines) = match imports {
-        Some(_) => ("Qualtrics", format!("lines 2 to {}", last + 2)),
-        None => ("SurveyMonkey", "line 2".into()),
+        Some(_) => ("Qualtrics", format!("lines 2 to {}, which are no answers", last + 2)),
+        None => ("SurveyMonkey", "line 2, which is no answer".into()),
     };
     Some(
         refusal::data(format!(
             "{name} is an export of {tool}, with further headers below the first line"
         ))
-        .with_cure(format!("remove {lines}, which are no answers")),
+        .with_cure(format!("remove {lines}")),
     )
 }

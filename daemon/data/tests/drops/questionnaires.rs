@@ -30,6 +30,19 @@ fn headers_below_the_header() {
 }
 
 #[test]
+fn a_table_of_weka() {
+    let rows: String = (0..40).map(|it| format!("'{}',{}\n", text(it), it % 2)).collect();
+    let arff =
+        format!("@relation a\n@attribute text string\n@attribute class {{0,1}}\n@data\n{rows}");
+    for drop in
+        [Drop::file("a.arff", arff.as_bytes()), Drop::folder(&[("a.arff", arff.as_bytes())])]
+    {
+        let sentence = drop.load().unwrap_err().to_string();
+        assert!(sentence.contains("a table of Weka"), "{sentence}");
+    }
+}
+
+#[test]
 fn codes_of_what_is_not_known() {
     let of = |labels: [&'static str; 3]| {
         sentence("text,label", move |it| format!("{},{}", text(it), labels[it % 3]))
