@@ -10,7 +10,7 @@ use crate::names;
 use crate::refusal;
 use crate::row::{ABOVE_MAX, Held, Row, SAMPLE_ROWS, Sample, above_note};
 use crate::source::Source;
-use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
+use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Sheet, SheetVisible, Xls, Xlsb, Xlsx};
 use csv::StringRecord;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
@@ -150,6 +150,13 @@ pub(crate) fn open(
     })
 }
 
+/// Names of the sheets that people see; of all of them where they see none.
+fn in_sight(sheets: &[Sheet]) -> Vec<String> {
+    let is_seen = |it: &&Sheet| it.visible == SheetVisible::Visible;
+    let any = sheets.iter().any(|it| is_seen(&it));
+    sheets.iter().filter(|it| !any || is_seen(it)).map(|it| it.name.clone()).collect()
+}
+
 /// A workbook of any kind. `cells` gives row, column and content until `each` says no.
 trait Book {
     fn sheets(&self) -> Vec<String>;
@@ -161,7 +168,7 @@ type Stream = BufReader<File>;
 
 impl Book for Xlsx<Stream> {
     fn sheets(&self) -> Vec<String> {
-        self.sheet_names()
+        in_sight(self.sheets_metadata())
     }
 
     fn cells(&mut self, sheet: &str, each: Each<'_>) -> Result<(), String> {
@@ -178,7 +185,7 @@ impl Book for Xlsx<Stream> {
 
 impl Book for Xlsb<Stream> {
     fn sheets(&self) -> Vec<String> {
-        self.sheet_names()
+        in_sight(self.sheets_metadata())
     }
 
     fn cells(&mut self, sheet: &str, each: Each<'_>) -> Result<(), String> {
@@ -210,7 +217,7 @@ where
 
 impl Book for Xls<Stream> {
     fn sheets(&self) -> Vec<String> {
-        self.sheet_names()
+        in_sight(self.sheets_metadata())
     }
 
     fn cells(&mut self, sheet: &str, each: Each<'_>) -> Result<(), String> {
@@ -220,7 +227,7 @@ impl Book for Xls<Stream> {
 
 impl Book for Ods<Stream> {
     fn sheets(&self) -> Vec<String> {
-        self.sheet_names()
+        in_sight(self.sheets_metadata())
     }
 
     fn cells(&mut self, sheet: &str, each: Each<'_>) -> Result<(), String> {

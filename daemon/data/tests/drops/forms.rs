@@ -129,7 +129,7 @@ fn workbooks() {
         "a.xlsx",
         &xlsx(&[("data", headerless)]),
         expect![[r#"
-        Data: 11 of 31 examples can't be used, which is more than 10 %: 11 times empty label (first: a.xlsx line 1) (mend or remove them, or name the right columns in the recipe)
+        Data: 11 of 31 examples can't be used, which is more than 10 %: 11 times empty label (first: a.xlsx line 1) (mend or remove them, or name the right columns in the recipe; a label that stands in the first row of its group alone, as of merged cells, belongs into each)
     "#]],
     );
     let splits = xlsx(&[("train", sheet(both, 0, 12, words)), ("test", sheet(both, 50, 4, words))]);
@@ -678,6 +678,19 @@ fn json_of_labels_and_their_texts() {
         warning: columns not used: entities
     "#]],
     );
+}
+
+#[test]
+fn hidden_sheets_are_not_read() {
+    let words = |it: usize| CLASSES[it % 2].to_string();
+    let names = ["text", "label"];
+    let (old, new) = (sheet(names, 100, 30, words), sheet(names, 0, 24, words));
+    let hidden = r#"old" state="hidden"#;
+    let book = xlsx(&[(hidden, old.clone()), ("new", new)]);
+    let report = Drop::file("a.xlsx", &book).load().unwrap().report;
+    assert_eq!((report.files[0].rows, report.warnings.len()), (24, 0));
+    let all = Drop::file("a.xlsx", &xlsx(&[(hidden, old)])).load().unwrap();
+    assert_eq!(all.report.files[0].rows, 30);
 }
 
 #[test]
