@@ -600,6 +600,22 @@ fn columns_of_images_are_called_in_words_too() {
 }
 
 #[test]
+fn changed_copies_of_images_are_named() {
+    let files: Vec<(String, Vec<u8>)> = (0..24)
+        .flat_map(|it| {
+            let name = format!("{}/{it}", ["cat", "dog"][it as usize % 2]);
+            [(format!("{name}.png"), image(it)), (format!("{name}_aug_1.png"), image(100 + it))]
+        })
+        .collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|it| (&*it.0, &*it.1)).collect();
+    let warnings = Drop::folder(&files).load().unwrap().report.warnings.join("\n");
+    assert!(
+        warnings.contains("changed copies of others: 24 (first: cat/0_aug_1.png)"),
+        "{warnings}"
+    );
+}
+
+#[test]
 fn zeros_that_a_spreadsheet_took_away() {
     let images: Vec<(String, Vec<u8>)> =
         (0..20).map(|it| (format!("images/{it:05}.png"), image(it))).collect();

@@ -9,6 +9,7 @@ use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, Classes, FolderRule};
 use crate::reading::Reading;
 use crate::refusal;
+use crate::split_names::is_split_folder;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
@@ -52,6 +53,7 @@ pub(super) fn read(
         ));
     }
     let images = without_masks(found.images, &mut reading.warnings);
+    reading.warnings.extend(copies(&images));
     let Classes { folders, form } = layout::class_folders(
         images,
         &IMAGES,
@@ -100,6 +102,33 @@ fn without_masks(images: Vec<SingleFile>, warnings: &mut Vec<String>) -> Vec<Sin
         ));
     }
     images
+}
+
+/// What is to be said of images that are called as changed copies of others, where no folder says
+/// the split: divided at random, they score a model by what it was trained on.
+fn copies(images: &[SingleFile]) -> Option<String> {
+    const ENDS: &[&str] =
+        &["aug", "augmented", "flip", "flipped", "rot", "rotated", "copy", "mirror"];
+    let stem =
+        |it: &'_ SingleFile| it.name.rsplit_once('.').map_or(&*it.name, |it| it.0).to_string();
+    let stems: HashSet<String> = images.iter().map(stem).collect();
+    let is_copy = |it: &&SingleFile| {
+        let stem = stem(it);
+        let words = stem.trim_end_matches(|it: char| it.is_ascii_digit() || "_- ()".contains(it));
+        let end =
+            ENDS.iter().find_map(|end| words.strip_suffix(end)?.strip_suffix(['_', '-', ' ']));
+        end.is_some_and(|it| stems.contains(it.trim_end()))
+    };
+    if images.iter().any(|it| it.name.split('/').any(is_split_folder)) {
+        return None;
+    }
+    let copies: Vec<&SingleFile> = images.iter().filter(is_copy).collect();
+    let first = copies.first()?;
+    Some(format!(
+        "images are called as changed copies of others: {} (first: {}); divided at random, copies of what is trained on are scored by too, so that scores are too good: put them into train/ and other images into test/",
+        copies.len(),
+        first.name
+    ))
 }
 
 fn check_nesting(folders: &[ClassFolder]) -> Result<(), Failure> {
