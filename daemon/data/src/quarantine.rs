@@ -250,10 +250,11 @@ impl Ward {
             100.0 * SHARE_MAX,
             why.join(", ")
         );
-        let is_cut = tallies.first().is_some_and(|it| *it.0 == CUT);
-        Err(refusal::data(message).with_cure(match is_cut {
-            true => "mend or remove them; texts that hold the delimiter belong into quotes",
-            false => "mend or remove them, or name the right columns in the recipe",
+        let empty = finetuned_answers::Reason::EmptyLabel.kind();
+        Err(refusal::data(message).with_cure(match tallies.first().map(|it| *it.0) {
+            Some(CUT) => "mend or remove them; texts that hold the delimiter belong into quotes",
+            Some(it) if it == empty => "mend or remove them, or name the right columns in the recipe; a label that stands in the first row of its group alone, as of merged cells, belongs into each",
+            _ => "mend or remove them, or name the right columns in the recipe",
         }))
     }
 }

@@ -169,8 +169,8 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
     }
 }
 
-/// Refused where a column holds lists of messages, as OpenAI and ShareGPT write them: text and label
-/// are parts of them.
+/// Refused where a column holds lists of messages, as OpenAI and ShareGPT write them: text and
+/// label are parts of them.
 fn conversations(table: &Table) -> Option<Failure> {
     const KEYS: &[[&str; 2]] = &[["role", "content"], ["from", "value"]];
     let is_message = |it: &Cell| {

@@ -279,7 +279,7 @@ fn tables_that_were_read_in_the_wrong_way() {
         "a.csv",
         &csv,
         expect![[r#"
-            Data: 11 of 21 examples can't be used, which is more than 10 %: 10 times empty label (first: a.csv line 12), 1 times empty text (first: a.csv line 22) (mend or remove them, or name the right columns in the recipe)
+            Data: 11 of 21 examples can't be used, which is more than 10 %: 10 times empty label (first: a.csv line 12), 1 times empty text (first: a.csv line 22) (mend or remove them, or name the right columns in the recipe; a label that stands in the first row of its group alone, as of merged cells, belongs into each)
         "#]],
     );
 }
