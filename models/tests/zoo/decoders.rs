@@ -246,7 +246,7 @@ fn a_cache_takes_what_fits_it_and_stays_as_it_was_otherwise() {
     let err = encoder.model.extend(&tokens(&[5], &[1]), &mut Cache::new(1)).unwrap_err();
     assert!(err.to_string().contains("a decoder with a head for the vocabulary"), "{err}");
     let head = HeadKind::PerToken(3);
-    let tags = crate::build("llama", &BuildOptions { head, ..finished() });
+    let tags = build("llama", &BuildOptions { head, ..finished() });
     let err = tags.model.extend(&tokens(&[5], &[1]), &mut Cache::new(1)).unwrap_err();
     assert!(err.to_string().contains("a decoder with a head for the vocabulary"), "{err}");
 }
