@@ -5,7 +5,7 @@
 mod image; // files -> pixels
 mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
-mod vocabulary; // what tokens there are to be learnt
+mod vocabulary; // texts whose tokens are learnt
 mod passage; // texts -> token ids of as many passages as they fill
 mod words; // words of texts -> token ids
 mod chat; // messages -> token ids of a conversation
@@ -96,6 +96,11 @@ pub(crate) trait Encoder {
         inputs: &Inputs,
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>>;
+
+    /// What a person should know of it before anything is learnt.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// Lengths before the cut, over all splits.
     fn token_report(&self, _sets: &[&dyn Encoded]) -> Option<TokenReport> {
@@ -291,10 +296,9 @@ pub(crate) trait Encoded {
         &[]
     }
 
-    /// Places of its tokens that are learnt, where they are: all but the first, which nothing comes
-    /// before, unless an encoding knows better.
-    fn learnt(&self, index: u32) -> Vec<Range<u32>> {
-        std::iter::once(1..self.tokens(index).len() as u32).collect()
+    /// Places of its tokens that are learnt, where they are.
+    fn learnt(&self, _index: u32) -> Vec<Range<u32>> {
+        Vec::new()
     }
 
     /// UTF-8 of what the tokens that are learnt stand for; 0 where nobody asks.

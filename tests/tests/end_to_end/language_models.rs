@@ -222,6 +222,24 @@ fn a_model_that_answers_is_the_same_bit_for_bit_after_kills_and_with_an_adapter_
 }
 
 #[test]
+fn a_base_without_a_chat_template_gets_one_that_stays_with_the_model() {
+    let base = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(tiny_llama().join(file), base.path().join(file)).unwrap();
+    }
+    let mut run = Run::with_drop(base.path(), TALKS, "talks.jsonl", |path| {
+        fs::write(path, conversations(200)).unwrap();
+    });
+    run.complete();
+    let warnings = run.json::<serde_json::Value>(run_folder::DATA)["warnings"].to_string();
+    assert!(warnings.contains("learnt in Alpaca's form"), "{warnings}");
+    let template = fs::read_to_string(run.folder().join("model/chat_template.jinja")).unwrap();
+    assert!(template.contains("### Response:"), "{template}");
+    let found = &predicted(&run, &["7 the movie was lovely"])[0];
+    assert_eq!(found["finish_reason"], "stop", "{found}");
+}
+
+#[test]
 fn conversations_that_teach_nothing_are_put_aside_or_refused() {
     let bad = [
         r#"{"messages": [{"role": "assistant", "content": "a"}]}"#,
@@ -241,6 +259,11 @@ fn conversations_that_teach_nothing_are_put_aside_or_refused() {
     .failed(Action::Train);
     let spoken = encoder.failure.to_string();
     assert!(spoken.contains("sees a text as a whole") && spoken.contains("SmolLM2"), "{spoken}");
-    let spoken = Run::new("train.on = 'all'", &sentences(60, 1)).failed(Action::Train).failure;
-    assert!(spoken.to_string().contains("these are none"), "{spoken}");
+    let none = "train.on = 'all'\n";
+    let of_texts = Run::new(none, &sentences(60, 1)).failed(Action::Train);
+    let recipe = format!("task = 'causal-language-modeling'\n{none}");
+    let of_passages = Run::with_base(&tiny_llama(), &recipe, &texts(60)).failed(Action::Train);
+    for failed in [of_texts, of_passages] {
+        assert!(failed.failure.message.contains("these are none"), "{}", failed.failure);
+    }
 }

@@ -6,11 +6,9 @@
 
 mod template; // messages -> text
 
-use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
-use super::{
-    Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary, saved,
-    vocabulary,
-};
+use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report, wrong};
+use super::vocabulary::LearntSet;
+use super::{Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, saved, vocabulary};
 use crate::{durable, planning};
 use anyhow::{Context, Result};
 use finetuned_data::Record;
@@ -23,9 +21,9 @@ use finetuned_models::{Checkpoint, Kind, Rows};
 use minijinja::value::{Serde, Value};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::iter;
 use std::ops::Range;
 use std::path::Path;
+use std::{io, iter};
 use template::{Conversation, Template};
 use tokenizers::Tokenizer;
 
@@ -62,72 +60,6 @@ impl Modal for Chats {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
         let on = plan.train.on.unwrap_or_default();
         Ok(Box::new(ChatEncoder::new(text, folder, &saved(folder, plan)?, on)?))
-    }
-}
-
-/// Tokens of many conversations, back to back.
-struct ChatSet {
-    tokens: TextSet,
-    /// Of each conversation.
-    learnt: Vec<Vec<Range<u32>>>,
-    bytes: Vec<u64>,
-    uncut_lengths: Vec<u32>,
-    /// Those of which something is learnt.
-    pieces: Vec<Piece>,
-    vocabulary: Vocabulary,
-}
-
-impl Encoded for ChatSet {
-    fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
-    fn lengths(&self) -> Vec<u32> {
-        self.tokens.lengths()
-    }
-
-    fn unit(&self) -> &'static str {
-        self.tokens.unit()
-    }
-
-    fn uncut_lengths(&self) -> &[u32] {
-        &self.uncut_lengths
-    }
-
-    fn evaluation_batch(&self) -> usize {
-        EVALUATION_BATCH
-    }
-
-    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()> {
-        self.tokens.identify(part)
-    }
-
-    fn sequences(&self, indices: &[u32]) -> Vec<i64> {
-        self.tokens.sequences(indices)
-    }
-
-    fn pieces(&self) -> Option<&[Piece]> {
-        Some(&self.pieces)
-    }
-
-    fn tokens(&self, index: u32) -> &[u32] {
-        self.tokens.tokens(index)
-    }
-
-    fn learnt(&self, index: u32) -> Vec<Range<u32>> {
-        self.learnt[index as usize].clone()
-    }
-
-    fn bytes(&self, index: u32) -> u64 {
-        self.bytes[index as usize]
-    }
-
-    fn vocabulary(&self) -> Option<&Vocabulary> {
-        Some(&self.vocabulary)
-    }
-
-    fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_> {
-        self.tokens.loader(batches, changes)
     }
 }
 
@@ -201,31 +133,32 @@ impl ChatEncoder {
         Ok(learnt.filter(is_end).last())
     }
 
-    fn chat(&self, of: &Conversation, on: LearntTurns) -> Result<Chat> {
+    /// # Errors
+    /// What the template says against it.
+    fn chat(&self, of: &Conversation, on: LearntTurns) -> Result<Chat, Failure> {
         let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
         let render = |upto: usize, generation: bool| {
             self.template.render(&messages[..upto], of.tools.as_ref(), generation)
         };
         let whole = render(messages.len(), false)?;
-        let mut answers = Vec::new();
-        for (nth, _) in messages.iter().enumerate().filter(|it| Conversation::is_answer(it.1)) {
+        let answer = |nth: usize| {
             let (before, after) = (render(nth, true)?, render(nth + 1, false)?);
-            if !after.starts_with(&before) || !whole.starts_with(&after) {
-                let message = "the base's chat template writes an answer otherwise once the conversation goes on, so what is learnt of it can't be told";
-                let cure = "drop conversations of one question and one answer each, or set train.on to `all`";
-                if on == LearntTurns::All {
-                    continue;
-                }
-                return Err(Failure::new(FailureKind::Model, message).with_cure(cure).into());
+            if after.starts_with(&before) && whole.starts_with(&after) {
+                return Ok(before.len()..after.len());
             }
-            answers.push(before.len()..after.len());
-        }
+            let message = "the base's chat template writes an answer otherwise once the conversation goes on, so what is learnt of it can't be told";
+            Err(Failure::new(FailureKind::Model, message).with_cure(
+                "drop conversations of one question and one answer each, or set train.on to `all`",
+            ))
+        };
+        let mut answers = (0..messages.len()).filter(|it| Conversation::is_answer(&messages[*it]));
         let (ids, places) = self.tokens(&whole)?;
+        let within = |nth| Ok::<_, Failure>(within(&places, &answer(nth)?));
         let learnt = match on {
             LearntTurns::All => iter::once(1..ids.len() as u32).collect(),
-            LearntTurns::Assistant => answers.iter().map(|it| within(&places, it)).collect(),
+            LearntTurns::Assistant => answers.map(within).collect::<Result<_, _>>()?,
             LearntTurns::Completions => {
-                answers.last().map(|it| within(&places, it)).into_iter().collect()
+                answers.next_back().map(within).into_iter().collect::<Result<_, _>>()?
             }
         };
         Ok(Chat { ids, places, learnt })
@@ -254,17 +187,17 @@ impl ChatEncoder {
     }
 
     /// Of a rendered text; special tokens are those that the template wrote.
-    fn tokens(&self, text: &str) -> Result<Tokens> {
+    fn tokens(&self, text: &str) -> Result<Tokens, Failure> {
         let (mut ids, mut places, mut at) = (Vec::new(), Vec::new(), 0);
         let mut add = |tokenizer: &Tokenizer, text: &str, at: usize, as_one: Option<usize>| {
-            let encoding = tokenizer.encode(text, false).map_err(wrong)?;
+            let encoding = tokenizer.encode(text, false).map_err(unencoded)?;
             ids.extend_from_slice(encoding.get_ids());
             let place = |it: &(usize, usize)| match as_one {
                 Some(length) => (at, at + length),
                 None => (at + it.0, at + it.1),
             };
             places.extend(encoding.get_offsets().iter().map(place));
-            Ok::<_, anyhow::Error>(())
+            Ok::<_, Failure>(())
         };
         while let Some((offset, stand_in)) =
             text[at..].char_indices().find(|it| self.written(it.1).is_some())
@@ -300,7 +233,7 @@ impl ChatEncoder {
         bytes
     }
 
-    fn push(&self, record: usize, text: &str, mut chat: Chat, set: &mut ChatSet) {
+    fn push(&self, record: usize, text: &str, mut chat: Chat, set: &mut LearntSet) {
         set.uncut_lengths.push(chat.ids.len() as u32);
         let end = chat.ids.len().min(self.text.max_tokens as usize);
         chat.ids.truncate(end);
@@ -315,6 +248,10 @@ impl ChatEncoder {
         set.learnt.push(chat.learnt);
         set.pieces.push(Piece { record: record as u32, bytes: 0..text.len() as u32 });
     }
+}
+
+fn unencoded(err: tokenizers::Error) -> Failure {
+    Failure::new(FailureKind::Internal, wrong(err).to_string())
 }
 
 /// Tokens that begin in a part of the text.
@@ -334,20 +271,16 @@ impl Encoder for ChatEncoder {
         inputs: &Inputs,
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>> {
-        let mut set = ChatSet {
-            tokens: TextSet::new(),
-            learnt: Vec::new(),
-            bytes: Vec::new(),
-            uncut_lengths: Vec::new(),
-            pieces: Vec::new(),
-            vocabulary: self.vocabulary.clone(),
-        };
+        let mut set = LearntSet::new(self.vocabulary.clone(), EVALUATION_BATCH);
         let text = |it: usize| inputs.record(it).texts.first().map(|it| &**it).unwrap_or_default();
         let records: Vec<usize> = (0..inputs.len()).collect();
         for chunk in records.chunks(CHUNK) {
             let chat = |it: &usize| {
-                self.chat(&Conversation::parse(text(*it))?, self.on)
-                    .with_context(|| inputs.origin(*it as u32))
+                let chat = self.chat(&Conversation::parse(text(*it))?, self.on);
+                chat.map_err(|err| {
+                    let message = format!("{}: {}", inputs.origin(*it as u32), err.message);
+                    anyhow::Error::from(Failure { message, ..err })
+                })
             };
             let chats = chunk.par_iter().map(chat).collect::<Result<Vec<_>>>()?;
             for (record, chat) in chunk.iter().zip(chats) {
@@ -374,6 +307,12 @@ impl Encoder for ChatEncoder {
         self.text.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
+    fn note(&self) -> Option<String> {
+        self.template.is_plain.then(|| {
+            "the base model has no chat template: conversations are learnt in Alpaca's form, which is written into the model folder; if it should have one, fetch it again with `finetuned model pull`".into()
+        })
+    }
+
     fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
         Some(token_report(sets, self.text.max_tokens))
     }
@@ -391,7 +330,8 @@ fn name_ends(path: &Path, ends: &[u32]) -> Result<()> {
         Ok(text) => {
             serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?
         }
-        Err(_) => serde_json::json!({}),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => serde_json::json!({}),
+        Err(err) => return Err(err).with_context(|| format!("reading {}", path.display())),
     };
     let known = &config["eos_token_id"];
     let known: Vec<u64> = match known.as_array() {

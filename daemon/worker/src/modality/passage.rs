@@ -3,15 +3,14 @@
 //! each token is predicted from those before it, the last passage of a text ends with the token
 //! that ends texts, so that this is learnt too.
 
-use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
-use super::{
-    Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary, saved,
-    vocabulary,
-};
+use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report, wrong};
+use super::vocabulary::LearntSet;
+use super::{Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, saved, vocabulary};
 use crate::planning;
 use anyhow::Result;
 use finetuned_data::Record;
 use finetuned_job::data::TokenReport;
+use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Kind, Rows};
@@ -35,6 +34,12 @@ impl Modal for Passages {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         vocabulary::check(base, recipe.task.map(|it| it.objective))?;
+        if recipe.train.on.is_some() {
+            let message = "train.on says what of conversations is learnt, but these are none";
+            return Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure("leave it out of the recipe")
+                .into());
+        }
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), base.is_decoder())?;
         let text = TextEncoder::open(base.folder(), max_tokens)?;
         Ok(Box::new(PassageEncoder::new(text, base)?))
@@ -43,71 +48,6 @@ impl Modal for Passages {
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
         Ok(Box::new(PassageEncoder::new(text, &saved(folder, plan)?)?))
-    }
-}
-
-/// Passages of many texts, back to back.
-struct PassageSet {
-    tokens: TextSet,
-    pieces: Vec<Piece>,
-    /// Tokens of each text as one sequence.
-    uncut_lengths: Vec<u32>,
-    /// Of each passage, as [`Encoded::bytes`] has them.
-    bytes: Vec<u32>,
-    vocabulary: Vocabulary,
-}
-
-impl Encoded for PassageSet {
-    fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
-    fn lengths(&self) -> Vec<u32> {
-        self.tokens.lengths()
-    }
-
-    fn unit(&self) -> &'static str {
-        self.tokens.unit()
-    }
-
-    fn uncut_lengths(&self) -> &[u32] {
-        &self.uncut_lengths
-    }
-
-    fn unknown(&self) -> (u64, Vec<(&str, u64)>) {
-        self.tokens.unknown()
-    }
-
-    fn evaluation_batch(&self) -> usize {
-        EVALUATION_BATCH
-    }
-
-    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()> {
-        self.tokens.identify(part)
-    }
-
-    fn sequences(&self, indices: &[u32]) -> Vec<i64> {
-        self.tokens.sequences(indices)
-    }
-
-    fn pieces(&self) -> Option<&[Piece]> {
-        Some(&self.pieces)
-    }
-
-    fn tokens(&self, index: u32) -> &[u32] {
-        self.tokens.tokens(index)
-    }
-
-    fn bytes(&self, index: u32) -> u64 {
-        self.bytes[index as usize].into()
-    }
-
-    fn vocabulary(&self) -> Option<&Vocabulary> {
-        Some(&self.vocabulary)
-    }
-
-    fn loader(&self, batches: Vec<Vec<u32>>, changes: Option<Changes>) -> Box<dyn Loader + '_> {
-        self.tokens.loader(batches, changes)
     }
 }
 
@@ -136,7 +76,7 @@ impl PassageEncoder {
         Ok(PassageEncoder { text, room, vocabulary, end })
     }
 
-    fn push(&self, record: u32, encoding: &Encoding, set: &mut PassageSet) -> Result<()> {
+    fn push(&self, record: u32, encoding: &Encoding, set: &mut LearntSet) -> Result<()> {
         let added = self.text.added(false) + usize::from(self.end.is_some());
         set.uncut_lengths.push((encoding.len() + added) as u32);
         for range in passages(encoding.get_word_ids(), self.room) {
@@ -148,7 +88,7 @@ impl PassageEncoder {
                 _ => 0..0,
             };
             let passage = self.text.tokenizer.post_process(passage, None, true).map_err(wrong)?;
-            set.bytes.push(bytes.end.saturating_sub(known(&passage).max(bytes.start)));
+            set.bytes.push(bytes.end.saturating_sub(known(&passage).max(bytes.start)).into());
             set.pieces.push(Piece { record, bytes });
             set.tokens.push(&passage, passage.len());
             let ends = |it: &u32| is_last && passage.get_ids().last() != Some(it);
@@ -209,13 +149,7 @@ impl Encoder for PassageEncoder {
         inputs: &Inputs,
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>> {
-        let mut set = PassageSet {
-            tokens: TextSet::new(),
-            pieces: Vec::new(),
-            uncut_lengths: Vec::new(),
-            bytes: Vec::new(),
-            vocabulary: self.vocabulary.clone(),
-        };
+        let mut set = LearntSet::new(self.vocabulary.clone(), EVALUATION_BATCH);
         let records: Vec<usize> = (0..inputs.len()).collect();
         for chunk in records.chunks(CHUNK) {
             let texts: Vec<&str> =
@@ -232,7 +166,11 @@ impl Encoder for PassageEncoder {
     fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
         let text = record.texts.first().map(|it| &**it).unwrap_or_default();
         let encoding = self.text.tokenizer.encode(text, false).map_err(wrong)?;
-        Ok(self.text.processed(encoding, None)?.get_ids().to_vec())
+        let mut ids = self.text.processed(encoding, None)?.get_ids().to_vec();
+        if ids.is_empty() {
+            ids.extend(self.end); // as behind the end of another text
+        }
+        Ok(ids)
     }
 
     fn ends(&self) -> &[u32] {

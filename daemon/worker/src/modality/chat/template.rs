@@ -4,7 +4,7 @@
 //! A template is a program of strangers: it reaches no file, and what it may compute is bounded.
 //! The day is not told to it, since examples would depend on it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use finetuned_job::outcome::{Failure, FailureKind};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde, Value};
@@ -12,8 +12,8 @@ use minijinja::{Environment, Error, ErrorKind, context};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// Beside `tokenizer_config.json`, in newer folders.
 const FILE: &str = "chat_template.jinja";
@@ -32,11 +32,12 @@ const PLAIN: &str = "{%- for message in messages %}
 
 pub(super) struct Template {
     environment: Environment<'static>,
-    specials: BTreeMap<String, String>,
+    /// By the names that templates have for them.
+    specials: Value,
     /// Where it was written down.
     source: String,
     /// The base has none of its own.
-    is_plain: bool,
+    pub is_plain: bool,
 }
 
 /// Who says what; and functions that may be called.
@@ -68,27 +69,22 @@ impl Template {
     /// A template that is no Jinja, a damaged `tokenizer_config.json`.
     pub(super) fn open(folder: &Path) -> Result<Template> {
         let path = folder.join("tokenizer_config.json");
-        let config: serde_json::Value = match finetuned_files::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|err| {
+        let config = read(&path)?.map_or(Ok(serde_json::Value::Null), |text| {
+            serde_json::from_str(&text).map_err(|err| {
                 refused(format!("{} is damaged: {err}", path.display()), "fetch the model again")
-            })?,
-            Err(_) => serde_json::Value::Null,
-        };
+            })
+        })?;
         let file = folder.join(FILE);
-        let (text, source) = match finetuned_files::read(&file) {
-            Ok(text) => (Some(String::from_utf8_lossy(&text).into_owned()), file),
-            Err(_) => (in_config(&config), path),
+        let (text, source) = match read(&file)? {
+            Some(text) => (Some(text), file),
+            None => (in_config(&config), path),
         };
         let is_plain = text.is_none();
         let text = text.unwrap_or_else(|| PLAIN.into());
         Template::new(&text, specials(&config), (source.display().to_string(), is_plain))
     }
 
-    fn new(
-        text: &str,
-        specials: BTreeMap<String, String>,
-        (source, is_plain): (String, bool),
-    ) -> Result<Template> {
+    fn new(text: &str, specials: Value, (source, is_plain): (String, bool)) -> Result<Template> {
         let mut environment = Environment::new();
         environment
             .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -118,15 +114,13 @@ impl Template {
         tools: Option<&Value>,
         generation: bool,
     ) -> Result<String, Failure> {
-        let specials: BTreeMap<&str, &str> =
-            self.specials.iter().map(|it| (it.0.as_str(), it.1.as_str())).collect();
         let rendered = self.environment.get_template(NAME).and_then(|it| {
             it.render(context! {
                 messages => messages.to_vec(),
                 tools => tools,
                 documents => (),
                 add_generation_prompt => generation,
-                ..Value::from(Serde(&specials))
+                ..self.specials.clone()
             })
         });
         rendered.map_err(|err| {
@@ -151,6 +145,15 @@ impl Template {
     }
 }
 
+/// Nothing where there is no such file.
+fn read(path: &Path) -> Result<Option<String>> {
+    match finetuned_files::read(path) {
+        Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
 /// One template, or the one of several that is for conversations.
 fn in_config(config: &serde_json::Value) -> Option<String> {
     match &config["chat_template"] {
@@ -164,13 +167,12 @@ fn in_config(config: &serde_json::Value) -> Option<String> {
 }
 
 /// A token is a text, or an object with its `content`.
-fn specials(config: &serde_json::Value) -> BTreeMap<String, String> {
-    let text = |name: &&str| {
-        let token = &config[*name];
-        let text = token.as_str().or_else(|| token["content"].as_str());
-        (name.to_string(), text.unwrap_or_default().to_string())
+fn specials(config: &serde_json::Value) -> Value {
+    let text = |name: &'static str| {
+        let token = &config[name];
+        (name, token.as_str().or_else(|| token["content"].as_str()).unwrap_or_default())
     };
-    SPECIALS.iter().map(text).collect()
+    Serde(SPECIALS.into_iter().map(text).collect::<BTreeMap<_, _>>()).into()
 }
 
 /// transformers marks what an assistant says by a tag of its own, which prints nothing.
@@ -289,7 +291,7 @@ mod tests {
         let endless = "{% macro f(x) %}{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}{% endmacro %}{{ f(1)|length }}";
         let failure = template(endless, &none).render(&[], None, false).unwrap_err();
         assert!(failure.message.contains("runs without end"), "{failure}");
-        let wrong = Template::new("{% for %}", BTreeMap::new(), ("a test".into(), false));
+        let wrong = Template::new("{% for %}", Value::UNDEFINED, ("a test".into(), false));
         assert!(wrong.err().unwrap().to_string().contains("a test can't be read"));
     }
 
