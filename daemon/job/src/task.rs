@@ -437,6 +437,8 @@ mod tests {
         for task in Task::all() {
             let Metrics { known, shown, best } = task.metrics;
             assert!(shown.iter().chain([best]).all(|it| known.contains(it)), "{task:?}");
+            let of_answer = Metrics::of(task.answer).known;
+            assert!(known.iter().all(|it| of_answer.contains(it)), "{task:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueHint, value_parser};
 use clap_complete::Shell;
 use finetuned_job::recipe::PRIORITIES;
+use finetuned_job::spec::Sampling;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -240,20 +241,22 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub csv: Option<PathBuf>,
     /// Where a model goes on with a text: the most tokens that it says
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().max_new_tokens)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_new_tokens: u32,
     /// 0: always the likeliest token; 1: as likely as the model holds it; above: wilder
-    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = within_zero_to::<100>)]
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
+    #[arg(value_parser = within_zero_to::<100>)]
     pub temperature: f64,
     /// Draw from so many of the likeliest tokens; 0: from all
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
     pub top_k: u32,
     /// Draw from the fewest tokens that are as likely together
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = within_zero_to::<1>)]
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
+    #[arg(value_parser = within_zero_to::<1>)]
     pub top_p: f64,
     /// Decides what is drawn
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().seed)]
     pub seed: u64,
 }
 

@@ -99,12 +99,13 @@ fn extend(network: &Network, next: &[Vec<u32>], cache: &mut Cache) -> Result<Vec
 
 /// `draw`: uniform in [0, 1).
 fn choose(logits: &[f32], sampling: &Sampling, draw: f64) -> u32 {
-    let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
+    let all = 0..logits.len() as u32;
     let logit = |it: u32| f64::from(logits[it as usize]);
     let likelier = |a: &u32, b: &u32| logit(*b).total_cmp(&logit(*a)).then(a.cmp(b));
     if sampling.temperature <= 0.0 {
-        return tokens.into_iter().min_by(likelier).unwrap_or(0);
+        return all.min_by(likelier).unwrap_or(0);
     }
+    let mut tokens: Vec<u32> = all.collect();
     tokens.sort_unstable_by(likelier);
     if 0 < sampling.top_k {
         tokens.truncate(sampling.top_k as usize);
@@ -115,7 +116,7 @@ fn choose(logits: &[f32], sampling: &Sampling, draw: f64) -> u32 {
     // The fewest that are as likely together.
     let mut before = 0.0;
     tokens.retain(|it| {
-        let keeps = before < sampling.top_p * total;
+        let keeps = before == 0.0 || before < sampling.top_p * total;
         before += weight(it);
         keeps
     });
@@ -151,6 +152,7 @@ mod tests {
         assert_eq!(counts(&warm), [500, 300, 150, 50]);
         assert_eq!(counts(&Sampling { top_k: 2, ..warm.clone() }), [625, 375, 0, 0]);
         assert_eq!(counts(&Sampling { top_p: 0.79, ..warm.clone() }), [625, 375, 0, 0]);
+        assert_eq!(counts(&Sampling { top_p: 0.0, ..warm.clone() }), [1_000, 0, 0, 0]);
         assert_eq!(counts(&Sampling { top_p: 0.81, ..warm.clone() })[3], 0);
         let cold = Sampling { temperature: 0.01, ..warm };
         assert_eq!(counts(&cold), [1_000, 0, 0, 0]);

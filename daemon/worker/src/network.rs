@@ -138,6 +138,8 @@ pub(crate) struct Saved {
     pub names: Vec<String>,
     /// As [`finetuned_answers::with_thresholds`] takes them.
     pub thresholds: Vec<f32>,
+    /// Most tokens of a text; 0 of images.
+    pub max_positions: u32,
 }
 
 impl Network {
@@ -185,7 +187,7 @@ impl Network {
         })?;
         let width = finetuned_answers::of(plan.task.answer, &names).width();
         let network = Network { model, head, parts, outputs: width, device, units };
-        Ok(Saved { network, names, thresholds })
+        Ok(Saved { network, names, thresholds, max_positions: saved.max_positions() })
     }
 
     /// Whether the head takes a vector for each token.

@@ -4,7 +4,6 @@
 use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::failures::model_failure;
 use crate::generate::{self, Generated};
 use crate::modality::{self, Encoded, Inputs};
 use crate::network::{Network, Saved};
@@ -41,7 +40,7 @@ pub(crate) fn predict(
     let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
     let replies = Replies::apart()?;
     let extensions = Extensions::of_plan(spec, &plan, &head)?;
-    let Saved { network, names, thresholds } =
+    let Saved { network, names, thresholds, max_positions } =
         Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
     let task = plan.task;
     let answer = finetuned_answers::with_thresholds(task.answer, &names, &thresholds);
@@ -56,10 +55,8 @@ pub(crate) fn predict(
     if task.objective == Objective::NextTokens {
         let prompts =
             named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
-        let positions = finetuned_models::open(Path::new(&plan.model.folder))
-            .map_err(model_failure)?
-            .max_positions();
-        let found = generate::generate(&network, &prompts, encoder.ends(), (sampling, positions))?;
+        let found =
+            generate::generate(&network, &prompts, encoder.ends(), (sampling, max_positions))?;
         let texts = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
         let continued = Continued { what: task.modality.noun(), named: &named, texts };
         continued.print(replies)?;
@@ -116,8 +113,7 @@ impl Replied<'_> {
     }
 
     fn print(&self, replies: Replies) -> Result<()> {
-        let mut out = std::io::BufWriter::new(replies.0);
-        for ((named, input, rows), masks) in self.each().zip(&self.masks) {
+        let line = |((named, input, rows), masks): ((&Named, Input<'_>, &[f32]), &Vec<Value>)| {
             let mut fields = self.answer.reply(&input, rows);
             if !masks.is_empty() {
                 // How surprising the other tokens are was not asked.
@@ -131,10 +127,9 @@ impl Replied<'_> {
                 },
             );
             fields.insert("origin".into(), named.origin.clone().into());
-            serde_json::to_writer(&mut out, &fields).context("printing")?;
-            out.write_all(b"\n").context("printing")?;
-        }
-        out.flush().context("printing")
+            Value::Object(fields)
+        };
+        replies.print(self.each().zip(&self.masks).map(line))
     }
 
     /// origin, text or image, then what the kind of answer has.
@@ -162,19 +157,16 @@ impl Continued<'_> {
     /// `generated_text`, as transformers' pipeline calls it, without the prompt; `finish_reason` as
     /// OpenAI has it.
     fn print(&self, replies: Replies) -> Result<()> {
-        let mut out = std::io::BufWriter::new(replies.0);
-        for (named, (text, of)) in self.named.iter().zip(&self.texts) {
-            let line = json!({
+        let line = |(named, (text, of)): (&Named, &(String, &Generated))| {
+            json!({
                 "generated_text": text,
                 "tokens": of.tokens.len(),
                 "finish_reason": if of.ended { "stop" } else { "length" },
                 self.what: named.what,
                 "origin": named.origin,
-            });
-            serde_json::to_writer(&mut out, &line).context("printing")?;
-            out.write_all(b"\n").context("printing")?;
-        }
-        out.flush().context("printing")
+            })
+        };
+        replies.print(self.named.iter().zip(&self.texts).map(line))
     }
 
     fn write_csv(&self, path: &Path) -> Result<()> {
@@ -196,5 +188,15 @@ impl Replies {
             .context("setting stdout aside")?;
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
         Ok(Replies(File::from(out)))
+    }
+
+    /// One JSON object a line.
+    fn print(self, lines: impl Iterator<Item = Value>) -> Result<()> {
+        let mut out = std::io::BufWriter::new(self.0);
+        for line in lines {
+            serde_json::to_writer(&mut out, &line).context("printing")?;
+            out.write_all(b"\n").context("printing")?;
+        }
+        out.flush().context("printing")
     }
 }

@@ -13,7 +13,7 @@ pub(super) const IGNORE_INDEX: i64 = -100;
 pub(super) struct CrossEntropy {
     /// (classes), where classes weigh differently; on the device, and to be read.
     class_weights: Option<(Tensor, Vec<f64>)>,
-    label_smoothing: f64,
+    pub(super) label_smoothing: f64,
 }
 
 impl CrossEntropy {

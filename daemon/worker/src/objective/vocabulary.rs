@@ -7,7 +7,7 @@
 use super::Evaluated;
 use super::cross_entropy::{self, CrossEntropy};
 use super::supervised::by_plugin;
-use crate::network::{Forward, Network};
+use crate::network::Network;
 use crate::plugins::LossInstance;
 use anyhow::Result;
 use finetuned_job::plan::Plan;
@@ -19,7 +19,6 @@ const ROWS: i64 = 256;
 
 pub(super) struct Vocabulary {
     cross_entropy: CrossEntropy,
-    label_smoothing: f64,
     /// In the place of cross-entropy.
     plugin: Option<LossInstance>,
 }
@@ -39,19 +38,17 @@ pub(super) struct Asked {
 
 impl Vocabulary {
     pub(super) fn new(plan: &Plan, plugin: Option<LossInstance>, device: Device) -> Result<Self> {
-        let label_smoothing = plan.train.label_smoothing;
-        Ok(Vocabulary { cross_entropy: CrossEntropy::new(plan, device)?, label_smoothing, plugin })
+        Ok(Vocabulary { cross_entropy: CrossEntropy::new(plan, device)?, plugin })
     }
 
     /// The sum over all rows.
     pub(super) fn loss(&self, network: &Network, asked: &Asked, pass: &Pass) -> Result<Tensor> {
-        let features = network.features(&asked.input, Some(&asked.rows), pass)?;
         if let Some(plugin) = &self.plugin {
-            let outputs = network.model.head(&features, pass)?;
-            let forward = Forward { outputs, features: Some(features.xs) };
+            let forward = network.forward(&asked.input, Some(&asked.rows), None, pass)?;
             return by_plugin(plugin, &self.cross_entropy, &forward, &asked.targets, pass);
         }
-        let label_smoothing = self.label_smoothing;
+        let features = network.features(&asked.input, Some(&asked.rows), pass)?;
+        let label_smoothing = self.cross_entropy.label_smoothing;
         let mut sum = Tensor::f_zeros([], (Kind::Float, network.device))?;
         for (features, targets) in parts(&features, &asked.targets)? {
             let then = move |outputs: &Tensor| {
