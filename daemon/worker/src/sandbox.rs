@@ -160,7 +160,10 @@ fn readable(spec: &Spec, env: &Environment) -> BTreeSet<PathBuf> {
     let bases = bound_base(spec).into_iter().chain(env.cache.clone());
     let allowed = spec.bases.iter().filter_map(|it| prefix(it, env.home.as_deref()));
     for folder in plugins.chain(bases).chain(allowed) {
-        linked(&folder, LINKS_DEPTH, &mut paths);
+        // Whoever may read everything needs no links.
+        if folder != Path::new("/") {
+            linked(&folder, LINKS_DEPTH, &mut paths);
+        }
         paths.insert(folder);
     }
     if !env.offline {
@@ -174,12 +177,15 @@ fn readable(spec: &Spec, env: &Environment) -> BTreeSet<PathBuf> {
 /// itself.
 fn linked(folder: &Path, depth: u32, paths: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(LINKS_MAX) {
-        let is_link = entry.file_type().is_ok_and(|it| it.is_symlink());
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_file() {
+            continue;
+        }
         let Ok(real) = entry.path().canonicalize() else { continue };
         if 0 < depth && real.is_dir() {
             linked(&real, depth - 1, paths);
         }
-        if is_link {
+        if kind.is_symlink() {
             paths.insert(real);
         }
     }
@@ -269,6 +275,10 @@ fn forbidden(network: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
         libc::SYS_fchmodat,
         libc::SYS_fchmodat2,
         libc::SYS_fchownat,
+        libc::SYS_fchown,
+        libc::SYS_fsetxattr,
+        libc::SYS_fremovexattr,
+        libc::SYS_tkill,
         libc::SYS_setxattr,
         libc::SYS_lsetxattr,
         libc::SYS_removexattr,
