@@ -150,22 +150,17 @@ pub(crate) fn take(home: &Home, job: &Job) -> Result<Moved> {
 
 /// A rename that a power cut undid is made again. False where what it moved is not there.
 pub(crate) fn take_again(home: &Home, job: &Job) -> Result<bool> {
-    let take = || -> Result<bool> {
-        if observe(&job.source)?.fingerprint != job.fingerprint {
-            return Ok(false);
-        }
-        ownership::make(&home.runs(), job)?;
-        rename_new(&job.source, &drop_of(home, job))?;
-        Ok(true)
+    let again = || format!("taking {} again", job.source.display());
+    let seen = match observe(&job.source) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(false),
+        seen => seen.with_context(again)?,
     };
-    match take() {
-        Err(err) if kind_of(&err) == Some(io::ErrorKind::NotFound) => Ok(false),
-        taken => taken.with_context(|| format!("taking {} again", job.source.display())),
+    if seen.fingerprint != job.fingerprint {
+        return Ok(false);
     }
-}
-
-fn kind_of(err: &anyhow::Error) -> Option<io::ErrorKind> {
-    err.downcast_ref::<io::Error>().map(io::Error::kind)
+    ownership::make(&home.runs(), job).with_context(again)?;
+    rename_new(&job.source, &drop_of(home, job)).with_context(again)?;
+    Ok(true)
 }
 
 fn is_barred(err: &io::Error) -> bool {

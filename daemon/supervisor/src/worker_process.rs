@@ -133,10 +133,14 @@ fn listen(
             Ending::Exited(-1)
         }
     };
-    let usage = deaths.group.as_ref().map(Group::usage);
-    if let Some(Err(err)) = deaths.group.as_ref().map(Group::remove) {
-        tracing::warn!("the cgroup of worker {} stays: {err}", child.id());
-    }
+    // The group ends before anybody hears of it: the next one may have the same name.
+    let usage = deaths.group.map(|group| {
+        let usage = group.usage();
+        if let Err(err) = group.remove() {
+            tracing::warn!("the cgroup of worker {} stays: {err}", child.id());
+        }
+        usage
+    });
     hear(Heard::Ended(ending, usage));
 }
 
