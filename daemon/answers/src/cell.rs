@@ -1,5 +1,7 @@
 //! What stands in one place of a table, whatever its format.
 
+use std::borrow::Cow;
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     Missing,
@@ -86,6 +88,17 @@ impl Cell {
                 it.trim().is_empty() || it.trim().eq_ignore_ascii_case("nan") || it.trim() == NULL
             }
             _ => false,
+        }
+    }
+
+    /// As it stands, without white space around it; none of what is several values or none.
+    pub fn value(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Cell::Text(it) => Some(it.trim().into()),
+            Cell::Integer(it) => Some(it.to_string().into()),
+            Cell::Bool(it) => Some(it.to_string().into()),
+            Cell::Fraction(it) => Some(it.to_string().into()),
+            _ => None,
         }
     }
 

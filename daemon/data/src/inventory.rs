@@ -346,6 +346,9 @@ impl Walk<'_> {
     /// A text that has spans is one, whatever its lines look like; spans without one are nothing.
     fn spanned(&mut self) {
         let found = &mut *self.found;
+        if found.spans.is_empty() {
+            return;
+        }
         let of: HashSet<String> = found.spans.iter().map(SingleFile::text_of_spans).collect();
         let is_text = |it: &TableFile| of.contains(&it.name);
         let (texts, tables) = std::mem::take(&mut found.tables).into_iter().partition(is_text);

@@ -313,28 +313,28 @@ fn ambiguous(map: &Map<String, Value>) -> Option<String> {
 
 /// Why it can't be told whether the keys of lists of texts are columns, labels or splits.
 fn ambiguous_lists(map: &Map<String, Value>) -> Option<String> {
-    let is_lists = 1 < map.len() && map.values().all(Value::is_array);
-    if !is_lists || !map.values().all(is_texts) {
+    if map.len() < 2 || !map.values().all(is_texts) {
         return None;
-    }
-    if let Some(key) = map.keys().find(|it| split_names::split_of(it).is_some()) {
-        return Some(format!("holds a list of texts under `{key}`, which is a split and no label"));
     }
     let length = |it: &Value| texts_of(it).count();
     let lengths: BTreeSet<usize> = map.values().map(length).collect();
     let usual = map.keys().find(|it| names::is_usual(it));
+    let split = map.keys().find(|it| split_names::is_split_folder(it));
     let hardly_recur = |it: &Value| {
         let distinct = texts_of(it).filter_map(Value::as_str).collect::<BTreeSet<_>>().len();
         length(it) < 2 * distinct
     };
-    match (usual, lengths.len()) {
+    match (usual, split, lengths.len()) {
         // Columns of a table.
-        (Some(_), 1) => None,
-        (Some(key), _) => Some(format!(
+        (Some(_), _, 1) => None,
+        (_, Some(key), _) => {
+            Some(format!("holds a list of texts under `{key}`, which is a split and no label"))
+        }
+        (Some(key), None, _) => Some(format!(
             "holds lists of different lengths, and `{key}` is called as a column is: columns have as many values each, and labels other names"
         )),
-        (None, 1) if map.values().all(hardly_recur) => Some("holds lists of texts of equal length, and whether their keys are columns or labels can't be told".into()),
-        (None, _) => None,
+        (None, None, 1) if map.values().all(hardly_recur) => Some("holds lists of texts of equal length, and whether their keys are columns or labels can't be told".into()),
+        (None, None, _) => None,
     }
 }
 

@@ -65,6 +65,11 @@ pub(crate) trait Content {
     }
 }
 
+/// Of texts: nothing.
+struct Nothing;
+
+impl Content for Nothing {}
+
 /// In the order in which a drop is shown to them.
 const MODALITIES: &[&dyn Modal] =
     &[&image::Kind, &words::Kind, &chat::Kind, &pair::Kind, &passage::Kind, &text::Kind];

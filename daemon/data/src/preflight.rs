@@ -137,7 +137,9 @@ fn check_train(
     };
     let class = &rules.outputs[class_idx];
     let found = train.iter().find(|it| stratum(it) == Some(class_idx as u32));
-    let header = match found.is_some_and(|it| rules.origins.place(it).1 == Some(1)) {
+    let is_first_line =
+        |it: &&Example| it.record.image.is_none() && rules.origins.place(it).1 == Some(1);
+    let header = match found.as_ref().is_some_and(is_first_line) {
         true => "; if line 1 is a header, name its columns in the recipe: data.text, data.label",
         false => "",
     };

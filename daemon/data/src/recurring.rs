@@ -2,15 +2,14 @@
 //! every row has, with a few values that recur. All rows are asked, since tables are often sorted
 //! by their classes.
 
+use crate::example::{Key, key_of};
 use crate::inflate::Count;
 use crate::names;
 use crate::row::Row;
 use crate::table::Table;
 use finetuned_answers::{CLASSES_MAX, Cell};
 use finetuned_job::outcome::Failure;
-use std::borrow::Cow;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A column that could be the label, and two of its values.
 pub(crate) struct Candidate {
@@ -38,8 +37,8 @@ struct Seen {
     filled: u64,
     /// Lists, objects and whatever else is no value of its own: they may well be learnt.
     compound: u64,
-    /// Hashes of the different values, up to [`VALUES_MAX`]: cells may be long.
-    values: HashSet<u64>,
+    /// The different values, up to [`VALUES_MAX`]: cells may be long.
+    values: HashSet<Key>,
     first: Vec<String>,
     /// Cells whose value had been there before.
     again: u64,
@@ -59,16 +58,12 @@ const WORDS_MIN: u64 = 3;
 
 impl Seen {
     fn take(&mut self, cell: &Cell) {
-        let value = match cell {
-            it if it.is_missing() => return,
-            Cell::Text(it) => Cow::from(it.trim()),
-            Cell::Integer(it) => it.to_string().into(),
-            Cell::Bool(it) => it.to_string().into(),
-            Cell::Fraction(it) => it.to_string().into(),
-            _ => {
-                self.compound += 1;
-                return;
-            }
+        if cell.is_missing() {
+            return;
+        }
+        let Some(value) = cell.value() else {
+            self.compound += 1;
+            return;
         };
         self.filled += 1;
         self.words += value.split_whitespace().count() as u64;
@@ -77,16 +72,14 @@ impl Seen {
         self.numbers += u64::from(is_number);
         self.fractions += u64::from(is_number && point.contains('.'));
         self.dates += u64::from(cell.is_date());
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let hash = hasher.finish();
-        if self.values.contains(&hash) {
+        let key = key_of(value.as_bytes());
+        if self.values.contains(&key) {
             self.again += 1;
         } else if self.values.len() < VALUES_MAX {
             if self.first.len() < 2 {
                 self.first.push(value.into_owned());
             }
-            self.values.insert(hash);
+            self.values.insert(key);
         }
     }
 

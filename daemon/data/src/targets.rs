@@ -193,10 +193,9 @@ pub(crate) fn learnt(
     let cells = cells(table, targets);
     let columns = columns(table, targets, &cells);
     let failed = |why: String| refusal::data(format!("{file}: {why}"));
-    let (kind, reason) = match (request.kind(), only_kind(modality)) {
-        (Some(kind), _) => (kind, ASKED.into()),
-        (None, Some(kind)) => (kind, NOTHING_ELSE.into()),
-        (None, None) => finetuned_answers::infer(&columns).map_err(failed)?,
+    let (kind, reason) = match known(request, modality) {
+        Some((kind, reason)) => (kind, reason.into()),
+        None => finetuned_answers::infer(&columns).map_err(failed)?,
     };
     let inferred_of = request.kind().is_none().then_some(table.sample.rows.len() as u64);
     match kind.reader(&columns) {
@@ -209,6 +208,15 @@ pub(crate) fn learnt(
             None => failed(why).with_cure("name other columns in the recipe"),
         }),
     }
+}
+
+/// The recipe's kind, else the only one; and why.
+fn known(
+    request: &Request<'_>,
+    modality: Modality,
+) -> Option<(&'static dyn TargetKind, &'static str)> {
+    let asked = request.kind().map(|it| (it, ASKED));
+    asked.or_else(|| Some((only_kind(modality)?, NOTHING_ELSE)))
 }
 
 /// Where one kind of answer alone is learnt of such inputs.
@@ -252,10 +260,9 @@ pub(crate) fn of_texts(request: &Request<'_>) -> Result<Learnt, Failure> {
 /// Spans that stand in files of their own.
 pub(crate) fn of_spans(request: &Request<'_>, modality: Modality) -> Result<Learnt, Failure> {
     let not = || refusal::data("spans of words teach nothing here");
-    let kind = request.kind().or_else(|| only_kind(modality)).ok_or_else(not)?;
+    let (kind, reason) = known(request, modality).ok_or_else(not)?;
     let reader = kind.reader(&Columns { names: vec!["spans"], rows: Vec::new() });
     let reader = reader.map_err(refusal::data)?;
-    let reason = if request.task.is_some() { ASKED } else { NOTHING_ELSE };
     Ok(Learnt { kind, reason: reason.into(), inferred_of: None, reader })
 }
 

@@ -7,7 +7,7 @@
 mod messages; // cells -> messages in an order that a conversation can have
 mod form; // which columns hold messages, questions, answers
 
-use super::{Content, Modal, Named};
+use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -25,10 +25,6 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 pub(super) struct Kind;
-
-struct Chats;
-
-impl Content for Chats {}
 
 impl Modal for Kind {
     fn modality(&self) -> Modality {
@@ -53,7 +49,7 @@ impl Modal for Kind {
         };
         let named = reading.request.choice.text.clone();
         reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
-        Ok(Box::new(Chats))
+        Ok(Box::new(Nothing))
     }
 
     /// A text is a question; a list of messages is a conversation that is to go on.

@@ -3,7 +3,7 @@
 
 use super::text::named::{self, Wanted};
 use super::text::{holds_texts, rival};
-use super::{Content, Modal, Named};
+use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -44,10 +44,6 @@ const PAIR_NAMES: &[[&str; 2]] = &[
 
 pub(super) struct Kind;
 
-struct Pairs;
-
-impl Content for Pairs {}
-
 impl Modal for Kind {
     fn modality(&self) -> Modality {
         Modality::TextPair
@@ -74,7 +70,7 @@ impl Modal for Kind {
         };
         let named = reading.request.choice.text.clone();
         reading::tables(reading, tables, &mut Rows { named })?;
-        Ok(Box::new(Pairs))
+        Ok(Box::new(Nothing))
     }
 
     fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {

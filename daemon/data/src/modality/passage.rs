@@ -3,7 +3,7 @@
 //! paragraphs: of one book too a part can be held out.
 
 use super::text::{self, folders, holds_texts};
-use super::{Content, Modal, Named};
+use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, Layout};
@@ -25,10 +25,6 @@ use std::path::Path;
 const PART_BYTES: usize = 8_000;
 
 pub(super) struct Kind;
-
-struct Passages;
-
-impl Content for Passages {}
 
 impl Modal for Kind {
     fn modality(&self) -> Modality {
@@ -69,7 +65,7 @@ impl Modal for Kind {
             let named = reading.request.choice.text.clone();
             reading::tables(reading, tables, &mut Rows { named })?;
         }
-        Ok(Box::new(Passages))
+        Ok(Box::new(Nothing))
     }
 
     fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {

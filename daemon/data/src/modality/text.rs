@@ -6,7 +6,7 @@ mod listed; // files that a table names
 pub(super) mod named; // what is to be predicted
 
 use super::files::Files;
-use super::{Content, Modal, Named};
+use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -27,10 +27,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub(super) struct Kind;
-
-struct Texts;
-
-impl Content for Texts {}
 
 impl Modal for Kind {
     fn modality(&self) -> Modality {
@@ -61,7 +57,7 @@ impl Modal for Kind {
             }
             Layout::Folders(folders) => folders::of_classes(folders, reading)?,
         }
-        Ok(Box::new(Texts))
+        Ok(Box::new(Nothing))
     }
 
     fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
@@ -197,7 +193,7 @@ fn conversations(table: &Table) -> Option<Failure> {
 /// would teach nothing, and say so late.
 fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
     let (file, name) = (&table.source.name, &table.sample.columns[column]);
-    let values = || table.sample.rows.iter().filter_map(|it| shown(&it[column]));
+    let values = || table.sample.rows.iter().filter_map(|it| it[column].value());
     let hold = |is: &dyn Fn(&str) -> bool| nearly_all(values().map(|it| is(it.trim())));
     let one = |it: &str| !it.contains(char::is_whitespace);
     let is_file = |it: &str| {
@@ -278,8 +274,8 @@ fn by_values(table: &Table) -> Option<usize> {
         return None;
     }
     let stats = [0, 1].map(|column| {
-        let values: Vec<String> =
-            sample.rows.iter().filter_map(|row| shown(row.get(column)?)).collect();
+        let values: Vec<_> =
+            sample.rows.iter().filter_map(|row| row.get(column)?.value()).collect();
         let chars: usize = values.iter().map(|it| it.chars().count()).sum();
         let n = values.len();
         let numbers = 0 < n && values.iter().all(|it| it.parse::<f64>().is_ok());
@@ -294,21 +290,6 @@ fn by_values(table: &Table) -> Option<usize> {
         [(true, a), (true, b)] if 3.0 * a < b => Some(1),
         [(true, a), (true, b)] if 3.0 * b < a => Some(0),
         _ => None,
-    }
-}
-
-fn shown(cell: &Cell) -> Option<String> {
-    match cell {
-        Cell::Text(it) => Some(it.trim().to_string()),
-        Cell::Integer(it) => Some(it.to_string()),
-        Cell::Bool(it) => Some(it.to_string()),
-        Cell::Fraction(it) => Some(it.to_string()),
-        Cell::Missing
-        | Cell::Bytes(_)
-        | Cell::List(_)
-        | Cell::Image(_)
-        | Cell::Fields(_)
-        | Cell::Other(_) => None,
     }
 }
 

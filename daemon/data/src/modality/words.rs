@@ -8,7 +8,7 @@ mod spans; // spans of characters -> a tag for each word
 mod standoff; // a text and the file of its spans -> texts with spans
 
 use super::text::folders;
-use super::{Content, Modal, Named, passage};
+use super::{Content, Modal, Named, Nothing, passage};
 use crate::example::Record;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, Layout};
@@ -27,10 +27,6 @@ use finetuned_job::task::Modality;
 use std::path::Path;
 
 pub(super) struct Kind;
-
-struct Sentences;
-
-impl Content for Sentences {}
 
 impl Modal for Kind {
     fn modality(&self) -> Modality {
@@ -70,7 +66,7 @@ impl Modal for Kind {
                 rows.widened
             ));
         }
-        Ok(Box::new(Sentences))
+        Ok(Box::new(Nothing))
     }
 
     /// Texts, whose words are cut out of them.

@@ -703,3 +703,21 @@ fn a_workbook_without_a_header() {
     let recipe = "data.text = 'column 1'\ndata.label = 'column 2'";
     assert_eq!(Drop::file("a.xlsx", &book).load_as(recipe, 0).unwrap().report.files[0].rows, 25);
 }
+
+#[test]
+fn a_key_is_a_split_only_where_it_is_called_nothing_else() {
+    let list = |from: usize| -> Vec<String> {
+        (from..from + 12).map(|it| format!("text number {it} of many")).collect()
+    };
+    let load = |json: serde_json::Value| {
+        Drop::file("a.json", json.to_string().as_bytes()).load().map(|it| it.report)
+    };
+    let marks: Vec<&str> = (0..12).map(|it| ["good", "bad"][it % 2]).collect();
+    let columns = serde_json::json!({ "text": list(0), "evaluation": marks });
+    assert_eq!(load(columns).unwrap().target_columns, ["evaluation"]);
+    let intents = serde_json::json!({ "test_drive": list(0), "service": list(20)[..9] });
+    assert_eq!(load(intents).unwrap().outputs, ["service", "test_drive"]);
+    let splits = serde_json::json!({ "train": list(0), "test": list(20)[..9] });
+    let failure = load(splits).unwrap_err().to_string();
+    assert!(failure.contains("which is a split and no label"), "{failure}");
+}

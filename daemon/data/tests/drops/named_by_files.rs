@@ -172,6 +172,10 @@ fn no_column_of_files_is_taken_for_standing_first() {
     assert_eq!(column(usual).unwrap(), "document");
     let usual = of("rank,File Name,label", &|it| format!("{},{it}.txt,{}", 39 - it, it % 2));
     assert_eq!(column(usual).unwrap(), "File Name");
+    // Two annotators for each file.
+    let twice =
+        of("file_name,annotator,label", &|it| format!("docs/{}.txt,{},{}", it / 2, it % 2, it % 3));
+    assert_eq!(column(twice).unwrap(), "file_name");
     let either = of("before,after,label", &|it| format!("{},{it}.txt,{}", 39 - it, it % 2));
     let failure = column(either).unwrap_err().to_string();
     assert!(failure.contains("which column names the texts can't be told"), "{failure}");

@@ -6,6 +6,7 @@ use crate::quarantine::Reason;
 use crate::reading::text_of;
 use finetuned_answers::Cell;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// What a column holds of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,34 +53,32 @@ fn own(kind: &'static str, why: impl Into<String>) -> Reason {
 
 /// A list of messages, or the JSON of one.
 pub(super) fn are_messages(cell: &Cell) -> bool {
+    messages_in(cell).is_some()
+}
+
+/// None where it is no list of messages.
+fn messages_in(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
     let is_message = |it: &Cell| {
         let has = |names: &[&str]| names.iter().any(|name| it.field(name).is_some());
         has(&ROLE_FIELDS) && (has(&CONTENT_FIELDS) || it.field(CALLS).is_some())
     };
-    match list(cell.clone()) {
-        Some(all) => !all.is_empty() && all.iter().all(is_message),
-        None => false,
-    }
-}
-
-fn list(cell: Cell) -> Option<Vec<Cell>> {
-    match cell {
-        Cell::List(all) => Some(all),
+    let all = match cell {
+        Cell::List(all) => Cow::Borrowed(&all[..]),
         Cell::Text(text) if text.trim_start().starts_with('[') => {
-            match json::cell(serde_json::from_str(&text).ok()?) {
-                Cell::List(all) => Some(all),
-                _ => None,
+            match json::cell(serde_json::from_str(text).ok()?) {
+                Cell::List(all) => Cow::Owned(all),
+                _ => return None,
             }
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    (!all.is_empty() && all.iter().all(is_message)).then_some(all)
 }
 
 /// A question alone, or the conversation that a JSON list of messages is.
 pub(super) fn question(text: &str) -> String {
-    let cell = Cell::Text(text.into());
-    let messages = match list(cell.clone()).filter(|_| are_messages(&cell)) {
-        Some(all) => all.into_iter().filter_map(|it| message(it).ok()).collect(),
+    let messages = match messages_in(&Cell::Text(text.into())) {
+        Some(all) => all.iter().filter_map(|it| message(it.clone()).ok()).collect(),
         None => vec![message_of("user", text.into())],
     };
     conversation(messages, None)
@@ -125,8 +124,8 @@ fn message_of(role: &str, content: String) -> Value {
 
 /// Messages, or one by `role`.
 fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
-    if are_messages(&cell) {
-        return list(cell).unwrap_or_default().into_iter().map(message).collect();
+    if let Some(all) = messages_in(&cell) {
+        return all.into_owned().into_iter().map(message).collect();
     }
     match cell {
         Cell::List(_) | Cell::Fields(_) => {

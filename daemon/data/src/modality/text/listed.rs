@@ -11,6 +11,7 @@ use crate::source::Source;
 use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// The files that the tables name, taken out of `found`; none where no table names any.
@@ -56,11 +57,7 @@ const FILE_NAMES: &[&str] = &[
 /// nothing says which of them it is. `named`: the recipe's.
 pub(super) fn columns(table: &Table, files: &Files<'_>, named: Option<&str>) -> Vec<usize> {
     let sample = &table.sample;
-    let file = |it: &Cell| match it {
-        Cell::Text(it) => files.find(&table.source.name, it).ok(),
-        Cell::Integer(it) => files.find(&table.source.name, &it.to_string()).ok(),
-        _ => None,
-    };
+    let file = |it: &Cell| files.find(&table.source.name, &path(it)?).ok();
     let found = |column: usize| -> Vec<usize> {
         sample.rows.iter().filter_map(|it| Some(file(&it[column])?.0)).collect()
     };
@@ -77,10 +74,19 @@ pub(super) fn columns(table: &Table, files: &Files<'_>, named: Option<&str>) -> 
     if all.iter().any(|it| holds_texts(table, *it)) {
         return Vec::new();
     }
-    let naming: Vec<usize> = all.into_iter().filter(|it| names_files(it) && !recur(it)).collect();
+    let naming: Vec<usize> = all.into_iter().filter(names_files).collect();
     match names::usual(&sample.columns, FILE_NAMES, &naming) {
         Some(usual) => vec![usual],
-        None => naming,
+        None => naming.into_iter().filter(|it| !recur(it)).collect(),
+    }
+}
+
+/// Files may be called by numbers.
+fn path(cell: &Cell) -> Option<Cow<'_, str>> {
+    match cell {
+        Cell::Text(it) => Some(it.into()),
+        Cell::Integer(it) => Some(it.to_string().into()),
+        _ => None,
     }
 }
 
@@ -104,11 +110,7 @@ pub(super) fn column(table: &Table, files: &Files<'_>) -> Result<usize, Failure>
 
 /// The text of the file that a cell names, and which of the files it is.
 pub(super) fn text(files: &Files<'_>, table: &str, cell: Cell) -> Usable<(Box<str>, usize)> {
-    let path = match cell {
-        Cell::Text(it) => it,
-        Cell::Integer(it) => it.to_string(),
-        _ => return Ok(Err(Reason::EmptyText)),
-    };
+    let Some(path) = path(&cell) else { return Ok(Err(Reason::EmptyText)) };
     let at = match files.find(table, &path) {
         Ok((at, _)) => at,
         Err(why) => return Ok(Err(why)),

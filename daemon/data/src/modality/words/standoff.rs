@@ -53,14 +53,13 @@ pub(super) type Piece = Result<(String, Cell), Reason>;
 /// The spans are none, or not those of this text.
 pub(super) fn pieces(text: &str, spans: &str) -> Result<Vec<Piece>, Reason> {
     let marks = marks(spans)?;
-    let lines = text.replace("\r\n", "\n");
     // Some count the end of a line as one character where the text has two.
-    let (chars, marks) = match placed(text, &marks) {
-        Ok(it) => it,
-        Err(why) => placed(&lines, &marks).map_err(|_| why)?,
-    };
+    let as_one = || placed(&text.replace("\r\n", "\n"), &marks);
+    let (chars, marks) = placed(text, &marks).or_else(|why| as_one().map_err(|_| why))?;
     let pieces = parts(&chars, &marks).into_iter().map(|(from, to)| {
-        let within = marks.iter().filter(|it| from <= it.from() && it.to() <= to);
+        // No part cuts a span.
+        let first = marks.partition_point(|it| it.from() < from);
+        let within = marks[first..].iter().take_while(|it| it.from() < to);
         let spans = within.map(|it| it.span(from)).collect::<Result<Vec<Cell>, Reason>>()?;
         Ok((chars[from..to].iter().collect::<String>(), Cell::List(spans)))
     });
@@ -90,8 +89,8 @@ fn marks(spans: &str) -> Result<Vec<Mark>, Reason> {
     lines.map(|it| mark(it).ok_or_else(|| broken(it))).collect()
 }
 
-/// The text's characters, and the spans, each of one part where nothing but white space lies
-/// between its parts.
+/// The text's characters, and the spans from the first on, each of one part where nothing but
+/// white space lies between its parts.
 fn placed(text: &str, marks: &[Mark]) -> Result<(Vec<char>, Vec<Mark>), Reason> {
     let chars: Vec<char> = text.chars().collect();
     let mut placed = Vec::new();
@@ -114,6 +113,7 @@ fn placed(text: &str, marks: &[Mark]) -> Result<(Vec<char>, Vec<Mark>), Reason> 
         };
         placed.push(Mark { id: id.clone(), label: label.clone(), parts, words: words.clone() });
     }
+    placed.sort_by_key(Mark::from);
     Ok((chars, placed))
 }
 
