@@ -12,6 +12,7 @@ use crate::queue::{Job, NewDrop, Original, Queue};
 use crate::{copy, importance, ownership};
 use anyhow::{Context, Result};
 use finetuned_job::run_folder;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -177,20 +178,21 @@ fn hide(job: &Job) -> Result<Moved> {
     }
 }
 
-/// Everything that was renamed here is so after a power cut too.
-fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
+/// Everything that was renamed here is so after a power cut too: before any row says so.
+pub(crate) fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
     /// More folders than this are flushed with their whole file system.
     const FOLDERS_MAX: usize = 8;
     let runs = home.runs();
     let flush = || -> io::Result<()> {
         if FOLDERS_MAX < moved.len() {
-            return Ok(rustix::fs::syncfs(File::open(&runs)?)?);
+            rustix::fs::syncfs(File::open(&runs)?)?;
+        } else {
+            let drops = moved.iter().map(|job| runs.join(&job.run).join(run_folder::DROP));
+            drops.map(|it| sync_folder(&it)).collect::<io::Result<()>>()?;
         }
-        for job in moved {
-            sync_folder(&runs.join(&job.run).join(run_folder::DROP))?;
-            job.source.parent().map_or(Ok(()), sync_folder)?;
-        }
-        Ok(())
+        // Which may lie on another file system.
+        let inboxes: BTreeSet<&Path> = moved.iter().map(|job| job.inbox()).collect();
+        inboxes.into_iter().try_for_each(flush_inbox)
     };
     flush().with_context(|| format!("flushing {}", runs.display()))
 }
@@ -202,9 +204,11 @@ pub(crate) fn discard(hidden: &Path) -> Result<()> {
     let discard = || -> io::Result<()> {
         copy::remove(&leaving)?;
         match rename_new(hidden, &leaving) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-            renamed => renamed.and_then(|()| copy::remove(&leaving)),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.and_then(|()| copy::remove(&leaving))?,
         }
+        // Else a power cut brings it back when no row knows of it any more.
+        hidden.parent().map_or(Ok(()), flush_inbox)
     };
     discard().with_context(|| {
         format!(
@@ -224,9 +228,24 @@ pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
         Err(err) if err.kind() == io::ErrorKind::NotFound => discard(&hidden),
         Err(err) => Err(err).with_context(|| format!("looking at {}", hidden.display())),
         Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(&hidden),
-        Ok(_) => rename_new(&hidden, &job.source).with_context(|| {
-            format!("giving {} back as {}", hidden.display(), job.source.display())
-        }),
+        Ok(_) => {
+            rename_new(&hidden, &job.source).and_then(|()| flush_inbox(job.inbox())).with_context(
+                || format!("giving {} back as {}", hidden.display(), job.source.display()),
+            )
+        }
+    }
+}
+
+/// One that is gone has nothing to flush, and some file systems of other machines know no flush of
+/// a folder.
+fn flush_inbox(inbox: &Path) -> io::Result<()> {
+    match sync_folder(inbox) {
+        Err(err)
+            if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&err.kind()) =>
+        {
+            Ok(())
+        }
+        flushed => flushed,
     }
 }
 

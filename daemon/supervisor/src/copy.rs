@@ -22,7 +22,7 @@ use std::thread;
 use std::time::SystemTime;
 
 /// The copy's name until it is whole: short, for the drop's own may have all 255 bytes.
-const PARTIAL: &str = ".partial";
+pub(crate) const PARTIAL: &str = ".partial";
 /// Between two looks at whether to stop.
 const CHUNK_BYTES: usize = 1 << 20;
 /// A stopped copy ends with this error.

@@ -31,10 +31,10 @@ mod moves; // a name that nobody has -> renamed
 mod lookup; // what a person types -> a job, a drop
 mod run_facts; // small files of a run folder
 mod usage; // what workers used -> run folder
-mod ownership; // whose a run folder is
 mod signals; // signals of the process
 mod wake; // everything that can wake the supervisor
 mod copy; // what can't be moved -> run folders
+mod ownership; // whose a run folder is
 mod poke; // a command -> the running daemon
 mod watch; // file events -> hints
 mod inbox; // one inbox: what lies, waits, has settled

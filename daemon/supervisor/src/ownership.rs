@@ -2,6 +2,7 @@
 //! `job.json` is the proof, for numbers may be given again when a database was lost.
 
 use crate::attempt::RunFacts;
+use crate::copy;
 use crate::moves::{rename_new, sync_folder};
 use crate::queue::Job;
 use crate::run_facts;
@@ -9,7 +10,6 @@ use crate::settle::Fingerprint;
 use anyhow::{Context, Result, bail};
 use finetuned_job::identity::{IDENTITY_VERSION, Identity};
 use finetuned_job::run_folder;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,21 +63,24 @@ pub(crate) fn unmake(run: &Path, job: &Job) {
     }
 }
 
-/// Whether no drop ever came into the folder, and no worker.
+/// Whether no drop ever came whole into the folder, and no worker.
 pub(crate) fn is_unused(run: &Path) -> bool {
-    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut it| it.next().is_none());
-    let is_new = |entry: io::Result<fs::DirEntry>| {
-        let names = [run_folder::DROP, run_folder::JOB].map(OsStr::new);
-        entry.is_ok_and(|it| names.contains(&&*it.file_name()))
+    let holds_only = |folder: &Path, names: &[&str]| {
+        fs::read_dir(folder).is_ok_and(|mut it| {
+            it.all(|it| it.is_ok_and(|it| names.iter().any(|name| it.file_name() == *name)))
+        })
     };
-    is_empty(&run.join(run_folder::DROP)) && fs::read_dir(run).is_ok_and(|mut it| it.all(is_new))
+    holds_only(&run.join(run_folder::DROP), &[copy::PARTIAL])
+        && holds_only(run, &[run_folder::DROP, run_folder::JOB])
 }
 
 /// Without opening anything, for want of descriptors may be why. What stays goes when a daemon
 /// starts.
 pub(crate) fn remove_new(folder: &Path) {
+    let drop = folder.join(run_folder::DROP);
     let _ = fs::remove_file(folder.join(run_folder::JOB));
-    let _ = fs::remove_dir(folder.join(run_folder::DROP));
+    let _ = copy::remove(&drop.join(copy::PARTIAL));
+    let _ = fs::remove_dir(drop);
     let _ = fs::remove_dir(folder);
 }
 
@@ -222,6 +225,8 @@ mod tests {
             assert!(is_of(&run, &job), "{name}");
             fs::remove_file(run.join(name)).unwrap();
         }
+        // Half a copy is nobody's data.
+        fs::write(run.join("drop/.partial"), "text,la").unwrap();
         unmake(&run, &job);
         assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 0);
     }

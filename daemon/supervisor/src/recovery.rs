@@ -59,25 +59,30 @@ fn is_there(path: &Path) -> Result<bool> {
 /// The row was written; the drop is here, there, or gone.
 fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
     let _named = job.span().entered();
-    let here = drop_of(home, job);
-    if is_there(&here)? {
+    let moved = if is_there(&drop_of(home, job))? {
         tracing::info!("job {}: its drop had been taken, it is queued", job.id);
-        return queue.claimed(&[job.id]);
-    }
-    if is_there(&claim::hidden_of(job))? {
-        return queue.claimed_in_place(job.id, Original::Hidden);
-    }
-    match claim::take(home, job) {
-        Ok(Moved::Here) => queue.claimed(&[job.id]),
-        Ok(Moved::Hidden) => queue.claimed_in_place(job.id, Original::Hidden),
-        Ok(Moved::Left) => queue.claimed_in_place(job.id, Original::Left),
-        Ok(Moved::Vanished) => {
-            queue.vanished(job.id, "its drop was removed from the inbox before it could be taken")
+        Moved::Here
+    } else if is_there(&claim::hidden_of(job))? {
+        Moved::Hidden
+    } else {
+        match claim::take(home, job) {
+            Ok(moved) => moved,
+            // It lies in the inbox still: the scan will find it, and its reason not to be taken.
+            Err(err) => {
+                tracing::warn!("job {}: {err:#}", job.id);
+                return queue.unclaim(&[job.id]);
+            }
         }
-        // It lies in the inbox still: the scan will find it, and its reason not to be taken.
-        Err(err) => {
-            tracing::warn!("job {}: {err:#}", job.id);
-            queue.unclaim(&[job.id])
+    };
+    if matches!(moved, Moved::Here | Moved::Hidden) {
+        claim::flush(home, &[job])?;
+    }
+    match moved {
+        Moved::Here => queue.claimed(&[job.id]),
+        Moved::Hidden => queue.claimed_in_place(job.id, Original::Hidden),
+        Moved::Left => queue.claimed_in_place(job.id, Original::Left),
+        Moved::Vanished => {
+            queue.vanished(job.id, "its drop was removed from the inbox before it could be taken")
         }
     }
 }
