@@ -90,8 +90,8 @@ pub(crate) fn next(
         }
         Ending::Exited(exit::STOPPED) => Next::Again { crash: None },
         Ending::Exited(exit::USAGE) => {
-            let failure = internal("the worker did not understand its spec.json: see worker.log");
-            Next::Failed(failure.with_cure("finetuned and finetuned-worker must be of one version"))
+            let failure = internal("the worker could not begin: see worker.log");
+            Next::Failed(failure.with_cure("it needs more memory or threads than it may have (`memory` in config.toml), or finetuned and finetuned-worker are of two versions"))
         }
         _ if asked => Next::Again { crash: None },
         died if crashes + 1 < CRASHES_MAX => Next::Again { crash: Some(describe(died)) },
