@@ -188,11 +188,11 @@ pub(crate) fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
             rustix::fs::syncfs(File::open(&runs)?)?;
         } else {
             let drops = moved.iter().map(|job| runs.join(&job.run).join(run_folder::DROP));
-            drops.map(|it| sync_folder(&it)).collect::<io::Result<()>>()?;
+            drops.map(|it| flush_folder(&it)).collect::<io::Result<()>>()?;
         }
         // Which may lie on another file system.
         let inboxes: BTreeSet<&Path> = moved.iter().map(|job| job.inbox()).collect();
-        inboxes.into_iter().try_for_each(flush_inbox)
+        inboxes.into_iter().try_for_each(flush_folder)
     };
     flush().with_context(|| format!("flushing {}", runs.display()))
 }
@@ -208,7 +208,7 @@ pub(crate) fn discard(hidden: &Path) -> Result<()> {
             renamed => renamed.and_then(|()| copy::remove(&leaving))?,
         }
         // Else a power cut brings it back when no row knows of it any more.
-        hidden.parent().map_or(Ok(()), flush_inbox)
+        hidden.parent().map_or(Ok(()), flush_folder)
     };
     discard().with_context(|| {
         format!(
@@ -229,7 +229,7 @@ pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
         Err(err) => Err(err).with_context(|| format!("looking at {}", hidden.display())),
         Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(&hidden),
         Ok(_) => {
-            rename_new(&hidden, &job.source).and_then(|()| flush_inbox(job.inbox())).with_context(
+            rename_new(&hidden, &job.source).and_then(|()| flush_folder(job.inbox())).with_context(
                 || format!("giving {} back as {}", hidden.display(), job.source.display()),
             )
         }
@@ -238,8 +238,8 @@ pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
 
 /// One that is gone has nothing to flush, and some file systems of other machines know no flush of
 /// a folder.
-fn flush_inbox(inbox: &Path) -> io::Result<()> {
-    match sync_folder(inbox) {
+fn flush_folder(folder: &Path) -> io::Result<()> {
+    match sync_folder(folder) {
         Err(err)
             if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&err.kind()) =>
         {
