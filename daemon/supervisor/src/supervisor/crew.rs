@@ -181,6 +181,7 @@ impl Supervisor {
         let facts = ownership::facts(&run, &job);
         if facts.done {
             removal::tidy_up(&self.home, self.config.group, &job);
+            self.release_at = Duration::ZERO;
             return self.queue.over(job.id, &Verdict::Done);
         }
         if let Err(err) = copy::room(&run, 0, self.config.reserve) {
