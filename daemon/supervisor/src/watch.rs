@@ -4,6 +4,8 @@
 use crate::wake::{Bell, Wake};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// How changes in an inbox are noticed.
@@ -38,13 +40,7 @@ impl Watches {
         if self.watcher.is_err() {
             self.watcher = watcher(self.bell.clone());
         }
-        let watched = match &mut self.watcher {
-            Ok(watcher) => {
-                watcher.watch(inbox, RecursiveMode::NonRecursive).map_err(|err| err.to_string())
-            }
-            Err(why) => Err(why.clone()),
-        };
-        match watched {
+        match self.ask(|it| it.watch(inbox, RecursiveMode::NonRecursive)) {
             Ok(()) => Watch::Events,
             Err(why) => Watch::Polled {
                 why: format!(
@@ -55,10 +51,25 @@ impl Watches {
     }
 
     pub fn remove(&mut self, inbox: &Path) {
-        if let Ok(watcher) = &mut self.watcher {
-            // It fails only where nothing is watched any more.
-            let _ = watcher.unwatch(inbox);
+        // One that is not watched is no worse off.
+        let _ = self.ask(|it| it.unwatch(inbox));
+    }
+
+    /// A watcher whose thread could not be started, or is gone, panics when it is asked, and again
+    /// when it is dropped: it is forgotten, and the next look makes another.
+    fn ask(
+        &mut self,
+        ask: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>,
+    ) -> Result<(), String> {
+        let watcher = self.watcher.as_mut().map_err(|why| why.clone())?;
+        if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| ask(watcher))) {
+            return answer.map_err(|err| err.to_string());
         }
+        let why = "the thread that hears them could not be started";
+        if let Ok(watcher) = mem::replace(&mut self.watcher, Err(why.into())) {
+            mem::forget(watcher);
+        }
+        Err(why.into())
     }
 }
 
