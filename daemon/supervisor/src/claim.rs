@@ -187,8 +187,8 @@ pub(crate) fn flush(home: &Home, moved: &[&Job]) -> Result<()> {
         if FOLDERS_MAX < moved.len() {
             rustix::fs::syncfs(File::open(&runs)?)?;
         } else {
-            let drops = moved.iter().map(|job| runs.join(&job.run).join(run_folder::DROP));
-            drops.map(|it| flush_folder(&it)).collect::<io::Result<()>>()?;
+            let mut drops = moved.iter().map(|job| runs.join(&job.run).join(run_folder::DROP));
+            drops.try_for_each(|it| flush_folder(&it))?;
         }
         // Which may lie on another file system.
         let inboxes: BTreeSet<&Path> = moved.iter().map(|job| job.inbox()).collect();
