@@ -4,6 +4,8 @@
 #   make demo-images the same on images
 #   make test        format, lints, documentation, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
+#   make faults      a fault at every system call, cuts of power, full disks, damaged files: hours. FAULTS="--every 12"
+#   make soak        MINUTES=60 of drops, kills and faults by chance
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
 #                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities
@@ -19,7 +21,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers plugins bench bench-images deb check-deb dist libtorch build assets images peers tools
+.PHONY: demo demo-images test test-peers faults soak plugins bench bench-images deb check-deb dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -62,11 +64,18 @@ test: build assets plugins
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 	cd plugins && RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked $(QUICK_DEPENDENCIES) --no-deps
 	$(CARGO) test --release --locked --workspace
+	$(PYTHON) tests/faults/run.py --every 20 --only "claim, kill" --only "recovery, power" --only "copy, EIO"
 	@# With the root's target folder, where the torch-sys that computes is compiled already.
 	cd plugins && CARGO_TARGET_DIR=$(abspath target) LD_LIBRARY_PATH=$${LIBTORCH:-$(abspath .libtorch)}/lib $(CARGO) test --release --locked --no-default-features
 
 test-peers: build assets plugins peers
 	.peers/bin/python -m pytest -q tests/peers
+
+faults: build
+	$(PYTHON) tests/faults/run.py $(FAULTS)
+
+soak: build
+	$(PYTHON) tests/faults/soak.py $(or $(MINUTES),60)
 
 bench: build assets peers
 ifeq ($(firstword $(BENCH)),small)
