@@ -3,6 +3,7 @@
 
 mod carrying; // drops that can't be moved -> copies
 mod shares; // cgroups of workers
+mod hearing; // a worker's words -> what the daemon acts on
 mod crew; // jobs -> live workers -> what follows
 mod missing; // jobs without their drops -> what follows
 mod places; // due jobs and live workers -> who runs

@@ -1,6 +1,7 @@
 //! From queued jobs to live workers, and what follows when one has left. What a worker's end means
 //! is decided in `attempt`; here it is carried out.
 
+use super::hearing::Ear;
 use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
 use crate::attempt::{self, Ending, Next};
@@ -10,10 +11,9 @@ use crate::observe::observe;
 use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
 use crate::schedule::{Place, Running, Why};
 use crate::wake::{Wake, WorkerNews};
-use crate::worker_process::{Heard, Room, WorkerProcess};
+use crate::worker_process::{Room, WorkerProcess};
 use crate::{copy, ownership, removal, run_facts, run_lock, usage, words};
 use anyhow::Result;
-use finetuned_job::event::{Event, Phase as Stage};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{Action, Spec};
@@ -324,9 +324,10 @@ impl Supervisor {
         run_facts::forget_failure(&run)?;
         run_facts::write_json(&spec_file, &spec)?;
         let (bell, id, began) = (self.bell.clone(), job.id, self.began);
+        let mut ear = Ear::new();
         let hear = move |heard| {
             heard_ms.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
-            if let Some(news) = news(heard) {
+            if let Some(news) = ear.news(heard) {
                 bell.ring(Wake::Worker(id, news));
             }
         };
@@ -572,20 +573,4 @@ fn stopped(how: &str, gave_way: Option<Why>) -> End {
 
 fn in_future(pause: Duration) -> u64 {
     now_ms() + pause.as_millis() as u64
-}
-
-/// What of a worker's words the daemon acts on.
-fn news(heard: Heard) -> Option<WorkerNews> {
-    match heard {
-        Heard::Ended(ending, usage) => Some(WorkerNews::Ended(ending, usage)),
-        Heard::Line(line) => match line.event {
-            Event::Warning { message } => Some(WorkerNews::Warning(message)),
-            Event::Failed { failure } => Some(WorkerNews::Failed(failure)),
-            // Stages that work on texts in memory.
-            Event::Phase { phase: Stage::Tokenizing | Stage::Training, .. } => {
-                Some(WorkerNews::DropRead)
-            }
-            _ => None,
-        },
-    }
 }
