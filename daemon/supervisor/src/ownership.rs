@@ -102,8 +102,8 @@ pub(crate) fn owns(run: &Path, job: &Job) -> Result<bool> {
 }
 
 /// Whether what lies in the folder was computed for this job and its drop as it is now.
-pub(crate) fn counts(run: &Path, job: &Job) -> bool {
-    is_of_which(run, job, |it| it.fingerprint == hex(job.fingerprint)).unwrap_or(false)
+fn counts(run: &Path, job: &Job) -> Result<bool> {
+    is_of_which(run, job, |it| it.fingerprint == hex(job.fingerprint))
 }
 
 /// Folders of 0.1.0 have no `job.json`, and nothing more is known of them.
@@ -123,9 +123,19 @@ fn is_of_which(run: &Path, job: &Job, is_so: impl Fn(&Identity) -> bool) -> Resu
 }
 
 /// What lies in the folder, as far as it counts for the job.
-pub(crate) fn facts(run: &Path, job: &Job) -> RunFacts {
+///
+/// # Errors
+/// Nobody can tell now. What can't be read is not absent: a proven job must not fail for it.
+pub(crate) fn facts(run: &Path, job: &Job) -> Result<RunFacts> {
+    let counts = counts(run, job)?;
     let facts = run_facts::read(run);
-    if counts(run, job) { facts } else { RunFacts { trained: false, done: false, ..facts } }
+    let is_there = |name: &str| {
+        let path = run.join(name);
+        path.try_exists().with_context(|| format!("looking for {}", path.display()))
+    };
+    let trained = counts && is_there(run_folder::TRAINED)?;
+    let done = counts && is_there(run_folder::DONE)?;
+    Ok(RunFacts { trained, done, ..facts })
 }
 
 pub(crate) fn read(run: &Path) -> Result<Identity> {
@@ -187,8 +197,8 @@ mod tests {
         let run = runs.path().join("0001-a");
         make(runs.path(), &job(Some("aa"), 5)).unwrap();
         make(runs.path(), &job(Some("aa"), 5)).unwrap();
-        assert!(counts(&run, &job(Some("aa"), 5)));
-        assert!(is_of(&run, &job(Some("aa"), 6)) && !counts(&run, &job(Some("aa"), 6)));
+        assert!(counts(&run, &job(Some("aa"), 5)).unwrap());
+        assert!(is_of(&run, &job(Some("aa"), 6)) && !counts(&run, &job(Some("aa"), 6)).unwrap());
         for other in [job(Some("bb"), 5), job(None, 5)] {
             assert!(!is_of(&run, &other));
             let message = make(runs.path(), &other).unwrap_err().to_string();
@@ -211,6 +221,7 @@ mod tests {
         owns(&run, &job(Some("aa"), 5)).unwrap_err();
         let why = format!("{:#}", make(runs.path(), &job(Some("aa"), 5)).unwrap_err());
         assert!(why.contains("job.json") && !why.contains("another"), "{why}");
+        facts(&run, &job(Some("aa"), 5)).unwrap_err();
     }
 
     #[test]
@@ -244,6 +255,6 @@ mod tests {
         let runs = tempfile::tempdir().unwrap();
         let run = runs.path().join("0001-a");
         fs::create_dir(&run).unwrap();
-        assert!(counts(&run, &job(None, 5)) && !is_of(&run, &job(Some("aa"), 5)));
+        assert!(counts(&run, &job(None, 5)).unwrap() && !is_of(&run, &job(Some("aa"), 5)));
     }
 }

@@ -1,6 +1,7 @@
 //! Decides, when a daemon starts, what becomes of jobs that its predecessor left in the middle of
 //! something. Afterwards no job is claiming or running.
 
+use crate::attempt::RunFacts;
 use crate::claim::{self, Moved, drop_of};
 use crate::home::Home;
 use crate::observe::observe;
@@ -92,7 +93,10 @@ fn claiming(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 fn running(queue: &mut Queue, home: &Home, group: Option<Gid>, job: &Job) -> Result<()> {
     let _named = job.span().entered();
     let run = home.runs().join(&job.run);
-    let facts = ownership::facts(&run, job);
+    let facts = ownership::facts(&run, job).unwrap_or_else(|err| {
+        tracing::warn!("job {}: {err:#}", job.id);
+        RunFacts::default()
+    });
     let same = observe(&drop_of(home, job)).is_ok_and(|it| it.fingerprint == job.fingerprint);
     // Of a drop that has changed since, `start` makes the job anew.
     if facts.done && same {

@@ -4,6 +4,7 @@
 mod carrying; // drops that can't be moved -> copies
 mod shares; // cgroups of workers
 mod hearing; // a worker's words -> what the daemon acts on
+mod ends; // ends of attempts -> database, failed.json
 mod crew; // jobs -> live workers -> what follows
 mod missing; // jobs without their drops -> what follows
 mod places; // due jobs and live workers -> who runs
@@ -26,7 +27,8 @@ use crate::wake::{Bell, Wake};
 use crate::watch::Watches;
 use crate::{access, housekeeping, recovery, signals};
 use anyhow::Result;
-use crew::{End, Member};
+use crew::Member;
+use ends::End;
 use finetuned_job::outcome::Failure;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;

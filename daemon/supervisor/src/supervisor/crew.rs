@@ -1,6 +1,7 @@
 //! From queued jobs to live workers, and what follows when one has left. What a worker's end means
 //! is decided in `attempt`; here it is carried out.
 
+use super::ends::{ENVIRONMENT_AFTER, End, in_future, stopped};
 use super::hearing::Ear;
 use super::{RETRY_AFTER, Supervisor};
 use crate::assignment::Assignment;
@@ -8,7 +9,7 @@ use crate::attempt::{self, Ending, Next};
 use crate::claim::drop_of;
 use crate::config;
 use crate::observe::observe;
-use crate::queue::{Interrupted, Job, JobId, Phase, Verdict, now_ms};
+use crate::queue::{Interrupted, Job, JobId, Phase, Verdict};
 use crate::schedule::{Place, Running, Why};
 use crate::wake::{Wake, WorkerNews};
 use crate::worker_process::{Room, WorkerProcess};
@@ -23,8 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What an environment that is not ready (no disk space, no worker binary) gets to become so.
-pub(super) const ENVIRONMENT_AFTER: Duration = Duration::from_secs(30);
 /// A worker that crashed at once would else crash three times in a moment of bad luck.
 const CRASH_PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks at a run folder that an old worker still holds, or at a drop that still
@@ -84,13 +83,6 @@ impl OutOfTime {
             (next, _) => next,
         }
     }
-}
-
-/// What is written into the database about an attempt's end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    Over(Verdict),
-    Interrupted(Interrupted),
 }
 
 impl Member {
@@ -178,7 +170,10 @@ impl Supervisor {
         if self.original_changed(&job) {
             return self.copy_anew(&job);
         }
-        let facts = ownership::facts(&run, &job);
+        let facts = match ownership::facts(&run, &job) {
+            Ok(facts) => facts,
+            Err(err) => return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER),
+        };
         if facts.done {
             removal::tidy_up(&self.home, self.config.group, &job);
             self.release_at = Duration::ZERO;
@@ -373,14 +368,11 @@ impl Supervisor {
             return self.changed_while_read(&job);
         }
         let asked = course != MemberCourse::Working;
-        let next = attempt::next(
-            phase,
-            ending,
-            ownership::facts(&run, &job),
-            reported,
-            asked,
-            job.crashes,
-        );
+        let facts = match ownership::facts(&run, &job) {
+            Ok(facts) => facts,
+            Err(err) => return self.end_unseen(&job, &err),
+        };
+        let next = attempt::next(phase, ending, facts, reported, asked, job.crashes);
         // Once more, before anything counts: its owner may have written all the time.
         if matches!(next, Next::Prove | Next::Done)
             && (has_changed(&self.home, &job) || self.original_changed(&job))
@@ -456,44 +448,6 @@ impl Supervisor {
         self.record(job.id, End::Interrupted(again));
     }
 
-    /// Workers write `failed.json` themselves, unless they could not.
-    fn put_down(&mut self, job: &Job, failure: &Failure) {
-        if run_facts::read(&self.run_of(job)).failed.is_none() {
-            self.unwritten_failures.push((job.clone(), failure.clone()));
-        }
-    }
-
-    fn record(&mut self, id: JobId, end: End) {
-        self.release_at = Duration::ZERO;
-        self.unwritten.push((id, end));
-        // What fails here is told by `tend`, which tries it again.
-        let _ = self.write_ends();
-    }
-
-    /// Failures and ends that a full disk kept out of run folder and database wait until they are
-    /// there.
-    pub(super) fn write_ends(&mut self) -> Result<()> {
-        while let Some((job, failure)) = self.unwritten_failures.first() {
-            let _named = job.span().entered();
-            let run = self.run_of(job);
-            match run_facts::write_failed(&run, job.id.0, &job.name, job.attempt, failure) {
-                Err(err) if is_disk_full(&err) => return Err(err),
-                // Whoever removed the folder, say, stops no other job.
-                Err(err) => tracing::error!("job {}: {err:#}", job.id),
-                Ok(()) => {}
-            }
-            self.unwritten_failures.remove(0);
-        }
-        while let Some((id, end)) = self.unwritten.first() {
-            match end {
-                End::Over(verdict) => self.queue.over(*id, verdict)?,
-                End::Interrupted(how) => self.queue.interrupted(*id, how)?,
-            }
-            self.unwritten.remove(0);
-        }
-        Ok(())
-    }
-
     /// Pauses and cancellations that commands have written into the database.
     pub(super) fn obey_wishes(&mut self) -> Result<()> {
         if self.members.is_empty() {
@@ -556,21 +510,4 @@ impl Supervisor {
 
 fn has_changed(home: &crate::home::Home, job: &Job) -> bool {
     observe(&drop_of(home, job)).map_or(true, |seen| seen.fingerprint != job.fingerprint)
-}
-
-/// What waiting helps against.
-fn is_disk_full(err: &anyhow::Error) -> bool {
-    let kind = err.downcast_ref::<io::Error>().map(io::Error::kind);
-    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-}
-
-/// Whoever gave way says for what it waits.
-fn stopped(how: &str, gave_way: Option<Why>) -> End {
-    let waiting = gave_way.map(|it| it.to_string());
-    let detail = waiting.as_ref().map_or(how.into(), |it| format!("{how}: {it}"));
-    End::Interrupted(Interrupted { waiting, ..Interrupted::because("stopped", detail) })
-}
-
-fn in_future(pause: Duration) -> u64 {
-    now_ms() + pause.as_millis() as u64
 }

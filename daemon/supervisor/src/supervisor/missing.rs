@@ -2,7 +2,7 @@
 //! drops lie, `claim` knows.
 
 use super::Supervisor;
-use super::crew::ENVIRONMENT_AFTER;
+use super::ends::ENVIRONMENT_AFTER;
 use crate::claim;
 use crate::queue::Job;
 use anyhow::Result;

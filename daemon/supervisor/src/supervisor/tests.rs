@@ -1,13 +1,14 @@
 //! The daemon's state without its loop: what must hold when disk or database let it down.
 
 use super::*;
+use crate::attempt::Ending;
 use crate::claim;
 use crate::inbox::Pace;
 use crate::observe::observe;
 use crate::ownership;
 use crate::queue::{NewDrop, Original, Phase, State, Verdict};
 use crate::settle::Fingerprint;
-use crate::wake::NotCopied;
+use crate::wake::{NotCopied, WorkerNews};
 use finetuned_job::outcome::FailureKind;
 use finetuned_job::run_folder;
 use std::fs;
@@ -97,6 +98,23 @@ fn a_job_that_is_marked_as_running_gets_its_worker_whatever_the_database_says() 
     story.supervisor.queue.lose_attempts();
     assert!(story.supervisor.launch(job.clone(), Phase::Train).is_err());
     assert!(story.supervisor.members.contains_key(&job.id));
+}
+
+/// Else a proven job would fail for a moment without descriptors.
+#[test]
+fn an_end_whose_run_folder_can_not_be_read_is_looked_at_again() {
+    let mut story = Story::new();
+    let job = story.running();
+    story.supervisor.launch(job.clone(), Phase::Prove).unwrap();
+    let identity = story.supervisor.run_of(&job).join(run_folder::JOB);
+    // Reading a folder as a file fails whoever asks, root too.
+    fs::remove_file(&identity).unwrap();
+    fs::create_dir(&identity).unwrap();
+    story.supervisor.heard(job.id, WorkerNews::Ended(Ending::Exited(0), None));
+    let State::Queued { waiting, .. } = story.state(&job) else {
+        panic!("{:?}", story.state(&job))
+    };
+    assert!(waiting.is_some_and(|it| it.contains("job.json")));
 }
 
 #[test]
