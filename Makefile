@@ -12,6 +12,7 @@
 #   make bench-images beside timm in a plain PyTorch loop
 #   make deb         a Debian package, with libtorch, units, manual pages; into target/package
 #   make check-deb   installs it into a fresh Debian root, runs a job, upgrades, removes, purges
+#   make check-systemd  the same root booted with systemd as process 1: installed, used, upgraded at work, removed
 #   make dist        the same as a tarball that runs where it is unpacked, on this machine's glibc or newer
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
@@ -21,7 +22,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers faults soak plugins bench bench-images deb check-deb dist libtorch build assets images peers tools
+.PHONY: demo demo-images test test-peers faults soak plugins bench bench-images deb check-deb check-systemd dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -104,6 +105,10 @@ deb: libtorch
 # As root, with debootstrap: into a fresh Debian root, which stays for the next time.
 check-deb: deb
 	packaging/check.sh $${CARGO_TARGET_DIR:-target}/package/finetuned_*.deb $${CARGO_TARGET_DIR:-target}/package/root
+
+# As root, with debootstrap and a cgroup v2: the same root, booted in namespaces.
+check-systemd: deb
+	$(PYTHON) packaging/booted.py $${CARGO_TARGET_DIR:-target}/package/finetuned_*.deb $${CARGO_TARGET_DIR:-target}/package/root
 
 dist: libtorch
 	$(call PACKAGE,tar)
