@@ -12,23 +12,27 @@ BASE, LR = ASSETS / "models/minilm", 1e-4
 VALIDATION, TEST = 100, 500
 
 
-def write(folder, rows):
-    """The sentences, each once, drawn into train, validation and test. Those that stand in the file twice (retweets) would be
-    learnt from and scored by whoever does not look for them."""
+def sentences():
+    """Each once, in an order that is drawn. Those that stand in the file twice (retweets) would be learnt from and scored by
+    whoever does not look for them."""
     text = (ASSETS / "data/ner/ner.txt").read_text(encoding="utf-8")
-    sentences, words = [], []
+    of_words, words = {}, []
     for line in [*text.splitlines(), ""]:
         if line.strip():
             words.append(line)
         elif words:
-            sentences.append("\n".join(words))
+            of_words[tuple(it.split("\t")[0] for it in words)] = "\n".join(words)
             words = []
-    of_words = {tuple(line.split("\t")[0] for line in it.split("\n")): it for it in sentences}
-    sentences = list(of_words.values())
-    random.Random(0).shuffle(sentences)
+    drawn = list(of_words.values())
+    random.Random(0).shuffle(drawn)
+    return drawn
+
+
+def write(folder, rows):
+    """Train, validation and test."""
+    drawn, held_out = sentences(), VALIDATION + TEST
     folder.mkdir()
-    held_out = VALIDATION + TEST
-    parts = {"validation": sentences[:VALIDATION], "test": sentences[VALIDATION:held_out], "train": sentences[held_out:][:rows]}
+    parts = {"validation": drawn[:VALIDATION], "test": drawn[VALIDATION:held_out], "train": drawn[held_out:][:rows]}
     for name, part in parts.items():
         (folder / f"{name}.conll").write_text("\n\n".join(part) + "\n", encoding="utf-8")
 
