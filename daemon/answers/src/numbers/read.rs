@@ -100,8 +100,9 @@ fn one(columns: &Columns<'_>, name: &str, numerals: &Numerals) -> Look {
     }
 }
 
-/// Whether fewer numbers than not have a comma, and what stands before and behind it, several
-/// values, are numbers of the column themselves.
+/// Whether what stands before and behind commas, several values, are numbers of the column
+/// themselves, and either most have no comma or the parts are always in order, as of decimals only
+/// some are.
 fn could_be_lists(columns: &Columns<'_>) -> bool {
     /// Of what stands behind commas; halves and quarters are fewer.
     const VALUES_MIN: usize = 4;
@@ -113,7 +114,9 @@ fn could_be_lists(columns: &Columns<'_>) -> bool {
     let lists: Vec<Vec<&str>> =
         texts.iter().filter(|it| it.contains(',')).map(|it| it.split(',').collect()).collect();
     let behind: HashSet<&str> = lists.iter().flat_map(|it| &it[1..]).copied().collect();
-    2 * lists.len() < texts.len()
+    let number = |it: &str| it.trim().parse::<u64>().ok();
+    let in_order = || lists.iter().all(|it| it.is_sorted_by(|a, b| number(a) < number(b)));
+    (2 * lists.len() < texts.len() || in_order())
         && VALUES_MIN <= behind.len()
         && lists.iter().flatten().all(|it| whole.contains(it.trim()))
 }

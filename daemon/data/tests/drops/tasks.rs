@@ -120,6 +120,17 @@ fn numbers_of_a_text() {
     lists.check(expect![[r#"
         Data: a.csv: `score` holds whole numbers and some with a comma, and whether these have decimals or are lists of classes can't be told: set task in the recipe to that of numbers or of several labels
     "#]]);
+    // Two classes to every other text, always in order; decimals are not.
+    let pairs = |parts: fn(usize) -> (usize, usize)| {
+        file("a.csv", "text;score\n", move |it, _| match (it % 2, parts(it / 2)) {
+            (0, _) => format!("text {it};{}", it / 2 % 6),
+            (_, (first, second)) => format!("text {it};{first},{second}"),
+        })
+    };
+    let failure = pairs(|it| (it % 5, it % 5 + 1)).load().err().unwrap();
+    assert!(failure.message.contains("lists of classes can't be told"), "{failure}");
+    let task = pairs(|it| (it % 6, it % 5)).load().unwrap().task;
+    assert_eq!(task.name, "text-regression");
     lists.check_as(
         "task = 'text-multi-label-classification'",
         expect![[r#"
