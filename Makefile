@@ -2,6 +2,7 @@
 #
 #   make demo        from nothing to a proven model, on real data
 #   make demo-images the same on images
+#   make demo-chat   the same with a small language model and instructions: what it says before and after
 #   make test        format, lints, documentation, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make faults      a fault at every system call, cuts of power, full disks, damaged files: hours. FAULTS="--every 12"
@@ -22,7 +23,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images test test-peers faults soak plugins bench bench-images deb check-deb check-systemd dist libtorch build assets images peers tools
+.PHONY: demo demo-images demo-chat test test-peers faults soak plugins bench bench-images deb check-deb check-systemd dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -50,6 +51,10 @@ demo: build assets
 
 demo-images: build images
 	@$(PYTHON) tests/demo.py images $(ASSETS)
+
+demo-chat: build
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) smollm2 instructions
+	@$(PYTHON) tests/demo.py chat $(ASSETS)
 
 # As `finetuned plugin new` has it in the manifests of its crates: see sdk/templates/tensor.Cargo.toml.
 QUICK_DEPENDENCIES := --config 'profile.release.package."*".opt-level=0'

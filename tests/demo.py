@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From nothing to a proven model, as a user would see it: `demo.py texts|images ASSETS` (after `make build assets`).
+"""From nothing to a proven model, as a user would see it: `demo.py texts|images|chat ASSETS` (after `make build assets`).
 
 Starts the real daemon on a temporary home, drops a data set into its inbox, follows the job and prints what came
 of it. The home is left, since the model lies in it.
@@ -9,7 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FINETUNED = ROOT / "target/release/finetuned"
-ROWS = 3000
+ROWS, INSTRUCTIONS = 3000, 300
+# Samples that are shown, characters of each text, and what the finished model is asked.
+SHOWN, CHARS, QUESTION = 2, 400, "Name three things that a small shop should write down every evening."
 
 
 def tweets(assets, partial):
@@ -20,11 +22,17 @@ def fashion(assets, partial):
     shutil.copytree(assets / "data/fashion-mnist-small", partial)
 
 
-# What `make demo` and `make demo-images` train: name in the inbox, what is said of it, what puts it there, base model, the rest
+def instructions(assets, partial):
+    rows = json.loads((assets / "data/instructions/alpaca.json").read_text(encoding="utf-8"))
+    partial.write_text(json.dumps(rows[:INSTRUCTIONS]), encoding="utf-8")
+
+
+# What `make demo`, `make demo-images` and `make demo-chat` train: name in the inbox, what is said of it, what puts it there, base model, the rest
 # of the recipe. Everything else is decided by finetuned and stands in plan.json.
 DEMOS = {
     "texts": ("tweets.csv", f"{ROWS:,} of the tweets", tweets, "minilm", 'data.text = "text"\ndata.label = "sentiment"\ndata.test = 0.2\ntrain.epochs = 3\n'),
     "images": ("fashion", "2,000 + 500 images of clothes", fashion, "efficientnet-lite0", 'model.image_size = 96\nfreeze.train = ["head"]\n'),
+    "chat": ("instructions.json", f"{INSTRUCTIONS} instructions with their answers", instructions, "smollm2", 'data.max_tokens = 256\ndata.test = 0.1\ntrain.epochs = 1\n[adapter]\n'),
 }
 
 
@@ -65,8 +73,21 @@ def drop_and_follow(demo, assets, home, env, daemon):
     subprocess.run([FINETUNED, "logs", "-f", "1"], env=env)
     print("$ finetuned show 1", flush=True)
     shown = subprocess.run([FINETUNED, "show", "1"], env=env)
+    say_samples(home, env)
     print(f"\nfrom the drop to here: {time.monotonic() - start:.0f} s", flush=True)
     return shown.returncode
+
+
+def say_samples(home, env):
+    """What a language model says before and after, and to a question of its own."""
+    for file in (home / "runs").glob("*/samples.jsonl"):
+        for line in file.read_text(encoding="utf-8").splitlines()[:SHOWN]:
+            sample = json.loads(line)
+            print(f"\n> {sample['prompt'].strip()[-CHARS:]}", flush=True)
+            for name in ("before", "after"):
+                print(f"{name}: {sample[name].strip()[:CHARS]}", flush=True)
+        print(f'\n$ finetuned predict 1 "{QUESTION}"', flush=True)
+        subprocess.run([FINETUNED, "predict", "1", QUESTION], env=env)
 
 
 if __name__ == "__main__":

