@@ -38,6 +38,7 @@ pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 pub use scored::Scored;
 pub use target::Target;
+pub use tokens::chrf::chrf;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! of its tokens were asked for, how surprising they were, and how many the model guessed. Which
 //! tokens those are is the objective's to say.
 
+pub(crate) mod chrf; // found x wanted texts -> how near they are
 pub(crate) mod read; // nothing -> targets
 mod scores; // surprise -> perplexity
 

@@ -34,11 +34,26 @@ pub struct Trained {
     /// or the largest.
     #[serde(default)]
     pub thresholds: Vec<f32>,
+    /// What the base model says to the prompts of `samples.jsonl`; of models that go on with texts.
+    #[serde(default)]
+    pub before: Vec<String>,
     /// blake3 of model.safetensors, hex.
     pub model_hash: String,
     /// Part of all token places that would have been padding, had each batch been filled up to its
     /// longest text, 0 to 1.
     pub padding_saved: f64,
+}
+
+/// How the beginning of a held-out example was gone on with, by the likeliest token each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    pub prompt: String,
+    /// What stands there in the data.
+    pub reference: String,
+    /// What the base model says.
+    pub before: String,
+    /// What the finished model says, loaded from its folder.
+    pub after: String,
 }
 
 /// `done.json`, written last: a run folder with it is complete.

@@ -26,6 +26,9 @@ pub const UNPROVEN: &str = "model.unproven";
 pub const MODEL: &str = "model";
 /// What training ended with: the facts that the proof compares with. Its presence means "trained".
 pub const TRAINED: &str = "trained.json";
+/// What base model and finished model say to some held-out prompts, one JSON object a line: see
+/// [`crate::outcome::Sample`].
+pub const SAMPLES: &str = "samples.jsonl";
 pub const PREDICTIONS: &str = "predictions.csv";
 pub const REPORT: &str = "report.html";
 pub const TENSORBOARD: &str = "tensorboard";

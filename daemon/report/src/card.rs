@@ -31,6 +31,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         probe_sentence => story.probe_sentence(),
         refit_sentence => story.refit_sentence(),
         thresholds => story.thresholds(),
+        samples_sentence => story.samples_sentence(),
         metrics => metrics(story),
         card_metrics => hub_metrics(story),
         recipe => recipe_text::recipe(&public, story.data)?,

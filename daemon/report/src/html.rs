@@ -36,6 +36,8 @@ pub fn html(story: &Story) -> Result<String> {
         matrix => predicted::matrix(story),
         confusions => predicted::confusions(story),
         mistakes => predicted::mistakes(story),
+        samples => predicted::samples(story),
+        samples_sentence => story.samples_sentence(),
         scatters => predicted::scatters(story)?,
         gallery => gallery::gallery(story),
         tokens => tokens(story)?,

@@ -9,7 +9,7 @@ use finetuned_answers::{AnswerKind, Predictions, Target, Words, higher_is_better
 use finetuned_images::Library;
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Line, Phase, Step};
-use finetuned_job::outcome::{Done, Trained};
+use finetuned_job::outcome::{Done, Sample, Trained};
 use finetuned_job::plan::{Plan, PluginPlan};
 use finetuned_job::recipe::Head;
 use finetuned_job::scores::Split;
@@ -32,6 +32,8 @@ pub struct Story<'a> {
     pub targets: &'a [Target],
     /// What the model gives for them.
     pub predictions: &'a Predictions,
+    /// They too stand in the report alone.
+    pub samples: &'a [Sample],
     pub images: Images<'a>,
     /// Licence of the base model as its own card names it (`apache-2.0`), where it does.
     pub license: Option<&'a str>,
@@ -176,6 +178,22 @@ impl<'a> Story<'a> {
     /// That the model was trained once more, where it was.
     pub(crate) fn refit_sentence(&self) -> Option<String> {
         self.done.refit.map(|it| it.sentence())
+    }
+
+    /// How near both models came to what stands there.
+    pub(crate) fn samples_sentence(&self) -> Option<String> {
+        let score = |text: fn(&Sample) -> &str| {
+            let pairs = self.samples.iter().map(|it| (text(it), it.reference.as_str()));
+            let exact = pairs.clone().filter(|it| it.0.trim() == it.1.trim()).count();
+            (finetuned_answers::chrf(pairs), exact)
+        };
+        let (before, after) = (score(|it| &it.before), score(|it| &it.after));
+        (!self.samples.is_empty()).then(|| {
+            format!(
+                "{} held-out texts were gone on with: chrF {:.1} by the base model, {:.1} by the finished model; exactly what stands there {} and {} times.",
+                self.samples.len(), before.0, after.0, before.1, after.1
+            )
+        })
     }
 
     pub(crate) fn verdict(&self) -> Verdict {

@@ -12,6 +12,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("report/plan.html", include_str!("templates/plan.html")),
     ("report/data.html", include_str!("templates/data.html")),
     ("report/scores.html", include_str!("templates/scores.html")),
+    ("report/samples.html", include_str!("templates/samples.html")),
     ("report/training.html", include_str!("templates/training.html")),
     ("card.md", include_str!("templates/card.md")),
     ("usage.py", include_str!("templates/usage.py")),

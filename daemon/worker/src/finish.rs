@@ -11,7 +11,7 @@ use crate::network;
 use crate::prepare::{self, Prepared};
 use crate::source::{Batch, Source};
 use crate::stored::{Examples, Stored};
-use crate::{device, durable, export};
+use crate::{device, durable, export, samples};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase};
 use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained};
@@ -88,9 +88,7 @@ pub(crate) fn finish(
         export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
     export::write(&unproven, &prepared.base, config, &tensors)?;
     drop((learner, tensors));
-    let baseline = finetuned_answers::of(plan.task.answer, plan.data.outputs())
-        .baseline(&data.train.targets, &set.targets)?;
-    let baseline = baseline.map_or_else(|| before((plan, prepared), attempt), Ok)?;
+    let (baseline, before) = baseline((plan, prepared), attempt)?;
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
@@ -109,6 +107,7 @@ pub(crate) fn finish(
         seconds: position.seconds + seconds,
         head,
         thresholds,
+        before,
         model_hash: checkpoint::hash(&unproven.join(network::weights_file(plan)))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
@@ -120,8 +119,22 @@ pub(crate) fn finish(
     })
 }
 
-/// What the base model scores as it is.
-fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result<Baseline> {
+/// What is scored without learning, and what the base model says where it is that.
+fn baseline(
+    (plan, prepared): (&Plan, &Prepared),
+    attempt: &mut Attempt,
+) -> Result<(Baseline, Vec<String>)> {
+    let (data, set) = (&prepared.data, prepared.data.report_split().1);
+    let constant = finetuned_answers::of(plan.task.answer, plan.data.outputs())
+        .baseline(&data.train.targets, &set.targets)?;
+    constant.map_or_else(|| before((plan, prepared), attempt), |it| Ok((it, Vec::new())))
+}
+
+/// What the base model scores as it is, and says.
+fn before(
+    (plan, prepared): (&Plan, &Prepared),
+    attempt: &mut Attempt,
+) -> Result<(Baseline, Vec<String>)> {
     let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
     let (numbers, extensions) = (prepared.data.numbers(), &prepared.extensions);
@@ -133,7 +146,9 @@ fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result
         attempt.progress(done, set.len() as u64)
     })?;
     let metrics = found.scores_only(split, set, plan, extensions)?.metrics;
-    Ok(Baseline { answer: String::new(), metrics })
+    let encoder = prepared.encoder.as_ref();
+    let texts = samples::continued(&learner.network, (plan, encoder), set, attempt)?;
+    Ok((Baseline { answer: String::new(), metrics }, texts))
 }
 
 /// Adapters become one with the weights beside them, which must then give the same features.

@@ -44,11 +44,12 @@ mod refit; // a plan -> that of a second training
 mod trainer; // the loop
 mod resume; // checkpoint -> a learner that goes on
 mod export; // tensors -> model folder
+mod generate; // prompt -> what follows
+mod samples; // held-out texts -> what a model says to their beginnings
 mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
 mod fill_mask; // masked texts -> what may stand there
-mod generate; // prompt -> what follows
 mod predict; // the action `predict`
 mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 

@@ -97,9 +97,9 @@ pub(crate) trait Encoder {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>>;
 
-    /// What a person should know of it before anything is learnt.
-    fn note(&self) -> Option<String> {
-        None
+    /// What a person should know of it, and of what came of all splits, before anything is learnt.
+    fn notes(&self, _sets: &[&dyn Encoded]) -> Vec<String> {
+        Vec::new()
     }
 
     /// Lengths before the cut, over all splits.

@@ -171,7 +171,7 @@ fn encode(
     let test = set(test, tested)?;
     let all = all.map(|it| set(it, false)).transpose()?;
     let sets = [&train, &validation, &test].map(|it| it.encoded.as_ref());
-    report.warnings.extend(encoder.note());
+    report.warnings.extend(encoder.notes(&sets));
     report.warnings.extend(note_pieces(&sets, total - again as u64, encoder));
     report.tokens = encoder.token_report(&sets);
     report.warnings.extend(report.tokens.as_ref().and_then(TokenReport::warning));

@@ -12,12 +12,12 @@ use crate::modality::Changes;
 use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
-use crate::{checkpoint, device, durable, objective, prepare};
+use crate::{checkpoint, device, durable, objective, prepare, samples};
 use anyhow::{Context, Result};
 use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
-use finetuned_job::outcome::{Done, Failure, FailureKind, OUTCOME_VERSION, Proof, Trained};
+use finetuned_job::outcome::{Done, Failure, FailureKind, OUTCOME_VERSION, Proof, Sample, Trained};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::scores::Scores;
@@ -45,15 +45,16 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
     let unproven = run.join(run_folder::UNPROVEN);
     let folder = if unproven.exists() { unproven.clone() } else { run.join(run_folder::MODEL) };
 
-    let (found, proof, again) = reloaded(&folder, &plan, &trained, &prepared, attempt)?;
-    compare(&trained, &again, &proof)?;
+    let Reloaded { found, proof, scores, samples } =
+        reloaded(&folder, &plan, &trained, &prepared, attempt)?;
+    compare(&trained, &scores, &proof)?;
     let done = done(attempt.spec, &plan, &trained, proof);
     publish(
         run,
         &folder,
         Facts { plan: &plan, report: &report, trained: &trained, done: &done },
         data,
-        &found,
+        (&found, &samples),
     )?;
     attempt.journal.tell(Event::Done { metric: done.metric.clone(), score: done.score })
 }
@@ -66,6 +67,14 @@ struct Facts<'a> {
     done: &'a Done,
 }
 
+/// What the model gives that was loaded from its folder.
+struct Reloaded {
+    found: Evaluation,
+    proof: Proof,
+    scores: Scores,
+    samples: Vec<Sample>,
+}
+
 /// Evaluates what lies on the disk.
 fn reloaded(
     folder: &Path,
@@ -73,7 +82,7 @@ fn reloaded(
     trained: &Trained,
     prepared: &Prepared,
     attempt: &mut Attempt,
-) -> Result<(Evaluation, Proof, Scores)> {
+) -> Result<Reloaded> {
     let (split, set) = prepared.data.report_split();
     let total = set.len() as u64;
     attempt.journal.phase(Phase::Proving, Some(total))?;
@@ -91,7 +100,10 @@ fn reloaded(
         loss_trained: trained.scores.loss,
         loss_reloaded: scores.loss,
     };
-    Ok((found, proof, scores))
+    let encoder = prepared.encoder.as_ref();
+    let after = samples::continued(&network, (plan, encoder), set, attempt)?;
+    let samples = samples::samples(encoder, set, &trained.before, after);
+    Ok(Reloaded { found, proof, scores, samples })
 }
 
 fn compare(trained: &Trained, again: &Scores, proof: &Proof) -> Result<(), Failure> {
@@ -149,7 +161,13 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
 }
 
 /// Everything that people read, the model's final name, and `done.json` when all is there.
-fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluation) -> Result<()> {
+fn publish(
+    run: &Path,
+    folder: &Path,
+    facts: Facts,
+    data: &Data,
+    (found, samples): (&Evaluation, &[Sample]),
+) -> Result<()> {
     let Facts { plan, report, trained, done } = facts;
     let events = finetuned_report::read_events(&run.join(run_folder::EVENTS))?;
     let set = data.report_split().1;
@@ -181,6 +199,7 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
         mistakes: &mistakes,
         targets,
         predictions,
+        samples,
         images: Images { sheets: &sheets, augmented: augmented.as_deref() },
         license: license.as_deref(),
     };
@@ -193,6 +212,11 @@ fn publish(run: &Path, folder: &Path, facts: Facts, data: &Data, found: &Evaluat
             origin,
         )
     })?;
+    if !samples.is_empty() {
+        let lines: Result<Vec<String>, _> = samples.iter().map(serde_json::to_string).collect();
+        let text = lines?.join("\n") + "\n";
+        durable::write(&run.join(run_folder::SAMPLES), text.as_bytes())?;
+    }
     durable::write(&run.join(run_folder::REPORT), finetuned_report::html(&story)?.as_bytes())?;
     let board = Partial::new(&run.join(run_folder::TENSORBOARD))?;
     finetuned_report::tensorboard(&events, board.path())?;

@@ -4,7 +4,7 @@ use crate::answers::predicted;
 use crate::attempt::{Run, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
-use finetuned_job::outcome::Done;
+use finetuned_job::outcome::{Done, Sample};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
@@ -196,6 +196,25 @@ fn conversations_make_a_model_that_answers_and_stops() {
     assert_eq!(ends["eos_token_id"], 2);
     let card = fs::read_to_string(run.folder().join("model/README.md")).unwrap();
     assert!(card.contains("pipeline(\"text-generation\""), "{card}");
+    says_before_and_after(&run);
+}
+
+/// Samples stand in their file and in the report; of texts from the data the card has none.
+fn says_before_and_after(run: &Run) {
+    let lines = fs::read_to_string(run.folder().join(run_folder::SAMPLES)).unwrap();
+    let samples: Vec<Sample> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(samples.len(), 20);
+    let exact = |text: fn(&Sample) -> &str| {
+        samples.iter().filter(|it| text(it).trim() == it.reference.trim()).count()
+    };
+    assert_eq!(exact(|it| &it.before), 0, "{lines}");
+    assert!(15 <= exact(|it| &it.after), "{lines}");
+    assert!(samples.iter().all(|it| it.prompt.contains("the movie")), "{lines}");
+    let read = |file: &str| fs::read_to_string(run.folder().join(file)).unwrap();
+    let (report, card) = (read("report.html"), read("model/README.md"));
+    assert!(report.contains("20 held-out texts were gone on with"), "{report}");
+    assert!(card.contains("20 held-out texts were gone on with"), "{card}");
+    assert!(report.contains(samples[0].prompt.trim()) && !card.contains(samples[0].prompt.trim()));
 }
 
 #[test]

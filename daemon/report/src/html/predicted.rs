@@ -6,6 +6,7 @@ use crate::images::data_uri;
 use crate::story::Story;
 use anyhow::Result;
 use finetuned_answers::{Mark, Segment};
+use finetuned_job::outcome::Sample;
 use minijinja::{Value, context};
 
 /// A larger confusion matrix is unreadable; the commonest confusions stand beside it anyway.
@@ -45,6 +46,20 @@ pub(super) fn confusions(story: &Story) -> Vec<Value> {
         share => it.count as f64 / support as f64 }
     };
     story.confusions(CONFUSIONS_SHOWN).into_iter().map(shown).collect()
+}
+
+/// Prompts by their end, texts by their beginning.
+pub(super) fn samples(story: &Story) -> Vec<Value> {
+    let end = |text: &str| {
+        let before = text.chars().count().saturating_sub(MISTAKE_CHARS_MAX);
+        let mark = if before == 0 { "" } else { "…" };
+        format!("{mark}{}", text.chars().skip(before).collect::<String>())
+    };
+    let shown = |it: &Sample| {
+        context! { prompt => end(&it.prompt), reference => &it.reference,
+        before => &it.before, after => &it.after }
+    };
+    story.samples.iter().map(shown).collect()
 }
 
 pub(super) fn mistakes(story: &Story) -> Vec<Value> {

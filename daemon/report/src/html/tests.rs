@@ -4,7 +4,9 @@ mod sample_run;
 
 use super::*;
 use finetuned_answers::{Mark, Segment};
+use finetuned_job::outcome::Sample;
 use finetuned_job::scores::Split;
+use finetuned_job::task::{Answer, Modality, Task};
 pub(crate) use sample_run::SampleRun;
 
 /// Where `REPORT_SAMPLES` names a folder, the report is left there to be looked at.
@@ -143,6 +145,32 @@ fn several_labels_have_average_precisions_and_no_matrix() {
         assert!(text.contains(part), "{part}");
     }
     assert!(!text.contains("Confusion matrix") && !text.contains("Confused most"));
+}
+
+#[test]
+fn what_a_language_model_says_stands_in_the_report_and_only_its_score_in_the_card() {
+    let mut sample = SampleRun::tweets();
+    assert!(!report("tweets", &sample.story()).contains("Before and after"));
+    sample.plan.task = Task::of(Modality::Chat, Answer::Tokens).unwrap();
+    sample.plan.data.problem = Answer::Tokens;
+    let sample_of = |prompt: &str, before: &str| Sample {
+        prompt: prompt.into(),
+        reference: "It is <four>.".into(),
+        before: before.into(),
+        after: "It is <four>.".into(),
+    };
+    let long = "ab ".repeat(300) + "what is 2 + 2?";
+    sample.samples = vec![sample_of(&long, "I see."), sample_of("2 + 2", "It is <four>.")];
+    let story = sample.story();
+    let text = report("talks", &story);
+    let sentence = "2 held-out texts were gone on with: chrF ";
+    for part in [sentence, "100.0 by the finished model", "It is &lt;four&gt;.", "what is 2 + 2?"] {
+        assert!(text.contains(part), "{part}");
+    }
+    assert!(text.contains("exactly what stands there 1 and 2 times"));
+    let card = crate::model_card(&story).unwrap();
+    assert!(card.contains(sentence) && !card.contains("four"), "{card}");
+    assert!(card.contains("answers as the conversations do"), "{card}");
 }
 
 #[test]

@@ -250,6 +250,20 @@ impl ChatEncoder {
     }
 }
 
+/// That more than a few answers have no end that could be learnt.
+fn cut(sets: &[&dyn Encoded], max_tokens: u32) -> Option<String> {
+    const CUT_MAX: f64 = 0.01;
+    let lengths = || sets.iter().flat_map(|it| it.uncut_lengths()).copied();
+    let (all, cut) = (lengths().count(), lengths().filter(|it| max_tokens < *it).count());
+    let left_out = all - sets.iter().map(|it| it.len()).sum::<usize>();
+    (CUT_MAX * (all as f64) < cut as f64).then(|| {
+        format!(
+            "{cut} of {all} conversations are longer than {max_tokens} tokens: what is beyond is not learnt, nor where their last answer ends, and {left_out} whose first answer begins there are left out; the longest has {} (data.max_tokens in the recipe)",
+            lengths().max().unwrap_or(0)
+        )
+    })
+}
+
 fn unencoded(err: tokenizers::Error) -> Failure {
     Failure::new(FailureKind::Internal, wrong(err).to_string())
 }
@@ -307,10 +321,11 @@ impl Encoder for ChatEncoder {
         self.text.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
-    fn note(&self) -> Option<String> {
-        self.template.is_plain.then(|| {
+    fn notes(&self, sets: &[&dyn Encoded]) -> Vec<String> {
+        let plain = self.template.is_plain.then(|| {
             "the base model has no chat template: conversations are learnt in Alpaca's form, which is written into the model folder; if it should have one, fetch it again with `finetuned model pull`".into()
-        })
+        });
+        plain.into_iter().chain(cut(sets, self.text.max_tokens)).collect()
     }
 
     fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
@@ -453,6 +468,10 @@ mod tests {
         let set = encoded(&encoder(40, LearntTurns::Assistant), &[long, CHAT.into()]);
         assert_eq!((set.len(), set.uncut_lengths().len()), (1, 2));
         assert_eq!(set.pieces().unwrap()[0].record, 1);
+        let note = &encoder(40, LearntTurns::Assistant).notes(&[set.as_ref()])[0];
+        assert!(note.starts_with("1 of 2 conversations are longer than 40 tokens"), "{note}");
+        assert!(note.contains("and 1 whose first answer"), "{note}");
+        assert!(encoder(1_000, LearntTurns::Assistant).notes(&[set.as_ref()]).is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use finetuned_job::data::{
     SplitReport, TokenReport,
 };
 use finetuned_job::event::{Event, Line, Phase, Step};
-use finetuned_job::outcome::{Done, OUTCOME_VERSION, Probe, Proof, Start, Trained};
+use finetuned_job::outcome::{Done, OUTCOME_VERSION, Probe, Proof, Sample, Start, Trained};
 use finetuned_job::plan::{
     DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, Pooling,
     TensorPlan, TrainPlan,
@@ -30,6 +30,7 @@ pub(crate) struct SampleRun {
     pub events: Vec<Line>,
     pub mistakes: Vec<Mistake>,
     pub test: Drawn,
+    pub samples: Vec<Sample>,
     pub sheets: Vec<(Sheet, Vec<u8>)>,
     pub augmented: Option<Vec<u8>>,
 }
@@ -248,6 +249,7 @@ impl SampleRun {
             seconds: 143.2,
             head: Head::Linear,
             thresholds: Vec::new(),
+            before: Vec::new(),
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,
         };
@@ -267,6 +269,7 @@ impl SampleRun {
             trained,
             mistakes,
             test,
+            samples: Vec::new(),
             sheets: Vec::new(),
             augmented: None,
         }
@@ -317,18 +320,17 @@ impl SampleRun {
     }
 
     pub fn story(&self) -> Story<'_> {
-        let SampleRun { plan, data, trained, done, events, mistakes, test, sheets, augmented } =
-            self;
-        let images = Images { sheets, augmented: augmented.as_deref() };
+        let images = Images { sheets: &self.sheets, augmented: self.augmented.as_deref() };
         Story {
-            plan,
-            data,
-            trained,
-            done,
-            events,
-            mistakes,
-            targets: &test.targets,
-            predictions: &test.predictions,
+            plan: &self.plan,
+            data: &self.data,
+            trained: &self.trained,
+            done: &self.done,
+            events: &self.events,
+            mistakes: &self.mistakes,
+            targets: &self.test.targets,
+            predictions: &self.test.predictions,
+            samples: &self.samples,
             images,
             license: None,
         }

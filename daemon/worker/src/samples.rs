@@ -1,0 +1,102 @@
+//! Beginnings of some held-out texts, and how a model goes on with them: what a person reads to see
+//! what training has changed. Always the likeliest token, so that it is the same again.
+
+use crate::attempt::Attempt;
+use crate::examples::ExampleSet;
+use crate::generate::generate;
+use crate::modality::Encoder;
+use crate::network::Network;
+use anyhow::Result;
+use finetuned_job::outcome::Sample;
+use finetuned_job::plan::Plan;
+use finetuned_job::spec::Sampling;
+use finetuned_job::task::Objective;
+use std::ops::Range;
+
+/// Beginnings, evenly spread over the examples.
+const SAMPLES: usize = 20;
+/// Tokens that are gone on with, and shown of what stands there.
+const TOKENS: usize = 128;
+/// Beginnings that are gone on with between two looks for a wish to stop.
+const AT_ONCE: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Beginning<'a> {
+    prompt: &'a [u32],
+    reference: &'a [u32],
+}
+
+/// Up to the last part that is learnt; a text that is learnt as a whole is halved.
+fn beginning<'a>(tokens: &'a [u32], learnt: &[Range<u32>]) -> Option<Beginning<'a>> {
+    let last = learnt.last()?;
+    let (start, end) = (last.start as usize, last.end as usize);
+    let start = if start <= 1 { end / 2 } else { start };
+    let reference = tokens.get(start..end.min(start + TOKENS))?;
+    let found = Beginning { prompt: &tokens[..start], reference };
+    (0 < start && !reference.is_empty()).then_some(found)
+}
+
+fn beginnings(set: &ExampleSet) -> Vec<Beginning<'_>> {
+    let count = set.len().min(SAMPLES);
+    let of = |it: u32| beginning(set.encoded.tokens(it), &set.encoded.learnt(it));
+    (0..count).filter_map(|it| of((it * set.len() / count) as u32)).collect()
+}
+
+/// What the model says to each beginning; nothing where texts are not gone on with.
+///
+/// # Errors
+/// A stop signal; whatever the model refuses.
+pub(crate) fn continued(
+    network: &Network,
+    (plan, encoder): (&Plan, &dyn Encoder),
+    set: &ExampleSet,
+    attempt: &mut Attempt,
+) -> Result<Vec<String>> {
+    if plan.task.objective != Objective::NextTokens {
+        return Ok(Vec::new());
+    }
+    let prompts: Vec<Vec<u32>> = beginnings(set).iter().map(|it| it.prompt.to_vec()).collect();
+    let sampling = Sampling { max_new_tokens: TOKENS as u32, ..Sampling::default() };
+    let mut texts = Vec::with_capacity(prompts.len());
+    for prompts in prompts.chunks(AT_ONCE) {
+        attempt.stop.check()?;
+        let found = generate(network, prompts, encoder.ends(), (&sampling, plan.data.max_tokens))?;
+        texts.extend(found.iter().map(|it| encoder.text(&it.tokens)));
+    }
+    Ok(texts)
+}
+
+/// All that is known of each, in the order of `before` and `after`.
+pub(crate) fn samples(
+    encoder: &dyn Encoder,
+    set: &ExampleSet,
+    before: &[String],
+    after: Vec<String>,
+) -> Vec<Sample> {
+    let sample = |((of, before), after): ((Beginning, &String), String)| Sample {
+        prompt: encoder.text(of.prompt),
+        reference: encoder.text(of.reference),
+        before: before.clone(),
+        after,
+    };
+    beginnings(set).into_iter().zip(before).zip(after).map(sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_asked_for_and_a_text_is_halved() {
+        let tokens: Vec<u32> = (0..300).collect();
+        let of = |learnt: &[(u32, u32)]| {
+            let learnt: Vec<Range<u32>> = learnt.iter().map(|it| it.0..it.1).collect();
+            beginning(&tokens, &learnt).map(|it| (it.prompt.len(), it.reference.len()))
+        };
+        assert_eq!(of(&[(5, 8), (20, 30)]), Some((20, 10)));
+        assert_eq!(of(&[(1, 20)]), Some((10, 10)));
+        assert_eq!(of(&[(20, 300)]), Some((20, TOKENS)));
+        assert_eq!(of(&[(0, 1)]), None, "one token begins nothing");
+        assert_eq!(of(&[]), None);
+    }
+}
