@@ -159,7 +159,7 @@ fn conversations(rows: u32) -> String {
         let (text, label) = line.rsplit_once(',').unwrap();
         let messages = serde_json::json!([
             { "role": "user", "content": format!("{nth} {text}") },
-            { "role": "assistant", "content": if label == "pos" { "good" } else { "bad" } },
+            { "role": "assistant", "content": if label == "positive" { "good" } else { "bad" } },
         ]);
         lines += &format!("{}\n", serde_json::json!({ "messages": messages }));
     }
@@ -183,14 +183,14 @@ every_steps = 10
 
 #[test]
 fn conversations_make_a_model_that_answers_and_stops() {
-    let mut run = talks(TALKS, &conversations(400));
+    // Until it has understood what the answers follow.
+    let mut run = talks(&TALKS.replace("epochs = 12", "epochs = 30"), &conversations(600));
     let done = run.complete();
     assert_eq!(done.task, "text-generation", "a list of messages says it");
     assert!(learnt(&done), "{:?} after {:?}", done.scores.metrics, done.baseline.metrics);
     assert!(0.85 < done.scores.metrics["token_accuracy"], "{:?}", done.scores.metrics);
     let found = &predicted(&run, &["7 the movie was lovely"])[0];
-    let answer = found["generated_text"].as_str().unwrap();
-    assert!(["good", "bad"].contains(&answer.trim()), "{found}");
+    assert_eq!(found["generated_text"].as_str().unwrap().trim(), "good", "{found}");
     assert_eq!(found["finish_reason"], "stop", "{found}");
     let ends: serde_json::Value = run.json("model/generation_config.json");
     assert_eq!(ends["eos_token_id"], 2);
@@ -209,7 +209,7 @@ fn says_before_and_after(run: &Run) {
     };
     assert_eq!(exact(|it| &it.before), 0, "{lines}");
     assert!(15 <= exact(|it| &it.after), "{lines}");
-    assert!(samples.iter().all(|it| it.prompt.contains("the movie")), "{lines}");
+    assert!(samples.iter().all(|it| it.prompt.contains(" was ")), "{lines}");
     let read = |file: &str| fs::read_to_string(run.folder().join(file)).unwrap();
     let (report, card) = (read("report.html"), read("model/README.md"));
     assert!(report.contains("20 held-out texts were gone on with"), "{report}");
