@@ -257,8 +257,7 @@ def check(value, holds):
 
 
 def furnish(deb, root):
-    if not (root / "usr").is_dir():
-        subprocess.run(["debootstrap", "--variant=minbase", "--include=systemd,libstdc++6", "bookworm", root, "http://deb.debian.org/debian"], check=True)
+    subprocess.run([HERE / "root.sh", root], check=True)
     if not (root / "usr/share/doc/libpam-systemd").is_dir():
         subprocess.run(["chroot", root, "apt-get", "install", "-qq", "--no-install-recommends", "dbus", "libpam-systemd"], check=True, stdout=subprocess.DEVNULL)
     for leftover in (HOME, INBOX, "/var/cache/finetuned", "/etc/finetuned", "/home/dropper", "/run", "/var/log/journal"):

@@ -3,7 +3,7 @@
 # ROOT is made where it is not there. A run with the installed binaries, an upgrade, a removal, a purge.
 set -euo pipefail
 deb=$(realpath "$1") root=$2 here=$(dirname "$(realpath "$0")")
-[ -d "$root/usr" ] || debootstrap --variant=minbase --include=systemd,libstdc++6 bookworm "$root" http://deb.debian.org/debian
+"$here/root.sh" "$root"
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 trap 'umount "$root/proc"' EXIT
 cp "$deb" "$root/tmp/finetuned.deb"

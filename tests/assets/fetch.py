@@ -22,18 +22,19 @@ from collections import OrderedDict
 from pathlib import Path
 
 # A package that is built for each platform comes as one of them, so that its hash is the same everywhere.
-BUILT = ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64", "--implementation", "cp", "--python-version", "311", "--abi", "cp311"]
+BUILT = ["--only-binary=:all:", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64", "--implementation", "cp", "--python-version", "311", "--abi", "cp311"]
 
 
-def download(requirement, sha256, into, options=()):
+def download(requirement, sha256, into, options=("--only-binary=:all:",)):
+    """The file of a Python package; a wheel, unless the options say otherwise."""
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode != 0:
         sys.exit(f"{sys.executable} has no pip: install it (Debian: apt-get install python3-pip) and try again")
     pins = into / "pins.txt"
     pins.write_text(f"{requirement} --hash=sha256:{sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
     if subprocess.run([*command, *options, "-d", into, "-r", pins]).returncode != 0:
         sys.exit(f"{requirement} can't be fetched (see above): check the network and pip's settings for the package index")
-    return next(into.glob("*.whl"))
+    return next(it for it in into.iterdir() if it.suffix in (".whl", ".gz"))
 
 
 def tools(tmp, *requirements):
@@ -53,13 +54,9 @@ def smollm2(dest, tmp):
 
 def instructions(dest, tmp):
     """Out of the only package that has them, which comes as source."""
-    pins = tmp / "pins.txt"
-    pins.write_text("llamafactory==0.9.5 --hash=sha256:1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f\n")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary=llamafactory"]
-    if subprocess.run([*command, "--require-hashes", "-d", tmp, "-r", pins]).returncode != 0:
-        sys.exit("llamafactory==0.9.5 can't be fetched (see above)")
     dest.mkdir()
-    with tarfile.open(next(tmp.glob("llamafactory-*.tar.gz"))) as archive:
+    source = download("llamafactory==0.9.5", "1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f", tmp, ["--no-binary=llamafactory"])
+    with tarfile.open(source) as archive:
         member = next(it for it in archive.getmembers() if it.name.endswith("/data/alpaca_en_demo.json"))
         (dest / "alpaca.json").write_bytes(archive.extractfile(member).read())
 

@@ -103,12 +103,16 @@ def peer(python, name, data, seed):
     return float(ended.stdout.split()[-1])
 
 
-def text_features(rows):
-    import torch
+def encoder():
+    """The frozen base of texts, and its tokenizer."""
     from transformers import AutoModel, AutoTokenizer
     base = ASSETS / "models/minilm"
-    tokenizer, model = AutoTokenizer.from_pretrained(base), AutoModel.from_pretrained(base).eval()
-    found = []
+    return AutoTokenizer.from_pretrained(base), AutoModel.from_pretrained(base).eval()
+
+
+def text_features(rows):
+    import torch
+    (tokenizer, model), found = encoder(), []
     with torch.inference_mode():
         for at in range(0, len(rows), 32):
             batch = tokenizer(rows[at:at + 32], truncation=True, max_length=MAX_TOKENS, padding=True, return_tensors="pt")
@@ -137,10 +141,7 @@ def image_features(paths):
 def word_features(sentences):
     """Of each word its first token's, one row after another; no sentence is longer than the base reads."""
     import torch
-    from transformers import AutoModel, AutoTokenizer
-    base = ASSETS / "models/minilm"
-    tokenizer, model = AutoTokenizer.from_pretrained(base), AutoModel.from_pretrained(base).eval()
-    found = []
+    (tokenizer, model), found = encoder(), []
     with torch.inference_mode():
         for words in sentences:
             encoded = tokenizer(list(words), is_split_into_words=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
