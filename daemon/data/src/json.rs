@@ -18,7 +18,7 @@ use std::io::{BufReader, Read};
 pub(crate) fn sample(text: &str, array: bool) -> Sample {
     let mut objects: Vec<Map<String, Value>> = Vec::new();
     let mut lists = Vec::new();
-    let mut add = |value: Value| match value {
+    let mut add = |value: Value| match unwrapped(value) {
         Value::Object(object) => objects.push(object),
         Value::Array(list) => lists.push(numbered(list)),
         _ => {}
@@ -54,6 +54,18 @@ fn numbered(list: Vec<Value>) -> Map<String, Value> {
     (1..).zip(list).map(|(nth, it)| (names::of_place(nth), it)).collect()
 }
 
+/// The row inside of what Elasticsearch and the viewer of Hugging Face's hub write around it.
+pub(crate) fn unwrapped(mut row: Value) -> Value {
+    const WRAPPED: &[(&str, &str)] = &[("_index", "_source"), ("row_idx", "row")];
+    let is_around = |(sign, inside): &&(&str, &str)| {
+        row.get(sign).is_some() && row.get(inside).is_some_and(Value::is_object)
+    };
+    match WRAPPED.iter().find(is_around) {
+        Some((_, inside)) => row[*inside].take(),
+        None => row,
+    }
+}
+
 pub(crate) fn take(object: &mut Map<String, Value>, name: &str) -> Cell {
     object.remove(name).map_or(Cell::Missing, cell)
 }
@@ -84,7 +96,7 @@ fn cells(
         Ok(Value::Array(list)) if columns.first().is_some_and(|it| it == FIRST_COLUMN) => {
             Ok(Value::Object(numbered(list)))
         }
-        other => other,
+        other => other.map(unwrapped),
     };
     match value {
         Ok(Value::Object(mut object)) => {

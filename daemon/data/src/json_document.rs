@@ -27,6 +27,7 @@ const ROW_KEYS: &[&str] = &[
     "samples",
     "dataset",
     "common_examples",
+    "hits", // of Elasticsearch, one in the other
 ];
 /// Keys under which people put the texts of a label, and the label beside them.
 const TEXTS_KEYS: &[&str] =
@@ -248,14 +249,7 @@ fn rows_of(value: Value) -> Option<Rows> {
 }
 
 fn of_objects(items: Vec<Value>) -> Rows {
-    // The viewer of Hugging Face's hub wraps each row.
-    let items: Vec<Value> = items
-        .into_iter()
-        .map(|mut it| match it.get("row_idx") {
-            Some(_) => it["row"].take(),
-            None => it,
-        })
-        .collect();
+    let items: Vec<Value> = items.into_iter().map(json::unwrapped).collect();
     let columns: BTreeSet<&String> =
         items.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
     let columns: Vec<String> = columns.into_iter().cloned().collect();
@@ -488,6 +482,9 @@ mod tests {
             2,
         );
         check(r#"{"data": [["a", "x"], ["b", "y"]]}"#, &["column 1", "column 2"], 2);
+        let hit = r#"{"_index": "i", "_id": "1", "_source": {"text": "a", "label": 1}}"#;
+        let found = format!(r#"{{"took": 3, "hits": {{"total": 2, "hits": [{hit}, {hit}]}}}}"#);
+        check(&found, &both, 2);
     }
 
     #[test]

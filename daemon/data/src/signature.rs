@@ -37,6 +37,8 @@ pub(crate) struct NotRead {
 const UNPACK: &str = "unpack it, or make a .zip or .tar.gz of it";
 const TO_TABLE: &str = "write the rows to CSV, JSON Lines or Parquet";
 const FROM_MAIL: &str = "write what was said in each mail to a table with a column for its folder, or to a .txt file in a folder for each class";
+const FROM_PAGE: &str =
+    "write what each page says to a .txt file in a folder for each class, or to a table";
 const TO_FILES: &str = "write the images to a folder for each class, and texts to a table";
 
 pub(crate) const NOT_READ: &[NotRead] = &[
@@ -54,6 +56,7 @@ pub(crate) const NOT_READ: &[NotRead] = &[
     },
     NotRead { extensions: &["ppt", "pptx", "odp"], what: "a presentation", cure: TO_TABLE },
     NotRead { extensions: &["pdf"], what: "a PDF document", cure: TO_TABLE },
+    NotRead { extensions: &["html", "htm", "xhtml", "mhtml"], what: "a web page", cure: FROM_PAGE },
     NotRead { extensions: &["epub"], what: "an e-book", cure: TO_TABLE },
     NotRead { extensions: &["eml", "msg", "mbox", "pst"], what: "e-mail", cure: FROM_MAIL },
     NotRead { extensions: &["pkl", "pickle", "joblib"], what: "a Python pickle", cure: TO_TABLE },
@@ -107,9 +110,22 @@ pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
     (head.len() / CONTROL_SHARE_MAX < control).then_some("binary data")
 }
 
+/// Whether it begins with a row between bars, and below it one of nothing but lines, as a text
+/// may well do and a table not.
+pub(crate) fn is_markdown_table(head: &[u8]) -> bool {
+    let lines = head.split(|it| *it == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = lines.filter(|it| !it.is_empty());
+    let (Some(header), Some(below)) = (lines.next(), lines.next()) else { return false };
+    let is_line = |it: &u8| matches!(it, b'|' | b'-' | b':' | b' ');
+    header.starts_with(b"|")
+        && below.starts_with(b"|")
+        && below.contains(&b'-')
+        && below.iter().all(is_line)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::foreign;
+    use super::{foreign, is_markdown_table};
 
     #[test]
     fn images_pages_and_noise_are_named_and_texts_are_not() {
@@ -118,6 +134,9 @@ mod tests {
         assert_eq!(foreign(&[0, 1, 2, 3, 200, 7]), Some("binary data"));
         assert_eq!(foreign(b"text,label\ncaf\xe9,1\n"), None);
         assert_eq!(foreign(&[b"text,label\n".repeat(60).as_slice(), b"a\0b,1\n"].concat()), None);
+        let table = b"| text | label |\n| --- | :-: |\n| a | b |\n";
+        assert!(is_markdown_table(table) && foreign(table).is_none());
+        assert!(!is_markdown_table(b"|text|label|\n|a|b|\n"));
         assert_eq!(foreign(b""), None);
     }
 }

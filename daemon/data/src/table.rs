@@ -15,7 +15,7 @@ use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
 use crate::survey;
 use crate::workbook;
-use crate::{arrow_table, conll, json, json_document, parquet_table, rasa, refusal};
+use crate::{arrow_table, conll, json, json_document, parquet_table, rasa, refusal, signature};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::{Failure, FailureKind};
 use std::collections::BTreeMap;
@@ -206,6 +206,10 @@ impl Table {
             .map_err(|err| refusal::reading(name, &err))?;
         if let Some(what) = survey.foreign() {
             return Err(refusal::data(format!("{name} is {what}, not {}", format.spoken())));
+        }
+        if signature::is_markdown_table(&survey.head) {
+            return Err(refusal::data(format!("{name} is a table in Markdown, which is not read"))
+                .with_cure("write the rows to CSV, JSON Lines or Parquet"));
         }
         self.encoding = Some(survey.encoding);
         let text = self.head()?;

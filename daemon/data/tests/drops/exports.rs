@@ -520,3 +520,27 @@ fn choices_are_the_same_in_any_order() {
     let drop = Drop::file("a.json", format!("[{}]", tasks.join(",\n")).as_bytes());
     assert_eq!(drop.load().unwrap().report.files[0].rows, 24);
 }
+
+/// As its search answers, and as elasticdump writes its lines.
+#[test]
+fn elasticsearch() {
+    let hit = |it: usize| {
+        let class = CLASSES[it % 2];
+        format!(
+            r#"{{"_index": "a", "_id": "{it}", "_score": 1.0, "_source": {{"text": "text {it}", "label": "{class}"}}}}"#
+        )
+    };
+    let hits = (0..12).map(hit).collect::<Vec<_>>().join(", ");
+    let answer = format!(r#"{{"took": 3, "hits": {{"total": 12, "hits": [{hits}]}}}}"#);
+    let rows = |of: Drop| of.load().unwrap().train.len();
+    assert_eq!(rows(Drop::file("answer.json", answer.as_bytes())), 10);
+    check(hit, expect![[r#"
+        export.jsonl: json_lines utf-8 12 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 5 1 0
+        pos: 5 1 0
+        train 10 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}

@@ -189,6 +189,16 @@ fn files_that_are_not_what_they_say() {
     "#]],
     );
     check(
+        "a.txt",
+        b"| text | label |\n| --- | --- |\n| good | yes |\n| bad | no |\n",
+        expect![[r#"
+            Data: a.txt is no data that finetuned reads (it takes .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx, .ods, an archive of them, or a folder of .txt files for each class)
+        "#]],
+    );
+    Drop::folder(&[("cat/1.html", b"<p>a</p>"), ("dog/2.htm", b"<p>b</p>")]).check(expect![[r#"
+        Data: the drop holds no data: cat/1.html is a web page, which is not read (write what each page says to a .txt file in a folder for each class, or to a table)
+    "#]]);
+    check(
         "a.jsonl",
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
         expect![[r#"
