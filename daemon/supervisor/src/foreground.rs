@@ -88,6 +88,7 @@ impl Foreground<'_> {
     /// Until it is proven, has failed, or was stopped.
     fn train_and_prove(&mut self, display: &mut Display, report: &mut Report) -> Result<Next> {
         let mut crashes = 0;
+        run_facts::step_back(&self.out.run)?;
         let mut phase =
             if run_facts::read(&self.out.run).trained { Phase::Prove } else { Phase::Train };
         let mut attempt = self.out.attempt;

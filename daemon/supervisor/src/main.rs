@@ -50,6 +50,7 @@ mod progress; // the tail of events.jsonl -> where it stands
 mod narrator; // events -> lines for people
 mod display; // events -> bar, lines or JSON
 mod proven; // a proven model -> rows for people
+mod worker_log; // what workers print, within bounds
 mod worker_process; // spec -> process -> lines and its end
 mod supervisor; // the daemon's loop
 mod foreground; // run and check, without a daemon

@@ -86,6 +86,18 @@ pub(crate) fn forget_failure(run: &Path) -> io::Result<()> {
         .try_for_each(|it| gone(fs::remove_file(run.join(it))))
 }
 
+/// A proof that has failed would fail again on the same files: training goes on from its last
+/// checkpoint instead, and what it leaves is made anew.
+pub(crate) fn step_back(run: &Path) -> io::Result<()> {
+    if !run.join(run_folder::FAILED).exists() || run.join(run_folder::DONE).exists() {
+        return Ok(());
+    }
+    // The word that training is over goes first.
+    gone(fs::remove_file(run.join(run_folder::TRAINED)))?;
+    let folders = [run_folder::UNPROVEN, run_folder::MODEL];
+    folders.iter().try_for_each(|it| gone(fs::remove_dir_all(run.join(it))))
+}
+
 /// The drop is another one now: what was computed from it is worth nothing. The log and the events
 /// stay.
 pub(crate) fn start_over(run: &Path) -> io::Result<()> {
@@ -146,6 +158,25 @@ mod tests {
         forget_failure(run.path()).unwrap();
         forget_failure(run.path()).unwrap();
         assert_eq!(read(run.path()), RunFacts::default());
+    }
+
+    #[test]
+    fn after_a_failed_proof_training_goes_on() {
+        let run = tempfile::tempdir().unwrap();
+        let path = |name: &str| run.path().join(name);
+        fs::create_dir_all(path("model.unproven")).unwrap();
+        fs::create_dir_all(path("checkpoints/step-8")).unwrap();
+        fs::write(path("trained.json"), "damaged").unwrap();
+        step_back(run.path()).unwrap();
+        assert!(path("trained.json").exists(), "nothing has failed");
+        fs::write(path("failed.json"), "{}").unwrap();
+        step_back(run.path()).unwrap();
+        assert!(!path("trained.json").exists() && !path("model.unproven").exists());
+        assert!(path("checkpoints/step-8").exists());
+        fs::write(path("trained.json"), "{}").unwrap();
+        fs::write(path("done.json"), "{}").unwrap();
+        step_back(run.path()).unwrap();
+        assert!(path("trained.json").exists(), "what is proven stays");
     }
 
     #[test]

@@ -7,13 +7,13 @@
 use crate::attempt::{Ending, OutOfMemory};
 use crate::cgroup::{Group, Usage};
 use crate::machine;
+use crate::worker_log::WorkerLog;
 use anyhow::{Context, Result, bail};
 use finetuned_job::event::{LINE_BYTES_MAX, Line};
 use finetuned_job::run_folder;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{OFlags, Timespec, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,6 +22,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+
+/// How often a worker's log is looked at: a disk takes some hundred megabytes in it.
+const LOOK_AT_LOG: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Lines that a reader is ahead of whoever shows them.
 const LINES_WAITING_MAX: usize = 64;
@@ -61,12 +64,9 @@ impl WorkerProcess {
         room: Room,
         hear: impl FnMut(Heard) + Send + 'static,
     ) -> Result<WorkerProcess> {
-        let log = run.join(run_folder::LOG);
-        let stderr = File::options()
-            .append(true)
-            .create(true)
-            .open(&log)
-            .with_context(|| format!("opening {}", log.display()))?;
+        let opening = || format!("opening {}", run.join(run_folder::LOG).display());
+        let log = WorkerLog::open(run).with_context(opening)?;
+        let stderr = log.writer().with_context(opening)?;
         let oom_before = machine::oom_kills();
         let mut command = command(worker, spec_file, room.alone && machine::is_idle());
         command.stdout(Stdio::piped()).stderr(stderr);
@@ -84,7 +84,7 @@ impl WorkerProcess {
         };
         let pid = child.id();
         let deaths = Deaths { oom_before, group: room.group };
-        let listen = move || listen(child, stdout, watched, deaths, hear);
+        let listen = move || listen(child, (stdout, log), watched, deaths, hear);
         thread::Builder::new()
             .name(format!("worker-{pid}"))
             .spawn(listen)
@@ -114,12 +114,12 @@ fn open_handle(child: &Child) -> Result<OwnedFd> {
 
 fn listen(
     mut child: Child,
-    stdout: ChildStdout,
+    (stdout, log): (ChildStdout, WorkerLog),
     handle: OwnedFd,
     deaths: Deaths,
     mut hear: impl FnMut(Heard),
 ) {
-    let mut lines = BufReader::new(UntilExit::new(stdout, &handle));
+    let mut lines = BufReader::new(UntilExit::new(stdout, &handle).with(&log));
     while let Some(line) = read_line(&mut lines) {
         // What is not an event was printed by a library; it wakes nobody.
         if let Ok(line) = serde_json::from_slice(&line) {
@@ -165,6 +165,8 @@ struct Deaths {
 struct UntilExit<'a> {
     stdout: ChildStdout,
     worker: &'a OwnedFd,
+    /// Looked at now and then meanwhile.
+    log: Option<&'a WorkerLog>,
     has_left: bool,
     /// Of what stood in the pipe then.
     left_bytes: usize,
@@ -176,13 +178,27 @@ impl UntilExit<'_> {
         const PIPE_BYTES: usize = 1 << 20;
         // Where this is refused, reading waits for the pipe's end, as it always did.
         let _ = fcntl_getfl(&stdout).and_then(|it| fcntl_setfl(&stdout, it | OFlags::NONBLOCK));
-        UntilExit { stdout, worker, has_left: false, left_bytes: PIPE_BYTES }
+        UntilExit { stdout, worker, log: None, has_left: false, left_bytes: PIPE_BYTES }
+    }
+}
+
+impl<'a> UntilExit<'a> {
+    fn with(self, log: &'a WorkerLog) -> UntilExit<'a> {
+        UntilExit { log: Some(log), ..self }
+    }
+
+    /// A log that can't be cut now is cut the next time.
+    fn look_at_log(&self) {
+        if let Some(Err(err)) = self.log.map(WorkerLog::bound) {
+            tracing::warn!("a worker's log can't be cut: {err}");
+        }
     }
 }
 
 impl Read for UntilExit<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            self.look_at_log();
             match self.stdout.read(buffer) {
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock && self.has_left => {
                     return Ok(0);
@@ -192,7 +208,8 @@ impl Read for UntilExit<'_> {
                         PollFd::new(&self.stdout, PollFlags::IN),
                         PollFd::new(self.worker, PollFlags::IN),
                     ];
-                    rustix::io::retry_on_intr(|| poll(&mut waits, None))?;
+                    let pause = self.log.map(|_| &LOOK_AT_LOG);
+                    rustix::io::retry_on_intr(|| poll(&mut waits, pause))?;
                     self.has_left = !waits[1].revents().is_empty();
                 }
                 Ok(n) if self.has_left => {

@@ -31,9 +31,9 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
     if run.join(run_folder::DONE).exists() {
         return Ok(());
     }
-    let plan: Plan = read_json(&run.join(run_folder::PLAN))?;
-    let report: DataReport = read_json(&run.join(run_folder::DATA))?;
-    let trained: Trained = read_json(&run.join(run_folder::TRAINED))?;
+    let plan: Plan = read_undamaged(&run.join(run_folder::PLAN))?;
+    let report: DataReport = read_undamaged(&run.join(run_folder::DATA))?;
+    let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED))?;
     let prepared = prepare::prepare(attempt)?;
     let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
@@ -255,6 +255,16 @@ fn license(base: &Path) -> Option<String> {
     let card = fs::read_to_string(base.join("README.md")).ok()?;
     let front = card.strip_prefix("---")?.split("\n---").next()?;
     front.lines().find_map(|line| line.strip_prefix("license:")).map(|it| it.trim().to_string())
+}
+
+/// A file that training has left, and could leave again.
+fn read_undamaged<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    read_json(path).map_err(|err| match err.downcast_ref::<serde_json::Error>() {
+        Some(_) => Failure::new(FailureKind::Disk, format!("{err:#}: the file is damaged"))
+            .with_cure("`finetuned retry JOB` goes on from the last checkpoint and makes it anew")
+            .into(),
+        None => err,
+    })
 }
 
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

@@ -17,8 +17,15 @@ use std::path::Path;
 pub(crate) fn obey(run: &Path, plan: &mut Plan, journal: &mut Journal) -> Result<()> {
     let path = run.join(run_folder::PLAN);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let before: Plan =
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    let before: Plan = serde_json::from_str(&text).map_err(|err| {
+        let message =
+            format!("{} is damaged ({err}): it says what the checkpoints are of", path.display());
+        Failure::new(FailureKind::Disk, message).with_cure(format!(
+            "remove {} and {}, then `finetuned retry JOB` trains anew",
+            run.join(run_folder::CHECKPOINTS).display(),
+            path.display()
+        ))
+    })?;
     if plan.train.precision == Precision::Auto {
         plan.train.precision = before.train.precision; // another measurement might say otherwise
     }

@@ -170,7 +170,8 @@ impl Supervisor {
         if self.original_changed(&job) {
             return self.copy_anew(&job);
         }
-        let facts = match ownership::facts(&run, &job) {
+        let facts = run_facts::step_back(&run).map_err(Into::into);
+        let facts = match facts.and_then(|()| ownership::facts(&run, &job)) {
             Ok(facts) => facts,
             Err(err) => return self.postpone(&job, &format!("{err:#}"), ENVIRONMENT_AFTER),
         };
