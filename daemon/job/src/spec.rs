@@ -100,7 +100,14 @@ pub enum Action {
         /// Where a model goes on with a text.
         #[serde(default)]
         sampling: Sampling,
+        /// What follows the only text is printed while it comes into being too, as `{"delta": …}`.
+        #[serde(default)]
+        aloud: bool,
     },
+    /// Answers conversations: on stdin a list of messages as JSON a line, on stdout `{"ready":
+    /// true}`, then for each line `{"delta": …}` as often as there is more, and at its end
+    /// `{"generated_text", "tokens", "finish_reason"}` or `{"error": …}`.
+    Chat { sampling: Sampling },
     /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes,
     /// files}]`.
     ListModels,

@@ -34,6 +34,11 @@ impl Modality {
             Modality::Image => "image",
         }
     }
+
+    /// Whether an input is a conversation, which may go on.
+    pub fn has_messages(self) -> bool {
+        self == Modality::Chat
+    }
 }
 
 /// What a model answers. The first three are named as `problem_type` in the configs of

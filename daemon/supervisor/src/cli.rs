@@ -145,6 +145,8 @@ pub(crate) enum Command {
     },
     /// Ask a finished model about texts, or about files of texts
     Predict(PredictArgs),
+    /// Talk with a model that has learnt from conversations; `/new` begins anew, Ctrl-D ends
+    Chat(ChatArgs),
     /// Base models in the cache that the Hugging Face libraries share
     #[command(subcommand)]
     Model(ModelCommand),
@@ -240,7 +242,29 @@ pub(crate) struct PredictArgs {
     /// Write the predictions to this file as well
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub csv: Option<PathBuf>,
-    /// Where a model goes on with a text: the most tokens that it says
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    /// A job, or the path of a run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub run: String,
+    /// What the model is asked to be, before all else
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// One JSON object a line for each answer
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+/// How a model goes on with a text.
+#[derive(Debug, Args)]
+pub(crate) struct SamplingArgs {
+    /// The most tokens that a model says where it goes on with a text
     #[arg(long, value_name = "N", default_value_t = Sampling::default().max_new_tokens)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_new_tokens: u32,
@@ -258,6 +282,18 @@ pub(crate) struct PredictArgs {
     /// Decides what is drawn
     #[arg(long, value_name = "N", default_value_t = Sampling::default().seed)]
     pub seed: u64,
+}
+
+impl SamplingArgs {
+    pub fn chosen(&self) -> Sampling {
+        Sampling {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            seed: self.seed,
+        }
+    }
 }
 
 /// A number from 0 to `MOST`.

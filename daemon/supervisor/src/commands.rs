@@ -1,6 +1,7 @@
 //! Carries out what was typed. Commands that only ask open the database for reading; those that
 //! wish something write it there and poke the daemon, and work without one too.
 
+mod chat;
 mod doctor;
 mod gc;
 mod logs;
@@ -71,6 +72,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
             ask_for(&home()?, &wish, &mut report, |queue, id| queue.prioritise(id, priority))
         }
         Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
+        Command::Chat(args) => chat::chat(&home()?, &args, &mut report),
         Command::Model(command) => models::models(&home()?, &command, &mut report),
         Command::Plugin(command) => plugin::plugin(&home()?, &command, &mut report),
         Command::Doctor { json } => doctor::doctor(&home()?, json, &mut report),

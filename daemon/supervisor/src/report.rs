@@ -4,7 +4,7 @@
 
 use finetuned_job::printable::{printable, printable_json, printable_lines};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Prints whole lines.
 pub(crate) struct Report {
@@ -18,6 +18,16 @@ impl Report {
 
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         self.print(&[printable(text).as_bytes(), b"\n"])
+    }
+
+    /// What a line begins with, or goes on with.
+    pub fn part(&mut self, text: &str) -> io::Result<()> {
+        self.print(&[printable_lines(text).as_bytes()])
+    }
+
+    /// A person is likely to look at it now.
+    pub fn is_terminal(&self) -> bool {
+        self.out.is_terminal()
     }
 
     /// Several lines; cells of `words::table` are on one line each.

@@ -14,11 +14,11 @@ use finetuned_job::run_folder;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, Timespec, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +28,9 @@ const LOOK_AT_LOG: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Lines that a reader is ahead of whoever shows them.
 const LINES_WAITING_MAX: usize = 64;
+
+/// Of one answer: longer than all that a model says at once.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// Rounds of waiting before a thread sleeps: some 100 µs, longer than what lies between two
 /// operations of a step.
@@ -301,6 +304,44 @@ pub(crate) fn ask(worker: &Path, spec_file: &Path) -> Result<(ExitStatus, Vec<u8
         .with_context(|| format!("starting the worker {}", worker.display()))?;
     let output = child.wait_with_output().context("waiting for the worker")?;
     Ok((output.status, output.stdout))
+}
+
+/// A worker that answers what it is asked, in the foreground. What it says on stderr goes to ours.
+pub(crate) struct Talk {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Talk {
+    pub fn start(worker: &Path, spec_file: &Path) -> Result<Talk> {
+        let mut child = command(worker, spec_file, machine::is_idle())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting the worker {}", worker.display()))?;
+        let stdin = child.stdin.take().context("the worker has no stdin")?;
+        let stdout = BufReader::new(child.stdout.take().context("the worker has no stdout")?);
+        Ok(Talk { child, stdin, stdout })
+    }
+
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        writeln!(self.stdin, "{line}").context("asking the worker")
+    }
+
+    /// The next line; none when it says nothing more.
+    pub fn hear(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        let read = self.stdout.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
+        read.ok().filter(|it| 0 < *it).map(|_| line)
+    }
+
+    /// It is asked nothing more.
+    pub fn end(self) -> Result<ExitStatus> {
+        let Talk { mut child, stdin, stdout } = self;
+        drop((stdin, stdout));
+        child.wait().context("waiting for the worker")
+    }
 }
 
 /// Runs a worker that says one thing after the other, in the foreground; one that is silent for

@@ -7,6 +7,7 @@ use crate::network::Network;
 use anyhow::Result;
 use finetuned_job::spec::Sampling;
 use finetuned_models::{Cache, Input};
+use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 /// Prompts that are gone on with side by side.
@@ -21,6 +22,18 @@ pub(crate) struct Generated {
     pub ended: bool,
 }
 
+impl Generated {
+    /// `text`: what the tokens say. `generated_text` as transformers' pipeline calls it, without
+    /// the prompt; `finish_reason` as OpenAI has it.
+    pub fn reply(&self, text: &str) -> Value {
+        json!({
+            "generated_text": text,
+            "tokens": self.tokens.len(),
+            "finish_reason": if self.ended { "stop" } else { "length" },
+        })
+    }
+}
+
 /// What follows each prompt, which has a token at least. `ends`: tokens after which nothing does.
 ///
 /// # Errors
@@ -29,7 +42,22 @@ pub(crate) fn generate(
     network: &Network,
     prompts: &[Vec<u32>],
     ends: &[u32],
+    how: (&Sampling, u32),
+) -> Result<Vec<Generated>> {
+    generate_aloud(network, prompts, ends, how, &mut |_, _| Ok(()))
+}
+
+/// The same, and `hear` is called with the number of a prompt and what follows it so far whenever
+/// that has grown.
+///
+/// # Errors
+/// As above, and those of `hear`.
+pub(crate) fn generate_aloud(
+    network: &Network,
+    prompts: &[Vec<u32>],
+    ends: &[u32],
     (sampling, positions): (&Sampling, u32),
+    hear: &mut dyn FnMut(usize, &[u32]) -> Result<()>,
 ) -> Result<Vec<Generated>> {
     let mut all = Vec::with_capacity(prompts.len());
     for (batch, prompts) in prompts.chunks(BATCH).enumerate() {
@@ -42,15 +70,16 @@ pub(crate) fn generate(
             let logits = extend(network, &next, &mut cache)?;
             let mut left = Vec::new();
             next.clear();
-            for (place, &text) in going.iter().enumerate() {
-                let prompt = mix(sampling.seed, first + text as u64);
-                let text = &mut texts[text];
+            for (place, &nth) in going.iter().enumerate() {
+                let prompt = mix(sampling.seed, first + nth as u64);
+                let text = &mut texts[nth];
                 let draw = uniform(mix(prompt, text.found.tokens.len() as u64));
                 let token = choose(&logits[place], sampling, draw);
                 if text.takes(token, ends, sampling) {
                     left.push(place as i64);
                     next.push(vec![token]);
                 }
+                hear(first as usize + nth, &text.found.tokens)?;
             }
             if left.len() < going.len() {
                 cache.select(&left)?;

@@ -50,7 +50,9 @@ mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
 mod fill_mask; // masked texts -> what may stand there
+mod replies; // answers -> stdout
 mod predict; // the action `predict`
+mod chat; // the action `chat`
 mod questions; // the actions `check`, `pull`, `inspect`, `doctor`
 
 use anyhow::{Context, Result, bail};
@@ -163,9 +165,11 @@ fn attempt(spec: &Spec, stop: &Stop, closed: Closed) -> i32 {
 fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
     finetuned_libtorch::pool_memory();
     match &spec.action {
-        Action::Predict { inputs, csv, sampling } => {
-            predict::predict(spec, inputs, csv.as_deref(), sampling)
+        Action::Predict { inputs, csv, sampling, aloud } => {
+            let (csv, aloud) = (csv.as_deref(), *aloud);
+            predict::predict(spec, &predict::Question { inputs, csv, sampling, aloud })
         }
+        Action::Chat { sampling } => chat::chat(spec, sampling),
         Action::Pull { base } => questions::pull(base),
         Action::ListModels => questions::list_models(),
         Action::Inspect { base } => questions::inspect(base),

@@ -4,10 +4,11 @@
 use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::generate::{self, Generated};
-use crate::modality::{self, Encoded, Inputs};
+use crate::generate::{Generated, generate_aloud};
+use crate::modality::{self, Encoded, Encoder, Inputs};
 use crate::network::{Network, Saved};
 use crate::proof::read_json;
+use crate::replies::{Growing, Replies};
 use crate::stored::Examples;
 use crate::{device, durable, fill_mask, objective};
 use anyhow::{Context, Result, bail};
@@ -18,30 +19,49 @@ use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::{Sampling, Spec};
 use finetuned_job::task::Objective;
-use serde_json::{Map, Value, json};
-use std::fs::File;
-use std::io::Write;
+use serde_json::{Map, Value};
 use std::path::Path;
 
-pub(crate) fn predict(
-    spec: &Spec,
-    inputs: &[String],
-    csv: Option<&Path>,
-    sampling: &Sampling,
-) -> Result<()> {
-    let folder = spec.run.join(run_folder::MODEL);
-    if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
-        let message = format!("{} holds no finished model", spec.run.display());
-        return Err(Failure::new(FailureKind::Model, message)
-            .with_cure("`finetuned status` lists the runs that are done")
-            .into());
+/// A run's model, and what asks it.
+pub(crate) struct Finished {
+    pub plan: Plan,
+    pub encoder: Box<dyn Encoder>,
+    pub saved: Saved,
+}
+
+impl Finished {
+    pub(crate) fn open(spec: &Spec) -> Result<Finished> {
+        let folder = spec.run.join(run_folder::MODEL);
+        if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
+            let message = format!("{} holds no finished model", spec.run.display());
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("`finetuned status` lists the runs that are done")
+                .into());
+        }
+        let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
+        let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
+        let extensions = Extensions::of_plan(spec, &plan, &head)?;
+        let device = device::choose(spec.device)?;
+        let saved = Network::open(&folder, &head, &plan, &extensions, device)?;
+        let encoder = modality::of(plan.task.modality).reopen(&folder, &plan)?;
+        Ok(Finished { plan, encoder, saved })
     }
-    let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
-    let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
-    let replies = Replies::apart()?;
-    let extensions = Extensions::of_plan(spec, &plan, &head)?;
-    let Saved { network, names, thresholds, max_positions } =
-        Network::open(&folder, &head, &plan, &extensions, device::choose(spec.device)?)?;
+}
+
+/// What is asked.
+pub(crate) struct Question<'a> {
+    pub inputs: &'a [String],
+    pub csv: Option<&'a Path>,
+    pub sampling: &'a Sampling,
+    /// Whether what follows the only text is printed while it comes into being too.
+    pub aloud: bool,
+}
+
+pub(crate) fn predict(spec: &Spec, question: &Question) -> Result<()> {
+    let Question { inputs, csv, sampling, aloud } = *question;
+    let mut replies = Replies::apart()?;
+    let Finished { plan, encoder, saved } = Finished::open(spec)?;
+    let Saved { network, names, thresholds, max_positions } = saved;
     let task = plan.task;
     let answer = finetuned_answers::with_thresholds(task.answer, &names, &thresholds);
     let mut named = finetuned_data::inputs(task.modality, inputs, &plan.data.text_columns)?;
@@ -51,12 +71,20 @@ pub(crate) fn predict(
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
-    let encoder = modality::of(task.modality).reopen(&folder, &plan)?;
     if task.objective == Objective::NextTokens {
         let prompts =
             named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
-        let found =
-            generate::generate(&network, &prompts, encoder.ends(), (sampling, max_positions))?;
+        let mut growing: Vec<Growing> = prompts.iter().map(|_| Growing::default()).collect();
+        let found = generate_aloud(
+            &network,
+            &prompts,
+            encoder.ends(),
+            (sampling, max_positions),
+            &mut |nth, tokens| match aloud && named.len() == 1 {
+                true => growing[nth].print(tokens, encoder.as_ref(), &mut replies),
+                false => Ok(()),
+            },
+        )?;
         let texts = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
         let continued = Continued { what: task.modality.noun(), named: &named, texts };
         continued.print(replies)?;
@@ -112,7 +140,7 @@ impl Replied<'_> {
         })
     }
 
-    fn print(&self, replies: Replies) -> Result<()> {
+    fn print(&self, mut replies: Replies) -> Result<()> {
         let line = |((named, input, rows), masks): ((&Named, Input<'_>, &[f32]), &Vec<Value>)| {
             let mut fields = self.answer.reply(&input, rows);
             if !masks.is_empty() {
@@ -129,7 +157,8 @@ impl Replied<'_> {
             fields.insert("origin".into(), named.origin.clone().into());
             Value::Object(fields)
         };
-        replies.print(self.each().zip(&self.masks).map(line))
+        self.each().zip(&self.masks).try_for_each(|it| replies.line(&line(it)))?;
+        replies.flush()
     }
 
     /// origin, text or image, then what the kind of answer has.
@@ -154,19 +183,14 @@ struct Continued<'a> {
 }
 
 impl Continued<'_> {
-    /// `generated_text`, as transformers' pipeline calls it, without the prompt; `finish_reason` as
-    /// OpenAI has it.
-    fn print(&self, replies: Replies) -> Result<()> {
-        let line = |(named, (text, of)): (&Named, &(String, &Generated))| {
-            json!({
-                "generated_text": text,
-                "tokens": of.tokens.len(),
-                "finish_reason": if of.ended { "stop" } else { "length" },
-                self.what: named.what,
-                "origin": named.origin,
-            })
-        };
-        replies.print(self.named.iter().zip(&self.texts).map(line))
+    fn print(&self, mut replies: Replies) -> Result<()> {
+        for (named, (text, of)) in self.named.iter().zip(&self.texts) {
+            let mut reply = of.reply(text);
+            reply[self.what] = named.what.clone().into();
+            reply["origin"] = named.origin.clone().into();
+            replies.line(&reply)?;
+        }
+        replies.flush()
     }
 
     fn write_csv(&self, path: &Path) -> Result<()> {
@@ -176,27 +200,5 @@ impl Continued<'_> {
             out.write_record([&named.origin, &named.what, text])?;
         }
         durable::write(path, &out.into_inner().context("writing the CSV")?)
-    }
-}
-
-/// The worker's stdout, out of reach of what a plugin prints: that goes to stderr.
-struct Replies(File);
-
-impl Replies {
-    fn apart() -> Result<Replies> {
-        let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
-            .context("setting stdout aside")?;
-        rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("setting stdout aside")?;
-        Ok(Replies(File::from(out)))
-    }
-
-    /// One JSON object a line.
-    fn print(self, lines: impl Iterator<Item = Value>) -> Result<()> {
-        let mut out = std::io::BufWriter::new(self.0);
-        for line in lines {
-            serde_json::to_writer(&mut out, &line).context("printing")?;
-            out.write_all(b"\n").context("printing")?;
-        }
-        out.flush().context("printing")
     }
 }

@@ -42,7 +42,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// Asks a finished run, greedily where it goes on with texts.
 pub fn predict(inputs: Vec<String>, csv: Option<PathBuf>) -> Action {
-    Action::Predict { inputs, csv, sampling: Sampling::default() }
+    Action::Predict { inputs, csv, sampling: Sampling::default(), aloud: false }
 }
 
 pub fn tiny_bert() -> PathBuf {

@@ -1,7 +1,7 @@
 //! Stories of texts that are learnt as they are, without labels.
 
 use crate::answers::predicted;
-use crate::attempt::{Run, sentences, tiny_bert, tiny_llama};
+use crate::attempt::{Run, binary, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::{Done, Sample};
@@ -10,6 +10,8 @@ use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use rustix::process::Signal;
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 const MASKED: &str = r#"
 task = "masked-language-modeling"
@@ -150,6 +152,10 @@ fn texts_without_labels_make_a_model_that_goes_on_with_them() {
     assert_eq!((&short["tokens"], &short["finish_reason"]), (&1.into(), &"length".into()));
     let config: serde_json::Value = run.json("model/config.json");
     assert_eq!(config["architectures"][0], "LlamaForCausalLM");
+    let mut chat = Command::new(binary("finetuned"));
+    let chat = chat.arg("chat").arg(run.folder()).stdin(Stdio::null()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&chat.stderr);
+    assert!(!chat.status.success() && complaint.contains("finetuned predict"), "{complaint}");
 }
 
 /// Answers that say which kind of word stands in the question.
@@ -197,6 +203,40 @@ fn conversations_make_a_model_that_answers_and_stops() {
     let card = fs::read_to_string(run.folder().join("model/README.md")).unwrap();
     assert!(card.contains("pipeline(\"text-generation\""), "{card}");
     says_before_and_after(&run);
+    is_talked_with(&run);
+}
+
+/// One line after the other goes through a pipe, as a person's would; answers come as they grow.
+fn is_talked_with(run: &Run) {
+    let talk = |flags: &[&str], said: &str| {
+        let mut command = Command::new(binary("finetuned"));
+        command.arg("chat").arg(run.folder()).args(flags);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let [stdout, stderr] = [out.stdout, out.stderr].map(|it| String::from_utf8(it).unwrap());
+        (out.status.success(), stdout, stderr)
+    };
+    let (ended_well, answers, _) =
+        talk(&[], "7 the movie was lovely\n\n/new\n7 the movie was lovely\n");
+    let lines: Vec<&str> = answers.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    assert!(ended_well && lines == ["good", "good"], "{answers:?}");
+    let flags = ["--json", "--system", "be short", "--max-new-tokens", "1"];
+    let (_, answers, _) = talk(&flags, "7 the movie was lovely\nand again\n");
+    let answers: Vec<serde_json::Value> =
+        answers.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert!(answers.iter().all(|it| it["tokens"] == 1), "{answers:?}");
+    // What is too long is no end of the conversation.
+    let long = format!("{}\n7 the movie was lovely\n", "the movie was lovely ".repeat(2_000));
+    let (ended_well, answers, complaint) = talk(&[], &long);
+    assert!(ended_well && answers.trim() == "good", "{answers:?}");
+    assert!(complaint.contains("tokens"), "{complaint}");
 }
 
 /// Samples stand in their file and in the report; of texts from the data the card has none.

@@ -1,14 +1,15 @@
 //! `finetuned predict RUN INPUT…`: a worker answers, we only print.
 
-use super::{ask, find};
+use super::{ask, ask_folder, find};
 use crate::cli::{Exit, PredictArgs};
 use crate::config::Config;
 use crate::home::Home;
 use crate::report::Report;
 use crate::words;
+use crate::worker_process::Talk;
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
-use finetuned_job::spec::{Action, Sampling};
+use finetuned_job::spec::Action;
 use finetuned_job::task::Task;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,12 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     let config = Config::load(&home.root)?;
     let run = run_folder_of(home, &args.run)?;
     let csv = args.csv.as_ref().map(std::path::absolute).transpose()?;
-    let sampling = Sampling {
-        max_new_tokens: args.max_new_tokens,
-        temperature: args.temperature,
-        top_k: args.top_k,
-        top_p: args.top_p,
-        seed: args.seed,
-    };
-    let action = Action::Predict { inputs: args.inputs.clone(), csv, sampling };
+    let sampling = args.sampling.chosen();
+    let aloud = !args.json && csv.is_none() && args.inputs.len() == 1 && report.is_terminal();
+    let action = Action::Predict { inputs: args.inputs.clone(), csv, sampling, aloud };
+    if aloud {
+        return say(&config, action, &run, report);
+    }
     let (status, lines) = ask(&config, action, Some(&run))?;
     if !status.success() {
         return Ok(Exit::Error);
@@ -47,8 +46,29 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
     Ok(Exit::Done)
 }
 
+/// To a person, while it comes into being where it does.
+fn say(config: &Config, action: Action, run: &Path, report: &mut Report) -> Result<Exit> {
+    let (_folder, spec_file) = ask_folder(config, action, Some(run))?;
+    let mut talk = Talk::start(&config.worker, &spec_file)?;
+    let (mut rows, mut has_spoken) = (Vec::new(), false);
+    while let Some(line) = talk.hear() {
+        let value: Value = serde_json::from_slice(&line).context("reading the worker's answer")?;
+        match value["delta"].as_str() {
+            Some(delta) => report.part(delta)?,
+            None if has_spoken => report.line("")?,
+            None => rows.push(row(&line)?),
+        }
+        has_spoken = has_spoken || value["delta"].is_string();
+    }
+    let status = talk.end()?;
+    if !rows.is_empty() {
+        report.lines(&words::table(&rows))?;
+    }
+    Ok(if status.success() { Exit::Done } else { Exit::Error })
+}
+
 /// A run folder's own path, or a job.
-fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
+pub(super) fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
     let path = Path::new(wanted);
     if path.join(run_folder::PLAN).exists() {
         return std::path::absolute(path).context("finding the current folder");
