@@ -534,7 +534,9 @@ fn elasticsearch() {
     let answer = format!(r#"{{"took": 3, "hits": {{"total": 12, "hits": [{hits}]}}}}"#);
     let rows = |of: Drop| of.load().unwrap().train.len();
     assert_eq!(rows(Drop::file("answer.json", answer.as_bytes())), 10);
-    check(hit, expect![[r#"
+    check(
+        hit,
+        expect![[r#"
         export.jsonl: json_lines utf-8 12 rows
         text-classification: `label` has 2 values that recur: classes are learnt
         `text` -> `label`
@@ -542,5 +544,6 @@ fn elasticsearch() {
         pos: 5 1 0
         train 10 (stratified, seed 0)
         validation 2 (stratified, seed 0)
-    "#]]);
+    "#]],
+    );
 }
