@@ -6,6 +6,7 @@
 #   make test        format, lints, documentation, build, every test
 #   make test-peers  transformers, TensorBoard and huggingface_hub open what we make
 #   make faults      a fault at every system call, cuts of power, full disks, damaged files: hours. FAULTS="--every 12"
+#   make fuzz        every parser of outside bytes under libFuzzer, a minute each. FUZZ="--seconds 10 --only image"
 #   make soak        MINUTES=60 of drops, kills and faults by chance
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
@@ -14,7 +15,8 @@
 #   make deb         a Debian package, with libtorch, units, manual pages; into target/package
 #   make check-deb   installs it into a fresh Debian root, runs a job, upgrades, removes, purges
 #   make check-systemd  the same root booted with systemd as process 1: installed, used, upgraded at work, removed
-#   make dist        the same as a tarball that runs where it is unpacked, on this machine's glibc or newer
+#   make dist        the same as a tarball that runs where it is unpacked, on glibc 2.28 or newer
+#   make check-dist  runs it in a fresh Debian 11, whose glibc is older than that of most machines
 #   make libtorch    the libtorch that tch expects, into .libtorch (CUDA=1 keeps the CUDA parts)
 
 SHELL := /bin/bash
@@ -23,7 +25,7 @@ CARGO ?= cargo
 ASSETS ?= .assets
 export FINETUNED_ASSETS := $(abspath $(ASSETS))
 
-.PHONY: demo demo-images demo-chat test test-peers faults soak plugins bench bench-images deb check-deb check-systemd dist libtorch build assets images peers tools
+.PHONY: demo demo-images demo-chat test test-peers faults fuzz soak plugins bench bench-images deb check-deb check-systemd dist check-dist libtorch build assets images peers tools
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
@@ -64,6 +66,7 @@ plugins: libtorch
 
 test: build assets plugins
 	$(CARGO) fmt --all --check
+	cd tests/fuzz && $(CARGO) fmt --check
 	cd plugins && $(CARGO) fmt --all --check
 	cd plugins && $(CARGO) clippy --release --locked $(QUICK_DEPENDENCIES) --all-targets -- -D warnings
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
@@ -79,6 +82,9 @@ test-peers: build assets plugins peers
 
 faults: build
 	$(PYTHON) tests/faults/run.py $(FAULTS)
+
+fuzz: libtorch
+	$(PYTHON) tests/fuzz/run.py $(FUZZ)
 
 soak: build
 	$(PYTHON) tests/faults/soak.py $(or $(MINUTES),60)
@@ -115,5 +121,10 @@ check-deb: deb
 check-systemd: deb
 	$(PYTHON) packaging/booted.py $${CARGO_TARGET_DIR:-target}/package/finetuned_*.deb $${CARGO_TARGET_DIR:-target}/package/root
 
+dist: export FINETUNED_LINK = $(shell $(PYTHON) packaging/old_glibc.py $${CARGO_TARGET_DIR:-target}/package/glibc)
 dist: libtorch
 	$(call PACKAGE,tar)
+
+# As root, with debootstrap.
+check-dist: dist
+	packaging/check_dist.sh $${CARGO_TARGET_DIR:-target}/package/finetuned-*.tar.gz $${CARGO_TARGET_DIR:-target}/package/older-root

@@ -9,8 +9,7 @@ trap 'umount "$root/proc"' EXIT
 cp "$deb" "$root/tmp/finetuned.deb"
 rm -rf "$root/tmp/tiny-bert" "$root/tmp/run"
 cp -r "$here/../tests/data/tiny-bert" "$root/tmp/"
-{ echo text,label; for n in $(seq 60); do echo "the movie $n was good,positive"; echo "the movie $n was awful,negative"; done; } > "$root/tmp/a.csv"
-printf 'model.base = "/tmp/tiny-bert"\n[train]\nepochs = 2\n' > "$root/tmp/r.toml"
+"$here/job.sh" "$root/tmp"
 chroot "$root" bash -euo pipefail <<'INSIDE'
 dpkg -i /tmp/finetuned.deb
 test "$(stat -c '%a %U %G' /var/spool/finetuned)" = "2770 finetuned finetuned"

@@ -3,7 +3,7 @@
 
 BINARIES is a folder with finetuned and finetuned-worker, the latter linked with FINETUNED_RPATH
 '$ORIGIN/../lib'. Both kinds hold the same tree, libtorch in a folder of its own; the tarball's runs
-wherever it is unpacked. Times are those of the last commit (or SOURCE_DATE_EPOCH), so that the same
+wherever it is unpacked, on the glibc of NEWEST or a newer one. Times are those of the last commit (or SOURCE_DATE_EPOCH), so that the same
 binaries give the same bytes. Needs binutils; for deb dpkg-dev too.
 """
 import gzip, os, re, shutil, subprocess, sys, tempfile
@@ -15,6 +15,8 @@ LIBRARIES = ("libtorch_cpu.so", "libc10.so", "libtorch.so", "libtorch_global_dep
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
 INBOX = "/var/spool/finetuned"
 PLUGINS = "/usr/lib/finetuned/plugins"
+# Of Enterprise Linux 8 and Debian 10, which libtorch itself asks for.
+NEWEST = {"GLIBC": "2.28", "GLIBCXX": "3.4.25", "CXXABI": "1.3.11"}
 
 
 def run(*args, **more):
@@ -105,6 +107,17 @@ def settle(root, at):
         os.utime(path, (at, at), follow_symlinks=False)
 
 
+def runs_on_older(root):
+    """The tarball's promise: nothing in it wants newer functions than these."""
+    for file in [it for folder in ("bin", "lib") for it in sorted((root / "lib/finetuned" / folder).iterdir())]:
+        # What is weak may be absent: the program asks before it calls.
+        wanted = [line for line in run("objdump", "-T", file).splitlines() if "*UND*" in line and " w " not in line]
+        for name, newest in NEWEST.items():
+            found = max((tuple(map(int, it.split("."))) for line in wanted for it in re.findall(rf"\b{name}_([0-9.]+)", line)), default=(0,))
+            if tuple(map(int, newest.split("."))) < found:
+                sys.exit(f"{file.name} wants {name} {'.'.join(map(str, found))}, newer than {newest}: link it with packaging/old_glibc.py's arguments (make dist)")
+
+
 def deb(binaries, libtorch, out):
     architecture = run("dpkg", "--print-architecture").strip()
     with tempfile.TemporaryDirectory() as folder:
@@ -128,6 +141,7 @@ def tar(binaries, libtorch, out):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / name
         product(root, binaries, libtorch)
+        runs_on_older(root)
         for unit in ("finetuned.service", "user/finetuned.service", "finetuned.sysusers", "finetuned.tmpfiles", "gpu.conf"):
             place(UNITS / unit, root / "share/systemd" / unit)
         settle(root, epoch())

@@ -1,4 +1,4 @@
 #!/bin/bash
-# A fresh Debian root with systemd in it: `root.sh ROOT` (as root, with debootstrap). One that is there stays.
+# A fresh Debian root: `root.sh ROOT [SUITE [PACKAGES]]` (as root, with debootstrap); by default with systemd. One that is there stays.
 set -euo pipefail
-[ -d "$1/usr" ] || debootstrap --variant=minbase --include=systemd,libstdc++6 bookworm "$1" http://deb.debian.org/debian
+[ -d "$1/usr" ] || debootstrap --variant=minbase --include="${3:-systemd,libstdc++6}" "${2:-bookworm}" "$1" http://deb.debian.org/debian

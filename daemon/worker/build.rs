@@ -10,7 +10,17 @@ fn main() {
     // These, whether we call them or not, and nothing else of the worker, so that no other library
     // of ours gets between theirs.
     println!("cargo:rerun-if-changed=build.rs");
+    older_glibc();
     for functions in ["at*", "get_and_reset_last_err"] {
         println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={functions}");
+    }
+}
+
+/// A package may be linked for an older glibc than this machine's: packaging/old_glibc.py says how.
+fn older_glibc() {
+    println!("cargo:rerun-if-env-changed=FINETUNED_LINK");
+    if let Some(folder) = std::env::var("FINETUNED_LINK").ok().filter(|it| !it.is_empty()) {
+        println!("cargo:rustc-link-arg-bins=@{folder}/arguments");
+        println!("cargo:rustc-link-arg-bins={folder}/old_glibc.o");
     }
 }
