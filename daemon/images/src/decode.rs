@@ -47,7 +47,7 @@ pub enum Colour {
 pub fn probe(bytes: &[u8]) -> Result<Facts, Broken> {
     let format = Format::recognise(bytes)?;
     if format == Format::Jpeg {
-        return jpeg::open(bytes).map(|(facts, _, _)| facts);
+        return jpeg::probe(bytes);
     }
     open(format, bytes)?.facts()
 }

@@ -13,11 +13,9 @@ use crate::{Broken, Format};
 
 type Decoder<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
-pub(super) fn open(bytes: &[u8]) -> Result<(Facts, Orientation, Decoder<'_>), Broken> {
-    open_with(bytes, true)
-}
+type Opened<'a> = (Facts, Orientation, Decoder<'a>);
 
-fn open_with(bytes: &[u8], strict: bool) -> Result<(Facts, Orientation, Decoder<'_>), Broken> {
+fn open(bytes: &[u8], strict: bool) -> Result<Opened<'_>, Broken> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .set_max_width(usize::from(u16::MAX))
@@ -40,22 +38,30 @@ fn open_with(bytes: &[u8], strict: bool) -> Result<(Facts, Orientation, Decoder<
     Ok((facts, orientation, decoder))
 }
 
+pub(super) fn probe(bytes: &[u8]) -> Result<Facts, Broken> {
+    opened(bytes, |opened| Ok(opened.0))
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
+    opened(bytes, |opened| pixels(bytes, opened))
+}
+
 /// Whatever breaks the rules is refused at first; but where a file goes to its end marker, libjpeg
 /// (and so Pillow) would make an image of what there is, with a warning. So does the second,
 /// lenient way.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
-    let first = open_with(bytes, true).and_then(|opened| pixels(bytes, opened));
-    match first {
-        Err(Broken::Damaged { .. }) if has_end_marker(bytes) => {
-            open_with(bytes, false).and_then(|opened| pixels(bytes, opened))
-        }
+fn opened<'a, T>(
+    bytes: &'a [u8],
+    read: impl Fn(Opened<'a>) -> Result<T, Broken>,
+) -> Result<T, Broken> {
+    match open(bytes, true).and_then(&read) {
+        Err(Broken::Damaged { .. }) if has_end_marker(bytes) => open(bytes, false).and_then(read),
         other => other,
     }
 }
 
 fn pixels(
     bytes: &[u8],
-    (facts, orientation, mut decoder): (Facts, Orientation, Decoder),
+    (facts, orientation, mut decoder): Opened,
 ) -> Result<(Facts, Vec<u8>, Orientation), Broken> {
     let data = decoder.decode().map_err(|err| broken(bytes, err))?;
     Ok((facts, data, orientation))

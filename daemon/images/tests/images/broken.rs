@@ -148,6 +148,14 @@ fn flipped_bits_never_panic() {
     }
 }
 
+/// Found by fuzzing: a rule of JPEG is broken in the header, not in the pixels.
+#[test]
+fn what_can_be_decoded_leniently_can_be_probed() {
+    let damaged = include_bytes!("../../../../tests/fuzz/corpus/image/lenient.jpg");
+    assert_eq!(probe(damaged), decode(damaged).map(|(facts, _)| facts));
+    assert!(probe(damaged).is_ok());
+}
+
 #[test]
 fn the_kind_is_known_by_content() {
     for (name, format) in [
