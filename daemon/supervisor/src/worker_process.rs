@@ -8,7 +8,7 @@ use crate::attempt::{Ending, OutOfMemory};
 use crate::cgroup::{Group, Usage};
 use crate::machine;
 use crate::worker_log::WorkerLog;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use finetuned_job::event::{LINE_BYTES_MAX, Line};
 use finetuned_job::run_folder;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -326,14 +326,15 @@ impl Talk {
     }
 
     pub fn say(&mut self, line: &str) -> Result<()> {
-        writeln!(self.stdin, "{line}").context("asking the worker")
+        // No error of ours: a reader of our own that has gone ends a command quietly.
+        writeln!(self.stdin, "{line}").map_err(|err| anyhow!("the worker has left: {err}"))
     }
 
     /// The next line; none when it says nothing more.
     pub fn hear(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         let read = self.stdout.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line);
-        read.ok().filter(|it| 0 < *it).map(|_| line)
+        read.ok().filter(|_| line.ends_with(b"\n")).map(|_| line)
     }
 
     /// It is asked nothing more.

@@ -4,16 +4,17 @@
 use crate::generate::generate_aloud;
 use crate::predict::Finished;
 use crate::replies::{Growing, Replies};
-use anyhow::{Context, Result};
+use crate::stop::{Stop, Stopped};
+use anyhow::{Context, Result, anyhow};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::spec::{Sampling, Spec};
 use serde_json::{Value, json};
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 /// Longest line: a conversation of some thousand pages.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 
-pub(crate) fn chat(spec: &Spec, sampling: &Sampling) -> Result<()> {
+pub(crate) fn chat(spec: &Spec, sampling: &Sampling, stop: &Stop) -> Result<()> {
     let mut replies = Replies::apart()?;
     let finished = Finished::open(spec)?;
     if !finished.plan.task.modality.has_messages() {
@@ -25,19 +26,43 @@ pub(crate) fn chat(spec: &Spec, sampling: &Sampling) -> Result<()> {
     replies.line(&json!({ "ready": true }))?;
     replies.flush()?;
     let mut stdin = std::io::stdin().lock();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        let read = std::io::Read::take(&mut stdin, LINE_BYTES_MAX).read_line(&mut line);
-        if read.context("reading what is said")? == 0 {
-            return Ok(());
-        }
-        // What one turn can't have is no end of the conversation.
-        let answer = answered(&finished, line.trim_end(), sampling, &mut replies)
-            .unwrap_or_else(|err| json!({ "error": format!("{err:#}") }));
+    while let Some(line) = line(&mut stdin).context("reading what is said")? {
+        let answer = match line {
+            Line::Whole(messages) => answered(&finished, &messages, sampling, &mut replies, stop),
+            Line::TooLong => Err(anyhow!("that is longer than {LINE_BYTES_MAX} bytes")),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(err) if err.is::<Stopped>() => return Err(err),
+            // What one turn can't have is no end of the conversation.
+            Err(err) => json!({ "error": format!("{err:#}") }),
+        };
         replies.line(&answer)?;
         replies.flush()?;
     }
+    Ok(())
+}
+
+enum Line {
+    Whole(String),
+    /// Read to its end all the same.
+    TooLong,
+}
+
+fn line(from: &mut impl BufRead) -> io::Result<Option<Line>> {
+    let mut bytes = Vec::new();
+    let read = from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? as u64;
+    if read < LINE_BYTES_MAX || bytes.ends_with(b"\n") {
+        let text = String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned();
+        return Ok((0 < read).then_some(Line::Whole(text)));
+    }
+    while !bytes.ends_with(b"\n") {
+        bytes.clear();
+        if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+    }
+    Ok(Some(Line::TooLong))
 }
 
 /// The whole answer; its parts are printed meanwhile.
@@ -46,6 +71,7 @@ fn answered(
     messages: &str,
     sampling: &Sampling,
     replies: &mut Replies,
+    stop: &Stop,
 ) -> Result<Value> {
     let encoder = finished.encoder.as_ref();
     let named = finetuned_data::inputs(finished.plan.task.modality, &[messages.into()], &[])?;
@@ -57,8 +83,33 @@ fn answered(
         &prompts,
         encoder.ends(),
         (sampling, finished.saved.max_positions),
-        &mut |_, tokens| growing.print(tokens, encoder, replies),
+        &mut |_, tokens| {
+            stop.check()?;
+            growing.print(tokens, encoder, replies)
+        },
     )?;
     let of = found.first().context("the model gave no answer")?;
-    Ok(of.reply(&encoder.text(&of.tokens)))
+    let text = encoder.text(&of.tokens);
+    growing.print_rest(text.clone(), replies)?;
+    Ok(of.reply(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_one_and_the_next_is_whole() {
+        let mut said = vec![b'x'; 2 * LINE_BYTES_MAX as usize + 3];
+        said.extend(b"\nshort\n\nlast");
+        let mut from = &*said;
+        let mut lines = Vec::new();
+        while let Some(line) = line(&mut from).unwrap() {
+            lines.push(match line {
+                Line::Whole(text) => text,
+                Line::TooLong => "too long".into(),
+            });
+        }
+        assert_eq!(lines, ["too long", "short", "", "last"]);
+    }
 }

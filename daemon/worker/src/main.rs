@@ -167,9 +167,9 @@ fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
     match &spec.action {
         Action::Predict { inputs, csv, sampling, aloud } => {
             let (csv, aloud) = (csv.as_deref(), *aloud);
-            predict::predict(spec, &predict::Question { inputs, csv, sampling, aloud })
+            predict::predict(spec, &predict::Question { inputs, csv, sampling, aloud }, stop)
         }
-        Action::Chat { sampling } => chat::chat(spec, sampling),
+        Action::Chat { sampling } => chat::chat(spec, sampling, stop),
         Action::Pull { base } => questions::pull(base),
         Action::ListModels => questions::list_models(),
         Action::Inspect { base } => questions::inspect(base),

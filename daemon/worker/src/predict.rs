@@ -9,6 +9,7 @@ use crate::modality::{self, Encoded, Encoder, Inputs};
 use crate::network::{Network, Saved};
 use crate::proof::read_json;
 use crate::replies::{Growing, Replies};
+use crate::stop::Stop;
 use crate::stored::Examples;
 use crate::{device, durable, fill_mask, objective};
 use anyhow::{Context, Result, bail};
@@ -57,7 +58,7 @@ pub(crate) struct Question<'a> {
     pub aloud: bool,
 }
 
-pub(crate) fn predict(spec: &Spec, question: &Question) -> Result<()> {
+pub(crate) fn predict(spec: &Spec, question: &Question, stop: &Stop) -> Result<()> {
     let Question { inputs, csv, sampling, aloud } = *question;
     let mut replies = Replies::apart()?;
     let Finished { plan, encoder, saved } = Finished::open(spec)?;
@@ -74,18 +75,25 @@ pub(crate) fn predict(spec: &Spec, question: &Question) -> Result<()> {
     if task.objective == Objective::NextTokens {
         let prompts =
             named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
+        let aloud = aloud && named.len() == 1;
         let mut growing: Vec<Growing> = prompts.iter().map(|_| Growing::default()).collect();
         let found = generate_aloud(
             &network,
             &prompts,
             encoder.ends(),
             (sampling, max_positions),
-            &mut |nth, tokens| match aloud && named.len() == 1 {
-                true => growing[nth].print(tokens, encoder.as_ref(), &mut replies),
-                false => Ok(()),
+            &mut |nth, tokens| {
+                stop.check()?;
+                match aloud {
+                    true => growing[nth].print(tokens, encoder.as_ref(), &mut replies),
+                    false => Ok(()),
+                }
             },
         )?;
-        let texts = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
+        let texts: Vec<_> = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
+        for (growing, (text, _)) in growing.iter_mut().zip(&texts).filter(|_| aloud) {
+            growing.print_rest(text.clone(), &mut replies)?;
+        }
         let continued = Continued { what: task.modality.noun(), named: &named, texts };
         continued.print(replies)?;
         return csv.map_or(Ok(()), |path| continued.write_csv(path));

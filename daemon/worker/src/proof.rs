@@ -31,9 +31,11 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
     if run.join(run_folder::DONE).exists() {
         return Ok(());
     }
-    let plan: Plan = read_undamaged(&run.join(run_folder::PLAN))?;
-    let report: DataReport = read_undamaged(&run.join(run_folder::DATA))?;
-    let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED))?;
+    let goes_on = "`finetuned retry JOB` goes on from the last checkpoint and makes it anew";
+    let anew = "without it nobody knows what the checkpoints are of: remove them and trained.json, then `finetuned retry JOB` trains anew";
+    let plan: Plan = read_undamaged(&run.join(run_folder::PLAN), anew)?;
+    let report: DataReport = read_undamaged(&run.join(run_folder::DATA), goes_on)?;
+    let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED), goes_on)?;
     let prepared = prepare::prepare(attempt)?;
     let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
@@ -258,10 +260,10 @@ fn license(base: &Path) -> Option<String> {
 }
 
 /// A file that training has left, and could leave again.
-fn read_undamaged<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+fn read_undamaged<T: serde::de::DeserializeOwned>(path: &Path, cure: &str) -> Result<T> {
     read_json(path).map_err(|err| match err.downcast_ref::<serde_json::Error>() {
         Some(_) => Failure::new(FailureKind::Disk, format!("{err:#}: the file is damaged"))
-            .with_cure("`finetuned retry JOB` goes on from the last checkpoint and makes it anew")
+            .with_cure(cure)
             .into(),
         None => err,
     })

@@ -42,19 +42,27 @@ impl Growing {
         encoder: &dyn Encoder,
         replies: &mut Replies,
     ) -> Result<()> {
-        let Some(delta) = self.delta(encoder.text(tokens)) else { return Ok(()) };
+        let text = encoder.text(tokens);
+        match text.ends_with(char::REPLACEMENT_CHARACTER) {
+            true => Ok(()),
+            false => self.print_rest(text, replies),
+        }
+    }
+
+    /// The same of the whole text, at its end.
+    pub(crate) fn print_rest(&mut self, text: String, replies: &mut Replies) -> Result<()> {
+        let Some(delta) = self.delta(text) else { return Ok(()) };
         replies.line(&json!({ "delta": delta }))?;
         replies.flush()
     }
 
+    /// From the first difference on: a token may change how those before it are read.
     fn delta(&mut self, text: String) -> Option<String> {
-        if text.ends_with(char::REPLACEMENT_CHARACTER) {
-            return None;
-        }
-        let delta = text.strip_prefix(self.printed.as_str()).filter(|it| !it.is_empty())?;
-        let delta = delta.to_string();
+        let same = text.chars().zip(self.printed.chars()).take_while(|(a, b)| a == b);
+        let same: usize = same.map(|it| it.0.len_utf8()).sum();
+        let delta = text[same..].to_string();
         self.printed = text;
-        Some(delta)
+        (!delta.is_empty()).then_some(delta)
     }
 }
 
@@ -63,12 +71,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_printed_once_and_by_whole_characters() {
+    fn a_text_is_printed_once_and_goes_on_where_it_was_read_otherwise() {
         let mut growing = Growing::default();
-        let mut said = Vec::new();
-        for text in ["a", "a", "ab\u{fffd}", "ab\u{fffd}", "abé", "abéc"] {
-            said.extend(growing.delta(text.into()));
-        }
-        assert_eq!(said, ["a", "bé", "c"]);
+        let texts = ["a", "a", "abé", "abéc", "ab\u{fffd}\u{fffd}d"];
+        let said: Vec<String> =
+            texts.into_iter().filter_map(|it| growing.delta(it.into())).collect();
+        assert_eq!(said, ["a", "bé", "c", "\u{fffd}\u{fffd}d"]);
     }
 }

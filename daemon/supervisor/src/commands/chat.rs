@@ -11,8 +11,10 @@ use crate::worker_process::Talk;
 use anyhow::{Context, Result};
 use finetuned_job::spec::Action;
 use serde_json::{Value, json};
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 
+/// Of one thing that a person says: more than any model reads.
+const SAID_BYTES_MAX: u64 = 1 << 20;
 /// Begins anew, when a person types it.
 const NEW: &str = "/new";
 
@@ -35,17 +37,16 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
     let system = args.system.iter().map(|it| message("system", it));
     let beginning: Vec<Value> = system.collect();
     let mut messages = beginning.clone();
-    let mut lines = io::stdin().lock().lines();
+    let mut stdin = io::stdin().lock();
     loop {
         if is_person {
             report.part("> ")?;
         }
-        let Some(line) = lines.next() else {
+        let Some(line) = line(&mut stdin).context("reading what you say")? else {
             return if is_person { report.line("") } else { Ok(()) }.map_err(Into::into);
         };
-        let line = line.context("reading what you say")?;
         match line.trim() {
-            "" => continue,
+            "" => {}
             NEW => messages.clone_from(&beginning),
             said => {
                 messages.push(message("user", said));
@@ -56,6 +57,13 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
             }
         }
     }
+}
+
+/// Without end it is cut, and what follows is the next.
+fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    let read = from.take(SAID_BYTES_MAX).read_until(b'\n', &mut bytes)?;
+    Ok((0 < read).then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn message(role: &str, content: &str) -> Value {
