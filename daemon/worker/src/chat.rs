@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_one_and_the_next_is_whole() {
-        let mut said = vec![b'x'; 2 * LINE_BYTES_MAX as usize + 3];
-        said.extend(b"\nshort\n\nlast");
-        let mut from = &*said;
+        let mut input = vec![b'x'; 2 * LINE_BYTES_MAX as usize + 3];
+        input.extend(b"\nshort\n\nlast");
+        let mut from = &*input;
         let mut lines = Vec::new();
         while let Some(line) = line(&mut from).unwrap() {
             lines.push(match line {

@@ -74,8 +74,8 @@ mod tests {
     fn a_text_is_printed_once_and_goes_on_where_it_was_read_otherwise() {
         let mut growing = Growing::default();
         let texts = ["a", "a", "abé", "abéc", "ab\u{fffd}\u{fffd}d"];
-        let said: Vec<String> =
+        let deltas: Vec<String> =
             texts.into_iter().filter_map(|it| growing.delta(it.into())).collect();
-        assert_eq!(said, ["a", "bé", "c", "\u{fffd}\u{fffd}d"]);
+        assert_eq!(deltas, ["a", "bé", "c", "\u{fffd}\u{fffd}d"]);
     }
 }

@@ -208,7 +208,7 @@ fn conversations_make_a_model_that_answers_and_stops() {
 
 /// One line after the other goes through a pipe, as a person's would; answers come as they grow.
 fn is_talked_with(run: &Run) {
-    let talk = |flags: &[&str], said: &str| {
+    let talk = |flags: &[&str], input: &str| {
         let mut command = Command::new(binary("finetuned"));
         command.arg("chat").arg(run.folder()).args(flags);
         let mut child = command
@@ -217,7 +217,7 @@ fn is_talked_with(run: &Run) {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let out = child.wait_with_output().unwrap();
         let [stdout, stderr] = [out.stdout, out.stderr].map(|it| String::from_utf8(it).unwrap());
         (out.status.success(), stdout, stderr)

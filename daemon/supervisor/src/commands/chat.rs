@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::io::{self, BufRead, IsTerminal, Read};
 
 /// Of one thing that a person says: more than any model reads.
-const SAID_BYTES_MAX: u64 = 1 << 20;
+const INPUT_BYTES_MAX: u64 = 1 << 20;
 /// Begins anew, when a person types it.
 const NEW: &str = "/new";
 
@@ -48,8 +48,8 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
         match line.trim() {
             "" => {}
             NEW => messages.clone_from(&beginning),
-            said => {
-                messages.push(message("user", said));
+            input => {
+                messages.push(message("user", input));
                 match answer(&messages, talk, args.json, report)? {
                     Some(text) => messages.push(message("assistant", &text)),
                     None => drop(messages.pop()),
@@ -62,7 +62,7 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
 /// Without end it is cut, and what follows is the next.
 fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
-    let read = from.take(SAID_BYTES_MAX).read_until(b'\n', &mut bytes)?;
+    let read = from.take(INPUT_BYTES_MAX).read_until(b'\n', &mut bytes)?;
     Ok((0 < read).then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
