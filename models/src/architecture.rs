@@ -3,7 +3,7 @@
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::error::ModelError;
 use crate::load::Loader;
-use crate::model::{BuildOptions, HeadKind, Rows};
+use crate::model::{BuildOptions, HeadKind, Pooling, Rows};
 use crate::stages::Stages;
 
 /// One family of models.
@@ -28,6 +28,8 @@ pub(crate) struct TextFacts {
     pub dropout: f64,
     /// The config's name for the number of layers.
     pub layers_key: &'static str,
+    /// What of a text's tokens makes its row, where that is not for the folder to say.
+    pub pooling: Option<Pooling>,
     /// A token sees only those before it: the model can go on with a text.
     pub causal: bool,
 }
@@ -44,6 +46,12 @@ pub(crate) trait Architecture {
     /// the body alone; timm has no such prefix.
     fn body(&self) -> (&'static str, &'static [&'static str]) {
         ("", &[])
+    }
+
+    /// First parts of the names of a head's tensors that were pretrained with the body, as a pooler
+    /// within it was, and so are worth having for another task.
+    fn with_body(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// None: it looks at images.

@@ -99,17 +99,17 @@ impl Causal {
 }
 
 /// Where a run lies.
-struct At<'a> {
+pub(crate) struct At<'a> {
     run: &'a Run,
     /// Which of the batch's runs it is.
-    place: usize,
+    pub place: usize,
     /// Its first text.
     text: i64,
 }
 
 /// What `look` gives, (texts, heads, n, head), for queries, keys and values of each run, (texts,
 /// any, n, head) each, one behind the other: (rows, heads * head)
-fn each_run(
+pub(crate) fn each_run(
     projected: &Projected,
     layout: &Layout,
     mut look: impl FnMut(At, Projected) -> Result<Tensor, TchError>,

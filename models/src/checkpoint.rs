@@ -160,9 +160,15 @@ impl Checkpoint {
     /// # Errors
     /// A file that should say so is damaged.
     pub fn pooling(&self) -> Result<Option<Pooling>, ModelError> {
-        let any = HeadKind::Linear(1, Pooling::First);
-        let text = self.architecture.text().filter(|_| self.architecture.has_head(any));
-        text.map(|_| pooling::of(&self.folder)).transpose()
+        let has = |it| self.architecture.has_head(HeadKind::Linear(1, it));
+        let text = self.architecture.text().filter(|_| has(Pooling::First) || has(Pooling::Mean));
+        text.map(|it| it.pooling.map_or_else(|| pooling::of(&self.folder), Ok)).transpose()
+    }
+
+    /// Whether the finished model has a layer more than the base: see [`Checkpoint::in_family`].
+    fn adds_layer(&self, head: HeadKind) -> bool {
+        let mean = matches!(head, HeadKind::Linear(_, Pooling::Mean));
+        mean && self.architecture.text().is_some_and(|it| it.pooling.is_none())
     }
 
     /// Whether each token sees only those before it, so that the model can go on with a text.
@@ -214,7 +220,8 @@ impl Checkpoint {
 
     /// The model of the family's own class that gives what a model with a head of the kind
     /// [`HeadKind::Linear`] gives, whose `tensors` these are, and which `options` built: with one
-    /// layer more where the row of a text is the mean of its tokens.
+    /// layer more where the row of a text is the mean of its tokens, unless the family's head takes
+    /// that by itself.
     ///
     /// # Errors
     /// As [`Checkpoint::build`]; tensors that are none of such a model, another kind of head.
@@ -223,10 +230,10 @@ impl Checkpoint {
         options: &BuildOptions,
         tensors: &BTreeMap<String, Tensor>,
     ) -> Result<Built, ModelError> {
-        let HeadKind::Linear(classes, pooling) = options.head else {
+        let HeadKind::Linear(classes, _) = options.head else {
             return Err(self.no_head("of another kind"));
         };
-        let linear = Linear { pooling, tensors };
+        let linear = Linear { adds_layer: self.adds_layer(options.head), tensors };
         let built = self.assemble(options, HeadKind::Classes(classes), Some(linear))?;
         for (name, tensor) in tensors.iter().filter(|it| !linear_names().contains(it.0)) {
             let own = built.tensors.iter().find(|it| it.0 == *name);
@@ -251,7 +258,7 @@ impl Checkpoint {
         head: HeadKind,
         linear: Option<Linear>,
     ) -> Result<Built, ModelError> {
-        let mean = linear.as_ref().is_some_and(|it| it.pooling == Pooling::Mean);
+        let adds_layer = linear.as_ref().is_some_and(|it| it.adds_layer);
         let (prefix, body) = self.architecture.body();
         let catalogue = Catalogue::new(&self.folder, &self.files, prefix, body)?;
         let catalogue = match &self.adapter {
@@ -259,7 +266,8 @@ impl Checkpoint {
             None => catalogue,
         };
         let loader = Loader::new(catalogue, prefix, self.architecture.head_deviation(), options)
-            .with_layer(mean.then(|| self.architecture.layers()));
+            .with_body(self.architecture.with_body())
+            .with_layer(adds_layer.then(|| self.architecture.layers()));
         let stages = self.architecture.build(&loader, &BuildOptions { head, ..options.clone() })?;
         if let (Some(linear), Some(head)) = (linear, &stages.head) {
             let [weight, bias] = linear_names().map(|name| {
@@ -297,7 +305,7 @@ impl Checkpoint {
     ) -> Value {
         let size = image_size.filter(|_| self.architecture.names_size());
         let mut config = self.config.export(head, outputs, size);
-        if let (HeadKind::Linear(_, Pooling::Mean), Some(text)) = (head, self.architecture.text()) {
+        if let Some(text) = self.architecture.text().filter(|_| self.adds_layer(head)) {
             config[text.layers_key] = (self.architecture.layers() + 1).into();
         }
         if let (HeadKind::Classes(_), Some(padding)) = (head, self.never_last()) {
@@ -357,7 +365,7 @@ fn adapt(built: &mut Built, folder: &AdapterFolder, seed: u64) -> Result<(), Mod
 
 /// A model with a head of the kind [`HeadKind::Linear`].
 struct Linear<'a> {
-    pooling: Pooling,
+    adds_layer: bool,
     tensors: &'a BTreeMap<String, Tensor>,
 }
 

@@ -141,6 +141,20 @@ impl ConfigJson {
         self.parse(&self.json)
     }
 
+    /// The same with the family's own defaults, an object, for what is absent.
+    ///
+    /// # Errors
+    /// Values of other types.
+    pub(crate) fn whole_or<T: DeserializeOwned>(&self, defaults: &Value) -> Result<T, ModelError> {
+        let mut json = self.json.clone();
+        for (key, value) in defaults.as_object().into_iter().flatten() {
+            if json.get(key).is_none_or(Value::is_null) {
+                json[key] = value.clone();
+            }
+        }
+        self.parse(&json)
+    }
+
     fn parse<T: DeserializeOwned>(&self, json: &Value) -> Result<T, ModelError> {
         T::deserialize(json)
             .map_err(|source| ModelError::Syntax { path: self.path.clone(), source })

@@ -35,6 +35,7 @@ pub(crate) fn facts(
         token_types: 1,
         dropout,
         layers_key,
+        pooling: None,
         causal: true,
     }
 }
@@ -73,11 +74,7 @@ impl Limits {
 
     /// `ids`: (tokens) int64
     pub(crate) fn check(&self, ids: &Tensor, layout: &Layout) -> Result<(), TchError> {
-        let (longest, most) = (layout.longest(), self.max_positions);
-        if most < longest {
-            let message = format!("a text of {longest} tokens for a model of {most} positions");
-            return Err(TchError::Shape(message));
-        }
+        layout.check_longest(self.max_positions)?;
         let Some(pad) = self.no_last else { return Ok(()) };
         if layout.last_tokens(ids)?.f_eq(pad)?.f_any()?.f_int64_value(&[])? != 0 {
             let message = format!("a text ends with the token {pad}, which fills up short texts");

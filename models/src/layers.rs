@@ -83,34 +83,55 @@ impl Linear {
 }
 
 impl Linear {
-    /// Gives `factor` times what it is given, and `shift` more.
+    /// Gives `factor` times what it is given, and `shift` more, for which it takes a bias.
     pub(crate) fn set_identity(&self, factor: f64, shift: f64) -> Result<(), TchError> {
         let own = &self.0.weight;
         let (outputs, inputs) = own.size2()?;
         let kind = (own.kind(), own.device());
         let weight = Tensor::f_zeros([outputs, inputs], kind)?;
         let _ = weight.f_diagonal(0, 0, 1)?.f_fill_(factor)?;
+        if self.0.bias.is_none() && shift == 0.0 {
+            return tch::no_grad(|| own.shallow_clone().f_copy_(&weight));
+        }
         self.set(&weight, &Tensor::f_full([outputs], shift, kind)?)
     }
 }
 
 pub(crate) struct LayerNorm {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
     eps: f64,
 }
 
 impl LayerNorm {
     pub(crate) fn new(p: Names, width: i64, eps: f64) -> Result<LayerNorm, ModelError> {
-        Ok(LayerNorm {
-            weight: p.norm_tensor("weight", &[width], Fill::One)?,
-            bias: p.norm_tensor("bias", &[width], Fill::Zero)?,
-            eps,
-        })
+        LayerNorm::with_bias(p, width, eps, true)
+    }
+
+    /// With a bias, or without.
+    pub(crate) fn with_bias(
+        p: Names,
+        width: i64,
+        eps: f64,
+        bias: bool,
+    ) -> Result<LayerNorm, ModelError> {
+        let weight = p.norm_tensor("weight", &[width], Fill::One)?;
+        let bias = bias.then(|| p.norm_tensor("bias", &[width], Fill::Zero)).transpose()?;
+        Ok(LayerNorm { weight, bias, eps })
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        xs.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, true)
+        let (weight, bias) = (Some(&self.weight), self.bias.as_ref());
+        xs.f_layer_norm(self.weight.size(), weight, bias, self.eps, true)
+    }
+
+    /// Makes it multiply by 1, and add nothing.
+    pub(crate) fn set_plain(&self) -> Result<(), TchError> {
+        for (part, value) in [(Some(&self.weight), 1.0), (self.bias.as_ref(), 0.0)] {
+            let Some(part) = part else { continue };
+            let _ = tch::no_grad(|| part.shallow_clone().f_fill_(value))?;
+        }
+        Ok(())
     }
 }
 
@@ -139,9 +160,14 @@ impl Embedding {
         Tensor::f_embedding(&self.weight, ids, self.padding_idx, false, false)
     }
 
+    /// The `n` rows from `start` on: (n, width)
+    pub(crate) fn rows(&self, start: i64, n: i64) -> Result<Tensor, TchError> {
+        self.weight.f_narrow(0, start, n)
+    }
+
     /// Of a table of token types: (tokens, width), or (1, width) where all are of one type.
     pub(crate) fn of_token_types(&self, layout: &Layout) -> Result<Tensor, TchError> {
-        layout.token_types().map_or_else(|| self.weight.f_narrow(0, 0, 1), |it| self.forward(it))
+        layout.token_types().map_or_else(|| self.rows(0, 1), |it| self.forward(it))
     }
 }
 
@@ -283,6 +309,27 @@ pub(crate) struct Attention {
     pub dropout: Dropout,
 }
 
+/// Scaled dot-product attention of queries, keys and values, (texts, heads, any, head); `added`: to
+/// the scaled products.
+pub(crate) fn attend(
+    [query, key, value]: &[Tensor; 3],
+    added: Option<Tensor>,
+    scale: f64,
+    dropout: &Dropout,
+    pass: &Pass,
+) -> Result<Tensor, TchError> {
+    if !pass.train || !dropout.acts() {
+        return Tensor::f_scaled_dot_product_attention::<Tensor>(
+            query, key, value, added, 0.0, false, scale, false,
+        );
+    }
+    // The formula written out: libtorch's kernels would draw the noise from a generator with a
+    // state.
+    let scores = query.f_mul_scalar(scale)?.f_matmul(&key.f_transpose(2, 3)?)?;
+    let scores = added.map_or(Ok(scores.shallow_clone()), |it| scores.f_add(&it))?;
+    dropout.forward(scores.f_softmax(-1, None::<Kind>)?, pass)?.f_matmul(value)
+}
+
 impl Attention {
     /// The tokens `to` (each text's first ones, or all) look at all of their text, `from` (tokens,
     /// width); as many come back as `to` has.
@@ -306,42 +353,18 @@ impl Attention {
         let queries = parts(self.query.forward(to)?, sizes(first_only))?;
         let keys = parts(self.key.forward(from)?, sizes(false))?;
         let values = parts(self.value.forward(from)?, sizes(false))?;
+        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
         let mut mixed = Vec::with_capacity(layout.runs.len());
         for (place, run) in layout.runs.iter().enumerate() {
             // (texts * any, width) -> (texts, heads, any, head)
             let split = |xs: &Tensor| {
                 xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2)
             };
-            let (query, key, value) =
-                (split(&queries[place])?, split(&keys[place])?, split(&values[place])?);
-            let seen = self.look(&query, &key, &value, place, pass)?;
+            let run = [split(&queries[place])?, split(&keys[place])?, split(&values[place])?];
+            let seen = attend(&run, None, scale, &self.dropout, &pass.of_run(place))?;
             mixed.push(seen.f_transpose(1, 2)?.f_reshape([-1, width])?);
         }
         self.output.forward(&Tensor::f_cat(&mixed, 0)?)
-    }
-
-    /// Scaled dot-product attention, (texts, heads, any, head), of the batch's run at `place`.
-    fn look(
-        &self,
-        query: &Tensor,
-        key: &Tensor,
-        value: &Tensor,
-        place: usize,
-        pass: &Pass,
-    ) -> Result<Tensor, TchError> {
-        if !pass.train || !self.dropout.acts() {
-            return Tensor::f_scaled_dot_product_attention::<Tensor>(
-                query, key, value, None, 0.0, false, None, false,
-            );
-        }
-        // The formula written out: libtorch's kernels would draw the noise from a generator with a
-        // state.
-        let head = query.size()[3];
-        let scores =
-            query.f_mul_scalar(1.0 / (head as f64).sqrt())?.f_matmul(&key.f_transpose(2, 3)?)?;
-        self.dropout
-            .forward(scores.f_softmax(-1, None::<Kind>)?, &pass.of_run(place))?
-            .f_matmul(value)
     }
 }
 
@@ -395,34 +418,7 @@ impl Block {
         }
         value.set_identity(MEAN_SHARE, 0.0)?;
         output.set_identity(1.0, 0.0)?;
-        for norm in [&self.attention_norm, &self.down_norm] {
-            let parts = [(&norm.weight, 1.0), (&norm.bias, 0.0)];
-            for (part, value) in parts {
-                let _ = tch::no_grad(|| part.shallow_clone().f_fill_(value))?;
-            }
-        }
-        Ok(())
+        self.attention_norm.set_plain()?;
+        self.down_norm.set_plain()
     }
-}
-
-/// What features are divided by before a head's tanh, which is so close to a line there that it
-/// only shortens what is far out. A power of two, which no product rounds; larger ones would leave
-/// a head that can hardly be trained on.
-const TANH_SCALE: f64 = 32.0;
-
-/// tanh(xs / 32) * 32
-pub(crate) fn scaled_tanh(xs: &Tensor) -> Result<Tensor, TchError> {
-    xs.f_mul_scalar(1.0 / TANH_SCALE)?.f_tanh()?.f_mul_scalar(TANH_SCALE)
-}
-
-/// Makes a head of two linear maps, with tanh between them, a linear map of [`scaled_tanh`] of what
-/// it is given.
-pub(crate) fn set_scaled_tanh(
-    dense: &Linear,
-    output: &Linear,
-    weight: &Tensor,
-    bias: &Tensor,
-) -> Result<(), TchError> {
-    dense.set_identity(1.0 / TANH_SCALE, 0.0)?;
-    output.set(&weight.f_mul_scalar(TANH_SCALE)?, bias)
 }

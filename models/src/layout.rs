@@ -102,6 +102,17 @@ impl Layout {
         self.runs.iter().map(|it| it.past + it.length).max().unwrap_or(0)
     }
 
+    /// # Errors
+    /// A text is longer than a model of so many positions reads.
+    pub(crate) fn check_longest(&self, most: i64) -> Result<(), TchError> {
+        let longest = self.longest();
+        if most < longest {
+            let message = format!("a text of {longest} tokens for a model of {most} positions");
+            return Err(TchError::Shape(message));
+        }
+        Ok(())
+    }
+
     /// The mean of each text's tokens: (tokens, width) -> (texts, width)
     pub(crate) fn means(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let sizes: Vec<i64> = self.runs.iter().map(|it| it.texts * it.length).collect();

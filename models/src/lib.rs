@@ -25,8 +25,10 @@ mod convnext;
 mod rotary; // places of tokens as angles
 mod causal; // attention to what stands before
 mod decoder; // what all models have that go on with texts
-mod encoder; // what BERT, RoBERTa and DistilBERT share
+mod classifier; // the head for a text that encoders share, and how it can be a linear map
+mod encoder; // what encoders share that norm after each sum
 mod bert; // the architectures, each along its checkpoint's own names
+mod roberta; // also XLM-RoBERTa
 mod distilbert;
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
@@ -34,7 +36,6 @@ mod inverted; // the blocks that EfficientNet and MobileNet are rows of
 mod efficientnet;
 mod mobilenetv3;
 mod resnet;
-mod roberta;
 mod vit; // also what dinov2 is built from
 mod dinov2;
 mod zoo; // the table

@@ -130,6 +130,8 @@ enum StoredHead {
 pub(crate) struct Loader<'a> {
     catalogue: Catalogue<'a>,
     prefix: &'a str,
+    /// First parts of names of the head that belong to the body as far as loading goes.
+    with_body: &'a [&'a str],
     stored_head: StoredHead,
     device: Device,
     dtype: Kind,
@@ -179,6 +181,7 @@ impl<'a> Loader<'a> {
         Loader {
             catalogue,
             prefix,
+            with_body: &[],
             stored_head,
             device,
             dtype,
@@ -192,6 +195,11 @@ impl<'a> Loader<'a> {
     /// With a layer of this number, which no checkpoint has.
     pub(crate) fn with_layer(self, number: Option<usize>) -> Loader<'a> {
         Loader { added_layer: number, ..self }
+    }
+
+    /// Where parts of a head were pretrained with the body.
+    pub(crate) fn with_body(self, with_body: &'a [&'a str]) -> Loader<'a> {
+        Loader { with_body, ..self }
     }
 
     pub(crate) fn added_layer(&self) -> Option<usize> {
@@ -260,7 +268,9 @@ impl<'a> Loader<'a> {
     fn take(&self, wanted: &Wanted) -> Result<Tensor, ModelError> {
         let Wanted { part, name, shape, .. } = *wanted;
         let mut found = self.found.borrow_mut();
-        let in_body = name.strip_prefix(self.prefix).is_some_and(|it| it.starts_with('.'));
+        let in_body = name
+            .split_once('.')
+            .is_some_and(|it| it.0 == self.prefix || self.with_body.contains(&it.0));
         // A pooler is trained with the body, so it is worth having; what stands outside is another
         // task's.
         let in_head = part == Part::Head;
@@ -495,12 +505,21 @@ impl Names<'_> {
     /// # Errors
     /// There is no `owner`.
     pub(crate) fn tied(&self, owner: &str, name: &str) -> Result<Tensor, ModelError> {
-        let mut found = self.loader.found.borrow_mut();
+        let tied = (owner.into(), self.full(name));
+        self.loader.found.borrow_mut().parts.tied.push(tied);
+        self.shared(owner)
+    }
+
+    /// The tensor `owner`, which this model has already.
+    ///
+    /// # Errors
+    /// There is no `owner`.
+    pub(crate) fn shared(&self, owner: &str) -> Result<Tensor, ModelError> {
+        let found = self.loader.found.borrow();
         let tensor = found.tensors.iter().find(|it| it.0 == owner).map(|it| it.1.shallow_clone());
-        found.parts.tied.push((owner.into(), self.full(name)));
         tensor.ok_or_else(|| {
-            let source = TchError::Shape(format!("there is no {owner} that it could share"));
-            ModelError::Tensor { name: self.full(name), source }
+            let source = TchError::Shape("it is to be shared, and is not there".into());
+            ModelError::Tensor { name: owner.into(), source }
         })
     }
 

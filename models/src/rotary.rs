@@ -81,6 +81,24 @@ enum Scaling {
 }
 
 impl RotaryConfig {
+    /// For heads of so many numbers, and no more positions than a model was pretrained with.
+    ///
+    /// # Errors
+    /// Numbers that are senseless.
+    pub(crate) fn plain(
+        json: &ConfigJson,
+        head: i64,
+        theta: f64,
+    ) -> Result<RotaryConfig, ModelError> {
+        if !(theta.is_finite() && 1.0 < theta) {
+            return Err(json.wrong("rope_theta", theta, "above 1"));
+        }
+        if head % 2 != 0 {
+            return Err(json.wrong("head_dim", head, "even, since numbers are turned in pairs"));
+        }
+        Ok(RotaryConfig { theta, head, scaling: Scaling::Default })
+    }
+
     /// For heads of so many numbers.
     ///
     /// # Errors
@@ -93,23 +111,17 @@ impl RotaryConfig {
         let keys: Keys = json.whole()?;
         let p = keys.rope_scaling.or(keys.rope_parameters).unwrap_or_default();
         let theta = p.rope_theta.or(keys.rope_theta).unwrap_or(THETA);
-        if !(theta.is_finite() && 1.0 < theta) {
-            return Err(json.wrong("rope_theta", theta, "above 1"));
-        }
+        let plain = RotaryConfig::plain(json, head, theta)?;
         let part = p.partial_rotary_factor.or(keys.partial_rotary_factor).unwrap_or(1.0);
         if part != 1.0 {
             let built = "1, since only whole heads are turned";
             return Err(json.wrong("partial_rotary_factor", part, built));
         }
-        if head % 2 != 0 {
-            return Err(json.wrong("head_dim", head, "even, since numbers are turned in pairs"));
-        }
         let original = keys
             .original_max_position_embeddings
             .or(p.original_max_position_embeddings)
             .unwrap_or(max_positions);
-        let scaling = scaling(json, &p, original as f64)?;
-        Ok(RotaryConfig { theta, head, scaling })
+        Ok(RotaryConfig { scaling: scaling(json, &p, original as f64)?, ..plain })
     }
 }
 

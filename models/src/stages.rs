@@ -34,7 +34,7 @@ pub(crate) trait Stage: Send {
         Ok(false)
     }
 
-    /// Takes numbers with which it computes this linear map of what [`crate::encoder::Dialect`]
+    /// Takes numbers with which it computes this linear map of what [`crate::classifier::Bend`]
     /// bends: of a head for texts.
     fn set_bent(&self, _weight: &Tensor, _bias: &Tensor) -> Result<(), TchError> {
         Err(TchError::Shape("a head that can be no linear map".into()))

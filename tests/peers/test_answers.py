@@ -19,6 +19,7 @@ import tiny_models
 from runner import ROOT, finetuned
 
 TINY_BERT = ROOT / "tests/data/tiny-bert"
+FAMILIES = ["tiny_bert", "roberta", "distilbert", "xlm_roberta"]
 EACH = 96
 MAX_TOKENS = 48
 HARD = [
@@ -108,7 +109,7 @@ def logit(probabilities):
     return numpy.log(probabilities) - numpy.log1p(-probabilities)
 
 
-@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_several_labels_to_a_text(family, tmp_path):
     draw = random.Random(0)
     rows = [
@@ -128,7 +129,7 @@ def test_several_labels_to_a_text(family, tmp_path):
     assert numpy.abs(logit(found) - logits(peer, texts)).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
     draw = random.Random(0)
     rows = []
@@ -146,7 +147,7 @@ def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
     assert (numpy.abs(found - logits(peer, texts)) / [1000, 1]).max() < TOLERANCE
 
 
-@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("answer", ["labels", "numbers"])
 def test_what_begins_with_a_probe(family, answer, tmp_path):
     draw = random.Random(0)
@@ -191,7 +192,7 @@ def pairs(draw):
         yield text(draw, first), " ".join([text(draw, second)] * repeated), int(first == second)
 
 
-@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("answer", ["classes", "numbers"])
 def test_pairs(family, answer, tmp_path):
     rows = list(pairs(random.Random(0)))
@@ -241,7 +242,7 @@ def sentence(draw):
     return words, tags
 
 
-@pytest.fixture(scope="module", params=["tiny_bert", "roberta", "distilbert"])
+@pytest.fixture(scope="module", params=FAMILIES)
 def tagged(request, tmp_path_factory):
     home, draw = tmp_path_factory.mktemp(request.param), random.Random(0)
     sentences = [sentence(draw) for _ in range(3 * EACH)]
@@ -296,7 +297,7 @@ def test_scores_agree_with_seqeval(tagged):
     assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
 
 
-@pytest.mark.parametrize("family", ["tiny_bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_masked_language_models(family, tmp_path):
     """Opens whole in its own class, and says of masks what `fill-mask` says of them."""
     draw = random.Random(0)

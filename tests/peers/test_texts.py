@@ -24,7 +24,10 @@ HARD = [
     "naïve Café façade — “quotes” … €5", "这部电影很好看", "Очень плохо!!!", "🙂👍🏽 👩‍👩‍👧", "tab\there  double  spaces", "a\u0301 e\u0301 combining",
     "<b>bold</b> &amp; http://t.co/xyz @user #tag", "[MASK] [SEP] <s> </s> <mask>", "zero\u200bwidth \u00adsoft", "ＦＵＬＬｗｉｄｔｈ", " ".join(["word"] * 200), "!",
 ]
-FAMILIES = {"minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
+FAMILIES = {
+    "minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification",
+    "xlm_roberta": "XLMRobertaForSequenceClassification",
+}
 
 
 def tweets():

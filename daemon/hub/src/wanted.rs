@@ -25,6 +25,7 @@ pub const TOKENIZER_FILES: &[&str] = &[
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
+    "spm.model",
     "tokenizer.model",
 ];
 /// How images must look for a model that sees.

@@ -1,12 +1,13 @@
 """Makes the parity data in `adapters/`: adapters of peft over the tiny models beside it, with what they compute.
 
-    python make_adapters.py
+    python make_adapters.py [NAME...]    # all, or those
 
 Made with torch 2.13.0 (CPU), transformers 5.23.0, timm 1.0.31, peft 0.21.2, safetensors 0.8.0, seed 0.
 """
 
 import json
 import pathlib
+import sys
 
 import timm
 import torch
@@ -50,13 +51,17 @@ CASES = {
     "bert_some": ("bert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["query", "value"], modules_to_save=["classifier"], lora_alpha=12, use_rslora=True)),
     "bert_dora": ("bert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=BERT, exclude_modules=NO_HEAD, modules_to_save=["classifier"], lora_alpha=8, use_dora=True)),
     "distilbert_lora": ("distilbert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["q_lin", "v_lin", "lin1", "lin2"], modules_to_save=["pre_classifier", "classifier"], lora_alpha=4)),
+    # Its maps of queries and keys act on the table of distances too.
+    "deberta_lora": ("deberta", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["query_proj", "key_proj", "value_proj"], modules_to_save=["pooler", "classifier"], lora_alpha=8)),
+    "modernbert_lora": ("modernbert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["Wqkv", "Wi", "Wo"], modules_to_save=["head", "classifier"], lora_alpha=8)),
     "hf_vit_lora": ("vit/hf_vit", AutoModelForImageClassification.from_pretrained, images, dict(target_modules=r"vit\..*\.(\w+_proj|fc\d|query|key|value|dense)", modules_to_save=["classifier"], lora_alpha=8)),
     "timm_vit_dora": ("vit/timm_vit", timm_model, images, dict(target_modules=["qkv", "proj", "fc1", "fc2"], exclude_modules="patch_embed.*", modules_to_save=["head"], lora_alpha=8, use_dora=True)),
 }
 
 
 def main():
-    for name, (folder, load, inputs, config) in CASES.items():
+    for name in sys.argv[1:] or CASES:
+        folder, load, inputs, config = CASES[name]
         torch.manual_seed(0)
         model = get_peft_model(load(HERE / folder), LoraConfig(r=4, lora_dropout=0.0, **config)).eval()
         parameters = {saved(key): p for key, p in model.named_parameters() if p.requires_grad}

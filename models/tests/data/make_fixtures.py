@@ -1,12 +1,13 @@
 """Makes the parity data beside it: tiny models of transformers with what they compute.
 
-    python make_fixtures.py
+    python make_fixtures.py [FOLDER...]    # all, or those
 
 Made with torch 2.13.0 (CPU), transformers 5.23.0, safetensors 0.8.0, seed 0.
 """
 
 import pathlib
 import random
+import sys
 
 import torch
 from safetensors.torch import save_file
@@ -14,10 +15,20 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
 )
 
 HERE = pathlib.Path(__file__).parent
@@ -26,6 +37,9 @@ LR, BETAS, WEIGHT_DECAY, STEPS = 1e-3, (0.9, 0.999), 0.01, 10
 # The bias of a key has no gradient but rounding, since softmax ignores what is added to all scores; torch's
 # default of 1e-8 would blow that up to whole steps in a random direction.
 EPS = 1e-5
+LENGTHS = [9, 6, 3, 9, 5]
+# MPNet's distances share a bucket from 8 tokens on, and all from 128 on.
+LONG = [140, 6, 3, 9, 20]
 
 
 def awake(model):
@@ -36,12 +50,11 @@ def awake(model):
     return model.eval()  # no dropout
 
 
-def batch(pad):
-    """Five texts of 3 to 9 tokens; the second has the padding token's number in its midst."""
+def batch(pad, lengths):
+    """Five texts; the second has the padding token's number in its midst."""
     rng = random.Random(0)
-    lengths = [9, 6, 3, 9, 5]
-    ids = torch.full((5, 9), pad)
-    mask = torch.zeros(5, 9, dtype=torch.int64)
+    ids = torch.full((5, max(lengths)), pad)
+    mask = torch.zeros_like(ids)
     for row, n in enumerate(lengths):
         ids[row, :n] = torch.tensor([rng.randrange(4, VOCAB) for _ in range(n)])
         mask[row, :n] = 1
@@ -59,7 +72,7 @@ def tensors(named):
 
 def classifier(folder, model):
     model.save_pretrained(HERE / folder)
-    ids, mask, labels = batch(model.config.pad_token_id)
+    ids, mask, labels = batch(model.config.pad_token_id, LONG if folder == "mpnet" else LENGTHS)
     save_file({"ids": ids, "mask": mask, "labels": labels}, HERE / folder / "input.safetensors")
 
     out = model(input_ids=ids, attention_mask=mask, labels=labels)
@@ -85,7 +98,7 @@ def body(folder, model):
     stored = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): it for name, it in tensors(model.named_parameters()).items()}
     stored["embeddings.position_ids"] = torch.arange(POSITIONS)[None]
     save_file(stored, HERE / folder / "model.safetensors", {"format": "pt"})
-    ids, mask, _ = batch(model.config.pad_token_id)
+    ids, mask, _ = batch(model.config.pad_token_id, LENGTHS)
     hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.detach()
     save_file({"ids": ids, "mask": mask, "hidden": hidden}, HERE / folder / "expected.safetensors")
 
@@ -105,12 +118,29 @@ def main():
                 vocab_size=VOCAB, dim=WIDTH, n_layers=LAYERS, n_heads=HEADS, hidden_dim=INNER, max_position_embeddings=POSITIONS, num_labels=CLASSES
             )
         ),
+        "xlm_roberta": lambda: XLMRobertaForSequenceClassification(
+            XLMRobertaConfig(**bert, max_position_embeddings=POSITIONS + 2, type_vocab_size=1, layer_norm_eps=1e-5)
+        ),
+        "electra": lambda: ElectraForSequenceClassification(ElectraConfig(**bert, max_position_embeddings=POSITIONS, embedding_size=16)),
+        # Two tokens to either side are seen in the second layer.
+        "modernbert": lambda: ModernBertForSequenceClassification(
+            ModernBertConfig(**bert, max_position_embeddings=POSITIONS, local_attention=4, pad_token_id=0)
+        ),
+        "mpnet": lambda: MPNetForSequenceClassification(MPNetConfig(**bert, max_position_embeddings=LONG[0] + 10)),
+        # As v3: buckets of one distance up to 2, shared ones up to 6, and then the last one.
+        "deberta": lambda: DebertaV2ForSequenceClassification(
+            DebertaV2Config(
+                **bert, max_position_embeddings=POSITIONS, relative_attention=True, share_att_key=True, pos_att_type=["p2c", "c2p"],
+                position_buckets=4, max_relative_positions=6, norm_rel_ebd="layer_norm", position_biased_input=False,
+            )
+        ),
     }
-    for folder, make in makers.items():
+    for folder in sys.argv[1:] or makers:
         torch.manual_seed(0)
-        classifier(folder, awake(make()))
-    torch.manual_seed(1)
-    body("bert_body", awake(BertModel(BertConfig(**bert, max_position_embeddings=POSITIONS))))
+        classifier(folder, awake(makers[folder]()))
+    if not sys.argv[1:]:
+        torch.manual_seed(1)
+        body("bert_body", awake(BertModel(BertConfig(**bert, max_position_embeddings=POSITIONS))))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 use crate::image_parity::apart;
 use crate::images::weight;
-use crate::{all_names, build, data, distance, finished, fresh, headless, input, open};
+use crate::{FAMILIES, all_names, build, data, distance, finished, fresh, headless, input, open};
 use finetuned_models::{BuildOptions, Built, HeadKind, Input, Pass, Rows, read, save};
 use serde::Deserialize;
 use serde_json::Value;
@@ -85,9 +85,13 @@ fn check(case: &str) {
 
 #[test]
 fn masked_language_models_are_those_of_transformers() {
-    for case in
-        ["bert_vocabulary", "bert_vocabulary_untied", "roberta_vocabulary", "distilbert_vocabulary"]
-    {
+    for case in [
+        "bert_vocabulary",
+        "bert_vocabulary_untied",
+        "roberta_vocabulary",
+        "distilbert_vocabulary",
+        "xlm_roberta_vocabulary",
+    ] {
         check(case);
     }
 }
@@ -99,8 +103,8 @@ fn classes_of_pairs_are_those_of_transformers() {
 
 #[test]
 fn tags_are_those_of_transformers() {
-    for case in ["bert_tags", "roberta_tags", "distilbert_tags"] {
-        check(case);
+    for family in FAMILIES {
+        check(&format!("{family}_tags"));
     }
 }
 
@@ -112,6 +116,7 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         ("bert", "BertForTokenClassification"),
         ("roberta", "RobertaForTokenClassification"),
         ("distilbert", "DistilBertForTokenClassification"),
+        ("xlm_roberta", "XLMRobertaForTokenClassification"),
     ] {
         let built = build(family, &BuildOptions { head, ..finished() });
         assert_eq!(built.model.parts().head, ["classifier.weight", "classifier.bias"]);
@@ -146,7 +151,7 @@ fn token_types_are_those_of_transformers() {
     let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
     assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
     let types = |family: &str| open(&data(family)).token_types();
-    assert_eq!(["bert", "roberta", "distilbert"].map(types), [2, 1, 1]);
+    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1]);
 }
 
 /// Saved, and opened again as the config says.

@@ -245,7 +245,7 @@ fn a_folder_that_is_no_model_is_refused_with_a_reason() {
     fs::write(&config, "{}").unwrap();
     let known = |found: &str| {
         format!(
-            "DIR/config.json: model_type is {found}, but must be one of bert, roberta, distilbert, "
+            "DIR/config.json: model_type is {found}, but must be one of bert, roberta, xlm-roberta, distilbert, "
         )
     };
     let message =

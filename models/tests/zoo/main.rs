@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
+const FAMILIES: [&str; 4] =
+    ["bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet", "deberta"];
 const CLASSES: i64 = 3;
 
 fn data(folder: &str) -> PathBuf {

@@ -92,6 +92,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("bert", "BertForSequenceClassification"),
         ("roberta", "RobertaForSequenceClassification"),
         ("distilbert", "DistilBertForSequenceClassification"),
+        ("xlm_roberta", "XLMRobertaForSequenceClassification"),
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
@@ -148,7 +149,8 @@ fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
         let tensor = |shape: &[i64]| Tensor::randn(shape, tch::kind::FLOAT_CPU);
         (tensor(&[CLASSES, width]), tensor(&[CLASSES]), tensor(&[5, width]))
     };
-    for (family, can) in [("bert", false), ("roberta", false), ("distilbert", true)] {
+    for family in FAMILIES {
+        let can = ["distilbert"].contains(&family);
         let model = build(family, &fresh());
         let width = open(&data(family)).hidden_size();
         let (weight, bias, features) = map(width);

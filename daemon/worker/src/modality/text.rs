@@ -215,8 +215,12 @@ impl TextEncoder {
         let refused =
             |message: String, cure: &str| Failure::new(FailureKind::Model, message).with_cure(cure);
         if !path.exists() {
-            let cure = "save it with transformers: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)";
-            return Err(refused(format!("{} has no tokenizer.json", folder.display()), cure).into());
+            let mut own = finetuned_hub::TOKENIZER_FILES.iter().filter(|it| it.ends_with(".model"));
+            let made_of = own.find(|it| folder.join(it).exists());
+            let beside = made_of.map_or(String::new(), |it| format!("{it} and "));
+            let message = format!("{} has {beside}no tokenizer.json", folder.display());
+            let cure = "save it with transformers, beside sentencepiece and protobuf: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)";
+            return Err(refused(message, cure).into());
         }
         let again = "fetch the model again";
         let mut tokenizer = finetuned_files::read(&path)
@@ -412,6 +416,18 @@ pub(super) mod tests {
             Some((tokenizer, case))
         });
         cases.collect()
+    }
+
+    #[test]
+    fn a_base_with_sentencepieces_file_alone_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("spm.model"), "").unwrap();
+        std::fs::write(folder.path().join("tokenizer_config.json"), "{}").unwrap();
+        let err = TextEncoder::open(folder.path(), 8).err().unwrap();
+        let failure = err.downcast_ref::<Failure>().unwrap();
+        let place = folder.path().display();
+        assert_eq!(failure.message, format!("{place} has spm.model and no tokenizer.json"));
+        assert!(failure.cure.as_ref().unwrap().contains("save_pretrained(FOLDER)"));
     }
 
     fn fetched(name: &str) -> Option<PathBuf> {
