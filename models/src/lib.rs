@@ -30,6 +30,7 @@ mod encoder; // what encoders share that norm after each sum
 mod bert; // the architectures, each along its checkpoint's own names
 mod roberta; // also XLM-RoBERTa
 mod distilbert;
+mod electra;
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of

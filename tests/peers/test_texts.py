@@ -26,7 +26,7 @@ HARD = [
 ]
 FAMILIES = {
     "minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification",
-    "xlm_roberta": "XLMRobertaForSequenceClassification",
+    "xlm_roberta": "XLMRobertaForSequenceClassification", "electra": "ElectraForSequenceClassification",
 }
 
 

@@ -370,6 +370,7 @@ mod tests {
             ("bert", &tokens),
             ("roberta", &tokens),
             ("distilbert", &tokens),
+            ("electra", &tokens),
         ] {
             let (before, after) = folded(model, input);
             let off = (before - after).abs().max().double_value(&[]);

@@ -91,6 +91,8 @@ fn masked_language_models_are_those_of_transformers() {
         "roberta_vocabulary",
         "distilbert_vocabulary",
         "xlm_roberta_vocabulary",
+        "electra_vocabulary",
+        "electra_vocabulary_untied",
     ] {
         check(case);
     }
@@ -117,6 +119,7 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         ("roberta", "RobertaForTokenClassification"),
         ("distilbert", "DistilBertForTokenClassification"),
         ("xlm_roberta", "XLMRobertaForTokenClassification"),
+        ("electra", "ElectraForTokenClassification"),
     ] {
         let built = build(family, &BuildOptions { head, ..finished() });
         assert_eq!(built.model.parts().head, ["classifier.weight", "classifier.bias"]);
@@ -151,7 +154,7 @@ fn token_types_are_those_of_transformers() {
     let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
     assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
     let types = |family: &str| open(&data(family)).token_types();
-    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1]);
+    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2]);
 }
 
 /// Saved, and opened again as the config says.
@@ -258,6 +261,7 @@ fn linear_maps_of_the_body_are_known_by_name() {
         ("bert", "bert.encoder.layer.1.attention.self.query", 12),
         ("roberta", "roberta.encoder.layer.0.intermediate.dense", 12),
         ("distilbert", "distilbert.transformer.layer.1.ffn.lin2", 12),
+        ("electra", "electra.embeddings_project", 13),
     ] {
         let built = build(family, &finished());
         let linears = built.model.linears();

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-const FAMILIES: [&str; 4] =
+const FAMILIES: [&str; 5] =
     ["bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet", "deberta"];
 const CLASSES: i64 = 3;
 
