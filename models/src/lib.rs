@@ -31,6 +31,7 @@ mod bert; // the architectures, each along its checkpoint's own names
 mod roberta; // also XLM-RoBERTa
 mod distilbert;
 mod electra;
+mod modernbert;
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of

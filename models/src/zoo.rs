@@ -2,8 +2,8 @@
 
 use crate::architecture::Family;
 use crate::{
-    bert, convnext, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3, resnet,
-    roberta, vit,
+    bert, convnext, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3,
+    modernbert, resnet, roberta, vit,
 };
 
 /// Every architecture. A new one is a file, and its line here.
@@ -12,6 +12,7 @@ pub(crate) const ZOO: &[Family] = &[
     roberta::FAMILY,
     distilbert::FAMILY,
     electra::FAMILY,
+    modernbert::FAMILY,
     llama::FAMILY,
     gpt2::FAMILY,
     resnet::FAMILY,

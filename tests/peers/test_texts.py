@@ -27,6 +27,7 @@ HARD = [
 FAMILIES = {
     "minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification",
     "xlm_roberta": "XLMRobertaForSequenceClassification", "electra": "ElectraForSequenceClassification",
+    "modernbert": "ModernBertForSequenceClassification",
 }
 
 

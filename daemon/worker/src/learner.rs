@@ -371,6 +371,7 @@ mod tests {
             ("roberta", &tokens),
             ("distilbert", &tokens),
             ("electra", &tokens),
+            ("modernbert", &tokens),
         ] {
             let (before, after) = folded(model, input);
             let off = (before - after).abs().max().double_value(&[]);

@@ -14,6 +14,7 @@ fn cases() -> Vec<(&'static str, Built, Input)> {
     vec![
         ("bert", build("bert", &noisy), input("bert").0),
         ("roberta", build("roberta", &noisy), input("roberta").0),
+        ("modernbert", build("modernbert", &noisy), input("modernbert").0),
         ("vit", build("vit/hf_vit", &noisy), small()),
         ("deit", build("vit/timm_deit", &noisy), small()),
         ("resnet", images::build("resnet_basic"), pixels()),

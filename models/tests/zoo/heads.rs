@@ -8,7 +8,7 @@ use crate::{FAMILIES, all_names, build, data, distance, finished, fresh, headles
 use finetuned_models::{BuildOptions, Built, HeadKind, Input, Pass, Rows, read, save};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use tch::{Kind, Reduction, Tensor};
@@ -93,6 +93,8 @@ fn masked_language_models_are_those_of_transformers() {
         "xlm_roberta_vocabulary",
         "electra_vocabulary",
         "electra_vocabulary_untied",
+        "modernbert_vocabulary",
+        "modernbert_vocabulary_untied",
     ] {
         check(case);
     }
@@ -101,6 +103,11 @@ fn masked_language_models_are_those_of_transformers() {
 #[test]
 fn classes_of_pairs_are_those_of_transformers() {
     check("bert_pairs");
+}
+
+#[test]
+fn classes_of_the_mean_of_tokens_are_those_of_transformers() {
+    check("modernbert_mean");
 }
 
 #[test]
@@ -120,9 +127,15 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         ("distilbert", "DistilBertForTokenClassification"),
         ("xlm_roberta", "XLMRobertaForTokenClassification"),
         ("electra", "ElectraForTokenClassification"),
+        ("modernbert", "ModernBertForTokenClassification"),
     ] {
         let built = build(family, &BuildOptions { head, ..finished() });
-        assert_eq!(built.model.parts().head, ["classifier.weight", "classifier.bias"]);
+        // What stands below ModernBERT's was pretrained, and bends.
+        let pretrained: &[&str] =
+            if family == "modernbert" { &["head.dense.weight", "head.norm.weight"] } else { &[] };
+        let head_names = [pretrained, &["classifier.weight", "classifier.bias"]].concat();
+        assert_eq!(built.model.parts().head, head_names);
+        assert!(pretrained.iter().all(|it| built.report.loaded.contains(&it.to_string())));
         assert!(built.report.loaded.iter().all(|it| !it.contains("pooler")), "{family}");
         let (input, _) = input(family);
         let logits = |it: &Built| it.model.logits(&input, &Pass::evaluation()).unwrap();
@@ -135,7 +148,8 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         assert!(logits(&again).equal(&logits(&built)), "{family}");
         // A linear map learnt elsewhere can be the head.
         let weight = Tensor::randn([5, 24], tch::kind::FLOAT_CPU);
-        assert!(built.model.set_head(&weight, &weight.select(1, 0)).unwrap(), "{family}");
+        let set = built.model.set_head(&weight, &weight.select(1, 0)).unwrap();
+        assert_eq!(set, pretrained.is_empty(), "{family}");
     }
 }
 
@@ -154,7 +168,7 @@ fn token_types_are_those_of_transformers() {
     let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
     assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
     let types = |family: &str| open(&data(family)).token_types();
-    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2]);
+    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2, 1]);
 }
 
 /// Saved, and opened again as the config says.
@@ -275,6 +289,12 @@ fn linear_maps_of_the_body_are_known_by_name() {
         assert_eq!(slot.bias.as_ref().unwrap().data_ptr(), own("bias").data_ptr(), "{family}");
         assert!(!built.model.parts().head.iter().any(|it| linears.contains_key(it)));
     }
+    let modernbert = build("modernbert", &finished());
+    let maps = ["attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"];
+    let names: BTreeSet<String> = (0..2)
+        .flat_map(|layer| maps.iter().map(move |it| format!("model.layers.{layer}.{it}")))
+        .collect();
+    assert!(modernbert.model.linears().keys().eq(&names));
 }
 
 #[test]

@@ -36,8 +36,12 @@ fn logits(model: &dyn Model, family: &str) -> Tensor {
 }
 
 /// How the row of a text can be made, the last way being the usual one.
-fn poolings(_: &str) -> &'static [Pooling] {
-    &[Pooling::First, Pooling::Mean]
+fn poolings(family: &str) -> &'static [Pooling] {
+    match family {
+        // By its config.
+        "modernbert" => &[Pooling::First],
+        _ => &[Pooling::First, Pooling::Mean],
+    }
 }
 
 fn usual(family: &str) -> Pooling {
@@ -54,6 +58,21 @@ fn the_finished_model_of_the_familys_class_says_the_same() {
         let width = base.hidden_size();
         says_the_same(family, &base, width, &options(width, usual(family)));
     }
+}
+
+#[test]
+fn where_the_familys_head_takes_the_mean_no_layer_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = data("modernbert");
+    fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let config = fs::read_to_string(from.join("config.json")).unwrap();
+    let mean = config.replace(r#""classifier_pooling": "cls""#, r#""classifier_pooling": "mean""#);
+    assert!(mean != config);
+    fs::write(folder.path().join("config.json"), mean).unwrap();
+    let base = open(folder.path());
+    assert_eq!(base.pooling().unwrap(), Some(Pooling::Mean));
+    says_the_same("modernbert", &base, CLASSES, &options(CLASSES, Pooling::Mean));
+    assert!(base.build(&options(CLASSES, Pooling::First)).is_err());
 }
 
 fn says_the_same(family: &str, base: &Checkpoint, classes: i64, options: &BuildOptions) {

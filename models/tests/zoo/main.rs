@@ -7,6 +7,7 @@
 mod adapters;
 mod checkpointing;
 mod decoders;
+mod encoders;
 mod freezing;
 mod frozen_statistics;
 mod heads;
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-const FAMILIES: [&str; 5] =
+const FAMILIES: [&str; 6] =
     ["bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet", "deberta"];
 const CLASSES: i64 = 3;
 

@@ -94,6 +94,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("distilbert", "DistilBertForSequenceClassification"),
         ("xlm_roberta", "XLMRobertaForSequenceClassification"),
         ("electra", "ElectraForSequenceClassification"),
+        ("modernbert", "ModernBertForSequenceClassification"),
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
