@@ -135,6 +135,7 @@ impl BertConfig {
             classifier_dropout,
             token_dropout: classifier_dropout,
             tie_word_embeddings: self.tie_word_embeddings,
+            relative: None,
         }
     }
 }

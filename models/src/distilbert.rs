@@ -121,6 +121,7 @@ fn read(json: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
         classifier_dropout: config.seq_classif_dropout,
         token_dropout: config.dropout,
         tie_word_embeddings: config.tie_word_embeddings,
+        relative: None,
     };
     encoder::checked(&DIALECT, config, json)
 }

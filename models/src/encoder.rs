@@ -11,6 +11,7 @@ use crate::layers::{
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
 use crate::model::{BuildOptions, HeadKind, Pass, Pooling, Rows};
+use crate::relative::{RelativeConfig, Table};
 use crate::stages::{Stage, Stages};
 use tch::{Kind, TchError, Tensor};
 
@@ -54,6 +55,8 @@ pub(crate) struct Config {
     pub token_dropout: f64,
     /// The head of masked language modelling ends with the table of token embeddings.
     pub tie_word_embeddings: bool,
+    /// What attention sees of how far tokens stand from one another.
+    pub relative: Option<RelativeConfig>,
 }
 
 impl Config {
@@ -240,6 +243,10 @@ impl Architecture for Encoder {
         let (dialect, c) = (self.dialect, &config);
         let body = |part| loader.part(part) / dialect.prefix;
         let stem = Box::new(Embeddings::new(&body(Part::Embeddings), c)?);
+        let sizes = [c.heads, c.hidden_size];
+        let shared = body(Part::Embeddings) / "encoder";
+        let distances = c.relative.map(|it| Table::new(&shared, it, sizes, c.layer_norm_eps));
+        let distances = distances.transpose()?;
         let mean = matches!(options.head, HeadKind::Linear(_, Pooling::Mean));
         let rows = if mean { Rows::PerToken } else { options.head.rows() };
         // Above those of the checkpoint there may be one more, which gives the mean.
@@ -248,7 +255,10 @@ impl Architecture for Encoder {
             .map(|depth| {
                 let p = body(Part::Layer(depth)) / dialect.layers / depth;
                 let name = format!("{}.{}.{depth}", dialect.prefix, dialect.layers);
-                let block = block(&p, &dialect.block, depth, c)?;
+                let mut block = block(&p, &dialect.block, depth, c)?;
+                block.attention.relative = distances.as_ref().map(|it| {
+                    it.of_layer(&block.attention, Dropout::of_distances(c.dropout, depth))
+                });
                 if loader.added_layer() == Some(depth) {
                     block.set_mean().map_err(|source| ModelError::Tensor { name, source })?;
                 }
@@ -357,6 +367,7 @@ fn block(p: &Names, names: &BlockNames, depth: usize, c: &Config) -> Result<Bloc
             output: Linear::new(p / names.mixed, width, width)?,
             heads: c.heads,
             dropout: Dropout::of_layer(c.attention_dropout, depth, 0),
+            relative: None,
         },
         attention_dropout: Dropout::of_layer(c.mixed_dropout.unwrap_or(0.0), depth, 1),
         attention_norm: LayerNorm::new(p / names.mixed_norm, width, eps)?,

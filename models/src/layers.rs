@@ -165,6 +165,11 @@ impl Embedding {
         self.weight.f_narrow(0, start, n)
     }
 
+    /// The same table.
+    pub(crate) fn shallow_clone(&self) -> Embedding {
+        Embedding { weight: self.weight.shallow_clone(), padding_idx: self.padding_idx }
+    }
+
     /// Of a table of token types: (tokens, width), or (1, width) where all are of one type.
     pub(crate) fn of_token_types(&self, layout: &Layout) -> Result<Tensor, TchError> {
         layout.token_types().map_or_else(|| self.rows(0, 1), |it| self.forward(it))
@@ -182,7 +187,9 @@ pub(crate) struct Dropout {
 const LAYER_SITES: u64 = 3;
 /// The head's places come after those of the deepest model.
 const HEAD_SITE: u64 = 1 + LAYER_SITES * LAYERS_MAX as u64;
-const _: () = assert!(HEAD_SITE + 16 < 1 << SITE_BITS);
+/// Then those of what layers make of distances.
+const DISTANCES_SITE: u64 = HEAD_SITE + 16;
+const _: () = assert!(DISTANCES_SITE + LAYERS_MAX as u64 + 1 < 1 << SITE_BITS);
 
 impl Dropout {
     pub(crate) fn of_embeddings(p: f64) -> Dropout {
@@ -192,6 +199,11 @@ impl Dropout {
     /// The `nth` of a layer, below [`LAYER_SITES`].
     pub(crate) fn of_layer(p: f64, depth: usize, nth: u64) -> Dropout {
         Dropout { p, site: 1 + LAYER_SITES * depth as u64 + nth }
+    }
+
+    /// Of the table of distances, as a layer sees it.
+    pub(crate) fn of_distances(p: f64, depth: usize) -> Dropout {
+        Dropout { p, site: DISTANCES_SITE + depth as u64 }
     }
 
     pub(crate) fn of_head(p: f64, nth: u64) -> Dropout {
@@ -307,7 +319,28 @@ pub(crate) struct Attention {
     pub heads: i64,
     /// Of the weights.
     pub dropout: Dropout,
+    /// What is seen of how far tokens stand from one another.
+    pub relative: Option<Box<dyn Relative>>,
 }
+
+/// What attention's scores have beside products of queries and keys.
+pub(crate) trait Relative: Send {
+    /// How many scores are added up, those products among them, as far as they are scaled for it.
+    fn kinds(&self) -> f64;
+
+    /// For one pass of a layer that is given `xs`, (tokens, width), of texts that have `longest`
+    /// tokens at most.
+    fn scores<'a>(
+        &'a self,
+        longest: i64,
+        xs: &Tensor,
+        pass: &Pass,
+    ) -> Result<Box<RunScores<'a>>, TchError>;
+}
+
+/// Queries, (texts, heads, any, head), of the first or of all tokens, and keys of all, (texts,
+/// heads, tokens, head), to what is added to their scores, (texts or 1, heads, any, tokens).
+pub(crate) type RunScores<'a> = dyn Fn(&Tensor, &Tensor) -> Result<Tensor, TchError> + 'a;
 
 /// Scaled dot-product attention of queries, keys and values, (texts, heads, any, head); `added`: to
 /// the scaled products.
@@ -353,7 +386,10 @@ impl Attention {
         let queries = parts(self.query.forward(to)?, sizes(first_only))?;
         let keys = parts(self.key.forward(from)?, sizes(false))?;
         let values = parts(self.value.forward(from)?, sizes(false))?;
-        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
+        let relative = self.relative.as_ref();
+        let scores = relative.map(|it| it.scores(layout.longest(), from, pass)).transpose()?;
+        let kinds = relative.map_or(1.0, |it| it.kinds());
+        let scale = 1.0 / ((width / self.heads) as f64 * kinds).sqrt();
         let mut mixed = Vec::with_capacity(layout.runs.len());
         for (place, run) in layout.runs.iter().enumerate() {
             // (texts * any, width) -> (texts, heads, any, head)
@@ -361,7 +397,8 @@ impl Attention {
                 xs.f_view([run.texts, -1, self.heads, width / self.heads])?.f_transpose(1, 2)
             };
             let run = [split(&queries[place])?, split(&keys[place])?, split(&values[place])?];
-            let seen = attend(&run, None, scale, &self.dropout, &pass.of_run(place))?;
+            let added = scores.as_ref().map(|it| it(&run[0], &run[1])).transpose()?;
+            let seen = attend(&run, added, scale, &self.dropout, &pass.of_run(place))?;
             mixed.push(seen.f_transpose(1, 2)?.f_reshape([-1, width])?);
         }
         self.output.forward(&Tensor::f_cat(&mixed, 0)?)

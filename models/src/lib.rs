@@ -25,6 +25,7 @@ mod convnext;
 mod rotary; // places of tokens as angles
 mod causal; // attention to what stands before
 mod decoder; // what all models have that go on with texts
+mod relative; // attention to how far tokens stand from one another
 mod classifier; // the head for a text that encoders share, and how it can be a linear map
 mod encoder; // what encoders share that norm after each sum
 mod bert; // the architectures, each along its checkpoint's own names
@@ -32,6 +33,7 @@ mod roberta; // also XLM-RoBERTa
 mod distilbert;
 mod electra;
 mod modernbert;
+mod mpnet;
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of

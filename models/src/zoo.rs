@@ -3,7 +3,7 @@
 use crate::architecture::Family;
 use crate::{
     bert, convnext, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3,
-    modernbert, resnet, roberta, vit,
+    modernbert, mpnet, resnet, roberta, vit,
 };
 
 /// Every architecture. A new one is a file, and its line here.
@@ -13,6 +13,7 @@ pub(crate) const ZOO: &[Family] = &[
     distilbert::FAMILY,
     electra::FAMILY,
     modernbert::FAMILY,
+    mpnet::FAMILY,
     llama::FAMILY,
     gpt2::FAMILY,
     resnet::FAMILY,

@@ -372,6 +372,7 @@ mod tests {
             ("distilbert", &tokens),
             ("electra", &tokens),
             ("modernbert", &tokens),
+            ("mpnet", &tokens),
         ] {
             let (before, after) = folded(model, input);
             let off = (before - after).abs().max().double_value(&[]);

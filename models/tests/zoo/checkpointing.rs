@@ -15,6 +15,7 @@ fn cases() -> Vec<(&'static str, Built, Input)> {
         ("bert", build("bert", &noisy), input("bert").0),
         ("roberta", build("roberta", &noisy), input("roberta").0),
         ("modernbert", build("modernbert", &noisy), input("modernbert").0),
+        ("mpnet", build("mpnet", &noisy), input("mpnet").0),
         ("vit", build("vit/hf_vit", &noisy), small()),
         ("deit", build("vit/timm_deit", &noisy), small()),
         ("resnet", images::build("resnet_basic"), pixels()),
@@ -62,8 +63,11 @@ fn everything(parts: &Parts) -> Vec<String> {
 fn check(case: usize, n: u64, trains: impl Fn(&Parts) -> Vec<String> + Copy) {
     let (name, ..) = cases().swap_remove(case);
     let (with, without) = (learn(case, true, n, trains), learn(case, false, n, trains));
+    // What layers share has several parts, which are added up in another order.
+    let shares = ["mpnet"].contains(&name);
     for ((tensor, a), (_, b)) in with.iter().zip(&without) {
-        assert!(a.equal(b), "{name}, {tensor}: {}", distance(a, b));
+        let same = if shares { distance(a, b) < 1e-6 } else { a.equal(b) };
+        assert!(same, "{name}, {tensor}: {}", distance(a, b));
     }
 }
 

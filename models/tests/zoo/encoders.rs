@@ -75,6 +75,12 @@ fn refused(family: &str, key: &str, value: Value, message: &str) {
 #[test]
 fn what_is_not_built_is_refused_with_the_key() {
     let only = |what: &str| format!("but must be {what}, the only one that is built");
+    for (key, built) in [("relative_attention_num_buckets", 32), ("pad_token_id", 1)] {
+        let message = format!(
+            "{key} is 8, but must be {built}, the only one that transformers computes with"
+        );
+        refused("mpnet", key, json!(8), &message);
+    }
     let message = "classifier_pooling is max, but must be cls or mean";
     refused("modernbert", "classifier_pooling", json!("max"), message);
     let message =

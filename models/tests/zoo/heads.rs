@@ -95,6 +95,7 @@ fn masked_language_models_are_those_of_transformers() {
         "electra_vocabulary_untied",
         "modernbert_vocabulary",
         "modernbert_vocabulary_untied",
+        "mpnet_vocabulary",
     ] {
         check(case);
     }
@@ -128,6 +129,7 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         ("xlm_roberta", "XLMRobertaForTokenClassification"),
         ("electra", "ElectraForTokenClassification"),
         ("modernbert", "ModernBertForTokenClassification"),
+        ("mpnet", "MPNetForTokenClassification"),
     ] {
         let built = build(family, &BuildOptions { head, ..finished() });
         // What stands below ModernBERT's was pretrained, and bends.
@@ -168,7 +170,7 @@ fn token_types_are_those_of_transformers() {
     let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
     assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
     let types = |family: &str| open(&data(family)).token_types();
-    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2, 1]);
+    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2, 1, 1]);
 }
 
 /// Saved, and opened again as the config says.
@@ -276,6 +278,7 @@ fn linear_maps_of_the_body_are_known_by_name() {
         ("roberta", "roberta.encoder.layer.0.intermediate.dense", 12),
         ("distilbert", "distilbert.transformer.layer.1.ffn.lin2", 12),
         ("electra", "electra.embeddings_project", 13),
+        ("mpnet", "mpnet.encoder.layer.0.attention.attn.o", 12),
     ] {
         let built = build(family, &finished());
         let linears = built.model.linears();

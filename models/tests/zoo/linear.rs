@@ -40,6 +40,8 @@ fn poolings(family: &str) -> &'static [Pooling] {
     match family {
         // By its config.
         "modernbert" => &[Pooling::First],
+        // None of its layers attends to all tokens alike.
+        "mpnet" => &[Pooling::First],
         _ => &[Pooling::First, Pooling::Mean],
     }
 }
@@ -73,6 +75,8 @@ fn where_the_familys_head_takes_the_mean_no_layer_is_added() {
     assert_eq!(base.pooling().unwrap(), Some(Pooling::Mean));
     says_the_same("modernbert", &base, CLASSES, &options(CLASSES, Pooling::Mean));
     assert!(base.build(&options(CLASSES, Pooling::First)).is_err());
+    assert!(open(&data("mpnet")).build(&options(CLASSES, Pooling::Mean)).is_err());
+    assert_eq!(open(&data("mpnet")).pooling().unwrap(), Some(Pooling::First));
 }
 
 fn says_the_same(family: &str, base: &Checkpoint, classes: i64, options: &BuildOptions) {

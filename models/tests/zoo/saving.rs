@@ -95,6 +95,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("xlm_roberta", "XLMRobertaForSequenceClassification"),
         ("electra", "ElectraForSequenceClassification"),
         ("modernbert", "ModernBertForSequenceClassification"),
+        ("mpnet", "MPNetForSequenceClassification"),
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
