@@ -95,6 +95,11 @@ impl Linear {
         }
         self.set(&weight, &Tensor::f_full([outputs], shift, kind)?)
     }
+
+    /// The same tensors and adapter.
+    pub(crate) fn shallow_clone(&self) -> Linear {
+        Linear(self.0.shallow_clone())
+    }
 }
 
 pub(crate) struct LayerNorm {
@@ -132,6 +137,12 @@ impl LayerNorm {
             let _ = tch::no_grad(|| part.shallow_clone().f_fill_(value))?;
         }
         Ok(())
+    }
+
+    /// The same tensors.
+    pub(crate) fn shallow_clone(&self) -> LayerNorm {
+        let bias = self.bias.as_ref().map(Tensor::shallow_clone);
+        LayerNorm { weight: self.weight.shallow_clone(), bias, eps: self.eps }
     }
 }
 

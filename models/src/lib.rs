@@ -34,6 +34,7 @@ mod distilbert;
 mod electra;
 mod modernbert;
 mod mpnet;
+mod deberta; // v2 and v3
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of

@@ -2,7 +2,7 @@
 
 use crate::architecture::Family;
 use crate::{
-    bert, convnext, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3,
+    bert, convnext, deberta, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3,
     modernbert, mpnet, resnet, roberta, vit,
 };
 
@@ -14,6 +14,7 @@ pub(crate) const ZOO: &[Family] = &[
     electra::FAMILY,
     modernbert::FAMILY,
     mpnet::FAMILY,
+    deberta::FAMILY,
     llama::FAMILY,
     gpt2::FAMILY,
     resnet::FAMILY,

@@ -19,7 +19,7 @@ import tiny_models
 from runner import ROOT, finetuned
 
 TINY_BERT = ROOT / "tests/data/tiny-bert"
-FAMILIES = ["tiny_bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet"]
+FAMILIES = ["tiny_bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet", "deberta"]
 EACH = 96
 MAX_TOKENS = 48
 HARD = [

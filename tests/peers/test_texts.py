@@ -27,7 +27,7 @@ HARD = [
 FAMILIES = {
     "minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification",
     "xlm_roberta": "XLMRobertaForSequenceClassification", "electra": "ElectraForSequenceClassification",
-    "modernbert": "ModernBertForSequenceClassification", "mpnet": "MPNetForSequenceClassification",
+    "modernbert": "ModernBertForSequenceClassification", "mpnet": "MPNetForSequenceClassification", "deberta": "DebertaV2ForSequenceClassification",
 }
 
 

@@ -373,6 +373,7 @@ mod tests {
             ("electra", &tokens),
             ("modernbert", &tokens),
             ("mpnet", &tokens),
+            ("deberta", &tokens),
         ] {
             let (before, after) = folded(model, input);
             let off = (before - after).abs().max().double_value(&[]);

@@ -18,11 +18,12 @@ const EXACT: f64 = 1e-5;
 const STEPPED: f64 = 1e-4;
 
 /// An adapter of the data, and its base.
-const CASES: [(&str, &str); 7] = [
+const CASES: [(&str, &str); 8] = [
     ("bert_lora", "bert"),
     ("bert_some", "bert"),
     ("bert_dora", "bert"),
     ("distilbert_lora", "distilbert"),
+    ("deberta_lora", "deberta"),
     ("modernbert_lora", "modernbert"),
     ("hf_vit_lora", "vit/hf_vit"),
     ("timm_vit_dora", "vit/timm_vit"),

@@ -16,6 +16,7 @@ fn cases() -> Vec<(&'static str, Built, Input)> {
         ("roberta", build("roberta", &noisy), input("roberta").0),
         ("modernbert", build("modernbert", &noisy), input("modernbert").0),
         ("mpnet", build("mpnet", &noisy), input("mpnet").0),
+        ("deberta", build("deberta", &noisy), input("deberta").0),
         ("vit", build("vit/hf_vit", &noisy), small()),
         ("deit", build("vit/timm_deit", &noisy), small()),
         ("resnet", images::build("resnet_basic"), pixels()),
@@ -64,7 +65,7 @@ fn check(case: usize, n: u64, trains: impl Fn(&Parts) -> Vec<String> + Copy) {
     let (name, ..) = cases().swap_remove(case);
     let (with, without) = (learn(case, true, n, trains), learn(case, false, n, trains));
     // What layers share has several parts, which are added up in another order.
-    let shares = ["mpnet"].contains(&name);
+    let shares = ["mpnet", "deberta"].contains(&name);
     for ((tensor, a), (_, b)) in with.iter().zip(&without) {
         let same = if shares { distance(a, b) < 1e-6 } else { a.equal(b) };
         assert!(same, "{name}, {tensor}: {}", distance(a, b));

@@ -75,6 +75,28 @@ fn refused(family: &str, key: &str, value: Value, message: &str) {
 #[test]
 fn what_is_not_built_is_refused_with_the_key() {
     let only = |what: &str| format!("but must be {what}, the only one that is built");
+    refused(
+        "deberta",
+        "conv_kernel_size",
+        json!(3),
+        "conv_kernel_size is 3, but must be 0 or absent: no convolution is built, as the large models of v2 have it",
+    );
+    for key in ["share_att_key", "relative_attention"] {
+        refused("deberta", key, json!(false), &format!("{key} is false, {}", only("true")));
+    }
+    for (key, built) in
+        [("embedding_size", 24), ("pooler_hidden_size", 24), ("attention_head_size", 6)]
+    {
+        let message = format!("{key} is 7, {}", only(&built.to_string()));
+        refused("deberta", key, json!(7), &message);
+    }
+    let message = format!("pooler_hidden_act is tanh, {}", only("gelu"));
+    refused("deberta", "pooler_hidden_act", json!("tanh"), &message);
+    let message = "pos_att_type is p2p, but must be c2p, p2c or both";
+    refused("deberta", "pos_att_type", json!("c2p|p2p"), message);
+    let message =
+        "max_relative_positions is 3, but must be above 3, half of position_buckets and one";
+    refused("deberta", "max_relative_positions", json!(3), message);
     for (key, built) in [("relative_attention_num_buckets", 32), ("pad_token_id", 1)] {
         let message = format!(
             "{key} is 8, but must be {built}, the only one that transformers computes with"

@@ -30,6 +30,8 @@ fn parts_are_a_partition_of_the_tensors() {
         let of_family = match family {
             // Without biases; one after the last layer and one in the head in place of the first.
             "modernbert" => 6,
+            // Of the table of distances too.
+            "deberta" => 2 + 2 + 2 * 2 * 2,
             _ => 2 + 2 * 2 * 2,
         };
         assert_eq!(norms.len(), of_family, "{norms:?}");

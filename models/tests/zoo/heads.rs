@@ -96,6 +96,8 @@ fn masked_language_models_are_those_of_transformers() {
         "modernbert_vocabulary",
         "modernbert_vocabulary_untied",
         "mpnet_vocabulary",
+        "deberta_vocabulary",
+        "deberta_vocabulary_pretrained",
     ] {
         check(case);
     }
@@ -130,6 +132,7 @@ fn a_tagger_is_made_from_a_body_saved_and_opened_again() {
         ("electra", "ElectraForTokenClassification"),
         ("modernbert", "ModernBertForTokenClassification"),
         ("mpnet", "MPNetForTokenClassification"),
+        ("deberta", "DebertaV2ForTokenClassification"),
     ] {
         let built = build(family, &BuildOptions { head, ..finished() });
         // What stands below ModernBERT's was pretrained, and bends.
@@ -170,7 +173,7 @@ fn token_types_are_those_of_transformers() {
     let beyond = input.shallow_clone().with_token_types(input.xs.full_like(2));
     assert!(model.logits(&beyond, &Pass::evaluation()).is_err());
     let types = |family: &str| open(&data(family)).token_types();
-    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2, 1, 1]);
+    assert_eq!(FAMILIES.map(types), [2, 1, 1, 1, 2, 1, 1, 1]);
 }
 
 /// Saved, and opened again as the config says.
@@ -279,6 +282,7 @@ fn linear_maps_of_the_body_are_known_by_name() {
         ("distilbert", "distilbert.transformer.layer.1.ffn.lin2", 12),
         ("electra", "electra.embeddings_project", 13),
         ("mpnet", "mpnet.encoder.layer.0.attention.attn.o", 12),
+        ("deberta", "deberta.encoder.layer.1.attention.self.key_proj", 12),
     ] {
         let built = build(family, &finished());
         let linears = built.model.linears();

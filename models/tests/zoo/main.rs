@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
-const FAMILIES: [&str; 7] =
+const FAMILIES: [&str; 8] =
     ["bert", "roberta", "distilbert", "xlm_roberta", "electra", "modernbert", "mpnet", "deberta"];
 const CLASSES: i64 = 3;
 

@@ -96,6 +96,7 @@ fn the_config_of_a_finished_model_names_its_class_and_labels() {
         ("electra", "ElectraForSequenceClassification"),
         ("modernbert", "ModernBertForSequenceClassification"),
         ("mpnet", "MPNetForSequenceClassification"),
+        ("deberta", "DebertaV2ForSequenceClassification"),
         ("bert_body", "BertForSequenceClassification"),
     ] {
         let base = open(&data(family));
@@ -153,7 +154,7 @@ fn a_head_becomes_a_given_linear_map_where_its_form_allows_it() {
         (tensor(&[CLASSES, width]), tensor(&[CLASSES]), tensor(&[5, width]))
     };
     for family in FAMILIES {
-        let can = ["distilbert", "electra"].contains(&family);
+        let can = ["distilbert", "electra", "deberta"].contains(&family);
         let model = build(family, &fresh());
         let width = open(&data(family)).hidden_size();
         let (weight, bias, features) = map(width);
