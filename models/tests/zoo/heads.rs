@@ -257,9 +257,10 @@ fn a_model_without_a_head_gives_features() {
 
 #[test]
 fn what_stages_give_is_known_without_running_texts_and_is_true() {
-    let (input, _) = input("roberta");
-    for options in [finished(), headless()] {
-        let model = build("roberta", &options).model;
+    let both = FAMILIES.into_iter().flat_map(|it| [(it, finished()), (it, headless())]);
+    for (family, options) in both {
+        let (input, _) = input(family);
+        let model = build(family, &options).model;
         let outline = model.outline([0, 0]).unwrap();
         assert_eq!(outline.len(), model.stages() + 1);
         for (stage, outline) in outline.iter().enumerate() {
@@ -268,7 +269,7 @@ fn what_stages_give_is_known_without_running_texts_and_is_true() {
                 Rows::PerExample => input.lengths.len() as i64,
                 Rows::PerToken => input.lengths.iter().sum(),
             };
-            assert_eq!(rows as u64 * outline.numbers(), xs.numel() as u64, "{stage}");
+            assert_eq!(rows as u64 * outline.numbers(), xs.numel() as u64, "{family}, {stage}");
             assert_eq!(outline.worth_caching, 1 < stage);
         }
     }

@@ -39,4 +39,17 @@ fn models_of_transformers_learn_as_those_of_timm() {
     assert_eq!(scale(&bert, "bert.pooler.dense.weight"), 1.0);
     assert_eq!(scale(&bert, "bert.encoder.layer.1.output.dense.weight"), DECAY);
     assert_eq!(scale(&bert, "bert.embeddings.word_embeddings.weight"), DECAY.powi(3));
+    // What all layers share stands below them.
+    for (family, name) in [
+        ("electra", "electra.embeddings_project.weight"),
+        ("mpnet", "mpnet.encoder.relative_attention_bias.weight"),
+        ("deberta", "deberta.encoder.rel_embeddings.weight"),
+        ("deberta", "deberta.encoder.LayerNorm.weight"),
+        ("modernbert", "model.embeddings.norm.weight"),
+    ] {
+        assert_eq!(scale(&build(family, &finished()), name), DECAY.powi(3), "{name}");
+    }
+    let modernbert = build("modernbert", &finished());
+    assert_eq!(scale(&modernbert, "model.final_norm.weight"), DECAY, "before pooling");
+    assert_eq!(scale(&modernbert, "head.dense.weight"), 1.0);
 }
