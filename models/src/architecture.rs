@@ -2,6 +2,7 @@
 
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::error::ModelError;
+use crate::gguf::Outline;
 use crate::load::Loader;
 use crate::model::{BuildOptions, HeadKind, Pooling, Rows};
 use crate::stages::Stages;
@@ -74,6 +75,15 @@ pub(crate) trait Architecture {
     /// Whether the library wants to read in the config what size images have.
     fn names_size(&self) -> bool {
         false
+    }
+
+    /// What llama.cpp wants to know of it, where it has such models.
+    ///
+    /// # Errors
+    /// Why llama.cpp can't compute what it computes.
+    fn gguf(&self) -> Result<Outline, String> {
+        Err("llama.cpp goes on with texts, by models of Llama, Mistral, Qwen2, Qwen3 and GPT-2"
+            .into())
     }
 
     /// `options.head` is one of those that there are, and never [`HeadKind::Keep`].

@@ -7,6 +7,7 @@ use crate::config_json::{ConfigJson, Origin};
 use crate::encoder::LINEAR_CLASSIFIER;
 use crate::error::ModelError;
 use crate::error::ShapeDifference;
+use crate::gguf::{self, GgufType, GgufValue, Outline};
 use crate::load::{Catalogue, LoadReport, Loaded, Loader};
 use crate::model::{BuildOptions, HeadKind, Model, Pooling};
 use crate::peft::AdapterFolder;
@@ -313,6 +314,42 @@ impl Checkpoint {
             config["pad_token_id"] = padding.into();
         }
         config
+    }
+
+    /// What llama.cpp wants to know of the model.
+    pub(crate) fn outline(&self) -> Result<Outline, ModelError> {
+        let folder = || self.folder.clone();
+        let head = self.config.head();
+        if self.is_decoder() && head != HeadKind::Vocabulary {
+            let why = "its head is for classes, and llama.cpp goes on with texts".into();
+            return Err(ModelError::NoGguf { folder: folder(), why });
+        }
+        self.architecture.gguf().map_err(|why| ModelError::NoGguf { folder: folder(), why })
+    }
+
+    /// Whether llama.cpp has a model that computes what one with this config and a head for the
+    /// vocabulary does.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_gguf(&self) -> Result<(), ModelError> {
+        let why = |why| ModelError::NoGguf { folder: self.folder.clone(), why };
+        self.architecture.gguf().map(drop).map_err(why)
+    }
+
+    /// Writes the model as a GGUF file and reads it back. `more`: what is to stand in it beside
+    /// what config and weights say: of its tokenizer, above all.
+    ///
+    /// # Errors
+    /// llama.cpp has no such model, tensors are missing or have no place, the disk refuses, or what
+    /// was read back is not what was written.
+    pub fn write_gguf(
+        &self,
+        path: &Path,
+        of: GgufType,
+        more: Vec<(String, GgufValue)>,
+    ) -> Result<(), ModelError> {
+        gguf::write(path, self.outline()?, (&self.folder, &self.files), of, more)
     }
 
     /// Every tensor that the index speaks of is in the file that it names.

@@ -6,6 +6,7 @@ use crate::causal::{Causal, Projected};
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::decoder::{self, Block, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
 use crate::error::ModelError;
+use crate::gguf::{Form, Outline};
 use crate::layers::{self, Activation, Dropout, Embedding, LayerNorm};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
@@ -152,6 +153,52 @@ impl Architecture for Gpt2 {
 
     fn head_deviation(&self) -> f64 {
         self.config.initializer_range
+    }
+
+    fn gguf(&self) -> Result<Outline, String> {
+        let c = &self.config;
+        if self.activation != Activation::GeluTanh {
+            return Err(
+                "its activation_function is another than gelu_new, which is what llama.cpp has"
+                    .into(),
+            );
+        }
+        let mut outline = Outline::new("gpt2");
+        outline.size("context_length", c.n_positions);
+        outline.size("embedding_length", c.n_embd);
+        outline.size("block_count", c.n_layer);
+        outline.size("feed_forward_length", self.inner);
+        outline.size("attention.head_count", c.n_head);
+        outline.number("attention.layer_norm_epsilon", c.layer_norm_epsilon);
+        outline.size("vocab_size", c.vocab_size);
+        let mut both = |name: String, stored: String, turned: bool| {
+            let form = if turned { Form::Turned } else { Form::AsStored };
+            outline.tensor(format!("{name}.weight"), format!("{stored}.weight"), form);
+            outline.tensor(format!("{name}.bias"), format!("{stored}.bias"), Form::AsStored);
+        };
+        for depth in 0..c.n_layer {
+            for (name, stored, turned) in [
+                ("attn_norm", "ln_1", false),
+                ("attn_qkv", "attn.c_attn", true),
+                ("attn_output", "attn.c_proj", true),
+                ("ffn_norm", "ln_2", false),
+                ("ffn_up", "mlp.c_fc", true),
+                ("ffn_down", "mlp.c_proj", true),
+            ] {
+                let stored = format!("{PREFIX}.h.{depth}.{stored}");
+                both(format!("blk.{depth}.{name}"), stored, turned);
+            }
+        }
+        both("output_norm".into(), format!("{PREFIX}.ln_f"), false);
+        let tables = [
+            ("token_embd", format!("{PREFIX}.{TABLE}"), true),
+            ("position_embd", format!("{PREFIX}.wpe"), true),
+            ("output", "lm_head".into(), !c.tie_word_embeddings),
+        ];
+        for (name, stored, _) in tables.into_iter().filter(|it| it.2) {
+            outline.tensor(format!("{name}.weight"), format!("{stored}.weight"), Form::AsStored);
+        }
+        Ok(outline)
     }
 
     fn build(&self, loader: &Loader, options: &BuildOptions) -> Result<Stages, ModelError> {

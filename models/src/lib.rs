@@ -16,6 +16,7 @@ mod pooling; // how a text's row is made of its tokens, where a file says so
 mod layout; // where the texts of a batch lie
 mod stages; // a row of stages as a model; what freezing means for running it
 mod weights; // safetensors files in and out
+mod gguf; // one file for llama.cpp out
 mod peft; // an adapter's folder
 mod load; // names of a checkpoint x names of a model -> tensors and a report
 mod architecture; // a family of models, and one model of it before it is built
@@ -50,6 +51,7 @@ pub use adapter::{Adapter, is_of_adapter};
 pub use cache::Cache;
 pub use checkpoint::{Built, Checkpoint, Kind, open, open_adapted};
 pub use error::{ModelError, ShapeDifference};
+pub use gguf::{GgufType, GgufValue};
 pub use load::LoadReport;
 pub use model::{
     BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows, Then,

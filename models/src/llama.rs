@@ -7,6 +7,7 @@ use crate::causal::{Causal, Projected};
 use crate::config_json::{ClassNames, ConfigJson};
 use crate::decoder::{self, Block, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
 use crate::error::ModelError;
+use crate::gguf::{Form, Outline};
 use crate::layers::{Activation, Dropout, Embedding, Linear};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
@@ -93,6 +94,8 @@ fn rms_norm_eps() -> f64 {
 /// What a model of the family is made of, checked.
 #[derive(Debug, Clone)]
 struct Config {
+    /// `model_type`.
+    family: &'static str,
     vocab_size: i64,
     width: i64,
     inner: i64,
@@ -136,6 +139,7 @@ fn read(json: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     };
     let biased = c.attention_bias && family != MISTRAL;
     Ok(Box::new(Llama(Config {
+        family,
         vocab_size: c.vocab_size,
         width: c.hidden_size,
         inner: c.intermediate_size,
@@ -234,6 +238,40 @@ fn windows(json: &ConfigJson, c: &LlamaConfig) -> Result<Vec<Option<i64>>, Model
 
 struct Llama(Config);
 
+impl Config {
+    /// The tensors of a layer, by llama.cpp's names. Its model of Llama turns a head's numbers with
+    /// their neighbours; its models of Qwen as transformers does.
+    fn describe(&self, depth: usize, outline: &mut Outline) {
+        let heads = |count| match self.family {
+            LLAMA | MISTRAL => Form::Heads(count),
+            _ => Form::AsStored,
+        };
+        let plain = Form::AsStored;
+        let norms = if self.norms_heads { 2 } else { 0 };
+        let maps = [
+            ("attn_q", "self_attn.q_proj", heads(self.heads), self.input_bias),
+            ("attn_k", "self_attn.k_proj", heads(self.groups), self.input_bias),
+            ("attn_v", "self_attn.v_proj", plain, self.input_bias),
+            ("attn_output", "self_attn.o_proj", plain, self.output_bias),
+            ("ffn_gate", "mlp.gate_proj", plain, self.network_bias),
+            ("ffn_up", "mlp.up_proj", plain, self.network_bias),
+            ("ffn_down", "mlp.down_proj", plain, self.network_bias),
+            ("attn_norm", "input_layernorm", plain, false),
+            ("ffn_norm", "post_attention_layernorm", plain, false),
+        ];
+        let head_norms = [
+            ("attn_q_norm", "self_attn.q_norm", plain, false),
+            ("attn_k_norm", "self_attn.k_norm", plain, false),
+        ];
+        for (name, stored, form, bias) in maps.iter().chain(&head_norms[..norms]) {
+            for part in ["weight", "bias"].iter().take(1 + usize::from(*bias)) {
+                let stored = format!("{PREFIX}.layers.{depth}.{stored}.{part}");
+                outline.tensor(format!("blk.{depth}.{name}.{part}"), stored, *form);
+            }
+        }
+    }
+}
+
 const PREFIX: &str = "model";
 const TABLE: &str = "embed_tokens";
 
@@ -261,6 +299,47 @@ impl Architecture for Llama {
 
     fn head_deviation(&self) -> f64 {
         self.0.deviation
+    }
+
+    fn gguf(&self) -> Result<Outline, String> {
+        let c = &self.0;
+        if c.activation != Activation::Silu {
+            return Err("its hidden_act is another than silu, which is what llama.cpp has".into());
+        }
+        if c.family == QWEN3 && c.input_bias {
+            return Err("it is a Qwen3 with biases, which llama.cpp has none of".into());
+        }
+        if c.family != LLAMA && c.family != MISTRAL && c.rotary.is_llama3() {
+            return Err(
+                "its rope_type is llama3, which llama.cpp has of Llama and Mistral only".into()
+            );
+        }
+        let mut outline = Outline::new(if c.family == MISTRAL { LLAMA } else { c.family });
+        // Within the window all tokens are seen, with it and without.
+        let context = c.windows.iter().flatten().copied().fold(c.max_positions, i64::min);
+        outline.size("context_length", context);
+        outline.size("embedding_length", c.width);
+        outline.size("block_count", c.windows.len() as i64);
+        outline.size("feed_forward_length", c.inner);
+        outline.size("attention.head_count", c.heads);
+        outline.size("attention.head_count_kv", c.groups);
+        outline.size("attention.key_length", c.head);
+        outline.size("attention.value_length", c.head);
+        outline.number("attention.layer_norm_rms_epsilon", c.eps);
+        outline.size("vocab_size", c.vocab_size);
+        c.rotary.describe(&mut outline)?;
+        let plain = [
+            ("token_embd", format!("{PREFIX}.{TABLE}")),
+            ("output_norm", format!("{PREFIX}.norm")),
+        ];
+        for (name, stored) in plain {
+            outline.tensor(format!("{name}.weight"), format!("{stored}.weight"), Form::AsStored);
+        }
+        if !c.shares_table {
+            outline.tensor("output.weight".into(), "lm_head.weight".into(), Form::AsStored);
+        }
+        (0..c.windows.len()).for_each(|depth| c.describe(depth, &mut outline));
+        Ok(outline)
     }
 
     fn build(&self, loader: &Loader, options: &BuildOptions) -> Result<Stages, ModelError> {

@@ -7,6 +7,7 @@
 
 use crate::config_json::ConfigJson;
 use crate::error::ModelError;
+use crate::gguf::{GgufValue, Outline};
 use serde::Deserialize;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -122,6 +123,47 @@ impl RotaryConfig {
             .or(p.original_max_position_embeddings)
             .unwrap_or(max_positions);
         Ok(RotaryConfig { scaling: scaling(json, &p, original as f64)?, ..plain })
+    }
+}
+
+impl RotaryConfig {
+    pub(crate) fn is_llama3(&self) -> bool {
+        matches!(self.scaling, Scaling::Llama3 { .. })
+    }
+
+    /// As llama.cpp reads it. What [`Scaling::Llama3`] divides frequencies by is a tensor there.
+    ///
+    /// # Errors
+    /// Another YaRN than llama.cpp's.
+    pub(crate) fn describe(&self, outline: &mut Outline) -> Result<(), String> {
+        outline.size("rope.dimension_count", self.head);
+        outline.number("rope.freq_base", self.theta);
+        let mut scaled = |kind: &str, factor: f64| {
+            outline.value("rope.scaling.type", GgufValue::Text(kind.into()));
+            outline.number("rope.scaling.factor", factor);
+        };
+        match self.scaling {
+            Scaling::Default => {}
+            Scaling::Linear { factor } => scaled("linear", factor),
+            Scaling::Llama3 { factor, low, high, original } => {
+                let waves = waves(self).map_err(|it| it.to_string())?;
+                let divisor = |wave: &f32| {
+                    let plain = 1.0 / wave;
+                    plain / llama3(plain, [factor, low, high, original])
+                };
+                outline.computed("rope_freqs.weight", waves.iter().map(divisor).collect());
+            }
+            Scaling::Yarn { factor, fast, slow, original, attention, truncate } => {
+                let usual = (fast, slow, truncate) == (32.0, 1.0, true)
+                    && (attention - magnitude(factor, 1.0)).abs() < 1e-6;
+                if !usual {
+                    return Err("its rope_type is yarn with other numbers than the usual ones, which llama.cpp has".into());
+                }
+                scaled("yarn", factor);
+                outline.size("rope.scaling.original_context_length", original as i64);
+            }
+        }
+        Ok(())
     }
 }
 
