@@ -8,8 +8,8 @@
 pub mod task; // what a task is
 pub mod glob; // patterns of names
 pub mod bases; // what a drop's recipe may name as its base
-pub mod spec; // supervisor -> worker: one file
 pub mod recipe; // TOML text -> what the user asked, checked
+pub mod spec; // supervisor -> worker: one file
 pub mod scores; // what an evaluation says
 pub mod data; // data.json
 pub mod plan; // plan.json

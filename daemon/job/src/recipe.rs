@@ -365,6 +365,41 @@ pub struct SaveChoice {
     /// An adapter is left as one; else it is merged into the weights that it stands beside.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adapter: bool,
+    /// The finished model lies in its folder as a GGUF file too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gguf: Option<Gguf>,
+}
+
+/// How most numbers of a GGUF file are stored, by ggml's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gguf {
+    F32,
+    F16,
+    /// Eight bits, and a scale for every 32 numbers.
+    Q8_0,
+}
+
+impl Gguf {
+    pub const ALL: [Gguf; 3] = [Gguf::F32, Gguf::F16, Gguf::Q8_0];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Gguf::F32 => "f32",
+            Gguf::F16 => "f16",
+            Gguf::Q8_0 => "q8_0",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Gguf> {
+        Gguf::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// In a model's folder: llama.cpp finds a type in a repository of the Hub by the end of the
+    /// name.
+    pub fn file_name(self) -> String {
+        format!("model-{}.gguf", self.name().to_uppercase())
+    }
 }
 
 /// What is wrong with a recipe, and where.
@@ -490,6 +525,11 @@ mod tests {
         refused(
             "save.adapter = true",
             "line 1: save.adapter leaves an adapter as one, but the recipe has no [adapter]",
+        );
+        refused("save.gguf = 'q4'", "line 1: save.gguf is `q4`, but must be f32, f16 or q8_0");
+        refused(
+            "save.gguf = 'f16'\nsave.adapter = true\n[adapter]",
+            "line 1: save.gguf writes a whole model, but save.adapter leaves the adapter beside its base: leave one of them out",
         );
         refused(
             "[adapter]\n[train]\nmethod = 'probe'",

@@ -1,6 +1,7 @@
 //! The one file that a worker is given. Everything that it may know about the world outside the
 //! drop and the run folder stands here; a worker reads no configuration and no database.
 
+use crate::recipe::Gguf;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,6 +109,9 @@ pub enum Action {
     /// true}`, then for each line `{"delta": …}` as often as there is more, and at its end
     /// `{"generated_text", "tokens", "finish_reason"}` or `{"error": …}`.
     Chat { sampling: Sampling },
+    /// Writes the finished model in `run` as a GGUF file, into its folder where no other place is
+    /// named: one JSON object on stdout, `{file, bytes}`.
+    Export { gguf: Gguf, out: Option<PathBuf> },
     /// The base models in the Hugging Face cache: a JSON array on stdout, `[{name, revision, bytes,
     /// files}]`.
     ListModels,

@@ -7,6 +7,7 @@ use crate::story::{Story, Verdict};
 use crate::templates;
 use anyhow::Result;
 use finetuned_job::plan::{ModelPlan, Plan};
+use finetuned_job::recipe::Gguf;
 use finetuned_job::scores::ClassScores;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -44,6 +45,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         library => story.library(),
         usage => story.usage("path/to/this/folder")?,
         plugin_head => plugin_head(story),
+        gguf => story.plan.save.gguf.map(Gguf::file_name),
     };
     templates::render("card.md", context)
 }

@@ -143,7 +143,9 @@ mod tests {
     use finetuned_images::{Augment, Crop, Jitter, Preset};
     use finetuned_job::data::SplitReport;
     use finetuned_job::plan::PluginPlan;
-    use finetuned_job::recipe::{self as choices, Head, Optimizer, Pattern, Recipe, Unfreeze};
+    use finetuned_job::recipe::{
+        self as choices, Gguf, Head, Optimizer, Pattern, Recipe, Unfreeze,
+    };
 
     #[test]
     fn the_recipe_of_a_plan_decides_what_the_plan_says() {
@@ -202,6 +204,7 @@ mod tests {
         sample.plan.train.clip = None;
         sample.plan.train.patience = None;
         sample.plan.save.every_minutes = None;
+        sample.plan.save.gguf = Some(Gguf::Q8_0);
         sample.plan.freeze.unfreeze = vec![Unfreeze {
             epoch: 3,
             train: vec![Pattern::All, Pattern::Glob("a.\"b\".*".into())],
@@ -221,6 +224,7 @@ mod tests {
                 (None, Some(0), None)
             );
             assert_eq!(read.freeze.unfreeze, sample.plan.freeze.unfreeze);
+            assert_eq!(read.save.gguf, Some(Gguf::Q8_0));
         }
     }
 

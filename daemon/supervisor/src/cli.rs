@@ -2,10 +2,10 @@
 //! does stands in `commands` and `foreground`.
 
 use crate::config::LogStyle;
-use clap::builder::RangedI64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint, value_parser};
 use clap_complete::Shell;
-use finetuned_job::recipe::PRIORITIES;
+use finetuned_job::recipe::{Gguf, PRIORITIES};
 use finetuned_job::spec::Sampling;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -147,6 +147,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Talk with a model that has learnt from conversations; `/new` begins anew, Ctrl-D ends
     Chat(ChatArgs),
+    /// Write a finished language model as a GGUF file, for llama.cpp and its kin
+    Export(ExportArgs),
     /// Base models in the cache that the Hugging Face libraries share
     #[command(subcommand)]
     Model(ModelCommand),
@@ -294,6 +296,27 @@ impl SamplingArgs {
             seed: self.seed,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A job, or the path of a run folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub run: String,
+    /// How most numbers are stored
+    #[arg(long, value_name = "TYPE", value_parser = gguf())]
+    pub gguf: Gguf,
+    /// The file, which must not exist [default: model-TYPE.gguf in the model's folder]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+    /// {"file": where it lies, "bytes": its size} on one line
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn gguf() -> impl TypedValueParser<Value = Gguf> {
+    PossibleValuesParser::new(Gguf::ALL.map(Gguf::name))
+        .try_map(|it| Gguf::named(&it).ok_or("is no type of numbers"))
 }
 
 /// A number from 0 to `MOST`.

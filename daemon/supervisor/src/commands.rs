@@ -3,6 +3,7 @@
 
 mod chat;
 mod doctor;
+mod export;
 mod gc;
 mod logs;
 mod models;
@@ -24,6 +25,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
+use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -73,6 +75,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit> {
         }
         Command::Predict(args) => predict::predict(&home()?, &args, &mut report),
         Command::Chat(args) => chat::chat(&home()?, &args, &mut report),
+        Command::Export(args) => export::export(&home()?, &args, &mut report),
         Command::Model(command) => models::models(&home()?, &command, &mut report),
         Command::Plugin(command) => plugin::plugin(&home()?, &command, &mut report),
         Command::Doctor { json } => doctor::doctor(&home()?, json, &mut report),
@@ -130,6 +133,18 @@ fn find(home: &Home, wanted: &str) -> Result<(Queue, Job)> {
     };
     let job = lookup::find(queue.all()?, wanted)?;
     Ok((queue, job))
+}
+
+/// A run folder's own path, or a job.
+fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
+    let path = Path::new(wanted);
+    if path.join(run_folder::PLAN).exists() {
+        return std::path::absolute(path).context("finding the current folder");
+    }
+    if path.is_dir() {
+        bail!("{} is not the folder of a run: it has no {}", path.display(), run_folder::PLAN);
+    }
+    Ok(home.runs().join(find(home, wanted)?.1.run))
 }
 
 /// One question to a worker; `run` is a finished run where the question is about one.

@@ -2,8 +2,9 @@
 //! disk, renamed, and the folder flushed too. What is written is left to the callers.
 
 use anyhow::{Context, Result};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A folder under construction. Dropped unfinished, it is removed, so that a full disk gets its
@@ -55,13 +56,36 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The same for a file that another piece of code writes.
 pub(crate) fn write_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let partial = written(path, write)?;
+    rename(&partial, path)
+}
+
+/// The same, and nothing that has the name loses it.
+pub(crate) fn write_new(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let partial = written(path, write)?;
+    let named = match renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE) {
+        // A file system that can't: nobody else writes here.
+        Err(rustix::io::Errno::INVAL) if fs::symlink_metadata(path).is_err() => {
+            fs::rename(&partial, path)
+        }
+        other => other.map_err(io::Error::from),
+    };
+    if let Err(err) = named {
+        let _ = fs::remove_file(&partial);
+        return Err(err).with_context(|| format!("naming {}", path.display()));
+    }
+    sync(parent(path))
+}
+
+/// The file beside `path` that is to become it, flushed to the disk.
+fn written(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let partial = beside(path);
     let written = write(&partial).and_then(|()| sync(&partial));
     if let Err(err) = written {
         let _ = fs::remove_file(&partial);
         return Err(err).with_context(|| format!("writing {}", path.display()));
     }
-    rename(&partial, path)
+    Ok(partial)
 }
 
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
@@ -75,7 +99,12 @@ pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
         .with_context(|| format!("renaming {} to {}", from.display(), to.display()))?;
-    sync(to.parent().unwrap_or(Path::new(".")))
+    sync(parent(to))
+}
+
+/// The folder of a file, also of one named without.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
@@ -125,5 +154,17 @@ mod tests {
         partial.finish().unwrap();
         assert_eq!(fs::read_to_string(target.join("b")).unwrap(), "2");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_takes_no_other_s_name() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        let text = |text: &'static str| move |partial: &Path| Ok(fs::write(partial, text)?);
+        write_new(&path, text("1")).unwrap();
+        let refused = write_new(&path, text("2")).unwrap_err();
+        assert!(format!("{refused:#}").contains("exists"), "{refused:#}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 }

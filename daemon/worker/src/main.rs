@@ -28,6 +28,7 @@ mod feature_store; // what frozen stages gave, on disk
 mod feature_cache; // what frozen stages give
 mod units; // numbers of the data <-> numbers that are learnt
 mod network; // tensors -> outputs
+mod gguf; // a model's folder -> one file for llama.cpp
 mod source; // where batches come from
 mod stored; // batches of stored data
 mod objective; // outputs x targets -> loss
@@ -49,6 +50,7 @@ mod samples; // held-out texts -> what a model says to their beginnings
 mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`
 mod proof; // the action `prove`
+mod convert; // the action `export`
 mod fill_mask; // masked texts -> what may stand there
 mod replies; // answers -> stdout
 mod predict; // the action `predict`
@@ -170,6 +172,11 @@ fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
             predict::predict(spec, &predict::Question { inputs, csv, sampling, aloud }, stop)
         }
         Action::Chat { sampling } => chat::chat(spec, sampling, stop),
+        Action::Export { gguf, out } => {
+            // What is written into the run folder is one worker's at a time.
+            let _lock = out.is_none().then(|| lock(&spec.run)).transpose()?;
+            convert::export(spec, *gguf, out.as_deref())
+        }
         Action::Pull { base } => questions::pull(base),
         Action::ListModels => questions::list_models(),
         Action::Inspect { base } => questions::inspect(base),

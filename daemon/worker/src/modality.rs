@@ -24,6 +24,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tch::{Device, Tensor};
+use tokenizers::Tokenizer;
 
 /// One kind of input.
 pub(crate) trait Modal {
@@ -66,6 +67,22 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
 fn saved(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
     let whole = if plan.save.adapter { Path::new(&plan.model.folder) } else { folder };
     Ok(finetuned_models::open(whole).map_err(model_failure)?)
+}
+
+/// The tokenizer of a model's folder.
+///
+/// # Errors
+/// There is none that is read here.
+pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
+    Ok(text::TextEncoder::open(folder, 0)?.tokenizer)
+}
+
+/// How messages become a text, where a model's folder says so.
+///
+/// # Errors
+/// It can't be read.
+pub(crate) fn chat_template(folder: &Path) -> Result<Option<String>> {
+    chat::template_text(folder)
 }
 
 /// What a plan writes down of an encoder.

@@ -10,12 +10,13 @@ use anyhow::{Context, Result};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{self, Plan};
 use finetuned_job::recipe::Head;
+use finetuned_job::run_folder;
 use finetuned_job::task::Objective;
 use finetuned_models::{
     AdapterFolder, BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Pooling, Rows,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
 /// Name of the file of a finished model.
@@ -117,6 +118,20 @@ pub(crate) fn build(
         head.instance
     });
     Ok(Built { model, head, tensors, own_head, parts, report })
+}
+
+/// The folder of a finished run's model.
+///
+/// # Errors
+/// The run is not done.
+pub(crate) fn finished(run: &Path) -> Result<PathBuf, Failure> {
+    let folder = run.join(run_folder::MODEL);
+    if run.join(run_folder::DONE).exists() && folder.exists() {
+        return Ok(folder);
+    }
+    let message = format!("{} holds no finished model", run.display());
+    Err(Failure::new(FailureKind::Model, message)
+        .with_cure("`finetuned status` lists the runs that are done"))
 }
 
 pub(crate) struct Network {

@@ -6,7 +6,7 @@ use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
 use crate::generate::{Generated, generate_aloud};
 use crate::modality::{self, Encoded, Encoder, Inputs};
-use crate::network::{Network, Saved};
+use crate::network::{self, Network, Saved};
 use crate::proof::read_json;
 use crate::replies::{Growing, Replies};
 use crate::stop::Stop;
@@ -15,7 +15,7 @@ use crate::{device, durable, fill_mask, objective};
 use anyhow::{Context, Result, bail};
 use finetuned_answers::{AnswerKind, Input, Predictions};
 use finetuned_data::Named;
-use finetuned_job::outcome::{Failure, FailureKind, Trained};
+use finetuned_job::outcome::Trained;
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::{Sampling, Spec};
@@ -32,13 +32,7 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(crate) fn open(spec: &Spec) -> Result<Finished> {
-        let folder = spec.run.join(run_folder::MODEL);
-        if !spec.run.join(run_folder::DONE).exists() || !folder.exists() {
-            let message = format!("{} holds no finished model", spec.run.display());
-            return Err(Failure::new(FailureKind::Model, message)
-                .with_cure("`finetuned status` lists the runs that are done")
-                .into());
-        }
+        let folder = network::finished(&spec.run)?;
         let plan: Plan = read_json(&spec.run.join(run_folder::PLAN))?;
         let Trained { head, .. } = read_json(&spec.run.join(run_folder::TRAINED))?;
         let extensions = Extensions::of_plan(spec, &plan, &head)?;

@@ -10,7 +10,7 @@ use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
 use crate::{
-    adapter, checkpoint, device, durable, feature_cache, freeze, plugin_reader, sandbox,
+    adapter, checkpoint, device, durable, feature_cache, freeze, gguf, plugin_reader, sandbox,
     stranger_base,
 };
 use anyhow::{Context, Result};
@@ -286,6 +286,9 @@ fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
 pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
     let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
     extensions.suit(task.answer)?;
+    if recipe.save.gguf.is_some() {
+        gguf::check(*task, base)?;
+    }
     let Begun { model, adapter, method, pooling } = begin(attempt, prepared)?;
     let spec = attempt.spec;
     let preparation = encoder.preparation();

@@ -12,7 +12,7 @@ use crate::modality::Changes;
 use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
 use crate::stored::Examples;
-use crate::{checkpoint, device, durable, objective, prepare, samples};
+use crate::{checkpoint, device, durable, gguf, objective, prepare, samples};
 use anyhow::{Context, Result};
 use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
@@ -51,6 +51,7 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
         reloaded(&folder, &plan, &trained, &prepared, attempt)?;
     compare(&trained, &scores, &proof)?;
     let done = done(attempt.spec, &plan, &trained, proof);
+    write_gguf(&folder, &plan, &done.name)?;
     publish(
         run,
         &folder,
@@ -160,6 +161,14 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
         seconds: trained.seconds,
         attempts: spec.attempt,
     }
+}
+
+/// The GGUF file, where the recipe wants one. A proof that was killed behind it finds it whole, of
+/// the same weights.
+fn write_gguf(folder: &Path, plan: &Plan, name: &str) -> Result<()> {
+    let Some(of) = plan.save.gguf else { return Ok(()) };
+    let path = folder.join(of.file_name());
+    if path.exists() { Ok(()) } else { gguf::write(folder, name, of, &path).map(drop) }
 }
 
 /// Everything that people read, the model's final name, and `done.json` when all is there.

@@ -26,7 +26,7 @@ every_steps = 10
 "#;
 
 /// The texts alone.
-fn texts(rows: u32) -> String {
+pub fn texts(rows: u32) -> String {
     let lines = sentences(rows, 3);
     let text = |line: &str| line.rsplit_once(',').map(|it| format!("{}\n", it.0));
     lines.lines().filter_map(text).collect()
@@ -124,7 +124,7 @@ fn what_a_language_model_can_not_use_is_refused_by_name() {
     refused("data.text = ['text', 'label']", "data.text names 2 columns");
 }
 
-const CAUSAL: &str = r#"
+pub const CAUSAL: &str = r#"
 task = "causal-language-modeling"
 [data]
 test = 0.2

@@ -21,4 +21,5 @@ mod turns; // stories of jobs that wait for each other
 mod training; // stories of one run: proof, freezing, exact resume, stops
 mod second_training; // stories of all examples, learnt from in the end
 mod language_models; // stories of texts without labels
+mod gguf; // stories of models that llama.cpp runs
 mod units; // unit files, as systemd reads them

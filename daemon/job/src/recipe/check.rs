@@ -100,6 +100,10 @@ fn with_adapter(recipe: &Recipe) -> Result<(), Wrong> {
             "save.adapter",
             "leaves an adapter as peft reads it, which a plugin's head has no place in: leave one of them out",
         ),
+        _ if recipe.save.adapter && recipe.save.gguf.is_some() => wrong(
+            "save.gguf",
+            "writes a whole model, but save.adapter leaves the adapter beside its base: leave one of them out",
+        ),
         _ => Ok(()),
     }
 }
@@ -482,5 +486,13 @@ fn save(raw: RawSave) -> Result<SaveChoice, Wrong> {
         every_minutes: minutes,
         keep: from_to("save.keep", raw.keep.unwrap_or(2), 1, 1_000)?,
         adapter: raw.adapter.unwrap_or(false),
+        gguf: raw.gguf.as_deref().map(gguf).transpose()?,
     })
+}
+
+fn gguf(name: &str) -> Result<Gguf, Wrong> {
+    Gguf::named(name).map_or_else(
+        || wrong("save.gguf", format!("is `{name}`, but must be f32, f16 or q8_0")),
+        Ok,
+    )
 }

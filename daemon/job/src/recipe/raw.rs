@@ -180,6 +180,7 @@ pub(super) struct RawSave {
     pub every_minutes: Option<f64>,
     pub keep: Option<u32>,
     pub adapter: Option<bool>,
+    pub gguf: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,8 +1,7 @@
 //! `finetuned chat RUN`: a person says something, a worker answers, and both remember what was said
 //! until the end.
 
-use super::ask_folder;
-use super::predict::run_folder_of;
+use super::{ask_folder, run_folder_of};
 use crate::cli::{ChatArgs, Exit};
 use crate::config::Config;
 use crate::home::Home;

@@ -1,18 +1,17 @@
 //! `finetuned predict RUN INPUT…`: a worker answers, we only print.
 
-use super::{ask, ask_folder, find};
+use super::{ask, ask_folder, run_folder_of};
 use crate::cli::{Exit, PredictArgs};
 use crate::config::Config;
 use crate::home::Home;
 use crate::report::Report;
 use crate::words;
 use crate::worker_process::Talk;
-use anyhow::{Context, Result, bail};
-use finetuned_job::run_folder;
+use anyhow::{Context, Result};
 use finetuned_job::spec::Action;
 use finetuned_job::task::Task;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Longer texts are cut in the table; `--json` and `--csv` have them whole.
 const TEXT_CHARS_SHOWN: usize = 60;
@@ -65,18 +64,6 @@ fn say(config: &Config, action: Action, run: &Path, report: &mut Report) -> Resu
         report.lines(&words::table(&rows))?;
     }
     Ok(if status.success() { Exit::Done } else { Exit::Error })
-}
-
-/// A run folder's own path, or a job.
-pub(super) fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
-    let path = Path::new(wanted);
-    if path.join(run_folder::PLAN).exists() {
-        return std::path::absolute(path).context("finding the current folder");
-    }
-    if path.is_dir() {
-        bail!("{} is not the folder of a run: it has no {}", path.display(), run_folder::PLAN);
-    }
-    Ok(home.runs().join(find(home, wanted)?.1.run))
 }
 
 fn row(line: &[u8]) -> Result<Vec<String>> {

@@ -63,6 +63,11 @@ impl Modal for Chats {
     }
 }
 
+/// What stands in the folder of a model.
+pub(super) fn template_text(folder: &Path) -> Result<Option<String>> {
+    Ok(template::Stored::read(folder)?.text)
+}
+
 struct ChatEncoder {
     text: TextEncoder,
     /// Takes special tokens for text.

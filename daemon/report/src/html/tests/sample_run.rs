@@ -644,6 +644,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             every_minutes: Some(5.0),
             keep: 2,
             adapter: false,
+            gguf: None,
         },
         asked: None,
         threads: 2,

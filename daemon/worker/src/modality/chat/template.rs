@@ -12,7 +12,7 @@ use minijinja::{Environment, Error, ErrorKind, context};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// Beside `tokenizer_config.json`, in newer folders.
@@ -62,12 +62,17 @@ fn refused(message: String, cure: &str) -> Failure {
     Failure::new(FailureKind::Model, message).with_cure(cure)
 }
 
-impl Template {
-    /// Of a model's folder; Alpaca's form where it has none.
-    ///
-    /// # Errors
-    /// A template that is no Jinja, a damaged `tokenizer_config.json`.
-    pub(super) fn open(folder: &Path) -> Result<Template> {
+/// What a model's folder has.
+pub(super) struct Stored {
+    pub text: Option<String>,
+    /// Where it stands, or would.
+    source: PathBuf,
+    /// `tokenizer_config.json`.
+    config: serde_json::Value,
+}
+
+impl Stored {
+    pub(super) fn read(folder: &Path) -> Result<Stored> {
         let path = folder.join("tokenizer_config.json");
         let config = read(&path)?.map_or(Ok(serde_json::Value::Null), |text| {
             serde_json::from_str(&text).map_err(|err| {
@@ -79,6 +84,17 @@ impl Template {
             Some(text) => (Some(text), file),
             None => (in_config(&config), path),
         };
+        Ok(Stored { text, source, config })
+    }
+}
+
+impl Template {
+    /// Of a model's folder; Alpaca's form where it has none.
+    ///
+    /// # Errors
+    /// A template that is no Jinja, a damaged `tokenizer_config.json`.
+    pub(super) fn open(folder: &Path) -> Result<Template> {
+        let Stored { text, source, config } = Stored::read(folder)?;
         let is_plain = text.is_none();
         let text = text.unwrap_or_else(|| PLAIN.into());
         Template::new(&text, specials(&config), (source.display().to_string(), is_plain))
@@ -246,7 +262,6 @@ impl serde_json::ser::Formatter for Spaced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn data() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
