@@ -118,7 +118,7 @@ fn read(json: &ConfigJson) -> Result<Box<dyn Architecture>, ModelError> {
     let (dropout, positions) = (config.dropout, config.max_positions);
     let config = Config {
         position_rows: if own.position_biased_input { positions } else { 0 },
-        features_dropout: Some(own.pooler_dropout),
+        features_dropout: Some(own.pooler_dropout).filter(|it| 0.0 < *it),
         classifier_dropout: own.cls_dropout.unwrap_or(dropout),
         token_dropout: dropout,
         relative: Some(relative(json, &own, positions)?),

@@ -68,7 +68,7 @@ struct Config {
 
 /// What transformers 5 writes for either kind of layer.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Rope {
     rope_theta: Option<f64>,
     rope_type: Option<String>,
