@@ -314,6 +314,9 @@ impl Architecture for Llama {
                 "its rope_type is llama3, which llama.cpp has of Llama and Mistral only".into()
             );
         }
+        if c.family == QWEN2 && c.heads * c.head != c.width {
+            return Err("it is a Qwen2 whose heads are not as wide together as the model".into());
+        }
         let mut outline = Outline::new(if c.family == MISTRAL { LLAMA } else { c.family });
         // Within the window all tokens are seen, with it and without.
         let context = c.windows.iter().flatten().copied().fold(c.max_positions, i64::min);

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -64,9 +65,13 @@ pub(crate) fn write_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -
 pub(crate) fn write_new(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let partial = written(path, write)?;
     let named = match renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE) {
-        // A file system that can't: nobody else writes here.
-        Err(rustix::io::Errno::INVAL) if fs::symlink_metadata(path).is_err() => {
-            fs::rename(&partial, path)
+        // File systems of other machines know no such flag; a link fails where a name is taken.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            match fs::hard_link(&partial, path) {
+                Ok(()) => fs::remove_file(&partial),
+                Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(&partial, path),
+                Err(err) => Err(err),
+            }
         }
         other => other.map_err(io::Error::from),
     };

@@ -7,6 +7,7 @@ mod tokenizer; // a tokenizer's files -> what llama.cpp wants to know of it
 use crate::durable;
 use crate::failures::model_failure;
 use crate::modality;
+use crate::stop::Stop;
 use anyhow::Result;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
@@ -56,13 +57,20 @@ fn suits(task: Task) -> Result<(), Failure> {
 /// what it was made of. `name`: what readers show. The bytes written.
 ///
 /// # Errors
-/// Something has that name; no such model is llama.cpp's; the disk refuses.
-pub(crate) fn write(folder: &Path, name: &str, of: Gguf, path: &Path) -> Result<u64> {
+/// Something has that name; no such model is llama.cpp's; the disk refuses; a stop signal.
+pub(crate) fn write(
+    (folder, name): (&Path, &str),
+    of: Gguf,
+    path: &Path,
+    stop: &Stop,
+) -> Result<u64> {
     if fs::symlink_metadata(path).is_ok() {
         let message = format!("{} is there already", path.display());
-        return Err(Failure::new(FailureKind::Disk, message)
-            .with_cure("remove it, or choose another name")
-            .into());
+        let cure = match path.is_dir() {
+            true => "name a file in it",
+            false => "remove it, or choose another name",
+        };
+        return Err(Failure::new(FailureKind::Disk, message).with_cure(cure).into());
     }
     let model = finetuned_models::open(folder).map_err(model_failure)?;
     let mut values = vec![("general.name".to_string(), GgufValue::Text(name.into()))];
@@ -75,7 +83,11 @@ pub(crate) fn write(folder: &Path, name: &str, of: Gguf, path: &Path) -> Result<
         Gguf::F16 => GgufType::F16,
         Gguf::Q8_0 => GgufType::Q8_0,
     };
-    durable::write_new(path, |partial| model.write_gguf(partial, of, values).map_err(no_gguf))?;
+    durable::write_new(path, |partial| {
+        stop.check()?;
+        model.write_gguf(partial, of, values).map_err(no_gguf)?;
+        stop.check()
+    })?;
     Ok(fs::metadata(path)?.len())
 }
 

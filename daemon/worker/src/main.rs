@@ -173,9 +173,9 @@ fn act(spec: &Spec, stop: &Stop, closed: Closed) -> Result<()> {
         }
         Action::Chat { sampling } => chat::chat(spec, sampling, stop),
         Action::Export { gguf, out } => {
-            // What is written into the run folder is one worker's at a time.
-            let _lock = out.is_none().then(|| lock(&spec.run)).transpose()?;
-            convert::export(spec, *gguf, out.as_deref())
+            // What is written of a run is one worker's at a time.
+            let _lock = lock(&spec.run)?;
+            convert::export(spec, *gguf, out.as_deref(), stop)
         }
         Action::Pull { base } => questions::pull(base),
         Action::ListModels => questions::list_models(),

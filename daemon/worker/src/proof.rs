@@ -11,8 +11,9 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::modality::Changes;
 use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
+use crate::stop::Stopped;
 use crate::stored::Examples;
-use crate::{checkpoint, device, durable, gguf, objective, prepare, samples};
+use crate::{checkpoint, device, durable, failures, gguf, objective, prepare, samples};
 use anyhow::{Context, Result};
 use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
@@ -33,7 +34,7 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
     }
     let goes_on = "`finetuned retry JOB` goes on from the last checkpoint and makes it anew";
     let anew = "without it nobody knows what the checkpoints are of: remove them and trained.json, then `finetuned retry JOB` trains anew";
-    let plan: Plan = read_undamaged(&run.join(run_folder::PLAN), anew)?;
+    let mut plan: Plan = read_undamaged(&run.join(run_folder::PLAN), anew)?;
     let report: DataReport = read_undamaged(&run.join(run_folder::DATA), goes_on)?;
     let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED), goes_on)?;
     let prepared = prepare::prepare(attempt)?;
@@ -51,7 +52,10 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
         reloaded(&folder, &plan, &trained, &prepared, attempt)?;
     compare(&trained, &scores, &proof)?;
     let done = done(attempt.spec, &plan, &trained, proof);
-    write_gguf(&folder, &plan, &done.name)?;
+    if !write_gguf(&folder, &plan, &done.name, attempt)? {
+        // Card and report name what is there.
+        plan.save.gguf = None;
+    }
     publish(
         run,
         &folder,
@@ -163,12 +167,27 @@ fn done(spec: &Spec, plan: &Plan, trained: &Trained, proof: Proof) -> Done {
     }
 }
 
-/// The GGUF file, where the recipe wants one. A proof that was killed behind it finds it whole, of
-/// the same weights.
-fn write_gguf(folder: &Path, plan: &Plan, name: &str) -> Result<()> {
-    let Some(of) = plan.save.gguf else { return Ok(()) };
+/// The GGUF file, where the recipe wants one, and whether it is there. A proof that was killed
+/// behind it finds it whole, of the same weights. The model is proven without it: that it can't be
+/// written is a warning.
+fn write_gguf(folder: &Path, plan: &Plan, name: &str, attempt: &mut Attempt) -> Result<bool> {
+    let Some(of) = plan.save.gguf else { return Ok(false) };
     let path = folder.join(of.file_name());
-    if path.exists() { Ok(()) } else { gguf::write(folder, name, of, &path).map(drop) }
+    if path.exists() {
+        return Ok(true);
+    }
+    match gguf::write((folder, name), of, &path, attempt.stop) {
+        Ok(_) => Ok(true),
+        Err(err) if err.is::<Stopped>() => Err(err),
+        Err(err) => {
+            let why = failures::of(err);
+            attempt.journal.warn(format!(
+                "{} is not there: {why}; `finetuned export` writes it later",
+                of.file_name()
+            ))?;
+            Ok(false)
+        }
+    }
 }
 
 /// Everything that people read, the model's final name, and `done.json` when all is there.

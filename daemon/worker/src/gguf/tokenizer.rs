@@ -34,7 +34,16 @@ struct Definition {
     normalizer: Value,
     #[serde(default)]
     pre_tokenizer: Value,
+    #[serde(default)]
+    added_tokens: Vec<Added>,
     model: Model,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    content: String,
+    #[serde(default)]
+    normalized: bool,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +178,7 @@ impl Definition {
         let (model, pre) = ("tokenizer.ggml.model", "tokenizer.ggml.pre");
         if *byte_fallback {
             let space = sentencepiece::adds_space(&self.normalizer, &self.pre_tokenizer)?;
+            self.falls_back(tokens, space)?;
             let scores = sentencepiece::scores(tokens, &pairs)?;
             return Ok(vec![
                 text(model, "llama"),
@@ -184,6 +194,28 @@ impl Definition {
             text(pre, name),
             ("tokenizer.ggml.merges".into(), GgufValue::Texts(merges)),
         ])
+    }
+}
+
+impl Definition {
+    /// # Errors
+    /// What llama.cpp does otherwise where SentencePiece's BPE falls back on bytes.
+    fn falls_back(&self, tokens: &Tokens, adds_space: bool) -> Result<(), String> {
+        const BYTES: usize = 256;
+        if self.model.ignore_merges {
+            return Err("it has ignore_merges, which llama.cpp has of bytes only".into());
+        }
+        let bytes = tokens.kinds.iter().filter(|it| **it == BYTE).count();
+        if bytes < BYTES {
+            return Err(format!(
+                "it falls back on bytes, and has {bytes} tokens of {BYTES} for them"
+            ));
+        }
+        let normalized = self.added_tokens.iter().find(|it| adds_space && it.normalized);
+        normalized.map_or(Ok(()), |it| {
+            let why = "is looked for behind the blank that is put before a text";
+            Err(format!("its token `{}` is normalized: it {why}", it.content))
+        })
     }
 }
 

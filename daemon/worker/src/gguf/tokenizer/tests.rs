@@ -140,3 +140,25 @@ fn merges_of_sentencepiece_become_scores() {
         assert!(refused.contains(other), "{refused}");
     }
 }
+
+#[test]
+fn falling_back_on_bytes_wants_all_of_them_and_plain_added_tokens() {
+    let all: Vec<String> = (0..256).map(|it| format!("<0x{it:02X}>")).collect();
+    let tokens = |few: usize| Tokens { texts: all[..few].to_vec(), kinds: vec![BYTE; few] };
+    let definition = |normalized: bool, ignores: bool| {
+        let added = json!([{ "content": "</s>", "normalized": normalized }]);
+        let model = json!({ "type": "BPE", "vocab": {}, "merges": [], "ignore_merges": ignores });
+        let whole = json!({ "added_tokens": added, "model": model });
+        serde_json::from_value::<Definition>(whole).unwrap()
+    };
+    assert_eq!(definition(false, false).falls_back(&tokens(256), true), Ok(()));
+    assert_eq!(definition(true, false).falls_back(&tokens(256), false), Ok(()));
+    for (normalized, ignores, few, part) in [
+        (true, false, 256, "`</s>` is normalized"),
+        (false, true, 256, "ignore_merges"),
+        (false, false, 255, "255 tokens of 256"),
+    ] {
+        let refused = definition(normalized, ignores).falls_back(&tokens(few), true);
+        assert!(refused.as_ref().is_err_and(|it| it.contains(part)), "{refused:?}");
+    }
+}
