@@ -2,7 +2,7 @@
 
 use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
-use crate::{class, classes, numbers, tags, tokens};
+use crate::{class, classes, numbers, reward, tags, tokens};
 use finetuned_job::task::Answer;
 
 /// In the order in which columns are shown to them.
@@ -12,6 +12,7 @@ const KINDS: &[&dyn TargetKind] = &[
     &class::read::Kind,
     &tags::read::Kind,
     &tokens::read::Kind,
+    &reward::read::Kind,
 ];
 
 /// What a model with these outputs answers.
@@ -33,6 +34,7 @@ pub fn with_thresholds(
         Answer::Numbers => Box::new(numbers::Numbers { outputs }),
         Answer::Tags => Box::new(tags::Tags { outputs }),
         Answer::Tokens => Box::new(tokens::Tokens),
+        Answer::Reward => Box::new(reward::Reward { outputs }),
     }
 }
 

@@ -26,6 +26,7 @@ mod class; // one of several classes
 mod classes; // any number of classes
 mod tags; // a tag for each word
 mod tokens; // the tokens of the input itself
+mod reward; // how much an answer is wanted
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};

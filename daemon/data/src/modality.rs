@@ -8,6 +8,7 @@ mod text; // a column of texts, files of texts
 mod passage; // the same without labels
 mod words; // words or texts with tags or spans
 mod chat; // messages, or questions with answers
+mod preference; // the same with answers that are wanted and others that are not
 
 pub use image::Images;
 
@@ -71,8 +72,15 @@ struct Nothing;
 impl Content for Nothing {}
 
 /// In the order in which a drop is shown to them.
-const MODALITIES: &[&dyn Modal] =
-    &[&image::Kind, &words::Kind, &chat::Kind, &pair::Kind, &passage::Kind, &text::Kind];
+const MODALITIES: &[&dyn Modal] = &[
+    &image::Kind,
+    &words::Kind,
+    &preference::Kind,
+    &chat::Kind,
+    &pair::Kind,
+    &passage::Kind,
+    &text::Kind,
+];
 
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {

@@ -77,11 +77,12 @@ pub(crate) trait RowReader {
         None
     }
 
-    /// `cells`: one for each of the columns. `targets`: what is to be learnt, as the table has it,
-    /// and then as the kind of answer reads it. With the split that the record itself names.
+    /// `at`: table and line. `cells`: one for each of the columns. `targets`: what is to be learnt,
+    /// as the table has it, and then as the kind of answer reads it. With the split that the record
+    /// itself names.
     fn record(
         &mut self,
-        table: &str,
+        at: (&str, u64),
         cells: Vec<Cell>,
         targets: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)>;
@@ -301,7 +302,7 @@ fn table_rows(
                 let targets =
                     targets.zip(&label_names).map(|(it, names)| targets::by_name(it, *names));
                 let mut targets = targets.collect();
-                rows.record(name, cells, &mut targets)?.and_then(|(record, own)| {
+                rows.record((name, row.line), cells, &mut targets)?.and_then(|(record, own)| {
                     if has_totals && record.texts.iter().any(|it| is_total(it)) {
                         return Err(Reason::LeftOut("a total of other rows"));
                     }

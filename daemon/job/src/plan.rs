@@ -5,8 +5,8 @@
 mod upgrade; // plans of earlier versions -> of this one
 
 use crate::recipe::{
-    ClassWeights, Head, LearntTurns, Method, Optimizer, Pattern, Precision, SaveChoice, Schedule,
-    Unfreeze,
+    ClassWeights, Head, LearntTurns, Method, Optimizer, Pattern, Precision, PreferenceLoss,
+    SaveChoice, Schedule, Unfreeze,
 };
 use crate::scores::Split;
 use crate::task::{Answer, Task};
@@ -215,6 +215,9 @@ pub struct TrainPlan {
     pub wise_ft: f64,
     /// A plugin's, by name.
     pub loss: Option<String>,
+    /// Of answers that are compared by their likelihoods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<PreferencePlan>,
     pub hooks: Vec<String>,
     /// Lower stages keep only what they were given, and run again for their gradients.
     pub gradient_checkpointing: bool,
@@ -224,6 +227,15 @@ pub struct TrainPlan {
     #[serde(default)]
     pub on: Option<LearntTurns>,
     pub seed: u64,
+}
+
+/// A loss over answers, and its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PreferencePlan {
+    pub loss: PreferenceLoss,
+    pub beta: f64,
+    /// How far ahead the wanted answer is to be; only of SimPO.
+    pub gamma: Option<f64>,
 }
 
 fn whole() -> f64 {

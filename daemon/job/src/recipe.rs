@@ -259,6 +259,11 @@ pub struct TrainChoice {
     /// A plugin's loss, by name; absent: cross-entropy, for several labels binary, for numbers the
     /// mean square.
     pub loss: Option<String>,
+    /// Of answers that are compared, under the same key.
+    pub preference: Option<PreferenceLoss>,
+    /// Absent: by the loss.
+    pub beta: Option<f64>,
+    pub gamma: Option<f64>,
     /// Plugins' hooks, by name.
     pub hooks: Vec<String>,
     /// Less memory for more time; absent: for images.
@@ -290,6 +295,57 @@ pub enum LearntTurns {
     /// The last thing that an assistant says.
     Completions,
     All,
+}
+
+/// What is minimised where answers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreferenceLoss {
+    /// Rafailov et al. 2023, with label smoothing Mitchell 2023.
+    Dpo,
+    /// Azar et al. 2023.
+    Ipo,
+    /// Ethayarajh et al. 2024.
+    Kto,
+    /// Hong et al. 2024.
+    Orpo,
+    /// Meng et al. 2024.
+    Simpo,
+}
+
+impl PreferenceLoss {
+    pub const ALL: [PreferenceLoss; 5] = [
+        PreferenceLoss::Dpo,
+        PreferenceLoss::Ipo,
+        PreferenceLoss::Kto,
+        PreferenceLoss::Orpo,
+        PreferenceLoss::Simpo,
+    ];
+
+    /// As a recipe says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PreferenceLoss::Dpo => "dpo",
+            PreferenceLoss::Ipo => "ipo",
+            PreferenceLoss::Kto => "kto",
+            PreferenceLoss::Orpo => "orpo",
+            PreferenceLoss::Simpo => "simpo",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<PreferenceLoss> {
+        PreferenceLoss::ALL.into_iter().find(|it| it.name() == name)
+    }
+
+    /// Whether likelihoods are held against those of the base.
+    pub fn has_reference(self) -> bool {
+        !matches!(self, PreferenceLoss::Orpo | PreferenceLoss::Simpo)
+    }
+
+    /// Whether an unsure label may be smoothed.
+    pub fn smooths(self) -> bool {
+        matches!(self, PreferenceLoss::Dpo | PreferenceLoss::Simpo)
+    }
 }
 
 /// What is learnt, and from where.

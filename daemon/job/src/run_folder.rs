@@ -18,6 +18,9 @@ pub const USAGE: &str = "usage.jsonl";
 /// Which plugin's function runs now; what stands there when a worker died says who was at work. See
 /// [`crate::plugin_call`].
 pub const PLUGIN_CALL: &str = "plugin.call";
+/// What the base model finds of answers that are compared: log-probabilities, by a hash of what
+/// they are of.
+pub const REFERENCE: &str = "reference";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Unpacked archives and other things that may be made again; gone when the job is done.
 pub const STAGING: &str = "staging";

@@ -20,6 +20,8 @@ pub enum Modality {
     Passage,
     /// Messages, of which those of an assistant are answers.
     Chat,
+    /// Messages and answers to them, of which one is wanted and another not.
+    Preference,
     Image,
 }
 
@@ -30,7 +32,7 @@ impl Modality {
             Modality::Text | Modality::Passage => "text",
             Modality::TextPair => "pair",
             Modality::Words => "sentence",
-            Modality::Chat => "conversation",
+            Modality::Chat | Modality::Preference => "conversation",
             Modality::Image => "image",
         }
     }
@@ -60,6 +62,9 @@ pub enum Answer {
     /// The tokens of the input itself.
     #[serde(rename = "language_modeling")]
     Tokens,
+    /// How much an answer is wanted.
+    #[serde(rename = "preference")]
+    Reward,
 }
 
 /// What is minimised.
@@ -77,6 +82,11 @@ pub enum Objective {
     MaskedTokens,
     /// Of the vocabulary's softmax, over tokens that follow others (Bengio et al. 2003).
     NextTokens,
+    /// Of likelihoods of wanted and unwanted answers: direct preference optimisation (Rafailov et
+    /// al. 2023) and its kin.
+    Preferences,
+    /// Of numbers for wanted and unwanted answers (Bradley and Terry 1952).
+    Rewards,
 }
 
 impl Objective {
@@ -88,7 +98,17 @@ impl Objective {
 
     /// Whether the vocabulary is predicted: the head is the base's own.
     pub fn of_vocabulary(self) -> bool {
-        matches!(self, Objective::MaskedTokens | Objective::NextTokens)
+        matches!(self, Objective::MaskedTokens | Objective::NextTokens | Objective::Preferences)
+    }
+
+    /// Whether the model goes on with what it is given.
+    pub fn goes_on(self) -> bool {
+        matches!(self, Objective::NextTokens | Objective::Preferences)
+    }
+
+    /// Whether answers are compared with each other.
+    pub fn compares(self) -> bool {
+        matches!(self, Objective::Preferences | Objective::Rewards)
     }
 }
 
@@ -223,6 +243,21 @@ const OF_MASKED_TOKENS: Metrics = Metrics {
     best: "perplexity",
 };
 
+/// `accuracy` is the part of the pairs whose wanted answer has the larger reward, `margin` the mean
+/// of how much larger it is; `log_ratio` the mean of how much likelier an answer of the data is
+/// than it was to the base, in nats.
+const OF_PREFERENCES: Metrics = Metrics {
+    known: &["accuracy", "margin", "log_ratio", "loss"],
+    shown: &["accuracy", "margin", "log_ratio"],
+    best: "accuracy",
+};
+
+const OF_REWARDS: Metrics = Metrics {
+    known: &["accuracy", "margin", "loss"],
+    shown: &["accuracy", "margin"],
+    best: "accuracy",
+};
+
 /// Every task. Where several rows have the same input and answer, the first is what data are taken
 /// for.
 pub const TASKS: &[TaskRow] = &[
@@ -323,6 +358,28 @@ pub const TASKS: &[TaskRow] = &[
         objective: Objective::NextTokens,
         base: SMOLLM2_INSTRUCT,
         metrics: &OF_NEXT_TOKENS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "preference",
+        pipeline_tag: "text-generation",
+        problem_type: None,
+        modality: Modality::Preference,
+        answer: Answer::Reward,
+        objective: Objective::Preferences,
+        base: SMOLLM2_INSTRUCT,
+        metrics: &OF_PREFERENCES,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "reward-modeling",
+        pipeline_tag: "text-classification",
+        problem_type: None,
+        modality: Modality::Preference,
+        answer: Answer::Reward,
+        objective: Objective::Rewards,
+        base: SMOLLM2_INSTRUCT,
+        metrics: &OF_REWARDS,
         work: Work::Train,
     },
     TaskRow {

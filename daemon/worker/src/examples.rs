@@ -3,11 +3,15 @@
 use crate::batches::{self, Lengths};
 use crate::modality::{Encoded, Inputs};
 use finetuned_answers::Target;
+use std::cell::OnceCell;
 
 pub(crate) struct ExampleSet {
     pub inputs: Inputs,
     pub encoded: Box<dyn Encoded>,
     pub targets: Vec<Target>,
+    /// Of each example, of each of its answers that are compared: the log-probability that the base
+    /// model gives it, once that is known.
+    pub reference: OnceCell<Vec<Box<[f64]>>>,
 }
 
 impl ExampleSet {

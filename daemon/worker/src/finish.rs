@@ -138,7 +138,8 @@ fn before(
     let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
     let (numbers, extensions) = (prepared.data.numbers(), &prepared.extensions);
-    let learner = Learner::new(model, device, plan, numbers, extensions)?;
+    let mut learner = Learner::new(model, device, plan, numbers, extensions)?;
+    learner.objective.be_base();
     let (split, set) = prepared.data.report_split();
     attempt.journal.phase(Phase::Evaluating, Some(set.len() as u64))?;
     let examples = Examples { set, cache: None };

@@ -37,6 +37,7 @@ mod learner; // loss -> gradients -> updates
 mod evaluate; // model x split -> predictions
 mod estimate; // one batch -> time and memory
 mod precision; // two timed steps -> fp32 or bf16
+mod reference; // what the base finds of answers
 mod stranger_base; // a drop's recipe -> the base model it may have
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives

@@ -9,6 +9,7 @@ mod vocabulary; // texts whose tokens are learnt
 mod passage; // texts -> token ids of as many passages as they fill
 mod words; // words of texts -> token ids
 mod chat; // messages -> token ids of a conversation
+mod preference; // answers to one question -> token ids of each
 
 use crate::failures::model_failure;
 use anyhow::{Context, Result, bail};
@@ -56,6 +57,7 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
         Modality::Words => &words::Words,
         Modality::Passage => &passage::Passages,
         Modality::Chat => &chat::Chats,
+        Modality::Preference => &preference::Preferences,
         Modality::Image => &image::Images,
     }
 }
@@ -318,6 +320,17 @@ pub(crate) trait Encoded {
         Vec::new()
     }
 
+    /// Answers of an example that are compared, each a sequence of its own, in the order in which a
+    /// batch has them; none where nothing is compared.
+    fn answers(&self, _index: u32) -> Vec<Answered<'_>> {
+        Vec::new()
+    }
+
+    /// Where the records stand that could not be used, and why is known to the encoder.
+    fn left_out(&self) -> &[String] {
+        &[]
+    }
+
     /// UTF-8 of what the tokens that are learnt stand for; 0 where nobody asks.
     fn bytes(&self, _index: u32) -> u64 {
         0
@@ -348,6 +361,27 @@ pub(crate) trait Encoded {
     fn strip(&self, _shown: u32, _side: u32, _changes: &Changes) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// An answer with what it answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Answered<'a> {
+    pub tokens: &'a [u32],
+    /// Tokens before the answer.
+    pub asked: usize,
+    pub role: Role,
+    /// How far the wanted answer of a pair should be ahead.
+    pub margin: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Wanted,
+    Unwanted,
+    /// The example's target says whether it is wanted, if anything does.
+    Alone,
+    /// An answer to another question: how likely such ones are is what KTO measures others by.
+    Stray,
 }
 
 /// A part of a record's text.

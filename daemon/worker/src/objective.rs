@@ -9,6 +9,8 @@ mod tokens; // a tag for each word
 mod vocabulary; // rows that a vocabulary is predicted for
 mod masked; // tokens that were hidden
 mod next_tokens; // tokens that follow
+mod preferences; // likelihoods of answers
+mod rewards; // numbers for answers
 
 use crate::examples::ExampleSet;
 use crate::network::Network;
@@ -20,6 +22,7 @@ use finetuned_job::data::NumberReport;
 use finetuned_job::plan::Plan;
 use finetuned_job::task;
 use finetuned_models::Pass;
+use preferences::Preferences;
 use supervised::{Criterion, Supervised};
 use tch::{Device, Kind, Tensor};
 
@@ -43,6 +46,9 @@ pub(crate) trait Objective {
         self.evaluate_outputs(&outputs, &batch.set.targets(&batch.indices))
     }
 
+    /// From now on the model is the base itself, beside which it is looked at.
+    fn be_base(&mut self) {}
+
     /// The same of (batch, outputs), in f64: logits, or numbers in the units of the data.
     ///
     /// # Errors
@@ -60,6 +66,15 @@ pub(crate) struct Evaluated {
     pub weights: Option<Vec<f64>>,
     /// Rows of each example, where it has not just one.
     pub rows: Option<Vec<usize>>,
+}
+
+/// What the model finds of the answers of a batch: the log-probability of each, as
+/// [`crate::modality::Encoded::answers`] has them.
+///
+/// # Errors
+/// Whatever the model refuses.
+pub(crate) fn log_probabilities(network: &Network, batch: &Batch) -> Result<Vec<f64>> {
+    preferences::log_probabilities(network, batch)
 }
 
 /// `numbers`: those that are learnt, over the training examples; empty where only predictions are
@@ -92,6 +107,8 @@ pub(crate) fn of(
         task::Objective::NextTokens => {
             return Ok(Box::new(next_tokens::NextTokens::new(plan, loss, device)?));
         }
+        task::Objective::Preferences => return Ok(Box::new(Preferences::new(plan)?)),
+        task::Objective::Rewards => return Ok(Box::new(rewards::Rewards)),
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))
 }

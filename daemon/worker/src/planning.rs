@@ -3,6 +3,7 @@
 
 pub(crate) mod defaults; // sizes -> numbers
 mod evaluation; // metrics, and how often
+mod preferences; // losses of answers that are compared
 
 use crate::{adapter, class_weights, freeze, schedule};
 use anyhow::{Context, Result};
@@ -334,11 +335,16 @@ fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
         (Some(_), Some(true)) => Family::FrozenStatistics,
     };
     let adapted = facts.adapter.is_some();
+    let compares = facts.task.objective == Objective::Preferences;
     let lr = recipe.train.lr.unwrap_or_else(|| {
+        if compares {
+            return defaults::preference_lr(adapted);
+        }
         let own = defaults::lr(family, facts.model.width, only_head);
         if adapted { defaults::adapter_lr(own) } else { own }
     });
-    let default_head_lr = || if adapted { lr } else { defaults::head_lr(family, lr, only_head) };
+    let default_head_lr =
+        || if adapted || compares { lr } else { defaults::head_lr(family, lr, only_head) };
     let default_decay = || if adapted { 1.0 } else { defaults::layer_decay(family) };
     Ok(Rates {
         only_head,
@@ -422,6 +428,7 @@ fn freeze_plan(
     let below = facts.outline.get(parts.stages_below(&selected)).context("a stage too many")?;
     let same_each_time = recipe.augment.plugin.is_none()
         && !facts.task.objective.of_vocabulary()
+        && !facts.task.objective.compares()
         && augment.is_none_or(|it| *it == Augment::preset(Preset::None));
     let rows = match below.rows {
         Rows::PerToken => facts.tokens,
@@ -449,6 +456,28 @@ pub(crate) fn steps_per_epoch(examples: u64, batch: u32, accumulate: u32) -> u64
     examples.div_ceil(u64::from(batch)).div_ceil(u64::from(accumulate))
 }
 
+/// Settings that say nothing of what is minimised.
+fn check_settings(asked: &TrainChoice, objective: Objective) -> Result<(), Failure> {
+    if asked.loss.is_some() && asked.label_smoothing != 0.0 {
+        let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";
+        return Err(Failure::new(FailureKind::Recipe, message)
+            .with_cure("leave one of them out of the recipe"));
+    }
+    if objective == Objective::SquaredError && asked.label_smoothing != 0.0 {
+        let message = "train.label_smoothing is for classes, but numbers are learnt";
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
+    }
+    if asked.on.is_some() && objective != Objective::NextTokens {
+        let message = "train.on says what of conversations is learnt, but these are none";
+        return Err(
+            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
+        );
+    }
+    Ok(())
+}
+
 fn train_plan(
     recipe: &Recipe,
     facts: &Facts,
@@ -456,24 +485,14 @@ fn train_plan(
     data: &DataPlan,
 ) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
-    let (class_weights, class_weight_values) = class_weights(asked, facts, data)?;
-    if asked.loss.is_some() && asked.label_smoothing != 0.0 {
-        let message = "train.label_smoothing belongs to cross-entropy, but the loss is a plugin's";
-        return Err(Failure::new(FailureKind::Recipe, message)
-            .with_cure("leave one of them out of the recipe"));
-    }
-    if facts.task.objective == Objective::SquaredError && asked.label_smoothing != 0.0 {
-        let message = "train.label_smoothing is for classes, but numbers are learnt";
-        return Err(
-            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
-        );
-    }
-    if asked.on.is_some() && facts.task.objective != Objective::NextTokens {
-        let message = "train.on says what of conversations is learnt, but these are none";
-        return Err(
-            Failure::new(FailureKind::Recipe, message).with_cure("leave it out of the recipe")
-        );
-    }
+    check_settings(asked, facts.task.objective)?;
+    let preference = preferences::plan(recipe, facts)?;
+    let weights =
+        preference.and_then(|it| preferences::weights(asked.class_weights, it.loss, facts));
+    let (class_weights, class_weight_values) = match weights {
+        Some(weights) => (ClassWeights::Auto, weights),
+        None => class_weights(asked, facts, data)?,
+    };
     let batch = rates.batch;
     let steps_per_epoch = steps_per_epoch(data.train, batch, asked.accumulate);
     let training = Training {
@@ -481,7 +500,7 @@ fn train_plan(
         steps_per_epoch,
         outputs: data.outputs().len() as u64,
         images: facts.preprocess.is_some(),
-        causal: facts.task.objective == Objective::NextTokens,
+        causal: facts.task.objective.goes_on() || facts.task.objective.compares(),
         only_head: rates.only_head,
     };
     let epochs = asked.epochs.unwrap_or_else(|| defaults::epochs(training));
@@ -512,6 +531,7 @@ fn train_plan(
         wise_ft: rates.wise_ft,
         refit: refits(recipe, facts.task, facts.data)?,
         loss: asked.loss.clone(),
+        preference,
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         precision: asked.precision,

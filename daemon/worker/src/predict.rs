@@ -19,8 +19,8 @@ use finetuned_job::outcome::Trained;
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::{Sampling, Spec};
-use finetuned_job::task::Objective;
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::path::Path;
 
 /// A run's model, and what asks it.
@@ -66,7 +66,7 @@ pub(crate) fn predict(spec: &Spec, question: &Question, stop: &Stop) -> Result<(
     if named.is_empty() {
         bail!("there is nothing to predict: the inputs hold no {}", task.modality.noun());
     }
-    if task.objective == Objective::NextTokens {
+    if task.objective.goes_on() {
         let prompts =
             named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
         let aloud = aloud && named.len() == 1;
@@ -99,7 +99,7 @@ pub(crate) fn predict(spec: &Spec, question: &Question, stop: &Stop) -> Result<(
     let places = |index| encoded.places(&[index]).map_or(1, |it| it.first[0].len());
     let unknown = |index| finetuned_answers::Target::unknown(places(index), names.len());
     let targets = (0..inputs.len() as u32).map(unknown).collect();
-    let set = ExampleSet { inputs, encoded, targets };
+    let set = ExampleSet { inputs, encoded, targets, reference: OnceCell::new() };
     let objective = objective::of(&plan, &[], None, network.device)?;
     let found =
         evaluate(&network, objective.as_ref(), Examples { set: &set, cache: None }, |_| Ok(()))?;

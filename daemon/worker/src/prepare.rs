@@ -26,6 +26,7 @@ use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Modality, Objective, TASKS, Task};
 use finetuned_models::{Adapter, BuildOptions, Checkpoint, Kind, LoadReport};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -163,7 +164,7 @@ fn encode(
         if !texts_again {
             inputs.forget_texts();
         }
-        Ok(ExampleSet { inputs, encoded, targets })
+        Ok(ExampleSet { inputs, encoded, targets, reference: OnceCell::new() })
     };
     // The texts of the split that is reported on are shown in predictions.csv.
     let tested = !test.is_empty();

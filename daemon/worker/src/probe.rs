@@ -47,9 +47,10 @@ pub(crate) struct Probe {
     pub outcome: outcome::Probe,
 }
 
-/// Whether there is one: it is a map of one row for each example.
+/// Whether there is one: it is a map of one row for each example, which has one target.
 pub(crate) fn is_of(plan: &Plan) -> bool {
-    modality::of(plan.task.modality).rows() == finetuned_models::Rows::PerExample
+    let rows = modality::of(plan.task.modality).rows();
+    rows == finetuned_models::Rows::PerExample && !plan.task.objective.compares()
 }
 
 /// Before anything has trained.
@@ -211,7 +212,9 @@ fn rows(plan: &Plan, of: &[&Target], features: Tensor, units: Option<&Units>) ->
         task::Objective::CrossEntropy
         | task::Objective::TokenCrossEntropy
         | task::Objective::MaskedTokens
-        | task::Objective::NextTokens => Link::Softmax,
+        | task::Objective::NextTokens
+        | task::Objective::Preferences
+        | task::Objective::Rewards => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
         task::Objective::SquaredError => Link::Identity,
     };
@@ -301,7 +304,7 @@ mod tests {
         let encoder = modality::of(Modality::Text).encoder(&base(), &Recipe::default()).unwrap();
         let encoded = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
         let targets = (0..inputs.len() as u32).map(|it| Target::of_classes([it])).collect();
-        ExampleSet { inputs, encoded, targets }
+        ExampleSet { inputs, encoded, targets, reference: std::cell::OnceCell::new() }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
 use crate::stop::Stopped;
 use crate::stored::Examples;
-use crate::{checkpoint, device, durable, failures, gguf, objective, prepare, samples};
+use crate::{checkpoint, device, durable, failures, gguf, objective, prepare, reference, samples};
 use anyhow::{Context, Result};
 use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
@@ -91,6 +91,7 @@ fn reloaded(
     attempt: &mut Attempt,
 ) -> Result<Reloaded> {
     let (split, set) = prepared.data.report_split();
+    reference::settle(plan, None, &[set], attempt)?;
     let total = set.len() as u64;
     attempt.journal.phase(Phase::Proving, Some(total))?;
     let (device, extensions) = (device::choose(attempt.spec.device)?, &prepared.extensions);

@@ -18,6 +18,8 @@ pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
     let (mut plan, model) = prepare::decide(attempt, &prepared)?;
     let (device, data) = (device::choose(attempt.spec.device)?, prepared.data);
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    // Nothing is learnt here, so the model is still the base.
+    learner.objective.be_base();
     learner.unfreeze(&plan, 1)?;
     let sample = Sample::new(&learner, &plan, &data.train);
     precision::settle(&mut learner, &mut plan, &sample)?;

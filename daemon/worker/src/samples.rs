@@ -10,7 +10,6 @@ use anyhow::Result;
 use finetuned_job::outcome::Sample;
 use finetuned_job::plan::Plan;
 use finetuned_job::spec::Sampling;
-use finetuned_job::task::Objective;
 use std::ops::Range;
 
 /// Beginnings, evenly spread over the examples.
@@ -52,7 +51,7 @@ pub(crate) fn continued(
     set: &ExampleSet,
     attempt: &mut Attempt,
 ) -> Result<Vec<String>> {
-    if plan.task.objective != Objective::NextTokens {
+    if !plan.task.objective.goes_on() {
         return Ok(Vec::new());
     }
     let prompts: Vec<Vec<u32>> = beginnings(set).iter().map(|it| it.prompt.to_vec()).collect();

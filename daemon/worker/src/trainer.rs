@@ -29,6 +29,9 @@ use tch::Tensor;
 /// Steps faster than this are reported together: a person sees no difference, the disk does.
 const STEP_LINE_EVERY: Duration = Duration::from_millis(200);
 
+/// Updates of answers that are compared among which one must have had a gradient.
+const STILL_MAX: u64 = 10;
+
 pub(crate) struct Trainer<'a, 'b> {
     pub plan: &'a Plan,
     pub learner: Learner,
@@ -47,6 +50,8 @@ pub(crate) struct Trainer<'a, 'b> {
     /// By a hook.
     save_wished: bool,
     latest: Latest,
+    /// Updates of this process, up to the first that had a gradient.
+    still: Option<u64>,
 }
 
 /// What a run may have besides model and data.
@@ -135,6 +140,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
             saved: None,
             save_wished: false,
             latest: Latest::default(),
+            still: plan.task.objective.compares().then_some(0),
         }
     }
 
@@ -229,6 +235,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
                 .diverged(&format!("the gradients' norm is {norm}"), &update.concat())
                 .into());
         }
+        self.check_that_it_moves(norm)?;
         let train = &self.plan.train;
         let lr = learning_rate(train.schedule, train.lr, train.warmup_steps, train.steps, step);
         self.learner.step(lr)?;
@@ -237,6 +244,22 @@ impl<'a, 'b> Trainer<'a, 'b> {
         self.latest = Latest { loss, lr, grad_norm: norm };
         self.report(loss, lr, norm)?;
         self.ask_hooks(Moment::Step, &[])
+    }
+
+    /// Where no gradient comes to what trains, every margin stays what it is in the base: 0.
+    fn check_that_it_moves(&mut self, norm: f64) -> Result<(), Failure> {
+        self.still = self.still.filter(|_| norm == 0.0).map(|it| it + 1);
+        if self.still != Some(STILL_MAX) {
+            return Ok(());
+        }
+        let message = format!(
+            "all margins between wanted and unwanted answers stand still: in {STILL_MAX} updates the gradients of all that trains were exactly 0, so that nothing is learnt"
+        );
+        let cure = "leave freeze.train out of the recipe, or let it name both factors of adapters: what trains now does not reach the model's outputs";
+        Err(Failure {
+            at_step: Some(self.position.step + 1),
+            ..Failure::new(FailureKind::Training, message).with_cure(cure)
+        })
     }
 
     fn diverged(&self, what: &str, batch: &[u32]) -> Failure {

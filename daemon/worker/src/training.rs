@@ -15,7 +15,7 @@ use crate::resume::{obey, restore};
 use crate::stop::Stopped;
 use crate::stored::Examples;
 use crate::trainer::{Aim, Ended, Extras, Trainer};
-use crate::{device, estimate, precision, probe, refit};
+use crate::{device, estimate, precision, probe, reference, refit};
 use anyhow::{Context, Result, bail};
 use finetuned_job::data::DataReport;
 use finetuned_job::event::{Event, Phase};
@@ -47,6 +47,9 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     let device = device::choose(attempt.spec.device)?;
     let data = &prepared.data;
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    // As it stands, before a checkpoint is restored, the model is the base.
+    let sets = [&data.train, &data.validation, &data.test];
+    reference::settle(&plan, Some(&learner.network), &sets, attempt)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
     let sample = Sample::new(&learner, &plan, &data.train);
@@ -122,6 +125,7 @@ fn trained_again(
     let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
     let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    reference::settle(&plan, Some(&learner.network), &[all], attempt)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;
     let caches = cache(&learner, (&plan, prepared), [all, &data.validation], attempt)?;

@@ -22,4 +22,5 @@ mod training; // stories of one run: proof, freezing, exact resume, stops
 mod second_training; // stories of all examples, learnt from in the end
 mod language_models; // stories of texts without labels
 mod gguf; // stories of models that llama.cpp runs
+mod preferences; // stories of answers of which one is wanted
 mod units; // unit files, as systemd reads them

@@ -4,7 +4,7 @@
 //!
 //! How messages become the text that a model reads is its chat template's to say.
 
-mod messages; // cells -> messages in an order that a conversation can have
+pub(super) mod messages; // cells -> messages in an order that a conversation can have
 mod form; // which columns hold messages, questions, answers
 
 use super::{Content, Modal, Named, Nothing};
@@ -93,7 +93,7 @@ impl RowReader for Rows {
 
     fn record(
         &mut self,
-        _: &str,
+        _: (&str, u64),
         cells: Vec<Cell>,
         _: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {

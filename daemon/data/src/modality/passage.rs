@@ -148,7 +148,7 @@ impl RowReader for Rows {
 
     fn record(
         &mut self,
-        _: &str,
+        _: (&str, u64),
         cells: Vec<Cell>,
         _: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {

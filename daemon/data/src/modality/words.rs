@@ -162,7 +162,7 @@ impl RowReader for Rows {
 
     fn record(
         &mut self,
-        _: &str,
+        _: (&str, u64),
         cells: Vec<Cell>,
         targets: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {

@@ -2,6 +2,7 @@
 
 mod archives;
 mod conversations;
+mod preferences;
 mod chatbots;
 mod dialects;
 mod encodings;

@@ -72,7 +72,8 @@ fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
         return none("model.head", name, "`linear` is the model's own head");
     }
     if let Some(name) = &recipe.train.loss {
-        return none("train.loss", name, "without this key the loss suits the task");
+        let ours = "without this key the loss suits the task; of answers that are compared it is dpo, ipo, kto, orpo or simpo";
+        return none("train.loss", name, ours);
     }
     if let Some(name) = recipe.train.hooks.first() {
         return none("train.hooks", name, "all hooks are plugins'");
@@ -117,14 +118,11 @@ fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
     const ALL: &str = "all-linear";
     let r = from_to("adapter.r", raw.r.unwrap_or(R_DEFAULT), 1, R_MAX)?;
     let lora_alpha = raw.lora_alpha.unwrap_or(2.0 * f64::from(r));
-    if !(lora_alpha.is_finite() && 0.0 < lora_alpha) {
-        return wrong("adapter.lora_alpha", format!("is {lora_alpha}, but must be above 0"));
-    }
     let dropout = raw.lora_dropout.unwrap_or(0.0);
     let all = raw.target_modules.iter().any(|it| it == ALL);
     Ok(AdapterChoice {
         r,
-        lora_alpha,
+        lora_alpha: above_0("adapter.lora_alpha", lora_alpha)?,
         lora_dropout: within("adapter.lora_dropout", dropout, 0.0..0.95)?,
         target_modules: if all { Vec::new() } else { raw.target_modules },
         use_rslora: raw.use_rslora.unwrap_or(false),
@@ -248,6 +246,14 @@ fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Resul
             field,
             format!("is {value}, but must be at least {} and below {}", range.start, range.end),
         )
+    }
+}
+
+fn above_0(field: &'static str, value: f64) -> Result<f64, Wrong> {
+    if value.is_finite() && 0.0 < value {
+        Ok(value)
+    } else {
+        wrong(field, format!("is {value}, but must be above 0"))
     }
 }
 
@@ -375,7 +381,10 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         patience: raw.patience,
         refit: raw.refit,
         wise_ft: raw.wise_ft.map(|it| share("train.wise_ft", it)).transpose()?,
-        loss: raw.loss,
+        preference: raw.loss.as_deref().and_then(PreferenceLoss::named),
+        loss: raw.loss.filter(|it| PreferenceLoss::named(it).is_none()),
+        beta: raw.beta.map(|it| above_0("train.beta", it)).transpose()?,
+        gamma: raw.gamma.map(|it| within("train.gamma", it, 0.0..100.0)).transpose()?,
         hooks: raw.hooks.unwrap_or_default(),
         gradient_checkpointing: raw.gradient_checkpointing,
         precision: precision(raw.precision.as_deref())?,

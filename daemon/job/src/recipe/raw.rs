@@ -156,6 +156,8 @@ pub(super) struct RawTrain {
     pub refit: Option<bool>,
     pub wise_ft: Option<f64>,
     pub loss: Option<String>,
+    pub beta: Option<f64>,
+    pub gamma: Option<f64>,
     pub hooks: Option<Vec<String>>,
     pub gradient_checkpointing: Option<bool>,
     pub precision: Option<String>,

@@ -9,7 +9,7 @@ from transformers import pipeline
 
 find = pipeline("token-classification", model={{ folder|quoted }}, aggregation_strategy="simple")
 print(find("A text of yours"))
-{% elif plan.task == "text-generation" %}
+{% elif plan.task == "text-generation" or plan.task == "preference" %}
 from transformers import pipeline
 
 answer = pipeline("text-generation", model={{ folder|quoted }})
@@ -19,6 +19,16 @@ from transformers import pipeline
 
 go_on = pipeline("text-generation", model={{ folder|quoted }})
 print(go_on("A text that begins so", return_full_text=False))
+{% elif plan.task == "reward-modeling" %}
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained({{ folder|quoted }})
+model = AutoModelForSequenceClassification.from_pretrained({{ folder|quoted }}).eval()
+talk = [{"role": "user", "content": "A question of yours"}, {"role": "assistant", "content": "An answer"}]
+ids = tokenizer.apply_chat_template(talk, return_tensors="pt", return_dict=True)["input_ids"]
+with torch.no_grad():
+    print(model(ids).logits[0, 0].item())
 {% elif plan.data.problem == "language_modeling" %}
 from transformers import pipeline
 

@@ -88,7 +88,7 @@ fn input(answer: &Value) -> String {
 }
 
 /// One label with its probability, several labels, entities with their types, what stands behind
-/// masks, what follows a text, how surprising a text is, or numbers with their names.
+/// masks, what follows a text, how surprising a text is, a reward, or numbers with their names.
 fn columns(answer: &Value) -> Vec<String> {
     if let Some(label) = answer["label"].as_str() {
         return vec![
@@ -121,6 +121,9 @@ fn columns(answer: &Value) -> Vec<String> {
     }
     if let Some(perplexity) = answer["perplexity"].as_f64() {
         return vec![format!("perplexity {perplexity:.2}")];
+    }
+    if let Some(reward) = answer["reward"].as_f64() {
+        return vec![format!("reward {reward:.4}")];
     }
     let numbers = answer["numbers"].as_object().into_iter().flatten();
     numbers.map(|(name, it)| format!("{name} {:.4}", it.as_f64().unwrap_or(f64::NAN))).collect()

@@ -4,7 +4,7 @@
 //!
 //! What stands in a message is text: where it looks like a special token it is none.
 
-mod template; // messages -> text
+pub(super) mod template; // messages -> text
 
 use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report, wrong};
 use super::vocabulary::LearntSet;
@@ -68,12 +68,12 @@ pub(super) fn template_text(folder: &Path) -> Result<Option<String>> {
     Ok(template::Stored::read(folder)?.text)
 }
 
-struct ChatEncoder {
-    text: TextEncoder,
+pub(super) struct ChatEncoder {
+    pub text: TextEncoder,
     /// Takes special tokens for text.
     literal: Tokenizer,
     template: Template,
-    vocabulary: Vocabulary,
+    pub vocabulary: Vocabulary,
     /// Special tokens as they are written.
     specials: Vec<String>,
     /// What ends an answer, and a text.
@@ -99,7 +99,7 @@ impl ChatEncoder {
     /// # Errors
     /// A template that ends no answer with a special token, for whoever learns from it would never
     /// end one; a tokenizer that is not the model's.
-    fn new(
+    pub(super) fn new(
         text: TextEncoder,
         folder: &Path,
         model: &Checkpoint,
@@ -169,6 +169,30 @@ impl ChatEncoder {
         Ok(Chat { ids, places, learnt })
     }
 
+    /// Tokens of a conversation, and those of them that stand behind its first messages: what is
+    /// answered to these.
+    ///
+    /// # Errors
+    /// What the template says against it.
+    pub(super) fn answered(
+        &self,
+        of: &Conversation,
+        asked: usize,
+    ) -> Result<(Vec<u32>, usize), Failure> {
+        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
+        let before =
+            self.template.render(&messages[..asked], of.tools.as_ref(), asked < messages.len())?;
+        let whole = self.template.render(&messages, of.tools.as_ref(), false)?;
+        if !whole.starts_with(&before) {
+            let message = "the base's chat template writes a question otherwise once it is answered, so where the answer begins can't be told";
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("choose a base model whose template does not, such as HuggingFaceTB/SmolLM2-135M-Instruct"));
+        }
+        let (ids, places) = self.tokens(&whole)?;
+        let answer = within(&places, &(before.len()..whole.len()));
+        Ok((ids, answer.start as usize))
+    }
+
     /// A message in which special tokens that somebody wrote are other characters.
     fn plain(&self, message: &Value) -> Value {
         let content = message.get_attr("content").unwrap_or_default();
@@ -222,6 +246,19 @@ impl ChatEncoder {
     fn written(&self, stand_in: char) -> Option<&str> {
         let nth = u32::from(stand_in).checked_sub(FIRST_STAND_IN)?;
         self.specials.get(nth as usize).map(String::as_str)
+    }
+
+    /// That the base has no template of its own.
+    pub(super) fn plain_note(&self) -> Option<String> {
+        self.template.is_plain.then(|| {
+            "the base model has no chat template: conversations are learnt in Alpaca's form, which is written into the model folder; if it should have one, fetch it again with `finetuned model pull`".into()
+        })
+    }
+
+    /// What a model that says nothing needs of it.
+    pub(super) fn export_reading(&self, base: &Path, to: &Path) -> Result<()> {
+        copy_tokenizer(base, to)?;
+        self.template.export(to)
     }
 
     /// Bytes that the tokens of these ranges stand for, without special ones.
@@ -327,10 +364,7 @@ impl Encoder for ChatEncoder {
     }
 
     fn notes(&self, sets: &[&dyn Encoded]) -> Vec<String> {
-        let plain = self.template.is_plain.then(|| {
-            "the base model has no chat template: conversations are learnt in Alpaca's form, which is written into the model folder; if it should have one, fetch it again with `finetuned model pull`".into()
-        });
-        plain.into_iter().chain(cut(sets, self.text.max_tokens)).collect()
+        self.plain_note().into_iter().chain(cut(sets, self.text.max_tokens)).collect()
     }
 
     fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
@@ -338,8 +372,7 @@ impl Encoder for ChatEncoder {
     }
 
     fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
-        copy_tokenizer(base, to)?;
-        self.template.export(to)?;
+        self.export_reading(base, to)?;
         name_ends(&to.join("generation_config.json"), &self.ends)
     }
 }

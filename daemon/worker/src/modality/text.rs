@@ -135,7 +135,7 @@ impl TextSet {
     }
 
     /// What these texts are to a model.
-    fn input(&self, indices: &[u32], device: Device) -> Result<Input> {
+    pub(super) fn input(&self, indices: &[u32], device: Device) -> Result<Input> {
         let ids: Vec<i64> =
             indices.iter().flat_map(|&it| self.tokens(it)).map(|&it| i64::from(it)).collect();
         let input =
@@ -245,9 +245,13 @@ impl TextEncoder {
     /// With special tokens, and without those at the end that no text may end with.
     pub(super) fn processed(&self, first: Encoding, second: Option<Encoding>) -> Result<Encoding> {
         let mut all = self.tokenizer.post_process(first, second, true).map_err(wrong)?;
-        let length = unfilled(all.get_ids(), self.never_last);
-        all.truncate(length, 0, TruncationDirection::Right);
+        all.truncate(self.unfilled(all.get_ids()), 0, TruncationDirection::Right);
         Ok(all)
+    }
+
+    /// Tokens before those at the end that no text may end with.
+    pub(super) fn unfilled(&self, ids: &[u32]) -> usize {
+        unfilled(ids, self.never_last)
     }
 
     /// Special tokens that are added to a text, or to a pair of them.

@@ -166,6 +166,7 @@ mod tests {
     use finetuned_libtorch::{Algorithm, Optimizer};
     use finetuned_models::{BuildOptions, HeadKind};
     use serde::Deserialize;
+    use std::cell::OnceCell;
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -194,7 +195,8 @@ mod tests {
         let tag = |it: &str| TAGS.iter().position(|tag| *tag == it).unwrap() as u32;
         let target =
             |it: &[String; 2]| Target::of_classes(it[1].split(' ').map(tag).collect::<Vec<u32>>());
-        ExampleSet { inputs, encoded, targets: fixture.sentences.iter().map(target).collect() }
+        let targets = fixture.sentences.iter().map(target).collect();
+        ExampleSet { inputs, encoded, targets, reference: OnceCell::new() }
     }
 
     #[track_caller]

@@ -78,12 +78,12 @@ impl Vocabulary {
     }
 }
 
-fn numbers(of: &Tensor) -> Result<Vec<f64>> {
+pub(super) fn numbers(of: &Tensor) -> Result<Vec<f64>> {
     Ok(Vec::try_from(of.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)?)
 }
 
 /// Features and targets of as many rows as are predicted at a time.
-fn parts(features: &Input, targets: &Tensor) -> Result<Vec<(Input, Tensor)>> {
+pub(super) fn parts(features: &Input, targets: &Tensor) -> Result<Vec<(Input, Tensor)>> {
     let rows = features.xs.f_split(ROWS, 0)?;
     let part =
         |xs: Tensor| Input::at(features.stage, xs.shallow_clone(), vec![1; xs.size()[0] as usize]);

@@ -2,7 +2,7 @@
 //! functions and named constants. What the recipe says itself is seen to by `planning`.
 
 use finetuned_data::ValidationDefault;
-use finetuned_job::recipe::{ClassWeights, Method};
+use finetuned_job::recipe::{ClassWeights, Method, PreferenceLoss};
 use finetuned_job::task::Objective;
 
 /// Of the split into training, validation and test: runs of other seeds learn from the same
@@ -139,6 +139,9 @@ pub(super) fn lr(family: Family, width: i64, only_head: bool) -> f64 {
     }
 }
 
+/// Of likelihoods beside the base's: what TRL's configs for DPO, KTO, ORPO and CPO have.
+const LR_PREFERENCES: f64 = 1e-6;
+
 /// How much faster adapters learn than the weights that they stand in for: LoRA's own rates (Hu et
 /// al. 2021, appendix D) are about so many times those of fine-tuning whole.
 const ADAPTER_LR_FACTOR: f64 = 10.0;
@@ -146,6 +149,35 @@ const ADAPTER_LR_FACTOR: f64 = 10.0;
 /// Of adapters and of the head above them. `lr`: of the body's own weights.
 pub(super) fn adapter_lr(lr: f64) -> f64 {
     lr * ADAPTER_LR_FACTOR
+}
+
+/// Of all that trains, where likelihoods of answers are compared; of adapters ten times as much, as
+/// TRL's guides have it.
+pub(super) fn preference_lr(adapted: bool) -> f64 {
+    if adapted { adapter_lr(LR_PREFERENCES) } else { LR_PREFERENCES }
+}
+
+/// How far the losses of preferences weigh likelihoods, as TRL's configs have it; SimPO's are of a
+/// token, so that its authors' 2 is as much (Meng et al. 2024).
+const BETA: f64 = 0.1;
+const BETA_SIMPO: f64 = 2.0;
+/// Half of SimPO's beta (Meng et al. 2024).
+const GAMMA_PART: f64 = 0.5;
+
+pub(super) fn beta(loss: PreferenceLoss) -> f64 {
+    if loss == PreferenceLoss::Simpo { BETA_SIMPO } else { BETA }
+}
+
+pub(super) fn gamma(beta: f64) -> f64 {
+    GAMMA_PART * beta
+}
+
+/// Of unwanted answers and of wanted ones: the rarer kind weighs as much in all as the other, which
+/// is within TRL's advice.
+pub(super) fn verdict_weights(unwanted: u64, wanted: u64) -> Vec<f64> {
+    let [few, many] = [unwanted.min(wanted).max(1), unwanted.max(wanted)];
+    let weight = |count| if count < many { many as f64 / few as f64 } else { 1.0 };
+    vec![weight(unwanted), weight(wanted)]
 }
 
 /// How much faster a new head learns than the body that it stands on.
@@ -235,7 +267,9 @@ pub(super) fn tune_thresholds(objective: Objective, counts: &[(u64, u64)]) -> Op
         | Objective::SquaredError
         | Objective::NextTokens
         | Objective::TokenCrossEntropy
-        | Objective::MaskedTokens => None,
+        | Objective::MaskedTokens
+        | Objective::Preferences
+        | Objective::Rewards => None,
     }
 }
 
@@ -335,6 +369,13 @@ mod tests {
             let of = |lr, only_head| head_lr(family, lr, only_head);
             assert_eq!((of(1e-4, false), of(1e-3, true)), (1e-4 * HEAD_LR_FACTOR, 1e-3));
         }
+    }
+
+    #[test]
+    fn the_rarer_verdict_weighs_as_much_as_the_other() {
+        assert_eq!(verdict_weights(100, 25), [1.0, 4.0]);
+        assert_eq!(verdict_weights(10, 30), [3.0, 1.0]);
+        assert_eq!(verdict_weights(7, 7), [1.0, 1.0]);
     }
 
     #[test]

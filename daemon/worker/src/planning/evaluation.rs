@@ -8,6 +8,9 @@ use finetuned_job::recipe::Recipe;
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Metrics, Task};
 
+/// How much likelier answers are than to the base, which some losses do not ask.
+const LOG_RATIO: &str = "log_ratio";
+
 /// `train`: how the model is trained.
 ///
 /// # Errors
@@ -21,7 +24,9 @@ pub(super) fn plan(
     let Metrics { known, shown, best } =
         finetuned_answers::of(data.problem, data.outputs()).metrics();
     // An answer may have metrics that only some of its tasks do.
-    let of_task = |it: &&&str| facts.task.metrics.known.contains(it);
+    let no_reference = train.preference.is_some_and(|it| !it.loss.has_reference());
+    let of_task =
+        |it: &&&str| facts.task.metrics.known.contains(it) && !(no_reference && **it == LOG_RATIO);
     let known: Vec<&str> = known.iter().filter(of_task).copied().collect();
     let asked = &recipe.eval;
     let metrics = if asked.metrics.is_empty() {

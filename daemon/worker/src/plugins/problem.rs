@@ -43,6 +43,7 @@ pub(super) fn words(problem: Answer) -> &'static str {
         Answer::Classes => "several labels",
         Answer::Numbers => "numbers",
         Answer::Tokens => "tokens of texts",
+        Answer::Reward => "answers that are compared",
         _ => "one label",
     }
 }
@@ -67,6 +68,7 @@ impl Functions {
     pub(super) fn suit(&self, subject: &Subject, problem: Answer) -> Result<(), Failure> {
         // A loss sees tokens as examples of one label each; there are too many for anything else.
         let seen = problem != Answer::Tokens || matches!(self, Functions::Loss(_));
+        let seen = seen && problem != Answer::Reward;
         let fits = |it: &Vec<Answer>| seen && it.iter().any(|it| number(*it) == number(problem));
         let Some(claimed) = self.problems().filter(|it| !fits(it)) else { return Ok(()) };
         let claimed: Vec<&str> = claimed.into_iter().map(words).collect();

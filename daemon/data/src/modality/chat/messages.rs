@@ -47,12 +47,12 @@ const CONTENT_FIELDS: [&str; 4] = ["content", "value", "text", "message"];
 /// Of an assistant that calls functions in place of words.
 const CALLS: &str = "tool_calls";
 
-fn own(kind: &'static str, why: impl Into<String>) -> Reason {
+pub(in crate::modality) fn own(kind: &'static str, why: impl Into<String>) -> Reason {
     Reason::Own(kind, why.into())
 }
 
 /// A list of messages, or the JSON of one.
-pub(super) fn are_messages(cell: &Cell) -> bool {
+pub(in crate::modality) fn are_messages(cell: &Cell) -> bool {
     messages_in(cell).is_some()
 }
 
@@ -76,7 +76,7 @@ fn messages_in(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
 }
 
 /// A question alone, or the conversation that a JSON list of messages is.
-pub(super) fn question(text: &str) -> String {
+pub(in crate::modality) fn question(text: &str) -> String {
     let messages = match messages_in(&Cell::Text(text.into())) {
         Some(all) => all.iter().filter_map(|it| message(it.clone()).ok()).collect(),
         None => vec![message_of("user", text.into())],
@@ -98,18 +98,28 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Stri
             Part::Tools => tools = functions(cell)?,
         }
     }
-    if let (Some(context), Some(last)) = (context, all.last_mut()) {
+    complete(&mut all, context, system)?;
+    all.extend(answer);
+    check(&all)?;
+    Ok(conversation(all, tools))
+}
+
+/// Adds what belongs to the last question, and what is told before all others.
+pub(in crate::modality) fn complete(
+    asked: &mut Vec<Value>,
+    context: Option<Cell>,
+    system: Option<Cell>,
+) -> Result<(), Reason> {
+    if let (Some(context), Some(last)) = (context, asked.last_mut()) {
         let question = last["content"].as_str().unwrap_or_default();
         last["content"] = format!("{question}\n\n{}", text_of(context)?).into();
     }
-    all.extend(answer);
     if let Some(system) = system
-        && all.first().is_some_and(|it| it["role"] != "system")
+        && asked.first().is_some_and(|it| it["role"] != "system")
     {
-        all.insert(0, message_of("system", text_of(system)?.into()));
+        asked.insert(0, message_of("system", text_of(system)?.into()));
     }
-    check(&all)?;
-    Ok(conversation(all, tools))
+    Ok(())
 }
 
 fn conversation(messages: Vec<Value>, tools: Option<Value>) -> String {
@@ -118,12 +128,12 @@ fn conversation(messages: Vec<Value>, tools: Option<Value>) -> String {
     Value::Object(all).to_string()
 }
 
-fn message_of(role: &str, content: String) -> Value {
+pub(in crate::modality) fn message_of(role: &str, content: String) -> Value {
     serde_json::json!({ "role": role, "content": content })
 }
 
 /// Messages, or one by `role`.
-fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
+pub(in crate::modality) fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
     if let Some(all) = messages_in(&cell) {
         return all.into_owned().into_iter().map(message).collect();
     }
@@ -191,7 +201,7 @@ fn content(cell: Cell) -> Result<Value, Reason> {
     }
 }
 
-fn functions(cell: Cell) -> Result<Option<Value>, Reason> {
+pub(in crate::modality) fn functions(cell: Cell) -> Result<Option<Value>, Reason> {
     match cell {
         it if it.is_missing() => Ok(None),
         Cell::Text(text) => serde_json::from_str(&text)
@@ -221,7 +231,7 @@ fn value(cell: Cell) -> Value {
 
 /// # Errors
 /// An order that no conversation has, or nothing to be learnt.
-fn check(messages: &[Value]) -> Result<(), Reason> {
+pub(in crate::modality) fn check(messages: &[Value]) -> Result<(), Reason> {
     const ORDER: &str = "messages out of order";
     let role = |it: &Value| it["role"].as_str().unwrap_or_default().to_owned();
     let is_empty = |it: &Value| {

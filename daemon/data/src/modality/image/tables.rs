@@ -97,7 +97,7 @@ impl RowReader for Rows<'_> {
 
     fn record(
         &mut self,
-        table: &str,
+        (table, _): (&str, u64),
         mut cells: Vec<Cell>,
         _: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {

@@ -607,6 +607,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
         train: TrainPlan {
             method: Method::Auto,
             loss: None,
+            preference: None,
             hooks: Vec::new(),
             gradient_checkpointing: false,
             precision: Precision::Fp32,

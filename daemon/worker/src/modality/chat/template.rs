@@ -42,7 +42,7 @@ pub(super) struct Template {
 
 /// Who says what; and functions that may be called.
 #[derive(Debug, Clone, serde::Deserialize)]
-pub(super) struct Conversation {
+pub(in crate::modality) struct Conversation {
     pub messages: Vec<Value>,
     #[serde(default)]
     pub tools: Option<Value>,

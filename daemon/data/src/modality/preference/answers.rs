@@ -1,0 +1,274 @@
+//! Cells -> what is answered, and the answers to it. What could teach the wrong thing is put aside:
+//! equal answers, answers to different questions, messages in an order that no conversation has.
+
+use super::messages;
+use crate::quarantine::Reason;
+use finetuned_answers::Cell;
+use serde_json::{Map, Value};
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Prompt,
+    /// What belongs to the prompt.
+    Context,
+    Chosen,
+    Rejected,
+    /// An answer alone.
+    Completion,
+    System,
+    Tools,
+    /// How far apart the rewards should be at least.
+    Margin,
+    ChosenScore,
+    RejectedScore,
+}
+
+#[derive(Debug)]
+pub(super) struct Found {
+    pub json: String,
+    /// Of chosen and rejected.
+    pub scores: Option<(f64, f64)>,
+}
+
+/// How Anthropic's hh-rlhf writes a conversation into a text.
+const MARKS: [(&str, &str); 2] = [("\n\nHuman:", "user"), ("\n\nAssistant:", "assistant")];
+
+/// Whether it is a text with such marks.
+pub(super) fn is_marked(cell: &Cell) -> bool {
+    matches!(cell, Cell::Text(text) if text.trim_start().starts_with(MARKS[0].0.trim_start()))
+}
+
+fn marked(text: &str) -> Vec<Value> {
+    let (mut messages, mut rest) = (Vec::new(), format!("\n\n{}", text.trim_start()));
+    let next = |text: &str| MARKS.iter().filter_map(|it| Some((text.find(it.0)?, *it))).min();
+    while let Some((at, (mark, role))) = next(&rest) {
+        let behind = rest.split_off(at + mark.len());
+        let end = next(&behind).map_or(behind.len(), |it| it.0);
+        messages.push(messages::message_of(role, behind[..end].trim().into()));
+        rest = behind;
+    }
+    messages
+}
+
+/// Messages, or one by `role`.
+fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
+    match &cell {
+        Cell::Text(text) if is_marked(&cell) => Ok(marked(text)),
+        it if it.is_missing() && role == "assistant" => {
+            Err(messages::own("an empty answer", "the answer is empty"))
+        }
+        _ => messages::turns(cell, role),
+    }
+}
+
+/// # Errors
+/// What nothing can be learnt of.
+pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Found, Reason> {
+    let (mut prompt, mut answers) = (Vec::new(), Vec::new());
+    let (mut context, mut system, mut tools, mut margin) = (None, None, None, None);
+    let mut scores = [None; 2];
+    for (part, cell) in parts {
+        match part {
+            Part::Prompt if cell.is_missing() => {}
+            Part::Prompt => prompt = turns(cell, "user")?,
+            Part::Chosen | Part::Rejected | Part::Completion => {
+                answers.push(turns(cell, "assistant")?);
+            }
+            Part::Context => context = Some(cell).filter(|it| !it.is_missing()),
+            Part::System => system = Some(cell).filter(|it| !it.is_missing()),
+            Part::Tools => tools = messages::functions(cell)?,
+            Part::Margin => margin = number(&cell, "margin")?,
+            Part::ChosenScore => scores[0] = number(&cell, "score of the chosen answer")?,
+            Part::RejectedScore => scores[1] = number(&cell, "score of the rejected answer")?,
+        }
+    }
+    divide(&mut prompt, &mut answers)?;
+    messages::complete(&mut prompt, context, system)?;
+    for answer in &answers {
+        messages::check(&[&prompt[..], answer].concat())?;
+    }
+    if let [chosen, rejected] = &answers[..]
+        && contents(chosen) == contents(rejected)
+    {
+        let why = "chosen and rejected are the same answer, so neither can be preferred";
+        return Err(messages::own("two equal answers", why));
+    }
+    let names = if answers.len() == 1 { &["completion"][..] } else { &["chosen", "rejected"] };
+    let mut all = Map::from_iter([("messages".into(), prompt.into())]);
+    all.extend(names.iter().map(|it| it.to_string()).zip(answers.into_iter().map(Value::from)));
+    all.extend(tools.map(|it| ("tools".into(), it)));
+    all.extend(margin.map(|it| ("margin".into(), it.into())));
+    let scores = scores[0].zip(scores[1]);
+    Ok(Found { json: Value::Object(all).to_string(), scores })
+}
+
+fn role(message: &Value) -> &str {
+    message["role"].as_str().unwrap_or_default()
+}
+
+/// Without white space around each, and with everything else that a message has.
+fn contents(messages: &[Value]) -> Vec<Value> {
+    let mut all = messages.to_vec();
+    for it in &mut all {
+        let text = it["content"].as_str().unwrap_or_default().trim().to_string();
+        it["content"] = text.into();
+    }
+    all
+}
+
+/// Takes what answers have in common, where they are whole conversations, to the prompt. TRL's
+/// `extract_prompt` does the same.
+fn divide(prompt: &mut Vec<Value>, answers: &mut [Vec<Value>]) -> Result<(), Reason> {
+    let is_answer = |it: &Value| role(it) == "assistant";
+    if !prompt.is_empty() && answers.iter().all(|it| it.first().is_some_and(is_answer)) {
+        return ends(prompt, answers);
+    }
+    if answers.iter().any(|it| it.first().is_some_and(is_answer)) {
+        let why = "there is no prompt, and the answers do not begin with a question";
+        return Err(messages::own("no question", why));
+    }
+    let shortest = answers.iter().map(Vec::len).min().unwrap_or(0);
+    let first = &answers[0];
+    let same = |it: &usize| answers.iter().all(|of| of[*it] == first[*it]);
+    // Of one conversation alone the last answer is what counts.
+    let mut shared = (0..shortest).take_while(same).count().min(shortest - 1);
+    if answers.len() == 1 || shared + 1 == shortest {
+        shared = last_question(first, shared);
+    }
+    if let Some(other) = answers.iter().find(|it| !is_answer(&it[shared])) {
+        let (nth, role) = (shared + 1, role(&other[shared]));
+        let why = format!(
+            "chosen and rejected are no answers to the same question: message {nth}, the {role}'s, differs"
+        );
+        return Err(messages::own("different questions", why));
+    }
+    prompt.clear();
+    prompt.extend_from_slice(&first[..shared]);
+    answers.iter_mut().for_each(|it| _ = it.drain(..shared));
+    ends(prompt, answers)
+}
+
+/// Messages before the answer that begins at or before this place.
+fn last_question(messages: &[Value], at: usize) -> usize {
+    (0..=at).rev().find(|it| role(&messages[*it]) == "assistant").unwrap_or(at)
+}
+
+/// That a question stands before the answers, and that nothing stands behind them.
+fn ends(prompt: &[Value], answers: &[Vec<Value>]) -> Result<(), Reason> {
+    if !prompt.iter().any(|it| role(it) == "user") {
+        let why = "nothing is asked before the answers";
+        return Err(messages::own("no question", why));
+    }
+    let last = |it: &Vec<Value>| it.last().is_some_and(|it| role(it) == "assistant");
+    if answers.iter().all(last) {
+        return Ok(());
+    }
+    let why = "a conversation ends with another message than the assistant's";
+    Err(messages::own("messages out of order", why))
+}
+
+/// None where there is nothing.
+fn number(cell: &Cell, what: &'static str) -> Result<Option<f64>, Reason> {
+    let number = match cell {
+        it if it.is_missing() => return Ok(None),
+        Cell::Integer(it) => Some(*it as f64),
+        Cell::Fraction(it) => Some(*it),
+        Cell::Text(it) => it.trim().parse().ok(),
+        _ => None,
+    };
+    let wrong = || {
+        let why = format!("the {what} is {}, which is no number", cell.shown());
+        messages::own("a score that is no number", why)
+    };
+    number.filter(|it| it.is_finite()).map(Some).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+    use serde_json::json;
+
+    fn read(parts: &[(Part, Value)]) -> Result<Value, String> {
+        let parts = parts.iter().map(|(part, it)| (*part, json::cell(it.clone())));
+        let found = of_cells(parts).map_err(|it| it.to_string())?;
+        Ok(serde_json::from_str(&found.json).unwrap())
+    }
+
+    fn pair(chosen: Value, rejected: Value) -> Result<Value, String> {
+        read(&[(Part::Chosen, chosen), (Part::Rejected, rejected)])
+    }
+
+    fn whole(turns: &[(&str, &str)]) -> Value {
+        turns.iter().map(|(role, text)| json!({ "role": role, "content": text })).collect()
+    }
+
+    #[test]
+    fn every_form_of_a_pair_becomes_the_same() {
+        let wanted = json!({
+            "messages": [{ "role": "user", "content": "Hi" }],
+            "chosen": [{ "role": "assistant", "content": "Hello" }],
+            "rejected": [{ "role": "assistant", "content": "Go away" }],
+        });
+        let texts = |prompt: Value, chosen: Value, rejected: Value| {
+            read(&[(Part::Prompt, prompt), (Part::Chosen, chosen), (Part::Rejected, rejected)])
+        };
+        assert_eq!(texts("Hi".into(), "Hello".into(), "Go away".into()).unwrap(), wanted);
+        let [hi, hello, away] = [("user", "Hi"), ("assistant", "Hello"), ("assistant", "Go away")];
+        let lists = texts(whole(&[hi]), whole(&[hello]), whole(&[away]));
+        assert_eq!(lists.unwrap(), wanted);
+        let (chosen, rejected) = (whole(&[hi, hello]), whole(&[hi, away]));
+        assert_eq!(pair(chosen.clone(), rejected.clone()).unwrap(), wanted);
+        assert_eq!(texts("Hi".into(), chosen, rejected).unwrap(), wanted, "UltraFeedback");
+        let marks = |it: &str| Value::from(format!("\n\nHuman: Hi\n\nAssistant: {it}"));
+        assert_eq!(pair(marks("Hello"), marks("Go away")).unwrap(), wanted, "hh-rlhf");
+    }
+
+    #[test]
+    fn conversations_are_divided_where_they_differ() {
+        let begun = [("system", "Be kind."), ("user", "a"), ("assistant", "b"), ("user", "c")];
+        let with = |end: &[(&str, &str)]| whole(&[&begun, end].concat());
+        let found = pair(with(&[("assistant", "d")]), with(&[("assistant", "e")])).unwrap();
+        assert_eq!(found["messages"].as_array().unwrap().len(), 4);
+        assert_eq!(found["rejected"][0]["content"], "e");
+        // One goes on after the other has ended.
+        let longer = [("assistant", "d"), ("user", "f"), ("assistant", "g")];
+        let found = pair(with(&[("assistant", "d")]), with(&longer)).unwrap();
+        assert_eq!(found["chosen"], whole(&[("assistant", "d")]));
+        assert_eq!(found["rejected"], whole(&longer));
+    }
+
+    #[test]
+    fn what_teaches_nothing_or_the_wrong_thing_is_put_aside() {
+        let refused = |parts: &[(Part, Value)], why: &str| {
+            let found = read(parts).unwrap_err();
+            assert!(found.contains(why), "{found}");
+        };
+        let answers = |chosen: Value, rejected: Value| {
+            [(Part::Prompt, "Hi".into()), (Part::Chosen, chosen), (Part::Rejected, rejected)]
+        };
+        refused(&answers("a".into(), " a ".into()), "are the same answer");
+        refused(&answers("a".into(), " ".into()), "the answer is empty");
+        refused(&answers("a".into(), whole(&[("assistant", " ")])), "an answer, is empty");
+        let questions = [("user", "one"), ("user", "two")];
+        let [one, two] = questions.map(|it| whole(&[it, ("assistant", "a")]));
+        let both = [(Part::Chosen, one.clone()), (Part::Rejected, two)];
+        refused(&both, "message 1, the user's, differs");
+        let texts = [(Part::Chosen, "a".into()), (Part::Rejected, "b".into())];
+        refused(&texts, "there is no prompt");
+        let twice = whole(&[("assistant", "a"), ("assistant", "b")]);
+        refused(&answers("c".into(), twice), "a second answer in a row");
+        let asks = whole(&[("assistant", "a"), ("user", "b")]);
+        refused(&answers("c".into(), asks), "ends with another message");
+        let (chosen, rejected) = (one.clone(), one);
+        refused(&[(Part::Chosen, chosen), (Part::Rejected, rejected)], "are the same answer");
+        let scored = [
+            (Part::Prompt, "Hi".into()),
+            (Part::Chosen, "a".into()),
+            (Part::Rejected, "b".into()),
+            (Part::ChosenScore, "high".into()),
+        ];
+        refused(&scored, "the score of the chosen answer is `high`, which is no number");
+    }
+}

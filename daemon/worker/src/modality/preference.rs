@@ -1,0 +1,402 @@
+//! Answers that are compared: each is a sequence of its own, the question with it, as the base
+//! model's chat template and tokenizer write a conversation. What stands behind the question is the
+//! answer, with the token that ends it.
+//!
+//! For KTO an example also has answers to other questions: TRL's are those of the row before,
+//! within a batch; here those of the nearest example before it that asks something else.
+
+use super::chat::ChatEncoder;
+use super::chat::template::Conversation;
+use super::text::{CHUNK, TextEncoder, TextSet, token_report};
+use super::{
+    Answered, Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Role,
+    Vocabulary, saved, vocabulary,
+};
+use crate::planning;
+use anyhow::{Context, Result};
+use finetuned_data::Record;
+use finetuned_job::data::TokenReport;
+use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::Plan;
+use finetuned_job::recipe::{LearntTurns, PreferenceLoss, Recipe};
+use finetuned_job::task::Objective;
+use finetuned_models::{Checkpoint, Kind};
+use minijinja::Value;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::path::Path;
+
+/// Examples in one forward pass without gradients.
+const EVALUATION_BATCH: usize = 4;
+
+/// Examples before one among which another question is looked for.
+const NEAR: usize = 64;
+
+pub(super) struct Preferences;
+
+impl Modal for Preferences {
+    fn models(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
+        vocabulary::check(base, Some(Objective::NextTokens))?;
+        let max_tokens = planning::max_tokens(recipe, base.max_positions(), true)?;
+        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        let objective = recipe.task.map_or(Objective::Preferences, |it| it.objective);
+        let with_strays = recipe.train.preference == Some(PreferenceLoss::Kto);
+        encoder(text, base.folder(), base, (objective, with_strays))
+    }
+
+    fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
+        let text = TextEncoder::open(folder, plan.data.max_tokens)?;
+        encoder(text, folder, &saved(folder, plan)?, (plan.task.objective, false))
+    }
+}
+
+fn encoder(
+    text: TextEncoder,
+    folder: &Path,
+    model: &Checkpoint,
+    (objective, with_strays): (Objective, bool),
+) -> Result<Box<dyn Encoder>> {
+    let scores = objective == Objective::Rewards;
+    let text = if scores { text.before(model) } else { text };
+    let chat = ChatEncoder::new(text, folder, model, LearntTurns::Completions)?;
+    Ok(Box::new(PreferenceEncoder { chat, scores, with_strays }))
+}
+
+struct PreferenceEncoder {
+    chat: ChatEncoder,
+    /// A conversation is scored as a whole, so none may be cut.
+    scores: bool,
+    /// Of pairs; answers alone have them always.
+    with_strays: bool,
+}
+
+/// A record as the data crate writes it.
+#[derive(serde::Deserialize)]
+struct Asked {
+    messages: Vec<Value>,
+    #[serde(default)]
+    chosen: Vec<Value>,
+    #[serde(default)]
+    rejected: Vec<Value>,
+    #[serde(default)]
+    completion: Vec<Value>,
+    #[serde(default)]
+    tools: Option<Value>,
+    #[serde(default)]
+    margin: f64,
+}
+
+/// A sequence of a set.
+#[derive(Debug, Clone, PartialEq)]
+struct Sequence {
+    ids: Vec<u32>,
+    asked: usize,
+    role: Role,
+    margin: f64,
+}
+
+impl PreferenceEncoder {
+    fn sequences(&self, of: Asked) -> Result<Vec<Sequence>, Failure> {
+        let Asked { messages, chosen, rejected, completion, tools, margin } = of;
+        let given = match rejected.is_empty() {
+            // What a person names may have no answer yet.
+            true => vec![(completion, Role::Alone)],
+            false => vec![(chosen, Role::Wanted), (rejected, Role::Unwanted)],
+        };
+        let asked = messages.len();
+        let sequence = |(answer, role): (Vec<Value>, Role)| {
+            let messages = [&messages[..], &answer].concat();
+            let of = Conversation { messages, tools: tools.clone() };
+            let (mut ids, asked) = self.chat.answered(&of, asked)?;
+            if self.scores {
+                let length = self.chat.text.unfilled(&ids);
+                ids.truncate(length);
+            }
+            Ok(Sequence { ids, asked, role, margin })
+        };
+        given.into_iter().map(sequence).collect()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.chat.text.max_tokens as usize
+    }
+
+    /// Whether all of them are left something to be learnt of, once they are cut.
+    fn cut(&self, of: &mut [Sequence]) -> bool {
+        let most = self.max_tokens();
+        let is_left = |it: &Sequence| match self.scores {
+            true => it.ids.len() <= most,
+            false => it.asked < most.min(it.ids.len()),
+        };
+        let all_left = of.iter().all(is_left);
+        of.iter_mut().for_each(|it| it.ids.truncate(most));
+        all_left && !matches!(of, [a, b] if a.ids == b.ids)
+    }
+}
+
+impl Encoder for PreferenceEncoder {
+    fn preparation(&self) -> Preparation {
+        self.chat.preparation()
+    }
+
+    fn encode(
+        &self,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Box<dyn Encoded>> {
+        let mut set = PreferenceSet::new(self.chat.vocabulary.clone());
+        let text = |it: usize| inputs.record(it).texts.first().map(|it| &**it).unwrap_or_default();
+        let is_named = matches!(inputs, Inputs::Named(_));
+        let records: Vec<usize> = (0..inputs.len()).collect();
+        for chunk in records.chunks(CHUNK) {
+            let sequences = |it: &usize| {
+                let asked = serde_json::from_str(text(*it)).context("reading a record")?;
+                self.sequences(asked).map_err(|err| {
+                    let message = format!("{}: {}", inputs.origin(*it as u32), err.message);
+                    anyhow::Error::from(Failure { message, ..err })
+                })
+            };
+            let all = chunk.par_iter().map(sequences).collect::<Result<Vec<_>>>()?;
+            for (record, mut sequences) in chunk.iter().zip(all) {
+                let longest = sequences.iter().map(|it| it.ids.len()).max().unwrap_or(0);
+                set.uncut_lengths.push(longest as u32);
+                if self.cut(&mut sequences) || is_named {
+                    let bytes = 0..text(*record).len() as u32;
+                    set.pieces.push(Piece { record: *record as u32, bytes });
+                    set.push(sequences);
+                } else {
+                    set.left_out.push(inputs.origin(*record as u32));
+                }
+            }
+            progress(set.uncut_lengths.len() as u64)?;
+        }
+        if set.pieces.is_empty() && 0 < inputs.len() {
+            let message = format!(
+                "no example is left: of all {} pairs an answer begins beyond {} tokens, or ends there where it is to be scored",
+                inputs.len(),
+                self.max_tokens()
+            );
+            return Err(Failure::new(FailureKind::Data, message)
+                .with_cure(
+                    "set data.max_tokens in the recipe to more, or drop shorter conversations",
+                )
+                .into());
+        }
+        if !is_named {
+            set.add_strays(self.with_strays, self.max_tokens());
+        }
+        Ok(Box::new(set))
+    }
+
+    fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
+        self.chat.prompt(record)
+    }
+
+    fn ends(&self) -> &[u32] {
+        self.chat.ends()
+    }
+
+    fn text(&self, tokens: &[u32]) -> String {
+        self.chat.text(tokens)
+    }
+
+    /// Which of the examples are not learnt.
+    fn notes(&self, sets: &[&dyn Encoded]) -> Vec<String> {
+        /// More of them are not named one by one.
+        const SHOWN_MAX: usize = 5;
+        let all: Vec<&String> = sets.iter().flat_map(|it| it.left_out()).collect();
+        let shown: Vec<&str> = all.iter().take(SHOWN_MAX).map(|it| it.as_str()).collect();
+        let more = if SHOWN_MAX < all.len() { ", …" } else { "" };
+        let max_tokens = self.max_tokens();
+        let what = match self.scores {
+            true => format!(
+                "longer than {max_tokens} tokens, and a conversation that is scored must be whole"
+            ),
+            false => format!(
+                "an answer of theirs begins beyond {max_tokens} tokens, or differs from the other one only there"
+            ),
+        };
+        let note = format!(
+            "examples left out: {}, as {what} ({}{more}); data.max_tokens in the recipe says how long they may be",
+            all.len(),
+            shown.join(", ")
+        );
+        let plain = self.chat.plain_note();
+        plain.into_iter().chain((!all.is_empty()).then_some(note)).collect()
+    }
+
+    fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
+        Some(token_report(sets, self.chat.text.max_tokens))
+    }
+
+    fn export(&self, base: &Path, to: &Path, config: &mut serde_json::Value) -> Result<()> {
+        match self.scores {
+            true => self.chat.export_reading(base, to),
+            false => self.chat.export(base, to, config),
+        }
+    }
+}
+
+/// Sequences of examples, back to back.
+struct PreferenceSet {
+    tokens: TextSet,
+    /// Of each sequence, with tokens before its answer.
+    sequences: Vec<(usize, Role, f64)>,
+    /// `starts[i]..starts[i + 1]` are the sequences of example i.
+    starts: Vec<usize>,
+    pieces: Vec<Piece>,
+    /// Of each record, of its longest sequence.
+    uncut_lengths: Vec<u32>,
+    /// Where the records stand that are no examples.
+    left_out: Vec<String>,
+    vocabulary: Vocabulary,
+}
+
+impl PreferenceSet {
+    fn new(vocabulary: Vocabulary) -> PreferenceSet {
+        PreferenceSet {
+            tokens: TextSet::new(),
+            sequences: Vec::new(),
+            starts: vec![0],
+            pieces: Vec::new(),
+            uncut_lengths: Vec::new(),
+            left_out: Vec::new(),
+            vocabulary,
+        }
+    }
+
+    fn push(&mut self, of: Vec<Sequence>) {
+        for it in of {
+            self.tokens.push_ids(&it.ids);
+            self.sequences.push((it.asked, it.role, it.margin));
+        }
+        self.starts.push(self.sequences.len());
+    }
+
+    fn of(&self, index: usize) -> Range<usize> {
+        self.starts[index]..self.starts[index + 1]
+    }
+
+    fn answer(&self, sequence: usize) -> Answered<'_> {
+        let (asked, role, margin) = self.sequences[sequence];
+        Answered { tokens: self.tokens.tokens(sequence as u32), asked, role, margin }
+    }
+
+    /// Gives each answer one to another question beside it, where that is wanted.
+    fn add_strays(&mut self, of_pairs: bool, max_tokens: usize) {
+        let are_alone = self.sequences.first().is_some_and(|it| it.1 == Role::Alone);
+        if !(of_pairs || are_alone) {
+            return;
+        }
+        let mut with = PreferenceSet::new(self.vocabulary.clone());
+        for index in 0..self.len() {
+            let mut all: Vec<Sequence> = self.of(index).map(|it| self.copied(it)).collect();
+            let own = &all[0].ids[..all[0].asked];
+            let asks = |other: usize| {
+                let of = self.answer(self.of(other).start);
+                &of.tokens[..of.asked] != own
+            };
+            let before = |nth: usize| (index + self.len() - nth) % self.len();
+            let nth = (1..self.len().min(NEAR)).find(|it| asks(before(*it))).unwrap_or(1);
+            let others = self.of(before(nth));
+            let stray = |(at, own): (usize, &Sequence)| {
+                let from = self.answer((others.start + at).min(others.end - 1));
+                let ids = [&own.ids[..own.asked], &from.tokens[from.asked..]].concat();
+                let ids = ids[..ids.len().min(max_tokens)].to_vec();
+                Sequence { ids, role: Role::Stray, ..own.clone() }
+            };
+            let strays: Vec<Sequence> = all.iter().enumerate().map(stray).collect();
+            all.extend(strays);
+            with.push(all);
+        }
+        let PreferenceSet { pieces, uncut_lengths, left_out, .. } = std::mem::replace(self, with);
+        (self.pieces, self.uncut_lengths, self.left_out) = (pieces, uncut_lengths, left_out);
+    }
+
+    fn copied(&self, sequence: usize) -> Sequence {
+        let Answered { tokens, asked, role, margin } = self.answer(sequence);
+        Sequence { ids: tokens.to_vec(), asked, role, margin }
+    }
+
+    /// Sequences of these examples, one example behind the other.
+    fn all_of(&self, indices: &[u32]) -> Vec<u32> {
+        indices.iter().flat_map(|it| self.of(*it as usize)).map(|it| it as u32).collect()
+    }
+}
+
+impl Encoded for PreferenceSet {
+    fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    fn lengths(&self) -> Vec<u32> {
+        let tokens = |it: usize| self.tokens.tokens(it as u32).len() as u32;
+        (0..self.len()).map(|it| self.of(it).map(tokens).sum()).collect()
+    }
+
+    fn unit(&self) -> &'static str {
+        self.tokens.unit()
+    }
+
+    fn uncut_lengths(&self) -> &[u32] {
+        &self.uncut_lengths
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        EVALUATION_BATCH
+    }
+
+    fn identify(&self, part: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.tokens.identify(part)?;
+        for (asked, role, _) in &self.sequences {
+            part(&[&asked.to_le_bytes()[..], &[*role as u8]].concat());
+        }
+        Ok(())
+    }
+
+    fn sequences(&self, indices: &[u32]) -> Vec<i64> {
+        self.tokens.sequences(&self.all_of(indices))
+    }
+
+    fn pieces(&self) -> Option<&[Piece]> {
+        Some(&self.pieces)
+    }
+
+    /// Of the wanted answer, or of the only one.
+    fn tokens(&self, index: u32) -> &[u32] {
+        self.tokens.tokens(self.of(index as usize).start as u32)
+    }
+
+    fn learnt(&self, index: u32) -> Vec<Range<u32>> {
+        let of = self.answer(self.of(index as usize).start);
+        std::iter::once(of.asked as u32..of.tokens.len() as u32).collect()
+    }
+
+    fn answers(&self, index: u32) -> Vec<Answered<'_>> {
+        self.of(index as usize).map(|it| self.answer(it)).collect()
+    }
+
+    fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    fn vocabulary(&self) -> Option<&Vocabulary> {
+        Some(&self.vocabulary)
+    }
+
+    fn loader(&self, batches: Vec<Vec<u32>>, _: Option<Changes>) -> Box<dyn Loader + '_> {
+        drop(batches);
+        Box::new(self)
+    }
+}
+
+/// Tokens take no time, and are not changed.
+impl Loader for &PreferenceSet {
+    fn input(&mut self, indices: &[u32], device: tch::Device) -> Result<finetuned_models::Input> {
+        self.tokens.input(&self.all_of(indices), device)
+    }
+}
