@@ -52,16 +52,25 @@ def case(name, trainer_of, config_of, folder, rows, settings, classes=False):
     batch = next(iter(trainer.get_train_dataloader()))
     model = trainer.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01)
-    parameters, losses = dict(model.named_parameters()), []
+    parameters, losses, margins, gradient = dict(model.named_parameters()), [], [], None
     for _ in range(STEPS):
         optimizer.zero_grad()
         loss = trainer.compute_loss(model, batch)
         loss.backward()
         losses.append(loss.item())
+        margins.append(margin(trainer))
+        gradient = gradient or parameters[SHOWN[0]].grad.flatten().tolist()
         optimizer.step()
-    print(name, losses[0], losses[-1])
+    print(name, losses[0], losses[-1], margins[-1])
     after = {it: [round(x, 7) for x in parameters[it].detach().flatten().tolist()] for it in SHOWN}
-    return {"name": name, "losses": losses, "score": score, "after": after}
+    return {"name": name, "losses": losses, "margins": margins, "gradient": gradient, "score": score, "after": after}
+
+
+def margin(trainer):
+    """As the trainer logs it, of the last batch."""
+    metrics = getattr(trainer, "_stored_metrics", None) or trainer._metrics
+    value = metrics["train"].get("rewards/margins") or metrics["train"]["margin"]
+    return float(value[-1])
 
 
 def main():

@@ -32,6 +32,10 @@ struct Fixture {
 struct Case {
     name: String,
     losses: Vec<f64>,
+    /// Mean reward of the wanted answers before the mean of the others, at each step.
+    margins: Vec<f64>,
+    /// Of the last norm's weight, at the first step.
+    gradient: Vec<f32>,
     /// The head of the reward model.
     score: Vec<f32>,
     after: BTreeMap<String, Vec<f32>>,
@@ -129,6 +133,29 @@ fn know_base(set: &ExampleSet, network: &Network) {
     set.reference.set((0..set.len() as u32).map(of).collect()).unwrap();
 }
 
+#[track_caller]
+fn near(found: &Tensor, expected: &[f32], name: &str) {
+    let found = Vec::<f32>::try_from(found.view(-1)).unwrap();
+    let near = |it: (&f32, &f32)| f64::from((it.0 - it.1).abs()) < TOLERANCE;
+    assert!(found.len() == expected.len() && found.iter().zip(expected).all(near), "{name}");
+}
+
+fn margin_of(set: &ExampleSet, batch: &Batch, found: &Evaluated) -> f64 {
+    let values = numbers(&found.values.view(-1)).unwrap();
+    let mut rewards = [Vec::new(), Vec::new()];
+    for (row, index) in values.chunks(4).zip(&batch.indices) {
+        match set.targets[*index as usize].classes() {
+            [wanted] => rewards[*wanted as usize].push(row[0]),
+            _ => {
+                rewards[1].push(row[0]);
+                rewards[0].push(row[1]);
+            }
+        }
+    }
+    let [unwanted, wanted] = rewards.map(|it| it.iter().sum::<f64>() / it.len() as f64);
+    wanted - unwanted
+}
+
 #[test]
 fn ten_updates_by_each_loss_are_those_of_trl() {
     let fixture = fixture();
@@ -157,8 +184,10 @@ fn ten_updates_by_each_loss_are_those_of_trl() {
         }
         let mut optimizer = Optimizer::new(Algorithm::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
         tensors.iter().for_each(|(name, it)| optimizer.add(name, it, 1.0, 0.01));
-        for (step, expected) in (0..).zip(&case.losses) {
+        for (step, (expected, margin)) in (0..).zip(case.losses.iter().zip(&case.margins)) {
             let (batch, pass) = (whole(&set, &network), Pass::training(0, step, 0));
+            let found = margin_of(&set, &batch, &objective.evaluate(&network, &batch).unwrap());
+            assert!((found - margin).abs() < TOLERANCE, "{}: {found}, TRL {margin}", case.name);
             let sum = objective.loss(&network, &batch, &pass).unwrap();
             let mean = sum / objective.weight(&set, &batch.indices, &pass);
             let found = mean.double_value(&[]);
@@ -168,13 +197,14 @@ fn ten_updates_by_each_loss_are_those_of_trl() {
                 case.name
             );
             mean.backward();
+            if step == 0 {
+                near(&tensors["model.norm.weight"].grad(), &case.gradient, &case.name);
+            }
             optimizer.step(fixture.lr).unwrap();
             optimizer.zero_grad();
         }
         for (name, expected) in &case.after {
-            let found = Vec::<f32>::try_from(tensors[name].detach().view(-1)).unwrap();
-            let near = |it: (&f32, &f32)| f64::from((it.0 - it.1).abs()) < TOLERANCE;
-            assert!(found.iter().zip(expected).all(near), "{} {name}", case.name);
+            near(&tensors[name].detach(), expected, &case.name);
         }
     }
 }
