@@ -188,7 +188,11 @@ fn scores_that_contradict_the_order_are_named_with_their_lines() {
         row["score_rejected"] = 3.into();
         row
     };
-    let dataset = loaded(&Drop::file("a.jsonl", &lines(row)), "");
+    let drop = Drop::file("a.jsonl", &lines(row));
+    let dataset = loaded(&drop, "");
+    // As the recipe of a report names them.
+    let recipe = format!("task = 'preference'\ndata.text = {:?}", dataset.report.input_columns);
+    assert_eq!(loaded(&drop, &recipe).report.input_columns, dataset.report.input_columns);
     let warning = dataset.report.warnings.iter().find(|it| it.contains("lower score")).unwrap();
     assert!(warning.contains("in 2 of 40 pairs (a.jsonl line 3, a.jsonl line 8)"), "{warning}");
     let fine = loaded(&Drop::file("a.jsonl", &lines(pair)), "");

@@ -4,8 +4,8 @@
 use super::*;
 use finetuned_images::{Filter, Fit, Jitter, Library, Mixing};
 use finetuned_job::data::{ClassCount, SplitReport};
-use finetuned_job::plan::PluginUse;
-use finetuned_job::recipe::{Optimizer, Schedule};
+use finetuned_job::plan::{PluginUse, PreferencePlan};
+use finetuned_job::recipe::{Optimizer, PreferenceLoss, Schedule};
 use finetuned_job::task::{Answer, Modality};
 
 /// What was found, as a test changes it.
@@ -508,6 +508,31 @@ fn who_learns_to_go_on_with_a_text_reads_it_three_times_and_is_scored_by_its_tas
     assert_eq!(plan_of("", &masked).eval.metrics, ["perplexity", "token_accuracy"]);
     let message = "train.on says what of conversations is learnt, but these are none (leave it out of the recipe)";
     refused("train.on = 'all'", &masked, message);
+}
+
+#[test]
+fn losses_of_preferences_have_trls_defaults() {
+    let mut pairs = causal();
+    pairs.task = Task::named("preference").unwrap();
+    pairs.data.outputs = vec!["reward".into()];
+    let plan = plan_of("", &pairs);
+    assert_eq!((plan.train.epochs, plan.train.lr, plan.train.head_lr), (3, 1e-6, 1e-6));
+    assert_eq!(plan.eval.metrics, ["accuracy", "margin", "log_ratio"]);
+    let of = |recipe: &str| plan_of(recipe, &pairs).train.preference.unwrap();
+    let numbers = |name: &str| {
+        let it = of(&format!("train.loss = '{name}'"));
+        (it.loss.name(), it.beta, it.gamma)
+    };
+    assert_eq!(numbers("ipo"), ("ipo", 0.1, None));
+    assert_eq!(numbers("simpo"), ("simpo", 2.0, Some(1.0)));
+    assert_eq!(of("train.loss = 'simpo'\ntrain.beta = 10.0").gamma, Some(5.0));
+    assert_eq!(of(""), PreferencePlan { loss: PreferenceLoss::Dpo, beta: 0.1, gamma: None });
+    let without = plan_of("train.loss = 'orpo'", &pairs).eval.metrics;
+    assert_eq!(without, ["accuracy", "margin"], "the base is not asked");
+    let message =
+        "train.class_weights weighs the classes of a loss of classes (leave it out of the recipe)";
+    refused("train.class_weights = 'auto'", &pairs, message);
+    assert_eq!(of("train.class_weights = 'none'").loss, PreferenceLoss::Dpo);
 }
 
 #[test]

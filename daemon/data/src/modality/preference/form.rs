@@ -45,7 +45,8 @@ const MORE_OF_PAIRS: &[(Part, &[&str])] = &[
     ),
 ];
 
-/// `named`: by the recipe, and so are `targets`.
+/// `named`: by the recipe, and so are `targets`. What a report calls the columns is understood too:
+/// those that stand beside the others.
 ///
 /// # Errors
 /// A name that no column has, names that are no form of preferences.
@@ -55,51 +56,64 @@ pub(super) fn find(
     targets: &[usize],
 ) -> Result<Option<Form>, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
-    let place = |name: &String| names::named(file, columns, name);
-    let found = match (named, targets) {
-        ([], _) => match of_pairs(columns) {
-            Some(found) => Some(found),
-            None => of_verdicts(columns, targets),
-        },
-        ([prompt, completion], [_]) => {
-            Some(vec![(Part::Prompt, place(prompt)?), (Part::Completion, place(completion)?)])
-        }
-        ([chosen, rejected], _) => {
-            Some(vec![(Part::Chosen, place(chosen)?), (Part::Rejected, place(rejected)?)])
-        }
-        ([prompt, chosen, rejected], _) => Some(vec![
-            (Part::Prompt, place(prompt)?),
-            (Part::Chosen, place(chosen)?),
-            (Part::Rejected, place(rejected)?),
-        ]),
-        (several, _) => {
-            let n = several.len();
-            return Err(refusal::data(format!(
-                "data.text names {n} columns, and preferences stand in two or three: prompt, chosen and rejected, or chosen and rejected, or prompt and completion beside data.label"
-            )));
-        }
+    let usual = of_pairs(columns).or_else(|| of_verdicts(columns, targets));
+    let usual = usual.map(|it| Form::with(it, columns, targets));
+    let is_named = |it: &Form| it.parts.iter().map(|it| &columns[it.1]).eq(named);
+    let form = match usual.filter(|it| named.is_empty() || is_named(it)) {
+        Some(form) => form,
+        None if named.is_empty() => return Ok(None),
+        None => Form::with(by_names(table, named, !targets.is_empty())?, columns, targets),
     };
-    let Some(parts) = found else { return Ok(None) };
-    let is_pair = parts.iter().any(|it| it.0 == Part::Rejected);
-    if is_pair && !targets.is_empty() {
+    if form.is_pair() && !targets.is_empty() {
         let message = format!(
             "{file} holds pairs, of which the names of the columns say which answer is wanted, but the recipe names a label"
         );
         return Err(refusal::data(message).with_cure("leave data.label out of the recipe"));
     }
-    let mut form = Form { parts, verdict: None };
-    form.add(columns, MORE);
-    if is_pair {
-        form.add(columns, MORE_OF_PAIRS);
-    } else {
-        let free = form.free(columns);
-        let found = || names::usual(columns, VERDICT_NAMES, &free);
-        form.verdict = targets.first().copied().or_else(found);
-    }
-    Ok((is_pair || form.verdict.is_some()).then_some(form))
+    Ok(Some(form).filter(|it| it.is_pair() || it.verdict.is_some()))
+}
+
+/// `labelled`: whether the recipe names a verdict too.
+fn by_names(
+    table: &Table,
+    named: &[String],
+    labelled: bool,
+) -> Result<Vec<(Part, usize)>, Failure> {
+    let parts: &[Part] = match (named.len(), labelled) {
+        (2, true) => &[Part::Prompt, Part::Completion],
+        (2, false) => &[Part::Chosen, Part::Rejected],
+        (3, _) => &[Part::Prompt, Part::Chosen, Part::Rejected],
+        (n, _) => {
+            return Err(refusal::data(format!(
+                "data.text names {n} columns, and preferences stand in two or three: prompt, chosen and rejected, or chosen and rejected, or prompt and completion beside data.label"
+            )));
+        }
+    };
+    let place = |(part, name): (&Part, &String)| {
+        Ok((*part, names::named(&table.source.name, &table.sample.columns, name)?))
+    };
+    parts.iter().zip(named).map(place).collect()
 }
 
 impl Form {
+    /// With what usually stands beside these.
+    fn with(parts: Vec<(Part, usize)>, columns: &[String], targets: &[usize]) -> Form {
+        let mut form = Form { parts, verdict: None };
+        form.add(columns, MORE);
+        if form.is_pair() {
+            form.add(columns, MORE_OF_PAIRS);
+        } else {
+            let free = form.free(columns);
+            let found = || names::usual(columns, VERDICT_NAMES, &free);
+            form.verdict = targets.first().copied().or_else(found);
+        }
+        form
+    }
+
+    fn is_pair(&self) -> bool {
+        self.parts.iter().any(|it| it.0 == Part::Rejected)
+    }
+
     fn free(&self, columns: &[String]) -> Vec<usize> {
         (0..columns.len()).filter(|it| self.parts.iter().all(|part| part.1 != *it)).collect()
     }
