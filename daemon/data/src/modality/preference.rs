@@ -5,9 +5,10 @@
 
 mod answers; // cells -> what is answered, and answers to it
 mod form; // which columns hold what
+mod overlaps; // questions of several splits, pairs of both orders
 
 use super::chat::messages;
-use super::{Content, Modal, Named, Nothing};
+use super::{Content, Modal, Named};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -53,7 +54,7 @@ impl Modal for Kind {
         let mut rows = Rows { named, scores, form: OnceCell::new(), scored: 0, behind: Vec::new() };
         reading::tables(reading, tables, &mut rows)?;
         reading.warnings.extend(rows.warning());
-        Ok(Box::new(Nothing))
+        Ok(Box::new(overlaps::Overlaps))
     }
 
     /// A text is a question; a list of messages is a conversation, which may end with an answer.

@@ -109,7 +109,7 @@ fn what_belongs_to_a_question_stands_before_the_answers() {
 
 #[test]
 fn answers_alone_have_a_verdict() {
-    let row = |it: usize| json!({ "prompt": question(it), "completion": right(it), "label": it % 4 != 0 });
+    let row = |it: usize| json!({ "prompt": question(it), "completion": right(it), "label": !it.is_multiple_of(4) });
     let drop = Drop::file("kto.jsonl", &lines(row));
     assert_eq!(drop.modality(), Modality::Preference);
     let dataset = loaded(&drop, "");
@@ -128,7 +128,7 @@ fn answers_alone_have_a_verdict() {
     assert!(refused.contains("all 40 answers are wanted"), "{refused}");
 
     let rated = |it: usize| {
-        let label = if it == 3 { "so so".into() } else { Value::from(it % 2 == 0) };
+        let label = if it == 3 { "so so".into() } else { Value::from(it.is_multiple_of(2)) };
         json!({ "prompt": question(it), "completion": right(it), "label": label })
     };
     let drop = Drop::file("kto.jsonl", &lines(rated));
@@ -206,6 +206,22 @@ fn the_same_pair_in_train_and_test_is_left_out_of_train() {
         lines(pair).split_inclusive(|it| *it == b'\n').take(5).flatten().copied().collect();
     let drop = Drop::folder(&[("train.jsonl", &train), ("test.jsonl", &test)]);
     assert_eq!(loaded(&drop, "").report.duplicates.leaked_dropped, 5);
+}
+
+#[test]
+fn questions_of_two_splits_and_pairs_of_both_orders_are_named() {
+    let test = lines(|it| json!({ "prompt": question(it), "chosen": "good", "rejected": "bad" }));
+    let turned = |it: usize| match it {
+        0 => json!({ "prompt": question(1), "chosen": "no idea", "rejected": right(1) }),
+        _ => pair(it),
+    };
+    let drop = Drop::folder(&[("train.jsonl", &lines(turned)), ("test.jsonl", &test)]);
+    let warnings = loaded(&drop, "").report.warnings.join(" ");
+    assert!(
+        warnings.contains("question stands in validation or test too, with other answers: "),
+        "{warnings}"
+    );
+    assert!(warnings.contains("the rejected answer as the chosen one: 1"), "{warnings}");
 }
 
 #[test]

@@ -71,7 +71,11 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Foun
     for (part, cell) in parts {
         match part {
             Part::Prompt if cell.is_missing() => {}
-            Part::Prompt => prompt = turns(cell, "user")?,
+            Part::Prompt => {
+                prompt = turns(cell, "user")?;
+                // A prompt that ends where the answer is to begin.
+                _ = prompt.pop_if(|it| role(it) == "assistant" && content(it).is_empty());
+            }
             Part::Chosen | Part::Rejected | Part::Completion => {
                 answers.push(turns(cell, "assistant")?);
             }
@@ -107,12 +111,15 @@ fn role(message: &Value) -> &str {
     message["role"].as_str().unwrap_or_default()
 }
 
+fn content(message: &Value) -> &str {
+    message["content"].as_str().unwrap_or_default().trim()
+}
+
 /// Without white space around each, and with everything else that a message has.
 fn contents(messages: &[Value]) -> Vec<Value> {
     let mut all = messages.to_vec();
     for it in &mut all {
-        let text = it["content"].as_str().unwrap_or_default().trim().to_string();
-        it["content"] = text.into();
+        it["content"] = content(it).to_string().into();
     }
     all
 }
@@ -143,8 +150,17 @@ fn divide(prompt: &mut Vec<Value>, answers: &mut [Vec<Value>]) -> Result<(), Rea
         );
         return Err(messages::own("different questions", why));
     }
-    prompt.clear();
-    prompt.extend_from_slice(&first[..shared]);
+    let shared_part = &first[..shared];
+    let asked = prompt.iter().rev().find(|it| role(it) == "user");
+    if asked.is_some_and(|it| !shared_part.iter().any(|of| content(of) == content(it))) {
+        let why =
+            "the prompt is none that chosen and rejected, which are whole conversations, answer";
+        return Err(messages::own("different questions", why));
+    }
+    let is_system = |it: &&Value| role(it) == "system";
+    let system = prompt.first().filter(is_system).cloned();
+    let system = system.filter(|_| !shared_part.iter().any(|it| is_system(&it)));
+    *prompt = system.into_iter().chain(shared_part.iter().cloned()).collect();
     answers.iter_mut().for_each(|it| _ = it.drain(..shared));
     ends(prompt, answers)
 }
@@ -240,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_gives_what_conversations_do_not_begin_with() {
+        let (system, hi) = (("system", "Be kind."), ("user", "Hi"));
+        let [chosen, rejected] = ["a", "b"].map(|it| whole(&[hi, ("assistant", it)]));
+        let prompt = whole(&[system, hi]);
+        let parts =
+            [(Part::Prompt, prompt.clone()), (Part::Chosen, chosen), (Part::Rejected, rejected)];
+        assert_eq!(read(&parts).unwrap()["messages"], prompt);
+        let begun = "\n\nHuman: Hi\n\nAssistant:".into();
+        let parts =
+            [(Part::Prompt, begun), (Part::Chosen, "a".into()), (Part::Rejected, "b".into())];
+        assert_eq!(read(&parts).unwrap()["messages"], whole(&[hi]), "rm-static");
+    }
+
+    #[test]
     fn what_teaches_nothing_or_the_wrong_thing_is_put_aside() {
         let refused = |parts: &[(Part, Value)], why: &str| {
             let found = read(parts).unwrap_err();
@@ -261,6 +291,9 @@ mod tests {
         refused(&answers("c".into(), twice), "a second answer in a row");
         let asks = whole(&[("assistant", "a"), ("user", "b")]);
         refused(&answers("c".into(), asks), "ends with another message");
+        let beside = [(Part::Prompt, "three".into()), (Part::Chosen, one.clone())];
+        let other = whole(&[("user", "one"), ("assistant", "b")]);
+        refused(&[&beside[..], &[(Part::Rejected, other)]].concat(), "the prompt is none");
         let (chosen, rejected) = (one.clone(), one);
         refused(&[(Part::Chosen, chosen), (Part::Rejected, rejected)], "are the same answer");
         let scored = [
