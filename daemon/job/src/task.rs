@@ -374,7 +374,7 @@ pub const TASKS: &[TaskRow] = &[
     TaskRow {
         name: "reward-modeling",
         pipeline_tag: "text-classification",
-        problem_type: None,
+        problem_type: Some("regression"),
         modality: Modality::Preference,
         answer: Answer::Reward,
         objective: Objective::Rewards,

@@ -76,6 +76,12 @@ pub(crate) struct ModelFacts {
     pub load: LoadSummary,
 }
 
+/// Of hidden states; none: as the model's config says. Likelihoods and rewards that are compared
+/// have no noise by default, as TRL's `disable_dropout`.
+pub(crate) fn dropout(recipe: &Recipe, task: Task) -> Option<f64> {
+    recipe.model.dropout.or(task.objective.compares().then_some(0.0))
+}
+
 /// Tokens kept of each text, before anything is tokenised.
 pub(crate) fn max_tokens(recipe: &Recipe, positions: u32, causal: bool) -> Result<u32, Failure> {
     match recipe.data.max_tokens {
@@ -140,7 +146,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             weights_hash: facts.model.weights_hash,
             head: recipe.model.head.clone(),
             pooling: facts.pooling,
-            dropout: recipe.model.dropout.unwrap_or(facts.model.dropout),
+            dropout: dropout(recipe, facts.task).unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
             adapter: facts.adapter.map(adapter::plan),
             preprocess: facts.preprocess.cloned(),

@@ -221,7 +221,7 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         let pooling = pooling.map(network::pooling);
         let kind = network::head_kind(head, (task.objective, rows), pooling, outputs)?;
         Ok::<_, Failure>(BuildOptions {
-            dropout: recipe.model.dropout,
+            dropout: planning::dropout(recipe, *task),
             attention_dropout: recipe.model.attention_dropout,
             image_size,
             device,

@@ -37,16 +37,18 @@ pub(crate) fn settle(
     }
     for set in sets.iter().filter(|it| it.reference.get().is_none()) {
         let path = path(&attempt.spec.run, plan, set)?;
-        let known = match (path.exists(), base) {
-            (true, _) => read(&path)?,
-            (false, Some(base)) => {
+        let stored = path.exists().then(|| by_example(set, &read(&path)?)).transpose();
+        let known = match (stored, base) {
+            (Ok(Some(known)), _) => known,
+            (Ok(None), None) => return Err(lost(&path).into()),
+            (Err(damaged), None) => return Err(damaged),
+            (Ok(None) | Err(_), Some(base)) => {
                 let found = computed(base, set, attempt)?;
                 durable::write_with(&path, |path| write(path, &found))?;
-                found
+                by_example(set, &found)?
             }
-            (false, None) => return Err(lost(&path).into()),
         };
-        let _ = set.reference.set(by_example(set, &known)?);
+        let _ = set.reference.set(known);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Stories of answers of which one is wanted: a model that prefers it, and one that says how much.
 
 use crate::answers::predicted;
-use crate::attempt::{Run, sentences, tiny_bert, tiny_llama};
+use crate::attempt::{Run, predict, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::Done;
@@ -93,6 +93,16 @@ fn pairs_make_a_model_that_prefers_as_they_do() {
 }
 
 #[test]
+fn few_pairs_are_all_learnt_from_in_the_end() {
+    let recipe = "[data]\ntest = 0.2\n[train]\nbatch = 16\nlr = 3e-3\n";
+    let mut run = run(recipe, &pairs(200));
+    let done = run.complete();
+    assert!(done.refit.is_some() && done.baseline.metrics["margin"] == 0.0, "{done:?}");
+    let files = fs::read_dir(run.folder().join(run_folder::REFERENCE)).unwrap().count();
+    assert_eq!(files, 4, "one for each split, and one for training and validation together");
+}
+
+#[test]
 fn a_drop_of_pairs_is_checked_without_training() {
     let mut run = run(RECIPE, &pairs(60));
     assert!(run.finish(Action::Check).success(), "{}", run.log());
@@ -140,6 +150,7 @@ fn pairs_make_a_reward_model() {
     let config: Value = run.json("model/config.json");
     assert_eq!(config["architectures"][0], "LlamaForSequenceClassification");
     assert_eq!(config["id2label"], json!({ "0": "reward" }));
+    assert_eq!(config["problem_type"], "regression", "transformers opens no class alone");
     let talk = |answer: &str| {
         let question = json!({ "role": "user", "content": "7 the movie 3 was lovely" });
         json!([question, { "role": "assistant", "content": answer }]).to_string()
@@ -149,6 +160,8 @@ fn pairs_make_a_reward_model() {
     assert!(bad < good, "{good} and {bad}");
     let card = read(&run, "model/README.md");
     assert!(card.contains("AutoModelForSequenceClassification"), "{card}");
+    let long = predict(vec![talk(&"good ".repeat(200))], None);
+    assert!(!run.finish(long).success() && run.log().contains("must be whole"), "{}", run.log());
 }
 
 #[test]

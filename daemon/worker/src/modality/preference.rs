@@ -121,6 +121,15 @@ impl PreferenceEncoder {
         given.into_iter().map(sequence).collect()
     }
 
+    fn too_long(&self, origin: &str, tokens: usize) -> Failure {
+        let message = format!(
+            "{origin} has {tokens} tokens, and a conversation that is scored must be whole: this model was trained on at most {}",
+            self.max_tokens()
+        );
+        Failure::new(FailureKind::Data, message)
+            .with_cure("shorten it, or train with a larger data.max_tokens")
+    }
+
     fn max_tokens(&self) -> usize {
         self.chat.text.max_tokens as usize
     }
@@ -164,6 +173,9 @@ impl Encoder for PreferenceEncoder {
             for (record, mut sequences) in chunk.iter().zip(all) {
                 let longest = sequences.iter().map(|it| it.ids.len()).max().unwrap_or(0);
                 set.uncut_lengths.push(longest as u32);
+                if is_named && self.scores && self.max_tokens() < longest {
+                    return Err(self.too_long(&inputs.origin(*record as u32), longest).into());
+                }
                 if self.cut(&mut sequences) || is_named {
                     let bytes = 0..text(*record).len() as u32;
                     set.pieces.push(Piece { record: *record as u32, bytes });

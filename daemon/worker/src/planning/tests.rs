@@ -518,6 +518,9 @@ fn losses_of_preferences_have_trls_defaults() {
     let plan = plan_of("", &pairs);
     assert_eq!((plan.train.epochs, plan.train.lr, plan.train.head_lr), (3, 1e-6, 1e-6));
     assert_eq!(plan.eval.metrics, ["accuracy", "margin", "log_ratio"]);
+    let dropout = |recipe: &str, of: &Found| plan_of(recipe, of).model.dropout;
+    assert_eq!((dropout("", &pairs), dropout("model.dropout = 0.2", &pairs)), (0.0, 0.2));
+    assert_ne!(dropout("", &causal()), 0.0, "all others have the config's");
     let of = |recipe: &str| plan_of(recipe, &pairs).train.preference.unwrap();
     let numbers = |name: &str| {
         let it = of(&format!("train.loss = '{name}'"));
