@@ -39,7 +39,7 @@ impl Modality {
 
     /// Whether an input is a conversation, which may go on.
     pub fn has_messages(self) -> bool {
-        self == Modality::Chat
+        matches!(self, Modality::Chat | Modality::Preference)
     }
 }
 

@@ -119,6 +119,7 @@ pub(crate) fn start_over(run: &Path) -> io::Result<()> {
         run_folder::MODEL,
         run_folder::CONTACT,
         run_folder::TENSORBOARD,
+        run_folder::REFERENCE,
     ];
     FILES.iter().try_for_each(|it| gone(fs::remove_file(run.join(it))))?;
     FOLDERS.iter().try_for_each(|it| gone(fs::remove_dir_all(run.join(it))))

@@ -17,8 +17,9 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 pub(crate) fn chat(spec: &Spec, sampling: &Sampling, stop: &Stop) -> Result<()> {
     let mut replies = Replies::apart()?;
     let finished = Finished::open(spec)?;
-    if !finished.plan.task.modality.has_messages() {
-        let message = format!("{} has not learnt from conversations", spec.run.display());
+    let task = finished.plan.task;
+    if !task.modality.has_messages() || !task.objective.goes_on() {
+        let message = format!("{} has not learnt to answer", spec.run.display());
         return Err(Failure::new(FailureKind::Model, message)
             .with_cure("`finetuned predict` asks it about one thing at a time")
             .into());

@@ -12,7 +12,7 @@ use anyhow::Result;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Gguf;
-use finetuned_job::task::{Objective, Task};
+use finetuned_job::task::Task;
 use finetuned_models::{Checkpoint, GgufType, GgufValue, ModelError};
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(crate) fn check_run(plan: &Plan) -> Result<(), Failure> {
 }
 
 fn suits(task: Task) -> Result<(), Failure> {
-    if task.objective == Objective::NextTokens {
+    if task.objective.goes_on() {
         return Ok(());
     }
     let message = format!(

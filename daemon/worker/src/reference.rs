@@ -58,7 +58,8 @@ fn lost(path: &Path) -> Failure {
         "{} is gone, which training was measured by: the finished model can't be scored again",
         path.display()
     );
-    Failure::new(FailureKind::Proof, message).with_cure("drop the data once more")
+    Failure::new(FailureKind::Proof, message)
+        .with_cure("`finetuned retry JOB` goes on from the last checkpoint and computes it anew")
 }
 
 /// Named after the base, the tokens, and where answers begin.
