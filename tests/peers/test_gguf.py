@@ -36,7 +36,7 @@ def bytes_tokenizer(folder, split, digits="{1,3}", ignore_merges=False, bos=Fals
     tokenizer.train_from_iterator(texts(300) + HARD, trainers.BpeTrainer(vocab_size=420, special_tokens=special, initial_alphabet=level.alphabet()))
     if bos:
         tokenizer.post_processor = processors.TemplateProcessing(single="<|begin|> $A", pair="$A $B", special_tokens=[("<|begin|>", 0)])
-    tiny_models.save_tokenizer(folder, tokenizer, bos_token="<|begin|>", eos_token="<|end|>")
+    tiny_models.save_tokenizer(folder, tokenizer, dict(bos_token="<|begin|>", eos_token="<|end|>"))
     return tokenizer.get_vocab_size()
 
 
@@ -54,7 +54,7 @@ def sentencepiece_tokenizer(folder):
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="$A $B", special_tokens=[("<s>", 1)])
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
-    tiny_models.save_tokenizer(folder, tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tiny_models.save_tokenizer(folder, tokenizer, dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>"))
     return len(vocab)
 
 
