@@ -10,7 +10,7 @@
 #   make soak        MINUTES=60 of drops, kills and faults by chance
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
-#                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities
+#                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities; BENCH=busy: beside others
 #   make bench-images beside timm in a plain PyTorch loop
 #   make deb         a Debian package, with libtorch, units, manual pages; into target/package
 #   make check-deb   installs it into a fresh Debian root, runs a job, upgrades, removes, purges
@@ -96,6 +96,8 @@ ifeq ($(firstword $(BENCH)),small)
 else ifeq ($(firstword $(BENCH)),ner)
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) ner
 	.peers/bin/python tests/bench/ner.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
+else ifeq ($(firstword $(BENCH)),busy)
+	.peers/bin/python tests/bench/busy.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
 else
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
