@@ -10,6 +10,10 @@ fn main() {
     // These, whether we call them or not, and nothing else of the worker, so that no other library
     // of ours gets between theirs.
     println!("cargo:rerun-if-changed=build.rs");
+    if std::env::var_os("FINETUNED_RPATH").is_some() {
+        // It is a hash of paths on this machine too: packages are the same wherever they are made.
+        println!("cargo:rustc-link-arg-bins=-Wl,--build-id=none");
+    }
     older_glibc();
     for functions in ["at*", "get_and_reset_last_err"] {
         println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={functions}");
