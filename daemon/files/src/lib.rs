@@ -1,11 +1,15 @@
 //! The one way to open files that others have made: only ordinary ones, and never waiting for a
 //! pipe's other end. Of strangers' files no part of the path may be a link; what the machine's
-//! owner has installed (a cache of models is full of links) may have them.
+//! owner has installed (a cache of models is full of links) may have them. And the one way to give
+//! a file a name that nobody may lose.
 //!
 //! What is in a file is left to whoever reads it.
 
 #![forbid(unsafe_code)]
 
+mod moves; // a name that nobody has -> renamed
+
+pub use moves::{rename_new, sync_folder};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::fs::File;

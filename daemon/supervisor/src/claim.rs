@@ -6,11 +6,11 @@
 use crate::config::InboxConfig;
 use crate::home::Home;
 use crate::inbox::Settled;
-use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
 use crate::queue::{Job, NewDrop, Original, Queue};
 use crate::{copy, importance, ownership};
 use anyhow::{Context, Result};
+use finetuned_files::{rename_new, sync_folder};
 use finetuned_job::run_folder;
 use std::collections::BTreeSet;
 use std::fs::File;

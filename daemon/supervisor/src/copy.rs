@@ -3,13 +3,13 @@
 //! job's drop did. The original is never touched here.
 
 use crate::home::Home;
-use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
 use crate::queue::{Job, JobId};
 use crate::wake::{Bell, NotCopied, Wake};
 use crate::words;
 use crate::writers::{self, Use};
 use anyhow::{Context, Result, bail};
+use finetuned_files::{rename_new, sync_folder};
 use finetuned_job::run_folder;
 use rustix::fs::AtFlags;
 use std::fs::{self, File};

@@ -2,11 +2,11 @@
 //! one rename when it is whole, and never the name of something else. Taking it is the daemon's.
 
 use crate::copy::{self, Copy};
-use crate::moves::{rename_new, sync_folder};
 use crate::observe::observe;
 use crate::settle::{Fingerprint, Observation, is_no_drop};
 use crate::writers::{self, Use};
 use anyhow::{Context, Result, bail};
+use finetuned_files::{rename_new, sync_folder};
 use finetuned_job::recipe;
 use finetuned_job::spec::RecipeText;
 use std::fs::{self, File};

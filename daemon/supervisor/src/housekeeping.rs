@@ -2,12 +2,12 @@
 //! that the configuration's retention leaves no room for. `finetuned gc` does the second by hand.
 
 use crate::home::Home;
-use crate::moves::rename_new;
 use crate::queue::{Job, Queue, State, now_ms};
 use crate::removal;
 use crate::retention::{Finished, Retention};
 use crate::words;
 use anyhow::{Context, Result};
+use finetuned_files::rename_new;
 use std::fmt;
 use std::fs;
 use std::io;

@@ -27,7 +27,6 @@ mod importance; // a drop, its recipes -> a priority
 mod schedule; // due jobs -> whose turn it is
 mod attempt; // a worker's end -> what follows
 mod cgroup; // the unit's cgroup -> one for each worker
-mod moves; // a name that nobody has -> renamed
 mod lookup; // what a person types -> a job, a drop
 mod run_facts; // small files of a run folder
 mod usage; // what workers used -> run folder

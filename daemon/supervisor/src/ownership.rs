@@ -3,11 +3,11 @@
 
 use crate::attempt::RunFacts;
 use crate::copy;
-use crate::moves::{rename_new, sync_folder};
 use crate::queue::Job;
 use crate::run_facts;
 use crate::settle::Fingerprint;
 use anyhow::{Context, Result, bail};
+use finetuned_files::{rename_new, sync_folder};
 use finetuned_job::identity::{IDENTITY_VERSION, Identity};
 use finetuned_job::run_folder;
 use std::fs;

@@ -2,8 +2,8 @@
 //! sets and weights are none of them: those are for workers only.
 
 use crate::attempt::RunFacts;
-use crate::moves::sync_folder;
 use anyhow::{Context, Result};
+use finetuned_files::sync_folder;
 use finetuned_job::outcome::{Done, Failed, Failure, OUTCOME_VERSION};
 use finetuned_job::plugin_call::PluginCall;
 use finetuned_job::run_folder;

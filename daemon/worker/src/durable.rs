@@ -2,10 +2,8 @@
 //! disk, renamed, and the folder flushed too. What is written is left to the callers.
 
 use anyhow::{Context, Result};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A folder under construction. Dropped unfinished, it is removed, so that a full disk gets its
@@ -64,17 +62,7 @@ pub(crate) fn write_with(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -
 /// The same, and nothing that has the name loses it.
 pub(crate) fn write_new(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let partial = written(path, write)?;
-    let named = match renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE) {
-        // File systems of other machines know no such flag; a link fails where a name is taken.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            match fs::hard_link(&partial, path) {
-                Ok(()) => fs::remove_file(&partial),
-                Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(&partial, path),
-                Err(err) => Err(err),
-            }
-        }
-        other => other.map_err(io::Error::from),
-    };
+    let named = finetuned_files::rename_new(&partial, path);
     if let Err(err) = named {
         let _ = fs::remove_file(&partial);
         return Err(err).with_context(|| format!("naming {}", path.display()));

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// # Errors
 /// Kind `AlreadyExists` when something has the name, whatever it is.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // File systems of other machines know no such flag.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_looking(from, to),
@@ -29,7 +29,7 @@ fn rename_looking(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// What was renamed in the folder is so after a power cut too.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
