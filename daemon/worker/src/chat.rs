@@ -1,7 +1,7 @@
 //! The action `chat`: on stdin a list of messages a line, on stdout what the model answers, word by
 //! word; the model is loaded once.
 
-use crate::generate::generate_aloud;
+use crate::generate::generate;
 use crate::predict::Finished;
 use crate::replies::{Growing, Replies};
 use crate::stop::{Stop, Stopped};
@@ -79,7 +79,7 @@ fn answered(
     let record = &named.first().context("nothing was said")?.record;
     let prompts = [encoder.prompt(record)?];
     let mut growing = Growing::default();
-    let found = generate_aloud(
+    let found = generate(
         &finished.saved.network,
         &prompts,
         encoder.ends(),

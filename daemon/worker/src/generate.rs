@@ -35,24 +35,12 @@ impl Generated {
 }
 
 /// What follows each prompt, which has a token at least. `ends`: tokens after which nothing does.
+/// `hear` is called with the number of a prompt and what follows it so far, after each token.
 ///
 /// # Errors
-/// A prompt that is longer than the model's positions; whatever else the model refuses.
+/// A prompt that is longer than the model's positions; whatever else the model refuses; those of
+/// `hear`.
 pub(crate) fn generate(
-    network: &Network,
-    prompts: &[Vec<u32>],
-    ends: &[u32],
-    how: (&Sampling, u32),
-) -> Result<Vec<Generated>> {
-    generate_aloud(network, prompts, ends, how, &mut |_, _| Ok(()))
-}
-
-/// The same, and `hear` is called with the number of a prompt and what follows it so far whenever
-/// that has grown.
-///
-/// # Errors
-/// As above, and those of `hear`.
-pub(crate) fn generate_aloud(
     network: &Network,
     prompts: &[Vec<u32>],
     ends: &[u32],

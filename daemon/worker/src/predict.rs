@@ -4,7 +4,7 @@
 use crate::evaluate::evaluate;
 use crate::examples::ExampleSet;
 use crate::extensions::Extensions;
-use crate::generate::{Generated, generate_aloud};
+use crate::generate::{Generated, generate};
 use crate::modality::{self, Encoded, Encoder, Inputs};
 use crate::network::{self, Network, Saved};
 use crate::proof::read_json;
@@ -69,23 +69,22 @@ pub(crate) fn predict(spec: &Spec, question: &Question, stop: &Stop) -> Result<(
     if task.objective.goes_on() {
         let prompts =
             named.iter().map(|it| encoder.prompt(&it.record)).collect::<Result<Vec<_>>>()?;
-        let aloud = aloud && named.len() == 1;
-        let mut growing: Vec<Growing> = prompts.iter().map(|_| Growing::default()).collect();
-        let found = generate_aloud(
+        let mut growing = (aloud && named.len() == 1).then(Growing::default);
+        let found = generate(
             &network,
             &prompts,
             encoder.ends(),
             (sampling, max_positions),
-            &mut |nth, tokens| {
+            &mut |_, tokens| {
                 stop.check()?;
-                match aloud {
-                    true => growing[nth].print(tokens, encoder.as_ref(), &mut replies),
-                    false => Ok(()),
+                match &mut growing {
+                    Some(it) => it.print(tokens, encoder.as_ref(), &mut replies),
+                    None => Ok(()),
                 }
             },
         )?;
         let texts: Vec<_> = found.iter().map(|it| (encoder.text(&it.tokens), it)).collect();
-        for (growing, (text, _)) in growing.iter_mut().zip(&texts).filter(|_| aloud) {
+        if let (Some(mut growing), [(text, _)]) = (growing, &texts[..]) {
             growing.print_rest(text.clone(), &mut replies)?;
         }
         let continued = Continued { what: task.modality.noun(), named: &named, texts };

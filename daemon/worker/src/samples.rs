@@ -16,8 +16,6 @@ use std::ops::Range;
 const SAMPLES: usize = 20;
 /// Tokens that are gone on with, and shown of what stands there.
 const TOKENS: usize = 128;
-/// Beginnings that are gone on with between two looks for a wish to stop.
-const AT_ONCE: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Beginning<'a> {
@@ -56,13 +54,9 @@ pub(crate) fn continued(
     }
     let prompts: Vec<Vec<u32>> = beginnings(set).iter().map(|it| it.prompt.to_vec()).collect();
     let sampling = Sampling { max_new_tokens: TOKENS as u32, ..Sampling::default() };
-    let mut texts = Vec::with_capacity(prompts.len());
-    for prompts in prompts.chunks(AT_ONCE) {
-        attempt.stop.check()?;
-        let found = generate(network, prompts, encoder.ends(), (&sampling, plan.data.max_tokens))?;
-        texts.extend(found.iter().map(|it| encoder.text(&it.tokens)));
-    }
-    Ok(texts)
+    let how = (&sampling, plan.data.max_tokens);
+    let found = generate(network, &prompts, encoder.ends(), how, &mut |_, _| attempt.stop.check())?;
+    Ok(found.iter().map(|it| encoder.text(&it.tokens)).collect())
 }
 
 /// All that is known of each, in the order of `before` and `after`.
