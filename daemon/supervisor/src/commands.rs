@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::home::Home;
 use crate::queue::{Job, JobId, Queue, Wish};
 use crate::report::Report;
+use crate::worker_process::Talk;
 use crate::{
     access, foreground, logging, lookup, poke, run_facts, supervisor, systemd, worker_process,
 };
@@ -27,7 +28,8 @@ use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use tempfile::TempDir;
@@ -151,6 +153,19 @@ fn run_folder_of(home: &Home, wanted: &str) -> Result<PathBuf> {
 fn ask(config: &Config, action: Action, run: Option<&Path>) -> Result<(ExitStatus, Vec<u8>)> {
     let (_folder, spec_file) = ask_folder(config, action, run)?;
     worker_process::ask(&config.worker, &spec_file)
+}
+
+/// The worker's next answer, whose parts `print` has had while it came into being; none when it
+/// says nothing more.
+fn heard(talk: &mut Talk, print: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<Option<Value>> {
+    while let Some(line) = talk.hear() {
+        let value: Value = serde_json::from_slice(&line).context("reading the worker's answer")?;
+        match value["delta"].as_str() {
+            Some(delta) => print(delta)?,
+            None => return Ok(Some(value)),
+        }
+    }
+    Ok(None)
 }
 
 /// A folder with the spec of a question, which is the run folder where the question is about no

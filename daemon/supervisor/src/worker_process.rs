@@ -123,7 +123,7 @@ fn listen(
     mut hear: impl FnMut(Heard),
 ) {
     let mut lines = BufReader::new(UntilExit::new(stdout, &handle).with(&log));
-    while let Some(line) = read_line(&mut lines) {
+    while let Ok(Some(line)) = read_line(&mut lines, LINE_BYTES_MAX) {
         // What is not an event was printed by a library; it wakes nobody.
         if let Ok(line) = serde_json::from_slice(&line) {
             hear(Heard::Line(line));
@@ -244,19 +244,18 @@ impl Deaths {
     }
 }
 
-/// The next line without its end, cut at [`LINE_BYTES_MAX`]; `None` at the end of the stream.
-fn read_line(from: &mut impl BufRead) -> Option<Vec<u8>> {
+/// The next line without its end, cut at `most` bytes; `None` at the end of the stream.
+pub(crate) fn read_line(from: &mut impl BufRead, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let read = from.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line);
-    if matches!(read, Ok(0) | Err(_)) {
-        return None;
+    if from.by_ref().take(most as u64).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
     if line.last() == Some(&b'\n') {
         line.pop();
-    } else if line.len() == LINE_BYTES_MAX {
-        skip_line(from).ok()?;
+    } else if line.len() == most {
+        skip_line(from)?;
     }
-    Some(line)
+    Ok(Some(line))
 }
 
 /// Drops the rest of a line without keeping it.
@@ -363,7 +362,7 @@ pub(crate) fn converse(
     let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
     let read = move || {
         let mut from = BufReader::new(UntilExit::new(stdout, &handle));
-        while let Some(line) = read_line(&mut from) {
+        while let Ok(Some(line)) = read_line(&mut from, LINE_BYTES_MAX) {
             if sender.send(line).is_err() {
                 return;
             }
@@ -397,16 +396,20 @@ pub(crate) fn converse(
 mod tests {
     use super::*;
 
+    fn next(from: &mut impl BufRead) -> Option<Vec<u8>> {
+        read_line(from, LINE_BYTES_MAX).unwrap()
+    }
+
     #[test]
     fn a_line_without_end_is_cut_and_the_next_one_is_whole() {
         let mut text = vec![b'x'; 3 * LINE_BYTES_MAX];
         text.extend(b"\nshort\n\nlast");
         let mut from = BufReader::with_capacity(100, &*text);
-        assert_eq!(read_line(&mut from).unwrap().len(), LINE_BYTES_MAX);
-        assert_eq!(read_line(&mut from).unwrap(), b"short");
-        assert_eq!(read_line(&mut from).unwrap(), b"");
-        assert_eq!(read_line(&mut from).unwrap(), b"last");
-        assert_eq!(read_line(&mut from), None);
+        assert_eq!(next(&mut from).unwrap().len(), LINE_BYTES_MAX);
+        assert_eq!(next(&mut from).unwrap(), b"short");
+        assert_eq!(next(&mut from).unwrap(), b"");
+        assert_eq!(next(&mut from).unwrap(), b"last");
+        assert_eq!(next(&mut from), None);
     }
 
     #[test]
@@ -419,9 +422,9 @@ mod tests {
         let (stdout, handle) = (child.stdout.take().unwrap(), open_handle(&child).unwrap());
         let began = std::time::Instant::now();
         let mut lines = BufReader::new(UntilExit::new(stdout, &handle));
-        assert_eq!(read_line(&mut lines).unwrap(), b"first");
-        assert_eq!(read_line(&mut lines).unwrap(), b"last");
-        assert_eq!(read_line(&mut lines), None);
+        assert_eq!(next(&mut lines).unwrap(), b"first");
+        assert_eq!(next(&mut lines).unwrap(), b"last");
+        assert_eq!(next(&mut lines), None);
         assert!(child.wait().unwrap().success());
         assert!(began.elapsed() < Duration::from_secs(30));
     }
@@ -431,7 +434,7 @@ mod tests {
         let mut text = vec![b'x'; LINE_BYTES_MAX - 1];
         text.extend(b"\nnext\n");
         let mut from = &*text;
-        assert_eq!(read_line(&mut from).unwrap().len(), LINE_BYTES_MAX - 1);
-        assert_eq!(read_line(&mut from).unwrap(), b"next");
+        assert_eq!(next(&mut from).unwrap().len(), LINE_BYTES_MAX - 1);
+        assert_eq!(next(&mut from).unwrap(), b"next");
     }
 }

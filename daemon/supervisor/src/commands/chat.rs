@@ -1,19 +1,19 @@
 //! `finetuned chat RUN`: a person says something, a worker answers, and both remember what was said
 //! until the end.
 
-use super::{ask_folder, run_folder_of};
+use super::{ask_folder, heard, run_folder_of};
 use crate::cli::{ChatArgs, Exit};
 use crate::config::Config;
 use crate::home::Home;
 use crate::report::{self, Report};
-use crate::worker_process::Talk;
+use crate::worker_process::{Talk, read_line};
 use anyhow::{Context, Result};
 use finetuned_job::spec::Action;
 use serde_json::{Value, json};
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 
 /// Of one thing that a person says: more than any model reads.
-const INPUT_BYTES_MAX: u64 = 1 << 20;
+const INPUT_BYTES_MAX: usize = 1 << 20;
 /// Begins anew, when a person types it.
 const NEW: &str = "/new";
 
@@ -41,10 +41,11 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
         if is_person {
             report.part("> ")?;
         }
-        let Some(line) = line(&mut stdin).context("reading what you say")? else {
+        let line = read_line(&mut stdin, INPUT_BYTES_MAX).context("reading what you say")?;
+        let Some(line) = line else {
             return if is_person { report.line("") } else { Ok(()) }.map_err(Into::into);
         };
-        match line.trim() {
+        match String::from_utf8_lossy(&line).trim() {
             "" => {}
             NEW => messages.clone_from(&beginning),
             input => {
@@ -56,13 +57,6 @@ fn converse(args: &ChatArgs, talk: &mut Talk, report: &mut Report) -> Result<()>
             }
         }
     }
-}
-
-/// Without end it is cut, and what follows is the next.
-fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
-    let mut bytes = Vec::new();
-    let read = from.take(INPUT_BYTES_MAX).read_until(b'\n', &mut bytes)?;
-    Ok((0 < read).then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn message(role: &str, content: &str) -> Value {
@@ -77,23 +71,15 @@ fn answer(
     report: &mut Report,
 ) -> Result<Option<String>> {
     talk.say(&serde_json::to_string(messages)?)?;
-    loop {
-        let line = talk.hear().context("the worker has left; its last words are above")?;
-        let value: Value = serde_json::from_slice(&line).context("reading the worker's answer")?;
-        if let Some(delta) = value["delta"].as_str() {
-            if !as_json {
-                report.part(delta)?;
-            }
-            continue;
-        }
-        if as_json {
-            report.json(&value)?;
-        } else if value["error"].is_null() {
-            report.line("")?;
-        }
-        if let (Some(why), false) = (value["error"].as_str(), as_json) {
-            report::complain(why);
-        }
-        return Ok(value["generated_text"].as_str().map(str::to_string));
+    let mut print = |delta: &str| if as_json { Ok(()) } else { report.part(delta) };
+    let value =
+        heard(talk, &mut print)?.context("the worker has left; its last words are above")?;
+    if as_json {
+        report.json(&value)?;
+    } else if let Some(why) = value["error"].as_str() {
+        report::complain(why);
+    } else {
+        report.line("")?;
     }
+    Ok(value["generated_text"].as_str().map(str::to_string))
 }

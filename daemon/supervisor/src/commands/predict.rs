@@ -1,6 +1,6 @@
 //! `finetuned predict RUN INPUT…`: a worker answers, we only print.
 
-use super::{ask, ask_folder, run_folder_of};
+use super::{ask, ask_folder, heard, run_folder_of};
 use crate::cli::{Exit, PredictArgs};
 use crate::config::Config;
 use crate::home::Home;
@@ -38,7 +38,7 @@ pub(super) fn predict(home: &Home, args: &PredictArgs, report: &mut Report) -> R
         let rows = lines
             .split(|it| *it == b'\n')
             .filter(|it| !it.is_empty())
-            .map(row)
+            .map(|it| Ok(row(&serde_json::from_slice(it).context("reading the worker's answer")?)))
             .collect::<Result<Vec<_>>>()?;
         report.lines(&words::table(&rows))?;
     }
@@ -50,30 +50,29 @@ fn say(config: &Config, action: Action, run: &Path, report: &mut Report) -> Resu
     let (_folder, spec_file) = ask_folder(config, action, Some(run))?;
     let mut talk = Talk::start(&config.worker, &spec_file)?;
     let (mut rows, mut has_spoken) = (Vec::new(), false);
-    while let Some(line) = talk.hear() {
-        let value: Value = serde_json::from_slice(&line).context("reading the worker's answer")?;
-        match value["delta"].as_str() {
-            Some(delta) => report.part(delta)?,
-            None if has_spoken => report.line("")?,
-            None => rows.push(row(&line)?),
-        }
-        has_spoken = has_spoken || value["delta"].is_string();
+    let mut print = |delta: &str| {
+        has_spoken = true;
+        report.part(delta)
+    };
+    while let Some(value) = heard(&mut talk, &mut print)? {
+        rows.push(row(&value));
     }
     let status = talk.end()?;
-    if !rows.is_empty() {
+    if has_spoken {
+        report.line("")?;
+    } else if !rows.is_empty() {
         report.lines(&words::table(&rows))?;
     }
     Ok(if status.success() { Exit::Done } else { Exit::Error })
 }
 
-fn row(line: &[u8]) -> Result<Vec<String>> {
-    let value: Value = serde_json::from_slice(line).context("reading the worker's answer")?;
-    let text = input(&value).replace(['\n', '\r', '\t'], " ");
+fn row(value: &Value) -> Vec<String> {
+    let text = input(value).replace(['\n', '\r', '\t'], " ");
     let mut shown: String = text.chars().take(TEXT_CHARS_SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    Ok([columns(&value), vec![shown]].concat())
+    [columns(value), vec![shown]].concat()
 }
 
 /// What was asked; of several texts all.
