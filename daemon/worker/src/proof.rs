@@ -13,7 +13,9 @@ use crate::network::{self, Network, Saved};
 use crate::prepare::{Data, Prepared};
 use crate::stop::Stopped;
 use crate::stored::Examples;
-use crate::{checkpoint, device, durable, failures, gguf, objective, prepare, reference, samples};
+use crate::{
+    checkpoint, device, durable, failures, gguf, objective, prepare, reference, resume, samples,
+};
 use anyhow::{Context, Result};
 use finetuned_answers::Input;
 use finetuned_job::data::DataReport;
@@ -32,11 +34,9 @@ pub(crate) fn prove(attempt: &mut Attempt) -> Result<()> {
     if run.join(run_folder::DONE).exists() {
         return Ok(());
     }
-    let goes_on = "`finetuned retry JOB` goes on from the last checkpoint and makes it anew";
-    let anew = "without it nobody knows what the checkpoints are of: remove them and trained.json, then `finetuned retry JOB` trains anew";
-    let mut plan: Plan = read_undamaged(&run.join(run_folder::PLAN), anew)?;
-    let report: DataReport = read_undamaged(&run.join(run_folder::DATA), goes_on)?;
-    let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED), goes_on)?;
+    let mut plan = resume::plan_of(run)?;
+    let report: DataReport = read_undamaged(&run.join(run_folder::DATA))?;
+    let trained: Trained = read_undamaged(&run.join(run_folder::TRAINED))?;
     let prepared = prepare::prepare(attempt)?;
     let data = &prepared.data;
     if data.report.content_hash != plan.data.content_hash {
@@ -289,10 +289,10 @@ fn license(base: &Path) -> Option<String> {
 }
 
 /// A file that training has left, and could leave again.
-fn read_undamaged<T: serde::de::DeserializeOwned>(path: &Path, cure: &str) -> Result<T> {
+fn read_undamaged<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     read_json(path).map_err(|err| match err.downcast_ref::<serde_json::Error>() {
         Some(_) => Failure::new(FailureKind::Disk, format!("{err:#}: the file is damaged"))
-            .with_cure(cure)
+            .with_cure("`finetuned retry JOB` goes on from the last checkpoint and makes it anew")
             .into(),
         None => err,
     })

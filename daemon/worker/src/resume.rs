@@ -13,11 +13,14 @@ use finetuned_job::run_folder;
 use std::fs;
 use std::path::Path;
 
-/// A checkpoint continues only under the plan that it was made with.
-pub(crate) fn obey(run: &Path, plan: &mut Plan, journal: &mut Journal) -> Result<()> {
+/// The plan that a run was trained by.
+///
+/// # Errors
+/// It can't be read: then nobody knows what the checkpoints are of.
+pub(crate) fn plan_of(run: &Path) -> Result<Plan> {
     let path = run.join(run_folder::PLAN);
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let before: Plan = serde_json::from_str(&text).map_err(|err| {
+    Ok(serde_json::from_str(&text).map_err(|err| {
         let message =
             format!("{} is damaged ({err}): it says what the checkpoints are of", path.display());
         Failure::new(FailureKind::Disk, message).with_cure(format!(
@@ -25,7 +28,12 @@ pub(crate) fn obey(run: &Path, plan: &mut Plan, journal: &mut Journal) -> Result
             run.join(run_folder::CHECKPOINTS).display(),
             path.display()
         ))
-    })?;
+    })?)
+}
+
+/// A checkpoint continues only under the plan that it was made with.
+pub(crate) fn obey(run: &Path, plan: &mut Plan, journal: &mut Journal) -> Result<()> {
+    let before = plan_of(run)?;
     if plan.train.precision == Precision::Auto {
         plan.train.precision = before.train.precision; // another measurement might say otherwise
     }
