@@ -4,12 +4,9 @@
 set -euo pipefail
 deb=$(realpath "$1") root=$2 here=$(dirname "$(realpath "$0")")
 "$here/root.sh" "$root"
-mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+"$here/job.sh" "$root"
 trap 'umount "$root/proc"' EXIT
 cp "$deb" "$root/tmp/finetuned.deb"
-rm -rf "$root/tmp/tiny-bert" "$root/tmp/run"
-cp -r "$here/../tests/data/tiny-bert" "$root/tmp/"
-"$here/job.sh" "$root/tmp"
 chroot "$root" bash -euo pipefail <<'INSIDE'
 dpkg -i /tmp/finetuned.deb
 test "$(stat -c '%a %U %G' /var/spool/finetuned)" = "2770 finetuned finetuned"

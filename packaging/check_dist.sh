@@ -4,12 +4,10 @@
 set -euo pipefail
 tarball=$(realpath "$1") root=$2 here=$(dirname "$(realpath "$0")")
 "$here/root.sh" "$root" bullseye libstdc++6
-mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+"$here/job.sh" "$root"
 trap 'umount "$root/proc"' EXIT
-rm -rf "$root/opt/finetuned" "$root/tmp/tiny-bert" "$root/tmp/run" && mkdir -p "$root/opt/finetuned"
+rm -rf "$root/opt/finetuned" && mkdir -p "$root/opt/finetuned"
 tar -C "$root/opt/finetuned" --strip-components=1 -xf "$tarball"
-cp -r "$here/../tests/data/tiny-bert" "$root/tmp/"
-"$here/job.sh" "$root/tmp"
 chroot "$root" bash -euo pipefail <<'INSIDE'
 ldd --version | head -1
 /opt/finetuned/bin/finetuned --home /tmp/home run /tmp/a.csv --recipe /tmp/r.toml --out /tmp/run | grep '^proof'
