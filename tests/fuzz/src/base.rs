@@ -3,6 +3,8 @@
 
 #![no_main]
 
+mod panics;
+
 use finetuned_models::{BuildOptions, HeadKind, ModelError, open};
 use libfuzzer_sys::fuzz_target;
 use std::fs;
@@ -29,15 +31,7 @@ fn build(folder: &Path) -> Result<(), ModelError> {
     open(folder)?.build(&BuildOptions::new(HeadKind::Classes(2))).map(|_| ())
 }
 
-/// Crates that panic at damaged files are caught where they are called; only what gets out is a
-/// fault.
-fn hear_of_panics_that_get_out() {
-    std::panic::set_hook(Box::new(|it| {
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{it}\n"));
-    }));
-}
-
-fuzz_target!(init: hear_of_panics_that_get_out(), |bytes: &[u8]| {
+fuzz_target!(init: panics::hear_of_those_that_get_out(), |bytes: &[u8]| {
     let (folder, file) = folder();
     fs::write(folder.join(file), bytes).expect("room for a file");
     if let Err(err) = build(folder) {

@@ -3,6 +3,8 @@
 
 #![no_main]
 
+mod panics;
+
 use finetuned_data::{Request, ValidationDefault, open};
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::Recipe;
@@ -28,20 +30,10 @@ fn load(drop: &Path, run: &Path) -> Result<(), Failure> {
     let recipe = Recipe::default();
     let (choice, validation) = (&recipe.data, a_tenth);
     let request = Request { task: None, choice, validation, seed: 0, run, threads: 1 };
-    opened.load(&request, &mut |_, _, _| {}).map(drop_it)
+    opened.load(&request, &mut |_, _, _| {}).map(|_| ())
 }
 
-fn drop_it<T>(_: T) {}
-
-/// Crates that panic at damaged files are caught where they are called; only what gets out is a
-/// fault.
-fn hear_of_panics_that_get_out() {
-    std::panic::set_hook(Box::new(|it| {
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{it}\n"));
-    }));
-}
-
-fuzz_target!(init: hear_of_panics_that_get_out(), |bytes: &[u8]| {
+fuzz_target!(init: panics::hear_of_those_that_get_out(), |bytes: &[u8]| {
     let run = tempfile::tempdir_in(MEMORY).expect("a folder in memory");
     let drop = run.path().join(name());
     fs::write(&drop, bytes).expect("room for a file");
