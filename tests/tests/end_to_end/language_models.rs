@@ -2,13 +2,11 @@
 
 use crate::answers::predicted;
 use crate::attempt::{Run, binary, sentences, tiny_bert, tiny_llama};
-use crate::training::signal_if_alive;
-use finetuned_job::event::Event;
+use crate::training::killed_at;
 use finetuned_job::outcome::{Done, Sample};
 use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
-use rustix::process::Signal;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -65,14 +63,7 @@ fn killed_twice_a_language_model_is_the_same_bit_for_bit() {
     let mut calm = Run::new(MASKED, &csv).with_threads(2);
     let undisturbed = calm.complete();
     let mut killed = Run::new(MASKED, &csv).with_threads(2);
-    for checkpoint in [10, 30] {
-        let mut child = killed.start(Action::Train);
-        killed.wait_for(
-            &mut child,
-            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
-        );
-        signal_if_alive(&mut child, Signal::KILL);
-    }
+    killed_at(&mut killed, [10, 30]);
     assert!(!killed.folder().join(run_folder::TRAINED).exists(), "it was killed in the middle");
     let done = killed.complete();
     assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
@@ -264,14 +255,7 @@ fn a_model_that_answers_is_the_same_bit_for_bit_after_kills_and_with_an_adapter_
     let mut calm = talks(&recipe, &lines).with_threads(2);
     let undisturbed = calm.complete();
     let mut killed = talks(&recipe, &lines).with_threads(2);
-    for checkpoint in [10, 40] {
-        let mut child = killed.start(Action::Train);
-        killed.wait_for(
-            &mut child,
-            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
-        );
-        signal_if_alive(&mut child, Signal::KILL);
-    }
+    killed_at(&mut killed, [10, 40]);
     let done = killed.complete();
     assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
     assert_eq!(done.scores, undisturbed.scores);

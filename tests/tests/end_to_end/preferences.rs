@@ -2,14 +2,12 @@
 
 use crate::answers::predicted;
 use crate::attempt::{Run, predict, sentences, tiny_bert, tiny_llama};
-use crate::training::signal_if_alive;
-use finetuned_job::event::Event;
+use crate::training::killed_at;
 use finetuned_job::outcome::Done;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::PreferenceLoss;
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -171,14 +169,7 @@ fn a_model_that_prefers_is_the_same_bit_for_bit_after_kills_and_with_an_adapter(
     let mut calm = run(&recipe, &lines).with_threads(2);
     let undisturbed = calm.complete();
     let mut killed = run(&recipe, &lines).with_threads(2);
-    for checkpoint in [10, 40] {
-        let mut child = killed.start(Action::Train);
-        killed.wait_for(
-            &mut child,
-            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
-        );
-        signal_if_alive(&mut child, Signal::KILL);
-    }
+    killed_at(&mut killed, [10, 40]);
     let done = killed.complete();
     assert_eq!(done.proof.model_hash, undisturbed.proof.model_hash);
     assert_eq!(done.scores, undisturbed.scores);

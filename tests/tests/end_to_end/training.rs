@@ -299,6 +299,18 @@ fn in_bf16_the_scores_are_near_and_a_kill_costs_not_a_bit() {
     assert!(off < 0.1, "{off}");
 }
 
+/// An attempt for each of these steps, which is killed when its checkpoint is there.
+pub fn killed_at(run: &mut Run, checkpoints: [u64; 2]) {
+    for checkpoint in checkpoints {
+        let mut child = run.start(Action::Train);
+        run.wait_for(
+            &mut child,
+            |it| matches!(it, Event::Checkpoint { step } if *step == checkpoint),
+        );
+        signal_if_alive(&mut child, Signal::KILL);
+    }
+}
+
 pub fn signal_if_alive(child: &mut std::process::Child, which: Signal) {
     if child.try_wait().unwrap().is_none() {
         signal(child, which);
