@@ -26,15 +26,23 @@ use std::path::Path;
 
 pub(super) struct Kind;
 
+/// Whether a table is clearly of such a form, and nobody says otherwise.
+pub(super) fn is_unnamed(
+    found: &Inventory,
+    choice: &DataChoice,
+    is_clear: fn(&Table) -> bool,
+) -> bool {
+    let nobody_says_otherwise = choice.label.is_none() && choice.text.is_empty();
+    nobody_says_otherwise && found.tables.iter().any(|it| it.glance().is_some_and(is_clear))
+}
+
 impl Modal for Kind {
     fn modality(&self) -> Modality {
         Modality::Chat
     }
 
     fn recognises(&self, found: &Inventory, choice: &DataChoice) -> bool {
-        let nobody_says_otherwise = choice.label.is_none() && choice.text.is_empty();
-        let holds = |it: &Table| form::is_clear(it);
-        nobody_says_otherwise && found.tables.iter().any(|it| it.glance().is_some_and(holds))
+        is_unnamed(found, choice, form::is_clear)
     }
 
     fn read(

@@ -34,9 +34,7 @@ impl Modal for Kind {
     }
 
     fn recognises(&self, found: &Inventory, choice: &DataChoice) -> bool {
-        let nobody_says_otherwise = choice.label.is_none() && choice.text.is_empty();
-        nobody_says_otherwise
-            && found.tables.iter().any(|it| it.glance().is_some_and(form::is_clear))
+        super::chat::is_unnamed(found, choice, form::is_clear)
     }
 
     fn read(
@@ -81,17 +79,14 @@ struct Rows {
 impl Rows {
     /// That scores and order disagree.
     fn warning(&self) -> Option<String> {
-        /// More of them are not named one by one.
-        const SHOWN_MAX: usize = 5;
         let n = self.behind.len();
-        let shown = self.behind.iter().take(SHOWN_MAX);
-        let shown: Vec<String> = shown.map(|it| format!("{} line {}", it.0, it.1)).collect();
-        let more = if SHOWN_MAX < n { ", …" } else { "" };
+        let lines: Vec<String> =
+            self.behind.iter().map(|it| format!("{} line {}", it.0, it.1)).collect();
         (0 < n).then(|| {
             format!(
-                "the chosen answer has the lower score in {n} of {} pairs ({}{more}): margins of both signs are a sign of swapped rows, or of a score that says something else; they are learnt as they stand",
+                "the chosen answer has the lower score in {n} of {} pairs ({}): margins of both signs are a sign of swapped rows, or of a score that says something else; they are learnt as they stand",
                 self.scored,
-                shown.join(", ")
+                refusal::list(&lines)
             )
         })
     }
