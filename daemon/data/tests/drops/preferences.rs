@@ -80,6 +80,14 @@ fn pairs_are_known_by_their_names() {
                 json!({ "chosen": text(&right(it)), "rejected": text("no idea") })
             }),
         ),
+        Drop::file(
+            "llama_factory.jsonl",
+            &lines(|it| {
+                let one = |from: &str, value: &str| json!({ "from": from, "value": value });
+                json!({ "conversations": [one("human", &question(it))],
+                "chosen": one("gpt", &right(it)), "rejected": one("gpt", "no idea") })
+            }),
+        ),
     ];
     for drop in drops {
         assert_eq!(drop.modality(), Modality::Preference);

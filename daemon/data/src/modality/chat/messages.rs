@@ -51,12 +51,12 @@ pub(in crate::modality) fn own(kind: &'static str, why: impl Into<String>) -> Re
     Reason::Own(kind, why.into())
 }
 
-/// A list of messages, or the JSON of one.
+/// A list of messages, the JSON of one, or one message.
 pub(in crate::modality) fn are_messages(cell: &Cell) -> bool {
     messages_in(cell).is_some()
 }
 
-/// None where it is no list of messages.
+/// None where there is something else in it.
 fn messages_in(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
     let is_message = |it: &Cell| {
         let has = |names: &[&str]| names.iter().any(|name| it.field(name).is_some());
@@ -64,6 +64,7 @@ fn messages_in(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
     };
     let all = match cell {
         Cell::List(all) => Cow::Borrowed(&all[..]),
+        Cell::Fields(_) => Cow::Borrowed(std::slice::from_ref(cell)),
         Cell::Text(text) if text.trim_start().starts_with('[') => {
             match json::cell(serde_json::from_str(text).ok()?) {
                 Cell::List(all) => Cow::Owned(all),

@@ -28,6 +28,8 @@ const PAIRS: &[(&str, &str)] = &[
     ("preferred", "rejected"),
 ];
 const PROMPT_NAMES: &[&str] = &["prompt", "question", "instruction", "query", "input"];
+/// What messages before the answers are called (LLaMA-Factory's `conversations`).
+const MESSAGES_NAMES: &[&str] = &["conversations", "conversation", "messages"];
 const COMPLETION_NAMES: &[&str] = &["completion", "response", "answer", "output"];
 const VERDICT_NAMES: &[&str] = &["label", "desirable", "thumbs_up", "liked"];
 /// What may stand beside them.
@@ -134,7 +136,8 @@ fn of_pairs(columns: &[String]) -> Option<Vec<(Part, usize)>> {
     let both = |it: &(&str, &str)| Some((usual(columns, &[it.0])?, usual(columns, &[it.1])?));
     let (chosen, rejected) = PAIRS.iter().find_map(both)?;
     let answers = [(Part::Chosen, chosen), (Part::Rejected, rejected)];
-    let prompt = usual(columns, PROMPT_NAMES).map(|it| (Part::Prompt, it));
+    let prompt = usual(columns, PROMPT_NAMES).or_else(|| usual(columns, MESSAGES_NAMES));
+    let prompt = prompt.map(|it| (Part::Prompt, it));
     Some(prompt.into_iter().chain(answers).collect())
 }
 
