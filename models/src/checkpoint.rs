@@ -155,6 +155,15 @@ impl Checkpoint {
         &self.paths
     }
 
+    /// Of all tensors in these files.
+    pub fn numbers(&self) -> u64 {
+        let of = |file: &WeightsFile| {
+            let sizes = file.names().into_iter().filter_map(|it| file.info(&it));
+            sizes.map(|it| it.shape.iter().product::<usize>() as u64).sum::<u64>()
+        };
+        self.files.iter().map(of).sum()
+    }
+
     /// How the row that stands for a text is made of its tokens where a linear map takes it; none
     /// where there is no head of the kind [`HeadKind::Linear`].
     ///

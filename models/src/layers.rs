@@ -9,6 +9,7 @@ use crate::layout::Layout;
 use crate::load::{Fill, Names};
 use crate::model::{LinearSlot, Pass, SITE_BITS};
 use crate::stages::Stage;
+use crate::storage;
 use tch::{Kind, TchError, Tensor};
 
 /// One of all linear maps, which may be rounded in training.
@@ -40,7 +41,7 @@ impl Linear {
         outputs: i64,
         bias: bool,
     ) -> Result<Linear, ModelError> {
-        let weight = p.tensor("weight", &[outputs, inputs], Fill::Random)?;
+        let weight = p.matrix("weight", [outputs, inputs])?;
         let bias = bias.then(|| p.tensor("bias", &[outputs], Fill::Zero)).transpose()?;
         let slot = LinearSlot { weight, bias, adapter: Slot::default() };
         p.list_linear(&slot);
@@ -150,6 +151,8 @@ impl LayerNorm {
 pub(crate) struct Embedding {
     weight: Tensor,
     padding_idx: i64,
+    /// What its vectors are computed with.
+    dtype: Kind,
 }
 
 impl Embedding {
@@ -162,23 +165,25 @@ impl Embedding {
         /// torch's number for "no padding row".
         const NO_PADDING: i64 = -1;
         Ok(Embedding {
-            weight: p.tensor("weight", &[rows, width], Fill::Random)?,
+            weight: p.matrix("weight", [rows, width])?,
+            dtype: p.dtype(),
             padding_idx: padding.unwrap_or(NO_PADDING),
         })
     }
 
     pub(crate) fn forward(&self, ids: &Tensor) -> Result<Tensor, TchError> {
-        Tensor::f_embedding(&self.weight, ids, self.padding_idx, false, false)
+        let found = Tensor::f_embedding(&self.weight, ids, self.padding_idx, false, false)?;
+        storage::wide(&found, self.dtype)
     }
 
     /// The `n` rows from `start` on: (n, width)
     pub(crate) fn rows(&self, start: i64, n: i64) -> Result<Tensor, TchError> {
-        self.weight.f_narrow(0, start, n)
+        storage::wide(&self.weight.f_narrow(0, start, n)?, self.dtype)
     }
 
     /// The same table.
     pub(crate) fn shallow_clone(&self) -> Embedding {
-        Embedding { weight: self.weight.shallow_clone(), padding_idx: self.padding_idx }
+        Embedding { weight: self.weight.shallow_clone(), ..*self }
     }
 
     /// Of a table of token types: (tokens, width), or (1, width) where all are of one type.

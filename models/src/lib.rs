@@ -8,6 +8,7 @@
 
 mod error;
 mod fill; // what new tensors begin with
+mod storage; // in how many bits frozen matrices are stored
 mod adapter; // low-rank adapters of linear maps
 mod cache; // what a decoder remembers of the texts that it goes on with
 mod model; // what every model can do, and the words for it
@@ -57,4 +58,5 @@ pub use model::{
     BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows, Then,
 };
 pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, AdapterNames, save_adapter};
-pub use weights::{read, save};
+pub use storage::Storage;
+pub use weights::{read, save, save_wide};

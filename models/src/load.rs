@@ -10,6 +10,7 @@ use crate::error::{ModelError, ShapeDifference};
 use crate::fill;
 use crate::model::{BuildOptions, HeadKind, LinearSlot, Parts};
 use crate::peft::AdapterFolder;
+use crate::storage::{self, Storage};
 use crate::weights::{self, WeightsFile};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,8 @@ pub struct LoadReport {
     /// The checkpoint has a head of its own, but for another task: initialised. The shapes may be
     /// equal.
     pub reinitialised: Vec<ShapeDifference>,
+    /// Stored in fewer bits than the checkpoint has.
+    pub rounded: Vec<String>,
 }
 
 impl LoadReport {
@@ -135,6 +138,7 @@ pub(crate) struct Loader<'a> {
     stored_head: StoredHead,
     device: Device,
     dtype: Kind,
+    storage: Storage,
     seed: u64,
     initializer_range: f64,
     /// A layer above those of the checkpoint, which the model fills itself.
@@ -169,7 +173,7 @@ impl<'a> Loader<'a> {
         initializer_range: f64,
         options: &BuildOptions,
     ) -> Loader<'a> {
-        let BuildOptions { head, device, dtype, seed, .. } = *options;
+        let BuildOptions { head, device, dtype, storage, seed, .. } = *options;
         let stored_head = match head {
             HeadKind::Keep => StoredHead::Required,
             HeadKind::Vocabulary => StoredHead::Taken,
@@ -185,6 +189,7 @@ impl<'a> Loader<'a> {
             stored_head,
             device,
             dtype,
+            storage,
             seed,
             initializer_range,
             added_layer: None,
@@ -298,7 +303,9 @@ impl<'a> Loader<'a> {
             }
             Some(place) if fits(&difference(place).found, shape) => {
                 found.report.loaded.push(name.into());
-                self.stored(place, wanted)?
+                let (tensor, rounded) = self.stored(place, wanted)?;
+                found.report.rounded.extend(rounded.then(|| name.into()));
+                tensor
             }
             Some(place) => {
                 found.misfits.push(difference(place));
@@ -313,11 +320,12 @@ impl<'a> Loader<'a> {
         Ok(tensor)
     }
 
+    /// With whether it was rounded to be stored.
     fn stored(
         &self,
         (file, stored): &(&WeightsFile, String),
         wanted: &Wanted,
-    ) -> Result<Tensor, ModelError> {
+    ) -> Result<(Tensor, bool), ModelError> {
         let Wanted { shape, kind, .. } = *wanted;
         let tensor = file.tensor(stored)?;
         let usable: &[Kind] =
@@ -337,7 +345,9 @@ impl<'a> Loader<'a> {
                 Some(adapt) => adapt(it)?,
                 None => it,
             };
-            adapted.f_to_kind(self.kind(kind))
+            let adapted = adapted.f_to_kind(self.kind(kind))?;
+            let frozen = if wanted.is_matrix { self.storage } else { Storage::Wide };
+            storage::stored(adapted, frozen)
         });
         adapted.map_err(|source| ModelError::Tensor { name: stored.clone(), source })
     }
@@ -368,6 +378,8 @@ struct Wanted<'b> {
     kind: Kind,
     /// May be missing outside of the head too.
     optional: bool,
+    /// Nothing of it is read but by products and look-ups.
+    is_matrix: bool,
     /// From what is stored to what the model has.
     adapt: Option<&'b Adapt<'b>>,
 }
@@ -376,7 +388,8 @@ type Adapt<'b> = dyn Fn(Tensor) -> Result<Tensor, TchError> + 'b;
 
 impl<'b> Wanted<'b> {
     fn parameter(part: Part, name: &'b str, shape: &'b [i64], fill: Fill) -> Wanted<'b> {
-        Wanted { part, name, shape, fill, kind: Kind::Float, optional: false, adapt: None }
+        let kind = Kind::Float;
+        Wanted { part, name, shape, fill, kind, optional: false, is_matrix: false, adapt: None }
     }
 }
 
@@ -401,6 +414,21 @@ impl Names<'_> {
         fill: Fill,
     ) -> Result<Tensor, ModelError> {
         self.loader.parameter(&Wanted::parameter(self.part, &self.full(name), shape, fill))
+    }
+
+    /// As [`Names::tensor`]; of a linear map's weight or a table, which may be stored in fewer bits
+    /// than it is computed with.
+    pub(crate) fn matrix(&self, name: &str, shape: [i64; 2]) -> Result<Tensor, ModelError> {
+        let name = self.full(name);
+        // A head is given numbers of a probe.
+        let is_matrix = self.part != Part::Head;
+        let wanted = Wanted::parameter(self.part, &name, &shape, Fill::Random);
+        self.loader.parameter(&Wanted { is_matrix, ..wanted })
+    }
+
+    /// What the model computes with.
+    pub(crate) fn dtype(&self) -> Kind {
+        self.loader.dtype
     }
 
     /// A tensor of this shape in the checkpoint, made by `adapt` to the model's.

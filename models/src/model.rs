@@ -5,6 +5,7 @@
 
 use crate::adapter::{Adapter, Slot};
 use crate::cache::Cache;
+use crate::storage::Storage;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -66,8 +67,11 @@ pub trait Model {
     fn parts(&self) -> &Parts;
 
     /// From now on exactly the parameters of these names train: they, and no others, require
-    /// gradients.
-    fn set_trainable(&mut self, names: &BTreeSet<String>);
+    /// gradients, and they are stored as they are computed with.
+    ///
+    /// # Errors
+    /// No memory.
+    fn set_trainable(&mut self, names: &BTreeSet<String>) -> Result<(), TchError>;
 
     /// The linear maps of the body, by the names that they have in the checkpoint without `weight`
     /// and `bias`.
@@ -237,6 +241,8 @@ pub struct BuildOptions {
     pub device: Device,
     /// What the model's numbers are kept and computed in: `Float`, `BFloat16`, `Half` or `Double`.
     pub dtype: Kind,
+    /// What matrices are stored in as long as they do not train.
+    pub storage: Storage,
     /// Decides, alone, what a new head is filled with.
     pub seed: u64,
 }
@@ -251,6 +257,7 @@ impl BuildOptions {
             image_size: None,
             device: Device::Cpu,
             dtype: Kind::Float,
+            storage: Storage::Wide,
             seed: 0,
         }
     }

@@ -10,6 +10,7 @@ use crate::adapter::{Adapter, Draw, LowRank, Noise};
 use crate::cache::{Cache, KeyValues};
 use crate::layout::Layout;
 use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS, Then};
+use crate::storage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tch::{Device, Kind, TchError, Tensor};
@@ -299,13 +300,18 @@ impl Model for Stack {
         &self.parts
     }
 
-    fn set_trainable(&mut self, names: &BTreeSet<String>) {
+    fn set_trainable(&mut self, names: &BTreeSet<String>) -> Result<(), TchError> {
         let buffers: BTreeSet<&String> = self.parts.buffers.iter().flatten().collect();
         for (name, tensor) in self.tensors.iter_mut().filter(|it| !buffers.contains(&it.0)) {
-            *tensor = tensor.set_requires_grad(names.contains(name.as_str()));
+            let trains = names.contains(name.as_str());
+            if trains {
+                storage::widen(tensor, self.facts.dtype)?;
+            }
+            *tensor = tensor.set_requires_grad(trains);
         }
         let trains = |stage: &Vec<String>| stage.iter().any(|it| names.contains(it));
         self.trains = self.parts.stages().map(trains).collect();
+        Ok(())
     }
 
     fn linears(&self) -> &BTreeMap<String, LinearSlot> {
@@ -323,7 +329,8 @@ impl Model for Stack {
             let linear = self.linears.get(name);
             let slot = linear.ok_or_else(|| TchError::Shape(format!("{name} is no linear map")))?;
             let weight = format!("{name}.weight");
-            let made = LowRank::new(adapter, name, &slot.weight, &self.noise, seed)?;
+            let weight_now = storage::wide(&slot.weight, self.facts.dtype)?;
+            let made = LowRank::new(adapter, name, &weight_now, &self.noise, seed)?;
             let tensors: Vec<(String, Tensor)> =
                 made.tensors().into_iter().map(|it| (format!("{name}.{}", it.0), it.1)).collect();
             let mut stages = [&mut self.parts.embeddings].into_iter().chain(&mut self.parts.layers);
@@ -342,7 +349,9 @@ impl Model for Stack {
         let mut gone = BTreeSet::new();
         for (name, slot) in &self.linears {
             let Some(adapter) = slot.adapter.get()? else { continue };
-            tch::no_grad(|| slot.weight.shallow_clone().f_copy_(&adapter.merged(&slot.weight)?))?;
+            let mut weight = slot.weight.shallow_clone();
+            storage::widen(&mut weight, self.facts.dtype)?;
+            tch::no_grad(|| weight.f_copy_(&adapter.merged(&weight)?))?;
             gone.extend(adapter.tensors().into_iter().map(|it| format!("{name}.{}", it.0)));
             slot.adapter.set(None)?;
         }

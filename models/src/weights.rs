@@ -126,6 +126,24 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, ModelError> {
 ///
 /// # Errors The file can't be written; a name comes twice; a kind that the format has not.
 pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError> {
+    save_as(tensors, |it| it, path)
+}
+
+/// As [`save`], with all numbers of fewer bits than fp32 as fp32.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_wide(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError> {
+    let wide = |it| if matches!(it, Kind::BFloat16 | Kind::Half) { Kind::Float } else { it };
+    save_as(tensors, wide, path)
+}
+
+/// `written`: kind of a tensor -> that in the file.
+fn save_as(
+    tensors: &[(String, Tensor)],
+    written: fn(Kind) -> Kind,
+    path: &Path,
+) -> Result<(), ModelError> {
     let mut sorted = Vec::with_capacity(tensors.len());
     let mut seen = HashSet::new();
     for (name, tensor) in tensors {
@@ -135,7 +153,7 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
                 source: TchError::Convert("given twice".into()),
             });
         }
-        let kind = tensor.kind();
+        let kind = written(tensor.kind());
         let Some(&(dtype, _)) = KINDS.iter().find(|it| it.1 == kind) else {
             let source = TchError::Kind(format!("{kind:?} has no place in a safetensors file"));
             return Err(ModelError::Tensor { name: name.clone(), source });
@@ -149,7 +167,7 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
     let mut infos = Vec::with_capacity(sorted.len());
     for (dtype, name, tensor) in &sorted {
         let start = end;
-        end += tensor.numel() * tensor.kind().elt_size_in_bytes();
+        end += tensor.numel() * written(tensor.kind()).elt_size_in_bytes();
         let shape = tensor.size().iter().map(|&it| it as usize).collect();
         infos.push((
             (*name).clone(),
@@ -162,23 +180,25 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), ModelError>
     let metadata = Metadata::new(Some(origin), infos).map_err(|it| failed(io::Error::other(it)))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|it| failed(it.into()))?;
     header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
-    write(&header, sorted.iter().map(|it| (it.1.as_str(), it.2)), path)
+    let kind = |it: &Tensor| written(it.kind());
+    write(&header, sorted.iter().map(|it| (it.1.as_str(), it.2, kind(it.2))), path)
 }
 
 fn write<'a>(
     header: &[u8],
-    tensors: impl Iterator<Item = (&'a str, &'a Tensor)>,
+    tensors: impl Iterator<Item = (&'a str, &'a Tensor, Kind)>,
     path: &Path,
 ) -> Result<(), ModelError> {
     let failed = |source| ModelError::Write { path: path.to_path_buf(), source };
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
     file.write_all(header).map_err(failed)?;
-    for (name, tensor) in tensors {
+    for (name, tensor, kind) in tensors {
         let numel = tensor.numel();
-        let mut bytes = vec![0; numel * tensor.kind().elt_size_in_bytes()];
+        let mut bytes = vec![0; numel * kind.elt_size_in_bytes()];
         tensor
-            .f_copy_data_u8(&mut bytes, numel)
+            .f_to_kind(kind)
+            .and_then(|it| it.f_copy_data_u8(&mut bytes, numel))
             .map_err(|source| ModelError::Tensor { name: name.into(), source })?;
         file.write_all(&bytes).map_err(failed)?;
     }

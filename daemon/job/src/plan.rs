@@ -71,12 +71,26 @@ pub struct ModelPlan {
     pub pooling: Option<Pooling>,
     pub dropout: f64,
     pub attention_dropout: f64,
+    #[serde(default)]
+    pub storage: Storage,
     /// What trains in the place of the body; absent where the body's own weights do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterPlan>,
     /// How images are brought to numbers; absent for texts.
     pub preprocess: Option<Preprocess>,
     pub load: LoadSummary,
+}
+
+/// What matrices are stored in that do not train.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    #[default]
+    Fp32,
+    /// In bf16 or fp16 where that loses nothing: all numbers are those of fp32.
+    Lossless,
+    /// Rounded, where the base has more bits.
+    Bf16,
 }
 
 /// What of a text's tokens makes the row that stands for it.

@@ -50,6 +50,19 @@ pub struct ModelChoice {
     pub dropout: Option<f64>,
     /// Probability for attention weights; 0 by default, because it costs more time than all else.
     pub attention_dropout: f64,
+    pub dtype: Dtype,
+}
+
+/// What matrices are stored in that do not train. They are computed with in fp32 all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// In half the bits where the base has no more and memory is short; else fp32.
+    #[default]
+    Auto,
+    Fp32,
+    /// Rounded, where the base has more bits.
+    Bf16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

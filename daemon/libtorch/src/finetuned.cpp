@@ -333,8 +333,9 @@ struct Rounded final {
   }
 };
 
-// Fewer rows are not worth it.
-constexpr int64_t ROWS_MIN = 64;
+// Fewer rows are not worth it, nor are the few outputs of a head, which nothing that follows adds up: what rounding
+// does to them would not be evened out.
+constexpr int64_t ROWS_MIN = 64, OUTPUTS_MIN = 32;
 
 // These rows (n, width) and zeros below them, so that there are eight numbers of rows at most between one power of
 // two and the next: oneDNN compiles kernels for each that it meets, and keeps them for ever.
@@ -344,9 +345,11 @@ Tensor padded(const Tensor& rows) {
   return missing == 0 ? rows : at::constant_pad_nd(rows, {0, 0, 0, missing});
 }
 
-// The gradients of a linear map by products that are rounded as its own was.
+// The gradients of a linear map by products that are rounded as its own was, of numbers as wide as its own were.
 struct LinearBackward final : torch::autograd::Node {
-  torch::autograd::SavedVariable input, weight;
+  torch::autograd::SavedVariable input, weight; // the input only where the weight trains
+  std::vector<int64_t> sizes; // of the input
+  bool rounds = true;
 
   std::string name() const override {
     return "FinetunedLinearBackward";
@@ -358,14 +361,17 @@ struct LinearBackward final : torch::autograd::Node {
       return out;
     }
     at::NoGradGuard once;
-    const Tensor x = input.unpack(), w = weight.unpack();
-    const Tensor grad = grads[0].reshape({-1, w.size(0)}), rows = padded(grad);
-    Rounded rounded;
+    const Tensor w = weight.unpack();
+    const Tensor grad = grads[0].reshape({-1, w.size(0)}), rows = rounds ? padded(grad) : grad;
+    std::optional<Rounded> rounded;
+    if (rounds) {
+      rounded.emplace();
+    }
     if (task_should_compute_output(0)) {
-      out[0] = rows.mm(w).narrow(0, 0, grad.size(0)).view(x.sizes());
+      out[0] = rows.mm(w.to(rows.scalar_type())).narrow(0, 0, grad.size(0)).view(sizes);
     }
     if (task_should_compute_output(1)) {
-      out[1] = rows.t().mm(padded(x.reshape({-1, w.size(1)})));
+      out[1] = rows.t().mm(padded(input.unpack().reshape({-1, w.size(1)})));
     }
     if (2 < num_outputs() && task_should_compute_output(2)) {
       out[2] = grad.sum(0);
@@ -380,9 +386,14 @@ struct LinearBackward final : torch::autograd::Node {
 };
 
 Tensor linear_map(const Tensor& x, const Tensor& w, const std::optional<Tensor>& b) {
-  const bool fits = x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat && w.dim() == 2 && 0 < w.size(1) &&
-      0 < x.dim() && x.size(-1) == w.size(1) && ROWS_MIN <= x.numel() / w.size(1);
-  if (!rounding.load() || !fits) {
+  // Stored in half the bits, it is widened for each product, and again for that of the gradients: it is never there
+  // as a whole for longer.
+  const bool packed = x.scalar_type() == at::kFloat && (w.scalar_type() == at::kBFloat16 || w.scalar_type() == at::kHalf);
+  TORCH_CHECK(!packed || !w.requires_grad(), "a weight that is stored in half the bits has no gradients");
+  const bool fits = x.scalar_type() == at::kFloat && (packed || w.scalar_type() == at::kFloat) && w.dim() == 2 &&
+      0 < w.size(1) && 0 < x.dim() && x.size(-1) == w.size(1);
+  const bool rounds = rounding.load() && fits && ROWS_MIN <= x.numel() / w.size(1) && OUTPUTS_MIN <= w.size(0);
+  if (!rounds && !(packed && fits)) {
     return at::linear(x, w, b);
   }
   std::vector<int64_t> sizes = x.sizes().vec();
@@ -390,14 +401,22 @@ Tensor linear_map(const Tensor& x, const Tensor& w, const std::optional<Tensor>&
   Tensor y;
   {
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    const Tensor rows = x.reshape({-1, w.size(1)});
-    Rounded rounded;
-    y = at::linear(padded(rows), w, b).narrow(0, 0, rows.size(0)).view(sizes);
+    const Tensor rows = x.reshape({-1, w.size(1)}), wide = w.to(at::kFloat);
+    if (rounds) {
+      Rounded rounded;
+      y = at::linear(padded(rows), wide, b).narrow(0, 0, rows.size(0)).view(sizes);
+    } else {
+      y = at::linear(rows, wide, b).view(sizes);
+    }
   }
   if (torch::autograd::compute_requires_grad(x, w, b)) {
     auto node = c10::make_intrusive<LinearBackward>();
-    node->input = torch::autograd::SavedVariable(x, /*is_output=*/false);
+    if (w.requires_grad()) {
+      node->input = torch::autograd::SavedVariable(x, /*is_output=*/false);
+    }
+    node->sizes = x.sizes().vec();
     node->weight = torch::autograd::SavedVariable(w, /*is_output=*/false);
+    node->rounds = rounds;
     node->set_next_edges(b ? torch::autograd::collect_next_edges(x, w, *b) : torch::autograd::collect_next_edges(x, w));
     torch::autograd::set_history(y, node);
   }

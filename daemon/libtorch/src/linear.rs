@@ -7,8 +7,11 @@ use tch::{Device, Kind, Tensor};
 /// `torch.nn.functional.linear`. Made while a [`RoundedFactors`] lives, the product and those of
 /// its gradients are rounded; these can't be differentiated once more.
 ///
+/// For an `x` of fp32, a weight that never trains may be stored in bf16 or fp16: it is widened for each
+/// product, and the result is that of the widened weight to the bit.
+///
 /// # Errors
-/// What libtorch refuses: other shapes.
+/// What libtorch refuses: other shapes; a weight of half the bits that requires gradients.
 pub fn f_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, Error> {
     let bias = bias.map_or(std::ptr::null(), Tensor::as_ptr);
     // SAFETY: the tensors are borrowed for longer than the call, which stores a new tensor when it
@@ -17,7 +20,8 @@ pub fn f_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Te
 }
 
 /// While it lives, linear maps of fp32 round what they multiply: to bf16 on the CPU, to TF32 on
-/// CUDA, as PyTorch's `torch.set_float32_matmul_precision("medium")` has it for all products.
+/// CUDA, as PyTorch's `torch.set_float32_matmul_precision("medium")` has it for all products; those
+/// of fewer than 32 outputs, such as heads, stay as they are.
 /// Sums, results and all else stay fp32. On a processor that does not multiply in bf16 nothing
 /// changes; see [`rounds_factors`]. It is one switch for the process: a second of them is not made
 /// while the first lives.
@@ -103,20 +107,46 @@ mod tests {
         assert_eq!(farthest(&all_of(1, ours), &exact), 0.0, "afterwards all is exact");
     }
 
+    #[test]
+    fn a_weight_of_half_the_bits_is_widened_for_each_product() {
+        let _alone = alone();
+        tch::manual_seed(2);
+        let bias = Tensor::randn([96], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let stored = Tensor::randn([96, 64], (Kind::BFloat16, Device::Cpu));
+        for size in [&[1, 64][..], &[33, 64], &[3, 32, 64]] {
+            let x = Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let all = |weight: &Tensor| {
+                let y = f_linear(&x, weight, Some(&bias)).unwrap();
+                let sum =
+                    (&y * Tensor::arange(96, (Kind::Float, Device::Cpu)).cos()).sum(Kind::Float);
+                let grads = Tensor::run_backward(&[sum], &[&x, &bias], false, false);
+                grads.into_iter().chain([y.detach()]).collect::<Vec<_>>()
+            };
+            let (packed, wide) = (all(&stored), all(&stored.to_kind(Kind::Float)));
+            assert!(packed.iter().zip(&wide).all(|(a, b)| a.equal(b)), "{size:?}");
+            let _rounded = RoundedFactors::new();
+            assert!(farthest(&all(&stored), &wide) < 1.0 / 32.0, "{size:?}");
+        }
+        let trains = stored.set_requires_grad(true);
+        assert!(
+            f_linear(&Tensor::ones([2, 64], (Kind::Float, Device::Cpu)), &trains, None).is_err()
+        );
+    }
+
     /// Rows that are filled up to a number that was compiled for.
     #[test]
     fn any_number_of_rows_is_multiplied() {
         let _alone = alone();
         let _rounded = RoundedFactors::new();
-        let weight = Tensor::randn([5, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let weight = Tensor::randn([80, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         for rows in [1, 63, 64, 71, 333] {
             let x = Tensor::randn([rows, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
             let (ours, exact) =
                 (f_linear(&x, &weight, None).unwrap(), x.linear(&weight, None::<&Tensor>));
-            assert_eq!(ours.size(), [rows, 5]);
+            assert_eq!(ours.size(), [rows, 80]);
             assert!(ours.is_contiguous());
             let gradients = |y: &Tensor| {
-                let slopes = Tensor::arange(5, (Kind::Float, Device::Cpu)).cos();
+                let slopes = Tensor::arange(80, (Kind::Float, Device::Cpu)).cos();
                 let sum = (y * slopes).sum(Kind::Float);
                 let all = Tensor::run_backward(&[sum], &[&x, &weight], false, false);
                 all.into_iter().chain([y.detach()]).collect::<Vec<_>>()

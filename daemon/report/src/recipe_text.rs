@@ -4,7 +4,7 @@
 use crate::templates;
 use anyhow::{Context, Result};
 use finetuned_job::data::{ClassCount, DataReport};
-use finetuned_job::plan::{Plan, PluginUse};
+use finetuned_job::plan::{Plan, PluginUse, Storage};
 use finetuned_job::scores::Split;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -25,6 +25,7 @@ pub fn recipe(plan: &Plan, data: &DataReport) -> Result<String> {
     let context = context! {
         warmup,
         dropout => dropout(plan),
+        dtype => (plan.model.storage == Storage::Bf16).then_some("bf16"),
         plan => Serde(plan),
         targets => targets.to_vec(),
         image_size => image_size(plan),

@@ -34,7 +34,7 @@ pub(crate) fn write(
             let adapter = adapter::of_plan(adapter);
             save_adapter(folder, &adapter, (plan, task_type(plan, base)), tensors)
         }
-        None => finetuned_models::save(tensors, &folder.join(WEIGHTS)),
+        None => finetuned_models::save_wide(tensors, &folder.join(WEIGHTS)),
     }
     .with_context(|| format!("writing {}", target.join(network::weights_file(plan)).display()))?;
     let outputs = plan.data.outputs();

@@ -108,6 +108,7 @@ impl Learner {
             .chain(&plan.freeze.frozen)
             .map(|it| (it.name.as_str(), it))
             .collect();
+        self.network.set_trainable(&selected, &self.tensors)?;
         for (name, tensor) in &self.tensors {
             if selected.contains(name) && !self.trainable.contains(name) {
                 let planned = planned
@@ -116,7 +117,6 @@ impl Learner {
                 self.optimizer.add(name, tensor, planned.lr_scale, planned.weight_decay);
             }
         }
-        self.network.set_trainable(&selected, &self.tensors);
         self.trainable = selected;
         Ok(true)
     }

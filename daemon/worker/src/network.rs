@@ -14,6 +14,7 @@ use finetuned_job::run_folder;
 use finetuned_job::task::Objective;
 use finetuned_models::{
     AdapterFolder, BuildOptions, Checkpoint, HeadKind, Input, Model, Parts, Pass, Pooling, Rows,
+    Storage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,15 @@ pub(crate) struct Built {
     pub own_head: Vec<(String, Tensor)>,
     pub parts: Parts,
     pub report: finetuned_models::LoadReport,
+}
+
+/// What a base's matrices are stored in.
+pub(crate) fn storage(planned: plan::Storage) -> Storage {
+    match planned {
+        plan::Storage::Fp32 => Storage::Wide,
+        plan::Storage::Lossless => Storage::Lossless,
+        plan::Storage::Bf16 => Storage::Rounded,
+    }
 }
 
 pub(crate) fn pooling(planned: plan::Pooling) -> Pooling {
@@ -195,7 +205,12 @@ impl Network {
                 HeadFeatures::Sequence => Rows::PerToken,
             }),
         };
-        let options = BuildOptions { device, ..BuildOptions::new(kind) };
+        // A finished model is as it is.
+        let storage = match plan.model.storage {
+            plan::Storage::Fp32 => Storage::Wide,
+            plan::Storage::Lossless | plan::Storage::Bf16 => Storage::Lossless,
+        };
+        let options = BuildOptions { device, storage, ..BuildOptions::new(kind) };
         let Built { model, head, parts, .. } = build(&saved, &options, head)?;
         let thresholds = thresholds(saved.config_json(), &names).with_context(|| {
             format!("{} in {} is damaged", THRESHOLDS, folder.join("config.json").display())
@@ -215,13 +230,14 @@ impl Network {
         &mut self,
         names: &BTreeSet<String>,
         tensors: &BTreeMap<String, Tensor>,
-    ) {
-        self.model.set_trainable(names);
+    ) -> Result<()> {
+        self.model.set_trainable(names)?;
         if self.head.is_some() {
             for name in &self.parts.head {
                 let _ = tensors.get(name).map(|it| it.set_requires_grad(names.contains(name)));
             }
         }
+        Ok(())
     }
 
     /// What the first `stages` give.

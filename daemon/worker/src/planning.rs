@@ -12,7 +12,7 @@ use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
-    DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, Pooling,
+    DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, Pooling, Storage,
     TensorPlan, TrainPlan,
 };
 use finetuned_job::recipe::{
@@ -71,6 +71,7 @@ pub(crate) struct ModelFacts {
     pub width: i64,
     /// What the config says.
     pub dropout: f64,
+    pub storage: Storage,
     /// Tensors that were initialised: the base has none of the name, or those of another task.
     pub new: Vec<String>,
     pub load: LoadSummary,
@@ -148,6 +149,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             pooling: facts.pooling,
             dropout: dropout(recipe, facts.task).unwrap_or(facts.model.dropout),
             attention_dropout: recipe.model.attention_dropout,
+            storage: facts.model.storage,
             adapter: facts.adapter.map(adapter::plan),
             preprocess: facts.preprocess.cloned(),
             load: facts.model.load,

@@ -19,7 +19,7 @@ use finetuned_data::{Dataset, Example, Opened, Request};
 use finetuned_job::data::{DataReport, NumberReport, TokenReport};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{LoadSummary, Plan, Pooling};
+use finetuned_job::plan::{LoadSummary, Plan, Pooling, Storage};
 use finetuned_job::recipe::{Method, Recipe};
 use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
@@ -39,6 +39,7 @@ pub(crate) struct Prepared {
     pub encoder: Box<dyn Encoder>,
     pub data: Data,
     pub extensions: Extensions,
+    pub storage: Storage,
 }
 
 pub(crate) struct Data {
@@ -110,7 +111,9 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let encoder = modality::of(task.modality).encoder(&base, &recipe)?;
     let refits = planning::refits(&recipe, task, &dataset.report)?;
     let data = encode(dataset, refits, encoder.as_ref(), attempt)?;
-    Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions })
+    let storage =
+        planning::defaults::storage(recipe.model.dtype, base.numbers(), spec.memory_bytes);
+    Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions, storage })
 }
 
 /// Whether no base model has to be fetched, whichever task the data turn out to be.
@@ -226,6 +229,7 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
             image_size,
             device,
             seed,
+            storage: network::storage(prepared.storage),
             ..BuildOptions::new(kind)
         })
     };
@@ -240,6 +244,7 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
     }
     let adapter = adapter?;
     can_give_units(task.objective, base, &model)?;
+    can_be_rounded(recipe, &model.report)?;
     Ok(Begun { model, adapter, method, pooling })
 }
 
@@ -269,6 +274,20 @@ fn can_give_units(objective: Objective, base: &Checkpoint, model: &Built) -> Res
         .with_cure("set model.base to an encoder, such as MiniLM or RoBERTa"))
 }
 
+/// An adapter that is left beside a base has learnt beside its numbers as the files have them.
+fn can_be_rounded(recipe: &Recipe, report: &LoadReport) -> Result<(), Failure> {
+    let [first, ..] = &report.rounded[..] else { return Ok(()) };
+    if !recipe.save.adapter {
+        return Ok(());
+    }
+    let message = format!(
+        "model.dtype is `bf16`, which rounds {} matrices of the base ({first} ...), but save.adapter leaves the adapter beside the base as it is",
+        report.rounded.len()
+    );
+    Err(Failure::new(FailureKind::Recipe, message)
+        .with_cure("leave model.dtype out of the recipe, or save.adapter: the finished model then has the rounded numbers"))
+}
+
 /// Gives the model the adapter that the recipe asks for, if it does.
 fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
     let Some(choice) = &recipe.adapter else { return Ok(None) };
@@ -285,7 +304,7 @@ fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
 pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
-    let Prepared { recipe, task, base, base_name, encoder, data, extensions } = prepared;
+    let Prepared { recipe, task, base, base_name, encoder, data, extensions, storage } = prepared;
     extensions.suit(task.answer)?;
     if recipe.save.gguf.is_some() {
         gguf::check(*task, base)?;
@@ -315,6 +334,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             weights_hash: checkpoint::hashes(base.weights_files())?,
             width: base.hidden_size(),
             dropout: base.dropout(),
+            storage: *storage,
             new: model.report.initialised().map(Into::into).collect(),
             load: load_summary(&model.report),
         },

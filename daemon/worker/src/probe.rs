@@ -10,7 +10,7 @@ use crate::examples::ExampleSet;
 use crate::failures::model_failure;
 use crate::learner::Learner;
 use crate::modality;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::prepare::{Data, Prepared};
 use crate::source::Source;
 use crate::stored::{Examples, Stored};
@@ -108,7 +108,8 @@ fn frozen(learner: &Learner, prepared: &Prepared) -> Result<Option<Network>> {
         return Ok(None);
     }
     let device = learner.network.device;
-    let options = BuildOptions { device, ..BuildOptions::new(HeadKind::Linear(1, pooling)) };
+    let head = BuildOptions::new(HeadKind::Linear(1, pooling));
+    let options = BuildOptions { device, storage: network::storage(prepared.storage), ..head };
     let model = prepared.base.build(&options).map_err(model_failure)?.model;
     let parts = model.parts().clone();
     Ok(Some(Network { model, head: None, parts, outputs: 1, device, units: None }))

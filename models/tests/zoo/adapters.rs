@@ -87,7 +87,7 @@ fn logits_and_gradients_are_those_of_peft() {
             let (expected, input) = (expected(name), inputs(base));
             let mut built = adapted(name, base, &finished());
             let names = trains(&built, name);
-            built.model.set_trainable(&names);
+            built.model.set_trainable(&names).unwrap();
             let pass = Pass { gradient_checkpointing, ..Pass::training(0, 1, 0) };
             let logits = logits(&built, &input, &pass);
             let off = distance(&logits, &expected["logits"]);
@@ -117,7 +117,7 @@ fn ten_steps_end_where_those_of_peft_do_and_one_map_does_the_same() {
         let (expected, input) = (expected(name), inputs(base));
         let mut built = adapted(name, base, &finished());
         let names = trains(&built, name);
-        built.model.set_trainable(&names);
+        built.model.set_trainable(&names).unwrap();
         let mut optimizer = Optimizer::new(RULE);
         for (tensor, it) in built.tensors.iter().filter(|it| names.contains(&it.0)) {
             let decays = !tensor.ends_with("bias");
@@ -176,7 +176,7 @@ fn a_new_adapter_changes_nothing_is_a_function_of_the_seed_and_trains_alone() {
     );
     assert!(!parts.held.iter().any(|it| is_of_adapter(it) || parts.head.contains(it)));
     // Its stage trains; what lies below is frozen still.
-    built.model.set_trainable(&wanted.into());
+    built.model.set_trainable(&wanted.into()).unwrap();
     assert_eq!(built.model.frozen_stages(), 2);
 
     let a = |seed| {
@@ -210,7 +210,7 @@ fn its_dropout_is_a_function_of_seed_step_and_pass() {
             });
         }
         let names = trains(&built, name);
-        built.model.set_trainable(&names);
+        built.model.set_trainable(&names).unwrap();
         let input = inputs(base);
         let logits = |pass: Pass| logits(&built, &input, &pass).detach();
         let (one, again) = (Pass::training(1, 5, 0), Pass::training(1, 5, 0));

@@ -39,7 +39,7 @@ fn learn(
 ) -> Vec<(String, Tensor)> {
     let (_, mut built, input) = cases().swap_remove(case);
     let names: BTreeSet<String> = trains(built.model.parts()).into_iter().collect();
-    built.model.set_trainable(&names);
+    built.model.set_trainable(&names).unwrap();
     let mut loss = Tensor::zeros([], (Kind::Float, Device::Cpu));
     for pass in passes(checkpointing, n) {
         let logits = built.model.logits(&input, &pass).unwrap();
@@ -101,7 +101,7 @@ fn a_tied_table_learns_from_both_ends() {
         let head = finetuned_models::HeadKind::Vocabulary;
         let mut built =
             crate::open(&data("bert")).build(&BuildOptions { head, ..finished() }).unwrap();
-        built.model.set_trainable(&all_names(&built));
+        built.model.set_trainable(&all_names(&built)).unwrap();
         let logits = built.model.logits(&input("bert").0, &passes(checkpointing, 1)[0]).unwrap();
         logits.square().mean(Kind::Float).backward();
         gradients.extend(built.tensors.iter().map(|it| (it.0.clone(), it.1.grad())));
@@ -115,7 +115,7 @@ fn a_tied_table_learns_from_both_ends() {
 #[test]
 fn an_error_in_a_stage_comes_back() {
     let (_, mut built, input) = cases().swap_remove(0);
-    built.model.set_trainable(&all_names(&built));
+    built.model.set_trainable(&all_names(&built)).unwrap();
     let beyond = Input::tokens(&input.xs + 1000, input.lengths.clone());
     let pass = passes(true, 1)[0];
     let refused = built.model.logits(&beyond, &pass).unwrap_err().to_string();
@@ -126,7 +126,7 @@ fn an_error_in_a_stage_comes_back() {
 #[test]
 fn lower_stages_are_no_part_of_the_graph_and_the_last_one_is() {
     let (_, mut built, input) = cases().swap_remove(0);
-    built.model.set_trainable(&all_names(&built));
+    built.model.set_trainable(&all_names(&built)).unwrap();
     let weight = |layer: usize| {
         let name = format!("bert.encoder.layer.{layer}.output.dense.weight");
         built.tensors.iter().find(|it| it.0 == name).unwrap().1.shallow_clone()

@@ -91,7 +91,7 @@ fn logits_and_gradients_are_those_of_transformers() {
         let expected = expected(case);
         let mut built = build(case, &finished());
         assert!(built.report.surplus.is_empty() && built.report.missing.is_empty(), "{case}");
-        built.model.set_trainable(&all_names(&built));
+        built.model.set_trainable(&all_names(&built)).unwrap();
         let logits = built.model.logits(&batch(&expected), &Pass::training(0, 1, 0)).unwrap();
         let off = apart(&logits, &expected.logits);
         assert!(off < EXACT, "{case}: {off}");
@@ -115,7 +115,7 @@ fn ten_steps_end_where_those_of_torch_do() {
     for case in all() {
         let expected = expected(case);
         let mut built = build(case, &finished());
-        built.model.set_trainable(&all_names(&built));
+        built.model.set_trainable(&all_names(&built)).unwrap();
         let norms = &built.model.parts().norms;
         let mut optimizer = Optimizer::new(RULE);
         for (name, tensor) in &built.tensors {
@@ -273,7 +273,7 @@ fn gradients_of_stages_that_run_again_are_the_same_bit_for_bit() {
         let gradients = |gradient_checkpointing: bool| {
             let options = BuildOptions { dropout: Some(0.1), ..finished() };
             let mut built = build(case, &options);
-            built.model.set_trainable(&all_names(&built));
+            built.model.set_trainable(&all_names(&built)).unwrap();
             let pass = Pass { gradient_checkpointing, ..Pass::training(3, 1, 0) };
             built
                 .model
@@ -298,7 +298,7 @@ fn attention_with_dropout_written_out_is_the_kernel_without() {
     for case in all() {
         let expected = expected(case);
         let mut built = build(case, &BuildOptions { attention_dropout: 1e-12, ..finished() });
-        built.model.set_trainable(&all_names(&built));
+        built.model.set_trainable(&all_names(&built)).unwrap();
         let logits = built.model.logits(&batch(&expected), &Pass::training(0, 1, 0)).unwrap();
         assert!(apart(&logits, &expected.logits) < EXACT, "{case}");
     }
@@ -311,7 +311,7 @@ fn dropout_is_drawn_in_training_only() {
         for (dropout, attention_dropout) in [(0.1, 0.0), (0.0, 0.1)] {
             let options = BuildOptions { dropout: Some(dropout), attention_dropout, ..finished() };
             let mut built = build(case, &options);
-            built.model.set_trainable(&all_names(&built));
+            built.model.set_trainable(&all_names(&built)).unwrap();
             let at = |step| {
                 let pass = Pass::training(0, step, 0);
                 built.model.logits(&batch(&expected), &pass).unwrap().detach()

@@ -64,7 +64,7 @@ fn check(case: &str) {
     let expected = expected(case);
     let mut built = open(folder(&expected).path()).build(&finished()).unwrap();
     assert!(built.report.surplus.is_empty() && built.report.missing.is_empty(), "{case}");
-    built.model.set_trainable(&all_names(&built));
+    built.model.set_trainable(&all_names(&built)).unwrap();
     let logits = built.model.logits(&batch(&expected), &Pass::training(0, 1, 0)).unwrap();
     assert!(apart(&logits, &expected.logits) < EXACT, "{case}");
     let labels = Tensor::from_slice(&expected.labels);
@@ -204,7 +204,7 @@ fn tied_weights_are_one_tensor_and_stand_in_a_file_once() {
     assert_eq!(built.model.parts().tied, [pair(owner, weight), pair("cls.predictions.bias", bias)]);
     assert!(built.tensors.iter().all(|it| it.0 != weight && it.0 != bias));
     // What moves the table moves the head.
-    built.model.set_trainable(&Default::default());
+    built.model.set_trainable(&Default::default()).unwrap();
     let logits = |it: &Built| it.model.logits(&batch(&expected), &Pass::evaluation()).unwrap();
     let before = logits(&built);
     let table = built.tensors.iter().find(|it| it.0 == owner).unwrap().1.shallow_clone();

@@ -129,7 +129,7 @@ pub(crate) fn build(model: &str) -> Built {
 
 pub(crate) fn train(model: &mut Built, names: impl Fn(&Parts) -> Vec<String>) {
     let names: BTreeSet<String> = names(model.model.parts()).into_iter().collect();
-    model.model.set_trainable(&names);
+    model.model.set_trainable(&names).unwrap();
 }
 
 pub(crate) fn all(parts: &Parts) -> Vec<String> {

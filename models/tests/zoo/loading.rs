@@ -398,7 +398,7 @@ fn weights_of_no_use_are_refused() {
 fn inputs_that_do_not_fit_are_errors() {
     for family in FAMILIES {
         let mut model = build(family, &finished());
-        model.model.set_trainable(&all_names(&model));
+        model.model.set_trainable(&all_names(&model)).unwrap();
         let (input, _) = input(family);
         let pass = Pass::training(0, 1, 0);
         let beyond = input.after(0, &input.xs + 1000);

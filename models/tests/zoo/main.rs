@@ -21,6 +21,7 @@ mod minilm;
 mod parity;
 mod saving;
 mod smollm2;
+mod storage;
 mod vit;
 
 use finetuned_models::{BuildOptions, Built, Checkpoint, HeadKind, Input, Rows};

@@ -63,7 +63,7 @@ fn training(
 ) -> Built {
     let mut model = build(folder, options);
     let names = names(model.model.parts());
-    model.model.set_trainable(&names);
+    model.model.set_trainable(&names).unwrap();
     model
 }
 

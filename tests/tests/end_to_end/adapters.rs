@@ -4,7 +4,7 @@ use crate::attempt::{Run, predict, sentences, tiny_bert};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::FailureKind;
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{Plan, Storage};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use rustix::process::Signal;
@@ -81,6 +81,26 @@ fn an_adapter_is_merged_and_a_kill_costs_not_a_bit() {
 }
 
 #[test]
+fn a_base_that_is_stored_in_half_the_bits_is_what_the_finished_model_has() {
+    let recipe = format!("model.dtype = 'bf16'\n{RECIPE}");
+    let run = proven(&recipe, "model.safetensors");
+    let plan: Plan = run.json(run_folder::PLAN);
+    assert_eq!(plan.model.storage, Storage::Bf16);
+    let (own, base) = (run.weights(), fs::read(tiny_bert().join("model.safetensors")).unwrap());
+    let numbers = |file: &[u8], name: &str| -> Vec<u32> {
+        let file = SafeTensors::deserialize(file).unwrap();
+        let tensor = file.tensor(name).unwrap();
+        assert_eq!(tensor.dtype(), safetensors::Dtype::F32);
+        tensor.data().chunks(4).map(|it| u32::from_le_bytes(it.try_into().unwrap())).collect()
+    };
+    let table = "embeddings.word_embeddings.weight";
+    let (own, base) = (numbers(&own, &format!("bert.{table}")), numbers(&base, table));
+    // To the nearest that has bf16's bits.
+    let is_rounded = |(own, base): (&u32, &u32)| own & 0xffff == 0 && own.abs_diff(*base) <= 0x8000;
+    assert!(own.iter().zip(&base).all(is_rounded) && own != base);
+}
+
+#[test]
 fn an_adapter_is_left_as_one_and_a_kill_costs_not_a_bit() {
     let recipe = RECIPE
         .replace("[adapter]", "[adapter]\nmodules_to_save = ['embeddings']")
@@ -130,4 +150,7 @@ fn what_makes_no_sense_is_refused_with_its_cure() {
     refused("[adapter]\n[train]\nwise_ft = 0.5", "train.wise_ft", "leave it out");
     refused("[adapter]\n[freeze]\ntrain = ['head']", "never train it", "leave freeze.train out");
     refused("save.adapter = true", "save.adapter", "no [adapter]");
+    let rounded = "save.adapter = true\nmodel.dtype = 'bf16'\n[adapter]";
+    refused(rounded, "rounds", "leave model.dtype out");
+    refused("model.dtype = 'int8'", "model.dtype is `int8`", "auto, fp32 or bf16");
 }

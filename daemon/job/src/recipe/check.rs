@@ -147,6 +147,7 @@ fn model(raw: RawModel) -> Result<ModelChoice, Wrong> {
             raw.attention_dropout.unwrap_or(0.0),
             0.0..0.95,
         )?,
+        dtype: dtype(raw.dtype.as_deref())?,
     })
 }
 
@@ -411,6 +412,17 @@ fn learnt_turns(name: &str) -> Result<LearntTurns, Wrong> {
         "all" => Ok(LearntTurns::All),
         other => {
             wrong("train.on", format!("is `{other}`, but must be assistant, completions or all"))
+        }
+    }
+}
+
+fn dtype(name: Option<&str>) -> Result<Dtype, Wrong> {
+    match name {
+        None | Some("auto") => Ok(Dtype::Auto),
+        Some("fp32") => Ok(Dtype::Fp32),
+        Some("bf16") => Ok(Dtype::Bf16),
+        Some(other) => {
+            wrong("model.dtype", format!("is `{other}`, but must be auto, fp32 or bf16"))
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct RawModel {
     pub image_size: Option<u32>,
     pub dropout: Option<f64>,
     pub attention_dropout: Option<f64>,
+    pub dtype: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -228,7 +228,7 @@ mod tests {
         };
         let tensors: BTreeMap<String, Tensor> = built.tensors.into_iter().collect();
         let names = tensors.keys().cloned().collect();
-        network.set_trainable(&names, &tensors);
+        network.set_trainable(&names, &tensors).unwrap();
         let mut optimizer = Optimizer::new(Algorithm::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
         tensors.iter().for_each(|(name, it)| optimizer.add(name, it, 1.0, 0.01));
 

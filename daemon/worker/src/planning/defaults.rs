@@ -2,7 +2,8 @@
 //! functions and named constants. What the recipe says itself is seen to by `planning`.
 
 use finetuned_data::ValidationDefault;
-use finetuned_job::recipe::{ClassWeights, Method, PreferenceLoss};
+use finetuned_job::plan::Storage;
+use finetuned_job::recipe::{ClassWeights, Dtype, Method, PreferenceLoss};
 use finetuned_job::task::Objective;
 
 /// Of the split into training, validation and test: runs of other seeds learn from the same
@@ -31,6 +32,23 @@ pub(crate) fn validation(examples: u64) -> ValidationDefault {
         (VALIDATION_LARGE / n).clamp(VALIDATION_PART_MIN, VALIDATION_PART)
     };
     ValidationDefault { part, of_each_class: VALIDATION_OF_CLASS }
+}
+
+/// The part of the memory that a base may take in fp32 before it is stored in fewer bits where that
+/// loses nothing: what trains, gradients and activations take several times as much, and each
+/// product of a widened matrix takes longer.
+const STORED_PART: u64 = 4;
+
+/// What a base of so many numbers is stored in as long as it does not train. `memory`: that the job
+/// may take.
+pub(crate) fn storage(asked: Dtype, numbers: u64, memory: Option<u64>) -> Storage {
+    let is_large = || memory.is_some_and(|it| it / STORED_PART < 4 * numbers);
+    match asked {
+        Dtype::Fp32 => Storage::Fp32,
+        Dtype::Bf16 => Storage::Bf16,
+        Dtype::Auto if is_large() => Storage::Lossless,
+        Dtype::Auto => Storage::Fp32,
+    }
 }
 
 /// Batches by the number of training examples: below each number this batch, else the last.

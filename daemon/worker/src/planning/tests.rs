@@ -4,8 +4,8 @@
 use super::*;
 use finetuned_images::{Filter, Fit, Jitter, Library, Mixing};
 use finetuned_job::data::{ClassCount, SplitReport};
-use finetuned_job::plan::{PluginUse, PreferencePlan};
-use finetuned_job::recipe::{Optimizer, PreferenceLoss, Schedule};
+use finetuned_job::plan::{PluginUse, PreferencePlan, Storage};
+use finetuned_job::recipe::{Dtype, Optimizer, PreferenceLoss, Schedule};
 use finetuned_job::task::{Answer, Modality};
 
 /// What was found, as a test changes it.
@@ -141,6 +141,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
             weights_hash: "ab".into(),
             width: found.width,
             dropout: 0.1,
+            storage: Storage::Fp32,
             new: found.new.clone(),
             load: LoadSummary::default(),
         },
@@ -536,6 +537,17 @@ fn losses_of_preferences_have_trls_defaults() {
         "train.class_weights weighs the classes of a loss of classes (leave it out of the recipe)";
     refused("train.class_weights = 'auto'", &pairs, message);
     assert_eq!(of("train.class_weights = 'none'").loss, PreferenceLoss::Dpo);
+}
+
+#[test]
+fn a_large_base_is_stored_in_half_the_bits_where_that_loses_nothing() {
+    const GIB: u64 = 1 << 30;
+    let of = |asked, memory| defaults::storage(asked, GIB / 8, memory);
+    assert_eq!(of(Dtype::Auto, Some(2 * GIB)), Storage::Fp32);
+    assert_eq!(of(Dtype::Auto, Some(2 * GIB - 4)), Storage::Lossless);
+    assert_eq!(of(Dtype::Auto, None), Storage::Fp32);
+    assert_eq!(of(Dtype::Fp32, Some(1)), Storage::Fp32);
+    assert_eq!(of(Dtype::Bf16, None), Storage::Bf16);
 }
 
 #[test]

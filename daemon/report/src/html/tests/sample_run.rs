@@ -11,7 +11,7 @@ use finetuned_job::data::{
 use finetuned_job::event::{Event, Line, Phase, Step};
 use finetuned_job::outcome::{Done, OUTCOME_VERSION, Probe, Proof, Sample, Start, Trained};
 use finetuned_job::plan::{
-    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, Pooling,
+    DataPlan, EvalPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, Pooling, Storage,
     TensorPlan, TrainPlan,
 };
 use finetuned_job::recipe::{
@@ -567,6 +567,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             pooling: Some(Pooling::Mean),
             dropout: 0.1,
             attention_dropout: 0.0,
+            storage: Storage::Fp32,
             adapter: None,
             preprocess: None,
             load: LoadSummary {

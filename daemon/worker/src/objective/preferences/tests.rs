@@ -104,7 +104,7 @@ fn network(head: HeadKind) -> (Network, BTreeMap<String, Tensor>) {
     let mut network =
         Network { model: built.model, head: None, parts, outputs, device, units: None };
     let tensors: BTreeMap<String, Tensor> = built.tensors.into_iter().collect();
-    network.set_trainable(&tensors.keys().cloned().collect(), &tensors);
+    network.set_trainable(&tensors.keys().cloned().collect(), &tensors).unwrap();
     (network, tensors)
 }
 
