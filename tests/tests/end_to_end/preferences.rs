@@ -51,6 +51,7 @@ every_steps = 10
 epochs = 8
 batch = 16
 lr = 3e-3
+precision = "fp32"
 "#;
 
 fn read(run: &Run, file: &str) -> String {
