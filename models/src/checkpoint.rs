@@ -103,6 +103,28 @@ impl Checkpoint {
         &self.folder
     }
 
+    /// Training may go on with it: what it holds is in every model that is built.
+    pub fn adapter(&self) -> Option<&AdapterFolder> {
+        self.adapter.as_ref()
+    }
+
+    /// Where what belongs to the weights lies: a tokenizer, or how images are prepared. An adapter
+    /// may have its own.
+    pub fn companions(&self) -> &Path {
+        let files: &[&str] = match self.kind() {
+            Kind::Text => &["tokenizer.json"],
+            Kind::Image => &["preprocessor_config.json", CONFIG],
+        };
+        let folders = || self.adapter.iter().map(AdapterFolder::folder).chain([self.folder()]);
+        let has = |file: &&str| folders().find(|it| it.join(file).is_file());
+        files.iter().find_map(has).unwrap_or(&self.folder)
+    }
+
+    /// The head that its config speaks of.
+    pub fn head(&self) -> HeadKind {
+        self.config.head()
+    }
+
     /// What the model looks at.
     pub fn kind(&self) -> Kind {
         if self.architecture.text().is_some() { Kind::Text } else { Kind::Image }
@@ -386,6 +408,7 @@ fn adapt(built: &mut Built, folder: &AdapterFolder, seed: u64) -> Result<(), Mod
         let name = name.to_string();
         move |source| ModelError::Tensor { name, source }
     };
+    check_places(built, folder)?;
     let added = built.model.adapt(&folder.adapter, seed).map_err(failed("the adapter"))?;
     let mut stored: BTreeMap<String, String> =
         folder.names().filter(|it| is_of_adapter(&it.0)).collect();
@@ -407,6 +430,32 @@ fn adapt(built: &mut Built, folder: &AdapterFolder, seed: u64) -> Result<(), Mod
     }
     built.tensors.extend(added);
     Ok(())
+}
+
+/// Linear maps that have an adapter are of the body, and no tensor that is kept whole is shared:
+/// peft parts such, and only one of the two would move.
+fn check_places(built: &Built, folder: &AdapterFolder) -> Result<(), ModelError> {
+    let refused = |name: &str, why: &str| {
+        let (folder, name) = (folder.folder.clone(), name.to_string());
+        Err(ModelError::Adapter { folder, name, why: why.into() })
+    };
+    const MERGE: &str = "peft's merge_and_unload and save_pretrained make a whole model of both, which can be the base";
+    let linears = built.model.linears();
+    if let Some(outside) = folder.adapter.targets.iter().find(|it| !linears.contains_key(*it)) {
+        return refused(
+            outside,
+            &format!("it is no linear map of the body of this model; {MERGE}"),
+        );
+    }
+    let parts = built.model.parts();
+    let mut shared = parts.shared_with_body();
+    match shared.find(|pair| folder.names().any(|it| it.0 == pair.0 || it.0 == pair.1)) {
+        Some((name, _)) => refused(
+            name,
+            &format!("body and head share this tensor, which peft has parted; {MERGE}"),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// A model with a head of the kind [`HeadKind::Linear`].

@@ -51,6 +51,8 @@ pub enum ModelError {
         folder.display()
     )]
     ImageSize { folder: PathBuf, height: i64, width: i64, patch: i64 },
+    #[error("{}: the adapter's {name} has no place: {why}", folder.display())]
+    Adapter { folder: PathBuf, name: String, why: String },
     #[error("{} can be no GGUF: {why}", folder.display())]
     NoGguf { folder: PathBuf, why: String },
     #[error("{} is not what it was made of, in {what}: the memory or the disk of this machine is at fault, or a number is beyond what the type holds (f32 holds all)", path.display())]

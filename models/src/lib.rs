@@ -57,6 +57,6 @@ pub use load::LoadReport;
 pub use model::{
     BuildOptions, HeadKind, Input, LinearSlot, Model, Outline, Parts, Pass, Pooling, Rows, Then,
 };
-pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, AdapterNames, save_adapter};
+pub use peft::{ADAPTER_WEIGHTS, AdapterFolder, AdapterNames, is_adapter, save_adapter};
 pub use storage::Storage;
 pub use weights::{read, save, save_wide};

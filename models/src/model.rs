@@ -355,6 +355,12 @@ impl Parts {
         [&self.embeddings].into_iter().chain(&self.layers).chain([&self.head])
     }
 
+    /// Tensors of the body that the head has under another name: embeddings as the map to the
+    /// vocabulary.
+    pub fn shared_with_body(&self) -> impl Iterator<Item = &(String, String)> {
+        self.tied.iter().filter(|it| !self.head.contains(&it.0))
+    }
+
     /// Factor on the learning rate of each tensor: 1 for the head, `decay` for the last layer,
     /// `decay`² for the one before, and so on down to the embeddings (Howard and Ruder 2018). As in
     /// timm's `param_groups_layer_decay`, a norm before pooling belongs to the last layer, and what

@@ -3,7 +3,7 @@
 //! change what the adapter computes is refused. What an adapter computes is left to `adapter`,
 //! where its base lies to the caller.
 
-use crate::adapter::{A, Adapter};
+use crate::adapter::{A, Adapter, is_of_adapter};
 use crate::error::ModelError;
 use crate::weights::{self, WeightsFile};
 use serde::Deserialize;
@@ -15,6 +15,8 @@ use tch::Tensor;
 const CONFIG: &str = "adapter_config.json";
 /// Name of the file with the tensors of an adapter.
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// Files of a whole model, beside which an adapter's are of no use.
+const WHOLE: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
 /// What peft puts before the names of the model that it wraps.
 const PREFIX: &str = "base_model.model.";
 
@@ -55,6 +57,14 @@ fn to_library(name: &str) -> String {
 /// The way back.
 fn of_library(name: &str) -> String {
     renamed(name).iter().fold(name.to_string(), |name, (ours, theirs)| name.replace(theirs, ours))
+}
+
+fn module_to_library(name: &str) -> String {
+    to_library(&format!("{name}.")).trim_end_matches('.').to_string()
+}
+
+fn module_of_library(name: &str) -> String {
+    of_library(&format!("{name}.")).trim_end_matches('.').to_string()
 }
 
 /// The settings that are understood. peft's defaults, but those that no file leaves out.
@@ -124,16 +134,21 @@ pub struct AdapterFolder {
     base: Option<String>,
 }
 
+/// Whether a folder holds an adapter, and no whole model beside it.
+pub fn is_adapter(folder: &Path) -> bool {
+    folder.join(CONFIG).exists() && !WHOLE.iter().any(|it| folder.join(it).exists())
+}
+
 impl AdapterFolder {
     /// Nothing where the folder holds no adapter, or a whole model beside it.
     ///
     /// # Errors
     /// Settings that are not understood, files that are damaged.
     pub fn open(folder: &Path) -> Result<Option<AdapterFolder>, ModelError> {
-        let path = folder.join(CONFIG);
-        if !path.exists() || folder.join("model.safetensors").exists() {
+        if !is_adapter(folder) {
             return Ok(None);
         }
+        let path = folder.join(CONFIG);
         let text = finetuned_files::read(&path)
             .map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let config: Config = serde_json::from_slice(&text)
@@ -155,10 +170,40 @@ impl AdapterFolder {
             rslora: config.use_rslora,
             dora: config.use_dora,
             targets,
-            modules_to_save: config.modules_to_save.unwrap_or_default().into_iter().collect(),
+            modules_to_save: config
+                .modules_to_save
+                .unwrap_or_default()
+                .iter()
+                .map(|it| module_of_library(it))
+                .collect(),
         };
         let base = config.base_model_name_or_path;
-        Ok(Some(AdapterFolder { folder: folder.to_path_buf(), adapter, file, base }))
+        let found = AdapterFolder { folder: folder.to_path_buf(), adapter, file, base };
+        found.check_whole()?;
+        Ok(Some(found))
+    }
+
+    /// What is kept whole stands in the modules that the config names: peft also writes embeddings
+    /// that were made larger, whose model has another vocabulary.
+    fn check_whole(&self) -> Result<(), ModelError> {
+        let stray = self
+            .names()
+            .find(|(name, _)| !is_of_adapter(name) && !self.adapter.saves(name))
+            .map(|it| it.1);
+        stray.map_or(Ok(()), |name| {
+            let why = "it stands whole in the file, but in none of the modules_to_save of adapter_config.json";
+            Err(ModelError::Adapter { folder: self.folder.clone(), name, why: why.into() })
+        })
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its files: what they say is all that the adapter is.
+    pub fn files(&self) -> [PathBuf; 2] {
+        [CONFIG, ADAPTER_WEIGHTS].map(|it| self.folder.join(it))
     }
 
     /// The model that it was made for, as its config names it: a folder, or `OWNER/NAME`.
@@ -250,10 +295,8 @@ pub fn save_adapter(
         .map(|(name, it)| (format!("{PREFIX}{}", to_library(name)), it.shallow_clone()))
         .collect();
     weights::save(&tensors, &folder.join(ADAPTER_WEIGHTS))?;
-    let list = |it: &BTreeSet<String>| {
-        let module = |it: &String| to_library(&format!("{it}.")).trim_end_matches('.').to_string();
-        it.iter().map(module).collect::<Vec<String>>()
-    };
+    let list =
+        |it: &BTreeSet<String>| it.iter().map(|it| module_to_library(it)).collect::<Vec<String>>();
     let config = json!({
         "peft_type": "LORA",
         "task_type": task_type,

@@ -46,10 +46,13 @@ impl Snapshot {
 
     /// Nothing that a base model may have is missing. (A model without tokenizer.json is never sure
     /// of it, nor is one of sentence-transformers without modules.json, which transformers' own
-    /// classes leave out.)
+    /// classes leave out. An adapter needs neither.)
     pub(crate) fn is_whole(&self, name: &HubName) -> bool {
         let has = |file| self.folder.join(file).is_file();
         let of_sentences = name.id.starts_with(SENTENCES);
+        if wanted::is_adapter_folder(&self.folder) {
+            return self.lack().is_none();
+        }
         self.lack().is_none() && has(wanted::TOKENIZER) && (!of_sentences || has(wanted::MODULES))
     }
 
@@ -78,7 +81,8 @@ impl Repo {
         let folder = if by_commit.is_dir() {
             by_commit
         } else {
-            self.layout.get("config.json")?.parent()?.to_owned()
+            let named = ["config.json", wanted::ADAPTER_CONFIG];
+            named.iter().find_map(|it| self.layout.get(it))?.parent()?.to_owned()
         };
         let commit = folder.file_name()?.to_str()?.to_owned();
         Some(Snapshot { folder, commit })

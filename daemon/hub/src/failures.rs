@@ -235,6 +235,16 @@ pub(crate) fn folder_lacks(folder: &Path, lack: &Lack) -> Failure {
             ),
             format!("convert it once with Python: {}", conversion(&shown.to_string())),
         ),
+        Lack::AdapterWeights => model(
+            format!("{shown} has an adapter_config.json, but no adapter_model.safetensors"),
+            "copy the adapter's folder again, whole",
+        ),
+        Lack::OnlyAdapterPickle => model(
+            format!(
+                "{shown} has its adapter only as adapter_model.bin, which can run code when it is read"
+            ),
+            ADAPTER_CONVERSION,
+        ),
         Lack::Shard(file) => model(
             format!("{shown} lacks {file}, which its index names"),
             "copy the folder again, whole",
@@ -255,6 +265,16 @@ pub(crate) fn repository_lacks(name: &HubName, lack: &Lack) -> Failure {
                 conversion(&name.id)
             ),
         ),
+        Lack::OnlyAdapterPickle => model(
+            format!(
+                "{name} has its adapter only as adapter_model.bin, which can run code when it is read"
+            ),
+            ADAPTER_CONVERSION,
+        ),
+        Lack::AdapterWeights => model(
+            format!("{name} has an adapter_config.json, but no adapter_model.safetensors"),
+            "choose another repository, or another revision of it",
+        ),
         Lack::Config => model(
             format!("{name} has no config.json, so no library can say what it is"),
             "choose a repository in the transformers format",
@@ -264,6 +284,16 @@ pub(crate) fn repository_lacks(name: &HubName, lack: &Lack) -> Failure {
             "choose a repository in the transformers format with safetensors weights",
         ),
     }
+}
+
+const ADAPTER_CONVERSION: &str =
+    "load it once with peft where you trust it, save it with save_pretrained, and name that folder";
+
+pub(crate) fn no_beneath(folder: &Path, why: &str) -> Failure {
+    model(
+        format!("{} is an adapter, but {why}", folder.display()),
+        "set base_model_name_or_path there to the folder of the model that it was trained beside, or to its OWNER/NAME on the hub",
+    )
 }
 
 pub(crate) fn bad_index(path: &Path, why: &str) -> Failure {

@@ -11,10 +11,12 @@ mod environment; // HF_HOME, HF_TOKEN, … read once
 mod resolved; // a base model on disk
 mod wanted; // which files of a repository or folder count
 mod failures; // what went wrong, in words a person can act on
+mod beneath; // an adapter's folder -> the words for the model that it stands beside
 mod cache; // the layout on disk
 mod hub; // requests and answers
 mod transfer; // one file: resumed, verified, renamed
 
+pub use beneath::beneath;
 pub use cache::CachedModel;
 pub use environment::{Environment, Patience};
 pub use resolved::{Progress, Resolved};
@@ -37,14 +39,29 @@ pub fn resolve(base: &str, relative_to: &Path, progress: Progress) -> Result<Res
     resolve_in(&Environment::of_process(), base, relative_to, progress)
 }
 
-/// Whether [`resolve`] would ask the hub nothing.
+/// Whether [`resolve`] would ask the hub nothing, nor for the model that an adapter stands beside.
 pub fn is_here(base: &str, relative_to: &Path) -> bool {
     let env = Environment::of_process();
-    match Base::parse(base, relative_to, env.home.as_deref()) {
+    let folder = match Base::parse(base, relative_to, env.home.as_deref()) {
         Ok(Base::Hub(name)) if !env.offline => {
             let held = env.cache().ok().and_then(|it| Repo::new(it, &name).held());
-            held.is_some_and(|it| it.is_whole(&name))
+            match held.filter(|it| it.is_whole(&name)) {
+                Some(held) => held.folder,
+                None => return false,
+            }
         }
+        Ok(Base::Folder(folder)) if !env.offline => folder,
+        _ => return true,
+    };
+    match beneath(&folder, relative_to) {
+        // An adapter of an adapter is refused, so one step is all.
+        Ok(Some(named)) => match Base::parse(&named, relative_to, env.home.as_deref()) {
+            Ok(Base::Hub(name)) => {
+                let held = env.cache().ok().and_then(|it| Repo::new(it, &name).held());
+                held.is_some_and(|it| it.is_whole(&name))
+            }
+            _ => true,
+        },
         _ => true,
     }
 }

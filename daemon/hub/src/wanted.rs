@@ -33,6 +33,10 @@ const PREPROCESSOR: &str = "preprocessor_config.json";
 /// What of a text's tokens makes a sentence's embedding, in models of sentence-transformers.
 pub(crate) const MODULES: &str = "modules.json";
 const POOLING: &[&str] = &[MODULES, "1_Pooling/config.json"];
+/// What an adapter of peft is; beside the weights of a whole model it is of no use.
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+const ADAPTER_PICKLE: &str = "adapter_model.bin";
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// A larger index was not written by a model's author.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
@@ -44,6 +48,10 @@ pub(crate) enum Lack {
     Weights,
     /// Weights are there, but only in a format that can run code when it is read.
     OnlyPickle,
+    /// `adapter_config.json` is there, and no `adapter_model.safetensors`.
+    AdapterWeights,
+    /// The same, but for a pickle.
+    OnlyAdapterPickle,
     /// The index names this file.
     Shard(String),
     /// The index itself is unusable.
@@ -53,18 +61,43 @@ pub(crate) enum Lack {
 /// The names to fetch of a repository's; the index stands before its shards, which only it knows.
 pub(crate) fn of_listing(names: &[String]) -> Result<Vec<String>, Lack> {
     let has = |name: &str| names.iter().any(|it| it == name);
+    let parts = TOKENIZER_FILES.iter().chain([&PREPROCESSOR]).copied().filter(|it| has(it));
+    if is_adapter(&has) {
+        check_adapter(&has)?;
+        let own = [CONFIG].into_iter().filter(|it| has(it)).chain([ADAPTER_CONFIG]);
+        return Ok(own.chain(parts).chain([ADAPTER_WEIGHTS]).map(Into::into).collect());
+    }
     if !has(CONFIG) {
         return Err(Lack::Config);
     }
     let weights = weights_file(&has)?;
-    let parts =
-        TOKENIZER_FILES.iter().chain([&PREPROCESSOR]).chain(POOLING).copied().filter(|it| has(it));
+    let parts = parts.chain(POOLING.iter().copied().filter(|it| has(it)));
     Ok([CONFIG].into_iter().chain(parts).chain([weights]).map(Into::into).collect())
+}
+
+/// Whether a folder holds an adapter and no whole model.
+pub(crate) fn is_adapter_folder(folder: &Path) -> bool {
+    is_adapter(&|name| folder.join(name).is_file())
+}
+
+fn is_adapter(has: &dyn Fn(&str) -> bool) -> bool {
+    has(ADAPTER_CONFIG) && !has(WEIGHTS) && !has(INDEX)
+}
+
+fn check_adapter(has: &dyn Fn(&str) -> bool) -> Result<(), Lack> {
+    match (has(ADAPTER_WEIGHTS), has(ADAPTER_PICKLE)) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Lack::OnlyAdapterPickle),
+        (false, false) => Err(Lack::AdapterWeights),
+    }
 }
 
 /// What `folder` lacks; `None`: a model may be loaded from it.
 pub(crate) fn lack(folder: &Path) -> Option<Lack> {
     let has = |name: &str| folder.join(name).is_file();
+    if is_adapter(&has) {
+        return check_adapter(&has).err();
+    }
     if !has(CONFIG) {
         return Some(Lack::Config);
     }
@@ -145,6 +178,22 @@ mod tests {
         assert_eq!(listing(&["config.json", "pytorch_model.bin"]), Err(Lack::OnlyPickle));
         assert_eq!(listing(&["config.json", "tf_model.h5"]), Err(Lack::Weights));
         assert_eq!(listing(&["model.safetensors"]), Err(Lack::Config));
+    }
+
+    #[test]
+    fn an_adapter_needs_no_config_of_a_model() {
+        let adapter = ["README.md", ADAPTER_CONFIG, ADAPTER_WEIGHTS, "tokenizer.json"];
+        let wanted = ["adapter_config.json", "tokenizer.json", "adapter_model.safetensors"];
+        assert_eq!(listing(&adapter).unwrap(), wanted);
+        let beside = listing(&[ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, WEIGHTS]).unwrap();
+        assert_eq!(beside, [CONFIG, WEIGHTS], "a whole model needs none");
+        assert_eq!(listing(&[ADAPTER_CONFIG, ADAPTER_PICKLE]), Err(Lack::OnlyAdapterPickle));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(ADAPTER_CONFIG), "{}").unwrap();
+        assert_eq!(lack(dir.path()), Some(Lack::AdapterWeights));
+        std::fs::write(dir.path().join(ADAPTER_WEIGHTS), "").unwrap();
+        assert_eq!(lack(dir.path()), None);
+        assert!(is_adapter_folder(dir.path()));
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub struct ModelPlan {
     pub architecture: String,
     /// blake3 of the base's weights file, hex.
     pub weights_hash: String,
+    /// Where the base is an adapter: folder, architecture and hash are those of what lies beneath.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_adapter: Option<BaseAdapterPlan>,
     pub head: Head,
     /// What of a text's tokens the head takes while it learns; absent for images, and where it is
     /// the family's own head or a plugin's.
@@ -91,6 +94,29 @@ pub enum Storage {
     Lossless,
     /// Rounded, where the base has more bits.
     Bf16,
+}
+
+/// An adapter that training goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseAdapterPlan {
+    /// The model that it stands beside, as a recipe would name it.
+    pub beneath: String,
+    /// blake3 of its files, hex.
+    pub hash: String,
+}
+
+impl ModelPlan {
+    /// Of all numbers that training begins with, but those of a new head.
+    pub fn begins_with(&self) -> String {
+        let adapter = self.base_adapter.iter().flat_map(|it| [" ", &it.hash]);
+        let rounded = (self.storage == Storage::Bf16).then_some(" bf16");
+        [self.weights_hash.as_str()].into_iter().chain(adapter).chain(rounded).collect()
+    }
+
+    /// The whole model that an adapter of this run stands beside, as a recipe would name it.
+    pub fn whole_base(&self) -> &str {
+        self.base_adapter.as_ref().map_or(&self.base, |it| &it.beneath)
+    }
 }
 
 /// What of a text's tokens makes the row that stands for it.

@@ -492,6 +492,19 @@ impl Recipe {
     }
 }
 
+impl Recipe {
+    /// The same, where the base model brings an adapter that training goes on with.
+    ///
+    /// # Errors
+    /// The recipe asks for what an adapter rules out.
+    pub fn on_adapter(self, adapter: AdapterChoice) -> Result<Recipe, RecipeError> {
+        let recipe = Recipe { adapter: Some(adapter), ..self };
+        let wrong = |it: check::Wrong| RecipeError { line: None, message: it.to_string() };
+        check::with_adapter(&recipe).map_err(wrong)?;
+        Ok(recipe)
+    }
+}
+
 /// The first stage alone, for our other TOML files: an unknown key is refused with its line and a
 /// suggestion.
 pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
@@ -595,6 +608,10 @@ mod tests {
             "save.adapter = true",
             "line 1: save.adapter leaves an adapter as one, but the recipe has no [adapter]",
         );
+        // The base may be an adapter, which is not known here.
+        assert!(Recipe::parse("model.base = 'x'\nsave.adapter = true").is_ok());
+        let probe = Recipe::parse("train.method = 'probe'").unwrap().on_adapter(default.clone());
+        assert!(probe.unwrap_err().to_string().starts_with("train.method is `probe`"));
         refused("save.gguf = 'q4'", "line 1: save.gguf is `q4`, but must be f32, f16 or q8_0");
         refused(
             "save.gguf = 'f16'\nsave.adapter = true\n[adapter]",

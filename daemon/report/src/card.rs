@@ -16,7 +16,7 @@ use minijinja::{Value, context};
 /// base that is no Hub model) is left out rather than guessed.
 pub fn model_card(story: &Story) -> Result<String> {
     let done = story.done;
-    let base_id = hub_id(&story.plan.model.base);
+    let base_id = hub_id(&story.plan.model.base).or(hub_id(story.plan.model.whole_base()));
     let public = Plan {
         model: ModelPlan { base: story.base_name(), ..story.plan.model.clone() },
         ..story.plan.clone()

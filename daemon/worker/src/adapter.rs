@@ -1,12 +1,124 @@
 //! Decides which linear maps of a model have an adapter, and what is saved whole beside it: names
-//! of a recipe against those of a model.
+//! of a recipe against those of a model, or against the adapter that the base brings.
 
 use finetuned_job::glob;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::AdapterPlan;
-use finetuned_job::recipe::AdapterChoice;
-use finetuned_models::{Adapter, Parts};
+use finetuned_job::recipe::{AdapterChoice, Recipe};
+use finetuned_models::{Adapter, Checkpoint, Parts};
 use std::collections::BTreeSet;
+
+/// A recipe, once it is known whether the base brings an adapter: training then goes on with that.
+///
+/// # Errors
+/// The recipe asks for another one, or for what no adapter can have or none is there for.
+pub(crate) fn recipe_on(recipe: Recipe, base: &Checkpoint) -> Result<Recipe, Failure> {
+    let Some(folder) = base.adapter() else {
+        if recipe.save.adapter && recipe.adapter.is_none() {
+            let message = "save.adapter leaves an adapter as one, but the recipe has no [adapter], and model.base brings none";
+            return Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure("leave it out of the recipe, or add an [adapter]"));
+        }
+        return Ok(recipe);
+    };
+    let own = folder.adapter();
+    if let Some(choice) = &recipe.adapter {
+        let r = i64::from(choice.r);
+        check_same(&recipe, "r", &r, &own.r)?;
+        check_same(&recipe, "lora_alpha", &choice.lora_alpha, &own.alpha)?;
+        check_same(&recipe, "lora_dropout", &choice.lora_dropout, &own.dropout)?;
+        check_same(&recipe, "use_rslora", &choice.use_rslora, &own.rslora)?;
+        check_same(&recipe, "use_dora", &choice.use_dora, &own.dora)?;
+        return Ok(recipe);
+    }
+    let choice = AdapterChoice {
+        r: own.r as u32,
+        lora_alpha: own.alpha,
+        lora_dropout: own.dropout,
+        target_modules: own.targets.iter().cloned().collect(),
+        use_rslora: own.rslora,
+        use_dora: own.dora,
+        modules_to_save: own.modules_to_save.iter().cloned().collect(),
+    };
+    recipe.on_adapter(choice).map_err(|err| {
+        let message = format!("{}, and training goes on with that of model.base", err.message);
+        Failure::new(FailureKind::Recipe, message).with_cure(
+            "change the recipe, or make a whole model of both first, with peft's merge_and_unload",
+        )
+    })
+}
+
+/// What a recipe says itself is what the base's adapter has.
+fn check_same<T: PartialEq + std::fmt::Debug>(
+    recipe: &Recipe,
+    key: &str,
+    asked: &T,
+    own: &T,
+) -> Result<(), Failure> {
+    if asked == own || !recipe.asked.contains(&format!("adapter.{key}")) {
+        return Ok(());
+    }
+    let message = format!(
+        "adapter.{key} is {asked:?}, but the adapter that training goes on with, that of model.base, has {own:?}"
+    );
+    Err(Failure::new(FailureKind::Recipe, message).with_cure(
+        "leave it out of the recipe, or name the adapter's own base as model.base to begin a new one",
+    ))
+}
+
+/// An adapter that is left as one keeps no tensor whole that body and head share: peft parts the two,
+/// and its model would be another.
+///
+/// # Errors
+/// It does.
+pub(crate) fn check_left(adapter: &Adapter, parts: &Parts) -> Result<(), Failure> {
+    let Some((shared, _)) = parts.shared_with_body().find(|it| adapter.saves(&it.0)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "save.adapter leaves the adapter as peft reads it, but adapter.modules_to_save names {shared}, which is the head's too, and peft would train and keep the two apart"
+    );
+    Err(Failure::new(FailureKind::Recipe, message).with_cure("leave one of them out of the recipe"))
+}
+
+/// The adapter that the base brings, under the head that this model has. `linears`: those of the
+/// body.
+///
+/// # Errors
+/// The recipe names other linear maps or modules.
+pub(crate) fn of_base(
+    own: &Adapter,
+    recipe: &Recipe,
+    linears: &BTreeSet<String>,
+    parts: &Parts,
+) -> Result<Adapter, Failure> {
+    let head = head_modules(parts);
+    let is_there = |module: &String| {
+        let only = Adapter { modules_to_save: [module.clone()].into(), ..own.clone() };
+        parts.stages().flatten().any(|it| only.saves(it))
+    };
+    let kept = own.modules_to_save.iter().filter(|it| is_there(it));
+    let modules_to_save: BTreeSet<String> = kept.chain(&head).cloned().collect();
+    let adapter = Adapter { modules_to_save, ..own.clone() };
+    if let Some(choice) = &recipe.adapter {
+        let named = |it: &&String| choice.target_modules.iter().any(|name| is_named(it, name));
+        let all = choice.target_modules.is_empty();
+        let asked: BTreeSet<String> =
+            linears.iter().filter(|it| all || named(it)).cloned().collect();
+        check_same(recipe, "target_modules", &asked, &own.targets)?;
+        // Of the body; the head is saved anyway.
+        let saved = |modules: &BTreeSet<String>| {
+            let only = Adapter { modules_to_save: modules.clone(), ..own.clone() };
+            let body = parts.stages().take(1 + parts.layers.len()).flatten();
+            body.filter(|it| only.saves(it)).cloned().collect::<BTreeSet<String>>()
+        };
+        let asked = choice.modules_to_save.iter().cloned().collect();
+        if saved(&asked) != saved(&own.modules_to_save) {
+            check_same(recipe, "modules_to_save", &asked, &own.modules_to_save)?;
+        }
+    }
+    Ok(adapter)
+}
 
 /// `linears`: those of the body.
 ///
@@ -128,7 +240,6 @@ pub(crate) fn of_plan(plan: &AdapterPlan) -> Adapter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use finetuned_job::recipe::Recipe;
 
     fn adapter(recipe: &str) -> Result<Adapter, Failure> {
         let names = |all: &[&str]| all.iter().map(|it| it.to_string()).collect::<Vec<String>>();

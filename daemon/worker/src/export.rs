@@ -43,7 +43,7 @@ pub(crate) fn write(
     let head = network::own_head((plan.task.objective, rows), pooling, outputs.len() as i64);
     let size = encoder.preparation().image_size();
     let mut config = base.export_config(head, outputs, size);
-    encoder.export(base.folder(), folder, &mut config)?;
+    encoder.export(base.companions(), folder, &mut config)?;
     let fields = config.as_object_mut().context("the base's config is no JSON object")?;
     if let Some(problem_type) = plan.task.problem_type {
         fields.insert("problem_type".into(), problem_type.into());
@@ -69,7 +69,7 @@ fn save_adapter(
         .map(|(name, it)| (name.clone(), it.shallow_clone()))
         .collect();
     // As the hub's own libraries name it: `OWNER/NAME` and a revision, or a folder.
-    let (base, revision) = match plan.model.base.strip_prefix("hf:") {
+    let (base, revision) = match plan.model.whole_base().strip_prefix("hf:") {
         Some(name) => name.split_once('@').map_or((name, None), |it| (it.0, Some(it.1))),
         None => (&*plan.model.folder, None),
     };

@@ -10,7 +10,7 @@
 use crate::examples::ExampleSet;
 use crate::{checkpoint, durable};
 use anyhow::{Context, Result, ensure};
-use finetuned_job::plan::{Plan, Storage};
+use finetuned_job::plan::Plan;
 use finetuned_job::spec::FeatureCache;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
@@ -52,11 +52,10 @@ pub(crate) fn key(
     );
     part(
         format!(
-            "{} {stages} {:?} {shape:?} {} {}",
+            "{} {stages} {:?} {shape:?} {}",
             plan.model.architecture,
             plan.model.pooling,
-            plan.model.weights_hash,
-            plan.model.storage == Storage::Bf16
+            plan.model.begins_with()
         )
         .as_bytes(),
     );

@@ -67,7 +67,7 @@ pub(crate) fn finish(
         let examples = some(set, &learner)?;
         merge(&mut learner, &examples)?;
     }
-    let rows = learner.take_family_form(&prepared.base, plan)?;
+    let rows = learner.take_family_form(&prepared.base.checkpoint, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
     let Scored { scores, validation, thresholds } =
@@ -86,7 +86,7 @@ pub(crate) fn finish(
     let tensors = learner.all_tensors();
     let config =
         export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
-    export::write(&unproven, &prepared.base, config, &tensors)?;
+    export::write(&unproven, &prepared.base.checkpoint, config, &tensors)?;
     drop((learner, tensors));
     let (baseline, before) = baseline((plan, prepared), attempt)?;
     let trained = Trained {

@@ -39,6 +39,7 @@ mod estimate; // one batch -> time and memory
 mod precision; // two timed steps -> fp32 or bf16
 mod reference; // what the base finds of answers
 mod stranger_base; // a drop's recipe -> the base model it may have
+mod base_model; // a name -> the base model, beneath an adapter or not
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives
 mod patience; // evaluations -> an early end

@@ -367,7 +367,7 @@ fn thresholds(config: &serde_json::Value, names: &[String]) -> Option<Vec<f32>> 
     names.iter().map(value).collect()
 }
 
-fn output_names(config: &serde_json::Value) -> Option<Vec<String>> {
+pub(crate) fn output_names(config: &serde_json::Value) -> Option<Vec<String>> {
     let name = |it: &serde_json::Value| it.as_str().map(String::from);
     if let Some(names) = config.get("label_names") {
         return names.as_array()?.iter().map(name).collect();

@@ -12,8 +12,8 @@ use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
-    DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan, Pooling, Storage,
-    TensorPlan, TrainPlan,
+    BaseAdapterPlan, DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
+    Pooling, Storage, TensorPlan, TrainPlan,
 };
 use finetuned_job::recipe::{
     self, AugmentChoice, ClassWeights, Freeze, Head, Method, Pattern, Recipe, TrainChoice,
@@ -68,6 +68,7 @@ pub(crate) struct ModelFacts {
     pub folder: String,
     pub architecture: String,
     pub weights_hash: String,
+    pub base_adapter: Option<BaseAdapterPlan>,
     pub width: i64,
     /// What the config says.
     pub dropout: f64,
@@ -145,6 +146,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
             folder: facts.model.folder,
             architecture: facts.model.architecture,
             weights_hash: facts.model.weights_hash,
+            base_adapter: facts.model.base_adapter,
             head: recipe.model.head.clone(),
             pooling: facts.pooling,
             dropout: dropout(recipe, facts.task).unwrap_or(facts.model.dropout),

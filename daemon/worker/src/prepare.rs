@@ -2,6 +2,7 @@
 //! plan. Training, checking and proving all begin with it, so that they see the same data.
 
 use crate::attempt::Attempt;
+use crate::base_model::{self, BaseModel};
 use crate::examples::ExampleSet;
 use crate::extensions::{Extensions, PluginHead};
 use crate::failures::model_failure;
@@ -25,7 +26,7 @@ use finetuned_job::run_folder;
 use finetuned_job::scores::Split;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Modality, Objective, TASKS, Task};
-use finetuned_models::{Adapter, BuildOptions, Checkpoint, Kind, LoadReport};
+use finetuned_models::{Adapter, BuildOptions, Checkpoint, HeadKind, Kind, LoadReport};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Prepared {
     pub recipe: Recipe,
     pub task: Task,
-    pub base: Checkpoint,
-    pub base_name: String,
+    pub base: BaseModel,
     pub encoder: Box<dyn Encoder>,
     pub data: Data,
     pub extensions: Extensions,
@@ -95,25 +95,39 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let dataset = opened.load(&request, &mut attempt.reading())?;
     let task = dataset.task;
     let base_name = recipe.model.base.clone().unwrap_or_else(|| task.base.into());
-    let resolved = match &recipe.model.base {
-        Some(base) if is_strange => {
-            stranger_base::resolve(spec, base, &near, &mut attempt.pulling())?
+    let is_strange = is_strange && recipe.model.base.is_some();
+    let base = base_model::open(&base_name, &near, |name, what| {
+        let progress = &mut attempt.pulling();
+        match is_strange {
+            true => stranger_base::resolve(spec, name, (&near, what), progress),
+            false => Ok(finetuned_hub::resolve(name, &near, progress)?),
         }
-        _ => finetuned_hub::resolve(&base_name, &near, &mut attempt.pulling())?,
-    };
+    })?;
     if needs_network {
         sandbox::cut_network(spec)?;
     }
-    let base = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
-    if base.kind() != modality::of(task.modality).models() {
-        return Err(mismatch(&base_name, &base, task.modality).into());
+    let recipe = adapter::recipe_on(recipe, &base.checkpoint)?;
+    check_stays(&recipe, &base.checkpoint, spec)?;
+    if base.checkpoint.kind() != modality::of(task.modality).models() {
+        return Err(mismatch(&base_name, &base.checkpoint, task.modality).into());
     }
-    let encoder = modality::of(task.modality).encoder(&base, &recipe)?;
+    let encoder = modality::of(task.modality).encoder(&base.checkpoint, &recipe)?;
     let refits = planning::refits(&recipe, task, &dataset.report)?;
     let data = encode(dataset, refits, encoder.as_ref(), attempt)?;
-    let storage =
-        planning::defaults::storage(recipe.model.dtype, base.numbers(), spec.memory_bytes);
-    Ok(Prepared { recipe, task, base, base_name, encoder, data, extensions, storage })
+    let numbers = base.checkpoint.numbers();
+    let storage = planning::defaults::storage(recipe.model.dtype, numbers, spec.memory_bytes);
+    Ok(Prepared { recipe, task, base, encoder, data, extensions, storage })
+}
+
+/// An adapter is left beside its base, which a copy of a drop's folder does not outlive.
+fn check_stays(recipe: &Recipe, base: &Checkpoint, spec: &Spec) -> Result<(), Failure> {
+    if !recipe.save.adapter || !base.folder().starts_with(spec.run.join(run_folder::STAGING)) {
+        return Ok(());
+    }
+    let message = "save.adapter leaves the adapter beside its base, but the base lies in the drop, which goes when the job is done";
+    Err(Failure::new(FailureKind::Recipe, message).with_cure(
+        "leave save.adapter out of the recipe, which merges both, or name a base of the hub",
+    ))
 }
 
 /// Whether no base model has to be fetched, whichever task the data turn out to be.
@@ -202,7 +216,8 @@ pub(crate) struct Begun {
 /// Loads the base model, and gives it the head that is to learn.
 pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun> {
     attempt.journal.phase(Phase::Loading, None)?;
-    let Prepared { recipe, task, base, encoder, data, extensions, .. } = prepared;
+    let Prepared { recipe, task, encoder, data, extensions, .. } = prepared;
+    let base = &prepared.base.checkpoint;
     let device = device::choose(attempt.spec.device)?;
     let outputs = data.outputs.len() as i64;
     let (image_size, seed) = (encoder.preparation().image_size(), recipe.train.seed);
@@ -215,14 +230,19 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         // Its head has no bias, so it can't be a probe.
         method = bias_wanted(recipe, base)?;
     }
-    if recipe.save.adapter && method == Method::Auto && base.kind() == Kind::Text {
+    let keeps_head = base_model::keeps_head(base, recipe, *task, &data.outputs);
+    let is_whole = recipe.save.adapter && base.kind() == Kind::Text;
+    if method == Method::Auto && (is_whole || keeps_head) {
         // The form of a text's model that begins with a probe is not all adapter and head.
         method = Method::Full;
     }
     let mut pooling = pooling(base, method)?;
     let options = |head: Option<&PluginHead>, pooling: Option<Pooling>| {
         let pooling = pooling.map(network::pooling);
-        let kind = network::head_kind(head, (task.objective, rows), pooling, outputs)?;
+        let kind = match keeps_head {
+            true => HeadKind::Keep,
+            false => network::head_kind(head, (task.objective, rows), pooling, outputs)?,
+        };
         Ok::<_, Failure>(BuildOptions {
             dropout: planning::dropout(recipe, *task),
             attention_dropout: recipe.model.attention_dropout,
@@ -234,13 +254,13 @@ pub(crate) fn begin(attempt: &mut Attempt, prepared: &Prepared) -> Result<Begun>
         })
     };
     let mut model = network::build(base, &options(head.as_ref(), pooling)?, head)?;
-    let mut adapter = adapt(&mut model, recipe);
+    let mut adapter = adapt(&mut model, recipe, base);
     let names_all = adapter.is_ok() && has_all(recipe, &model);
     if recipe.train.method == Method::Auto && pooling.is_some() && !names_all {
         // The recipe may name tensors of the family's own head.
         (method, pooling) = (Method::Full, None);
         model = network::build(base, &options(None, None)?, None)?;
-        adapter = adapt(&mut model, recipe);
+        adapter = adapt(&mut model, recipe, base);
     }
     let adapter = adapter?;
     can_give_units(task.objective, base, &model)?;
@@ -288,11 +308,19 @@ fn can_be_rounded(recipe: &Recipe, report: &LoadReport) -> Result<(), Failure> {
         .with_cure("leave model.dtype out of the recipe, or save.adapter: the finished model then has the rounded numbers"))
 }
 
-/// Gives the model the adapter that the recipe asks for, if it does.
-fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
+/// Gives the model the adapter that the recipe asks for, if it does. That of the base it has.
+fn adapt(model: &mut Built, recipe: &Recipe, base: &Checkpoint) -> Result<Option<Adapter>> {
     let Some(choice) = &recipe.adapter else { return Ok(None) };
     let linears = model.model.linears().keys().cloned().collect();
-    let adapter = adapter::of_recipe(choice, &linears, &model.parts)?;
+    let adapter = match base.adapter() {
+        Some(folder) => {
+            return Ok(Some(adapter::of_base(folder.adapter(), recipe, &linears, &model.parts)?));
+        }
+        None => adapter::of_recipe(choice, &linears, &model.parts)?,
+    };
+    if recipe.save.adapter {
+        adapter::check_left(&adapter, &model.parts)?;
+    }
     let added = model.model.adapt(&adapter, recipe.train.seed)?;
     let own = model.model.parts();
     model.parts.embeddings.clone_from(&own.embeddings);
@@ -304,7 +332,8 @@ fn adapt(model: &mut Built, recipe: &Recipe) -> Result<Option<Adapter>> {
 
 /// Builds the model and decides the plan; `plan.json` and `data.json` are left to the caller.
 pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan, Built)> {
-    let Prepared { recipe, task, base, base_name, encoder, data, extensions, storage } = prepared;
+    let Prepared { recipe, task, encoder, data, extensions, storage, .. } = prepared;
+    let base = &prepared.base.checkpoint;
     extensions.suit(task.answer)?;
     if recipe.save.gguf.is_some() {
         gguf::check(*task, base)?;
@@ -328,10 +357,11 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
             .map(u64::from)
             .sum(),
         model: ModelFacts {
-            base: base_name.clone(),
+            base: prepared.base.name.clone(),
             folder: base.folder().display().to_string(),
             architecture: base.architecture().into(),
             weights_hash: checkpoint::hashes(base.weights_files())?,
+            base_adapter: prepared.base.adapter_plan()?,
             width: base.hidden_size(),
             dropout: base.dropout(),
             storage: *storage,

@@ -103,14 +103,16 @@ pub(crate) fn probe(
 
 /// Where what learns has no row for a text that a linear map could take: the base by itself.
 fn frozen(learner: &Learner, prepared: &Prepared) -> Result<Option<Network>> {
-    let Some(pooling) = prepared.base.pooling().map_err(model_failure)? else { return Ok(None) };
+    let Some(pooling) = prepared.base.checkpoint.pooling().map_err(model_failure)? else {
+        return Ok(None);
+    };
     if learner.takes_rows() {
         return Ok(None);
     }
     let device = learner.network.device;
     let head = BuildOptions::new(HeadKind::Linear(1, pooling));
     let options = BuildOptions { device, storage: network::storage(prepared.storage), ..head };
-    let model = prepared.base.build(&options).map_err(model_failure)?.model;
+    let model = prepared.base.checkpoint.build(&options).map_err(model_failure)?.model;
     let parts = model.parts().clone();
     Ok(Some(Network { model, head: None, parts, outputs: 1, device, units: None }))
 }

@@ -3,9 +3,8 @@
 
 use crate::attempt::Attempt;
 use crate::estimate::Sample;
-use crate::failures::model_failure;
 use crate::learner::Learner;
-use crate::{device, estimate, network, precision, prepare, sandbox, stderr};
+use crate::{base_model, device, estimate, network, precision, prepare, sandbox, stderr};
 use anyhow::{Context, Result};
 use finetuned_job::data::DataReport;
 use finetuned_models::{BuildOptions, HeadKind};
@@ -54,10 +53,15 @@ fn answer(value: &Value) -> Result<()> {
 
 /// What a base model is and how its tensors meet ours.
 pub(crate) fn inspect(base: &str) -> Result<()> {
-    let resolved = finetuned_hub::resolve(base, Path::new("."), &mut |file, done, _| {
-        stderr::say(&format!("{file}: {done} bytes"))
+    let near = Path::new(".");
+    let mut resolved = None;
+    let found = base_model::open(base, near, |name, _| {
+        let progress = &mut |file: &str, done, _| stderr::say(&format!("{file}: {done} bytes"));
+        let found = finetuned_hub::resolve(name, near, progress)?;
+        resolved.get_or_insert_with(|| found.clone());
+        Ok(found)
     })?;
-    let checkpoint = finetuned_models::open(&resolved.folder).map_err(model_failure)?;
+    let (checkpoint, resolved) = (found.checkpoint, resolved.context("no model was looked for")?);
     /// As many as any classifier has; the answer says nothing about it.
     const CLASSES: i64 = 2;
     let options = BuildOptions::new(HeadKind::Classes(CLASSES));

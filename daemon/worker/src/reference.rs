@@ -11,7 +11,7 @@ use crate::{durable, objective};
 use anyhow::{Context, Result, bail};
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::{Plan, Storage};
+use finetuned_job::plan::Plan;
 use finetuned_job::run_folder;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,7 @@ fn path(run: &Path, plan: &Plan, set: &ExampleSet) -> Result<PathBuf> {
         hash.update(bytes);
     };
     part(VERSION);
-    part(plan.model.weights_hash.as_bytes());
-    part(&[u8::from(plan.model.storage == Storage::Bf16)]);
+    part(plan.model.begins_with().as_bytes());
     set.encoded.identify(&mut part)?;
     let folder = run.join(run_folder::REFERENCE);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;

@@ -157,7 +157,7 @@ fn readable(spec: &Spec, env: &Environment) -> BTreeSet<PathBuf> {
     paths.extend(libraries());
     paths.extend(spec.drop.clone());
     let plugins = spec.plugins.iter().map(|it| it.folder.clone());
-    let bases = bound_base(spec).into_iter().chain(env.cache.clone());
+    let bases = bound_bases(spec).into_iter().chain(env.cache.clone());
     let allowed = spec.bases.iter().filter_map(|it| prefix(it, env.home.as_deref()));
     for folder in plugins.chain(bases).chain(allowed) {
         // Whoever may read everything needs no links.
@@ -200,11 +200,16 @@ fn libraries() -> Vec<PathBuf> {
     files.filter_map(|it| Some(it.parent()?.to_path_buf())).chain(searched).collect()
 }
 
-/// The folder that the recipe of the inbox names.
-fn bound_base(spec: &Spec) -> Option<PathBuf> {
-    let bound = spec.recipe.as_ref()?;
-    let base = Recipe::parse(&bound.text).ok()?.model.base?;
-    finetuned_hub::folder(&base, bound.file.parent().unwrap_or(Path::new(".")))
+/// The folder that the recipe of the inbox names; where that is an adapter, also the one that its
+/// config names.
+fn bound_bases(spec: &Spec) -> Vec<PathBuf> {
+    let Some(bound) = &spec.recipe else { return Vec::new() };
+    let base = Recipe::parse(&bound.text).ok().and_then(|it| it.model.base);
+    let near = bound.file.parent().unwrap_or(Path::new("."));
+    let folder = |base: String| finetuned_hub::folder(&base, near);
+    let own = base.and_then(folder);
+    let beneath = own.as_ref().and_then(|it| finetuned_hub::beneath(it, near).ok().flatten());
+    own.into_iter().chain(beneath.and_then(folder)).collect()
 }
 
 /// The folder in which everything lies that a pattern of base models allows; none for the hub's.

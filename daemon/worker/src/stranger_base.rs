@@ -1,4 +1,4 @@
-//! The base model that a recipe in a drop names: a stranger's wish, which must not make the
+//! The base model that a recipe in a drop names, or an adapter that it names: a stranger's wish, which must not make the
 //! server read what is not the stranger's. A folder in the drop is copied file by file, without
 //! links, into the staging area; anything else is what the configuration allows, and the hub is
 //! asked without a token. The answer to what is not allowed is the same whether it exists or not.
@@ -14,17 +14,15 @@ use finetuned_job::spec::Spec;
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
-/// Below the staging area.
-const FOLDER: &str = "base";
 const CONFIG: &str = "config.json";
 /// A base model has weights, a config and word lists; more is no base model.
 const FILES_MAX: usize = 1_000;
 
-/// `near`: the folder of the recipe.
+/// `near`: the folder of the recipe. `to`: the name of a copy below the staging area.
 pub(crate) fn resolve(
     spec: &Spec,
     base: &str,
-    near: &Path,
+    (near, to): (&Path, &str),
     progress: Progress,
 ) -> Result<Resolved> {
     let env = Environment { token: None, ..Environment::of_process() };
@@ -41,7 +39,7 @@ pub(crate) fn resolve(
         let cure = "put the model's folder into the drop, or let whoever runs finetuned allow it by [recipes] bases in config.toml, or bind the recipe to the inbox";
         return Err(Failure::new(FailureKind::Recipe, message).with_cure(cure).into());
     }
-    let staged = spec.run.join(run_folder::STAGING).join(FOLDER);
+    let staged = spec.run.join(run_folder::STAGING).join(to);
     durable::remove_tree(&staged)?;
     fs::create_dir_all(&staged).with_context(|| format!("creating {}", staged.display()))?;
     copy(&near.join(path), &staged, base)?;

@@ -155,7 +155,7 @@ fn cache(
     let Some(outline) = outline.get(stages).filter(|it| it.worth_caching) else {
         return Ok(None); // a resumed run may be past the epoch in which they were frozen
     };
-    let config = prepared.base.config_json();
+    let config = prepared.base.checkpoint.config_json();
     let caching = Caching { stages, outline, plan, config, device: network.device };
     caching.open(attempt.spec.features.as_ref(), splits, &mut attempt.journal)
 }

@@ -87,14 +87,14 @@ fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
     }
 }
 
-/// What an adapter rules out, or asks for.
-fn with_adapter(recipe: &Recipe) -> Result<(), Wrong> {
+/// What an adapter rules out, or asks for. That the base may bring one is left to whoever opens it.
+pub(super) fn with_adapter(recipe: &Recipe) -> Result<(), Wrong> {
     match &recipe.adapter {
         Some(_) if recipe.train.method == Method::Probe => wrong(
             "train.method",
             "is `probe`, where nothing but a head learns, but the recipe has an [adapter]: leave one of them out",
         ),
-        None if recipe.save.adapter => {
+        None if recipe.save.adapter && recipe.model.base.is_none() => {
             wrong("save.adapter", "leaves an adapter as one, but the recipe has no [adapter]")
         }
         Some(_) if recipe.save.adapter && recipe.model.head != Head::Linear => wrong(

@@ -47,10 +47,10 @@ impl Modal for Chats {
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         vocabulary::check(base, Some(Objective::NextTokens))?;
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), true)?;
-        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        let text = TextEncoder::open(base.companions(), max_tokens)?;
         Ok(Box::new(ChatEncoder::new(
             text,
-            base.folder(),
+            base.companions(),
             base,
             recipe.train.on.unwrap_or_default(),
         )?))

@@ -31,7 +31,7 @@ impl Modal for Images {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let size = recipe.model.image_size.map(|side| [side; 2]);
-        let preprocess = Preprocess::read_at_size(base.folder(), size)
+        let preprocess = Preprocess::read_at_size(base.companions(), size)
             .map_err(|err| Failure::new(FailureKind::Model, err.to_string()))?;
         Ok(Box::new(preprocess))
     }

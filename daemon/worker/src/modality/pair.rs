@@ -23,7 +23,7 @@ impl Modal for Pairs {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        let texts = TextEncoder::open(base.folder(), max_tokens)?.before(base);
+        let texts = TextEncoder::open(base.companions(), max_tokens)?.before(base);
         Ok(Box::new(PairEncoder::new(texts, base.token_types())?))
     }
 

@@ -41,7 +41,7 @@ impl Modal for Passages {
                 .into());
         }
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), base.is_decoder())?;
-        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        let text = TextEncoder::open(base.companions(), max_tokens)?;
         Ok(Box::new(PassageEncoder::new(text, base)?))
     }
 

@@ -42,10 +42,10 @@ impl Modal for Preferences {
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         vocabulary::check(base, Some(Objective::NextTokens))?;
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), true)?;
-        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        let text = TextEncoder::open(base.companions(), max_tokens)?;
         let objective = recipe.task.map_or(Objective::Preferences, |it| it.objective);
         let with_strays = recipe.train.preference == Some(PreferenceLoss::Kto);
-        encoder(text, base.folder(), base, (objective, with_strays))
+        encoder(text, base.companions(), base, (objective, with_strays))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {

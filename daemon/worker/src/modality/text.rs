@@ -30,7 +30,7 @@ impl Modal for Texts {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        Ok(Box::new(TextEncoder::open(base.folder(), max_tokens)?.before(base)))
+        Ok(Box::new(TextEncoder::open(base.companions(), max_tokens)?.before(base)))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {

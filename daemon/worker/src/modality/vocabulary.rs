@@ -35,7 +35,7 @@ pub(super) fn check(base: &Checkpoint, objective: Option<Objective>) -> Result<(
 /// # Errors
 /// A tokenizer that is not the model's, or without a mask where tokens are to be hidden.
 pub(super) fn of(tokenizer: &Tokenizer, model: &Checkpoint) -> Result<Vocabulary> {
-    let folder = model.folder().display();
+    let folder = model.companions().display();
     let found = of_tokenizer(tokenizer);
     if found.mask.is_none() && !model.is_decoder() {
         let message = format!("the base's tokenizer has no mask ({})", MASKS.join(" or "));

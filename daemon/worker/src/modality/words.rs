@@ -42,7 +42,7 @@ impl Modal for Words {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        Ok(Box::new(WordEncoder::new(TextEncoder::open(base.folder(), max_tokens)?)?))
+        Ok(Box::new(WordEncoder::new(TextEncoder::open(base.companions(), max_tokens)?)?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {

@@ -139,6 +139,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
             folder: "/cache/tiny".into(),
             architecture: "tiny".into(),
             weights_hash: "ab".into(),
+            base_adapter: None,
             width: found.width,
             dropout: 0.1,
             storage: Storage::Fp32,

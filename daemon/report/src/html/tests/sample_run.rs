@@ -563,6 +563,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             folder: "/cache/all-MiniLM-L6-v2".into(),
             architecture: "bert".into(),
             weights_hash: "53aa".repeat(16),
+            base_adapter: None,
             head: Head::Linear,
             pooling: Some(Pooling::Mean),
             dropout: 0.1,
