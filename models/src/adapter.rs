@@ -1,6 +1,6 @@
-//! Low-rank adapters of linear maps (LoRA, Hu et al. 2021), scaled by rank or by its root
+//! Adapters of linear maps: low-rank ones (LoRA, Hu et al. 2021), scaled by rank or by its root
 //! (rsLoRA, Kalajdzievski 2023), their rows' lengths learnt apart where that is wished (DoRA, Liu
-//! et al. 2024).
+//! et al. 2024); or factors on what a map gives or is given ((IA)³, Liu et al. 2022).
 //!
 //! Decides what a linear map with an adapter computes, what it begins with, and what it is when
 //! both have become one. Names are peft's, and so is every formula. Which maps have an adapter,
@@ -15,25 +15,18 @@ use tch::{Kind, TchError, Tensor};
 pub(crate) const A: &str = "lora_A.weight";
 pub(crate) const B: &str = "lora_B.weight";
 pub(crate) const MAGNITUDE: &str = "lora_magnitude_vector";
+pub(crate) const FACTORS: &str = "ia3_l";
 
 /// Whether a tensor is called as those of adapters are.
 pub fn is_of_adapter(name: &str) -> bool {
-    name.split('.').any(|it| it.starts_with("lora_"))
+    name.split('.').any(|it| it.starts_with("lora_") || it == FACTORS)
 }
 
 /// The same for all linear maps that have one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
-    /// Rows of the one factor and columns of the other.
-    pub r: i64,
-    /// What the product of the factors is multiplied by, over [`Adapter::r`] or its root.
-    pub alpha: f64,
-    /// Probability for what the adapter is given.
-    pub dropout: f64,
-    /// `alpha` is taken over the root of `r`.
-    pub rslora: bool,
-    /// The lengths of the rows of the sum of both weights are learnt apart.
-    pub dora: bool,
+    /// What stands beside a linear map.
+    pub form: Form,
     /// Linear maps of the body, by the names of [`crate::Model::linears`].
     pub targets: BTreeSet<String>,
     /// Modules that train and are kept whole, or the last parts of their names; all else of the
@@ -41,12 +34,42 @@ pub struct Adapter {
     pub modules_to_save: BTreeSet<String>,
 }
 
-impl Adapter {
+/// What kind of adapter it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Form {
+    /// Two factors of a matrix (LoRA).
+    LowRank(Ranks),
+    /// (IA)³: a number for each output of a map, or for each input of those that are of a
+    /// feed-forward network.
+    Factors {
+        /// Those of the targets whose inputs have the numbers.
+        feedforward: BTreeSet<String>,
+    },
+}
+
+/// Numbers of a low-rank adapter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranks {
+    /// Rows of the one factor and columns of the other.
+    pub r: i64,
+    /// What the product of the factors is multiplied by, over [`Ranks::r`] or its root.
+    pub alpha: f64,
+    /// Probability for what the adapter is given.
+    pub dropout: f64,
+    /// `alpha` is taken over the root of `r`.
+    pub rslora: bool,
+    /// The lengths of the rows of the sum of both weights are learnt apart.
+    pub dora: bool,
+}
+
+impl Ranks {
     fn scale(&self) -> f64 {
         let rank = self.r as f64;
         self.alpha / if self.rslora { rank.sqrt() } else { rank }
     }
+}
 
+impl Adapter {
     /// Whether a tensor stands in one of the modules that are kept whole.
     pub fn saves(&self, tensor: &str) -> bool {
         let within = |module: &String| {
@@ -78,14 +101,14 @@ impl Noise {
 
 /// Where a linear map keeps its adapter; copies are the same place.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Slot(Arc<Mutex<Option<LowRank>>>);
+pub(crate) struct Slot(Arc<Mutex<Option<Fitted>>>);
 
 impl Slot {
-    pub(crate) fn get(&self) -> Result<Option<LowRank>, TchError> {
-        Ok(lock(&self.0)?.as_ref().map(LowRank::shallow_clone))
+    pub(crate) fn get(&self) -> Result<Option<Fitted>, TchError> {
+        Ok(lock(&self.0)?.as_ref().map(Fitted::shallow_clone))
     }
 
-    pub(crate) fn set(&self, adapter: Option<LowRank>) -> Result<(), TchError> {
+    pub(crate) fn set(&self, adapter: Option<Fitted>) -> Result<(), TchError> {
         *lock(&self.0)? = adapter;
         Ok(())
     }
@@ -103,6 +126,131 @@ fn lock<T>(cell: &Mutex<T>) -> Result<MutexGuard<'_, T>, TchError> {
 
 /// The adapter of one linear map.
 #[derive(Debug)]
+pub(crate) enum Fitted {
+    LowRank(LowRank),
+    Factors(Factors),
+}
+
+impl Fitted {
+    /// One that changes nothing, for the linear map called `name`.
+    pub(crate) fn new(
+        of: &Adapter,
+        name: &str,
+        weight: &Tensor,
+        noise: &Noise,
+        seed: u64,
+    ) -> Result<Fitted, TchError> {
+        match &of.form {
+            Form::LowRank(ranks) => {
+                LowRank::new(*ranks, name, weight, noise, seed).map(Fitted::LowRank)
+            }
+            Form::Factors { feedforward } => {
+                Factors::new(weight, feedforward.contains(name)).map(Fitted::Factors)
+            }
+        }
+    }
+
+    /// With the last parts of their names.
+    pub(crate) fn tensors(&self) -> Vec<(&'static str, Tensor)> {
+        match self {
+            Fitted::LowRank(it) => it.tensors(),
+            Fitted::Factors(it) => vec![(FACTORS, it.each.shallow_clone())],
+        }
+    }
+
+    /// (any, inputs) -> (any, outputs), by this map and its adapter.
+    pub(crate) fn forward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        match self {
+            Fitted::LowRank(it) => it.forward(xs, weight, bias),
+            Fitted::Factors(it) => it.forward(xs, weight, bias),
+        }
+    }
+
+    /// Makes `weight`, (outputs, inputs), and `bias` do by themselves what they do with it.
+    pub(crate) fn merge_into(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<(), TchError> {
+        let merged = match self {
+            Fitted::LowRank(it) => it.merged(weight)?,
+            Fitted::Factors(it) => it.merged(weight)?,
+        };
+        weight.shallow_clone().f_copy_(&merged)?;
+        match (self, bias) {
+            (Fitted::Factors(it), Some(bias)) if !it.of_inputs => {
+                bias.shallow_clone().f_copy_(&it.times(bias)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn narrow(self, start: i64, n: i64) -> Result<Fitted, TchError> {
+        match self {
+            Fitted::LowRank(it) => it.narrow(start, n).map(Fitted::LowRank),
+            Fitted::Factors(it) if it.of_inputs => Ok(Fitted::Factors(it)),
+            Fitted::Factors(it) => {
+                Ok(Fitted::Factors(Factors { each: it.each.f_narrow(0, start, n)?, ..it }))
+            }
+        }
+    }
+
+    fn shallow_clone(&self) -> Fitted {
+        match self {
+            Fitted::LowRank(it) => Fitted::LowRank(it.shallow_clone()),
+            Fitted::Factors(it) => {
+                Fitted::Factors(Factors { each: it.each.shallow_clone(), ..*it })
+            }
+        }
+    }
+}
+
+/// A factor on each output of a linear map, or on each input.
+#[derive(Debug)]
+pub(crate) struct Factors {
+    /// (outputs, 1), or (1, inputs), as peft keeps them.
+    each: Tensor,
+    of_inputs: bool,
+}
+
+impl Factors {
+    fn new(weight: &Tensor, of_inputs: bool) -> Result<Factors, TchError> {
+        let (outputs, inputs) = weight.size2()?;
+        let shape = if of_inputs { [1, inputs] } else { [outputs, 1] };
+        let each = Tensor::f_ones(shape, (weight.kind(), weight.device()))?;
+        Ok(Factors { each, of_inputs })
+    }
+
+    /// (any, inputs) or (any, outputs) -> the same
+    fn times(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_mul(&self.each.f_flatten(0, -1)?)
+    }
+
+    fn forward(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        if self.of_inputs {
+            linear(&self.times(xs)?, weight, bias)
+        } else {
+            self.times(&linear(xs, weight, bias)?)
+        }
+    }
+
+    fn merged(&self, weight: &Tensor) -> Result<Tensor, TchError> {
+        weight.f_mul(&self.each)
+    }
+}
+
+/// Two factors of what is added to one linear map.
+#[derive(Debug)]
 pub(crate) struct LowRank {
     /// (r, inputs)
     a: Tensor,
@@ -118,9 +266,8 @@ pub(crate) struct LowRank {
 }
 
 impl LowRank {
-    /// One that changes nothing, for the linear map called `name`.
-    pub(crate) fn new(
-        of: &Adapter,
+    fn new(
+        of: Ranks,
         name: &str,
         weight: &Tensor,
         noise: &Noise,
@@ -143,8 +290,7 @@ impl LowRank {
         })
     }
 
-    /// With the last parts of their names.
-    pub(crate) fn tensors(&self) -> Vec<(&'static str, Tensor)> {
+    fn tensors(&self) -> Vec<(&'static str, Tensor)> {
         let magnitude = self.magnitude.iter().map(|it| (MAGNITUDE, it.shallow_clone()));
         [(A, self.a.shallow_clone()), (B, self.b.shallow_clone())]
             .into_iter()
@@ -152,8 +298,7 @@ impl LowRank {
             .collect()
     }
 
-    /// (any, inputs) -> (any, outputs), by this weight and its adapter.
-    pub(crate) fn forward(
+    fn forward(
         &self,
         xs: &Tensor,
         weight: &Tensor,
@@ -182,8 +327,7 @@ impl LowRank {
         own.f_add(&base.f_mul(&factor.f_sub_scalar(1.0)?)?)?.f_add(&change.f_mul(&factor)?)
     }
 
-    /// (outputs, inputs): the weight that does by itself what `weight` does with this adapter.
-    pub(crate) fn merged(&self, weight: &Tensor) -> Result<Tensor, TchError> {
+    fn merged(&self, weight: &Tensor) -> Result<Tensor, TchError> {
         let exact = |it: &Tensor| it.f_to_kind(Kind::Double);
         let product = exact(&self.b)?.f_matmul(&exact(&self.a)?)?.f_mul_scalar(self.scale)?;
         let sum = exact(weight)?.f_add(&product)?;
@@ -237,11 +381,7 @@ mod tests {
     #[test]
     fn modules_are_known_by_the_last_parts_of_their_names() {
         let adapter = |module: &str| Adapter {
-            r: 4,
-            alpha: 8.0,
-            dropout: 0.0,
-            rslora: false,
-            dora: false,
+            form: Form::Factors { feedforward: BTreeSet::new() },
             targets: BTreeSet::new(),
             modules_to_save: [module.to_string()].into(),
         };
@@ -256,15 +396,7 @@ mod tests {
 
     #[test]
     fn alpha_is_taken_over_the_rank_or_its_root() {
-        let adapter = |rslora| Adapter {
-            r: 16,
-            alpha: 32.0,
-            dropout: 0.0,
-            rslora,
-            dora: false,
-            targets: BTreeSet::new(),
-            modules_to_save: BTreeSet::new(),
-        };
-        assert_eq!([false, true].map(|it| adapter(it).scale()), [2.0, 8.0]);
+        let ranks = |rslora| Ranks { r: 16, alpha: 32.0, dropout: 0.0, rslora, dora: false };
+        assert_eq!([false, true].map(|it| ranks(it).scale()), [2.0, 8.0]);
     }
 }

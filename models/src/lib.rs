@@ -9,7 +9,7 @@
 mod error;
 mod fill; // what new tensors begin with
 mod storage; // in how many bits frozen matrices are stored
-mod adapter; // low-rank adapters of linear maps
+mod adapter; // what trains in the place of linear maps
 mod cache; // what a decoder remembers of the texts that it goes on with
 mod model; // what every model can do, and the words for it
 mod config_json; // config.json read, and written for a finished model
@@ -48,7 +48,7 @@ mod dinov2;
 mod zoo; // the table
 mod checkpoint; // a folder -> what it says and where its tensors lie -> a model
 
-pub use adapter::{Adapter, is_of_adapter};
+pub use adapter::{Adapter, Form, Ranks, is_of_adapter};
 pub use cache::Cache;
 pub use checkpoint::{Built, Checkpoint, Kind, open, open_adapted};
 pub use error::{ModelError, ShapeDifference};

@@ -3,7 +3,7 @@
 //! change what the adapter computes is refused. What an adapter computes is left to `adapter`,
 //! where its base lies to the caller.
 
-use crate::adapter::{A, Adapter, is_of_adapter};
+use crate::adapter::{A, Adapter, FACTORS, Form, Ranks, is_of_adapter};
 use crate::error::ModelError;
 use crate::weights::{self, WeightsFile};
 use serde::Deserialize;
@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
+/// peft's names of kinds of adapters.
+const LORA: &str = "LORA";
+const IA3: &str = "IA3";
 const CONFIG: &str = "adapter_config.json";
 /// Name of the file with the tensors of an adapter.
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
@@ -80,6 +83,8 @@ struct Config {
     use_dora: bool,
     bias: String,
     modules_to_save: Option<Vec<String>>,
+    /// Of (IA)³: names, the last parts of names, or one pattern; which of them its tensors say.
+    feedforward_modules: Value,
     /// Those that must say nothing, beside [`WITHOUT_EFFECT`].
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -121,6 +126,7 @@ impl Default for Config {
             use_dora: false,
             bias: "none".into(),
             modules_to_save: None,
+            feedforward_modules: Value::Null,
             others: Map::new(),
         }
     }
@@ -155,20 +161,31 @@ impl AdapterFolder {
             .map_err(|source| ModelError::Syntax { path: path.clone(), source })?;
         check(&path, &config)?;
         let file = WeightsFile::open(&folder.join(ADAPTER_WEIGHTS))?;
-        let a = format!(".{A}");
-        let targets = file
-            .names()
-            .iter()
-            .filter_map(|it| {
-                of_library(it.strip_prefix(PREFIX)?).strip_suffix(&a).map(String::from)
-            })
-            .collect();
+        let is_factors = config.peft_type == IA3;
+        let end = format!(".{}", if is_factors { FACTORS } else { A });
+        let mut targets = BTreeSet::new();
+        let mut feedforward = BTreeSet::new();
+        for stored in file.names() {
+            let name = stored.strip_prefix(PREFIX).map(of_library).unwrap_or_default();
+            let Some(target) = name.strip_suffix(&end) else { continue };
+            // A row for the inputs, a column for the outputs.
+            if is_factors && file.info(&stored).is_some_and(|it| it.shape.first() == Some(&1)) {
+                feedforward.insert(target.to_string());
+            }
+            targets.insert(target.to_string());
+        }
+        let form = match is_factors {
+            true => Form::Factors { feedforward },
+            false => Form::LowRank(Ranks {
+                r: config.r,
+                alpha: config.lora_alpha,
+                dropout: config.lora_dropout,
+                rslora: config.use_rslora,
+                dora: config.use_dora,
+            }),
+        };
         let adapter = Adapter {
-            r: config.r,
-            alpha: config.lora_alpha,
-            dropout: config.lora_dropout,
-            rslora: config.use_rslora,
-            dora: config.use_dora,
+            form,
             targets,
             modules_to_save: config
                 .modules_to_save
@@ -239,13 +256,15 @@ fn check(path: &Path, config: &Config) -> Result<(), ModelError> {
         _ => true,
     };
     let is_plain = |key: &str, value: &Value| match key {
+        // (IA)³ has no such setting: how factors begin says nothing of those that are stored.
+        "init_ia3_weights" => config.peft_type == IA3,
         "init_lora_weights" => value.as_str().is_none_or(|it| BEGINNINGS.contains(&it)),
         key => WITHOUT_EFFECT.contains(&key) || !says(value),
     };
     let unknown = config.others.iter().find(|(key, value)| !is_plain(key, value));
     match () {
-        () if config.peft_type != "LORA" => {
-            Err(wrong("peft_type", &config.peft_type, "LORA, the only kind that is read"))
+        () if ![LORA, IA3].contains(&&*config.peft_type) => {
+            Err(wrong("peft_type", &config.peft_type, "LORA or IA3, the kinds that are read"))
         }
         () if !(1..=RANK_MAX).contains(&config.r) => Err(wrong("r", &config.r, "from 1 to 65536")),
         () if !(config.lora_alpha.is_finite() && 0.0 < config.lora_alpha) => {
@@ -297,23 +316,35 @@ pub fn save_adapter(
     weights::save(&tensors, &folder.join(ADAPTER_WEIGHTS))?;
     let list =
         |it: &BTreeSet<String>| it.iter().map(|it| module_to_library(it)).collect::<Vec<String>>();
-    let config = json!({
-        "peft_type": "LORA",
+    let mut config = json!({
         "task_type": task_type,
         "base_model_name_or_path": base,
         "revision": revision,
-        "r": adapter.r,
-        "lora_alpha": adapter.alpha,
-        "lora_dropout": adapter.dropout,
-        "use_rslora": adapter.rslora,
-        "use_dora": adapter.dora,
         "target_modules": list(&adapter.targets),
         "modules_to_save": list(&adapter.modules_to_save),
-        "bias": "none",
         "fan_in_fan_out": false,
-        "init_lora_weights": true,
         "inference_mode": true,
     });
+    let of_form = match &adapter.form {
+        Form::LowRank(Ranks { r, alpha, dropout, rslora, dora }) => json!({
+            "peft_type": LORA,
+            "r": r,
+            "lora_alpha": alpha,
+            "lora_dropout": dropout,
+            "use_rslora": rslora,
+            "use_dora": dora,
+            "bias": "none",
+            "init_lora_weights": true,
+        }),
+        Form::Factors { feedforward } => json!({
+            "peft_type": IA3,
+            "feedforward_modules": list(feedforward),
+            "init_ia3_weights": true,
+        }),
+    };
+    if let (Some(all), Value::Object(own)) = (config.as_object_mut(), of_form) {
+        all.extend(own);
+    }
     let path = folder.join(CONFIG);
     let text = serde_json::to_vec_pretty(&config)
         .map_err(|source| ModelError::Syntax { path: path.clone(), source })?;

@@ -6,7 +6,7 @@
 //! 2016). Gradients and statistics are the same bit for bit, since noise is a function of the pass
 //! and batch norm's statistics move only once.
 
-use crate::adapter::{Adapter, Draw, LowRank, Noise};
+use crate::adapter::{Adapter, Draw, Fitted, Noise};
 use crate::cache::{Cache, KeyValues};
 use crate::layout::Layout;
 use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS, Then};
@@ -329,8 +329,8 @@ impl Model for Stack {
             let linear = self.linears.get(name);
             let slot = linear.ok_or_else(|| TchError::Shape(format!("{name} is no linear map")))?;
             let weight = format!("{name}.weight");
-            let weight_now = storage::wide(&slot.weight, self.facts.dtype)?;
-            let made = LowRank::new(adapter, name, &weight_now, &self.noise, seed)?;
+            let wide = storage::wide(&slot.weight, self.facts.dtype)?;
+            let made = Fitted::new(adapter, name, &wide, &self.noise, seed)?;
             let tensors: Vec<(String, Tensor)> =
                 made.tensors().into_iter().map(|it| (format!("{name}.{}", it.0), it.1)).collect();
             let mut stages = [&mut self.parts.embeddings].into_iter().chain(&mut self.parts.layers);
@@ -351,7 +351,7 @@ impl Model for Stack {
             let Some(adapter) = slot.adapter.get()? else { continue };
             let mut weight = slot.weight.shallow_clone();
             storage::widen(&mut weight, self.facts.dtype)?;
-            tch::no_grad(|| weight.f_copy_(&adapter.merged(&weight)?))?;
+            tch::no_grad(|| adapter.merge_into(&weight, slot.bias.as_ref()))?;
             gone.extend(adapter.tensors().into_iter().map(|it| format!("{name}.{}", it.0)));
             slot.adapter.set(None)?;
         }

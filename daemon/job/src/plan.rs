@@ -130,15 +130,28 @@ pub enum Pooling {
 /// Adapters of linear maps, as peft's config has them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterPlan {
-    pub r: i64,
-    pub lora_alpha: f64,
-    pub lora_dropout: f64,
-    pub use_rslora: bool,
-    pub use_dora: bool,
+    pub form: AdapterFormPlan,
     /// Linear maps, by their whole names.
     pub target_modules: BTreeSet<String>,
     /// Train and are saved whole, the head among them.
     pub modules_to_save: BTreeSet<String>,
+}
+
+/// What stands beside a linear map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "peft_type", rename_all = "snake_case")]
+pub enum AdapterFormPlan {
+    Lora {
+        r: i64,
+        lora_alpha: f64,
+        lora_dropout: f64,
+        use_rslora: bool,
+        use_dora: bool,
+    },
+    /// Of the linear maps those whose inputs have the factors.
+    Ia3 {
+        feedforward_modules: BTreeSet<String>,
+    },
 }
 
 /// A plugin that was loaded.

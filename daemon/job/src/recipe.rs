@@ -143,18 +143,25 @@ pub struct Freeze {
     pub cache: bool,
 }
 
-/// Low-rank adapters of linear maps, which train in the place of the body.
+/// Adapters of linear maps, which train in the place of the body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterChoice {
-    pub r: u32,
-    pub lora_alpha: f64,
-    pub lora_dropout: f64,
-    /// Linear maps, by their names, the last parts of those, or globs; empty: all of the body.
+    pub form: AdapterForm,
+    /// Linear maps, by their names, the last parts of those, or globs; empty: all of the body, of
+    /// (IA)³ those that peft takes of such a model.
     pub target_modules: Vec<String>,
-    pub use_rslora: bool,
-    pub use_dora: bool,
     /// Train and are saved whole, besides the head.
     pub modules_to_save: Vec<String>,
+}
+
+/// What stands beside a linear map.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AdapterForm {
+    /// Two low-rank factors.
+    Lora { r: u32, lora_alpha: f64, lora_dropout: f64, use_rslora: bool, use_dora: bool },
+    /// (IA)³: a factor for each output; for each input of `feedforward_modules`, which are named as
+    /// targets are. Empty: those that peft takes of such a model.
+    Ia3 { feedforward_modules: Vec<String> },
 }
 
 /// A set of tensors, as a recipe names it.
@@ -587,17 +594,41 @@ mod tests {
         let adapter = |recipe: &str| Recipe::parse(recipe).unwrap().adapter;
         assert_eq!(adapter(""), None);
         let default = adapter("[adapter]").unwrap();
-        assert_eq!((default.r, default.lora_alpha, default.lora_dropout), (16, 32.0, 0.0));
-        assert!(default.target_modules.is_empty() && !default.use_dora && !default.use_rslora);
+        let lora = |r, lora_alpha| AdapterForm::Lora {
+            r,
+            lora_alpha,
+            lora_dropout: 0.0,
+            use_rslora: false,
+            use_dora: false,
+        };
+        assert_eq!(default.form, lora(16, 32.0));
+        assert!(default.target_modules.is_empty());
         assert_eq!(adapter("adapter.target_modules = 'all-linear'").unwrap(), default);
-        assert_eq!(adapter("adapter.r = 4").unwrap().lora_alpha, 8.0);
+        assert_eq!(adapter("adapter.r = 4").unwrap().form, lora(4, 8.0));
+        let ia3 = adapter("adapter.peft_type = 'ia3'").unwrap();
+        assert_eq!(ia3.form, AdapterForm::Ia3 { feedforward_modules: Vec::new() });
+        assert!(ia3.target_modules.is_empty());
+        let all = adapter("[adapter]\npeft_type = 'ia3'\ntarget_modules = 'all-linear'");
+        assert_eq!(all.unwrap().target_modules, ["*"]);
+        refused(
+            "[adapter]\npeft_type = 'ia3'\nr = 4",
+            "line 3: adapter.r is a key of LoRA, but adapter.peft_type is `ia3`: leave one of them out",
+        );
+        refused(
+            "adapter.feedforward_modules = ['dense']",
+            "line 1: adapter.feedforward_modules is a key of (IA)³: set adapter.peft_type to `ia3`, or leave it out",
+        );
+        refused(
+            "adapter.peft_type = 'loha'",
+            "line 1: adapter.peft_type is `loha`, but must be lora or ia3",
+        );
         assert_eq!(
             adapter("adapter.target_modules = ['a', 'b']").unwrap().target_modules,
             ["a", "b"]
         );
         refused(
             "[adapter]\nrank = 4",
-            "line 2: unknown key `rank` in [adapter]; there are r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, modules_to_save",
+            "line 2: unknown key `rank` in [adapter]; there are peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, feedforward_modules, modules_to_save",
         );
         refused("[adapter]\nr = 0", "line 2: adapter.r is 0, but must be at least 1");
         refused(

@@ -3,9 +3,9 @@
 
 use finetuned_job::glob;
 use finetuned_job::outcome::{Failure, FailureKind};
-use finetuned_job::plan::AdapterPlan;
-use finetuned_job::recipe::{AdapterChoice, Recipe};
-use finetuned_models::{Adapter, Checkpoint, Parts};
+use finetuned_job::plan::{AdapterFormPlan, AdapterPlan};
+use finetuned_job::recipe::{AdapterChoice, AdapterForm, Recipe};
+use finetuned_models::{Adapter, Checkpoint, Form, Parts, Ranks};
 use std::collections::BTreeSet;
 
 /// A recipe, once it is known whether the base brings an adapter: training then goes on with that.
@@ -22,23 +22,27 @@ pub(crate) fn recipe_on(recipe: Recipe, base: &Checkpoint) -> Result<Recipe, Fai
         return Ok(recipe);
     };
     let own = folder.adapter();
+    let list = |it: &BTreeSet<String>| it.iter().cloned().collect::<Vec<String>>();
+    let form = match &own.form {
+        Form::LowRank(it) => AdapterForm::Lora {
+            r: it.r as u32,
+            lora_alpha: it.alpha,
+            lora_dropout: it.dropout,
+            use_rslora: it.rslora,
+            use_dora: it.dora,
+        },
+        Form::Factors { feedforward } => {
+            AdapterForm::Ia3 { feedforward_modules: list(feedforward) }
+        }
+    };
     if let Some(choice) = &recipe.adapter {
-        let r = i64::from(choice.r);
-        check_same(&recipe, "r", &r, &own.r)?;
-        check_same(&recipe, "lora_alpha", &choice.lora_alpha, &own.alpha)?;
-        check_same(&recipe, "lora_dropout", &choice.lora_dropout, &own.dropout)?;
-        check_same(&recipe, "use_rslora", &choice.use_rslora, &own.rslora)?;
-        check_same(&recipe, "use_dora", &choice.use_dora, &own.dora)?;
+        check_same_form(&recipe, &choice.form, &form)?;
         return Ok(recipe);
     }
     let choice = AdapterChoice {
-        r: own.r as u32,
-        lora_alpha: own.alpha,
-        lora_dropout: own.dropout,
-        target_modules: own.targets.iter().cloned().collect(),
-        use_rslora: own.rslora,
-        use_dora: own.dora,
-        modules_to_save: own.modules_to_save.iter().cloned().collect(),
+        form,
+        target_modules: list(&own.targets),
+        modules_to_save: list(&own.modules_to_save),
     };
     recipe.on_adapter(choice).map_err(|err| {
         let message = format!("{}, and training goes on with that of model.base", err.message);
@@ -46,6 +50,36 @@ pub(crate) fn recipe_on(recipe: Recipe, base: &Checkpoint) -> Result<Recipe, Fai
             "change the recipe, or make a whole model of both first, with peft's merge_and_unload",
         )
     })
+}
+
+fn check_same_form(recipe: &Recipe, asked: &AdapterForm, own: &AdapterForm) -> Result<(), Failure> {
+    let kind = |it: &AdapterForm| match it {
+        AdapterForm::Lora { .. } => "lora",
+        AdapterForm::Ia3 { .. } => "ia3",
+    };
+    check_same(recipe, "peft_type", &kind(asked), &kind(own))?;
+    let AdapterForm::Lora { r, lora_alpha, lora_dropout, use_rslora, use_dora } = asked else {
+        return Ok(());
+    };
+    let AdapterForm::Lora {
+        r: own_r,
+        lora_alpha: own_alpha,
+        lora_dropout: own_dropout,
+        use_rslora: own_rslora,
+        use_dora: own_dora,
+    } = own
+    else {
+        // Whoever names a number of LoRA means LoRA.
+        let key = ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora"]
+            .into_iter()
+            .find(|it| recipe.asked.contains(&format!("adapter.{it}")));
+        return key.map_or(Ok(()), |key| check_same(recipe, key, &"a key of lora", &"ia3"));
+    };
+    check_same(recipe, "r", r, own_r)?;
+    check_same(recipe, "lora_alpha", lora_alpha, own_alpha)?;
+    check_same(recipe, "lora_dropout", lora_dropout, own_dropout)?;
+    check_same(recipe, "use_rslora", use_rslora, own_rslora)?;
+    check_same(recipe, "use_dora", use_dora, own_dora)
 }
 
 /// What a recipe says itself is what the base's adapter has.
@@ -106,6 +140,13 @@ pub(crate) fn of_base(
         let asked: BTreeSet<String> =
             linears.iter().filter(|it| all || named(it)).cloned().collect();
         check_same(recipe, "target_modules", &asked, &own.targets)?;
+        if let (AdapterForm::Ia3 { feedforward_modules: named }, Form::Factors { feedforward }) =
+            (&choice.form, &own.form)
+        {
+            let is_asked = |it: &&String| named.iter().any(|name| is_named(it, name));
+            let asked = own.targets.iter().filter(is_asked).cloned().collect();
+            check_same(recipe, "feedforward_modules", &asked, feedforward)?;
+        }
         // Of the body; the head is saved anyway.
         let saved = |modules: &BTreeSet<String>| {
             let only = Adapter { modules_to_save: modules.clone(), ..own.clone() };
@@ -120,12 +161,47 @@ pub(crate) fn of_base(
     Ok(adapter)
 }
 
+/// What peft gives factors by default, and those of it whose inputs have them: of models by their
+/// names, where peft has such, and by analogy of those whose linear maps are called so.
+type Usual = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
+const USUAL: &[Usual] = &[
+    (&["bert", "roberta"], &["key", "value", "output.dense"], &["output.dense"]),
+    (&["deberta-v2"], &["key_proj", "value_proj", "output.dense"], &["output.dense"]),
+    (&["llama", "mistral"], &["k_proj", "v_proj", "down_proj"], &["down_proj"]),
+    (&["qwen2", "qwen3", "gemma3_text"], &["q_proj", "v_proj", "down_proj"], &["down_proj"]),
+    (&[], &["attn.k", "attn.v", "output.dense"], &["output.dense"]),
+    (&[], &["k_lin", "v_lin", "lin2"], &["lin2"]),
+    (&[], &["Wqkv", "mlp.Wo"], &["mlp.Wo"]),
+    (&[], &["key", "value", "mlp.fc2"], &["mlp.fc2"]),
+    (&[], &["key", "value", "weights_out"], &["weights_out"]),
+    (&[], &["key", "value", "output.dense"], &["output.dense"]),
+    (&[], &["qkv", "mlp.fc2"], &["mlp.fc2"]),
+];
+
+/// # Errors
+/// A model of which nobody has decided it.
+fn usual(architecture: &str, linears: &BTreeSet<String>) -> Result<&'static Usual, Failure> {
+    let by_name = USUAL.iter().find(|it| it.0.contains(&architecture));
+    let fits = |it: &&Usual| {
+        let there = |name: &&str| linears.iter().any(|linear| is_named(linear, name));
+        it.0.is_empty() && it.1.iter().all(|name| there(&name))
+    };
+    by_name.or_else(|| USUAL.iter().find(fits)).ok_or_else(|| {
+        let message = format!(
+            "adapter.peft_type is `ia3`, but which linear maps of a {architecture} have factors by default is not known"
+        );
+        Failure::new(FailureKind::Recipe, message)
+            .with_cure("name them: adapter.target_modules, and adapter.feedforward_modules of those")
+    })
+}
+
 /// `linears`: those of the body.
 ///
 /// # Errors
 /// A model without linear maps, names that name nothing in it.
 pub(crate) fn of_recipe(
     choice: &AdapterChoice,
+    architecture: &str,
     linears: &BTreeSet<String>,
     parts: &Parts,
 ) -> Result<Adapter, Failure> {
@@ -135,27 +211,8 @@ pub(crate) fn of_recipe(
             "leave [adapter] out of the recipe, or set model.base to BERT's, Llama's or ViT's kin",
         ));
     }
-    let mut targets = BTreeSet::new();
-    for target in &choice.target_modules {
-        let found = linears.iter().filter(|it| is_named(it, target));
-        let before = targets.len();
-        targets.extend(found.cloned());
-        if before == targets.len() && !linears.iter().any(|it| is_named(it, target)) {
-            return Err(no_target(target, linears));
-        }
-    }
-    if choice.target_modules.is_empty() {
-        targets.clone_from(linears);
-    }
-    let mut adapter = Adapter {
-        r: i64::from(choice.r),
-        alpha: choice.lora_alpha,
-        dropout: choice.lora_dropout,
-        rslora: choice.use_rslora,
-        dora: choice.use_dora,
-        targets,
-        modules_to_save: BTreeSet::new(),
-    };
+    let (form, targets) = fitted(choice, architecture, linears)?;
+    let mut adapter = Adapter { form, targets, modules_to_save: BTreeSet::new() };
     for module in &choice.modules_to_save {
         adapter.modules_to_save = [module.clone()].into();
         if !parts.stages().flatten().any(|it| adapter.saves(it)) {
@@ -179,13 +236,72 @@ pub(crate) fn of_recipe(
     Ok(adapter)
 }
 
+/// The form of the recipe, and the linear maps that have it.
+fn fitted(
+    choice: &AdapterChoice,
+    architecture: &str,
+    linears: &BTreeSet<String>,
+) -> Result<(Form, BTreeSet<String>), Failure> {
+    let asked = &choice.target_modules;
+    match &choice.form {
+        AdapterForm::Lora { r, lora_alpha, lora_dropout, use_rslora, use_dora } => {
+            let ranks = Ranks {
+                r: i64::from(*r),
+                alpha: *lora_alpha,
+                dropout: *lora_dropout,
+                rslora: *use_rslora,
+                dora: *use_dora,
+            };
+            let targets = match asked.is_empty() {
+                true => linears.clone(),
+                false => named("target_modules", asked, linears)?,
+            };
+            Ok((Form::LowRank(ranks), targets))
+        }
+        AdapterForm::Ia3 { feedforward_modules } => {
+            let words = |it: &[&str]| it.iter().map(|it| it.to_string()).collect::<Vec<String>>();
+            let targets = match asked.is_empty() {
+                true => words(usual(architecture, linears)?.1),
+                false => asked.clone(),
+            };
+            let targets = named("target_modules", &targets, linears)?;
+            let feedforward = match feedforward_modules.is_empty() {
+                true => {
+                    let usual = words(usual(architecture, linears)?.2);
+                    let is_usual = |it: &&String| usual.iter().any(|name| is_named(it, name));
+                    targets.iter().filter(is_usual).cloned().collect()
+                }
+                false => named("feedforward_modules", feedforward_modules, &targets)?,
+            };
+            Ok((Form::Factors { feedforward }, targets))
+        }
+    }
+}
+
+/// The linear maps that these name, each of which must name one.
+fn named(
+    key: &str,
+    names: &[String],
+    linears: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    let mut all = BTreeSet::new();
+    for name in names {
+        let before = all.len();
+        all.extend(linears.iter().filter(|it| is_named(it, name)).cloned());
+        if before == all.len() && !linears.iter().any(|it| is_named(it, name)) {
+            return Err(no_target(key, name, linears));
+        }
+    }
+    Ok(all)
+}
+
 /// By its whole name, the last parts of it, or a glob.
 fn is_named(linear: &str, target: &str) -> bool {
     let ends = linear.strip_suffix(target).is_some_and(|it| it.is_empty() || it.ends_with('.'));
     ends || glob::matches(target, linear)
 }
 
-fn no_target(target: &str, linears: &BTreeSet<String>) -> Failure {
+fn no_target(key: &str, target: &str, linears: &BTreeSet<String>) -> Failure {
     /// More would hide the message that they stand in.
     const SHOWN: usize = 6;
     let ends: BTreeSet<&str> = linears.iter().filter_map(|it| it.rsplit('.').next()).collect();
@@ -193,9 +309,9 @@ fn no_target(target: &str, linears: &BTreeSet<String>) -> Failure {
     let alike = |it: &&str| (strsim::jaro_winkler(target, it) * -1e6) as i64;
     nearest.sort_by_key(alike);
     nearest.truncate(SHOWN);
-    let message = format!(
-        "adapter.target_modules has `{target}`, but no linear map of the model's body is called so"
-    );
+    let among = if key == "target_modules" { "the model's body" } else { "the targets" };
+    let message =
+        format!("adapter.{key} has `{target}`, but no linear map of {among} is called so");
     Failure::new(FailureKind::Recipe, message).with_cure(format!(
         "use `all-linear`, a glob, or the last parts of a name; the nearest are {}",
         nearest.join(", ")
@@ -215,11 +331,18 @@ fn head_modules(parts: &Parts) -> BTreeSet<String> {
 
 pub(crate) fn plan(adapter: &Adapter) -> AdapterPlan {
     AdapterPlan {
-        r: adapter.r,
-        lora_alpha: adapter.alpha,
-        lora_dropout: adapter.dropout,
-        use_rslora: adapter.rslora,
-        use_dora: adapter.dora,
+        form: match &adapter.form {
+            Form::LowRank(it) => AdapterFormPlan::Lora {
+                r: it.r,
+                lora_alpha: it.alpha,
+                lora_dropout: it.dropout,
+                use_rslora: it.rslora,
+                use_dora: it.dora,
+            },
+            Form::Factors { feedforward } => {
+                AdapterFormPlan::Ia3 { feedforward_modules: feedforward.clone() }
+            }
+        },
         target_modules: adapter.targets.clone(),
         modules_to_save: adapter.modules_to_save.clone(),
     }
@@ -227,11 +350,20 @@ pub(crate) fn plan(adapter: &Adapter) -> AdapterPlan {
 
 pub(crate) fn of_plan(plan: &AdapterPlan) -> Adapter {
     Adapter {
-        r: plan.r,
-        alpha: plan.lora_alpha,
-        dropout: plan.lora_dropout,
-        rslora: plan.use_rslora,
-        dora: plan.use_dora,
+        form: match &plan.form {
+            AdapterFormPlan::Lora { r, lora_alpha, lora_dropout, use_rslora, use_dora } => {
+                Form::LowRank(Ranks {
+                    r: *r,
+                    alpha: *lora_alpha,
+                    dropout: *lora_dropout,
+                    rslora: *use_rslora,
+                    dora: *use_dora,
+                })
+            }
+            AdapterFormPlan::Ia3 { feedforward_modules } => {
+                Form::Factors { feedforward: feedforward_modules.clone() }
+            }
+        },
         targets: plan.target_modules.clone(),
         modules_to_save: plan.modules_to_save.clone(),
     }
@@ -256,7 +388,7 @@ mod tests {
             ..Parts::default()
         };
         let choice = Recipe::parse(recipe).unwrap_or_else(|it| panic!("{it}")).adapter.unwrap();
-        of_recipe(&choice, &linears, &parts)
+        of_recipe(&choice, "bert", &linears, &parts)
     }
 
     #[test]
@@ -282,8 +414,54 @@ mod tests {
         let wrong = refused("adapter.modules_to_save = ['layer.1']");
         assert!(wrong.contains("bert.encoder.layer.1.dense would have an adapter"), "{wrong}");
         let choice = Recipe::parse("[adapter]").unwrap().adapter.unwrap();
-        let none = of_recipe(&choice, &BTreeSet::new(), &Parts::default()).unwrap_err();
+        let none = of_recipe(&choice, "resnet50", &BTreeSet::new(), &Parts::default()).unwrap_err();
         assert!(none.message.contains("none as torch.nn.Linear"), "{}", none.message);
+    }
+
+    #[test]
+    fn factors_stand_where_peft_has_them() {
+        let of = |architecture: &str, linears: &[&str]| {
+            let linears = linears.iter().map(|it| format!("layer.0.{it}")).collect();
+            let choice = Recipe::parse("adapter.peft_type = 'ia3'").unwrap().adapter.unwrap();
+            let found = fitted(&choice, architecture, &linears).map_err(|it| it.message)?;
+            let Form::Factors { feedforward } = found.0 else { panic!("no factors") };
+            let ends = |all: BTreeSet<String>| {
+                let end = |it: &String| it.trim_start_matches("layer.0.").to_string();
+                all.iter().map(end).collect::<Vec<String>>().join(" ")
+            };
+            Ok::<_, String>((ends(found.1), ends(feedforward)))
+        };
+        let is = |targets: &str, feedforward: &str| Ok((targets.into(), feedforward.into()));
+        let bert = [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+            "intermediate.dense",
+            "output.dense",
+        ];
+        let both = "attention.output.dense output.dense";
+        let all =
+            format!("attention.output.dense attention.self.key attention.self.value output.dense");
+        for name in ["bert", "roberta", "electra", "xlm-roberta"] {
+            assert_eq!(of(name, &bert), is(&all, both));
+        }
+        let llama = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"];
+        assert_eq!(of("llama", &llama), is("down_proj k_proj v_proj", "down_proj"));
+        assert_eq!(of("qwen3", &llama), is("down_proj q_proj v_proj", "down_proj"));
+        let timm = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"];
+        assert_eq!(of("vit_base_patch16_224", &timm), is("attn.qkv mlp.fc2", "mlp.fc2"));
+        let modern = ["attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"];
+        assert_eq!(of("modernbert", &modern), is("attn.Wqkv mlp.Wo", "mlp.Wo"));
+        assert!(of("other", &["a", "b"]).unwrap_err().contains("by default is not known"));
+
+        let choice = |recipe: &str| Recipe::parse(recipe).unwrap().adapter.unwrap();
+        let linears: BTreeSet<String> = bert.map(String::from).into();
+        let own = choice(
+            "[adapter]\npeft_type = 'ia3'\ntarget_modules = ['query']\nfeedforward_modules = ['dense']",
+        );
+        let wrong = fitted(&own, "bert", &linears).unwrap_err().message;
+        assert!(wrong.contains("adapter.feedforward_modules has `dense`"), "{wrong}");
     }
 
     #[test]

@@ -89,10 +89,12 @@ pub(crate) fn patterns<'a>(
     first.iter().chain(later.flatten()).cloned().collect()
 }
 
-/// Biases and norms are not decayed, as everywhere in the field, nor are lengths of an adapter.
+/// Biases and norms are not decayed, as everywhere in the field, nor are lengths of an adapter and
+/// factors, which begin with 1.
 pub(crate) fn decays(name: &str, parts: &Parts) -> bool {
     !name.ends_with(".bias")
         && !name.ends_with(".lora_magnitude_vector")
+        && !name.ends_with(".ia3_l")
         && !parts.norms.iter().any(|it| it == name)
 }
 

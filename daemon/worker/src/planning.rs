@@ -7,7 +7,7 @@ mod preferences; // losses of answers that are compared
 
 use crate::{adapter, class_weights, freeze, schedule};
 use anyhow::{Context, Result};
-use defaults::{Family, Training};
+use defaults::{Adapted, Family, Training};
 use finetuned_images::{Augment, Crop, Preprocess, Preset};
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
@@ -20,7 +20,7 @@ use finetuned_job::recipe::{
 };
 use finetuned_job::scores::Split;
 use finetuned_job::task::{Objective, Task};
-use finetuned_models::{Adapter, Outline, Parts, Rows, is_of_adapter};
+use finetuned_models::{Adapter, Form, Outline, Parts, Rows, is_of_adapter};
 use std::collections::BTreeMap;
 
 /// Long enough for most texts, and four times cheaper than the usual limit of 512.
@@ -344,18 +344,29 @@ fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
         (Some(_), Some(false)) => Family::Convolutional,
         (Some(_), Some(true)) => Family::FrozenStatistics,
     };
-    let adapted = facts.adapter.is_some();
+    let adapted = facts.adapter.map(|it| match it.form {
+        Form::LowRank(_) => Adapted::LowRank,
+        Form::Factors { .. } => Adapted::Factors,
+    });
     let compares = facts.task.objective == Objective::Preferences;
     let lr = recipe.train.lr.unwrap_or_else(|| {
         if compares {
             return defaults::preference_lr(adapted);
         }
         let own = defaults::lr(family, facts.model.width, only_head);
-        if adapted { defaults::adapter_lr(own) } else { own }
+        adapted.map_or(own, |it| defaults::adapter_lr(own, it))
     });
-    let default_head_lr =
-        || if adapted || compares { lr } else { defaults::head_lr(family, lr, only_head) };
-    let default_decay = || if adapted { 1.0 } else { defaults::layer_decay(family) };
+    let default_head_lr = || match adapted {
+        // The head is a linear map like those that have an adapter, and learns as LoRA does.
+        Some(Adapted::Factors) if !compares => defaults::adapter_lr(
+            defaults::lr(family, facts.model.width, only_head),
+            Adapted::LowRank,
+        ),
+        Some(_) => lr,
+        None if compares => lr,
+        None => defaults::head_lr(family, lr, only_head),
+    };
+    let default_decay = || if adapted.is_some() { 1.0 } else { defaults::layer_decay(family) };
     Ok(Rates {
         only_head,
         batch,

@@ -316,7 +316,7 @@ fn adapt(model: &mut Built, recipe: &Recipe, base: &Checkpoint) -> Result<Option
         Some(folder) => {
             return Ok(Some(adapter::of_base(folder.adapter(), recipe, &linears, &model.parts)?));
         }
-        None => adapter::of_recipe(choice, &linears, &model.parts)?,
+        None => adapter::of_recipe(choice, base.architecture(), &linears, &model.parts)?,
     };
     if recipe.save.adapter {
         adapter::check_left(&adapter, &model.parts)?;

@@ -11,7 +11,7 @@ import sys
 
 import timm
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import IA3Config, LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
@@ -55,6 +55,12 @@ CASES = {
     "deberta_lora": ("deberta", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["query_proj", "key_proj", "value_proj"], modules_to_save=["pooler", "classifier"], lora_alpha=8)),
     "modernbert_lora": ("modernbert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["Wqkv", "Wi", "Wo"], modules_to_save=["head", "classifier"], lora_alpha=8)),
     "hf_vit_lora": ("vit/hf_vit", AutoModelForImageClassification.from_pretrained, images, dict(target_modules=r"vit\..*\.(\w+_proj|fc\d|query|key|value|dense)", modules_to_save=["classifier"], lora_alpha=8)),
+    # Which maps, and whether inputs or outputs have the factors, peft says.
+    "bert_ia3": ("bert", AutoModelForSequenceClassification.from_pretrained, texts, dict(modules_to_save=["classifier"])),
+    "deberta_ia3": ("deberta", AutoModelForSequenceClassification.from_pretrained, texts, dict(modules_to_save=["pooler", "classifier"])),
+    "modernbert_ia3": ("modernbert", AutoModelForSequenceClassification.from_pretrained, texts, dict(target_modules=["Wqkv", "mlp.Wo"], feedforward_modules=["mlp.Wo"], modules_to_save=["head", "classifier"])),
+    "hf_vit_ia3": ("vit/hf_vit", AutoModelForImageClassification.from_pretrained, images, dict(target_modules=["k_proj", "v_proj", "fc2"], feedforward_modules=["fc2"], modules_to_save=["classifier"])),
+    "timm_vit_ia3": ("vit/timm_vit", timm_model, images, dict(target_modules=["qkv", "mlp.fc2"], feedforward_modules=["mlp.fc2"], modules_to_save=["head"])),
     "timm_vit_dora": ("vit/timm_vit", timm_model, images, dict(target_modules=["qkv", "proj", "fc1", "fc2"], exclude_modules="patch_embed.*", modules_to_save=["head"], lora_alpha=8, use_dora=True)),
 }
 
@@ -63,9 +69,12 @@ def main():
     for name in sys.argv[1:] or CASES:
         folder, load, inputs, config = CASES[name]
         torch.manual_seed(0)
-        model = get_peft_model(load(HERE / folder), LoraConfig(r=4, lora_dropout=0.0, **config)).eval()
+        kind = IA3Config(**config) if name.endswith("ia3") else LoraConfig(r=4, lora_dropout=0.0, **config)
+        model = get_peft_model(load(HERE / folder), kind).eval()
         parameters = {saved(key): p for key, p in model.named_parameters() if p.requires_grad}
         for key, p in parameters.items():
+            if "ia3_l" in key:
+                p.data = 1.0 + torch.randn_like(p) * 0.2
             if "lora_" in key:
                 # Both factors count; peft begins with one that is 0.
                 p.data = p.data * 1.1 if "magnitude" in key else torch.randn_like(p) * 0.2

@@ -7,8 +7,8 @@
 use crate::{data, distance, finished, input, open, tensors};
 use finetuned_libtorch::{Algorithm, Optimizer};
 use finetuned_models::{
-    Adapter, AdapterFolder, AdapterNames, BuildOptions, Built, Input, ModelError, Pass,
-    is_of_adapter, open_adapted, save_adapter,
+    Adapter, AdapterFolder, AdapterNames, BuildOptions, Built, Form, Input, ModelError, Pass,
+    Ranks, is_of_adapter, open_adapted, save_adapter,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,7 +18,7 @@ const EXACT: f64 = 1e-5;
 const STEPPED: f64 = 1e-4;
 
 /// An adapter of the data, and its base.
-const CASES: [(&str, &str); 8] = [
+const CASES: [(&str, &str); 13] = [
     ("bert_lora", "bert"),
     ("bert_some", "bert"),
     ("bert_dora", "bert"),
@@ -27,6 +27,11 @@ const CASES: [(&str, &str); 8] = [
     ("modernbert_lora", "modernbert"),
     ("hf_vit_lora", "vit/hf_vit"),
     ("timm_vit_dora", "vit/timm_vit"),
+    ("bert_ia3", "bert"),
+    ("deberta_ia3", "deberta"),
+    ("modernbert_ia3", "modernbert"),
+    ("hf_vit_ia3", "vit/hf_vit"),
+    ("timm_vit_ia3", "vit/timm_vit"),
 ];
 
 fn expected(name: &str) -> BTreeMap<String, Tensor> {
@@ -148,12 +153,9 @@ fn ten_steps_end_where_those_of_peft_do_and_one_map_does_the_same() {
 }
 
 fn new(targets: &[&str], dropout: f64) -> Adapter {
+    let ranks = Ranks { r: 4, alpha: 8.0, dropout, rslora: false, dora: false };
     Adapter {
-        r: 4,
-        alpha: 8.0,
-        dropout,
-        rslora: false,
-        dora: false,
+        form: Form::LowRank(ranks),
         targets: targets.iter().map(|it| it.to_string()).collect(),
         modules_to_save: BTreeSet::new(),
     }
@@ -193,6 +195,36 @@ fn a_new_adapter_changes_nothing_is_a_function_of_the_seed_and_trains_alone() {
 }
 
 #[test]
+fn new_factors_are_ones_and_merge_into_weight_and_bias() {
+    let (value, down) =
+        ("bert.encoder.layer.1.attention.self.value", "bert.encoder.layer.1.output.dense");
+    let input = inputs("bert");
+    let mut built = open(&data("bert")).build(&finished()).unwrap();
+    let before = logits(&built, &input, &Pass::evaluation());
+    let adapter = Adapter {
+        form: Form::Factors { feedforward: [down.to_string()].into() },
+        targets: [value, down].map(String::from).into(),
+        modules_to_save: BTreeSet::new(),
+    };
+    let added = built.model.adapt(&adapter, 7).unwrap();
+    assert!(logits(&built, &input, &Pass::evaluation()).equal(&before));
+    let width = built.model.linears()[value].weight.size()[0];
+    let inner = built.model.linears()[down].weight.size()[1];
+    let shapes: Vec<Vec<i64>> = added.iter().map(|it| it.1.size()).collect();
+    assert_eq!(shapes, [vec![width, 1], vec![1, inner]]);
+    for (_, each) in &added {
+        assert!(each.equal(&each.ones_like()));
+        let _ = tch::no_grad(|| each.shallow_clone().fill_(1.5));
+    }
+    let moved = logits(&built, &input, &Pass::evaluation());
+    assert!(1e-3 < distance(&moved, &before));
+    let bias = built.model.linears()[value].bias.as_ref().unwrap().copy();
+    assert_eq!(built.model.merge().unwrap().len(), 2);
+    assert!(distance(&logits(&built, &input, &Pass::evaluation()), &moved) < EXACT);
+    assert!(distance(built.model.linears()[value].bias.as_ref().unwrap(), &(bias * 1.5)) < EXACT);
+}
+
+#[test]
 fn its_dropout_is_a_function_of_seed_step_and_pass() {
     for (name, base) in
         [("bert_lora", "bert"), ("bert_dora", "bert"), ("hf_vit_lora", "vit/hf_vit")]
@@ -202,7 +234,9 @@ fn its_dropout_is_a_function_of_seed_step_and_pass() {
         let stored: BTreeMap<String, Tensor> =
             stored.into_iter().map(|(name, it)| (of_files(&name), it)).collect();
         let mut built = open(&data(base)).build(&finished()).unwrap();
-        let adapter = Adapter { dropout: 0.3, ..from.adapter().clone() };
+        let Form::LowRank(ranks) = from.adapter().form else { panic!("{name}") };
+        let form = Form::LowRank(Ranks { dropout: 0.3, ..ranks });
+        let adapter = Adapter { form, ..from.adapter().clone() };
         built.tensors.extend(built.model.adapt(&adapter, 0).unwrap());
         for (name, tensor) in built.tensors.iter().filter(|it| is_of_adapter(&it.0)) {
             tch::no_grad(|| {
@@ -271,7 +305,7 @@ fn what_is_not_understood_is_refused() {
         AdapterFolder::open(target.path()).map(|it| open_adapted(it.unwrap(), open(&data("bert"))))
     };
     for (from, to, key) in [
-        (r#""peft_type": "LORA""#, r#""peft_type": "IA3""#, "peft_type"),
+        (r#""peft_type": "LORA""#, r#""peft_type": "LOHA""#, "peft_type"),
         (r#""bias": "none""#, r#""bias": "all""#, "bias"),
         (r#""rank_pattern": {}"#, r#""rank_pattern": {"query": 2}"#, "rank_pattern"),
         (r#""lora_bias": false"#, r#""lora_bias": true"#, "lora_bias is true"),

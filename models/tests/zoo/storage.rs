@@ -2,7 +2,7 @@
 
 use crate::{FAMILIES, all_names, data, finished, input, open, tensors};
 use finetuned_models::{
-    Adapter, BuildOptions, Built, Pass, Storage, is_of_adapter, save, save_wide,
+    Adapter, BuildOptions, Built, Form, Pass, Ranks, Storage, is_of_adapter, save, save_wide,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,13 +37,9 @@ fn packed(built: &Built) -> (usize, usize) {
     (numbers(&|it| it.kind() != Kind::Float), numbers(&|_| true))
 }
 
-fn adapter(built: &Built) -> Adapter {
+fn adapter(built: &Built, dora: bool) -> Adapter {
     Adapter {
-        r: 2,
-        alpha: 8.0,
-        dropout: 0.1,
-        rslora: false,
-        dora: false,
+        form: Form::LowRank(Ranks { r: 2, alpha: 8.0, dropout: 0.1, rslora: false, dora }),
         targets: built.model.linears().keys().cloned().collect(),
         modules_to_save: BTreeSet::new(),
     }
@@ -57,7 +53,7 @@ fn bytes(built: &Built) -> Vec<u8> {
 
 /// Gradients of an adapter, and the finished model's file once both are one.
 fn trained(mut built: Built, family: &str, dora: bool) -> (Vec<(String, Tensor)>, Vec<u8>) {
-    let added = built.model.adapt(&Adapter { dora, ..adapter(&built) }, 3).unwrap();
+    let added = built.model.adapt(&adapter(&built, dora), 3).unwrap();
     for (name, it) in added.iter().filter(|it| it.0.ends_with("lora_B.weight")) {
         let slopes = Tensor::arange(it.numel() as i64, (Kind::Float, it.device())).sin() * 0.1;
         tch::no_grad(|| it.shallow_clone().copy_(&slopes.view_as(it)));

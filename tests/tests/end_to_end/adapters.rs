@@ -138,6 +138,57 @@ fn adapters_stand_beside_models_of_pairs_and_what_is_saved_beside_them_may_be_na
 }
 
 #[test]
+fn factors_are_merged_or_left_and_a_second_job_goes_on_with_them() {
+    let csv = sentences(400, 4);
+    let recipe = "[train]\nepochs = 20\nbatch = 8\nlr = 2e-2\nprecision = 'fp32'\n[adapter]\npeft_type = 'ia3'\n";
+    let mut merged = Run::new(recipe, &csv);
+    let done = merged.complete();
+    assert!(0.8 < done.score, "{done:?}");
+    let model = merged.folder().join(run_folder::MODEL);
+    assert!(!model.join("adapter_config.json").exists());
+    let (own, base) = (merged.weights(), fs::read(tiny_bert().join("model.safetensors")).unwrap());
+    let own = SafeTensors::deserialize(&own).unwrap();
+    let base = SafeTensors::deserialize(&base).unwrap();
+    let moved = |name: &str| {
+        own.tensor(&format!("bert.{name}")).unwrap().data() != base.tensor(name).unwrap().data()
+    };
+    assert!(moved("encoder.layer.0.attention.self.value.weight"));
+    assert!(moved("encoder.layer.0.attention.self.value.bias"));
+    assert!(!moved("encoder.layer.0.attention.self.query.weight"));
+    assert!(!moved("encoder.layer.0.output.dense.bias"), "its inputs have the factors");
+
+    let mut left = Run::new(&format!("{recipe}[save]\nadapter = true\n"), &csv);
+    assert!(0.8 < left.complete().score);
+    let model = left.folder().join(run_folder::MODEL);
+    let config: serde_json::Value = left.json("model/adapter_config.json");
+    assert_eq!(config["peft_type"], "IA3");
+    assert!(config["feedforward_modules"].to_string().contains("output.dense"), "{config}");
+    assert!(config.get("lora_alpha").is_none());
+    let still = "[train]\nepochs = 1\nlr = 1e-9\nprecision = 'fp32'\n";
+    let mut second = Run::with_base(&model, still, &csv);
+    let done = second.complete();
+    assert!(0.8 < done.score, "{done:?}");
+    let wrong = Run::with_base(&model, "adapter.r = 4", &csv).failed(Action::Train).failure;
+    let words = wrong.to_string();
+    assert!(words.contains("adapter.peft_type") || words.contains("ia3"), "{words}");
+    answers(&mut second);
+}
+
+#[test]
+fn norms_train_beside_an_adapter() {
+    let recipe = "train.epochs = 1\n[adapter]\nr = 4\nmodules_to_save = ['LayerNorm']\n[save]\nadapter = true\n";
+    let mut run = Run::new(recipe, &sentences(100, 4));
+    run.complete();
+    let plan: Plan = run.json(run_folder::PLAN);
+    let trains = |end: &str| plan.freeze.trainable.iter().any(|it| it.name.ends_with(end));
+    assert!(trains("layer.0.output.LayerNorm.weight") && trains("layer.0.output.LayerNorm.bias"));
+    assert!(!trains("layer.0.output.dense.bias"));
+    let bytes = fs::read(run.folder().join("model/adapter_model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    assert!(stored.names().iter().any(|it| it.ends_with("output.LayerNorm.bias")));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_its_cure() {
     let csv = sentences(60, 4);
     let refused = |recipe: &str, message: &str, cure: &str| {

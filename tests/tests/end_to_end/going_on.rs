@@ -4,7 +4,7 @@ use crate::attempt::{Run, predict, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::FailureKind;
-use finetuned_job::plan::Plan;
+use finetuned_job::plan::{AdapterFormPlan, Plan};
 use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use rustix::process::Signal;
@@ -63,8 +63,12 @@ fn a_second_job_goes_on_where_the_first_ended() {
     assert_eq!(plan.model.base, model.display().to_string());
     assert_eq!(plan.model.whole_base(), tiny_bert().display().to_string());
     assert!(plan.model.load.missing.is_empty(), "{:?}", plan.model.load);
-    let adapter = plan.model.adapter.unwrap();
-    assert_eq!((adapter.r, adapter.lora_alpha, adapter.lora_dropout), (4, 12.0, 0.1));
+    let AdapterFormPlan::Lora { r, lora_alpha, lora_dropout, .. } =
+        plan.model.adapter.unwrap().form
+    else {
+        panic!("it is LoRA")
+    };
+    assert_eq!((r, lora_alpha, lora_dropout), (4, 12.0, 0.1));
     let again = run.folder().join(run_folder::MODEL);
     let file = "adapter_model.safetensors";
     let [before, after] = [&model, &again].map(|it| numbers(&it.join(file)));

@@ -116,18 +116,53 @@ fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
     const R_MAX: u32 = 65_536;
     /// What peft calls all linear maps but those of the head.
     const ALL: &str = "all-linear";
+    /// A glob of them.
+    const ANY: &str = "*";
+    let all = raw.target_modules.iter().any(|it| it == ALL);
+    let modules_to_save = raw.modules_to_save.unwrap_or_default();
+    match raw.peft_type.as_deref() {
+        None | Some("lora") => {}
+        Some("ia3") => {
+            let of_lora = [
+                ("adapter.r", raw.r.is_some()),
+                ("adapter.lora_alpha", raw.lora_alpha.is_some()),
+                ("adapter.lora_dropout", raw.lora_dropout.is_some()),
+                ("adapter.use_rslora", raw.use_rslora.is_some()),
+                ("adapter.use_dora", raw.use_dora.is_some()),
+            ];
+            if let Some((key, _)) = of_lora.into_iter().find(|it| it.1) {
+                let message =
+                    "is a key of LoRA, but adapter.peft_type is `ia3`: leave one of them out";
+                return wrong(key, message);
+            }
+            let feedforward_modules = raw.feedforward_modules;
+            return Ok(AdapterChoice {
+                form: AdapterForm::Ia3 { feedforward_modules },
+                target_modules: if all { vec![ANY.into()] } else { raw.target_modules },
+                modules_to_save,
+            });
+        }
+        Some(other) => {
+            return wrong("adapter.peft_type", format!("is `{other}`, but must be lora or ia3"));
+        }
+    }
+    if !raw.feedforward_modules.is_empty() {
+        let message = "is a key of (IA)³: set adapter.peft_type to `ia3`, or leave it out";
+        return wrong("adapter.feedforward_modules", message);
+    }
     let r = from_to("adapter.r", raw.r.unwrap_or(R_DEFAULT), 1, R_MAX)?;
     let lora_alpha = raw.lora_alpha.unwrap_or(2.0 * f64::from(r));
     let dropout = raw.lora_dropout.unwrap_or(0.0);
-    let all = raw.target_modules.iter().any(|it| it == ALL);
     Ok(AdapterChoice {
-        r,
-        lora_alpha: above_0("adapter.lora_alpha", lora_alpha)?,
-        lora_dropout: within("adapter.lora_dropout", dropout, 0.0..0.95)?,
+        form: AdapterForm::Lora {
+            r,
+            lora_alpha: above_0("adapter.lora_alpha", lora_alpha)?,
+            lora_dropout: within("adapter.lora_dropout", dropout, 0.0..0.95)?,
+            use_rslora: raw.use_rslora.unwrap_or(false),
+            use_dora: raw.use_dora.unwrap_or(false),
+        },
         target_modules: if all { Vec::new() } else { raw.target_modules },
-        use_rslora: raw.use_rslora.unwrap_or(false),
-        use_dora: raw.use_dora.unwrap_or(false),
-        modules_to_save: raw.modules_to_save.unwrap_or_default(),
+        modules_to_save,
     })
 }
 

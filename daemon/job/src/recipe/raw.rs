@@ -65,6 +65,7 @@ pub(super) struct RawUnfreeze {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAdapter {
+    pub peft_type: Option<String>,
     pub r: Option<u32>,
     pub lora_alpha: Option<f64>,
     pub lora_dropout: Option<f64>,
@@ -72,6 +73,8 @@ pub(super) struct RawAdapter {
     pub target_modules: Vec<String>,
     pub use_rslora: Option<bool>,
     pub use_dora: Option<bool>,
+    #[serde(default, deserialize_with = "columns")]
+    pub feedforward_modules: Vec<String>,
     pub modules_to_save: Option<Vec<String>>,
 }
 

@@ -164,15 +164,28 @@ const LR_PREFERENCES: f64 = 1e-6;
 /// al. 2021, appendix D) are about so many times those of fine-tuning whole.
 const ADAPTER_LR_FACTOR: f64 = 10.0;
 
-/// Of adapters and of the head above them. `lr`: of the body's own weights.
-pub(super) fn adapter_lr(lr: f64) -> f64 {
-    lr * ADAPTER_LR_FACTOR
+/// The same of factors ((IA)³): T-Few's rate of 3e-3 (Liu et al. 2022) is so many times BERT's.
+const FACTORS_LR_FACTOR: f64 = 60.0;
+
+/// What trains in the place of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adapted {
+    LowRank,
+    Factors,
 }
 
-/// Of all that trains, where likelihoods of answers are compared; of adapters ten times as much, as
+/// Of adapters. `lr`: of the body's own weights.
+pub(super) fn adapter_lr(lr: f64, adapted: Adapted) -> f64 {
+    match adapted {
+        Adapted::LowRank => lr * ADAPTER_LR_FACTOR,
+        Adapted::Factors => lr * FACTORS_LR_FACTOR,
+    }
+}
+
+/// Of all that trains, where likelihoods of answers are compared; of LoRA ten times as much, as
 /// TRL's guides have it.
-pub(super) fn preference_lr(adapted: bool) -> f64 {
-    if adapted { adapter_lr(LR_PREFERENCES) } else { LR_PREFERENCES }
+pub(super) fn preference_lr(adapted: Option<Adapted>) -> f64 {
+    adapted.map_or(LR_PREFERENCES, |it| adapter_lr(LR_PREFERENCES, it))
 }
 
 /// How far the losses of preferences weigh likelihoods, as TRL's configs have it; SimPO's are of a
@@ -397,8 +410,13 @@ mod tests {
     }
 
     #[test]
-    fn adapters_learn_ten_times_as_fast() {
-        assert_eq!(adapter_lr(lr(Family::Texts, 768, false)), 5e-4);
+    fn adapters_learn_ten_times_as_fast_and_factors_sixty_times() {
+        let own = lr(Family::Texts, 768, false);
+        assert_eq!(adapter_lr(own, Adapted::LowRank), 5e-4);
+        assert_eq!(adapter_lr(own, Adapted::Factors), 3e-3);
+        assert_eq!(preference_lr(None), 1e-6);
+        assert_eq!(preference_lr(Some(Adapted::LowRank)), 10.0 * 1e-6);
+        assert_eq!(preference_lr(Some(Adapted::Factors)), 60.0 * 1e-6);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use finetuned_job::data::{ClassCount, SplitReport};
 use finetuned_job::plan::{PluginUse, PreferencePlan, Storage};
 use finetuned_job::recipe::{Dtype, Optimizer, PreferenceLoss, Schedule};
 use finetuned_job::task::{Answer, Modality};
+use finetuned_models::Ranks;
 
 /// What was found, as a test changes it.
 pub(crate) struct Found {
@@ -172,12 +173,9 @@ const HEAD_ONLY: &str = "freeze.train = ['head']\n";
 
 /// With an adapter beside the upper layer.
 fn adapted(found: Found) -> Found {
+    let ranks = Ranks { r: 16, alpha: 32.0, dropout: 0.0, rslora: false, dora: false };
     let adapter = Adapter {
-        r: 16,
-        alpha: 32.0,
-        dropout: 0.0,
-        rslora: false,
-        dora: false,
+        form: Form::LowRank(ranks),
         targets: ["layer.1".to_string()].into(),
         modules_to_save: ["head".to_string()].into(),
     };
@@ -198,6 +196,11 @@ fn an_adapter_and_the_head_train_alone_and_fast() {
         assert_eq!(last.freeze.trainable, plan.freeze.trainable);
         assert_eq!(plan_of("train.lr = 0.5", &found).train.head_lr, 0.5);
     }
+    let factors = Form::Factors { feedforward: ["layer.1".to_string()].into() };
+    let mut found = adapted(texts());
+    found.adapter = found.adapter.map(|it| Adapter { form: factors, ..it });
+    let plan = plan_of("", &found);
+    assert_eq!((plan.train.lr, plan.train.head_lr), (6e-3, 1e-3), "factors learn faster");
     let cached = plan_of("", &adapted(texts())).freeze.cached;
     assert!(cached, "what lies below the lowest adapter");
 }
