@@ -32,6 +32,8 @@ pub struct Adapter {
     /// Modules that train and are kept whole, or the last parts of their names; all else of the
     /// body stays as it is.
     pub modules_to_save: BTreeSet<String>,
+    /// All biases of the body train too, by peft's rule: whatever has that word in its name.
+    pub biases: bool,
 }
 
 /// What kind of adapter it is.
@@ -78,6 +80,11 @@ impl Adapter {
                 .any(|before| before.is_empty() || before.ends_with('.'))
         };
         self.modules_to_save.iter().any(within)
+    }
+
+    /// Whether a tensor of the body trains beside it.
+    pub fn trains(&self, tensor: &str) -> bool {
+        self.biases && tensor.contains("bias") || self.saves(tensor)
     }
 }
 
@@ -384,6 +391,7 @@ mod tests {
             form: Form::Factors { feedforward: BTreeSet::new() },
             targets: BTreeSet::new(),
             modules_to_save: [module.to_string()].into(),
+            biases: false,
         };
         let tensor = "bert.pooler.dense.weight";
         for module in ["pooler", "dense", "pooler.dense", "bert", "bert.pooler.dense"] {

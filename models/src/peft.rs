@@ -193,6 +193,7 @@ impl AdapterFolder {
                 .iter()
                 .map(|it| module_of_library(it))
                 .collect(),
+            biases: false,
         };
         let base = config.base_model_name_or_path;
         let found = AdapterFolder { folder: folder.to_path_buf(), adapter, file, base };

@@ -323,7 +323,7 @@ impl Model for Stack {
             return Err(TchError::Shape("a model that has an adapter can have no other".into()));
         }
         let body = [&self.parts.embeddings].into_iter().chain(&self.parts.layers).flatten();
-        let held = body.filter(|it| !adapter.saves(it)).cloned().collect();
+        let held = body.filter(|it| !adapter.trains(it)).cloned().collect();
         let mut added = Vec::new();
         for name in &adapter.targets {
             let linear = self.linears.get(name);

@@ -135,6 +135,9 @@ pub struct AdapterPlan {
     pub target_modules: BTreeSet<String>,
     /// Train and are saved whole, the head among them.
     pub modules_to_save: BTreeSet<String>,
+    /// All biases of the body train too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub biases: bool,
 }
 
 /// What stands beside a linear map.

@@ -152,6 +152,8 @@ pub struct AdapterChoice {
     pub target_modules: Vec<String>,
     /// Train and are saved whole, besides the head.
     pub modules_to_save: Vec<String>,
+    /// All biases of the body train too.
+    pub biases: bool,
 }
 
 /// What stands beside a linear map.
@@ -618,6 +620,15 @@ mod tests {
             "adapter.feedforward_modules = ['dense']",
             "line 1: adapter.feedforward_modules is a key of (IA)³: set adapter.peft_type to `ia3`, or leave it out",
         );
+        assert!(adapter("adapter.bias = 'all'").unwrap().biases && !default.biases);
+        refused(
+            "adapter.bias = 'lora_only'",
+            "line 1: adapter.bias is `lora_only`, but must be none or all",
+        );
+        refused(
+            "save.adapter = true\n[adapter]\nbias = 'all'",
+            "line 3: adapter.bias is `all`, but save.adapter leaves the adapter beside a base whose biases stay as they are: leave one of them out",
+        );
         refused(
             "adapter.peft_type = 'loha'",
             "line 1: adapter.peft_type is `loha`, but must be lora or ia3",
@@ -628,7 +639,7 @@ mod tests {
         );
         refused(
             "[adapter]\nrank = 4",
-            "line 2: unknown key `rank` in [adapter]; there are peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, feedforward_modules, modules_to_save",
+            "line 2: unknown key `rank` in [adapter]; there are peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, feedforward_modules, bias, modules_to_save",
         );
         refused("[adapter]\nr = 0", "line 2: adapter.r is 0, but must be at least 1");
         refused(

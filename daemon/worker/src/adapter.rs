@@ -37,12 +37,15 @@ pub(crate) fn recipe_on(recipe: Recipe, base: &Checkpoint) -> Result<Recipe, Fai
     };
     if let Some(choice) = &recipe.adapter {
         check_same_form(&recipe, &choice.form, &form)?;
+        let word = |biases: bool| if biases { "all" } else { "none" };
+        check_same(&recipe, "bias", &word(choice.biases), &word(own.biases))?;
         return Ok(recipe);
     }
     let choice = AdapterChoice {
         form,
         target_modules: list(&own.targets),
         modules_to_save: list(&own.modules_to_save),
+        biases: false,
     };
     recipe.on_adapter(choice).map_err(|err| {
         let message = format!("{}, and training goes on with that of model.base", err.message);
@@ -212,7 +215,8 @@ pub(crate) fn of_recipe(
         ));
     }
     let (form, targets) = fitted(choice, architecture, linears)?;
-    let mut adapter = Adapter { form, targets, modules_to_save: BTreeSet::new() };
+    let mut adapter =
+        Adapter { form, targets, modules_to_save: BTreeSet::new(), biases: choice.biases };
     for module in &choice.modules_to_save {
         adapter.modules_to_save = [module.clone()].into();
         if !parts.stages().flatten().any(|it| adapter.saves(it)) {
@@ -345,6 +349,7 @@ pub(crate) fn plan(adapter: &Adapter) -> AdapterPlan {
         },
         target_modules: adapter.targets.clone(),
         modules_to_save: adapter.modules_to_save.clone(),
+        biases: adapter.biases,
     }
 }
 
@@ -366,6 +371,7 @@ pub(crate) fn of_plan(plan: &AdapterPlan) -> Adapter {
         },
         targets: plan.target_modules.clone(),
         modules_to_save: plan.modules_to_save.clone(),
+        biases: plan.biases,
     }
 }
 

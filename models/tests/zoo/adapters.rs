@@ -158,6 +158,7 @@ fn new(targets: &[&str], dropout: f64) -> Adapter {
         form: Form::LowRank(ranks),
         targets: targets.iter().map(|it| it.to_string()).collect(),
         modules_to_save: BTreeSet::new(),
+        biases: false,
     }
 }
 
@@ -190,6 +191,11 @@ fn a_new_adapter_changes_nothing_is_a_function_of_the_seed_and_trains_alone() {
     let most = added[0].1.abs().max().double_value(&[]);
     assert!((0.15..0.2042).contains(&most), "{most}");
     assert!(built.model.adapt(&new(&[query], 0.0), 7).is_err(), "it has one");
+    let mut with_biases = open(&data("bert")).build(&finished()).unwrap();
+    let adapter = Adapter { biases: true, ..new(&[query], 0.0) };
+    let _ = with_biases.model.adapt(&adapter, 7).unwrap();
+    let held = &with_biases.model.parts().held;
+    assert!(!held.is_empty() && held.iter().all(|it| it.ends_with(".weight")), "{held:?}");
     let mut other = open(&data("bert")).build(&finished()).unwrap();
     assert!(other.model.adapt(&new(&["bert.pooler.dense"], 0.0), 7).is_err(), "of the head");
 }
@@ -205,6 +211,7 @@ fn new_factors_are_ones_and_merge_into_weight_and_bias() {
         form: Form::Factors { feedforward: [down.to_string()].into() },
         targets: [value, down].map(String::from).into(),
         modules_to_save: BTreeSet::new(),
+        biases: false,
     };
     let added = built.model.adapt(&adapter, 7).unwrap();
     assert!(logits(&built, &input, &Pass::evaluation()).equal(&before));

@@ -140,7 +140,7 @@ fn adapters_stand_beside_models_of_pairs_and_what_is_saved_beside_them_may_be_na
 #[test]
 fn factors_are_merged_or_left_and_a_second_job_goes_on_with_them() {
     let csv = sentences(400, 4);
-    let recipe = "[train]\nepochs = 20\nbatch = 8\nlr = 2e-2\nprecision = 'fp32'\n[adapter]\npeft_type = 'ia3'\n";
+    let recipe = "[train]\nmethod = 'full'\nepochs = 20\nbatch = 8\nlr = 1e-2\nprecision = 'fp32'\n[adapter]\npeft_type = 'ia3'\nmodules_to_save = ['embeddings', 'LayerNorm']\n";
     let mut merged = Run::new(recipe, &csv);
     let done = merged.complete();
     assert!(0.8 < done.score, "{done:?}");
@@ -186,6 +186,23 @@ fn norms_train_beside_an_adapter() {
     let bytes = fs::read(run.folder().join("model/adapter_model.safetensors")).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
     assert!(stored.names().iter().any(|it| it.ends_with("output.LayerNorm.bias")));
+}
+
+#[test]
+fn biases_train_beside_an_adapter_that_is_merged() {
+    let recipe = "train.epochs = 1\ntrain.method = 'full'\n[adapter]\nr = 4\nbias = 'all'\n";
+    let mut run = Run::new(recipe, &sentences(100, 4));
+    run.complete();
+    let (own, base) = (run.weights(), fs::read(tiny_bert().join("model.safetensors")).unwrap());
+    let own = SafeTensors::deserialize(&own).unwrap();
+    let base = SafeTensors::deserialize(&base).unwrap();
+    let moved = |name: &str| {
+        own.tensor(&format!("bert.{name}")).unwrap().data() != base.tensor(name).unwrap().data()
+    };
+    for name in ["attention.self.query", "output.dense", "output.LayerNorm"] {
+        assert!(moved(&format!("encoder.layer.0.{name}.bias")), "{name}");
+    }
+    assert!(!moved("encoder.layer.0.output.LayerNorm.weight"));
 }
 
 #[test]

@@ -97,6 +97,10 @@ pub(super) fn with_adapter(recipe: &Recipe) -> Result<(), Wrong> {
         None if recipe.save.adapter && recipe.model.base.is_none() => {
             wrong("save.adapter", "leaves an adapter as one, but the recipe has no [adapter]")
         }
+        Some(it) if recipe.save.adapter && it.biases => wrong(
+            "adapter.bias",
+            "is `all`, but save.adapter leaves the adapter beside a base whose biases stay as they are: leave one of them out",
+        ),
         Some(_) if recipe.save.adapter && recipe.model.head != Head::Linear => wrong(
             "save.adapter",
             "leaves an adapter as peft reads it, which a plugin's head has no place in: leave one of them out",
@@ -120,6 +124,13 @@ fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
     const ANY: &str = "*";
     let all = raw.target_modules.iter().any(|it| it == ALL);
     let modules_to_save = raw.modules_to_save.unwrap_or_default();
+    let biases = match raw.bias.as_deref() {
+        None | Some("none") => false,
+        Some("all") => true,
+        Some(other) => {
+            return wrong("adapter.bias", format!("is `{other}`, but must be none or all"));
+        }
+    };
     match raw.peft_type.as_deref() {
         None | Some("lora") => {}
         Some("ia3") => {
@@ -140,6 +151,7 @@ fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
                 form: AdapterForm::Ia3 { feedforward_modules },
                 target_modules: if all { vec![ANY.into()] } else { raw.target_modules },
                 modules_to_save,
+                biases,
             });
         }
         Some(other) => {
@@ -163,6 +175,7 @@ fn adapter(raw: RawAdapter) -> Result<AdapterChoice, Wrong> {
         },
         target_modules: if all { Vec::new() } else { raw.target_modules },
         modules_to_save,
+        biases,
     })
 }
 

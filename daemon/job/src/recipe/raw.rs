@@ -75,6 +75,7 @@ pub(super) struct RawAdapter {
     pub use_dora: Option<bool>,
     #[serde(default, deserialize_with = "columns")]
     pub feedforward_modules: Vec<String>,
+    pub bias: Option<String>,
     pub modules_to_save: Option<Vec<String>>,
 }
 

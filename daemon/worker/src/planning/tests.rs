@@ -178,6 +178,7 @@ fn adapted(found: Found) -> Found {
         form: Form::LowRank(ranks),
         targets: ["layer.1".to_string()].into(),
         modules_to_save: ["head".to_string()].into(),
+        biases: false,
     };
     Found { adapter: Some(adapter), statistics: false, ..found }
 }
