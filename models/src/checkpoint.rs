@@ -14,7 +14,7 @@ use crate::peft::AdapterFolder;
 use crate::pooling;
 use crate::stages::{Stack, StackFacts, Takes};
 use crate::weights::WeightsFile;
-use crate::zoo::ZOO;
+use crate::zoo::{HOLDS_ONE, ZOO};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -504,6 +504,16 @@ fn describe(path: &Path, json: &Value) -> Result<(ConfigJson, Box<dyn Architectu
         let config = ConfigJson::new(path, json, origin);
         let architecture = (family.read)(&config)?;
         return Ok((config, architecture));
+    }
+    if let Some((held, cure)) =
+        HOLDS_ONE.iter().find(|it| timm.is_none() && model_type == Some(it.0))
+    {
+        return Err(ModelError::Value {
+            path: path.to_path_buf(),
+            key: "model_type",
+            found: format!("`{held}`"),
+            wanted: (*cure).into(),
+        });
     }
     let (key, found, known): (_, _, Vec<&str>) = match timm {
         Some(_) => ("architecture", timm, ZOO.iter().flat_map(|it| it.timm).copied().collect()),

@@ -39,6 +39,7 @@ mod mpnet;
 mod deberta; // v2 and v3
 mod gpt2;
 mod llama; // also Mistral, Qwen2 and Qwen3
+mod gemma3;
 mod inverted; // the blocks that EfficientNet and MobileNet are rows of
 mod efficientnet;
 mod mobilenetv3;

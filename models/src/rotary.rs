@@ -9,6 +9,7 @@ use crate::config_json::ConfigJson;
 use crate::error::ModelError;
 use crate::gguf::{GgufValue, Outline};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// transformers' default.
@@ -24,6 +25,14 @@ struct Keys {
     rope_parameters: Option<Parameters>,
     partial_rotary_factor: Option<f64>,
     original_max_position_embeddings: Option<i64>,
+}
+
+/// The same where kinds of layers have their own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct KeysOfKinds {
+    rope_scaling: Option<Parameters>,
+    rope_parameters: Option<BTreeMap<String, Option<Parameters>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,9 +118,37 @@ impl RotaryConfig {
         head: i64,
         max_positions: i64,
     ) -> Result<RotaryConfig, ModelError> {
-        let keys: Keys = json.whole()?;
-        let p = keys.rope_scaling.or(keys.rope_parameters).unwrap_or_default();
+        let mut keys: Keys = json.whole()?;
+        let p = keys.rope_scaling.take().or(keys.rope_parameters.take()).unwrap_or_default();
         let theta = p.rope_theta.or(keys.rope_theta).unwrap_or(THETA);
+        RotaryConfig::checked(json, (head, max_positions), (p, theta), &keys)
+    }
+
+    /// For layers of one kind, where each has its own: transformers 5 names them. `theta`: where it
+    /// names none; `is_scaled`: what transformers 4 called `rope_scaling` is about this kind.
+    ///
+    /// # Errors
+    /// As [`RotaryConfig::read`].
+    pub(crate) fn of_layers(
+        json: &ConfigJson,
+        sizes: (i64, i64),
+        kind: &str,
+        (theta, is_scaled): (f64, bool),
+    ) -> Result<RotaryConfig, ModelError> {
+        let keys: KeysOfKinds = json.whole()?;
+        let named = keys.rope_parameters.and_then(|mut it| it.remove(kind)).flatten();
+        let own = named.as_ref().and_then(|it| it.rope_theta);
+        let p = keys.rope_scaling.filter(|_| is_scaled).or(named).unwrap_or_default();
+        let theta = own.or(p.rope_theta).unwrap_or(theta);
+        RotaryConfig::checked(json, sizes, (p, theta), &Keys::default())
+    }
+
+    fn checked(
+        json: &ConfigJson,
+        (head, max_positions): (i64, i64),
+        (p, theta): (Parameters, f64),
+        keys: &Keys,
+    ) -> Result<RotaryConfig, ModelError> {
         let plain = RotaryConfig::plain(json, head, theta)?;
         let part = p.partial_rotary_factor.or(keys.partial_rotary_factor).unwrap_or(1.0);
         if part != 1.0 {

@@ -2,8 +2,8 @@
 
 use crate::architecture::Family;
 use crate::{
-    bert, convnext, deberta, dinov2, distilbert, efficientnet, electra, gpt2, llama, mobilenetv3,
-    modernbert, mpnet, resnet, roberta, vit,
+    bert, convnext, deberta, dinov2, distilbert, efficientnet, electra, gemma3, gpt2, llama,
+    mobilenetv3, modernbert, mpnet, resnet, roberta, vit,
 };
 
 /// Every architecture. A new one is a file, and its line here.
@@ -16,6 +16,7 @@ pub(crate) const ZOO: &[Family] = &[
     mpnet::FAMILY,
     deberta::FAMILY,
     llama::FAMILY,
+    gemma3::FAMILY,
     gpt2::FAMILY,
     resnet::FAMILY,
     efficientnet::FAMILY,
@@ -24,3 +25,12 @@ pub(crate) const ZOO: &[Family] = &[
     vit::FAMILY,
     dinov2::FAMILY,
 ];
+
+/// Models of transformers that are none of the table, but hold one of it: `model_type`, and how it is had.
+pub(crate) const HOLDS_ONE: &[(&str, &str)] = &[(
+    "gemma3",
+    "gemma3_text: this model sees images too. Save what reads texts once with transformers: \
+     from transformers import Gemma3ForConditionalGeneration as A, Gemma3ForCausalLM as B; m = A.from_pretrained(FOLDER); \
+     t = B(m.config.text_config); t.model = m.model.language_model; t.tie_weights(); t.save_pretrained(NEW_FOLDER); \
+     copy the tokenizer's files beside it. Or choose google/gemma-3-270m or google/gemma-3-1b-it, which read texts alone",
+)];

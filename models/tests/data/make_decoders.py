@@ -14,6 +14,9 @@ import torch
 from make_images import digest, weight
 from safetensors import safe_open
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    Gemma3TextForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
     GPT2ForTokenClassification,
@@ -143,6 +146,12 @@ def gpt2(**more):
     )
 
 
+def gemma3(**more):
+    """Of four layers the last sees all; queries are divided by another root than that of a head's numbers."""
+    windows = dict(sliding_window=4, layer_types=["sliding_attention"] * 3 + ["full_attention"])
+    return Gemma3TextConfig(**sizes(head_dim=8, query_pre_attn_scalar=20, **windows, **more) | dict(num_hidden_layers=4))
+
+
 def main():
     torch.set_num_threads(1)
     record("llama", LlamaForCausalLM(LlamaConfig(**sizes(tie_word_embeddings=True, rope_parameters=llama3()))))
@@ -157,6 +166,10 @@ def main():
     record("qwen2_windows", Qwen2ForCausalLM(Qwen2Config(**sizes(**windows))))
     record("qwen3", Qwen3ForCausalLM(Qwen3Config(**sizes(head_dim=8, rope_parameters=yarn()))))
     record("qwen3_tags", Qwen3ForTokenClassification(Qwen3Config(**sizes(head_dim=8))), per_text=False)
+    record("gemma3", Gemma3ForCausalLM(gemma3(rope_parameters=None)))
+    scaled = dict(sliding_attention=dict(rope_type="default", rope_theta=300.0), full_attention=dict(rope_type="linear", rope_theta=900.0, factor=4.0))
+    record("gemma3_scaled", Gemma3ForCausalLM(gemma3(rope_parameters=scaled, attention_bias=True, tie_word_embeddings=False)))
+    record("gemma3_classes", Gemma3TextForSequenceClassification(gemma3()), per_text=True)
     record("gpt2", GPT2LMHeadModel(gpt2()))
     record("gpt2_classes", GPT2ForSequenceClassification(gpt2()), per_text=True)
     record("gpt2_tags", GPT2ForTokenClassification(gpt2()), per_text=False)

@@ -19,9 +19,18 @@ use tempfile::TempDir;
 const EXACT: f64 = 1e-5;
 const STEPPED: f64 = 1e-4;
 
-const VOCABULARY: [&str; 7] =
-    ["llama", "llama_biased", "mistral", "qwen2", "qwen2_windows", "qwen3", "gpt2"];
-const CLASSES: [&str; 3] = ["llama_classes", "mistral_classes", "gpt2_classes"];
+const VOCABULARY: [&str; 9] = [
+    "llama",
+    "llama_biased",
+    "mistral",
+    "qwen2",
+    "qwen2_windows",
+    "qwen3",
+    "gemma3",
+    "gemma3_scaled",
+    "gpt2",
+];
+const CLASSES: [&str; 4] = ["llama_classes", "mistral_classes", "gemma3_classes", "gpt2_classes"];
 const TAGS: [&str; 3] = ["llama_tags", "qwen3_tags", "gpt2_tags"];
 
 fn all() -> impl Iterator<Item = &'static str> {
@@ -347,11 +356,11 @@ fn a_head_for_classes_is_made_from_a_language_model_saved_and_opened_again() {
         ("mistral", "MistralForSequenceClassification"),
         ("qwen2", "Qwen2ForSequenceClassification"),
         ("qwen3", "Qwen3ForSequenceClassification"),
+        ("gemma3", "Gemma3TextForSequenceClassification"),
         ("gpt2", "GPT2ForSequenceClassification"),
     ] {
         let mut expected = expected(case);
-        let config = expected.config.as_object_mut().unwrap();
-        let _ = config.remove("pad_token_id");
+        expected.config["pad_token_id"] = Value::Null;
         let from = folder(&expected);
         let checkpoint = open(from.path());
         assert!(checkpoint.is_decoder());
@@ -417,7 +426,9 @@ fn other_kinds_of_numbers_can_be_computed_in() {
     for case in VOCABULARY {
         let expected = expected(case);
         let exact = still(&build(case, &finished()), &batch(&expected));
-        for (dtype, near) in [(Kind::Double, 1e-4), (Kind::BFloat16, 0.2)] {
+        // transformers' own Gemma 3 of these weights is 0.49 away in bf16, Qwen3 0.08.
+        let rounded = if case.starts_with("gemma3") { 0.6 } else { 0.2 };
+        for (dtype, near) in [(Kind::Double, 1e-4), (Kind::BFloat16, rounded)] {
             let built = build(case, &BuildOptions { dtype, ..finished() });
             let logits = still(&built, &batch(&expected));
             assert_eq!(logits.kind(), dtype);
@@ -489,10 +500,79 @@ fn what_is_not_built_is_refused_by_name() {
         "pad_token_id is 64, but must be below the vocabulary's size 64",
     );
     refused(
+        "gemma3",
+        |it| it["final_logit_softcapping"] = json!(30.0),
+        "final_logit_softcapping is 30, but must be null: Gemma 3 has none, and it is not built",
+    );
+    refused(
+        "gemma3",
+        |it| it["use_bidirectional_attention"] = json!(true),
+        "use_bidirectional_attention is true, but must be false: a token sees what stands before it, and nothing else is built",
+    );
+    refused(
+        "gemma3",
+        |it| it["layer_types"] = json!(["sliding_attention"]),
+        "layer_types is 1, but must be 4, one for each layer",
+    );
+    refused(
+        "gemma3",
+        |it| it["sliding_window"] = Value::Null,
+        "sliding_window is null, but must be at least 1",
+    );
+    refused(
+        "gemma3",
+        |it| it["rope_parameters"]["full_attention"]["rope_type"] = json!("dynamic"),
+        "rope_type is `dynamic`, but must be default, linear, llama3 or yarn, which are built",
+    );
+    refused(
         "gpt2",
         |it| it["scale_attn_by_inverse_layer_idx"] = json!(true),
         "scale_attn_by_inverse_layer_idx is true, but must be false, which is what is built",
     );
+}
+
+/// Gemma 3 in the words of its first checkpoints, as on the hub.
+#[test]
+fn gemma_3_in_older_words_is_the_same() {
+    for case in ["gemma3", "gemma3_scaled"] {
+        let mut expected = expected(case);
+        let new = still(&build(case, &finished()), &batch(&expected));
+        let config = expected.config.as_object_mut().unwrap();
+        let mut kinds = config.remove("rope_parameters").unwrap();
+        let mut theta = |kind: &str| kinds[kind].as_object_mut().unwrap().remove("rope_theta");
+        let (global, local) = (theta("full_attention"), theta("sliding_attention"));
+        let scaling = match kinds["full_attention"]["rope_type"] == "default" {
+            true => Value::Null,
+            false => kinds["full_attention"].take(),
+        };
+        let _ = config.remove("layer_types");
+        for (key, value) in [
+            ("rope_theta", global.unwrap()),
+            ("rope_local_base_freq", local.unwrap()),
+            ("rope_scaling", scaling),
+            ("sliding_window_pattern", json!(4)),
+        ] {
+            let _ = config.insert(key.into(), value);
+        }
+        let _ = config.remove("_sliding_window_pattern");
+        let old = open(folder(&expected).path()).build(&finished()).unwrap();
+        assert!(still(&old, &batch(&expected)).equal(&new), "{case}");
+    }
+}
+
+#[test]
+fn gemma_3_with_eyes_is_refused_with_what_to_do_and_has_no_gguf() {
+    let eyes = |it: &mut Value| it["model_type"] = json!("gemma3");
+    let mut expected = expected("gemma3");
+    let plain = open(folder(&expected).path());
+    assert!(plain.check_gguf().unwrap_err().to_string().contains("convert_hf_to_gguf.py"));
+    let head = HeadKind::PerToken(3);
+    assert!(plain.build(&BuildOptions { head, ..finished() }).is_err(), "transformers has none");
+    eyes(&mut expected.config);
+    let err = finetuned_models::open(folder(&expected).path()).err().unwrap().to_string();
+    for words in ["model_type is `gemma3`", "sees images too", "save_pretrained", "gemma-3-1b"] {
+        assert!(err.contains(words), "{err}");
+    }
 }
 
 /// transformers 4 wrote the same config in other words.
