@@ -74,12 +74,19 @@ impl Ranks {
 impl Adapter {
     /// Whether a tensor stands in one of the modules that are kept whole.
     pub fn saves(&self, tensor: &str) -> bool {
-        let within = |module: &String| {
-            let ends = tensor.match_indices('.').map(|it| &tensor[..it.0]);
-            ends.filter_map(|it| it.strip_suffix(module.as_str()))
-                .any(|before| before.is_empty() || before.ends_with('.'))
+        self.saved_modules(tensor).next().is_some()
+    }
+
+    /// The modules that are kept whole and that a tensor stands in, by their whole names, the
+    /// largest first.
+    pub fn saved_modules<'a>(&'a self, tensor: &'a str) -> impl Iterator<Item = &'a str> {
+        let ends = tensor.match_indices('.').map(move |it| &tensor[..it.0]);
+        let is_named = move |path: &str| {
+            let before = |module: &String| path.strip_suffix(module.as_str());
+            let mut found = self.modules_to_save.iter().filter_map(before);
+            found.any(|before| before.is_empty() || before.ends_with('.'))
         };
-        self.modules_to_save.iter().any(within)
+        ends.filter(move |it| is_named(it))
     }
 
     /// Whether a tensor of the body trains beside it.
@@ -397,6 +404,12 @@ mod tests {
         for module in ["pooler", "dense", "pooler.dense", "bert", "bert.pooler.dense"] {
             assert!(adapter(module).saves(tensor), "{module}");
         }
+        let mut both = adapter("pooler");
+        both.modules_to_save.insert("dense".into());
+        assert_eq!(
+            Vec::from_iter(both.saved_modules(tensor)),
+            ["bert.pooler", "bert.pooler.dense"]
+        );
         for module in ["weight", "ooler", "pool", "dense.weight", "bert.dense", ""] {
             assert!(!adapter(module).saves(tensor), "{module}");
         }

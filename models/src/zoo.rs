@@ -26,7 +26,8 @@ pub(crate) const ZOO: &[Family] = &[
     dinov2::FAMILY,
 ];
 
-/// Models of transformers that are none of the table, but hold one of it: `model_type`, and how it is had.
+/// Models of transformers that are none of the table, but hold one of it: `model_type`, and how it
+/// is had.
 pub(crate) const HOLDS_ONE: &[(&str, &str)] = &[(
     "gemma3",
     "gemma3_text: this model sees images too. Save what reads texts once with transformers: \

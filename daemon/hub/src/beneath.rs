@@ -1,5 +1,5 @@
-//! Decides which base model an adapter's own config names, in a recipe's words: peft writes a folder
-//! or `OWNER/NAME` there, and a revision beside it.
+//! Decides which base model an adapter's own config names, in a recipe's words: peft writes a
+//! folder or `OWNER/NAME` there, and a revision beside it.
 //!
 //! Whether it may be had is asked of whoever reads the recipe.
 

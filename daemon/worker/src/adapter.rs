@@ -103,12 +103,23 @@ fn check_same<T: PartialEq + std::fmt::Debug>(
     ))
 }
 
-/// An adapter that is left as one keeps no tensor whole that body and head share: peft parts the two,
-/// and its model would be another.
+/// An adapter that is left as one keeps no tensor whole that body and head share: peft parts the
+/// two, and its model would be another. Nor does it keep a module within another, which peft can't
+/// read.
 ///
 /// # Errors
 /// It does.
 pub(crate) fn check_left(adapter: &Adapter, parts: &Parts) -> Result<(), Failure> {
+    for tensor in parts.stages().flatten() {
+        let mut saved = adapter.saved_modules(tensor);
+        if let (Some(outer), Some(inner)) = (saved.next(), saved.next()) {
+            let message = format!(
+                "save.adapter leaves the adapter as peft reads it, but adapter.modules_to_save names {inner} within {outer}, which peft does not find again"
+            );
+            return Err(Failure::new(FailureKind::Recipe, message)
+                .with_cure("name one of them only; the head is saved anyway"));
+        }
+    }
     let Some((shared, _)) = parts.shared_with_body().find(|it| adapter.saves(&it.0)) else {
         return Ok(());
     };
@@ -134,8 +145,8 @@ pub(crate) fn of_base(
         let only = Adapter { modules_to_save: [module.clone()].into(), ..own.clone() };
         parts.stages().flatten().any(|it| only.saves(it))
     };
-    let kept = own.modules_to_save.iter().filter(|it| is_there(it));
-    let modules_to_save: BTreeSet<String> = kept.chain(&head).cloned().collect();
+    let there = own.modules_to_save.iter().filter(|it| is_there(it));
+    let modules_to_save: BTreeSet<String> = there.chain(&head).cloned().collect();
     let adapter = Adapter { modules_to_save, ..own.clone() };
     if let Some(choice) = &recipe.adapter {
         let named = |it: &&String| choice.target_modules.iter().any(|name| is_named(it, name));
@@ -437,7 +448,9 @@ mod tests {
             };
             Ok::<_, String>((ends(found.1), ends(feedforward)))
         };
-        let is = |targets: &str, feedforward: &str| Ok((targets.into(), feedforward.into()));
+        let is = |targets: &str, feedforward: &str| {
+            Ok::<_, String>((targets.to_string(), feedforward.to_string()))
+        };
         let bert = [
             "attention.self.query",
             "attention.self.key",
@@ -447,10 +460,9 @@ mod tests {
             "output.dense",
         ];
         let both = "attention.output.dense output.dense";
-        let all =
-            format!("attention.output.dense attention.self.key attention.self.value output.dense");
+        let all = "attention.output.dense attention.self.key attention.self.value output.dense";
         for name in ["bert", "roberta", "electra", "xlm-roberta"] {
-            assert_eq!(of(name, &bert), is(&all, both));
+            assert_eq!(of(name, &bert), is(all, both));
         }
         let llama = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"];
         assert_eq!(of("llama", &llama), is("down_proj k_proj v_proj", "down_proj"));

@@ -1,7 +1,8 @@
-//! The base model that a recipe in a drop names, or an adapter that it names: a stranger's wish, which must not make the
-//! server read what is not the stranger's. A folder in the drop is copied file by file, without
-//! links, into the staging area; anything else is what the configuration allows, and the hub is
-//! asked without a token. The answer to what is not allowed is the same whether it exists or not.
+//! The base model that a recipe in a drop names, or an adapter that it names: a stranger's wish,
+//! which must not make the server read what is not the stranger's. A folder in the drop is copied
+//! file by file, without links, into the staging area; anything else is what the configuration
+//! allows, and the hub is asked without a token. The answer to what is not allowed is the same
+//! whether it exists or not.
 
 use crate::durable;
 use crate::failures;

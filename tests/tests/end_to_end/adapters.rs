@@ -140,7 +140,7 @@ fn adapters_stand_beside_models_of_pairs_and_what_is_saved_beside_them_may_be_na
 #[test]
 fn factors_are_merged_or_left_and_a_second_job_goes_on_with_them() {
     let csv = sentences(400, 4);
-    let recipe = "[train]\nmethod = 'full'\nepochs = 20\nbatch = 8\nlr = 1e-2\nprecision = 'fp32'\n[adapter]\npeft_type = 'ia3'\nmodules_to_save = ['embeddings', 'LayerNorm']\n";
+    let recipe = "[train]\nmethod = 'full'\nepochs = 20\nbatch = 8\nlr = 1e-2\nprecision = 'fp32'\n[adapter]\npeft_type = 'ia3'\nmodules_to_save = ['word_embeddings', 'LayerNorm']\n";
     let mut merged = Run::new(recipe, &csv);
     let done = merged.complete();
     assert!(0.8 < done.score, "{done:?}");
@@ -221,4 +221,9 @@ fn what_makes_no_sense_is_refused_with_its_cure() {
     let rounded = "save.adapter = true\nmodel.dtype = 'bf16'\n[adapter]";
     refused(rounded, "rounds", "leave model.dtype out");
     refused("model.dtype = 'int8'", "model.dtype is `int8`", "auto, fp32 or bf16");
+    refused(
+        "save.adapter = true\n[adapter]\nmodules_to_save = ['embeddings', 'LayerNorm']",
+        "bert.embeddings.LayerNorm within bert.embeddings",
+        "name one of them only",
+    );
 }
