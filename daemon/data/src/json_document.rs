@@ -249,16 +249,19 @@ fn rows_of(value: Value) -> Option<Rows> {
 }
 
 fn of_objects(items: Vec<Value>) -> Rows {
-    let items: Vec<Value> = items.into_iter().map(json::unwrapped).collect();
-    let columns: BTreeSet<&String> =
-        items.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
-    let columns: Vec<String> = columns.into_iter().cloned().collect();
-    let rows = items.into_iter().map(|it| match it {
-        Value::Object(mut it) => Ok(columns.iter().map(|name| json::take(&mut it, name)).collect()),
-        _ => Err(Reason::NotAnObject),
+    let items: Vec<Cell> = items.into_iter().map(json::cell).map(json::unwrapped).collect();
+    let is_object: Vec<bool> = items.iter().map(|it| matches!(it, Cell::Fields(_))).collect();
+    let objects = items.into_iter().filter_map(|it| match it {
+        Cell::Fields(fields) => Some(fields),
+        _ => None,
     });
-    let rows = rows.collect();
-    (columns, rows, false)
+    let (columns, rows) = json::rows(objects.collect());
+    let mut rows = rows.into_iter();
+    let row = |is_object: bool| match is_object {
+        true => rows.next().ok_or(Reason::NotAnObject),
+        false => Err(Reason::NotAnObject),
+    };
+    (columns, is_object.into_iter().map(row).collect(), false)
 }
 
 fn of_labelled<'a>(rows: impl Iterator<Item = (&'a Value, Cell)>) -> Rows {
@@ -443,7 +446,10 @@ fn of_objects_by_key(map: Map<String, Value>) -> Option<Rows> {
             _ => None,
         })
         .collect();
-    let row = |it: &String| Ok(values.iter_mut().map(|column| json::take(column, it)).collect());
+    let cell = |column: &mut Map<String, Value>, it: &String| {
+        column.remove(it).map_or(Cell::Missing, json::cell)
+    };
+    let row = |it: &String| Ok(values.iter_mut().map(|column| cell(column, it)).collect());
     Some((columns, indices.iter().map(row).collect(), false))
 }
 

@@ -1,10 +1,10 @@
 //! Cells -> what is answered, and the answers to it. What could teach the wrong thing is put aside:
 //! equal answers, answers to different questions, messages in an order that no conversation has.
 
-use super::messages;
+use super::messages::{self, Message, Tools};
 use crate::quarantine::Reason;
 use finetuned_answers::Cell;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(super) struct Found {
     pub json: String,
     /// Of chosen and rejected.
     pub scores: Option<(f64, f64)>,
+    pub margin: Option<f64>,
 }
 
 /// How Anthropic's hh-rlhf writes a conversation into a text.
@@ -39,20 +40,20 @@ pub(super) fn is_marked(cell: &Cell) -> bool {
     matches!(cell, Cell::Text(text) if text.trim_start().starts_with(MARKS[0].0.trim_start()))
 }
 
-fn marked(text: &str) -> Vec<Value> {
+fn marked(text: &str) -> Vec<Message> {
     let (mut messages, mut rest) = (Vec::new(), format!("\n\n{}", text.trim_start()));
     let next = |text: &str| MARKS.iter().filter_map(|it| Some((text.find(it.0)?, *it))).min();
     while let Some((at, (mark, role))) = next(&rest) {
         let behind = rest.split_off(at + mark.len());
         let end = next(&behind).map_or(behind.len(), |it| it.0);
-        messages.push(messages::message_of(role, behind[..end].trim().into()));
+        messages.push(Message::new(role, behind[..end].trim()));
         rest = behind;
     }
     messages
 }
 
 /// Messages, or one by `role`.
-fn turns(cell: Cell, role: &str) -> Result<Vec<Value>, Reason> {
+fn turns(cell: Cell, role: &str) -> Result<Vec<Message>, Reason> {
     match &cell {
         Cell::Text(text) if is_marked(&cell) => Ok(marked(text)),
         it if it.is_missing() && role == "assistant" => {
@@ -74,7 +75,7 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Foun
             Part::Prompt => {
                 prompt = turns(cell, "user")?;
                 // A prompt that ends where the answer is to begin.
-                _ = prompt.pop_if(|it| role(it) == "assistant" && content(it).is_empty());
+                _ = prompt.pop_if(|it| it.is_answer() && content(it).is_empty());
             }
             Part::Chosen | Part::Rejected | Part::Completion => {
                 answers.push(turns(cell, "assistant")?);
@@ -98,40 +99,49 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Foun
         let why = "chosen and rejected are the same answer, so neither can be preferred";
         return Err(messages::own("two equal answers", why));
     }
-    let names = if answers.len() == 1 { &["completion"][..] } else { &["chosen", "rejected"] };
-    let mut all = Map::from_iter([("messages".into(), prompt.into())]);
-    all.extend(names.iter().map(|it| it.to_string()).zip(answers.into_iter().map(Value::from)));
-    all.extend(tools.map(|it| ("tools".into(), it)));
-    all.extend(margin.map(|it| ("margin".into(), it.into())));
     let scores = scores[0].zip(scores[1]);
-    Ok(Found { json: Value::Object(all).to_string(), scores })
+    let mut answers = answers.into_iter();
+    let (chosen, rejected, completion) = match (answers.next(), answers.next()) {
+        (completion, None) => (None, None, completion),
+        (chosen, rejected) => (chosen, rejected, None),
+    };
+    let record = Record { messages: prompt, chosen, rejected, completion, tools, margin };
+    Ok(Found { json: messages::written(&record), scores, margin })
 }
 
-fn role(message: &Value) -> &str {
-    message["role"].as_str().unwrap_or_default()
+#[derive(Serialize)]
+struct Record {
+    messages: Vec<Message>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chosen: Option<Vec<Message>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<Vec<Message>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion: Option<Vec<Message>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<Tools>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin: Option<f64>,
 }
 
-fn content(message: &Value) -> &str {
-    message["content"].as_str().unwrap_or_default().trim()
+fn content(message: &Message) -> &str {
+    message.content.trim()
 }
 
 /// Without white space around each, and with everything else that a message has.
-fn contents(messages: &[Value]) -> Vec<Value> {
+fn contents(messages: &[Message]) -> Vec<Message> {
     let mut all = messages.to_vec();
-    for it in &mut all {
-        it["content"] = content(it).to_string().into();
-    }
+    all.iter_mut().for_each(|it| it.content = content(it).into());
     all
 }
 
 /// Takes what answers have in common, where they are whole conversations, to the prompt. TRL's
 /// `extract_prompt` does the same.
-fn divide(prompt: &mut Vec<Value>, answers: &mut [Vec<Value>]) -> Result<(), Reason> {
-    let is_answer = |it: &Value| role(it) == "assistant";
-    if !prompt.is_empty() && answers.iter().all(|it| it.first().is_some_and(is_answer)) {
+fn divide(prompt: &mut Vec<Message>, answers: &mut [Vec<Message>]) -> Result<(), Reason> {
+    if !prompt.is_empty() && answers.iter().all(|it| it.first().is_some_and(Message::is_answer)) {
         return ends(prompt, answers);
     }
-    if answers.iter().any(|it| it.first().is_some_and(is_answer)) {
+    if answers.iter().any(|it| it.first().is_some_and(Message::is_answer)) {
         let why = "there is no prompt, and the answers do not begin with a question";
         return Err(messages::own("no question", why));
     }
@@ -143,21 +153,21 @@ fn divide(prompt: &mut Vec<Value>, answers: &mut [Vec<Value>]) -> Result<(), Rea
     if answers.len() == 1 || shared + 1 == shortest {
         shared = last_question(first, shared);
     }
-    if let Some(other) = answers.iter().find(|it| !is_answer(&it[shared])) {
-        let (nth, role) = (shared + 1, role(&other[shared]));
+    if let Some(other) = answers.iter().find(|it| !it[shared].is_answer()) {
+        let (nth, role) = (shared + 1, &other[shared].role);
         let why = format!(
             "chosen and rejected are no answers to the same question: message {nth}, the {role}'s, differs"
         );
         return Err(messages::own("different questions", why));
     }
     let shared_part = &first[..shared];
-    let asked = prompt.iter().rev().find(|it| role(it) == "user");
+    let asked = prompt.iter().rev().find(|it| it.role == "user");
     if asked.is_some_and(|it| !shared_part.iter().any(|of| content(of) == content(it))) {
         let why =
             "the prompt is none that chosen and rejected, which are whole conversations, answer";
         return Err(messages::own("different questions", why));
     }
-    let is_system = |it: &&Value| role(it) == "system";
+    let is_system = |it: &&Message| it.role == "system";
     let system = prompt.first().filter(is_system).cloned();
     let system = system.filter(|_| !shared_part.iter().any(|it| is_system(&it)));
     *prompt = system.into_iter().chain(shared_part.iter().cloned()).collect();
@@ -166,17 +176,17 @@ fn divide(prompt: &mut Vec<Value>, answers: &mut [Vec<Value>]) -> Result<(), Rea
 }
 
 /// Messages before the answer that begins at or before this place.
-fn last_question(messages: &[Value], at: usize) -> usize {
-    (0..=at).rev().find(|it| role(&messages[*it]) == "assistant").unwrap_or(at)
+fn last_question(messages: &[Message], at: usize) -> usize {
+    (0..=at).rev().find(|it| messages[*it].is_answer()).unwrap_or(at)
 }
 
 /// That a question stands before the answers, and that nothing stands behind them.
-fn ends(prompt: &[Value], answers: &[Vec<Value>]) -> Result<(), Reason> {
-    if !prompt.iter().any(|it| role(it) == "user") {
+fn ends(prompt: &[Message], answers: &[Vec<Message>]) -> Result<(), Reason> {
+    if !prompt.iter().any(|it| it.role == "user") {
         let why = "nothing is asked before the answers";
         return Err(messages::own("no question", why));
     }
-    let last = |it: &Vec<Value>| it.last().is_some_and(|it| role(it) == "assistant");
+    let last = |it: &Vec<Message>| it.last().is_some_and(Message::is_answer);
     if answers.iter().all(last) {
         return Ok(());
     }
@@ -204,7 +214,7 @@ fn number(cell: &Cell, what: &'static str) -> Result<Option<f64>, Reason> {
 mod tests {
     use super::*;
     use crate::json;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(parts: &[(Part, Value)]) -> Result<Value, String> {
         let parts = parts.iter().map(|(part, it)| (*part, json::cell(it.clone())));
