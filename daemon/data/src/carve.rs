@@ -1,5 +1,6 @@
 //! Takes validation and test out of the training examples where the drop has none: stratified, a
-//! pure function of (seed, order of the rows, contents), equal contents always on one side.
+//! pure function of (seed, order of the rows, contents), equal contents always on one side, and
+//! where the kind of input says so all that begins with one question.
 //!
 //! Examples of several labels are stratified iteratively (Sechidis, Tsoumakas, Vlahavas 2011): the
 //! rarest label first, each example to the split that lacks most of it.
@@ -29,10 +30,12 @@ impl Fractions {
 }
 
 /// Every stratum keeps an example in train; where it has enough different contents, each wanted
-/// split gets one too.
+/// split gets one too. `group`: examples of which it says the same stay together. Groups that are
+/// larger than a split stay in train; where none is left for it then, only equal contents do.
 pub(crate) fn carve(
     examples: &mut Examples,
-    (kind, outputs): (&dyn TargetKind, &[String]),
+    of: (&dyn TargetKind, &[String]),
+    group: &dyn Fn(&Example) -> Key,
     fractions: &Fractions,
     seed: u64,
 ) {
@@ -40,32 +43,51 @@ pub(crate) fn carve(
         return;
     }
     let pool = std::mem::take(&mut examples.train);
-    let mut places = vec![Split::Train; pool.len()];
-    for (stratum, mut groups) in groups_by_stratum(&pool, kind) {
-        groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
-        match stratum {
-            Some(_) => deal(groups, fractions, &mut places),
-            None => {
-                let labels = |it: &Group| kind.labels(&pool[it[0]].target, outputs);
-                let labels = groups.iter().map(labels).collect::<Vec<_>>();
-                deal_by_labels(&groups, &labels, fractions, &mut places);
-            }
-        }
+    let mut places = divided(&pool, of, (group, true), fractions, seed);
+    if fractions.wanted(pool.len()).any(|it| !places.contains(&it.0)) {
+        places = divided(&pool, of, (&|it| it.key, false), fractions, seed);
     }
     for (example, place) in pool.into_iter().zip(places) {
         examples.of_mut(place).push(example);
     }
 }
 
-/// Rows of one content.
+/// `bounded`: no group goes into a split that is smaller.
+fn divided(
+    pool: &[Example],
+    (kind, outputs): (&dyn TargetKind, &[String]),
+    (group, bounded): (&dyn Fn(&Example) -> Key, bool),
+    fractions: &Fractions,
+    seed: u64,
+) -> Vec<Split> {
+    let mut places = vec![Split::Train; pool.len()];
+    for (stratum, mut groups) in groups_by_stratum(pool, kind, group) {
+        groups.sort_by_key(|it| (shuffled(seed, it[0]), it[0]));
+        match stratum {
+            Some(_) => deal(groups, fractions, bounded, &mut places),
+            None => {
+                let labels = |it: &Group| kind.labels(&pool[it[0]].target, outputs);
+                let labels = groups.iter().map(labels).collect::<Vec<_>>();
+                deal_by_labels((&groups, &labels), fractions, bounded, &mut places);
+            }
+        }
+    }
+    places
+}
+
+/// Rows that stay together.
 type Group = Vec<usize>;
 
 /// Groups by the stratum of their first row, in the order of first rows.
-fn groups_by_stratum(pool: &[Example], kind: &dyn TargetKind) -> BTreeMap<Option<u32>, Vec<Group>> {
+fn groups_by_stratum(
+    pool: &[Example],
+    kind: &dyn TargetKind,
+    group: &dyn Fn(&Example) -> Key,
+) -> BTreeMap<Option<u32>, Vec<Group>> {
     let mut strata: BTreeMap<Option<u32>, Vec<Group>> = BTreeMap::new();
     let mut known: HashMap<Key, (Option<u32>, usize)> = HashMap::new();
     for (row_idx, example) in pool.iter().enumerate() {
-        let (stratum, group_idx) = *known.entry(example.key).or_insert_with(|| {
+        let (stratum, group_idx) = *known.entry(group(example)).or_insert_with(|| {
             let stratum = kind.stratum(&example.target);
             let groups = strata.entry(stratum).or_default();
             groups.push(Group::new());
@@ -77,20 +99,24 @@ fn groups_by_stratum(pool: &[Example], kind: &dyn TargetKind) -> BTreeMap<Option
 }
 
 /// Deals the shuffled groups of one stratum.
-fn deal(groups: Vec<Group>, fractions: &Fractions, places: &mut [Split]) {
+fn deal(mut groups: Vec<Group>, fractions: &Fractions, bounded: bool, places: &mut [Split]) {
     let rows: usize = groups.iter().map(Vec::len).sum();
     let mut left = groups.len();
-    let mut groups = groups.into_iter();
     for (split, wanted) in fractions.wanted(rows) {
         let least = if split == Split::Validation { fractions.of_each_class } else { 0 };
         let wanted = wanted.max(least.min(rows / 4));
-        let mut taken = 0;
-        while taken < wanted && 1 < left {
-            let Some(group) = groups.next() else { break };
+        let (mut taken, mut rest) = (0, Vec::new());
+        for group in groups {
+            let fits = !bounded || group.len() <= wanted;
+            if !fits || left < 2 || wanted <= taken {
+                rest.push(group);
+                continue;
+            }
             left -= 1;
             taken += group.len();
             group.into_iter().for_each(|it| places[it] = split);
         }
+        groups = rest;
     }
 }
 
@@ -98,15 +124,17 @@ fn deal(groups: Vec<Group>, fractions: &Fractions, places: &mut [Split]) {
 struct Lack {
     split: Split,
     rows: f64,
+    /// The largest group that it takes.
+    largest: usize,
     of_label: BTreeMap<u32, f64>,
 }
 
 /// Deals shuffled groups whose examples have any number of labels, or none that could be counted.
 /// How many rows a split gets follows from its fraction alone. `labels`: of each group.
 fn deal_by_labels(
-    groups: &[Group],
-    labels: &[Vec<u32>],
+    (groups, labels): (&[Group], &[Vec<u32>]),
     fractions: &Fractions,
+    bounded: bool,
     places: &mut [Split],
 ) {
     let rows: usize = groups.iter().map(Vec::len).sum();
@@ -122,7 +150,8 @@ fn deal_by_labels(
     let lack = |(split, wanted): (Split, usize)| {
         let part = wanted as f64 / rows as f64;
         let of_label = counts.iter().map(|(label, n)| (*label, part * *n as f64)).collect();
-        Lack { split, rows: wanted as f64, of_label }
+        let largest = if bounded && split != Split::Train { wanted } else { usize::MAX };
+        Lack { split, rows: wanted as f64, largest, of_label }
     };
     let wanted: Vec<(Split, usize)> = fractions.wanted(rows).collect();
     let rest = rows.saturating_sub(wanted.iter().map(|it| it.1).sum());
@@ -133,14 +162,15 @@ fn deal_by_labels(
             return;
         }
         let of = |it: &Lack| label.and_then(|label| it.of_label.get(&label)).copied();
-        let open = |it: &&mut Lack| it.split == Split::Train || 0.0 < it.rows;
+        let size = groups[idx].len();
+        let open = |it: &&mut Lack| it.split == Split::Train || 0.0 < it.rows && size <= it.largest;
         let most = |a: &&mut Lack, b: &&mut Lack| {
             let of_label = of(a).partial_cmp(&of(b)).unwrap_or(Ordering::Equal);
             // Of equal ones the first.
             of_label.then(a.rows.total_cmp(&b.rows)).then(b.split.cmp(&a.split))
         };
         let Some(to) = lacks.iter_mut().filter(open).max_by(most) else { return };
-        let n = groups[idx].len() as f64;
+        let n = size as f64;
         to.rows -= n;
         for label in &labels[idx] {
             *to.of_label.entry(*label).or_default() -= n;
@@ -173,7 +203,8 @@ fn fill(groups: &[Group], labels: &[Vec<u32>], lacks: &[Lack], places: &mut [Spl
         let mut rows = lack.rows;
         for (group, labels) in groups.iter().zip(labels) {
             let stay = labels.iter().all(|it| in_train.get(it).is_some_and(|n| 1 < *n));
-            if rows <= 0.0 || left < 2 || places[group[0]] != Split::Train || !stay {
+            let fits = group.len() <= lack.largest;
+            if rows <= 0.0 || left < 2 || places[group[0]] != Split::Train || !stay || !fits {
                 continue;
             }
             left -= 1;
@@ -211,7 +242,7 @@ mod tests {
     fn carved(train: Vec<Example>, answer: Answer, parts: [f64; 2], seed: u64) -> Examples {
         let mut it = Examples { train, ..Examples::default() };
         let fractions = Fractions { validation: parts[0], test: parts[1], of_each_class: 0 };
-        carve(&mut it, (target_kind(answer).unwrap(), &[]), &fractions, seed);
+        carve(&mut it, (target_kind(answer).unwrap(), &[]), &|it| it.key, &fractions, seed);
         it
     }
 
@@ -243,7 +274,7 @@ mod tests {
     fn validation_has_five_of_each_class_where_that_is_no_more_than_a_quarter() {
         let mut it = Examples { train: pool(&[1000, 40, 12, 3]), ..Examples::default() };
         let fractions = Fractions { validation: 0.02, test: 0.0, of_each_class: 5 };
-        carve(&mut it, (target_kind(Answer::Class).unwrap(), &[]), &fractions, 7);
+        carve(&mut it, (target_kind(Answer::Class).unwrap(), &[]), &|it| it.key, &fractions, 7);
         assert_eq!(counts(&it.validation, 4), [20, 5, 3, 1]);
     }
 
@@ -265,6 +296,50 @@ mod tests {
             assert!(keys(&it.train).is_disjoint(&keys(&it.validation)));
             assert!(keys(&it.train).is_disjoint(&keys(&it.test)));
             assert_eq!(counts(&it.validation, 2), [20, 20]);
+        }
+    }
+
+    /// Rows of one group are beside each other.
+    fn grouped(sizes: &[usize], answer: Answer, seed: u64) -> Examples {
+        let of_group = |(group, size): (usize, &usize)| {
+            (0..*size).map(move |it| Example {
+                file: group as u32,
+                ..example(format!("{group} {it}"), Target::of_classes([it as u32 % 2]))
+            })
+        };
+        let train = sizes.iter().enumerate().flat_map(of_group).collect();
+        let mut it = Examples { train, ..Examples::default() };
+        let fractions = Fractions { validation: 0.2, test: 0.1, of_each_class: 0 };
+        let kind = target_kind(answer).unwrap();
+        carve(&mut it, (kind, &["a".into(), "b".into()]), &|it| it.file.into(), &fractions, seed);
+        it
+    }
+
+    #[test]
+    fn what_is_one_group_stays_together_and_a_large_one_in_train() {
+        let sizes = [&[60][..], &[4; 20], &[1; 60]].concat();
+        for (answer, seed) in [Answer::Class, Answer::Classes, Answer::Tokens, Answer::Reward]
+            .into_iter()
+            .flat_map(|it| (0..10).map(move |seed| (it, seed)))
+        {
+            let it = grouped(&sizes, answer, seed);
+            let groups = |of: &[Example]| of.iter().map(|it| it.file).collect::<HashSet<_>>();
+            let [train, validation, test] =
+                [&it.train, &it.validation, &it.test].map(|it| groups(it));
+            assert!(train.is_disjoint(&validation) && train.is_disjoint(&test));
+            assert!(validation.is_disjoint(&test) && train.contains(&0));
+            let rows = [it.validation.len(), it.test.len()];
+            assert!((40..44).contains(&rows[0]) && (20..24).contains(&rows[1]), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn where_all_are_one_group_contents_are_divided() {
+        for answer in [Answer::Class, Answer::Tokens] {
+            let it = grouped(&[50], answer, 0);
+            assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [35, 10, 5]);
+            let it = grouped(&[20, 20], answer, 0);
+            assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [28, 8, 4]);
         }
     }
 

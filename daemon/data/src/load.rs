@@ -92,6 +92,7 @@ pub(crate) fn load(
         validation_default: request.validation,
         test: request.choice.test,
         seed: request.seed,
+        group: &|it| content.group(it),
         noun: modality.noun(),
         origins: &origins,
     };

@@ -7,12 +7,13 @@ mod pair; // two columns of texts
 mod text; // a column of texts, files of texts
 mod passage; // the same without labels
 mod words; // words or texts with tags or spans
+mod questions; // what conversations begin with
 mod chat; // messages, or questions with answers
 mod preference; // the same with answers that are wanted and others that are not
 
 pub use image::Images;
 
-use crate::example::{Examples, Origins, Record};
+use crate::example::{Example, Examples, Key, Origins, Record};
 use crate::inventory::Inventory;
 use crate::reading::Reading;
 use crate::refusal;
@@ -55,6 +56,11 @@ pub(crate) struct Divided<'a> {
 pub(crate) trait Content {
     /// Before leaked examples are left out.
     fn undivided(&mut self, _examples: &Examples) {}
+
+    /// Examples of which it says the same belong together, whoever divides them into splits.
+    fn group(&self, example: &Example) -> Key {
+        example.key
+    }
 
     /// Adds what is to be said of this kind of input to a report that is finished but for that.
     fn report(&self, _of: &Divided<'_>, _report: &mut DataReport) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use crate::carve::{self, Fractions};
 use crate::duplicates;
-use crate::example::{Example, Examples, Origins};
+use crate::example::{Example, Examples, Key, Origins};
 use crate::refusal;
 use crate::request::ValidationDefault;
 use finetuned_answers::TargetKind;
@@ -20,6 +20,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) validation_default: fn(u64) -> ValidationDefault,
     pub(crate) test: f64,
     pub(crate) seed: u64,
+    /// Examples of which it says the same are never divided here.
+    pub(crate) group: &'a dyn Fn(&Example) -> Key,
     /// Of one input.
     pub(crate) noun: &'a str,
     pub(crate) origins: &'a Origins,
@@ -42,7 +44,7 @@ pub(crate) fn divide(
         test: fraction(has_test, rules.test),
         of_each_class: if rules.validation.is_none() { usual.of_each_class as usize } else { 0 },
     };
-    carve::carve(examples, (rules.kind, rules.outputs), &fractions, rules.seed);
+    carve::carve(examples, (rules.kind, rules.outputs), rules.group, &fractions, rules.seed);
     check_held_out(examples, has_validation, rules.noun)?;
     let splits = Split::ALL.into_iter().filter(|it| !examples.of(*it).is_empty()).map(|split| {
         let from_file = match split {

@@ -24,6 +24,9 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+/// What is looked at of a file before it is known what it is.
+const HEAD_BYTES: u64 = 512 << 10;
+
 /// A table of a drop.
 #[derive(Debug, Clone)]
 pub(crate) struct TableFile {
@@ -264,6 +267,17 @@ impl Table {
             false => (Format::JsonLines, Body::JsonLines),
         };
         self.sample = json::sample(head, array);
+        if self.sample.columns.is_empty() && HEAD_BYTES <= head.len() as u64 {
+            let message = format!(
+                "{name}: its first row is longer than {} KiB, so that its columns can't be told",
+                HEAD_BYTES >> 10
+            );
+            let cure = format!(
+                "put a shorter row first; no row may be longer than {} MiB",
+                ROW_BYTES_MAX >> 20
+            );
+            return Err(refusal::data(message).with_cure(cure));
+        }
         if self.sample.columns.is_empty() {
             return Err(refusal::data(format!("{name} holds no JSON objects that can be read"))
                 .with_cure("it takes a list of objects, or one object a line"));
@@ -310,7 +324,6 @@ impl Table {
 
     /// The decoded start of the file, up to the end of a line where there is one.
     fn head(&self) -> Result<String, Failure> {
-        const HEAD_BYTES: u64 = 512 << 10;
         let mut bytes = Vec::new();
         let (stream, _) = self.text(&Count::default())?;
         stream

@@ -7,7 +7,8 @@
 pub(super) mod messages; // cells -> messages in an order that a conversation can have
 mod form; // which columns hold messages, questions, answers
 
-use super::{Content, Modal, Named, Nothing};
+use super::questions::Questions;
+use super::{Content, Modal, Named};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -57,7 +58,7 @@ impl Modal for Kind {
         };
         let named = reading.request.choice.text.clone();
         reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
-        Ok(Box::new(Nothing))
+        Ok(Box::new(Questions))
     }
 
     /// A text is a question; a list of messages is a conversation that is to go on.

@@ -49,9 +49,11 @@ impl Modal for Kind {
         };
         let named = reading.request.choice.text.clone();
         let scores = reading.request.task.is_some_and(|it| it.objective == Objective::Rewards);
-        let mut rows = Rows { named, scores, form: OnceCell::new(), scored: 0, behind: Vec::new() };
+        let form = OnceCell::new();
+        let mut rows =
+            Rows { named, scores, form, scored: 0, behind: Vec::new(), below: Vec::new() };
         reading::tables(reading, tables, &mut rows)?;
-        reading.warnings.extend(rows.warning());
+        reading.warnings.extend(rows.warnings());
         Ok(Box::new(overlaps::Overlaps))
     }
 
@@ -74,21 +76,33 @@ struct Rows {
     scored: u64,
     /// Those whose wanted answer has the lower one: table and line.
     behind: Vec<(String, u64)>,
+    /// Those whose margin is below 0.
+    below: Vec<(String, u64)>,
 }
 
 impl Rows {
-    /// That scores and order disagree.
-    fn warning(&self) -> Option<String> {
-        let n = self.behind.len();
-        let lines: Vec<String> =
-            self.behind.iter().map(|it| format!("{} line {}", it.0, it.1)).collect();
-        (0 < n).then(|| {
+    /// That scores or margins and the order disagree.
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        let lines = |of: &[(String, u64)]| {
+            let lines = of.iter().map(|it| format!("{} line {}", it.0, it.1));
+            refusal::list(&lines.collect::<Vec<_>>())
+        };
+        let behind = (!self.behind.is_empty()).then(|| {
             format!(
-                "the chosen answer has the lower score in {n} of {} pairs ({}): margins of both signs are a sign of swapped rows, or of a score that says something else; they are learnt as they stand",
+                "the chosen answer has the lower score in {} of {} pairs ({}): margins of both signs are a sign of swapped rows, or of a score that says something else; they are learnt as they stand",
+                self.behind.len(),
                 self.scored,
-                refusal::list(&lines)
+                lines(&self.behind)
             )
-        })
+        });
+        let below = (!self.below.is_empty()).then(|| {
+            format!(
+                "pairs whose margin is below 0: {} ({}); margins of both signs are a sign of swapped rows; they are learnt as they stand",
+                self.below.len(),
+                lines(&self.below)
+            )
+        });
+        behind.into_iter().chain(below)
     }
 }
 
@@ -127,6 +141,9 @@ impl RowReader for Rows {
             Ok(it) => it,
             Err(reason) => return Ok(Err(reason)),
         };
+        if found.margin.is_some_and(|it| it < 0.0) {
+            self.below.push((table.into(), line));
+        }
         if let Some((chosen, rejected)) = found.scores {
             self.scored += 1;
             if chosen < rejected {

@@ -4,6 +4,7 @@ use crate::support::Drop;
 use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// JSON Lines of so many rows.
 fn lines(row: impl Fn(usize) -> Value) -> Vec<u8> {
@@ -94,4 +95,110 @@ fn a_table_without_conversations_is_refused_with_the_forms_that_are_read() {
         "{failure}"
     );
     assert!(failure.contains("`prompt` and `completion`"), "{failure}");
+}
+
+/// Templates write them so, and transformers does.
+#[test]
+fn tools_keep_the_order_of_the_file() {
+    const TOOLS: &str =
+        r#"[{"type":"function","function":{"name":"sum","description":"adds","parameters":{}}}]"#;
+    let rows = |tools: &dyn Fn(usize) -> String| {
+        let rows =
+            (0..40).map(|it| format!(r#"{{"tools":{},"messages":{}}}"#, tools(it), messages(it)));
+        rows.collect::<Vec<_>>()
+    };
+    let check = |name: &str, content: String| {
+        let dataset = Drop::file(name, content.as_bytes()).load().unwrap();
+        let text = &dataset.train[0].record.texts[0];
+        assert!(text.ends_with(&format!(r#","tools":{TOOLS}}}"#)), "{name}: {text}");
+    };
+    check("lines.jsonl", rows(&|_| TOOLS.into()).join("\n"));
+    check("list.json", format!("[{}]", rows(&|_| TOOLS.into()).join(",\n")));
+    check("text.jsonl", rows(&|_| Value::from(TOOLS).to_string()).join("\n"));
+}
+
+/// So many conversations of each of these questions.
+fn asked(questions: usize, each: usize) -> Vec<u8> {
+    let row = |it: usize| {
+        let question = format!("Name something {}.", it % questions);
+        json!({ "prompt": question, "completion": format!("thing {it}") })
+    };
+    (0..questions * each).map(|it| format!("{}\n", row(it))).collect::<String>().into_bytes()
+}
+
+#[test]
+fn conversations_with_one_beginning_are_not_divided() {
+    let questions = |all: &[finetuned_data::Example]| -> BTreeSet<String> {
+        let of =
+            |text: &str| serde_json::from_str::<Value>(text).unwrap()["messages"][0].to_string();
+        all.iter().map(|it| of(&it.record.texts[0])).collect()
+    };
+    for seed in 0..5 {
+        let drop = Drop::file("a.jsonl", &asked(30, 4));
+        let recipe = "data.validation = 0.2\ndata.test = 0.1";
+        let dataset = drop.load_as(recipe, seed).unwrap();
+        let sizes = [dataset.train.len(), dataset.validation.len(), dataset.test.len()];
+        assert_eq!(sizes, [84, 24, 12]);
+        let [train, validation, test] =
+            [&dataset.train, &dataset.validation, &dataset.test].map(|it| questions(it));
+        assert!(train.is_disjoint(&validation) && train.is_disjoint(&test));
+        assert!(validation.is_disjoint(&test));
+        let warnings = dataset.report.warnings.join(" ");
+        assert!(!warnings.contains("question stands in"), "{warnings}");
+    }
+}
+
+#[test]
+fn questions_that_the_data_divide_are_counted() {
+    let files = [
+        ("train.jsonl", &asked(30, 4)[..]),
+        (
+            "test.jsonl",
+            &lines(
+                |it| json!({ "prompt": format!("Name something {it}."), "completion": "nothing" }),
+            ),
+        ),
+    ];
+    let warnings = Drop::folder(&files).load().unwrap().report.warnings.join(" ");
+    let wanted = "question stands in validation or test too, with other answers: 108;";
+    assert!(warnings.contains(wanted), "{warnings}");
+    // Where there is one question only, nothing else can be divided.
+    let one = Drop::file("a.jsonl", &asked(1, 40)).load().unwrap();
+    assert_eq!([one.train.len(), one.validation.len()], [36, 4]);
+    let warnings = one.report.warnings.join(" ");
+    assert!(warnings.contains("question stands in validation or test too"), "{warnings}");
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_are_read_as_what_they_are() {
+    let mut bytes =
+        lines(|it| json!({ "prompt": format!("caf\u{e9} {it}?"), "completion": "oui" }));
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    let at = text.find("caf\u{e9} 7?").unwrap();
+    bytes.splice(at + 3..at + 5, [0xe9]);
+    let dataset = Drop::file("a.jsonl", &bytes).load().unwrap();
+    let all = [dataset.train, dataset.validation].concat();
+    assert_eq!(all.iter().filter(|it| it.record.texts[0].contains("caf\u{e9}")).count(), 40);
+    let encoding = dataset.report.files[0].encoding.clone().unwrap();
+    assert!(encoding.contains("windows-1252"), "{encoding}");
+}
+
+/// Nobody's memory holds it: reading ends at the bound.
+#[test]
+fn a_file_of_one_endless_line_is_refused() {
+    let long = "word ".repeat(40 << 20);
+    assert_eq!(long.len(), 200 << 20);
+    for (name, begin) in [
+        ("a.jsonl", "{\"prompt\": \"a\", \"completion\": \""),
+        ("a.json", "[{\"prompt\": \"a\", \"completion\": \""),
+        ("a.csv", "prompt,completion\na,"),
+        ("a.txt", ""),
+    ] {
+        let drop = Drop::file(name, begin.as_bytes());
+        let mut file = std::fs::File::options().append(true).open(drop.path()).unwrap();
+        std::io::Write::write_all(&mut file, long.as_bytes()).unwrap();
+        let task = if name == "a.txt" { "causal-language-modeling" } else { "text-generation" };
+        let refused = drop.load_as(&format!("task = '{task}'"), 0).err().unwrap().to_string();
+        assert!(refused.contains(name) && refused.contains("16 MiB"), "{name}: {refused}");
+    }
 }

@@ -247,3 +247,52 @@ fn what_holds_no_preferences_is_refused_with_the_forms_that_are_read() {
         Drop::file("a.jsonl", &lines(pair)).load_as(labelled, 0).err().unwrap().to_string();
     assert!(failure.contains("leave data.label out"), "{failure}");
 }
+
+#[test]
+fn all_answers_to_a_question_stand_in_one_split() {
+    let pairs = |it: usize| json!({ "prompt": question(it % 10), "chosen": right(it), "rejected": "no idea" });
+    let alone = |it: usize| json!({ "prompt": question(it % 10), "completion": right(it), "label": it.is_multiple_of(3) });
+    for seed in 0..5 {
+        for drop in [Drop::file("a.jsonl", &lines(pairs)), Drop::file("a.jsonl", &lines(alone))] {
+            let dataset = drop.load_as("data.validation = 0.2", seed).unwrap();
+            assert!(8 <= dataset.validation.len() && dataset.validation.len() <= 12);
+            let warnings = dataset.report.warnings.join(" ");
+            assert!(!warnings.contains("question stands in"), "{warnings}");
+        }
+    }
+}
+
+#[test]
+fn a_verdict_beside_two_answers_is_asked_about() {
+    let row = |it: usize, column: &str, verdict: Value| {
+        let mut row = pair(it);
+        row[column] = verdict;
+        row
+    };
+    for column in ["label", "Thumbs Up", "target"] {
+        let drop = Drop::file("a.jsonl", &lines(|it| row(it, column, (it % 2).into())));
+        let refused = drop.load().err().unwrap().to_string();
+        let wanted =
+            format!("a.jsonl: `{column}` says no of some rows, beside `chosen` and `rejected`");
+        assert!(refused.contains(&wanted), "{refused}");
+        let cure = "data.text = [\"prompt\", \"chosen\", \"rejected\"]";
+        assert!(refused.contains(cure), "{refused}");
+        loaded(&drop, &format!("task = 'preference'\n{cure}"));
+    }
+    // What says yes throughout, and what is no verdict, changes nothing.
+    loaded(&Drop::file("a.jsonl", &lines(|it| row(it, "label", true.into()))), "");
+    loaded(&Drop::file("a.jsonl", &lines(|it| row(it, "has_code", (it % 2).into()))), "");
+    loaded(&Drop::file("a.jsonl", &lines(|it| row(it, "label", format!("topic {it}").into()))), "");
+}
+
+#[test]
+fn margins_of_both_signs_are_named_with_their_lines() {
+    let row = |it: usize| {
+        let mut row = pair(it);
+        row["margin"] = if it == 4 { (-1).into() } else { 1.into() };
+        row
+    };
+    let warnings = loaded(&Drop::file("a.jsonl", &lines(row)), "").report.warnings.join(" ");
+    let wanted = "pairs whose margin is below 0: 1 (a.jsonl line 5); margins of both signs";
+    assert!(warnings.contains(wanted), "{warnings}");
+}

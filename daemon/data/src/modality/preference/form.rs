@@ -62,6 +62,10 @@ pub(super) fn find(
     let usual = usual.map(|it| Form::with(it, columns, targets));
     let is_named = |it: &Form| it.parts.iter().map(|it| &columns[it.1]).eq(named);
     let form = match usual.filter(|it| named.is_empty() || is_named(it)) {
+        Some(form) if named.is_empty() && form.is_pair() => {
+            form.check_verdicts(table)?;
+            form
+        }
         Some(form) => form,
         None if named.is_empty() => return Ok(None),
         None => Form::with(by_names(table, named, !targets.is_empty())?, columns, targets),
@@ -118,6 +122,34 @@ impl Form {
 
     fn free(&self, columns: &[String]) -> Vec<usize> {
         (0..columns.len()).filter(|it| self.parts.iter().all(|part| part.1 != *it)).collect()
+    }
+
+    /// # Errors
+    /// A column beside a pair says no of some rows: what that is about changes what is learnt.
+    fn check_verdicts(&self, table: &Table) -> Result<(), Failure> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        let says_no = |column: usize| {
+            let cells = || table.sample.rows.iter().filter_map(|it| it.get(column));
+            nearly_all(cells().map(|it| it.yes_or_no().is_some()))
+                && cells().any(|it| it.yes_or_no() == Some(false))
+        };
+        let is_verdict = |it: &usize| {
+            let name = &columns[*it];
+            names::is_label(name) || VERDICT_NAMES.iter().any(|of| names::is_same(name, of))
+        };
+        let found = self.free(columns).into_iter().filter(is_verdict).find(|it| says_no(*it));
+        let Some(found) = found else { return Ok(()) };
+        let answers = self.parts.iter().filter(|it| matches!(it.0, Part::Chosen | Part::Rejected));
+        let [chosen, rejected] =
+            [0, 1].map(|nth| answers.clone().nth(nth).map_or("", |it| columns[it.1].as_str()));
+        let name = &columns[found];
+        let inputs: Vec<&String> = self.parts.iter().map(|it| &columns[it.1]).collect();
+        let message = format!(
+            "{file}: `{name}` says no of some rows, beside `{chosen}` and `{rejected}`, and whether their answers are the other way round or are not to be learnt can't be told"
+        );
+        Err(refusal::data(message).with_cure(format!(
+            "exchange the answers of those rows, or take the rows out, and leave `{name}` out; if it means something else, name the other columns in a job.toml: data.text = {inputs:?}"
+        )))
     }
 
     fn add(&mut self, columns: &[String], more: &[(Part, &[&str])]) {
