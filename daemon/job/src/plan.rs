@@ -230,6 +230,9 @@ pub struct DataPlan {
     pub test: u64,
     /// 0 for images.
     pub max_tokens: u32,
+    /// What looks like a special token in a text is text. Plans before this took it for one.
+    #[serde(default)]
+    pub split_special_tokens: bool,
     pub content_hash: String,
 }
 

@@ -246,6 +246,8 @@ pub struct DataChoice {
     pub validation: Option<f64>,
     pub test: f64,
     pub max_tokens: Option<u32>,
+    /// What looks like a special token in a text is text.
+    pub split_special_tokens: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

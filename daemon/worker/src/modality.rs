@@ -3,6 +3,8 @@
 //! weights in a model folder. What an example should be answered with is none of their business.
 
 mod image; // files -> pixels
+mod literal; // what looks like a special token -> token ids of text
+mod tokenizer_file; // a folder -> its tokenizer
 mod pair; // two texts -> token ids of one sequence
 mod text; // texts -> token ids
 mod vocabulary; // texts whose tokens are learnt
@@ -76,7 +78,7 @@ fn saved(folder: &Path, plan: &Plan) -> Result<Checkpoint> {
 /// # Errors
 /// There is none that is read here.
 pub(crate) fn tokenizer(folder: &Path) -> Result<Tokenizer> {
-    Ok(text::TextEncoder::open(folder, 0)?.tokenizer)
+    tokenizer_file::open(folder)
 }
 
 /// How messages become a text, where a model's folder says so.

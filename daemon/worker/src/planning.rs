@@ -128,6 +128,7 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
         validation,
         test,
         max_tokens,
+        split_special_tokens: recipe.data.split_special_tokens,
         content_hash: facts.data.content_hash.clone(),
     };
     let augment = facts.preprocess.map(|_| augment(recipe, &facts)).transpose()?;

@@ -21,6 +21,7 @@ mod turns; // stories of jobs that wait for each other
 mod training; // stories of one run: proof, freezing, exact resume, stops
 mod second_training; // stories of all examples, learnt from in the end
 mod language_models; // stories of texts without labels
+mod bad_input; // stories of what would teach the wrong thing
 mod gguf; // stories of models that llama.cpp runs
 mod going_on; // stories of adapters that training goes on with
 mod preferences; // stories of answers of which one is wanted

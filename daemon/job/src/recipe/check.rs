@@ -224,6 +224,7 @@ fn data(raw: RawData) -> Result<DataChoice, Wrong> {
             }
             n => n,
         },
+        split_special_tokens: raw.split_special_tokens.unwrap_or(true),
     };
     if 0.95 < data.validation.unwrap_or(0.0) + data.test {
         return wrong("data.validation", "and data.test leave too little to train on");

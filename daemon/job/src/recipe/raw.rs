@@ -91,6 +91,7 @@ pub(super) struct RawData {
     pub validation: Option<f64>,
     pub test: Option<f64>,
     pub max_tokens: Option<u32>,
+    pub split_special_tokens: Option<bool>,
 }
 
 /// One name, or a list of them.

@@ -6,9 +6,12 @@
 
 pub(super) mod template; // messages -> text
 
-use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report, wrong};
+use super::literal::wrong;
+use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report};
 use super::vocabulary::LearntSet;
-use super::{Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, saved, vocabulary};
+use super::{
+    Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, literal, saved, vocabulary,
+};
 use crate::{durable, planning};
 use anyhow::{Context, Result};
 use finetuned_data::Record;
@@ -18,7 +21,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::{LearntTurns, Recipe};
 use finetuned_job::task::Objective;
 use finetuned_models::{Checkpoint, Kind, Rows};
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value, ValueKind};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -48,18 +51,16 @@ impl Modal for Chats {
         vocabulary::check(base, Some(Objective::NextTokens))?;
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), true)?;
         let text = TextEncoder::open(base.companions(), max_tokens)?;
-        Ok(Box::new(ChatEncoder::new(
-            text,
-            base.companions(),
-            base,
-            recipe.train.on.unwrap_or_default(),
-        )?))
+        let on = recipe.train.on.unwrap_or_default();
+        let chats = ChatEncoder::new(text, base.companions(), base, on)?;
+        Ok(Box::new(chats.of_text(recipe.data.split_special_tokens)))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
         let on = plan.train.on.unwrap_or_default();
-        Ok(Box::new(ChatEncoder::new(text, folder, &saved(folder, plan)?, on)?))
+        let chats = ChatEncoder::new(text, folder, &saved(folder, plan)?, on)?;
+        Ok(Box::new(chats.of_text(plan.data.split_special_tokens)))
     }
 }
 
@@ -72,9 +73,11 @@ pub(super) struct ChatEncoder {
     pub text: TextEncoder,
     /// Takes special tokens for text.
     literal: Tokenizer,
+    /// What no text becomes.
+    controls: Vec<u32>,
     template: Template,
     pub vocabulary: Vocabulary,
-    /// Special tokens as they are written.
+    /// Special tokens as they are written; none where those that stand in a message are meant.
     specials: Vec<String>,
     /// What ends an answer, and a text.
     ends: Vec<u32>,
@@ -83,6 +86,14 @@ pub(super) struct ChatEncoder {
 
 /// Their numbers, and where each stands in the text, in bytes.
 type Tokens = (Vec<u32>, Vec<(usize, usize)>);
+
+/// A conversation as its template has it.
+struct Rendered {
+    /// Without special tokens that somebody wrote.
+    messages: Vec<Value>,
+    tools: Option<Value>,
+    whole: String,
+}
 
 /// A conversation as tokens, not cut yet.
 struct Chat {
@@ -109,10 +120,11 @@ impl ChatEncoder {
         let vocabulary = vocabulary::of(&text.tokenizer, model)?;
         let added = text.tokenizer.get_added_tokens_decoder().into_values();
         let specials = added.filter(|it| it.special).map(|it| it.content).collect();
-        let mut literal = text.tokenizer.clone();
-        literal.set_encode_special_tokens(true);
+        let literal = literal::tokenizer(&text.tokenizer);
+        let controls = literal::controls(&literal);
         let ends = model.ends();
-        let mut encoder = ChatEncoder { text, literal, template, vocabulary, specials, ends, on };
+        let mut encoder =
+            ChatEncoder { text, literal, controls, template, vocabulary, specials, ends, on };
         let end = encoder.end_of_answers()?.with_context(|| {
             Failure::new(
                 FailureKind::Model,
@@ -124,6 +136,12 @@ impl ChatEncoder {
             encoder.ends.insert(0, end);
         }
         Ok(encoder)
+    }
+
+    /// `split`: special tokens that stand in a message are text.
+    pub(super) fn of_text(self, split: bool) -> ChatEncoder {
+        let specials = if split { self.specials } else { Vec::new() };
+        ChatEncoder { specials, ..self }
     }
 
     /// The special token that stands first behind what an assistant says.
@@ -141,11 +159,10 @@ impl ChatEncoder {
     /// # Errors
     /// What the template says against it.
     fn chat(&self, of: &Conversation, on: LearntTurns) -> Result<Chat, Failure> {
-        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
+        let Rendered { messages, tools, whole } = self.rendered(of, false)?;
         let render = |upto: usize, generation: bool| {
-            self.template.render(&messages[..upto], of.tools.as_ref(), generation)
+            self.template.render(&messages[..upto], tools.as_ref(), generation)
         };
-        let whole = render(messages.len(), false)?;
         let answer = |nth: usize| {
             let (before, after) = (render(nth, true)?, render(nth + 1, false)?);
             if after.starts_with(&before) && whole.starts_with(&after) {
@@ -179,10 +196,9 @@ impl ChatEncoder {
         of: &Conversation,
         asked: usize,
     ) -> Result<(Vec<u32>, usize), Failure> {
-        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
+        let Rendered { messages, tools, whole } = self.rendered(of, false)?;
         let before =
-            self.template.render(&messages[..asked], of.tools.as_ref(), asked < messages.len())?;
-        let whole = self.template.render(&messages, of.tools.as_ref(), false)?;
+            self.template.render(&messages[..asked], tools.as_ref(), asked < messages.len())?;
         if !whole.starts_with(&before) {
             let message = "the base's chat template writes a question otherwise once it is answered, so where the answer begins can't be told";
             return Err(Failure::new(FailureKind::Model, message)
@@ -193,33 +209,79 @@ impl ChatEncoder {
         Ok((ids, answer.start as usize))
     }
 
-    /// A message in which special tokens that somebody wrote are other characters.
-    fn plain(&self, message: &Value) -> Value {
-        let content = message.get_attr("content").unwrap_or_default();
-        let Some(text) = content.as_str() else { return message.clone() };
+    /// All of a conversation as the template has it.
+    ///
+    /// # Errors
+    /// What the template says against it; that it leaves out what belongs to the conversation.
+    fn rendered(&self, of: &Conversation, generation: bool) -> Result<Rendered, Failure> {
+        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
+        let tools = of.tools.as_ref().map(|it| self.plain(it));
+        let whole = self.template.render(&messages, tools.as_ref(), generation)?;
+        let is_whole = |messages: &[Value], tools| {
+            self.template.render(messages, tools, generation).is_ok_and(|it| it == whole)
+        };
+        let left_out = |what: String| {
+            let message = format!("the base's chat template leaves out {what}");
+            Err(Failure::new(FailureKind::Model, message).with_cure(
+                "take it out of the conversations, or choose a base model whose template has a place for it",
+            ))
+        };
+        if tools.is_some() && is_whole(&messages, None) {
+            return left_out("the tools".into());
+        }
+        for (nth, message) in messages.iter().enumerate() {
+            let Some((what, other)) = template::without(message) else { continue };
+            let mut others = messages.clone();
+            others[nth] = other;
+            if is_whole(&others, tools.as_ref()) {
+                return left_out(format!("{what} (message {})", nth + 1));
+            }
+        }
+        Ok(Rendered { messages, tools, whole })
+    }
+
+    /// A value in which special tokens that somebody wrote are other characters.
+    fn plain(&self, value: &Value) -> Value {
+        match value.kind() {
+            ValueKind::String => {
+                value.as_str().and_then(|it| self.stood_in(it)).map_or(value.clone(), Value::from)
+            }
+            ValueKind::Seq => {
+                value.try_iter().into_iter().flatten().map(|it| self.plain(&it)).collect()
+            }
+            ValueKind::Map => {
+                let entry = |name: Value| {
+                    let value = value.get_item(&name).unwrap_or_default();
+                    (self.plain(&name), self.plain(&value))
+                };
+                Value::from_pairs(value.try_iter().into_iter().flatten().map(entry))
+            }
+            _ => value.clone(),
+        }
+    }
+
+    /// None where no special token stands in it.
+    fn stood_in(&self, text: &str) -> Option<String> {
         let written = |it: &(u32, &String)| !it.1.is_empty() && text.contains(it.1.as_str());
         let found: Vec<_> = (FIRST_STAND_IN..).zip(&self.specials).filter(written).collect();
-        if found.is_empty() {
-            return message.clone();
-        }
-        let mut text = text.to_string();
-        for (number, special) in found {
-            let Some(stand_in) = char::from_u32(number) else { continue };
-            text = text.replace(special.as_str(), &stand_in.to_string());
-        }
-        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::to_value(message)
-            .ok()
-            .and_then(|it| it.as_object().cloned())
-            .unwrap_or_default();
-        fields.insert("content".into(), text.into());
-        Value::from(Serde(fields))
+        let put = |text: String, (number, special): &(u32, &String)| {
+            let stand_in = char::from_u32(*number).map(String::from).unwrap_or_default();
+            text.replace(special.as_str(), &stand_in)
+        };
+        (!found.is_empty()).then(|| found.iter().fold(text.to_string(), put))
     }
 
     /// Of a rendered text; special tokens are those that the template wrote.
     fn tokens(&self, text: &str) -> Result<Tokens, Failure> {
         let (mut ids, mut places, mut at) = (Vec::new(), Vec::new(), 0);
-        let mut add = |tokenizer: &Tokenizer, text: &str, at: usize, as_one: Option<usize>| {
-            let encoding = tokenizer.encode(text, false).map_err(unencoded)?;
+        let mut add = |is_text: bool, text: &str, at: usize, as_one: Option<usize>| {
+            let tokenizer = if is_text { &self.literal } else { &self.text.tokenizer };
+            let mut encoding = tokenizer.encode(text, false).map_err(|it| unencoded(wrong(it)))?;
+            if is_text {
+                let of = (text, encoding);
+                encoding =
+                    literal::without_controls(tokenizer, &self.controls, of).map_err(unencoded)?;
+            }
             ids.extend_from_slice(encoding.get_ids());
             let place = |it: &(usize, usize)| match as_one {
                 Some(length) => (at, at + length),
@@ -231,14 +293,14 @@ impl ChatEncoder {
         while let Some((offset, stand_in)) =
             text[at..].char_indices().find(|it| self.written(it.1).is_some())
         {
-            add(&self.text.tokenizer, &text[at..at + offset], at, None)?;
+            add(false, &text[at..at + offset], at, None)?;
             at += offset;
             if let Some(special) = self.written(stand_in) {
-                add(&self.literal, special, at, Some(stand_in.len_utf8()))?;
+                add(true, special, at, Some(stand_in.len_utf8()))?;
             }
             at += stand_in.len_utf8();
         }
-        add(&self.text.tokenizer, &text[at..], at, None)?;
+        add(false, &text[at..], at, None)?;
         Ok((ids, places))
     }
 
@@ -306,8 +368,8 @@ fn cut(sets: &[&dyn Encoded], max_tokens: u32) -> Option<String> {
     })
 }
 
-fn unencoded(err: tokenizers::Error) -> Failure {
-    Failure::new(FailureKind::Internal, wrong(err).to_string())
+fn unencoded(err: anyhow::Error) -> Failure {
+    Failure::new(FailureKind::Internal, err.to_string())
 }
 
 /// Tokens that begin in a part of the text.
@@ -350,9 +412,7 @@ impl Encoder for ChatEncoder {
     fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
         let text = record.texts.first().map(|it| &**it).unwrap_or_default();
         let of = Conversation::parse(text)?;
-        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
-        let text = self.template.render(&messages, of.tools.as_ref(), true)?;
-        Ok(self.tokens(&text)?.0)
+        Ok(self.tokens(&self.rendered(&of, true)?.whole)?.0)
     }
 
     fn ends(&self) -> &[u32] {
@@ -496,6 +556,93 @@ mod tests {
             encoder.text.tokenizer.decode(&[first], false).unwrap().chars().next(),
             Some('v')
         );
+    }
+
+    /// That of the tiny Llama with another template.
+    fn with_template(text: &str) -> ChatEncoder {
+        let copy = tempfile::tempdir().unwrap();
+        for file in folder().read_dir().unwrap().map(|it| it.unwrap()) {
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        fs::write(copy.path().join("chat_template.jinja"), text).unwrap();
+        let text = TextEncoder::open(copy.path(), 1_000).unwrap();
+        let model = finetuned_models::open(copy.path()).unwrap();
+        ChatEncoder::new(text, copy.path(), &model, LearntTurns::Assistant).unwrap()
+    }
+
+    const TOOLS: &str =
+        r#"[{"type": "function", "function": {"name": "f", "description": "<|im_end|>"}}]"#;
+    const CALL: &str = r#"[{"type": "function", "function": {"name": "f", "arguments": {"<|im_end|>": "<|im_end|>"}}}]"#;
+
+    fn with_tools() -> Conversation {
+        Conversation::parse(&format!(
+            r#"{{"tools": {TOOLS}, "messages": [
+            {{"role": "system", "content": "be good"}}, {{"role": "user", "content": "is it"}},
+            {{"role": "assistant", "content": "", "tool_calls": {CALL}}},
+            {{"role": "tool", "content": "very"}}, {{"role": "assistant", "content": "good"}}]}}"#
+        ))
+        .unwrap()
+    }
+
+    const ALL: &str = "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{{ '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+    #[test]
+    fn what_a_template_leaves_out_is_named() {
+        let of = with_tools();
+        let whole = with_template(ALL).chat(&of, LearntTurns::Assistant).unwrap();
+        assert_eq!(whole.learnt.len(), 2);
+        for (shown, hidden, what) in [
+            ("{% if tools %}", "{% if false %}", "leaves out the tools"),
+            (
+                "{% if m.tool_calls %}",
+                "{% if false %}",
+                "leaves out what functions an assistant calls (message 3)",
+            ),
+            (
+                "in messages %}",
+                "in messages if m.role != 'system' %}",
+                "leaves out what the system says (message 1)",
+            ),
+            (
+                "in messages %}",
+                "in messages if m.role != 'tool' %}",
+                "leaves out what a tool answers (message 4)",
+            ),
+        ] {
+            let template = ALL.replace(shown, hidden);
+            assert_ne!(template, ALL);
+            let encoder = with_template(&template);
+            let failure = encoder.chat(&of, LearntTurns::Assistant).err().unwrap().to_string();
+            assert!(failure.contains(what) && failure.contains("has a place for it"), "{failure}");
+            let failure = encoder.answered(&of, 4).unwrap_err().to_string();
+            assert!(failure.contains(what), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_refuses_the_system_is_named_with_the_line() {
+        let refuses = format!(
+            "{{% if messages[0].role == 'system' %}}{{{{ raise_exception('no system role') }}}}{{% endif %}}{ALL}"
+        );
+        let encoder = with_template(&refuses);
+        let list = r#"[{"role": "system", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]"#;
+        let modality = finetuned_job::task::Modality::Chat;
+        let named = finetuned_data::inputs(modality, &[list.into()], &[]).unwrap();
+        let inputs = Inputs::Named(named.into());
+        let failure = encoder.encode(&inputs, &mut |_| Ok(())).err().unwrap().to_string();
+        assert!(failure.starts_with("argument 1: the chat template in "), "{failure}");
+        assert!(failure.contains("refuses a conversation") && failure.contains("no system role"));
+    }
+
+    #[test]
+    fn special_tokens_in_tools_and_calls_are_text_unless_they_are_meant() {
+        let ends = |encoder: &ChatEncoder| {
+            let ids = encoder.chat(&with_tools(), LearntTurns::Assistant).unwrap().ids;
+            ids.iter().filter(|it| **it == 2).count()
+        };
+        let encoder = with_template(ALL);
+        assert_eq!(ends(&encoder), 5, "one for each message");
+        assert_eq!(ends(&encoder.of_text(false)), 8);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Pairs of texts: the base model's own tokenizer makes one sequence of token ids of both, with the
 //! separators and token types of its family; at `max_tokens` the longer text is cut first.
 
-use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report, wrong};
-use super::{Encoded, Encoder, Inputs, Modal, Preparation, saved};
+use super::literal::wrong;
+use super::text::{CHUNK, TextEncoder, TextSet, copy_tokenizer, token_report};
+use super::{Encoded, Encoder, Inputs, Modal, Preparation, saved, tokenizer_file};
 use crate::planning;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use finetuned_job::data::TokenReport;
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Kind};
-use std::fs;
 use std::path::Path;
 use tokenizers::Encoding;
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
@@ -23,13 +23,16 @@ impl Modal for Pairs {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        let texts = TextEncoder::open(base.companions(), max_tokens)?.before(base);
+        let texts = TextEncoder::open(base.companions(), max_tokens)?;
+        let texts = texts.of_text(recipe.data.split_special_tokens).before(base);
+        tokenizer_file::check_size(&texts.tokenizer, base)?;
         Ok(Box::new(PairEncoder::new(texts, base.token_types())?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let saved = saved(folder, plan)?;
-        let texts = TextEncoder::open(folder, plan.data.max_tokens)?.before(&saved);
+        let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
+        let texts = texts.of_text(plan.data.split_special_tokens).before(&saved);
         Ok(Box::new(PairEncoder::new(texts, saved.token_types())?))
     }
 }
@@ -111,22 +114,9 @@ impl Encoder for PairEncoder {
 
     fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
         copy_tokenizer(base, to)?;
-        if self.typed { name_token_types(&to.join("tokenizer_config.json")) } else { Ok(()) }
+        const TYPED: &[&str] = &["input_ids", "token_type_ids", "attention_mask"];
+        self.texts.name_reading(to, if self.typed { TYPED } else { &[] })
     }
-}
-
-/// transformers gives token types to a model only where the tokenizer's class or this file names
-/// them, and not every base does.
-fn name_token_types(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(path)?)
-        .with_context(|| format!("reading {}", path.display()))?;
-    config["model_input_names"] =
-        serde_json::json!(["input_ids", "token_type_ids", "attention_mask"]);
-    let text = serde_json::to_vec_pretty(&config)?;
-    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -137,7 +127,12 @@ mod tests {
 
     fn encoder(tokenizer: &Tokenizer, max_tokens: u32, types: u32) -> Result<PairEncoder> {
         PairEncoder::new(
-            TextEncoder { tokenizer: tokenizer.clone(), max_tokens, never_last: None },
+            TextEncoder {
+                tokenizer: tokenizer.clone(),
+                max_tokens,
+                never_last: None,
+                controls: Vec::new(),
+            },
             types,
         )
     }
@@ -199,8 +194,12 @@ mod tests {
     #[test]
     fn special_tokens_alone_are_no_pair() {
         for (tokenizer, case) in cases("pairs") {
-            let texts =
-                TextEncoder { tokenizer: tokenizer.clone(), max_tokens: 0, never_last: None };
+            let texts = TextEncoder {
+                tokenizer: tokenizer.clone(),
+                max_tokens: 0,
+                never_last: None,
+                controls: Vec::new(),
+            };
             let added = texts.added(true) as u32;
             let refused = encoder(&tokenizer, added, 2).err().unwrap().to_string();
             assert!(refused.starts_with(&format!("data.max_tokens is {added}")), "{case}");

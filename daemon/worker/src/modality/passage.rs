@@ -3,7 +3,8 @@
 //! each token is predicted from those before it, the last passage of a text ends with the token
 //! that ends texts, so that this is learnt too.
 
-use super::text::{CHUNK, TextEncoder, copy_tokenizer, token_report, wrong};
+use super::literal::wrong;
+use super::text::{CHUNK, TextEncoder, Unknown, copy_tokenizer, token_report};
 use super::vocabulary::LearntSet;
 use super::{Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, saved, vocabulary};
 use crate::planning;
@@ -42,12 +43,14 @@ impl Modal for Passages {
         }
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), base.is_decoder())?;
         let text = TextEncoder::open(base.companions(), max_tokens)?;
-        Ok(Box::new(PassageEncoder::new(text, base)?))
+        let split = recipe.data.split_special_tokens;
+        Ok(Box::new(PassageEncoder::new(text, base, split)?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
-        Ok(Box::new(PassageEncoder::new(text, &saved(folder, plan)?)?))
+        let split = plan.data.split_special_tokens;
+        Ok(Box::new(PassageEncoder::new(text, &saved(folder, plan)?, split)?))
     }
 }
 
@@ -58,22 +61,26 @@ struct PassageEncoder {
     vocabulary: Vocabulary,
     /// Ends a text.
     end: Option<u32>,
+    /// Of what a person asks: a mask in it is one.
+    asked: Option<Box<TextEncoder>>,
 }
 
 impl PassageEncoder {
     /// # Errors
     /// No room for any text; a tokenizer that is not the model's, or without a mask where tokens
     /// are to be hidden.
-    fn new(text: TextEncoder, model: &Checkpoint) -> Result<PassageEncoder> {
+    fn new(text: TextEncoder, model: &Checkpoint, split: bool) -> Result<PassageEncoder> {
         let vocabulary = vocabulary::of(&text.tokenizer, model)?;
         let end = model.ends().first().copied().filter(|_| model.is_decoder());
-        PassageEncoder::with(text, vocabulary, end)
+        let asked = (split && !model.is_decoder()).then(|| Box::new(text.clone()));
+        let passages = PassageEncoder::with(text.of_text(split), vocabulary, end)?;
+        Ok(PassageEncoder { asked, ..passages })
     }
 
     fn with(text: TextEncoder, vocabulary: Vocabulary, end: Option<u32>) -> Result<PassageEncoder> {
         let room = text.room(false)?;
         let room = if end.is_some() { room.saturating_sub(1).max(1) } else { room };
-        Ok(PassageEncoder { text, room, vocabulary, end })
+        Ok(PassageEncoder { text, room, vocabulary, end, asked: None })
     }
 
     fn push(&self, record: u32, encoding: &Encoding, set: &mut LearntSet) -> Result<()> {
@@ -151,10 +158,12 @@ impl Encoder for PassageEncoder {
     ) -> Result<Box<dyn Encoded>> {
         let mut set = LearntSet::new(self.vocabulary.clone(), EVALUATION_BATCH);
         let records: Vec<usize> = (0..inputs.len()).collect();
+        let is_named = matches!(inputs, Inputs::Named(_));
+        let reader = self.asked.as_deref().filter(|_| is_named).unwrap_or(&self.text);
         for chunk in records.chunks(CHUNK) {
             let texts: Vec<&str> =
                 chunk.iter().map(|it| inputs.record(*it).texts[0].as_ref()).collect();
-            let encodings = self.text.split(&texts, &mut set.tokens.unknown)?;
+            let encodings = reader.split(&texts, &mut set.tokens.unknown)?;
             for (record, encoding) in chunk.iter().zip(encodings) {
                 self.push(*record as u32, &encoding, &mut set)?;
             }
@@ -165,8 +174,9 @@ impl Encoder for PassageEncoder {
 
     fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
         let text = record.texts.first().map(|it| &**it).unwrap_or_default();
-        let encoding = self.text.tokenizer.encode(text, false).map_err(wrong)?;
-        let mut ids = self.text.processed(encoding, None)?.get_ids().to_vec();
+        let encoding = self.text.split(&[text], &mut Unknown::default())?.into_iter().next();
+        let encoding = self.text.processed(encoding.unwrap_or_default(), None)?;
+        let mut ids = encoding.get_ids().to_vec();
         if ids.is_empty() {
             ids.extend(self.end); // as behind the end of another text
         }
@@ -203,7 +213,7 @@ mod tests {
     fn encoder(max_tokens: u32, end: Option<u32>) -> PassageEncoder {
         let (tokenizer, _) = cases("words").swap_remove(0);
         let vocabulary = vocabulary::of_tokenizer(&tokenizer);
-        let text = TextEncoder { tokenizer, max_tokens, never_last: None };
+        let text = TextEncoder { tokenizer, max_tokens, never_last: None, controls: Vec::new() };
         PassageEncoder::with(text, vocabulary, end).unwrap()
     }
 

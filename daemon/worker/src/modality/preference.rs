@@ -45,12 +45,14 @@ impl Modal for Preferences {
         let text = TextEncoder::open(base.companions(), max_tokens)?;
         let objective = recipe.task.map_or(Objective::Preferences, |it| it.objective);
         let with_strays = recipe.train.preference == Some(PreferenceLoss::Kto);
-        encoder(text, base.companions(), base, (objective, with_strays))
+        let split = recipe.data.split_special_tokens;
+        encoder(text, base.companions(), base, (objective, with_strays, split))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
-        encoder(text, folder, &saved(folder, plan)?, (plan.task.objective, false))
+        let split = plan.data.split_special_tokens;
+        encoder(text, folder, &saved(folder, plan)?, (plan.task.objective, false, split))
     }
 }
 
@@ -58,11 +60,11 @@ fn encoder(
     text: TextEncoder,
     folder: &Path,
     model: &Checkpoint,
-    (objective, with_strays): (Objective, bool),
+    (objective, with_strays, split): (Objective, bool, bool),
 ) -> Result<Box<dyn Encoder>> {
     let scores = objective == Objective::Rewards;
     let text = if scores { text.before(model) } else { text };
-    let chat = ChatEncoder::new(text, folder, model, LearntTurns::Completions)?;
+    let chat = ChatEncoder::new(text, folder, model, LearntTurns::Completions)?.of_text(split);
     Ok(Box::new(PreferenceEncoder { chat, scores, with_strays }))
 }
 

@@ -1,7 +1,8 @@
 //! Texts: the base model's own tokenizer makes token ids of them, cut at `max_tokens` with its
 //! special tokens kept.
 
-use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation, saved};
+use super::literal::{self, wrong};
+use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Preparation, saved, tokenizer_file};
 use crate::planning;
 use anyhow::{Context, Result};
 use finetuned_job::data::TokenReport;
@@ -10,7 +11,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_models::{Checkpoint, Input, Kind};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use tch::{Device, Tensor};
@@ -30,11 +31,15 @@ impl Modal for Texts {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        Ok(Box::new(TextEncoder::open(base.companions(), max_tokens)?.before(base)))
+        let text = TextEncoder::open(base.companions(), max_tokens)?
+            .of_text(recipe.data.split_special_tokens);
+        tokenizer_file::check_size(&text.tokenizer, base)?;
+        Ok(Box::new(text.before(base)))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let texts = TextEncoder::open(folder, plan.data.max_tokens)?;
+        let texts = texts.of_text(plan.data.split_special_tokens);
         Ok(Box::new(texts.before(&saved(folder, plan)?)))
     }
 }
@@ -201,40 +206,34 @@ impl Loader for &TextSet {
 }
 
 /// The tokenizer of a model folder.
+#[derive(Clone)]
 pub(super) struct TextEncoder {
     pub tokenizer: Tokenizer,
     pub max_tokens: u32,
     /// The token that no text may end with: what the model reads begins before it.
     pub never_last: Option<u32>,
+    /// Tokens that no text becomes, in order; none where special tokens in a text are meant.
+    pub controls: Vec<u32>,
 }
 
 impl TextEncoder {
-    /// Reads `tokenizer.json`.
+    /// # Errors
+    /// As of the file.
     pub(super) fn open(folder: &Path, max_tokens: u32) -> Result<TextEncoder> {
-        let path = folder.join("tokenizer.json");
-        let refused =
-            |message: String, cure: &str| Failure::new(FailureKind::Model, message).with_cure(cure);
-        if !path.exists() {
-            let mut own = finetuned_hub::TOKENIZER_FILES.iter().filter(|it| it.ends_with(".model"));
-            let made_of = own.find(|it| folder.join(it).exists());
-            let beside = made_of.map_or(String::new(), |it| format!("{it} and "));
-            let message = format!("{} has {beside}no tokenizer.json", folder.display());
-            let cure = "save it with transformers, beside sentencepiece and protobuf: AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)";
-            return Err(refused(message, cure).into());
+        let tokenizer = tokenizer_file::open(folder)?;
+        Ok(TextEncoder { tokenizer, max_tokens, never_last: None, controls: Vec::new() })
+    }
+
+    /// `split`: special tokens that stand in a text are text, as everywhere where nobody asks for
+    /// something else.
+    pub(super) fn of_text(self, split: bool) -> TextEncoder {
+        if !split {
+            return self;
         }
-        let again = "fetch the model again";
-        let mut tokenizer = finetuned_files::read(&path)
-            .map_err(Into::into)
-            .and_then(Tokenizer::from_bytes)
-            .map_err(|err| {
-                let what = "is no tokenizer that this version reads";
-                refused(format!("{} {what}: {err}", path.display()), again)
-            })?;
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|err| refused(format!("{}: {err}", path.display()), again))?;
-        Ok(TextEncoder { tokenizer, max_tokens, never_last: None })
+        let controls = literal::controls(&self.tokenizer);
+        let mut tokenizer = self.tokenizer;
+        tokenizer.set_encode_special_tokens(true);
+        TextEncoder { tokenizer, controls, ..self }
     }
 
     /// For this model, or one of its form, which looks at each text as a whole.
@@ -278,9 +277,38 @@ impl TextEncoder {
         }
     }
 
+    /// Writes down for transformers how texts are read here: it takes special tokens in a text for
+    /// what they look like, unless this file says otherwise, and gives token types to a model only
+    /// where the tokenizer's class or `inputs` name them.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn name_reading(&self, to: &Path, inputs: &[&str]) -> Result<()> {
+        let path = to.join("tokenizer_config.json");
+        if !path.exists() || (self.controls.is_empty() && inputs.is_empty()) {
+            return Ok(());
+        }
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)
+            .with_context(|| format!("reading {}", path.display()))?;
+        if !self.controls.is_empty() {
+            config["split_special_tokens"] = true.into();
+        }
+        if !inputs.is_empty() {
+            config["model_input_names"] = serde_json::json!(inputs);
+        }
+        let text = serde_json::to_vec_pretty(&config)?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
     /// Tokens of whole texts, without special ones. What the vocabulary does not have is noted.
     pub(super) fn split(&self, texts: &[&str], unknown: &mut Unknown) -> Result<Vec<Encoding>> {
-        let encodings = self.tokenizer.encode_batch(texts.to_vec(), false).map_err(wrong)?;
+        let mut encodings = self.tokenizer.encode_batch(texts.to_vec(), false).map_err(wrong)?;
+        for (text, encoding) in texts.iter().zip(&mut encodings) {
+            if encoding.get_ids().iter().any(|it| self.controls.binary_search(it).is_ok()) {
+                let of = (*text, std::mem::take(encoding));
+                *encoding = literal::without_controls(&self.tokenizer, &self.controls, of)?;
+            }
+        }
         let id = ["[UNK]", "<unk>"].iter().find_map(|it| self.tokenizer.token_to_id(it));
         if let Some(id) = id {
             texts.iter().zip(&encodings).for_each(|(text, it)| unknown.note(text, it, id));
@@ -320,7 +348,8 @@ impl Encoder for TextEncoder {
     }
 
     fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
-        copy_tokenizer(base, to)
+        copy_tokenizer(base, to)?;
+        self.name_reading(to, &[])
     }
 }
 
@@ -328,10 +357,6 @@ impl Encoder for TextEncoder {
 fn unfilled(ids: &[u32], never_last: Option<u32>) -> usize {
     let end = ids.iter().rposition(|it| Some(*it) != never_last);
     end.map_or(ids.len().min(1), |it| it + 1)
-}
-
-pub(super) fn wrong(err: tokenizers::Error) -> anyhow::Error {
-    anyhow::anyhow!("tokenizing: {err}")
 }
 
 /// Those files that exist, as they are: they fit the embeddings.
@@ -422,18 +447,6 @@ pub(super) mod tests {
         cases.collect()
     }
 
-    #[test]
-    fn a_base_with_sentencepieces_file_alone_is_refused_with_the_cure() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spm.model"), "").unwrap();
-        std::fs::write(folder.path().join("tokenizer_config.json"), "{}").unwrap();
-        let err = TextEncoder::open(folder.path(), 8).err().unwrap();
-        let failure = err.downcast_ref::<Failure>().unwrap();
-        let place = folder.path().display();
-        assert_eq!(failure.message, format!("{place} has spm.model and no tokenizer.json"));
-        assert!(failure.cure.as_ref().unwrap().contains("save_pretrained(FOLDER)"));
-    }
-
     fn fetched(name: &str) -> Option<PathBuf> {
         let assets = std::env::var_os("FINETUNED_ASSETS").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.assets"),
@@ -459,7 +472,8 @@ pub(super) mod tests {
         let all = cases("words");
         assert!(!all.is_empty());
         for (tokenizer, case) in all {
-            let encoder = TextEncoder { tokenizer, max_tokens: 512, never_last: None };
+            let encoder =
+                TextEncoder { tokenizer, max_tokens: 512, never_last: None, controls: Vec::new() };
             let encoding = encoder.tokenizer.encode(case["text"].as_str().unwrap(), true).unwrap();
             assert_eq!(encoding.get_ids(), numbers(&case["whole"]["input_ids"]), "{case}");
             let bare = encoder.tokenizer.encode(case["text"].as_str().unwrap(), false).unwrap();
@@ -468,9 +482,27 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn special_tokens_in_a_text_are_text_unless_they_are_meant() {
+        let (tokenizer, _) = cases("words").swap_remove(0);
+        let open =
+            TextEncoder { tokenizer, max_tokens: 64, never_last: None, controls: Vec::new() };
+        let special = open.tokenizer.get_added_tokens_decoder().into_values();
+        let special = special.map(|it| it.content).find(|it| !it.to_lowercase().contains("unk"));
+        let text = format!("good {} and", special.unwrap());
+        let ids = |of: &TextEncoder| {
+            let found = of.split(&[&text], &mut Unknown::default()).unwrap();
+            found[0].get_ids().to_vec()
+        };
+        let (meant, literal) = (open.clone().of_text(false), open.of_text(true));
+        let has_control = |ids: &[u32]| ids.iter().any(|it| literal.controls.contains(it));
+        assert!(has_control(&ids(&meant)) && !has_control(&ids(&literal)));
+    }
+
+    #[test]
     fn special_tokens_alone_are_no_text() {
         for (tokenizer, case) in cases("words") {
-            let mut encoder = TextEncoder { tokenizer, max_tokens: 0, never_last: None };
+            let mut encoder =
+                TextEncoder { tokenizer, max_tokens: 0, never_last: None, controls: Vec::new() };
             encoder.max_tokens = encoder.added(false) as u32;
             let none = Inputs::Named(Vec::new().into());
             let refused = encoder.encode(&none, &mut |_| Ok(())).err().unwrap().to_string();

@@ -3,7 +3,7 @@
 //! what is known of each example. Which tokens of a text make one, the modalities say.
 
 use super::text::TextSet;
-use super::{Changes, Encoded, Loader, Piece, Vocabulary};
+use super::{Changes, Encoded, Loader, Piece, Vocabulary, tokenizer_file};
 use anyhow::Result;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::task::Objective;
@@ -35,7 +35,6 @@ pub(super) fn check(base: &Checkpoint, objective: Option<Objective>) -> Result<(
 /// # Errors
 /// A tokenizer that is not the model's, or without a mask where tokens are to be hidden.
 pub(super) fn of(tokenizer: &Tokenizer, model: &Checkpoint) -> Result<Vocabulary> {
-    let folder = model.companions().display();
     let found = of_tokenizer(tokenizer);
     if found.mask.is_none() && !model.is_decoder() {
         let message = format!("the base's tokenizer has no mask ({})", MASKS.join(" or "));
@@ -43,16 +42,7 @@ pub(super) fn of(tokenizer: &Tokenizer, model: &Checkpoint) -> Result<Vocabulary
             .with_cure("choose a base that was trained by masked language modelling, such as distilbert/distilbert-base-uncased")
             .into());
     }
-    let embeddings = model.config_json().get("vocab_size").and_then(serde_json::Value::as_u64);
-    if let Some(embeddings) = embeddings.filter(|it| *it < found.size.into()) {
-        let message = format!(
-            "{folder} has a tokenizer of {} tokens and embeddings of {embeddings}",
-            found.size
-        );
-        return Err(Failure::new(FailureKind::Model, message)
-            .with_cure("fetch tokenizer and weights of the same model")
-            .into());
-    }
+    tokenizer_file::check_size(tokenizer, model)?;
     Ok(found)
 }
 

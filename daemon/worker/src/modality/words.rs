@@ -10,10 +10,11 @@
 //! none (a control character, say) has no row of its own; what that means is the objective's to
 //! say, for here no tag is known.
 
-use super::text::{
-    CHUNK, EVALUATION_BATCH, TextEncoder, Unknown, copy_tokenizer, token_report, wrong,
+use super::literal::wrong;
+use super::text::{CHUNK, EVALUATION_BATCH, TextEncoder, Unknown, copy_tokenizer, token_report};
+use super::{
+    Changes, Encoded, Encoder, Inputs, Loader, Modal, Places, Preparation, tokenizer_file,
 };
-use super::{Changes, Encoded, Encoder, Inputs, Loader, Modal, Places, Preparation};
 use crate::planning;
 use anyhow::Result;
 use finetuned_job::data::TokenReport;
@@ -42,11 +43,14 @@ impl Modal for Words {
 
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), false)?;
-        Ok(Box::new(WordEncoder::new(TextEncoder::open(base.companions(), max_tokens)?)?))
+        let text = TextEncoder::open(base.companions(), max_tokens)?;
+        tokenizer_file::check_size(&text.tokenizer, base)?;
+        Ok(Box::new(WordEncoder::new(text.of_text(recipe.data.split_special_tokens))?))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
-        Ok(Box::new(WordEncoder::new(TextEncoder::open(folder, plan.data.max_tokens)?)?))
+        let text = TextEncoder::open(folder, plan.data.max_tokens)?;
+        Ok(Box::new(WordEncoder::new(text.of_text(plan.data.split_special_tokens))?))
     }
 }
 
@@ -295,7 +299,8 @@ impl Encoder for WordEncoder {
     }
 
     fn export(&self, base: &Path, to: &Path, _: &mut serde_json::Value) -> Result<()> {
-        copy_tokenizer(base, to)
+        copy_tokenizer(base, to)?;
+        self.text.name_reading(to, &[])
     }
 }
 
@@ -359,8 +364,8 @@ mod tests {
     use tokenizers::Tokenizer;
 
     fn encoder(tokenizer: &Tokenizer, max_tokens: u32) -> WordEncoder {
-        WordEncoder::new(TextEncoder { tokenizer: tokenizer.clone(), max_tokens, never_last: None })
-            .unwrap()
+        let (tokenizer, controls) = (tokenizer.clone(), Vec::new());
+        WordEncoder::new(TextEncoder { tokenizer, max_tokens, never_last: None, controls }).unwrap()
     }
 
     fn spans_in_bytes(text: &str, spans: &[(usize, usize)]) -> Vec<(u32, u32)> {

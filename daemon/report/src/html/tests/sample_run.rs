@@ -602,6 +602,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             validation: 300,
             test: 400,
             max_tokens: 64,
+            split_special_tokens: true,
             content_hash: data.content_hash.clone(),
         },
         augment: None,

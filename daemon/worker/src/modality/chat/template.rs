@@ -18,8 +18,12 @@ use std::{fs, io};
 /// Beside `tokenizer_config.json`, in newer folders.
 const FILE: &str = "chat_template.jinja";
 const NAME: &str = "chat_template";
-/// Instructions that one conversation may take: thousands of messages take less.
-const FUEL: u64 = 20_000_000;
+/// What one conversation may take: each instruction, and each 64 bytes that it makes on the way,
+/// take one. Thousands of messages take less, and no text can grow beyond 256 MB. (minijinja 3.1
+/// counts nothing for lists that are joined to lists: those end at the worker's memory limit.)
+const FUEL: u64 = 4_000_000;
+/// Longest text of a conversation: four of the longest rows of a table.
+const TEXT_BYTES_MAX: usize = 64 << 20;
 /// Tokens that templates write by these names.
 const SPECIALS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
 /// Alpaca's form, for bases that have none of their own.
@@ -55,6 +59,32 @@ impl Conversation {
 
     pub(super) fn is_answer(message: &Value) -> bool {
         message.get_attr("role").is_ok_and(|it| it.as_str() == Some("assistant"))
+    }
+}
+
+/// What a template may leave out of a message in silence, and the message with something else in
+/// its place; none where all of it is the question or the answer.
+pub(super) fn without(message: &Value) -> Option<(&'static str, Value)> {
+    let field = |name: &str| message.get_attr(name).unwrap_or_default();
+    let with = |name: &str, value: Value| {
+        let names = message.try_iter().into_iter().flatten();
+        let old = names.filter(|it| it.as_str() != Some(name)).filter_map(|it| {
+            let value = message.get_item(&it).ok()?;
+            Some((it, value))
+        });
+        let new = (!value.is_undefined()).then(|| (Value::from(name), value));
+        Value::from_pairs(old.chain(new))
+    };
+    let content = field("content");
+    let other = || with("content", format!("{content}.").into());
+    let spoken = |what| (!content.to_string().is_empty()).then(|| (what, other()));
+    match field("role").as_str() {
+        Some("system") => spoken("what the system says"),
+        Some("tool") => spoken("what a tool answers"),
+        Some("assistant") if field("tool_calls").len().is_some_and(|it| 0 < it) => {
+            Some(("what functions an assistant calls", with("tool_calls", Value::UNDEFINED)))
+        }
+        _ => None,
     }
 }
 
@@ -130,23 +160,29 @@ impl Template {
         tools: Option<&Value>,
         generation: bool,
     ) -> Result<String, Failure> {
+        let mut text = Bounded::default();
         let rendered = self.environment.get_template(NAME).and_then(|it| {
-            it.render(context! {
+            let context = context! {
                 messages => messages.to_vec(),
                 tools => tools,
                 documents => (),
                 add_generation_prompt => generation,
                 ..self.specials.clone()
-            })
+            };
+            it.render_captured_to(context, &mut text).map(drop)
         });
         rendered.map_err(|err| {
             let message = match err.kind() {
-                ErrorKind::OutOfFuel => "runs without end".into(),
+                ErrorKind::OutOfFuel => "runs or grows without end".into(),
+                _ if text.is_full => {
+                    format!("makes more than {} MiB of a conversation", TEXT_BYTES_MAX >> 20)
+                }
                 _ => format!("refuses a conversation: {err}"),
             };
             let cure = "change the conversations as it wants them, or choose another base model";
             refused(format!("the chat template in {} {message}", self.source), cure)
-        })
+        })?;
+        Ok(String::from_utf8_lossy(&text.bytes).into_owned())
     }
 
     /// Where a base has no template, what it learns must be written down beside it.
@@ -157,6 +193,29 @@ impl Template {
         if self.is_plain {
             fs::write(to.join(FILE), PLAIN)?;
         }
+        Ok(())
+    }
+}
+
+/// What a template has written so far.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    /// More was to be written than there may be.
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if TEXT_BYTES_MAX < self.bytes.len() + part.len() {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -305,9 +364,42 @@ mod tests {
         );
         let endless = "{% macro f(x) %}{% for i in range(99999) %}{% for j in range(99999) %}{{ i }}{% endfor %}{% endfor %}{% endmacro %}{{ f(1)|length }}";
         let failure = template(endless, &none).render(&[], None, false).unwrap_err();
-        assert!(failure.message.contains("runs without end"), "{failure}");
+        assert!(failure.message.contains("without end"), "{failure}");
         let wrong = Template::new("{% for %}", Value::UNDEFINED, ("a test".into(), false));
         assert!(wrong.err().unwrap().to_string().contains("a test can't be read"));
+    }
+
+    /// Each would take gigabytes, and ends before.
+    #[test]
+    fn a_text_that_grows_without_end_is_stopped() {
+        const DOUBLED: [&str; 5] = [
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x|length }}",
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x|length }}",
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x|replace('a', n.x) %}{% endfor %}{{ n.x|length }}",
+            "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}{{ n.x|length }}",
+            "{% macro f(n) %}{% if 0 < n %}{{ f(n - 1) }}{{ f(n - 1) }}{% else %}ab{% endif %}{% endmacro %}{{ f(60)|length }}",
+        ];
+        let none = serde_json::json!({});
+        for text in DOUBLED {
+            let failure = template(text, &none).render(&[], None, false).unwrap_err();
+            assert!(failure.message.contains("without end"), "{failure}");
+        }
+        let written =
+            "{% set x = 'abcdefgh' * 1000000 %}{% for i in range(99) %}{{ x }}{% endfor %}";
+        let failure = template(written, &none).render(&[], None, false).unwrap_err();
+        assert!(failure.message.contains("makes more than 64 MiB of a conversation"), "{failure}");
+    }
+
+    #[test]
+    fn a_long_conversation_is_no_endless_one() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tiny-llama");
+        let template = Template::open(&folder).unwrap();
+        let message = |it: usize| {
+            let role = ["user", "assistant"][it % 2];
+            Value::from(Serde(serde_json::json!({ "role": role, "content": "a word ".repeat(60) })))
+        };
+        let messages: Vec<Value> = (0..20_000).map(message).collect();
+        assert!(8_000_000 < template.render(&messages, None, false).unwrap().len());
     }
 
     #[test]
