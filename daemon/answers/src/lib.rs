@@ -40,6 +40,7 @@ pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetRea
 pub use scored::Scored;
 pub use target::Target;
 pub use tokens::chrf::chrf;
+pub use tokens::rouge::rouge_l;
 
 #[cfg(test)]
 mod tests;

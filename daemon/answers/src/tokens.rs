@@ -3,6 +3,7 @@
 //! tokens those are is the objective's to say.
 
 pub(crate) mod chrf; // found x wanted texts -> how near they are
+pub(crate) mod rouge; // the same by words
 pub(crate) mod read; // nothing -> targets
 mod scores; // surprise -> perplexity
 

@@ -185,13 +185,18 @@ impl<'a> Story<'a> {
         let score = |text: fn(&Sample) -> &str| {
             let pairs = self.samples.iter().map(|it| (text(it), it.reference.as_str()));
             let exact = pairs.clone().filter(|it| it.0.trim() == it.1.trim()).count();
-            (finetuned_answers::chrf(pairs), exact)
+            let words = finetuned_answers::rouge_l(pairs.clone());
+            (finetuned_answers::chrf(pairs), words, exact)
         };
         let (before, after) = (score(|it| &it.before), score(|it| &it.after));
+        // Of scripts that ROUGE-L does not read there is nothing to be said by it.
+        let words = before.1.zip(after.1).map_or(String::new(), |(before, after)| {
+            format!("; ROUGE-L {before:.3} and {after:.3}")
+        });
         (!self.samples.is_empty()).then(|| {
             format!(
-                "{} held-out texts were gone on with: chrF {:.1} by the base model, {:.1} by the finished model; exactly what stands there {} and {} times.",
-                self.samples.len(), before.0, after.0, before.1, after.1
+                "{} held-out texts were gone on with: chrF {:.1} by the base model, {:.1} by the finished model{words}; exactly what stands there {} and {} times.",
+                self.samples.len(), before.0, after.0, before.2, after.2
             )
         })
     }
