@@ -14,3 +14,5 @@ mod borders; // between crates
 mod circles; // between modules
 #[cfg(test)]
 mod tidy; // in a file
+#[cfg(test)]
+mod docs; // in what people read
