@@ -95,9 +95,17 @@ impl Adapter {
     }
 }
 
-/// Noise of the pass that runs now, for all adapters of a model: none where nothing trains.
+/// What all adapters of a model do now.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Noise(Arc<Mutex<Option<Draw>>>);
+pub(crate) struct Control(Arc<Mutex<State>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Of the pass that runs now: none where nothing trains.
+    draw: Option<Draw>,
+    /// They change nothing.
+    off: bool,
+}
 
 /// What noise is a function of, besides the place.
 #[derive(Debug, Clone, Copy)]
@@ -106,9 +114,14 @@ pub(crate) struct Draw {
     pub stream: u64,
 }
 
-impl Noise {
+impl Control {
     pub(crate) fn set(&self, draw: Option<Draw>) -> Result<(), TchError> {
-        *lock(&self.0)? = draw;
+        lock(&self.0)?.draw = draw;
+        Ok(())
+    }
+
+    pub(crate) fn switch(&self, off: bool) -> Result<(), TchError> {
+        lock(&self.0)?.off = off;
         Ok(())
     }
 }
@@ -151,15 +164,15 @@ impl Fitted {
         of: &Adapter,
         name: &str,
         weight: &Tensor,
-        noise: &Noise,
+        control: &Control,
         seed: u64,
     ) -> Result<Fitted, TchError> {
         match &of.form {
             Form::LowRank(ranks) => {
-                LowRank::new(*ranks, name, weight, noise, seed).map(Fitted::LowRank)
+                LowRank::new(*ranks, name, weight, control, seed).map(Fitted::LowRank)
             }
             Form::Factors { feedforward } => {
-                Factors::new(weight, feedforward.contains(name)).map(Fitted::Factors)
+                Factors::new(weight, control, feedforward.contains(name)).map(Fitted::Factors)
             }
         }
     }
@@ -217,9 +230,11 @@ impl Fitted {
     fn shallow_clone(&self) -> Fitted {
         match self {
             Fitted::LowRank(it) => Fitted::LowRank(it.shallow_clone()),
-            Fitted::Factors(it) => {
-                Fitted::Factors(Factors { each: it.each.shallow_clone(), ..*it })
-            }
+            Fitted::Factors(it) => Fitted::Factors(Factors {
+                each: it.each.shallow_clone(),
+                control: it.control.clone(),
+                ..*it
+            }),
         }
     }
 }
@@ -230,14 +245,15 @@ pub(crate) struct Factors {
     /// (outputs, 1), or (1, inputs), as peft keeps them.
     each: Tensor,
     of_inputs: bool,
+    control: Control,
 }
 
 impl Factors {
-    fn new(weight: &Tensor, of_inputs: bool) -> Result<Factors, TchError> {
+    fn new(weight: &Tensor, control: &Control, of_inputs: bool) -> Result<Factors, TchError> {
         let (outputs, inputs) = weight.size2()?;
         let shape = if of_inputs { [1, inputs] } else { [outputs, 1] };
         let each = Tensor::f_ones(shape, (weight.kind(), weight.device()))?;
-        Ok(Factors { each, of_inputs })
+        Ok(Factors { each, of_inputs, control: control.clone() })
     }
 
     /// (any, inputs) or (any, outputs) -> the same
@@ -251,7 +267,9 @@ impl Factors {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Tensor, TchError> {
-        if self.of_inputs {
+        if lock(&self.control.0)?.off {
+            linear(xs, weight, bias)
+        } else if self.of_inputs {
             linear(&self.times(xs)?, weight, bias)
         } else {
             self.times(&linear(xs, weight, bias)?)
@@ -276,7 +294,7 @@ pub(crate) struct LowRank {
     dropout: f64,
     /// Tells its noise from others'.
     place: u64,
-    noise: Noise,
+    control: Control,
 }
 
 impl LowRank {
@@ -284,7 +302,7 @@ impl LowRank {
         of: Ranks,
         name: &str,
         weight: &Tensor,
-        noise: &Noise,
+        control: &Control,
         seed: u64,
     ) -> Result<LowRank, TchError> {
         let (outputs, inputs) = weight.size2()?;
@@ -300,7 +318,7 @@ impl LowRank {
             scale: of.scale(),
             dropout: of.dropout,
             place: fill::stream(0, name),
-            noise: noise.clone(),
+            control: control.clone(),
         })
     }
 
@@ -319,7 +337,11 @@ impl LowRank {
         bias: Option<&Tensor>,
     ) -> Result<Tensor, TchError> {
         let own = linear(xs, weight, bias)?;
-        let draw = lock(&self.noise.0)?.filter(|_| 0.0 < self.dropout);
+        let State { draw, off } = *lock(&self.control.0)?;
+        if off {
+            return Ok(own);
+        }
+        let draw = draw.filter(|_| 0.0 < self.dropout);
         let dropped = match draw {
             Some(Draw { seed, stream }) => {
                 let seed = seed.wrapping_add(self.place);
@@ -369,7 +391,7 @@ impl LowRank {
             a: self.a.shallow_clone(),
             b: self.b.shallow_clone(),
             magnitude: self.magnitude.as_ref().map(Tensor::shallow_clone),
-            noise: self.noise.clone(),
+            control: self.control.clone(),
             ..*self
         }
     }

@@ -91,6 +91,13 @@ pub trait Model {
     /// No memory.
     fn merge(&mut self) -> Result<BTreeSet<String>, TchError>;
 
+    /// From now on adapters change nothing, where `off`, or act again: what the model gives without
+    /// them is what it gave before there were any, as long as nothing else has trained.
+    ///
+    /// # Errors
+    /// A pass that ran before panicked.
+    fn switch_adapters(&self, off: bool) -> Result<(), TchError>;
+
     /// Of a decoder with a head for the vocabulary, (texts, vocabulary): logits of the token that
     /// follows the last one of each text. `input` are tokens that follow those in the cache, which
     /// is given theirs; a text must have one at least. Without dropout, without a gradient graph.

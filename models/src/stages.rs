@@ -6,7 +6,7 @@
 //! 2016). Gradients and statistics are the same bit for bit, since noise is a function of the pass
 //! and batch norm's statistics move only once.
 
-use crate::adapter::{Adapter, Draw, Fitted, Noise};
+use crate::adapter::{Adapter, Control, Draw, Fitted};
 use crate::cache::{Cache, KeyValues};
 use crate::layout::Layout;
 use crate::model::{Input, LinearSlot, Model, Outline, Parts, Pass, Rows, SITE_BITS, Then};
@@ -103,8 +103,8 @@ pub(crate) struct Stack {
     facts: StackFacts,
     /// Of each stage and the head: whether any of its tensors trains.
     trains: Vec<bool>,
-    /// Of the stage that runs now.
-    noise: Noise,
+    /// Of the adapters.
+    control: Control,
 }
 
 /// What a row of stages can not say of itself.
@@ -135,8 +135,8 @@ impl Stack {
         let tensors = tensors.iter().map(|(name, it)| (name.clone(), it.shallow_clone())).collect();
         let head = head.map(|it| Arc::new(Mutex::new(it)));
         let trains = vec![false; stages.len() + 1];
-        let noise = Noise::default();
-        Stack { stages, head, tensors, parts, linears, facts, trains, noise }
+        let control = Control::default();
+        Stack { stages, head, tensors, parts, linears, facts, trains, control }
     }
 
     fn check_features(&self, features: &Input) -> Result<(), TchError> {
@@ -166,7 +166,7 @@ impl Stack {
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
         let stage = &self.stages[number];
-        let run = || run(stage, xs, layout, &self.pass_of(number, pass), &self.noise);
+        let run = || run(stage, xs, layout, &self.pass_of(number, pass), &self.control);
         if self.has_graph(number, pass) { run() } else { tch::no_grad(run) }
     }
 
@@ -179,9 +179,9 @@ impl Stack {
         pass: &Pass,
     ) -> Result<Tensor, TchError> {
         let (stage, layout) = (Arc::clone(&self.stages[number]), layout.shallow_clone());
-        let (pass, noise) = (self.pass_of(number, pass), self.noise.clone());
+        let (pass, control) = (self.pass_of(number, pass), self.control.clone());
         let run = move |xs: &Tensor, again: bool| {
-            run(&stage, xs, &layout, &Pass { again: pass.again || again, ..pass }, &noise)
+            run(&stage, xs, &layout, &Pass { again: pass.again || again, ..pass }, &control)
         };
         finetuned_libtorch::checkpoint(xs, run).map_err(|err| TchError::Torch(err.to_string()))
     }
@@ -196,11 +196,11 @@ fn run(
     xs: &Tensor,
     layout: &Layout,
     pass: &Pass,
-    noise: &Noise,
+    control: &Control,
 ) -> Result<Tensor, TchError> {
     let stage = lock(stage)?;
     let draw = Draw { seed: pass.seed, stream: pass.stream(ADAPTER_SITE) };
-    noise.set(pass.train.then_some(draw))?;
+    control.set(pass.train.then_some(draw))?;
     stage.forward(xs, layout, pass)
 }
 
@@ -330,7 +330,7 @@ impl Model for Stack {
             let slot = linear.ok_or_else(|| TchError::Shape(format!("{name} is no linear map")))?;
             let weight = format!("{name}.weight");
             let wide = storage::wide(&slot.weight, self.facts.dtype)?;
-            let made = Fitted::new(adapter, name, &wide, &self.noise, seed)?;
+            let made = Fitted::new(adapter, name, &wide, &self.control, seed)?;
             let tensors: Vec<(String, Tensor)> =
                 made.tensors().into_iter().map(|it| (format!("{name}.{}", it.0), it.1)).collect();
             let mut stages = [&mut self.parts.embeddings].into_iter().chain(&mut self.parts.layers);
@@ -360,6 +360,10 @@ impl Model for Stack {
         Ok(gone)
     }
 
+    fn switch_adapters(&self, off: bool) -> Result<(), TchError> {
+        self.control.switch(off)
+    }
+
     fn extend(&self, input: &Input, cache: &mut Cache) -> Result<Tensor, TchError> {
         let head = self.head.as_ref().filter(|_| self.facts.goes_on);
         let (Some(head), 0) = (head, input.stage) else {
@@ -374,7 +378,7 @@ impl Model for Stack {
             return Err(TchError::Shape("a model without stages".into()));
         };
         let still = Pass::evaluation();
-        self.noise.set(None)?;
+        self.control.set(None)?;
         let logits = tch::no_grad(|| {
             let mut xs = lock(stem)?.forward(&input.xs, &layout, &still)?;
             for (layer, cache) in layers.iter().zip(cache.layers(layers.len())) {

@@ -59,6 +59,12 @@
 #define FINETUNED_KIND_AUGMENTATION 6
 
 /**
+ * `Item::kind`: see `RewardFunctions`. Appended: hosts that do not
+ * know it refuse the plugin.
+ */
+#define FINETUNED_KIND_REWARD 7
+
+/**
  * Most things that one plugin exports.
  */
 #define FINETUNED_ITEMS_MAX 32
@@ -226,8 +232,8 @@ typedef struct FinetunedExport {
    */
   struct FinetunedBytes name;
   /**
-   * `HeadFunctions`, `LossFunctions`, `MetricFunctions`, `ReaderFunctions`, `HookFunctions` or
-   * `AugmentationFunctions`, as `kind` says. Never null.
+   * `HeadFunctions`, `LossFunctions`, `MetricFunctions`, `ReaderFunctions`, `HookFunctions`,
+   * `AugmentationFunctions` or `RewardFunctions`, as `kind` says. Never null.
    */
   const void *functions;
 } FinetunedExport;
@@ -1022,6 +1028,68 @@ typedef struct FinetunedAugmentationFunctions {
                            uint64_t seed,
                            const struct FinetunedSink *error);
 } FinetunedAugmentationFunctions;
+
+/**
+ * An answer, and what is known of its prompt.
+ */
+typedef struct FinetunedAnswer {
+  /**
+   * `sizeof(Answer)`.
+   */
+  uint32_t size;
+  /**
+   * 0
+   */
+  uint32_t reserved;
+  /**
+   * The last message of the prompt.
+   */
+  struct FinetunedBytes prompt;
+  /**
+   * All messages of the prompt: a list of JSON, each an object with `role` and `content`.
+   */
+  struct FinetunedBytes messages;
+  /**
+   * What the model answered, without special tokens; may be empty.
+   */
+  struct FinetunedBytes answer;
+  /**
+   * The other columns of the row that the prompt stands in: an object of JSON.
+   */
+  struct FinetunedBytes fields;
+} FinetunedAnswer;
+
+/**
+ * Functions of a reward. Version 1 has them all, none may be null.
+ */
+typedef struct FinetunedRewardFunctions {
+  /**
+   * `sizeof(RewardFunctions)`.
+   */
+  uint32_t size;
+  /**
+   * 0
+   */
+  uint32_t reserved;
+  /**
+   * `settings` and `*instance` as `HeadFunctions::create`.
+   */
+  FinetunedStatus (*create)(struct FinetunedBytes settings,
+                            struct FinetunedInstance **instance,
+                            const struct FinetunedSink *error);
+  /**
+   * Ends an instance of `create`, also a broken one.
+   */
+  void (*destroy)(struct FinetunedInstance *instance);
+  /**
+   * `*reward` is what the answer is worth: a finite number, the larger the better. It depends on
+   * nothing but settings and answer: an instance has no memory, and a resumed run asks again.
+   */
+  FinetunedStatus (*reward)(struct FinetunedInstance *instance,
+                            const struct FinetunedAnswer *answer,
+                            double *reward,
+                            const struct FinetunedSink *error);
+} FinetunedRewardFunctions;
 
 /**
  * It is done, and out-pointers are written.

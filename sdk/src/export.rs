@@ -5,12 +5,12 @@ use crate::abi::{
     self, Export, Host, ITEMS_MAX, Item, NAME_BYTES_MAX, Sink, Status, Table, VERSION_BYTES_MAX,
 };
 use crate::error::Error;
-use crate::{Augmentation, Hook, Metric, Reader};
-use crate::{augmentation, border, guard, hook, metric, reader};
+use crate::{Augmentation, Hook, Metric, Reader, Reward};
+use crate::{augmentation, border, guard, hook, metric, reader, reward};
 use std::ffi::c_void;
 
 /// Exports a plugin: lists of types by what they are (`heads`, `losses`, `metrics`, `readers`,
-/// `hooks`, `augmentations`). Once in a crate, whose name and version are the plugin's.
+/// `hooks`, `augmentations`, `rewards`). Once in a crate, whose name and version are the plugin's.
 ///
 /// `finetuned_sdk::export! { heads: [ArcFace], metrics: [Kappa, Ece] }`
 #[macro_export]
@@ -127,6 +127,14 @@ pub const fn augmentations<T: Augmentation>() -> Exported {
         kind: abi::KIND_AUGMENTATION,
         name: T::NAME,
         functions: std::ptr::from_ref(augmentation::Functions::<T>::TABLE).cast(),
+    }
+}
+
+pub const fn rewards<T: Reward>() -> Exported {
+    Exported {
+        kind: abi::KIND_REWARD,
+        name: T::NAME,
+        functions: std::ptr::from_ref(reward::Functions::<T>::TABLE).cast(),
     }
 }
 

@@ -48,8 +48,9 @@
 //! ```
 //!
 //! The crate's type is `cdylib`; docs/plugins.md has the whole way from `finetuned plugin new` to a
-//! job. Readers, metrics, hooks and augmentations need no libtorch at all; heads and losses are
-//! behind the feature `tensor`, which brings tch. The host uses this crate for [`abi`] only.
+//! job. Readers, metrics, hooks, augmentations and rewards need no libtorch at all; heads and
+//! losses are behind the feature `tensor`, which brings tch. The host uses this crate for [`abi`]
+//! only.
 
 pub mod abi;
 mod error;
@@ -63,6 +64,7 @@ mod augmentation;
 mod hook;
 mod metric;
 mod reader;
+mod reward;
 #[cfg(feature = "tensor")]
 mod tensor; // what heads and losses share
 #[cfg(feature = "tensor")]
@@ -86,6 +88,7 @@ pub use metric::{Metric, Predictions};
 pub use problem::Problem;
 pub use random::Random;
 pub use reader::{Content, DropFolder, Example, Found, Reader, Split};
+pub use reward::{Answer, Reward};
 pub use settings::NoSettings;
 #[cfg(feature = "tensor")]
 pub use tensor::{Pass, Targets};

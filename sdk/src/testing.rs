@@ -7,9 +7,10 @@ use crate::problem::one_of;
 use crate::reader::Receiver;
 use crate::settings::parse;
 use crate::{
-    Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions, Problem,
-    Progress, Random, Reader, Split, Wish,
+    Answer, Augmentation, Content, DropFolder, Example, Found, Hook, Metric, Pixels, Predictions,
+    Problem, Progress, Random, Reader, Reward, Split, Wish,
 };
+use serde_json::{Map, Value};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -278,4 +279,21 @@ pub fn augmentation<A: Augmentation>(
     let changed = apply()?;
     assert!(changed == apply()?, "{}: another image from the same seed", A::NAME);
     Ok(changed)
+}
+
+/// What an answer to a prompt is worth, and checks that it is a number and the same when it is
+/// asked again. `fields`: the other columns of the prompt's row, an object of JSON.
+///
+/// # Errors Those of the reward; fields that are no object of JSON.
+///
+/// # Panics It is no finite number, or another one the second time.
+pub fn reward<R: Reward>(settings: &str, prompt: &str, answer: &str, fields: &str) -> Result<f64> {
+    let fields: Map<String, Value> = serde_json::from_str(fields)?;
+    let of = Answer::new(prompt, answer, &fields);
+    let reward = R::new(parse(settings)?)?;
+    let found = reward.reward(&of)?;
+    assert!(found.is_finite(), "{}: the reward is {found}", R::NAME);
+    let again = [reward.reward(&of)?, R::new(parse(settings)?)?.reward(&of)?];
+    assert!(again == [found; 2], "{}: another reward for the same answer", R::NAME);
+    Ok(found)
 }

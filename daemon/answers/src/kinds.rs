@@ -2,7 +2,7 @@
 
 use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
-use crate::{class, classes, numbers, reward, tags, tokens};
+use crate::{class, classes, completion, numbers, reward, tags, tokens};
 use finetuned_job::task::Answer;
 
 /// In the order in which columns are shown to them.
@@ -13,6 +13,7 @@ const KINDS: &[&dyn TargetKind] = &[
     &tags::read::Kind,
     &tokens::read::Kind,
     &reward::read::Kind,
+    &completion::read::Kind,
 ];
 
 /// What a model with these outputs answers.
@@ -35,6 +36,7 @@ pub fn with_thresholds(
         Answer::Tags => Box::new(tags::Tags { outputs }),
         Answer::Tokens => Box::new(tokens::Tokens),
         Answer::Reward => Box::new(reward::Reward { outputs }),
+        Answer::Completion => Box::new(completion::Completion),
     }
 }
 

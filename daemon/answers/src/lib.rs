@@ -27,6 +27,7 @@ mod classes; // any number of classes
 mod tags; // a tag for each word
 mod tokens; // the tokens of the input itself
 mod reward; // how much an answer is wanted
+mod completion; // what the model says, which rewards score
 mod kinds; // all of them
 
 pub use cell::{Cell, Embedded};

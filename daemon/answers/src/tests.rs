@@ -121,6 +121,7 @@ fn losses(answer: Answer, width: usize, outputs: &[f32], targets: &[Target]) -> 
             pairs.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>() / width as f64
         }
         Answer::Tokens | Answer::Reward => f64::from(row[1]),
+        Answer::Completion => -f64::from(row[0]),
     };
     outputs.chunks(width).zip(targets).map(loss).collect()
 }

@@ -336,8 +336,8 @@ mod tests {
     #[test]
     fn where_all_are_one_group_contents_are_divided() {
         for answer in [Answer::Class, Answer::Tokens] {
-            let it = grouped(&[50], answer, 0);
-            assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [35, 10, 5]);
+            let it = grouped(&[40], answer, 0);
+            assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [28, 8, 4]);
             let it = grouped(&[20, 20], answer, 0);
             assert_eq!([it.train.len(), it.validation.len(), it.test.len()], [28, 8, 4]);
         }

@@ -21,6 +21,8 @@ pub struct Record {
     /// Where each word begins and ends in the first text, in bytes; only where words have answers.
     pub words: Box<[(u32, u32)]>,
     pub image: Option<At>,
+    /// An object of JSON: what rewards may read. The model is not shown it.
+    pub fields: Option<Box<str>>,
 }
 
 impl Record {
@@ -32,11 +34,18 @@ impl Record {
     /// Of the texts and the places of words in them.
     pub(crate) fn key(&self) -> Key {
         let mut hash = PartsHash::default();
-        self.parts(&mut hash);
+        self.shown(&mut hash);
         first_bytes(&hash.0.finalize())
     }
 
+    /// Everything.
     pub(crate) fn parts(&self, hash: &mut PartsHash) {
+        self.shown(hash);
+        self.fields.iter().for_each(|it| hash.part(it.as_bytes()));
+    }
+
+    /// What a model is shown.
+    fn shown(&self, hash: &mut PartsHash) {
         self.texts.iter().for_each(|it| hash.part(it.as_bytes()));
         if !self.words.is_empty() {
             let places = self.words.iter().flat_map(|it| [it.0, it.1]);

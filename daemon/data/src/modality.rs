@@ -10,6 +10,7 @@ mod words; // words or texts with tags or spans
 mod questions; // what conversations begin with
 mod chat; // messages, or questions with answers
 mod preference; // the same with answers that are wanted and others that are not
+mod prompt; // questions that a model answers, with what rewards read
 
 pub use image::Images;
 
@@ -82,6 +83,7 @@ const MODALITIES: &[&dyn Modal] = &[
     &image::Kind,
     &words::Kind,
     &preference::Kind,
+    &prompt::Kind,
     &chat::Kind,
     &pair::Kind,
     &passage::Kind,

@@ -125,4 +125,39 @@ pub struct Step {
     /// Part of `seconds`: of frozen stages, which need not run again for these examples.
     #[serde(default)]
     pub once_seconds: f64,
+    /// Of answers that the model made to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
+}
+
+/// Answers that the model made to learn from: means over all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    pub reward: f64,
+    pub reward_std: f64,
+    /// Tokens.
+    pub length: f64,
+    /// Part of them that came to an end by themselves.
+    pub ended: f64,
+    /// Prompts, each with its answers.
+    pub groups: u64,
+    /// Those whose answers were all rewarded alike: nothing is learnt of them.
+    pub groups_without_variance: u64,
+}
+
+impl Sampled {
+    /// Both together.
+    pub fn with(self, other: Sampled) -> Sampled {
+        let groups = self.groups + other.groups;
+        let [a, b] = [self.groups, other.groups].map(|it| it as f64 / groups.max(1) as f64);
+        let mean = |of: fn(&Sampled) -> f64| a * of(&self) + b * of(&other);
+        Sampled {
+            reward: mean(|it| it.reward),
+            reward_std: mean(|it| it.reward_std),
+            length: mean(|it| it.length),
+            ended: mean(|it| it.ended),
+            groups,
+            groups_without_variance: self.groups_without_variance + other.groups_without_variance,
+        }
+    }
 }

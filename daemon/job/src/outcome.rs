@@ -34,6 +34,9 @@ pub struct Trained {
     /// or the largest.
     #[serde(default)]
     pub thresholds: Vec<f32>,
+    /// Of answers that the model made to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
     /// What the base model says to the prompts of `samples.jsonl`; of models that go on with texts.
     #[serde(default)]
     pub before: Vec<String>,
@@ -42,6 +45,15 @@ pub struct Trained {
     /// Part of all token places that would have been padding, had each batch been filled up to its
     /// longest text, 0 to 1.
     pub padding_saved: f64,
+}
+
+/// Prompts that a model answered to learn from, each several times, over a whole training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    pub all: u64,
+    /// Those whose answers were all rewarded alike: nothing was learnt of them.
+    pub without_variance: u64,
 }
 
 /// How the beginning of a held-out example was gone on with, by the likeliest token each time.

@@ -5,8 +5,8 @@
 mod upgrade; // plans of earlier versions -> of this one
 
 use crate::recipe::{
-    ClassWeights, Head, LearntTurns, Method, Optimizer, Pattern, Precision, PreferenceLoss,
-    SaveChoice, Schedule, Unfreeze,
+    ClassWeights, GrpoChoice, Head, LearntTurns, Method, Optimizer, Pattern, Precision,
+    PreferenceLoss, RewardChoice, SaveChoice, Schedule, Unfreeze,
 };
 use crate::scores::Split;
 use crate::task::{Answer, Task};
@@ -277,6 +277,9 @@ pub struct TrainPlan {
     /// Of answers that are compared by their likelihoods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preference: Option<PreferencePlan>,
+    /// Of answers that the model makes itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpo: Option<GrpoPlan>,
     pub hooks: Vec<String>,
     /// Lower stages keep only what they were given, and run again for their gradients.
     pub gradient_checkpointing: bool,
@@ -288,6 +291,13 @@ pub struct TrainPlan {
     pub seed: u64,
 }
 
+impl TrainPlan {
+    /// Updates that learn from the same answers of the model.
+    pub fn updates_by_one_lot(&self) -> u64 {
+        self.grpo.as_ref().map_or(1, |it| it.choice.num_iterations.into())
+    }
+}
+
 /// A loss over answers, and its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PreferencePlan {
@@ -295,6 +305,15 @@ pub struct PreferencePlan {
     pub beta: f64,
     /// How far ahead the wanted answer is to be; only of SimPO.
     pub gamma: Option<f64>,
+}
+
+/// How answers are sampled and learnt from, and what they are rewarded for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrpoPlan {
+    pub choice: GrpoChoice,
+    /// Most tokens of an answer.
+    pub max_completion_length: u32,
+    pub rewards: Vec<RewardChoice>,
 }
 
 fn whole() -> f64 {

@@ -4,8 +4,12 @@
 //! A field stays an `Option` only where its default depends on the data or the model; that default
 //! is decided in the worker's `planning`, once.
 
-mod check; // as typed -> usable
 mod raw;
+mod limits; // a value outside of them, and where it stands
+mod grpo; // as typed -> usable: answers that rewards score
+mod check; // all else
+
+pub use grpo::{GrpoChoice, GrpoLoss, RewardChoice, RewardRule, ScaleRewards};
 
 use crate::task::Task;
 use check::checked;
@@ -31,6 +35,10 @@ pub struct Recipe {
     pub data: DataChoice,
     pub augment: AugmentChoice,
     pub train: TrainChoice,
+    /// Absent: as it is by default.
+    pub grpo: Option<GrpoChoice>,
+    /// What answers of the model's own are rewarded for.
+    pub rewards: Vec<RewardChoice>,
     pub eval: EvalChoice,
     pub save: SaveChoice,
     pub plugins: PluginChoice,
@@ -256,8 +264,8 @@ pub struct TrainChoice {
     pub epochs: Option<u32>,
     /// Examples in one forward pass; absent: by the number of examples.
     pub batch: Option<u32>,
-    /// Forward passes in one update.
-    pub accumulate: u32,
+    /// Forward passes in one update; absent: by the task.
+    pub accumulate: Option<u32>,
     pub lr: Option<f64>,
     /// Of the head; absent: a multiple of `lr`, or `lr` where nothing else trains.
     pub head_lr: Option<f64>,
@@ -497,7 +505,10 @@ impl Recipe {
         let asked = raw::names(text);
         let recipe = checked(raw).map(|it| Recipe { asked, ..it });
         recipe.map_err(|wrong| RecipeError {
-            line: raw::line_of(text, wrong.field),
+            line: match wrong.nth {
+                Some(nth) => raw::line_of_nth(text, wrong.field, nth),
+                None => raw::line_of(text, wrong.field),
+            },
             message: wrong.to_string(),
         })
     }
@@ -510,7 +521,7 @@ impl Recipe {
     /// The recipe asks for what an adapter rules out.
     pub fn on_adapter(self, adapter: AdapterChoice) -> Result<Recipe, RecipeError> {
         let recipe = Recipe { adapter: Some(adapter), ..self };
-        let wrong = |it: check::Wrong| RecipeError { line: None, message: it.to_string() };
+        let wrong = |it: limits::Wrong| RecipeError { line: None, message: it.to_string() };
         check::with_adapter(&recipe).map_err(wrong)?;
         Ok(recipe)
     }
@@ -664,6 +675,68 @@ mod tests {
         refused(
             "[adapter]\n[train]\nmethod = 'probe'",
             "line 3: train.method is `probe`, where nothing but a head learns, but the recipe has an [adapter]: leave one of them out",
+        );
+    }
+
+    #[test]
+    fn rewards_are_tables_of_one_name() {
+        let rewards = |recipe: &str| Recipe::parse(recipe).unwrap().rewards;
+        assert_eq!(rewards(""), []);
+        let two = rewards(
+            "[[reward]]\nname = 'number'\nfield = 'solution'\n[[reward]]\nname = 'json'\nweight = 0.5",
+        );
+        assert_eq!(two[0].rule, RewardRule::Number { field: "solution".into() });
+        assert_eq!((&two[1].rule, two[1].weight), (&RewardRule::Json, 0.5));
+        let exact = &rewards("[[reward]]\nname = 'exact_match'")[0];
+        assert_eq!((exact.rule.field(), exact.weight), (Some("answer"), 1.0));
+        let one = "[[reward]]\nname = 'json'\n";
+        let second =
+            |rest: &str, message: &str| refused(&format!("{one}[[reward]]\n{rest}"), message);
+        second(
+            "name = 'json'\nweight = 0",
+            "line 5: reward.weight is 0, but must be a number other than 0",
+        );
+        second(
+            "weight = 2.0",
+            "line 3: reward.name is missing: it says what answers are rewarded for",
+        );
+        second(
+            "name = 'json'\nfield = 'a'",
+            "line 5: reward.field is for exact_match and number, but this reward is `json`",
+        );
+        second("name = 'regex'", "line 3: reward.pattern is missing: it is what `regex` looks for");
+        second(
+            "name = 'exact-match'",
+            "line 4: reward.name `exact-match` is not known: did you mean `exact_match`?; there are exact_match, number, regex, length, json, and a plugin's wants `plugins.load`",
+        );
+        let own = Recipe::parse("[[reward]]\nname = 'mine'\n[plugins]\nload = ['mine']").unwrap();
+        assert_eq!(own.rewards[0].rule, RewardRule::Plugin { reward: "mine".into() });
+    }
+
+    #[test]
+    fn settings_of_grpo_are_trls() {
+        let grpo = |recipe: &str| Recipe::parse(recipe).unwrap().grpo.unwrap();
+        let default = grpo("[grpo]");
+        assert_eq!(default, GrpoChoice::default());
+        assert_eq!((default.num_generations, default.beta, default.temperature), (8, 0.0, 1.0));
+        assert_eq!((default.epsilon, default.epsilon_high, default.num_iterations), (0.2, 0.2, 1));
+        assert_eq!(
+            (default.loss_type, default.scale_rewards),
+            (GrpoLoss::Dapo, ScaleRewards::Group)
+        );
+        assert_eq!(grpo("grpo.epsilon = 0.1").epsilon_high, 0.1);
+        assert_eq!(grpo("grpo.loss_type = 'dr_grpo'").loss_type, GrpoLoss::DrGrpo);
+        refused(
+            "[grpo]\nnum_generations = 1",
+            "line 2: grpo.num_generations is 1, but must be at least 2",
+        );
+        refused(
+            "grpo.loss_type = 'ppo'",
+            "line 1: grpo.loss_type is `ppo`, but must be one of grpo, bnpo, dr_grpo, dapo",
+        );
+        refused(
+            "[grpo]\ntop_p = 0.0",
+            "line 2: grpo.top_p is 0, but must be above 0 and at most 1",
         );
     }
 

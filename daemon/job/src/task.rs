@@ -22,6 +22,8 @@ pub enum Modality {
     Chat,
     /// Messages and answers to them, of which one is wanted and another not.
     Preference,
+    /// Messages that the model itself is to answer, and what else is known of them.
+    Prompt,
     Image,
 }
 
@@ -33,13 +35,14 @@ impl Modality {
             Modality::TextPair => "pair",
             Modality::Words => "sentence",
             Modality::Chat | Modality::Preference => "conversation",
+            Modality::Prompt => "prompt",
             Modality::Image => "image",
         }
     }
 
     /// Whether an input is a conversation, which may go on.
     pub fn has_messages(self) -> bool {
-        matches!(self, Modality::Chat | Modality::Preference)
+        matches!(self, Modality::Chat | Modality::Preference | Modality::Prompt)
     }
 }
 
@@ -65,6 +68,9 @@ pub enum Answer {
     /// How much an answer is wanted.
     #[serde(rename = "preference")]
     Reward,
+    /// What the model says, which rewards score.
+    #[serde(rename = "completion")]
+    Completion,
 }
 
 /// What is minimised.
@@ -87,6 +93,9 @@ pub enum Objective {
     Preferences,
     /// Of numbers for wanted and unwanted answers (Bradley and Terry 1952).
     Rewards,
+    /// Of likelihoods of the model's own answers, by how much more each is rewarded than the others
+    /// to its prompt: group relative policy optimisation (Shao et al. 2024).
+    GroupRelative,
 }
 
 impl Objective {
@@ -98,12 +107,17 @@ impl Objective {
 
     /// Whether the vocabulary is predicted: the head is the base's own.
     pub fn of_vocabulary(self) -> bool {
-        matches!(self, Objective::MaskedTokens | Objective::NextTokens | Objective::Preferences)
+        self == Objective::MaskedTokens || self.goes_on()
     }
 
     /// Whether the model goes on with what it is given.
     pub fn goes_on(self) -> bool {
-        matches!(self, Objective::NextTokens | Objective::Preferences)
+        matches!(self, Objective::NextTokens | Objective::Preferences | Objective::GroupRelative)
+    }
+
+    /// Whether the model makes the answers that it learns from.
+    pub fn samples(self) -> bool {
+        self == Objective::GroupRelative
     }
 
     /// Whether answers are compared with each other.
@@ -258,6 +272,14 @@ const OF_REWARDS: Metrics = Metrics {
     best: "accuracy",
 };
 
+/// `reward` is the mean of what answers are rewarded with, `length` of their tokens, `ended` the
+/// part of them that came to an end by themselves; `loss` is the reward with the other sign.
+const OF_COMPLETIONS: Metrics = Metrics {
+    known: &["reward", "length", "ended", "loss"],
+    shown: &["reward", "length", "ended"],
+    best: "reward",
+};
+
 /// Every task. Where several rows have the same input and answer, the first is what data are taken
 /// for.
 pub const TASKS: &[TaskRow] = &[
@@ -380,6 +402,17 @@ pub const TASKS: &[TaskRow] = &[
         objective: Objective::Rewards,
         base: SMOLLM2_INSTRUCT,
         metrics: &OF_REWARDS,
+        work: Work::Train,
+    },
+    TaskRow {
+        name: "grpo",
+        pipeline_tag: "text-generation",
+        problem_type: None,
+        modality: Modality::Prompt,
+        answer: Answer::Completion,
+        objective: Objective::GroupRelative,
+        base: SMOLLM2_INSTRUCT,
+        metrics: &OF_COMPLETIONS,
         work: Work::Train,
     },
     TaskRow {

@@ -39,6 +39,7 @@ pub enum Kind {
     Reader,
     Hook,
     Augmentation,
+    Reward,
 }
 
 impl Kind {
@@ -50,6 +51,7 @@ impl Kind {
             Kind::Reader => "reader",
             Kind::Hook => "hook",
             Kind::Augmentation => "augmentation",
+            Kind::Reward => "reward",
         }
     }
 
@@ -61,6 +63,7 @@ impl Kind {
             abi::KIND_READER => Some(Kind::Reader),
             abi::KIND_HOOK => Some(Kind::Hook),
             abi::KIND_AUGMENTATION => Some(Kind::Augmentation),
+            abi::KIND_REWARD => Some(Kind::Reward),
             _ => None,
         }
     }

@@ -31,6 +31,7 @@ pub fn model_card(story: &Story) -> Result<String> {
         summary => done.summary(),
         probe_sentence => story.probe_sentence(),
         refit_sentence => story.refit_sentence(),
+        groups_sentence => story.groups_sentence(),
         thresholds => story.thresholds(),
         samples_sentence => story.samples_sentence(),
         metrics => metrics(story),

@@ -82,6 +82,7 @@ mod tests {
             tokens_padded: 1,
             seconds: 1.0,
             once_seconds: 0.0,
+            sampled: None,
         });
         serde_json::to_string(&Line { at_ms: 0, attempt, event }).unwrap()
     }

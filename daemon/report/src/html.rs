@@ -25,6 +25,7 @@ pub fn html(story: &Story) -> Result<String> {
         done => Serde(story.done),
         probe_sentence => story.probe_sentence(),
         refit_sentence => story.refit_sentence(),
+        groups_sentence => story.groups_sentence(),
         thresholds => story.thresholds(),
         style => Value::from_safe_string(include_str!("templates/report.css").to_owned()),
         base_name => story.base_name().trim_start_matches("hf:"),

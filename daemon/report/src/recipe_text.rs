@@ -52,11 +52,13 @@ fn marked(text: &str, asked: &BTreeSet<String>) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('[') {
-            table = format!("{}.", name.trim_end_matches(']'));
+            table = format!("{}.", name.trim_matches(['[', ']']));
         }
         let key = line.split_once(" = ").map(|it| it.0).filter(|it| !it.starts_with(' '));
         let decided = key.is_some_and(|key| !asked.contains(&format!("{table}{key}")));
-        let mark = if decided && !table.starts_with("plugins") { "  # decided" } else { "" };
+        // Nobody decides what is rewarded but the recipe.
+        let is_asked = ["plugins", "reward."].iter().any(|it| table.starts_with(it));
+        let mark = if decided && !is_asked { "  # decided" } else { "" };
         lines.push(format!("{line}{mark}\n"));
     }
     lines.concat()

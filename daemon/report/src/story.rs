@@ -180,8 +180,21 @@ impl<'a> Story<'a> {
         self.done.refit.map(|it| it.sentence())
     }
 
+    /// How many of the prompts that the model answered to learn from taught it nothing.
+    pub(crate) fn groups_sentence(&self) -> Option<String> {
+        let of = self.trained.groups?;
+        Some(format!(
+            "To learn, it answered {} prompts, each several times; the answers to {} of them were all rewarded alike, and nothing was learnt of these.",
+            of.all, of.without_variance
+        ))
+    }
+
     /// How near both models came to what stands there.
     pub(crate) fn samples_sentence(&self) -> Option<String> {
+        if self.plan.task.objective.samples() {
+            let n = self.samples.len();
+            return (0 < n).then(|| format!("{n} held-out prompts were answered by both models."));
+        }
         let score = |text: fn(&Sample) -> &str| {
             let pairs = self.samples.iter().map(|it| (text(it), it.reference.as_str()));
             let exact = pairs.clone().filter(|it| it.0.trim() == it.1.trim()).count();

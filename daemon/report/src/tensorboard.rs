@@ -53,8 +53,9 @@ struct Value {
 }
 
 /// Writes one event file into `folder`, which is made if need be: `train/loss`, `train/lr` and
-/// `train/grad_norm` at each step, and each metric below its split (`validation/macro_f1`). Times
-/// are those of the events, so the same events give the same file.
+/// `train/grad_norm` at each step, what sampled answers were rewarded with, and each metric below
+/// its split (`validation/macro_f1`). Times are those of the events, so the same events give
+/// the same file.
 pub fn tensorboard(events: &[Line], folder: &Path) -> Result<()> {
     let started_ms = events.first().map_or(0, |it| it.at_ms);
     let path = folder.join(format!("events.out.tfevents.{:010}.finetuned", started_ms / 1000));
@@ -95,11 +96,22 @@ fn scalar(at_ms: u64, step: u64, tag: String, value: f64) -> Record {
 
 fn scalars(event: &Event) -> Vec<(u64, String, f64)> {
     match event {
-        Event::Step(Step { step, loss, lr, grad_norm, epoch, .. }) => {
+        Event::Step(Step { step, loss, lr, grad_norm, epoch, sampled, .. }) => {
             let values =
                 [("loss", *loss), ("lr", *lr), ("grad_norm", *grad_norm), ("epoch", *epoch)];
+            let sampled = sampled.iter().flat_map(|it| {
+                let still = it.groups_without_variance as f64 / it.groups.max(1) as f64;
+                [
+                    ("reward", it.reward),
+                    ("reward_std", it.reward_std),
+                    ("length", it.length),
+                    ("ended", it.ended),
+                    ("frac_reward_zero_std", still),
+                ]
+            });
             values
                 .into_iter()
+                .chain(sampled)
                 .map(|(name, value)| (*step, format!("train/{name}"), value))
                 .collect()
         }

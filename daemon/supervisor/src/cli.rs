@@ -390,6 +390,7 @@ pub(crate) enum PluginKind {
     Reader,
     Hook,
     Augmentation,
+    Reward,
 }
 
 #[cfg(test)]

@@ -171,6 +171,7 @@ mod tests {
             tokens_padded: 10,
             seconds,
             once_seconds: 0.0,
+            sampled: None,
         })
     }
 

@@ -198,7 +198,7 @@ fn usual(architecture: &str, linears: &BTreeSet<String>) -> Result<&'static Usua
     let by_name = USUAL.iter().find(|it| it.0.contains(&architecture));
     let fits = |it: &&Usual| {
         let there = |name: &&str| linears.iter().any(|linear| is_named(linear, name));
-        it.0.is_empty() && it.1.iter().all(|name| there(&name))
+        it.0.is_empty() && it.1.iter().all(there)
     };
     by_name.or_else(|| USUAL.iter().find(fits)).ok_or_else(|| {
         let message = format!(

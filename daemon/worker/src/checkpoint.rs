@@ -5,7 +5,7 @@
 
 use crate::durable::{self, Partial};
 use anyhow::{Context, Result, bail};
-use finetuned_job::outcome::Probe;
+use finetuned_job::outcome::{Groups, Probe};
 use finetuned_job::run_folder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +41,9 @@ pub(crate) struct Position {
     pub stopped_early: bool,
     pub tokens: u64,
     pub tokens_padded: u64,
+    /// Of answers that the model made to learn from.
+    #[serde(default)]
+    pub groups: Option<Groups>,
     /// Time in training, over all attempts.
     pub seconds: f64,
 }

@@ -49,7 +49,10 @@ impl<'a> Sample<'a> {
     pub(crate) fn step(&self, learner: &mut Learner, examples: &[u32]) -> Result<[Duration; 2]> {
         let (start, mut once) = (Instant::now(), Duration::ZERO);
         let set = Examples { set: self.train, cache: None };
-        let mut source = Stored::plain(set, vec![examples.to_vec()], learner.network.device);
+        let batches = vec![examples.to_vec()];
+        let begun = (&batches[..], 0);
+        learner.objective.begin_update(&learner.network, self.train, begun, &mut || Ok(()))?;
+        let mut source = Stored::plain(set, batches, learner.network.device);
         while let Some(batch) = source.next(&learner.network) {
             let mut batch = batch?;
             if 0 < self.frozen {

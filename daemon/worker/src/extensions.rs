@@ -1,17 +1,17 @@
 //! What a recipe takes from plugins: a head, a loss, metrics, hooks, an augmentation, a reader,
-//! each with its settings. How a plugin is opened and called is left to `plugins`.
+//! rewards, each with its settings. How a plugin is opened and called is left to `plugins`.
 
 use crate::checkpoint::Named;
 use crate::plugins::{
     AugmentationInstance, HeadInstance, HeadShape, HookInstance, HookProgress, LossInstance,
-    LossShape, MetricInstance, Plugins, Wishes,
+    LossShape, MetricInstance, Plugins, RewardInstance, Wishes,
 };
 use crate::stderr;
 use anyhow::{Context, Result};
 use finetuned_answers::{Predictions, Target};
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{Plan, PluginPlan, PluginUse};
-use finetuned_job::recipe::{Head, Recipe};
+use finetuned_job::recipe::{Head, Recipe, RewardRule};
 use finetuned_job::scores::Scores;
 use finetuned_job::spec::Spec;
 use finetuned_job::task::{Answer, Task};
@@ -46,6 +46,10 @@ impl Extensions {
         uses.extend(recipe.data.reader.iter().map(|it| (Kind::Reader, it.clone())));
         let metrics = recipe.eval.metrics.iter().chain(&recipe.eval.best).filter(|it| !is_ours(it));
         uses.extend(metrics.map(|it| (Kind::Metric, it.clone())));
+        uses.extend(recipe.rewards.iter().filter_map(|it| match &it.rule {
+            RewardRule::Plugin { reward } => Some((Kind::Reward, reward.clone())),
+            _ => None,
+        }));
         uses.sort_by(|a, b| (a.0.name(), &a.1).cmp(&(b.0.name(), &b.1)));
         uses.dedup();
         let extensions = Extensions {
@@ -86,7 +90,7 @@ impl Extensions {
                 let message =
                     format!("plugins.settings.{name} is for a {name} that the recipe does not use");
                 Err(Failure::new(FailureKind::Recipe, message).with_cure(
-                    "name it as head, loss, metric, hook, reader or augmentation, or leave it out",
+                    "name it as head, loss, metric, hook, reader, augmentation or reward, or leave it out",
                 ))
             }
         }
@@ -175,6 +179,10 @@ impl Extensions {
         let Some(name) = &recipe.augment.plugin else { return Ok(None) };
         let make = |_| self.plugins.augmentation(name, &self.settings(name)).map(Mutex::new);
         Ok(Some((0..rayon::current_num_threads()).map(make).collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn reward(&self, name: &str) -> Result<RewardInstance, Failure> {
+        self.plugins.reward(name, &self.settings(name))
     }
 
     fn metric(&self, name: &str, plan: &Plan) -> Result<MetricInstance, Failure> {

@@ -1,6 +1,8 @@
 //! Goes on with texts, token by token: what a decoder says to a prompt. Greedy, or drawn from what
 //! it holds likely (temperature, top k, top p as transformers' logits warpers have them); which
 //! number is drawn is a pure function of (seed, prompt, place).
+//!
+//! A prompt may be gone on with several times: it is read once, and what was read is shared out.
 
 use crate::batches::{mix, uniform};
 use crate::network::Network;
@@ -10,7 +12,7 @@ use finetuned_models::{Cache, Input};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-/// Prompts that are gone on with side by side.
+/// Texts that are gone on with side by side for a person, who waits for the first words.
 const BATCH: usize = 8;
 
 /// What follows a prompt.
@@ -18,8 +20,8 @@ const BATCH: usize = 8;
 pub(crate) struct Generated {
     /// Without the one that ended it.
     pub tokens: Vec<u32>,
-    /// It came to an end by itself.
-    pub ended: bool,
+    /// The token with which it came to an end by itself.
+    pub end: Option<u32>,
 }
 
 impl Generated {
@@ -29,7 +31,7 @@ impl Generated {
         json!({
             "generated_text": text,
             "tokens": self.tokens.len(),
-            "finish_reason": if self.ended { "stop" } else { "length" },
+            "finish_reason": if self.end.is_some() { "stop" } else { "length" },
         })
     }
 }
@@ -44,39 +46,95 @@ pub(crate) fn generate(
     network: &Network,
     prompts: &[Vec<u32>],
     ends: &[u32],
-    (sampling, positions): (&Sampling, u32),
+    how: (&Sampling, u32),
     hear: &mut dyn FnMut(usize, &[u32]) -> Result<()>,
 ) -> Result<Vec<Generated>> {
-    let mut all = Vec::with_capacity(prompts.len());
-    for (batch, prompts) in prompts.chunks(BATCH).enumerate() {
-        let first = (batch * BATCH) as u64;
-        let mut texts: Vec<Text> = prompts.iter().map(|it| Text::new(it, positions)).collect();
-        let mut cache = Cache::new(texts.len());
-        let mut going: Vec<usize> = (0..texts.len()).collect();
-        let mut next: Vec<Vec<u32>> = prompts.to_vec();
-        while !going.is_empty() {
-            let logits = extend(network, &next, &mut cache)?;
-            let mut left = Vec::new();
-            next.clear();
-            for (place, &nth) in going.iter().enumerate() {
-                let prompt = mix(sampling.seed, first + nth as u64);
-                let text = &mut texts[nth];
-                let draw = uniform(mix(prompt, text.found.tokens.len() as u64));
-                let token = choose(&logits[place], sampling, draw);
-                if text.takes(token, ends, sampling) {
-                    left.push(place as i64);
-                    next.push(vec![token]);
-                }
-                hear(first as usize + nth, &text.found.tokens)?;
-            }
-            if left.len() < going.len() {
-                cache.select(&left)?;
-                going = left.iter().map(|it| going[*it as usize]).collect();
-            }
-        }
-        all.extend(texts.into_iter().map(|it| it.found));
+    let seed = how.0.seed;
+    let asked: Vec<Asked> =
+        (0..).zip(prompts).map(|(nth, prompt)| Asked { prompt, seed: mix(seed, nth) }).collect();
+    let how = How { ends, sampling: how.0, positions: how.1, batch: BATCH };
+    go_on(network, &asked, &how, hear)
+}
+
+/// A prompt that is gone on with once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub prompt: &'a [u32],
+    /// Of what is drawn for it.
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How<'a> {
+    pub ends: &'a [u32],
+    /// Its seed is not asked.
+    pub sampling: &'a Sampling,
+    /// Tokens that the model has room for.
+    pub positions: u32,
+    /// Texts side by side.
+    pub batch: usize,
+}
+
+/// What follows each. A prompt that stands there several times in a row is read once in a batch.
+///
+/// # Errors
+/// As [`generate`].
+pub(crate) fn go_on(
+    network: &Network,
+    asked: &[Asked],
+    how: &How,
+    hear: &mut dyn FnMut(usize, &[u32]) -> Result<()>,
+) -> Result<Vec<Generated>> {
+    let mut all = Vec::with_capacity(asked.len());
+    for (nth, batch) in asked.chunks(how.batch).enumerate() {
+        let first = nth * how.batch;
+        all.extend(batch_on(network, batch, how, &mut |nth, tokens| hear(first + nth, tokens))?);
     }
     Ok(all)
+}
+
+fn batch_on(
+    network: &Network,
+    asked: &[Asked],
+    how: &How,
+    hear: &mut dyn FnMut(usize, &[u32]) -> Result<()>,
+) -> Result<Vec<Generated>> {
+    let (sampling, mut prompts, mut of) = (how.sampling, Vec::new(), Vec::new());
+    for it in asked {
+        if prompts.last().is_none_or(|last: &Vec<u32>| last != it.prompt) {
+            prompts.push(it.prompt.to_vec());
+        }
+        of.push(prompts.len() as i64 - 1);
+    }
+    let mut texts: Vec<Text> = asked.iter().map(|it| Text::new(it.prompt, how.positions)).collect();
+    let mut cache = Cache::new(prompts.len());
+    let read = extend(network, &prompts, &mut cache)?;
+    let mut logits: Vec<Vec<f32>> = of.iter().map(|it| read[*it as usize].clone()).collect();
+    if prompts.len() < asked.len() {
+        cache.select(&of)?;
+    }
+    let mut going: Vec<usize> = (0..texts.len()).collect();
+    loop {
+        let (mut left, mut next) = (Vec::new(), Vec::new());
+        for (place, &nth) in going.iter().enumerate() {
+            let text = &mut texts[nth];
+            let draw = uniform(mix(asked[nth].seed, text.found.tokens.len() as u64));
+            let token = choose(&logits[place], sampling, draw);
+            if text.takes(token, how.ends, sampling) {
+                left.push(place as i64);
+                next.push(vec![token]);
+            }
+            hear(nth, &text.found.tokens)?;
+        }
+        if left.is_empty() {
+            return Ok(texts.into_iter().map(|it| it.found).collect());
+        }
+        if left.len() < going.len() {
+            cache.select(&left)?;
+            going = left.iter().map(|it| going[*it as usize]).collect();
+        }
+        logits = extend(network, &next, &mut cache)?;
+    }
 }
 
 /// One that is gone on with.
@@ -95,7 +153,7 @@ impl Text {
     /// Whether it goes on after this token.
     fn takes(&mut self, token: u32, ends: &[u32], sampling: &Sampling) -> bool {
         if ends.contains(&token) {
-            self.found.ended = true;
+            self.found.end = Some(token);
             return false;
         }
         self.found.tokens.push(token);
@@ -122,6 +180,9 @@ fn choose(logits: &[f32], sampling: &Sampling, draw: f64) -> u32 {
     if sampling.temperature <= 0.0 {
         return all.min_by(likelier).unwrap_or(0);
     }
+    if sampling.top_k == 0 && 1.0 <= sampling.top_p {
+        return drawn(logits, sampling.temperature, draw);
+    }
     let mut tokens: Vec<u32> = all.collect();
     tokens.sort_unstable_by(likelier);
     if 0 < sampling.top_k {
@@ -143,6 +204,20 @@ fn choose(logits: &[f32], sampling: &Sampling, draw: f64) -> u32 {
         left < 0.0
     });
     chosen.or(tokens.last()).copied().unwrap_or(0)
+}
+
+/// Of all tokens, in the order of their numbers: to sort a vocabulary takes longer than all else.
+fn drawn(logits: &[f32], temperature: f64, draw: f64) -> u32 {
+    let largest = logits.iter().copied().max_by(f32::total_cmp).map_or(0.0, f64::from);
+    let weight = |it: &f32| ((f64::from(*it) - largest) / temperature).exp();
+    let mut left = draw * logits.iter().map(weight).sum::<f64>();
+    let chosen = logits.iter().position(|it| {
+        left -= weight(it);
+        left < 0.0
+    });
+    // Roundings of the sum; what is never drawn must not be.
+    let last = || logits.iter().rposition(|it| 0.0 < weight(it));
+    chosen.or_else(last).unwrap_or(0) as u32
 }
 
 #[cfg(test)]

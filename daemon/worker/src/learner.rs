@@ -9,6 +9,7 @@ use crate::freeze;
 use crate::linear_head::linear_map;
 use crate::network::{self, Built, Network};
 use crate::objective::{self, Objective};
+use crate::rewards::Rewards;
 use crate::source::Batch;
 use crate::units::Units;
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,7 @@ use finetuned_job::recipe::{self, Method, Precision};
 use finetuned_libtorch::{Algorithm, Optimizer, RoundedFactors};
 use finetuned_models::{BuildOptions, Checkpoint, HeadKind, Pass};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use tch::{Device, Tensor};
 
 /// Name of libtorch's generator state among the optimizer's tensors.
@@ -43,13 +45,14 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    /// `numbers`: those that are learnt, over the training examples.
+    /// `numbers`: those that are learnt, over the training examples. `rewards`: of answers that the
+    /// model makes itself.
     pub(crate) fn new(
         built: Built,
         device: Device,
         plan: &Plan,
         numbers: &[NumberReport],
-        extensions: &Extensions,
+        (extensions, rewards): (&Extensions, Option<Rc<Rewards>>),
     ) -> Result<Learner> {
         let Built { model, head, tensors, own_head, parts, .. } = built;
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
@@ -80,7 +83,12 @@ impl Learner {
             trainable: BTreeSet::new(),
             may_change,
             optimizer: Optimizer::new(algorithm(plan.train.optimizer)),
-            objective: objective::of(plan, numbers, extensions.loss(plan, device)?, device)?,
+            objective: objective::of(
+                plan,
+                numbers,
+                (extensions.loss(plan, device)?, rewards),
+                device,
+            )?,
             gradient_checkpointing: plan.train.gradient_checkpointing,
             frozen_statistics,
             rounded: plan.train.precision == Precision::Bf16,

@@ -18,6 +18,7 @@ mod plugin_reader; // what a plugin read -> files
 mod extensions; // what a recipe takes from plugins
 mod adapter; // names -> linear maps with an adapter
 mod freeze; // patterns -> tensors that train
+mod rules; // an answer's text -> what it is rewarded with
 mod schedule; // step -> learning rate
 mod class_weights; // counts -> weights of classes
 mod planning; // recipe and facts -> plan
@@ -28,6 +29,8 @@ mod feature_store; // what frozen stages gave, on disk
 mod feature_cache; // what frozen stages give
 mod units; // numbers of the data <-> numbers that are learnt
 mod network; // tensors -> outputs
+mod generate; // prompt -> what follows
+mod rewards; // answers -> what they are rewarded with
 mod gguf; // a model's folder -> one file for llama.cpp
 mod source; // where batches come from
 mod stored; // batches of stored data
@@ -47,7 +50,6 @@ mod refit; // a plan -> that of a second training
 mod trainer; // the loop
 mod resume; // checkpoint -> a learner that goes on
 mod export; // tensors -> model folder
-mod generate; // prompt -> what follows
 mod samples; // held-out texts -> what a model says to their beginnings
 mod finish; // a trained model -> model folder and scores
 mod training; // the action `train`

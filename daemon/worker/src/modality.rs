@@ -12,8 +12,10 @@ mod passage; // texts -> token ids of as many passages as they fill
 mod words; // words of texts -> token ids
 mod chat; // messages -> token ids of a conversation
 mod preference; // answers to one question -> token ids of each
+mod prompt; // questions that the model answers -> token ids
 
 use crate::failures::model_failure;
+use crate::rules::Fields;
 use anyhow::{Context, Result, bail};
 use finetuned_data::{Example, Images, Named, Origins, Record};
 use finetuned_images::{Augment, Mix, Preprocess};
@@ -60,6 +62,7 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
         Modality::Passage => &passage::Passages,
         Modality::Chat => &chat::Chats,
         Modality::Preference => &preference::Preferences,
+        Modality::Prompt => &prompt::Prompts,
         Modality::Image => &image::Images,
     }
 }
@@ -328,6 +331,11 @@ pub(crate) trait Encoded {
         Vec::new()
     }
 
+    /// What is known of a prompt that the model answers; none of other inputs.
+    fn asked(&self, _index: u32) -> Option<&Asked> {
+        None
+    }
+
     /// Where the records stand that could not be used, and why is known to the encoder.
     fn left_out(&self) -> &[String] {
         &[]
@@ -363,6 +371,17 @@ pub(crate) trait Encoded {
     fn strip(&self, _shown: u32, _side: u32, _changes: &Changes) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// A prompt, as rewards see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// Of the last message.
+    pub prompt: String,
+    /// All of them: a list of JSON.
+    pub messages: String,
+    /// What stands beside it.
+    pub fields: Fields,
 }
 
 /// An answer with what it answers.

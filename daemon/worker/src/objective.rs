@@ -11,22 +11,43 @@ mod masked; // tokens that were hidden
 mod next_tokens; // tokens that follow
 mod preferences; // likelihoods of answers
 mod rewards; // numbers for answers
+mod group_relative; // the model's own answers
 
 use crate::examples::ExampleSet;
 use crate::network::Network;
 use crate::plugins::LossInstance;
+use crate::rewards::Rewards;
 use crate::source::Batch;
 use anyhow::Result;
 use finetuned_answers::Target;
 use finetuned_job::data::NumberReport;
+use finetuned_job::event::Sampled;
 use finetuned_job::plan::Plan;
 use finetuned_job::task;
 use finetuned_models::Pass;
+use group_relative::GroupRelative;
 use preferences::Preferences;
+use std::rc::Rc;
 use supervised::{Criterion, Supervised};
 use tch::{Device, Kind, Tensor};
 
 pub(crate) trait Objective {
+    /// What has to be found out with the model as it is, before it is updated by these batches.
+    /// What is to be reported of it, where it was found out anew.
+    ///
+    /// # Errors
+    /// Whatever the model refuses; a plugin that fails; those of `check`, which is called often: it
+    /// is then as if nothing had been begun.
+    fn begin_update(
+        &self,
+        _: &Network,
+        _: &ExampleSet,
+        (_update, _step): (&[Vec<u32>], u64),
+        _check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<Sampled>> {
+        Ok(None)
+    }
+
     /// What these examples of a set weigh in the mean over an update, in a pass of these numbers.
     fn weight(&self, set: &ExampleSet, batch: &[u32], pass: &Pass) -> f64;
 
@@ -79,14 +100,14 @@ pub(crate) fn log_probabilities(network: &Network, batch: &Batch) -> Result<Vec<
 
 /// `numbers`: those that are learnt, over the training examples; empty where only predictions are
 /// wanted. `loss`: a plugin's, in the place
-/// of the objective's own.
+/// of the objective's own. `rewards`: where the model's own answers are learnt from.
 ///
 /// # Errors
 /// A plugin's loss where there can be none.
 pub(crate) fn of(
     plan: &Plan,
     numbers: &[NumberReport],
-    loss: Option<LossInstance>,
+    (loss, rewards): (Option<LossInstance>, Option<Rc<Rewards>>),
     device: Device,
 ) -> Result<Box<dyn Objective>> {
     let criterion: Box<dyn Criterion> = match plan.task.objective {
@@ -109,6 +130,9 @@ pub(crate) fn of(
         }
         task::Objective::Preferences => return Ok(Box::new(Preferences::new(plan)?)),
         task::Objective::Rewards => return Ok(Box::new(rewards::Rewards)),
+        task::Objective::GroupRelative => {
+            return Ok(Box::new(GroupRelative::new(plan, rewards)?));
+        }
     };
     Ok(Box::new(Supervised { criterion, plugin: loss }))
 }

@@ -4,6 +4,9 @@
 pub(crate) mod defaults; // sizes -> numbers
 mod evaluation; // metrics, and how often
 mod preferences; // losses of answers that are compared
+mod grpo; // answers that the model makes itself
+
+pub(crate) use grpo::{check as check_rewards, max_completion_length};
 
 use crate::{adapter, class_weights, freeze, schedule};
 use anyhow::{Context, Result};
@@ -79,9 +82,10 @@ pub(crate) struct ModelFacts {
 }
 
 /// Of hidden states; none: as the model's config says. Likelihoods and rewards that are compared
-/// have no noise by default, as TRL's `disable_dropout`.
+/// have no noise by default, as TRL's `disable_dropout`; nor have answers that were made without.
 pub(crate) fn dropout(recipe: &Recipe, task: Task) -> Option<f64> {
-    recipe.model.dropout.or(task.objective.compares().then_some(0.0))
+    let exact = task.objective.compares() || task.objective.samples();
+    recipe.model.dropout.or(exact.then_some(0.0))
 }
 
 /// Tokens kept of each text, before anything is tokenised.
@@ -136,6 +140,9 @@ pub(crate) fn plan(recipe: &Recipe, max_tokens: u32, facts: Facts) -> Result<Pla
     let examples = data.train + data.validation;
     let freeze = freeze_plan(recipe, &facts, &rates, examples, augment.as_ref())?;
     let train = train_plan(recipe, &facts, &rates, &data)?;
+    if let Some(plan) = &train.grpo {
+        grpo::check_base(plan, &freeze)?;
+    }
     let eval = evaluation::plan(recipe, &facts, &data, &train)?;
     Ok(Plan {
         version: PLAN_VERSION,
@@ -218,6 +225,7 @@ pub(crate) fn refits(recipe: &Recipe, task: Task, data: &DataReport) -> Result<b
         }
         () if test == 0 => Some("there is no test split, which the report could be about then"),
         () if plugin => Some("a plugin's head, loss or hook is not begun twice"),
+        () if task.objective.samples() => Some("the model's own answers would be others then"),
         () if tuned => Some("thresholds are tuned for the model that has not seen validation"),
         () => None,
     };
@@ -333,7 +341,9 @@ struct Rates {
 /// `train`: examples.
 fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
     let only_head = only_head(recipe, facts)?;
-    let batch = recipe.train.batch.unwrap_or_else(|| defaults::batch(train));
+    let samples = facts.task.objective.samples();
+    let default_batch = || if samples { defaults::PROMPTS_OF_PASS } else { defaults::batch(train) };
+    let batch = recipe.train.batch.unwrap_or_else(default_batch);
     let has_statistics = facts.parts.buffers.iter().any(|it| !it.is_empty());
     let frozen_statistics = has_statistics.then(|| {
         let default = || defaults::frozen_statistics(facts.method, batch);
@@ -349,7 +359,7 @@ fn rates(recipe: &Recipe, facts: &Facts, train: u64) -> Result<Rates, Failure> {
         Form::LowRank(_) => Adapted::LowRank,
         Form::Factors { .. } => Adapted::Factors,
     });
-    let compares = facts.task.objective == Objective::Preferences;
+    let compares = samples || facts.task.objective == Objective::Preferences;
     let lr = recipe.train.lr.unwrap_or_else(|| {
         if compares {
             return defaults::preference_lr(adapted);
@@ -508,6 +518,7 @@ fn train_plan(
 ) -> Result<TrainPlan, Failure> {
     let asked = &recipe.train;
     check_settings(asked, facts.task.objective)?;
+    let grpo = grpo::plan(recipe, facts, data.max_tokens)?;
     let preference = preferences::plan(recipe, facts)?;
     let weights =
         preference.and_then(|it| preferences::weights(asked.class_weights, it.loss, facts));
@@ -516,7 +527,12 @@ fn train_plan(
         None => class_weights(asked, facts, data)?,
     };
     let batch = rates.batch;
-    let steps_per_epoch = steps_per_epoch(data.train, batch, asked.accumulate);
+    let accumulate = asked.accumulate.unwrap_or_else(|| match grpo {
+        Some(_) => defaults::prompts_of_update(batch),
+        None => 1,
+    });
+    let lots = steps_per_epoch(data.train, batch, accumulate);
+    let steps_per_epoch = lots * grpo.as_ref().map_or(1, |it| it.choice.num_iterations.into());
     let training = Training {
         train: data.train,
         steps_per_epoch,
@@ -536,7 +552,7 @@ fn train_plan(
         method: facts.method,
         epochs,
         batch,
-        accumulate: asked.accumulate,
+        accumulate,
         steps_per_epoch,
         steps,
         warmup_steps: schedule::warmup_steps(asked.warmup, steps),
@@ -554,6 +570,7 @@ fn train_plan(
         refit: refits(recipe, facts.task, facts.data)?,
         loss: asked.loss.clone(),
         preference,
+        grpo,
         hooks: asked.hooks.clone(),
         gradient_checkpointing: asked.gradient_checkpointing.unwrap_or(facts.preprocess.is_some()),
         precision: asked.precision,

@@ -1,11 +1,11 @@
 //! Opens plugins and calls them: the only place with `libloading` and with calls across the border
 //! of the ABI.
 //!
-//! [`Plugins::load`] opens what a recipe names; `head`, `loss`, `metric`, `reader`, `hook` and
-//! `augmentation` make instances of what those export. Every error is a [`Failure`] in one sentence
-//! that names plugin, item and function. What a plugin gives is looked at (defined, shape, type,
-//! device, finite) before anybody else sees it. Whatever ends the process while a plugin is at work
-//! can be laid at its door by `plugin.call` in the run folder.
+//! [`Plugins::load`] opens what a recipe names; `head`, `loss`, `metric`, `reader`, `hook`,
+//! `augmentation` and `reward` make instances of what those export. Every error is a [`Failure`] in
+//! one sentence that names plugin, item and function. What a plugin gives is looked at (defined,
+//! shape, type, device, finite) before anybody else sees it. Whatever ends the process while a
+//! plugin is at work can be laid at its door by `plugin.call` in the run folder.
 
 mod augmentation;
 mod border; // what every call shares
@@ -19,6 +19,7 @@ mod metric;
 mod opened; // an open library -> the functions in it
 mod problem; // what it is made for
 mod reader;
+mod reward;
 mod tensors; // tensors across the border
 
 pub(crate) use augmentation::AugmentationInstance;
@@ -28,6 +29,7 @@ pub(crate) use hook::{HookInstance, HookProgress, Moment, Wishes};
 pub(crate) use loss::{LossInstance, LossShape};
 pub(crate) use metric::MetricInstance;
 pub(crate) use reader::{Content, Files, Place, Read, ReaderInstance};
+pub(crate) use reward::{Answered, RewardInstance};
 
 use border::Subject;
 use call_page::CallPage;
@@ -212,6 +214,15 @@ impl Plugins {
         match self.item(Kind::Augmentation, name)? {
             (subject, Functions::Augmentation(functions)) => {
                 AugmentationInstance::create(subject, functions, settings)
+            }
+            _ => unreachable!("a kind has the functions of its kind"),
+        }
+    }
+
+    pub(crate) fn reward(&self, name: &str, settings: &str) -> Result<RewardInstance, Failure> {
+        match self.item(Kind::Reward, name)? {
+            (subject, Functions::Reward(functions)) => {
+                RewardInstance::create(subject, functions, settings)
             }
             _ => unreachable!("a kind has the functions of its kind"),
         }

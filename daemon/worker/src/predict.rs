@@ -99,7 +99,7 @@ pub(crate) fn predict(spec: &Spec, question: &Question, stop: &Stop) -> Result<(
     let unknown = |index| finetuned_answers::Target::unknown(places(index), names.len());
     let targets = (0..inputs.len() as u32).map(unknown).collect();
     let set = ExampleSet { inputs, encoded, targets, reference: OnceCell::new() };
-    let objective = objective::of(&plan, &[], None, network.device)?;
+    let objective = objective::of(&plan, &[], (None, None), network.device)?;
     let found =
         evaluate(&network, objective.as_ref(), Examples { set: &set, cache: None }, |_| Ok(()))?;
     let masks = fill_mask::fill(&network, &set, encoder.as_ref())?;

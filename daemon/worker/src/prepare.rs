@@ -10,6 +10,7 @@ use crate::modality::{self, Changes, Encoded, Encoder, Inputs, Piece};
 use crate::network::{self, Built};
 use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
+use crate::rewards::Rewards;
 use crate::{
     adapter, checkpoint, device, durable, feature_cache, freeze, gguf, plugin_reader, sandbox,
     stranger_base,
@@ -30,16 +31,26 @@ use finetuned_models::{Adapter, BuildOptions, Checkpoint, HeadKind, Kind, LoadRe
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// What a spec is about, read and prepared.
 pub(crate) struct Prepared {
     pub recipe: Recipe,
     pub task: Task,
     pub base: BaseModel,
-    pub encoder: Box<dyn Encoder>,
+    pub encoder: Rc<dyn Encoder>,
     pub data: Data,
     pub extensions: Extensions,
     pub storage: Storage,
+    /// Of answers that the model makes itself.
+    pub rewards: Option<Rc<Rewards>>,
+}
+
+impl Prepared {
+    /// What a learner takes besides model and plan.
+    pub(crate) fn learning(&self) -> (&Extensions, Option<Rc<Rewards>>) {
+        (&self.extensions, self.rewards.clone())
+    }
 }
 
 pub(crate) struct Data {
@@ -111,12 +122,22 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     if base.checkpoint.kind() != modality::of(task.modality).models() {
         return Err(mismatch(&base_name, &base.checkpoint, task.modality).into());
     }
-    let encoder = modality::of(task.modality).encoder(&base.checkpoint, &recipe)?;
+    planning::check_rewards(&recipe, task, &dataset.report)?;
+    let encoder: Rc<dyn Encoder> =
+        modality::of(task.modality).encoder(&base.checkpoint, &recipe)?.into();
+    let rewards = match task.objective.samples() {
+        true => Some(Rc::new(Rewards::new(
+            &recipe.rewards,
+            |it| extensions.reward(it),
+            Rc::clone(&encoder),
+        )?)),
+        false => None,
+    };
     let refits = planning::refits(&recipe, task, &dataset.report)?;
     let data = encode(dataset, refits, encoder.as_ref(), attempt)?;
     let numbers = base.checkpoint.numbers();
     let storage = planning::defaults::storage(recipe.model.dtype, numbers, spec.memory_bytes);
-    Ok(Prepared { recipe, task, base, encoder, data, extensions, storage })
+    Ok(Prepared { recipe, task, base, encoder, data, extensions, storage, rewards })
 }
 
 /// An adapter is left beside its base, which a copy of a drop's folder does not outlive.

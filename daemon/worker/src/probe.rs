@@ -217,7 +217,8 @@ fn rows(plan: &Plan, of: &[&Target], features: Tensor, units: Option<&Units>) ->
         | task::Objective::MaskedTokens
         | task::Objective::NextTokens
         | task::Objective::Preferences
-        | task::Objective::Rewards => Link::Softmax,
+        | task::Objective::Rewards
+        | task::Objective::GroupRelative => Link::Softmax,
         task::Objective::BinaryCrossEntropy => Link::Sigmoid,
         task::Objective::SquaredError => Link::Identity,
     };

@@ -97,7 +97,8 @@ fn reloaded(
     let (device, extensions) = (device::choose(attempt.spec.device)?, &prepared.extensions);
     let Saved { network, thresholds, .. } =
         Network::open(folder, &trained.head, plan, extensions, device)?;
-    let objective = objective::of(plan, prepared.data.numbers(), None, device)?;
+    let objective =
+        objective::of(plan, prepared.data.numbers(), (None, prepared.rewards.clone()), device)?;
     let examples = Examples { set, cache: None };
     let found =
         evaluate(&network, objective.as_ref(), examples, |done| attempt.progress(done, total))?;
@@ -110,7 +111,7 @@ fn reloaded(
     };
     let encoder = prepared.encoder.as_ref();
     let after = samples::continued(&network, (plan, encoder), set, attempt)?;
-    let samples = samples::samples(encoder, set, &trained.before, after);
+    let samples = samples::samples((plan, encoder), set, &trained.before, after);
     Ok(Reloaded { found, proof, scores, samples })
 }
 

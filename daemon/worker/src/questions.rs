@@ -15,8 +15,10 @@ use std::path::Path;
 pub(crate) fn check(attempt: &mut Attempt) -> Result<()> {
     let prepared = prepare::prepare(attempt)?;
     let (mut plan, model) = prepare::decide(attempt, &prepared)?;
-    let (device, data) = (device::choose(attempt.spec.device)?, prepared.data);
-    let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    let device = device::choose(attempt.spec.device)?;
+    let mut learner =
+        Learner::new(model, device, &plan, prepared.data.numbers(), prepared.learning())?;
+    let data = prepared.data;
     // Nothing is learnt here, so the model is still the base.
     learner.objective.be_base();
     learner.unfreeze(&plan, 1)?;

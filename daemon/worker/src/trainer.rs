@@ -17,12 +17,13 @@ use crate::source::{Batch, Source};
 use crate::stop::Stopped;
 use crate::stored::{Examples, Stored};
 use anyhow::{Context, Result};
-use finetuned_job::event::{Event, Phase, Step};
+use finetuned_job::event::{Event, Phase, Sampled, Step};
 use finetuned_job::outcome::{Failure, FailureKind, Start};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Method;
 use finetuned_job::scores::Split;
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 use tch::Tensor;
 
@@ -31,6 +32,11 @@ const STEP_LINE_EVERY: Duration = Duration::from_millis(200);
 
 /// Updates of answers that are compared among which one must have had a gradient.
 const STILL_MAX: u64 = 10;
+
+/// Whether a gradient is 0 where nothing differs.
+fn may_stand_still(plan: &Plan) -> bool {
+    plan.task.objective.compares() || plan.task.objective.samples()
+}
 
 pub(crate) struct Trainer<'a, 'b> {
     pub plan: &'a Plan,
@@ -52,6 +58,8 @@ pub(crate) struct Trainer<'a, 'b> {
     latest: Latest,
     /// Updates of this process, up to the first that had a gradient.
     still: Option<u64>,
+    /// All answers of this process.
+    sampled: Option<Sampled>,
 }
 
 /// What a run may have besides model and data.
@@ -102,6 +110,7 @@ struct Unreported {
     tokens: u64,
     tokens_padded: u64,
     once: f64,
+    sampled: Option<Sampled>,
 }
 
 impl<'a, 'b> Trainer<'a, 'b> {
@@ -140,7 +149,8 @@ impl<'a, 'b> Trainer<'a, 'b> {
             saved: None,
             save_wished: false,
             latest: Latest::default(),
-            still: plan.task.objective.compares().then_some(0),
+            still: may_stand_still(plan).then_some(0),
+            sampled: None,
         }
     }
 
@@ -166,11 +176,20 @@ impl<'a, 'b> Trainer<'a, 'b> {
             }
             self.unfreeze(epoch)?;
             let sizes = (plan.train.batch as usize, plan.train.accumulate as usize);
-            let updates = batches::epoch(&lengths, sizes, plan.train.seed, epoch);
+            let updates = batches::epoch(&lengths, sizes, plan.train.seed, epoch).into_iter();
+            let times = plan.train.updates_by_one_lot() as usize;
+            let updates: Vec<_> = updates.flat_map(|it| repeat_n(it, times)).collect();
             let done = (self.position.step - epoch * plan.train.steps_per_epoch) as usize;
             let mut source = self.source(epoch, &updates, done);
             for update in updates.iter().skip(done) {
-                self.update(update, &mut source)?;
+                match self.update(update, &mut source) {
+                    // Nothing of it had been done.
+                    Err(err) if err.is::<Stopped>() => {
+                        self.save()?;
+                        return Ok(Ended::Stopped);
+                    }
+                    other => other?,
+                }
                 let evaluated = !self.evaluation_due() || self.evaluate()?;
                 self.warn_of_the_disk()?;
                 if !evaluated {
@@ -183,7 +202,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
                 if self.position.stopped_early || self.position.step == last {
                     break;
                 }
-                if self.attempt.stop.requested() {
+                if self.is_between() && self.attempt.stop.requested() {
                     self.save()?;
                     return Ok(Ended::Stopped);
                 }
@@ -213,6 +232,12 @@ impl<'a, 'b> Trainer<'a, 'b> {
     fn update(&mut self, update: &[Vec<u32>], source: &mut dyn Source<'a>) -> Result<()> {
         let step = self.position.step;
         let set = self.train.set;
+        let (network, stop) = (&self.learner.network, self.attempt.stop);
+        let sampled =
+            self.learner
+                .objective
+                .begin_update(network, set, (update, step), &mut || stop.check())?;
+        self.count_sampled(sampled);
         let weight: f64 =
             update.iter().map(|batch| self.learner.loss_weight(set, batch, step)).sum();
         // Nothing is learnt of an update that weighs nothing.
@@ -246,16 +271,32 @@ impl<'a, 'b> Trainer<'a, 'b> {
         self.ask_hooks(Moment::Step, &[])
     }
 
-    /// Where no gradient comes to what trains, every margin stays what it is in the base: 0.
+    /// Where no gradient comes to what trains, the model stays what the base is.
     fn check_that_it_moves(&mut self, norm: f64) -> Result<(), Failure> {
         self.still = self.still.filter(|_| norm == 0.0).map(|it| it + 1);
         if self.still != Some(STILL_MAX) {
             return Ok(());
         }
-        let message = format!(
-            "all margins between wanted and unwanted answers stand still: in {STILL_MAX} updates the gradients of all that trains were exactly 0, so that nothing is learnt"
+        let zero = format!(
+            "in {STILL_MAX} updates the gradients of all that trains were exactly 0, so that nothing is learnt"
         );
-        let cure = "leave freeze.train out of the recipe, or let it name both factors of adapters: what trains now does not reach the model's outputs";
+        let reach = "leave freeze.train out of the recipe, or let it name both factors of adapters: what trains now does not reach the model's outputs";
+        let alike = |it: &Sampled| it.groups == it.groups_without_variance;
+        let (message, cure) = match (self.sampled, self.sampled.filter(alike)) {
+            (_, Some(of)) => (
+                format!(
+                    "of {} prompts each had answers that were all rewarded alike, with {} in the mean: {zero}",
+                    of.groups,
+                    finetuned_answers::short(of.reward)
+                ),
+                "let a [[reward]] give some answers more than others, ask what the base model answers at least sometimes, or raise grpo.num_generations or grpo.temperature",
+            ),
+            (Some(_), None) => (format!("rewards differ, but {zero}"), reach),
+            (None, None) => (
+                format!("all margins between wanted and unwanted answers stand still: {zero}"),
+                reach,
+            ),
+        };
         Err(Failure {
             at_step: Some(self.position.step + 1),
             ..Failure::new(FailureKind::Training, message).with_cure(cure)
@@ -279,6 +320,16 @@ impl<'a, 'b> Trainer<'a, 'b> {
             at_step: Some(step),
             ..Failure::new(FailureKind::Training, message).with_cure(cure)
         }
+    }
+
+    fn count_sampled(&mut self, sampled: Option<Sampled>) {
+        let Some(sampled) = sampled else { return };
+        let groups = self.position.groups.get_or_insert_default();
+        groups.all += sampled.groups;
+        groups.without_variance += sampled.groups_without_variance;
+        let together = |it: Option<Sampled>| it.map_or(sampled, |it| it.with(sampled));
+        self.unreported.sampled = Some(together(self.unreported.sampled));
+        self.sampled = Some(together(self.sampled));
     }
 
     fn count(&mut self, update: &[Vec<u32>]) {
@@ -318,6 +369,7 @@ impl<'a, 'b> Trainer<'a, 'b> {
             tokens_padded: since.tokens_padded,
             seconds: seconds.as_secs_f64(),
             once_seconds: since.once,
+            sampled: since.sampled,
         }))
     }
 
@@ -341,8 +393,16 @@ impl<'a, 'b> Trainer<'a, 'b> {
         Ok(())
     }
 
+    /// Whether nothing has to be remembered for the next update but what a checkpoint holds.
+    fn is_between(&self) -> bool {
+        self.position.step.is_multiple_of(self.plan.train.updates_by_one_lot())
+    }
+
     fn evaluation_due(&self) -> bool {
         let step = self.position.step;
+        if !self.is_between() {
+            return false;
+        }
         let every = self.plan.eval.every_steps.unwrap_or(self.plan.train.steps_per_epoch);
         (step.is_multiple_of(every) || step == self.plan.train.steps)
             && self.position.evaluated != Some(step)
@@ -487,10 +547,11 @@ impl<'a, 'b> Trainer<'a, 'b> {
             save.every_epochs.map(|it| u64::from(it) * self.plan.train.steps_per_epoch);
         let due = |every: Option<u64>| every.is_some_and(|it| step.is_multiple_of(it));
         let minutes = self.clock.last_save.elapsed().as_secs_f64() / 60.0;
-        self.save_wished
+        let due = self.save_wished
             || due(save.every_steps)
             || due(every_epochs)
-            || save.every_minutes.is_some_and(|it| it <= minutes)
+            || save.every_minutes.is_some_and(|it| it <= minutes);
+        due && self.is_between()
     }
 
     fn save(&mut self) -> Result<()> {

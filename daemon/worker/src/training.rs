@@ -46,7 +46,7 @@ pub(crate) fn train(attempt: &mut Attempt) -> Result<()> {
     }
     let device = device::choose(attempt.spec.device)?;
     let data = &prepared.data;
-    let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    let mut learner = Learner::new(model, device, &plan, data.numbers(), prepared.learning())?;
     // As it stands, before a checkpoint is restored, the model is the base.
     let sets = [&data.train, &data.validation, &data.test];
     reference::settle(&plan, Some(&learner.network), &sets, attempt)?;
@@ -124,7 +124,7 @@ fn trained_again(
     let is_new = resumed.is_none();
     let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
-    let mut learner = Learner::new(model, device, &plan, data.numbers(), &prepared.extensions)?;
+    let mut learner = Learner::new(model, device, &plan, data.numbers(), prepared.learning())?;
     reference::settle(&plan, Some(&learner.network), &[all], attempt)?;
     let hooks = prepared.extensions.hooks(&plan)?;
     let position = restore(&mut learner, &plan, &hooks, resumed)?;

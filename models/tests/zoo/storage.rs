@@ -42,6 +42,7 @@ fn adapter(built: &Built, dora: bool) -> Adapter {
         form: Form::LowRank(Ranks { r: 2, alpha: 8.0, dropout: 0.1, rslora: false, dora }),
         targets: built.model.linears().keys().cloned().collect(),
         modules_to_save: BTreeSet::new(),
+        biases: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod metric;
 mod pixels; // augmentations
 mod problem; // one label, several, numbers
 mod reader;
+mod reward;
 
 pub use descriptor::*;
 pub use entry::*;
@@ -20,3 +21,4 @@ pub use metric::*;
 pub use pixels::*;
 pub use problem::*;
 pub use reader::*;
+pub use reward::*;

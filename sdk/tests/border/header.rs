@@ -7,8 +7,18 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-const FILES: &[&str] =
-    &["descriptor", "entry", "problem", "head", "loss", "metric", "reader", "hook", "pixels"];
+const FILES: &[&str] = &[
+    "descriptor",
+    "entry",
+    "problem",
+    "head",
+    "loss",
+    "metric",
+    "reader",
+    "hook",
+    "pixels",
+    "reward",
+];
 const PROLOGUE: &str = "/* The border between finetuned's worker and a plugin, version 1. Made from sdk/src/abi/v1 by a test of the SDK; the\n   rules that hold for all functions stand in sdk/src/abi.rs and docs/plugins.md. */";
 
 fn root() -> &'static Path {
@@ -42,6 +52,7 @@ fn the_header_is_made_from_the_rust_definitions() {
         "ReaderFunctions",
         "HookFunctions",
         "AugmentationFunctions",
+        "RewardFunctions",
     ] {
         builder = builder.include_item(item);
     }
@@ -150,6 +161,8 @@ fn c_has_every_field_where_rust_has_it() {
         HookFunctions { size, reserved, create, destroy, progress, save, load }
         Image { size, reserved, width, height, pixels }
         AugmentationFunctions { size, reserved, create, destroy, apply }
+        Answer { size, reserved, prompt, messages, answer, fields }
+        RewardFunctions { size, reserved, create, destroy, reward }
     }
     assert_eq!(released, RELEASED, "a released layout never changes");
     assert_eq!(appended, APPENDED, "what was appended never changes, too");

@@ -162,3 +162,16 @@ _Static_assert(offsetof(FinetunedAugmentationFunctions, reserved) == 4, "Augment
 _Static_assert(offsetof(FinetunedAugmentationFunctions, create) == 8, "AugmentationFunctions.create");
 _Static_assert(offsetof(FinetunedAugmentationFunctions, destroy) == 16, "AugmentationFunctions.destroy");
 _Static_assert(offsetof(FinetunedAugmentationFunctions, apply) == 24, "AugmentationFunctions.apply");
+_Static_assert(sizeof(FinetunedAnswer) == 72, "Answer");
+_Static_assert(offsetof(FinetunedAnswer, size) == 0, "Answer.size");
+_Static_assert(offsetof(FinetunedAnswer, reserved) == 4, "Answer.reserved");
+_Static_assert(offsetof(FinetunedAnswer, prompt) == 8, "Answer.prompt");
+_Static_assert(offsetof(FinetunedAnswer, messages) == 24, "Answer.messages");
+_Static_assert(offsetof(FinetunedAnswer, answer) == 40, "Answer.answer");
+_Static_assert(offsetof(FinetunedAnswer, fields) == 56, "Answer.fields");
+_Static_assert(sizeof(FinetunedRewardFunctions) == 32, "RewardFunctions");
+_Static_assert(offsetof(FinetunedRewardFunctions, size) == 0, "RewardFunctions.size");
+_Static_assert(offsetof(FinetunedRewardFunctions, reserved) == 4, "RewardFunctions.reserved");
+_Static_assert(offsetof(FinetunedRewardFunctions, create) == 8, "RewardFunctions.create");
+_Static_assert(offsetof(FinetunedRewardFunctions, destroy) == 16, "RewardFunctions.destroy");
+_Static_assert(offsetof(FinetunedRewardFunctions, reward) == 24, "RewardFunctions.reward");

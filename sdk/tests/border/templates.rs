@@ -13,6 +13,7 @@ const KINDS: &[(&str, &str)] = &[
     ("reader", "plain"),
     ("hook", "plain"),
     ("augmentation", "plain"),
+    ("reward", "plain"),
 ];
 
 /// As `finetuned plugin new my-KIND --kind KIND` writes it.

@@ -111,13 +111,13 @@ const ODD: [&str; 6] = ["good", "a", "\u{10ffff}", "[SEP] [MASK]", "</s><|im_end
 #[test]
 fn texts_of_one_token_and_of_special_ones_do_no_harm() {
     let texts: String = (0..60).map(|it| format!("{} {it}\n", ODD[it % 6])).collect();
-    let texts = ODD.map(|it| format!("{it}\n")).concat() + &texts;
+    let texts = format!("text\n{}{texts}", ODD.map(|it| format!("{it}\n")).concat());
     for (base, task) in
         [(tiny_bert(), "masked-language-modeling"), (tiny_llama(), "causal-language-modeling")]
     {
         let recipe = format!("task = '{task}'\ntrain.epochs = 1\n");
         let write = |path: &Path| fs::write(path, &texts).unwrap();
-        let done = Run::with_drop(&base, &recipe, "odd.txt", write).complete();
+        let done = Run::with_drop(&base, &recipe, "odd.csv", write).complete();
         assert!(done.score.is_finite(), "{done:?}");
     }
     let row = |it: usize| {

@@ -25,4 +25,5 @@ mod bad_input; // stories of what would teach the wrong thing
 mod gguf; // stories of models that llama.cpp runs
 mod going_on; // stories of adapters that training goes on with
 mod preferences; // stories of answers of which one is wanted
+mod grpo; // stories of answers that are rewarded
 mod units; // unit files, as systemd reads them

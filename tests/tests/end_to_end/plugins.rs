@@ -415,6 +415,8 @@ fn a_panic_in_any_function_is_reported_with_its_place() {
         ("reader read", "read", 2),
         ("augmentation new", "create", 0),
         ("augmentation apply", "apply", 1),
+        ("reward new", "create", 0),
+        ("reward reward", "reward", 1),
     ] {
         let begins =
             format!("the {item} of the plugin panics panicked in {function} at src/lib.rs:");

@@ -1,7 +1,8 @@
-//! ROUGE-L: how near texts come to those that they should be, by the longest sequence of words that
-//! both have in this order, 0 to 1. Of Lin, "ROUGE: A Package for Automatic Evaluation of Summaries"
-//! (2004), as Google's rouge_score computes it without a stemmer: words are runs of the letters a to
-//! z and digits, whatever their case; everything else is left out, so that of Chinese nothing stays.
+//! ROUGE-L: how near texts come to those that they should be, by the longest sequence of words
+//! that both have in this order, 0 to 1. Of Lin, "ROUGE: A Package for Automatic Evaluation of
+//! Summaries" (2004), as Google's rouge_score computes it without a stemmer: words are runs of the
+//! letters a to z and digits, whatever their case; everything else is left out, so that of Chinese
+//! nothing stays.
 
 /// The mean F-measure over (found, wanted) texts; none where no wanted text has a word.
 pub fn rouge_l<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<f64> {

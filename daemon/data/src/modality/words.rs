@@ -186,7 +186,7 @@ impl Rows {
         let (tags, widened) = spans::tags(&raw, &words, std::mem::replace(target, Cell::Missing))?;
         *target = Cell::List(tags.into_iter().map(Cell::Text).collect());
         self.widened += widened;
-        Ok(Record { texts: [text].into(), words, image: None })
+        Ok(Record { texts: [text].into(), words, ..Record::default() })
     }
 }
 
@@ -224,5 +224,5 @@ fn of_words(words: Vec<Cell>, misc: Option<&Cell>, targets: &[Cell]) -> Result<R
     if places.is_empty() {
         return Err(Reason::EmptyText);
     }
-    Ok(Record { texts: [text.into()].into(), words: places.into(), image: None })
+    Ok(Record { words: places.into(), ..Record::of_text(text) })
 }

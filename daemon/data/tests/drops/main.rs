@@ -3,6 +3,7 @@
 mod archives;
 mod conversations;
 mod preferences;
+mod prompts; // questions that a model answers itself
 mod chatbots;
 mod dialects;
 mod encodings;

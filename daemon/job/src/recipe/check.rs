@@ -1,23 +1,13 @@
 //! The second stage of a recipe: every value judged, strings become enums, and what only a plugin
 //! can give is asked for only where plugins are loaded.
 
+use super::grpo;
+use super::limits::{Wrong, above_0, at_least, from_to, share, within, wrong};
 use super::raw::{
     self, Raw, RawAdapter, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave,
     RawTrain,
 };
 use super::*;
-
-/// A value that can't be used, with the dotted name of its field.
-#[derive(Debug, thiserror::Error)]
-#[error("{field} {message}")]
-pub(super) struct Wrong {
-    pub field: &'static str,
-    message: String,
-}
-
-fn wrong<T>(field: &'static str, message: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong { field, message: message.into() })
-}
 
 pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
     let task = match raw.task {
@@ -50,6 +40,8 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
         data: data(raw.data.unwrap_or_default())?,
         augment: augment(raw.augment.unwrap_or_default())?,
         train: train(raw.train.unwrap_or_default())?,
+        grpo: raw.grpo.map(grpo::grpo).transpose()?,
+        rewards: grpo::rewards(raw.reward.unwrap_or_default())?,
         eval: eval(raw.eval.unwrap_or_default(), with_plugins)?,
         save: save(raw.save.unwrap_or_default())?,
         plugins,
@@ -81,6 +73,7 @@ fn without_plugins(recipe: &Recipe) -> Result<(), Wrong> {
     if let Some(name) = &recipe.data.reader {
         return none("data.reader", name, "without this key the format is recognised");
     }
+    grpo::without_plugins(&recipe.rewards)?;
     match &recipe.augment.plugin {
         Some(name) => none("augment.plugin", name, "all of these are plugins'"),
         None => Ok(()),
@@ -288,58 +281,6 @@ fn plugins(raw: RawPlugins) -> Result<PluginChoice, Wrong> {
     Ok(PluginChoice { load: raw.load.unwrap_or_default(), settings })
 }
 
-fn within(field: &'static str, value: f64, range: std::ops::Range<f64>) -> Result<f64, Wrong> {
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        wrong(
-            field,
-            format!("is {value}, but must be at least {} and below {}", range.start, range.end),
-        )
-    }
-}
-
-fn above_0(field: &'static str, value: f64) -> Result<f64, Wrong> {
-    if value.is_finite() && 0.0 < value {
-        Ok(value)
-    } else {
-        wrong(field, format!("is {value}, but must be above 0"))
-    }
-}
-
-fn share(field: &'static str, value: f64) -> Result<f64, Wrong> {
-    if 0.0 < value && value <= 1.0 {
-        Ok(value)
-    } else {
-        wrong(field, format!("is {value}, but must be above 0 and at most 1"))
-    }
-}
-
-fn at_least<T: PartialOrd + std::fmt::Display>(
-    field: &'static str,
-    value: T,
-    least: T,
-) -> Result<T, Wrong> {
-    if value < least {
-        wrong(field, format!("is {value}, but must be at least {least}"))
-    } else {
-        Ok(value)
-    }
-}
-
-/// A number that no training needs is a typing error, or somebody's wish to keep a machine busy.
-fn from_to<T: PartialOrd + std::fmt::Display>(
-    field: &'static str,
-    value: T,
-    least: T,
-    most: T,
-) -> Result<T, Wrong> {
-    if most < value {
-        return wrong(field, format!("is {value}, but must be at most {most}"));
-    }
-    at_least(field, value, least)
-}
-
 fn freeze(raw: RawFreeze) -> Result<Freeze, Wrong> {
     let patterns = |field, list: Vec<String>| {
         list.into_iter()
@@ -380,6 +321,7 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
         }
         rate => Ok(rate),
     };
+    let count = |field, n: Option<u32>, most| n.map(|it| from_to(field, it, 1, most)).transpose();
     let clip = match raw.clip.unwrap_or(1.0) {
         0.0 => None,
         clip if clip.is_finite() && 0.0 < clip => Some(clip),
@@ -392,9 +334,9 @@ fn train(raw: RawTrain) -> Result<TrainChoice, Wrong> {
     };
     Ok(TrainChoice {
         method: method(raw.method.as_deref())?,
-        epochs: raw.epochs.map(|it| from_to("train.epochs", it, 1, 100_000)).transpose()?,
-        batch: raw.batch.map(|it| from_to("train.batch", it, 1, 65_536)).transpose()?,
-        accumulate: from_to("train.accumulate", raw.accumulate.unwrap_or(1), 1, 65_536)?,
+        epochs: count("train.epochs", raw.epochs, 100_000)?,
+        batch: count("train.batch", raw.batch, 65_536)?,
+        accumulate: count("train.accumulate", raw.accumulate, 65_536)?,
         lr: rate("train.lr", raw.lr)?,
         head_lr: rate("train.head_lr", raw.head_lr)?,
         optimizer: optimizer(&raw)?,

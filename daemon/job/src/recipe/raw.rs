@@ -22,6 +22,8 @@ pub(super) struct Raw {
     pub augment: Option<RawAugment>,
     pub adapter: Option<RawAdapter>,
     pub train: Option<RawTrain>,
+    pub grpo: Option<RawGrpo>,
+    pub reward: Option<Vec<RawReward>>,
     pub eval: Option<RawEval>,
     pub save: Option<RawSave>,
     pub plugins: Option<RawPlugins>,
@@ -171,6 +173,34 @@ pub(super) struct RawTrain {
     pub seed: Option<u64>,
 }
 
+/// Keys are those of TRL's `GRPOConfig`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGrpo {
+    pub num_generations: Option<u32>,
+    pub max_completion_length: Option<u32>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub top_k: Option<u32>,
+    pub epsilon: Option<f64>,
+    pub epsilon_high: Option<f64>,
+    pub beta: Option<f64>,
+    pub loss_type: Option<String>,
+    pub scale_rewards: Option<String>,
+    pub num_iterations: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReward {
+    pub name: Option<String>,
+    pub weight: Option<f64>,
+    pub field: Option<String>,
+    pub pattern: Option<String>,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawEval {
@@ -290,7 +320,8 @@ pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
     for (line_idx, line) in text.lines().enumerate() {
         let line = line.trim();
         if let Some(rest) = line.strip_prefix('[') {
-            table = format!("{}.", rest.split(']').next().unwrap_or("").trim());
+            let name = rest.trim_start_matches('[').split(']').next().unwrap_or("");
+            table = format!("{}.", name.trim());
         } else if let Some((key, _)) = line.split_once('=')
             && format!("{table}{}", key.trim()) == field
         {
@@ -298,4 +329,19 @@ pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The same of the `nth` of several tables of one name, `[[table]]`; where it has no such key, the
+/// line that the table begins with.
+pub(super) fn line_of_nth(text: &str, field: &str, nth: usize) -> Option<usize> {
+    let name = field.split('.').next().unwrap_or(field);
+    let is_header = |line: &str| {
+        line.trim().strip_prefix("[[").and_then(|it| it.split(']').next()).map(str::trim)
+            == Some(name)
+    };
+    let headers = text.lines().enumerate().filter(|it| is_header(it.1)).map(|it| it.0);
+    let first = headers.clone().nth(nth)?;
+    let end = headers.clone().nth(nth + 1).unwrap_or(text.lines().count());
+    let own: Vec<&str> = text.lines().take(end).skip(first).collect();
+    Some(first + line_of(&own.join("\n"), field).unwrap_or(1))
 }

@@ -9,7 +9,7 @@ from transformers import pipeline
 
 find = pipeline("token-classification", model={{ folder|quoted }}, aggregation_strategy="simple")
 print(find("A text of yours"))
-{% elif plan.task == "text-generation" or plan.task == "preference" %}
+{% elif plan.task in ["text-generation", "preference", "grpo"] %}
 from transformers import pipeline
 
 answer = pipeline("text-generation", model={{ folder|quoted }})

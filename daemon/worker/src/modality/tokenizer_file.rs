@@ -80,8 +80,8 @@ mod tests {
     use serde_json::Value;
     use std::fs;
 
-    /// Each a kind of model, normalizer, pre-tokenizer, post-processor or decoder; and added tokens,
-    /// truncation and padding. Made by tests/data/make_tokenizer_parts.py with tokenizers 0.22.2.
+    /// Each a kind of model, normalizer, pre-tokenizer, post-processor or decoder; and added
+    /// tokens, truncation and padding. Made by tests/data/make_tokenizer_parts.py.
     #[test]
     fn every_kind_of_tokenizer_reads_as_its_library_does() {
         let json: Value =

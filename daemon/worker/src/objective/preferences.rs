@@ -6,7 +6,7 @@
 //!
 //! The base's log-probabilities of the same answers are in the set: `reference` has computed them.
 
-use super::vocabulary::{numbers, parts};
+use super::vocabulary::{self, Sequence, numbers};
 use super::{Evaluated, Objective};
 use crate::examples::ExampleSet;
 use crate::modality::Role;
@@ -42,33 +42,19 @@ struct Answers {
     negative_log_likelihood: Option<Tensor>,
 }
 
-/// Of each answer the log-probabilities of its tokens, in rows that stand one behind the other, and
-/// how many there are. `whole`: of these the question's are wanted too.
+/// Of each answer the log-probabilities of its tokens. `whole`: of these the question's are wanted
+/// too.
 fn of_tokens(
     network: &Network,
     batch: &Batch,
     pass: &Pass,
     whole: impl Fn(Role) -> bool,
 ) -> Result<Vec<Tensor>> {
-    let (mut rows, mut targets, mut counts, mut before) = (vec![], vec![], vec![], 0);
-    for it in batch.indices.iter().flat_map(|it| batch.set.encoded.answers(*it)) {
-        let first = if whole(it.role) { 1 } else { it.asked.max(1) };
-        rows.extend((first..it.tokens.len()).map(|place| before + place as i64 - 1));
-        targets.extend(it.tokens[first..].iter().map(|it| i64::from(*it)));
-        counts.push((it.tokens.len() - first) as i64);
-        before += it.tokens.len() as i64;
-    }
-    let tensor = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to(network.device);
-    let features = network.features(&batch.input, Some(&tensor(&rows)?), pass)?;
-    let mut all = Vec::new();
-    for (features, targets) in parts(&features, &tensor(&targets)?)? {
-        let then = move |outputs: &Tensor| {
-            let all = outputs.f_log_softmax(-1, Kind::Float)?;
-            all.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)
-        };
-        all.push(network.model.head_then(&features, pass, Box::new(then))?);
-    }
-    Ok(Tensor::f_cat(&all, 0)?.f_split_with_sizes(counts, 0)?)
+    let answers = batch.indices.iter().flat_map(|it| batch.set.encoded.answers(*it));
+    let texts: Vec<Sequence> = answers
+        .map(|it| Sequence { tokens: it.tokens, first: if whole(it.role) { 1 } else { it.asked } })
+        .collect();
+    vocabulary::log_probabilities(network, &batch.input, (&texts, 1.0), pass)
 }
 
 pub(super) fn log_probabilities(network: &Network, batch: &Batch) -> Result<Vec<f64>> {

@@ -82,6 +82,47 @@ pub(super) fn numbers(of: &Tensor) -> Result<Vec<f64>> {
     Ok(Vec::try_from(of.f_to(Device::Cpu)?.f_to_kind(Kind::Double)?)?)
 }
 
+/// A text of a batch, and from where on its tokens are asked for: the first of them has none before
+/// it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequence<'a> {
+    pub tokens: &'a [u32],
+    pub first: usize,
+}
+
+/// Of each text the log-probabilities of its tokens from the first on, in fp32, each by the logits
+/// over this temperature. `input`: these texts as the model is shown them.
+pub(super) fn log_probabilities(
+    network: &Network,
+    input: &Input,
+    (texts, temperature): (&[Sequence], f64),
+    pass: &Pass,
+) -> Result<Vec<Tensor>> {
+    let (mut rows, mut targets, mut counts, mut before) = (vec![], vec![], vec![], 0);
+    for it in texts {
+        let first = it.first.max(1);
+        rows.extend((first..it.tokens.len()).map(|place| before + place as i64 - 1));
+        targets.extend(it.tokens[first..].iter().map(|it| i64::from(*it)));
+        counts.push((it.tokens.len() - first) as i64);
+        before += it.tokens.len() as i64;
+    }
+    let tensor = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to(network.device);
+    let features = network.features(input, Some(&tensor(&rows)?), pass)?;
+    let mut all = Vec::new();
+    for (features, targets) in parts(&features, &tensor(&targets)?)? {
+        let then = move |outputs: &Tensor| {
+            let outputs = match temperature {
+                1.0 => outputs.shallow_clone(),
+                it => outputs.f_div_scalar(it)?,
+            };
+            let all = outputs.f_log_softmax(-1, Kind::Float)?;
+            all.f_gather(1, &targets.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)
+        };
+        all.push(network.model.head_then(&features, pass, Box::new(then))?);
+    }
+    Ok(Tensor::f_cat(&all, 0)?.f_split_with_sizes(counts, 0)?)
+}
+
 /// Features and targets of as many rows as are predicted at a time.
 pub(super) fn parts(features: &Input, targets: &Tensor) -> Result<Vec<(Input, Tensor)>> {
     let rows = features.xs.f_split(ROWS, 0)?;

@@ -188,6 +188,24 @@ pub(super) fn preference_lr(adapted: Option<Adapted>) -> f64 {
     adapted.map_or(LR_PREFERENCES, |it| adapter_lr(LR_PREFERENCES, it))
 }
 
+/// Prompts that the model answers in one forward pass with gradients, each several times.
+pub(super) const PROMPTS_OF_PASS: u32 = 1;
+/// And in one update: with eight answers each, 64, which tell good from bad answers well enough.
+const PROMPTS_OF_UPDATE: u32 = 8;
+
+/// Forward passes in one update, of so many prompts each.
+pub(super) fn prompts_of_update(batch: u32) -> u32 {
+    PROMPTS_OF_UPDATE.div_ceil(batch.max(1))
+}
+
+/// Tokens of an answer: TRL's config long had as many. A model of few positions keeps half of them
+/// for prompts.
+const COMPLETION_MAX: u32 = 256;
+
+pub(super) fn max_completion_length(max_tokens: u32) -> u32 {
+    COMPLETION_MAX.min(max_tokens / 2).max(1)
+}
+
 /// How far the losses of preferences weigh likelihoods, as TRL's configs have it; SimPO's are of a
 /// token, so that its authors' 2 is as much (Meng et al. 2024).
 const BETA: f64 = 0.1;
@@ -300,7 +318,8 @@ pub(super) fn tune_thresholds(objective: Objective, counts: &[(u64, u64)]) -> Op
         | Objective::TokenCrossEntropy
         | Objective::MaskedTokens
         | Objective::Preferences
-        | Objective::Rewards => None,
+        | Objective::Rewards
+        | Objective::GroupRelative => None,
     }
 }
 
@@ -407,6 +426,12 @@ mod tests {
         assert_eq!(verdict_weights(100, 25), [1.0, 4.0]);
         assert_eq!(verdict_weights(10, 30), [3.0, 1.0]);
         assert_eq!(verdict_weights(7, 7), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn an_update_is_of_eight_prompts_and_an_answer_of_half_the_room_at_most() {
+        assert_eq!([1, 3, 8, 32].map(prompts_of_update), [8, 3, 1, 1]);
+        assert_eq!([1, 128, 512, 1_024].map(max_completion_length), [1, 64, 256, 256]);
     }
 
     #[test]

@@ -338,7 +338,9 @@ fn metrics_suit_the_task() {
     for task in Task::all() {
         let mut found = Found { task, ..images(Answer::Class) };
         found.data.outputs = vec!["O".into(), "B-yes".into()];
-        let eval = plan_of("", &found).eval;
+        let rewarded = "[[reward]]\nname = 'json'";
+        let recipe = if task.objective.samples() { rewarded } else { "" };
+        let eval = plan_of(recipe, &found).eval;
         assert_eq!(
             (eval.metrics, eval.best.as_str()),
             (task.metrics.shown.iter().map(|it| it.to_string()).collect(), task.metrics.best,)
@@ -553,6 +555,31 @@ fn a_large_base_is_stored_in_half_the_bits_where_that_loses_nothing() {
     assert_eq!(of(Dtype::Auto, None), Storage::Fp32);
     assert_eq!(of(Dtype::Fp32, Some(1)), Storage::Fp32);
     assert_eq!(of(Dtype::Bf16, None), Storage::Bf16);
+}
+
+#[test]
+fn answers_that_are_rewarded_have_trls_defaults_and_their_fields() {
+    let mut prompts = causal();
+    prompts.task = Task::named("grpo").unwrap();
+    prompts.data.input_columns = vec!["prompt".into(), "answer".into()];
+    let number = "[[reward]]\nname = 'number'\n";
+    let plan = plan_of(number, &prompts);
+    let (train, grpo) = (&plan.train, plan.train.grpo.as_ref().unwrap());
+    assert_eq!((train.epochs, train.batch, train.accumulate), (3, 1, 8));
+    assert_eq!((train.lr, train.refit, plan.model.dropout), (1e-6, false, 0.0));
+    assert_eq!((grpo.choice, grpo.max_completion_length), (Default::default(), 32));
+    assert_eq!((&*plan.eval.best, &plan.eval.metrics[..1]), ("reward", &["reward".into()][..]));
+    let twice = plan_of(&format!("grpo.num_iterations = 2\n{number}"), &prompts).train;
+    assert_eq!(twice.steps, 2 * train.steps, "each lot of answers is learnt from twice");
+    let four = plan_of(&format!("train.batch = 4\n{number}"), &prompts).train;
+    assert_eq!((four.batch, four.accumulate, four.steps), (4, 2, train.steps));
+    let field = "a reward reads the column `a`, but beside the prompts stand answer (name a column by `field` in the [[reward]], or add it to the data)";
+    refused("[[reward]]\nname = 'number'\nfield = 'a'", &prompts, field);
+    let beta = format!("grpo.beta = 0.04\n{number}");
+    let whole = "grpo.beta holds the model against its base, which is no longer there where all of it trains: a second model in memory would be needed (add an [adapter] table, below which the base stays as it is, or set grpo.beta to 0)";
+    refused(&beta, &prompts, whole);
+    let other = "[[reward]] is of answers that the model makes itself, but the task is `text-generation` (set task to `grpo`, or leave it out of the recipe)";
+    refused(number, &Found { task: Task::named("text-generation").unwrap(), ..causal() }, other);
 }
 
 #[test]

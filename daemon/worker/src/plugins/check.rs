@@ -5,7 +5,7 @@
 mod heads;
 mod losses;
 mod metrics;
-mod others; // readers, hooks, augmentations
+mod others; // readers, hooks, augmentations, rewards
 mod slopes; // gradients by finite differences
 mod targets; // what is true
 mod teller; // probes -> lines on stdout
@@ -101,7 +101,7 @@ fn try_item(plugins: &Plugins, item: &Item, teller: &mut Teller) -> Result<()> {
             }
         })?;
     }
-    // Readers, hooks and augmentations are the same for all.
+    // Readers, hooks, augmentations and rewards are the same for all.
     let problems = problems.unwrap_or_else(|| vec![Answer::Class]);
     for &problem in &problems {
         let trial = Trial { plugins, name: &export.name, problem };
@@ -117,6 +117,7 @@ fn try_item(plugins: &Plugins, item: &Item, teller: &mut Teller) -> Result<()> {
             Kind::Reader => others::reader(trial, &subject, teller)?,
             Kind::Hook => others::hook(trial, &subject, teller)?,
             Kind::Augmentation => others::augmentation(trial, &subject, teller)?,
+            Kind::Reward => others::reward(trial, &subject, teller)?,
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ pub(super) enum Functions {
     Reader(abi::ReaderFunctions),
     Hook(abi::HookFunctions),
     Augmentation(abi::AugmentationFunctions),
+    Reward(abi::RewardFunctions),
 }
 
 /// What a plugin's log lines go through. It lives as long as the process, as the plugin does.
@@ -171,6 +172,7 @@ unsafe fn functions(kind: Kind, number: u32, at: *const c_void) -> Result<Functi
         Kind::Augmentation => {
             read!(Augmentation, KIND_AUGMENTATION, AugmentationFunctions, [create, destroy, apply])
         }
+        Kind::Reward => read!(Reward, KIND_REWARD, RewardFunctions, [create, destroy, reward]),
     }
 }
 

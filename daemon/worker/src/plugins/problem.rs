@@ -44,6 +44,7 @@ pub(super) fn words(problem: Answer) -> &'static str {
         Answer::Numbers => "numbers",
         Answer::Tokens => "tokens of texts",
         Answer::Reward => "answers that are compared",
+        Answer::Completion => "answers of the model's own",
         _ => "one label",
     }
 }
@@ -56,7 +57,10 @@ impl Functions {
             Functions::Head(it) => it.problems,
             Functions::Loss(it) => it.problems,
             Functions::Metric(it) => it.problems,
-            Functions::Reader(_) | Functions::Hook(_) | Functions::Augmentation(_) => return None,
+            Functions::Reader(_)
+            | Functions::Hook(_)
+            | Functions::Augmentation(_)
+            | Functions::Reward(_) => return None,
         };
         // Made before there was a choice.
         let claimed = if claimed == 0 { abi::PROBLEM_SINGLE_LABEL } else { claimed };
@@ -68,7 +72,7 @@ impl Functions {
     pub(super) fn suit(&self, subject: &Subject, problem: Answer) -> Result<(), Failure> {
         // A loss sees tokens as examples of one label each; there are too many for anything else.
         let seen = problem != Answer::Tokens || matches!(self, Functions::Loss(_));
-        let seen = seen && problem != Answer::Reward;
+        let seen = seen && !matches!(problem, Answer::Reward | Answer::Completion);
         let fits = |it: &Vec<Answer>| seen && it.iter().any(|it| number(*it) == number(problem));
         let Some(claimed) = self.problems().filter(|it| !fits(it)) else { return Ok(()) };
         let claimed: Vec<&str> = claimed.into_iter().map(words).collect();

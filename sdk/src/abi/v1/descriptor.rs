@@ -31,6 +31,9 @@ pub const KIND_READER: u32 = 4;
 pub const KIND_HOOK: u32 = 5;
 /// [`Item::kind`]: see [`AugmentationFunctions`](super::AugmentationFunctions).
 pub const KIND_AUGMENTATION: u32 = 6;
+/// [`Item::kind`]: see [`RewardFunctions`](super::RewardFunctions). Appended: hosts that do not
+/// know it refuse the plugin.
+pub const KIND_REWARD: u32 = 7;
 
 /// Most things that one plugin exports.
 pub const ITEMS_MAX: usize = 32;

@@ -91,8 +91,8 @@ pub struct Export {
     pub reserved: u32,
     /// As in the descriptor.
     pub name: Bytes,
-    /// `HeadFunctions`, `LossFunctions`, `MetricFunctions`, `ReaderFunctions`, `HookFunctions` or
-    /// `AugmentationFunctions`, as `kind` says. Never null.
+    /// `HeadFunctions`, `LossFunctions`, `MetricFunctions`, `ReaderFunctions`, `HookFunctions`,
+    /// `AugmentationFunctions` or `RewardFunctions`, as `kind` says. Never null.
     pub functions: *const c_void,
 }
 

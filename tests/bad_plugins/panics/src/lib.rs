@@ -1,8 +1,8 @@
 //! A plugin that panics in every function of every plain kind, each in an item of its own.
 
 use finetuned_sdk::{
-    Augmentation, DropFolder, Found, Hook, Metric, NoSettings, Pixels, Predictions, Progress,
-    Random, Reader, Result, Wish,
+    Answer, Augmentation, DropFolder, Found, Hook, Metric, NoSettings, Pixels, Predictions,
+    Progress, Random, Reader, Result, Reward, Wish,
 };
 
 /// Panics in the function number `AT` of its kind.
@@ -99,9 +99,25 @@ impl<const AT: usize> Augmentation for Panics<AT> {
     }
 }
 
+impl<const AT: usize> Reward for Panics<AT> {
+    const NAME: &'static str = ["new", "reward"][AT];
+    type Settings = NoSettings;
+
+    fn new(_: NoSettings) -> Result<Self> {
+        maybe::<AT, 0>();
+        Ok(Panics)
+    }
+
+    fn reward(&self, _: &Answer) -> Result<f64> {
+        maybe::<AT, 1>();
+        Ok(0.0)
+    }
+}
+
 finetuned_sdk::export! {
     metrics: [Panics<0>, Panics<1>, Panics<2>, Panics<3>],
     hooks: [Panics<0>, Panics<1>, Panics<2>, Panics<3>],
     readers: [Panics<0>, Panics<1>, Panics<2>],
     augmentations: [Panics<0>, Panics<1>],
+    rewards: [Panics<0>, Panics<1>],
 }

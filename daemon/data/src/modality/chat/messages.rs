@@ -7,6 +7,7 @@ use crate::reading::text_of;
 use finetuned_answers::Cell;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// What somebody says.
@@ -157,7 +158,7 @@ pub(in crate::modality) fn question(text: &str) -> String {
         Some(all) => all.iter().filter_map(|it| message(it.clone()).ok()).collect(),
         None => vec![Message::new("user", text)],
     };
-    written(&Conversation { messages, tools: None })
+    conversation(messages, None)
 }
 
 /// # Errors
@@ -177,7 +178,7 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Stri
     complete(&mut all, context, system)?;
     all.extend(answer);
     check(&all)?;
-    Ok(written(&Conversation { messages: all, tools }))
+    Ok(conversation(all, tools))
 }
 
 /// Adds what belongs to the last question, and what is told before all others.
@@ -202,6 +203,11 @@ struct Conversation {
     messages: Vec<Message>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<Tools>,
+}
+
+/// As a record has it.
+pub(in crate::modality) fn conversation(messages: Vec<Message>, tools: Option<Tools>) -> String {
+    written(&Conversation { messages, tools })
 }
 
 /// A record. It holds nothing that JSON has no form for.
@@ -282,6 +288,11 @@ pub(in crate::modality) fn functions(cell: Cell) -> Result<Option<Tools>, Reason
     }
 }
 
+/// As JSON has it.
+pub(in crate::modality) fn value(cell: &Cell) -> Value {
+    serde_json::to_value(AsJson(cell)).unwrap_or_default()
+}
+
 /// # Errors
 /// An order that no conversation has, or nothing to be learnt.
 pub(in crate::modality) fn check(messages: &[Message]) -> Result<(), Reason> {
@@ -317,7 +328,6 @@ pub(in crate::modality) fn check(messages: &[Message]) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     fn cell(json: Value) -> Cell {
         json::cell(json)

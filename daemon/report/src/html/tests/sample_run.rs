@@ -249,6 +249,7 @@ impl SampleRun {
             seconds: 143.2,
             head: Head::Linear,
             thresholds: Vec::new(),
+            groups: None,
             before: Vec::new(),
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,
@@ -431,6 +432,7 @@ fn events(validation: &Scores, steps: u64) -> Vec<Line> {
                 tokens_padded: 884,
                 seconds: 0.2,
                 once_seconds: 0.0,
+                sampled: None,
             }),
         );
         if step % 68 == 0 {
@@ -611,6 +613,7 @@ fn plan(classes: &[String], data: &DataReport) -> Plan {
             method: Method::Auto,
             loss: None,
             preference: None,
+            grpo: None,
             hooks: Vec::new(),
             gradient_checkpointing: false,
             precision: Precision::Fp32,

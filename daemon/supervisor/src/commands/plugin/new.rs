@@ -74,6 +74,7 @@ fn template(kind: PluginKind) -> (&'static str, &'static str) {
         PluginKind::Reader => (PLAIN, "reader.rs"),
         PluginKind::Hook => (PLAIN, "hook.rs"),
         PluginKind::Augmentation => (PLAIN, "augmentation.rs"),
+        PluginKind::Reward => (PLAIN, "reward.rs"),
     }
 }
 

@@ -1,8 +1,10 @@
-//! What is tried of readers, hooks and augmentations.
+//! What is tried of readers, hooks, augmentations and rewards.
 
 use super::teller::{Fault, Outcome, Seen, Teller};
 use super::{CALLS, Trial, steady};
-use crate::plugins::{Files, HookInstance, HookProgress, Moment, Read, ReaderInstance, Wishes};
+use crate::plugins::{
+    Answered, Files, HookInstance, HookProgress, Moment, Read, ReaderInstance, Wishes,
+};
 use anyhow::{Context, Result};
 use std::fs;
 use std::ops::ControlFlow;
@@ -219,5 +221,42 @@ pub(super) fn augmentation(trial: Trial<'_>, subject: &str, teller: &mut Teller)
             Ok(augmentation.apply(&mut pixels, (8, 8), seed)?)
         })
     })?;
+    Ok(())
+}
+
+/// Answers to one prompt. Which columns a reward reads is not known: there are the usual ones.
+const ANSWERS: [&str; 5] = ["", "4", "It is 4.", "<think>two and two</think>\n{\"a\": 4}", "no"];
+const FIELDS: &str =
+    r#"{"answer": "4", "solution": "2 + 2 = 4", "target": "4", "keywords": ["four", "4"]}"#;
+
+fn answered(answer: &str) -> Answered<'_> {
+    let messages = r#"[{"role": "user", "content": "2 + 2?"}]"#;
+    Answered { prompt: "2 + 2?", messages, answer, fields: FIELDS }
+}
+
+pub(super) fn reward(trial: Trial<'_>, subject: &str, teller: &mut Teller) -> Result<()> {
+    let create = || -> Result<_, Fault> { Ok(trial.plugins.reward(trial.name, "{}")?) };
+    let works = teller.probe(subject, "reward", || -> Outcome {
+        let (one, other) = (create()?, create()?);
+        let all = |it: &crate::plugins::RewardInstance| -> Result<Vec<f64>, Fault> {
+            ANSWERS.iter().map(|answer| Ok(it.reward(answered(answer))?)).collect()
+        };
+        let first = all(&one)?;
+        if first != all(&one)? || first != all(&other)? {
+            return Err("the same answer is rewarded otherwise the second time: it remembers something, or draws from elsewhere".to_string().into());
+        }
+        let shown: Vec<String> = first.iter().map(f64::to_string).collect();
+        let shown = format!("{} for {} answers, the same twice", shown.join(", "), first.len());
+        Ok(match first.iter().all(|it| *it == first[0]) {
+            true => Seen::Noted(format!("{shown}; nothing is learnt of equal rewards")),
+            false => Seen::Passed(shown),
+        })
+    })?;
+    if works {
+        teller.probe(subject, "memory", || {
+            let reward = create()?;
+            steady(|| Ok(reward.reward(answered(ANSWERS[2])).map(drop)?))
+        })?;
+    }
     Ok(())
 }

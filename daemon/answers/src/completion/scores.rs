@@ -1,0 +1,126 @@
+//! Decides what scores of answers mean that rewards score: means over the prompts.
+
+use crate::bootstrap::{self, Sampled, mean as weighted};
+use crate::scored::{check_rows, mean};
+use crate::{Scored, ScoresError};
+use finetuned_job::scores::Scores;
+
+/// What a model gives for a prompt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rewarded {
+    pub reward: f64,
+    /// Of the answer, with the one that ends it.
+    pub tokens: f64,
+    /// 1 where it came to an end by itself, else 0.
+    pub ended: f64,
+}
+
+impl Rewarded {
+    /// Numbers of a row.
+    pub(super) const WIDTH: usize = 3;
+
+    pub(super) fn of(row: &[f32]) -> Option<Rewarded> {
+        let [reward, tokens, ended] = <[f32; Self::WIDTH]>::try_from(row).ok()?.map(f64::from);
+        Some(Rewarded { reward, tokens, ended })
+    }
+}
+
+const METRICS: [&str; Rewarded::WIDTH] = ["reward", "length", "ended"];
+
+struct Answers<'a> {
+    /// Of each metric, of each example.
+    values: [Vec<f64>; METRICS.len()],
+    losses: &'a [f64],
+}
+
+impl Answers<'_> {
+    fn metric(&self, name: &str, times: &[u32]) -> Option<f64> {
+        let at = METRICS.iter().position(|it| *it == name)?;
+        Some(weighted(times, &self.values[at]))
+    }
+}
+
+impl Sampled for Answers<'_> {
+    fn losses(&self) -> &[f64] {
+        self.losses
+    }
+
+    fn effort(&self) -> usize {
+        self.losses.len()
+    }
+
+    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
+        metrics.iter().map(|it| self.metric(it, times)).collect()
+    }
+}
+
+pub(super) fn scores(
+    of: &Scored<'_>,
+    intervals_for: &[&str],
+    seed: u64,
+) -> Result<Scores, ScoresError> {
+    let Scored { split, predictions, targets, losses } = *of;
+    check_rows(of, Rewarded::WIDTH, |_| 1)?;
+    if let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) {
+        let value = predictions.values()[at];
+        return Err(ScoresError::Output { example: at / Rewarded::WIDTH, value });
+    }
+    let rows: Vec<Rewarded> =
+        (0..predictions.len()).filter_map(|it| Rewarded::of(predictions.of(it))).collect();
+    let of = |value: fn(&Rewarded) -> f64| rows.iter().map(value).collect::<Vec<f64>>();
+    let answers =
+        Answers { values: [of(|it| it.reward), of(|it| it.tokens), of(|it| it.ended)], losses };
+    let all = vec![1; targets.len()];
+    let metric = |it: &&str| Some(((*it).to_string(), answers.metric(it, &all)?));
+    let strata = bootstrap::together(targets.len());
+    Ok(Scores {
+        split,
+        examples: targets.len() as u64,
+        loss: mean(losses),
+        metrics: METRICS.iter().filter_map(metric).collect(),
+        intervals: bootstrap::intervals(&answers, intervals_for, &strata, seed)?,
+        per_class: Vec::new(),
+        confusion: Vec::new(),
+        per_number: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::of;
+    use crate::{Predictions, Target};
+    use finetuned_job::scores::Split;
+    use finetuned_job::task::Answer;
+
+    fn scored(values: &[f32]) -> Result<Scores, ScoresError> {
+        let predictions = Predictions::one_row_each(Rewarded::WIDTH, values.to_vec());
+        let targets = vec![Target::default(); predictions.len()];
+        let losses: Vec<f64> = values
+            .chunks(3)
+            .map(|it| if it[0].is_nan() { 0.0 } else { -f64::from(it[0]) })
+            .collect();
+        let (split, losses) = (Split::Test, &losses[..]);
+        let of = Scored { split, predictions: &predictions, targets: &targets, losses };
+        scores(&of, &["reward"], 0)
+    }
+
+    #[test]
+    fn rewards_lengths_and_ends_are_means_over_prompts() {
+        let found = scored(&[1.0, 4.0, 1.0, 0.5, 8.0, 0.0]).unwrap();
+        assert_eq!((found.metrics["reward"], found.loss), (0.75, -0.75));
+        assert_eq!((found.metrics["length"], found.metrics["ended"]), (6.0, 0.5));
+        let interval = &found.intervals["reward"];
+        assert!(0.5 <= interval.low && interval.high <= 1.0, "{interval:?}");
+        let found = scored(&[f32::NAN, 4.0, 1.0]).unwrap_err();
+        assert!(matches!(found, ScoresError::Output { example: 0, .. }), "{found:?}");
+    }
+
+    #[test]
+    fn the_worst_answers_are_the_furthest_behind_the_best() {
+        let predictions = Predictions::one_row_each(3, vec![1.0, 4.0, 1.0, 0.25, 8.0, 0.0]);
+        let answer = of(Answer::Completion, &[]);
+        let degrees = answer.degrees(&predictions, &[Target::default(), Target::default()]);
+        assert_eq!(degrees, [None, Some(0.75)]);
+    }
+}

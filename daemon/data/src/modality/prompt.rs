@@ -1,0 +1,247 @@
+//! Prompts go in, which the model itself is to answer: a column of texts or of lists of messages.
+//! All other columns are fields that rewards may read. A record is one text, JSON with `messages`
+//! and perhaps `tools`, as a conversation's; its fields are an object of JSON.
+
+use super::chat::messages::{self, Message};
+use super::{Content, Modal, Named, Nothing};
+use crate::example::Record;
+use crate::inventory::Inventory;
+use crate::layout::{self, Layout};
+use crate::names;
+use crate::quarantine::{Reason, Usable};
+use crate::reading::{self, Reading, RowReader};
+use crate::refusal;
+use crate::table::Table;
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::recipe::DataChoice;
+use finetuned_job::scores::Split;
+use finetuned_job::task::Modality;
+use serde_json::{Map, Value};
+use std::cell::OnceCell;
+use std::path::Path;
+
+pub(super) struct Kind;
+
+impl Modal for Kind {
+    fn modality(&self) -> Modality {
+        Modality::Prompt
+    }
+
+    /// A recipe says what answers are rewarded for, and so which task it is.
+    fn recognises(&self, _: &Inventory, _: &DataChoice) -> bool {
+        false
+    }
+
+    fn read(
+        &self,
+        _: &Path,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Box<dyn Content>, Failure> {
+        let layout = layout::decide(found, true, &mut reading.warnings)?;
+        let Layout::Tables(tables) = layout else {
+            return Err(refusal::data("folders of texts hold no prompts").with_cure(CURE));
+        };
+        let named = reading.request.choice.text.clone();
+        reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
+        Ok(Box::new(Nothing))
+    }
+
+    fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
+        super::chat::Kind.named(args, columns)
+    }
+}
+
+const CURE: &str = "it takes JSON Lines, JSON, Parquet or CSV with a column `prompt` (texts or lists of messages) and, for rewards that read them, others such as `answer`; another column of prompts is named in a job.toml: data.text = \"COLUMN\"";
+
+const PROMPT_NAMES: &[&str] = &[
+    "prompt",
+    "question",
+    "query",
+    "instruction",
+    "problem",
+    "messages",
+    "conversations",
+    "input",
+];
+const CONTEXT_NAMES: &[&str] = &["input", "context"];
+const SYSTEM_NAMES: &[&str] = &["system", "system_prompt"];
+const TOOLS_NAMES: &[&str] = &["tools", "functions"];
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Prompt,
+    /// What belongs to the prompt.
+    Context,
+    System,
+    Tools,
+    /// What rewards may read, by the column's name.
+    Field(String),
+}
+
+struct Rows {
+    /// By the recipe.
+    named: Vec<String>,
+    /// What each of the columns holds, once the first table has shown it.
+    parts: OnceCell<Vec<Part>>,
+}
+
+/// The prompt comes first. `named`: by the recipe, the prompt before what else is read.
+fn find(
+    table: &Table,
+    named: &[String],
+    targets: &[usize],
+) -> Result<Option<Vec<(Part, usize)>>, Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let all: Vec<usize> = (0..columns.len()).filter(|it| !targets.contains(it)).collect();
+    let (prompt, others) = match named {
+        [] => {
+            let Some(prompt) = names::usual(columns, PROMPT_NAMES, &all) else { return Ok(None) };
+            (prompt, None)
+        }
+        [prompt, others @ ..] => {
+            let others = others.iter().map(|it| names::named(file, columns, it));
+            let others = others.collect::<Result<Vec<usize>, Failure>>()?;
+            (names::named(file, columns, prompt)?, (!others.is_empty()).then_some(others))
+        }
+    };
+    let mut free: Vec<usize> =
+        others.unwrap_or_else(|| all.into_iter().filter(|it| !divides(&columns[*it])).collect());
+    free.retain(|it| *it != prompt);
+    let mut parts = vec![(Part::Prompt, prompt)];
+    let more =
+        [(Part::Context, CONTEXT_NAMES), (Part::System, SYSTEM_NAMES), (Part::Tools, TOOLS_NAMES)];
+    for (part, names) in more {
+        if let Some(column) = names::usual(columns, names, &free) {
+            free.retain(|it| *it != column);
+            parts.push((part, column));
+        }
+    }
+    parts.extend(free.into_iter().map(|it| (Part::Field(columns[it].clone()), it)));
+    Ok(Some(parts))
+}
+
+/// Whether a column is called as those are that say which split a row is in.
+fn divides(column: &str) -> bool {
+    let flags = names::SPLIT_FLAGS.iter().map(|it| it.0);
+    let mut known = names::SPLIT_NAMES.iter().copied().chain(flags);
+    known.any(|it| names::is_same(column, it))
+}
+
+impl RowReader for Rows {
+    fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        let found = find(table, &self.named, targets)?.ok_or_else(|| {
+            let columns = refusal::list(columns);
+            refusal::data(format!("{file} holds no prompts; its columns are {columns}"))
+                .with_cure(CURE)
+        })?;
+        let (parts, places) = found.into_iter().unzip();
+        let _ = self.parts.set(parts);
+        Ok(places)
+    }
+
+    /// Rewards say what is learnt.
+    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
+        Some(Vec::new())
+    }
+
+    fn record(
+        &mut self,
+        _: (&str, u64),
+        cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
+        let parts = self.parts.get().map(Vec::as_slice).unwrap_or_default();
+        Ok(of_cells(parts.iter().zip(cells)).map(|it| (it, None)))
+    }
+}
+
+/// # Errors
+/// What nobody could answer.
+fn of_cells<'a>(parts: impl Iterator<Item = (&'a Part, Cell)>) -> Result<Record, Reason> {
+    let (mut asked, mut context, mut system, mut tools) = (Vec::new(), None, None, None);
+    let mut fields = Map::new();
+    for (part, cell) in parts {
+        match part {
+            Part::Prompt => asked = messages::turns(cell, "user")?,
+            Part::Context => context = Some(cell).filter(|it| !it.is_missing()),
+            Part::System => system = Some(cell).filter(|it| !it.is_missing()),
+            Part::Tools => tools = messages::functions(cell)?,
+            Part::Field(name) => _ = fields.insert(name.clone(), messages::value(&cell)),
+        }
+    }
+    messages::complete(&mut asked, context, system)?;
+    if asked.last().is_some_and(Message::is_answer) {
+        let why = "the prompt ends with an answer, which the model is to make itself";
+        return Err(messages::own("no question", why));
+    }
+    // An answer may follow.
+    let answer = Message::new("assistant", "-");
+    messages::check(&[&asked[..], &[answer]].concat())?;
+    let fields = Value::Object(fields).to_string().into();
+    Ok(Record { fields: Some(fields), ..Record::of_text(messages::conversation(asked, tools)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+    use serde_json::json;
+
+    fn read(parts: &[(Part, Value)]) -> Result<(Value, Value), String> {
+        let parts = parts.iter().map(|(part, it)| (part, json::cell(it.clone())));
+        let found = of_cells(parts).map_err(|it| it.to_string())?;
+        let parsed = |it: &str| serde_json::from_str(it).unwrap();
+        Ok((parsed(&found.texts[0]), parsed(found.fields.as_deref().unwrap())))
+    }
+
+    fn field(name: &str) -> Part {
+        Part::Field(name.into())
+    }
+
+    #[test]
+    fn a_prompt_is_a_question_and_all_else_are_fields() {
+        let parts = [
+            (Part::Prompt, "2 + 2?".into()),
+            (Part::System, "Be right.".into()),
+            (field("answer"), 4.into()),
+            (field("steps"), json!(["add", { "to": 4 }])),
+        ];
+        let (asked, fields) = read(&parts).unwrap();
+        let messages = json!([
+            { "role": "system", "content": "Be right." }, { "role": "user", "content": "2 + 2?" }
+        ]);
+        assert_eq!(asked, json!({ "messages": messages }));
+        assert_eq!(fields, json!({ "answer": 4, "steps": ["add", { "to": 4 }] }));
+        assert_eq!(read(&[(Part::Prompt, messages)]).unwrap().0, asked);
+    }
+
+    #[test]
+    fn what_nobody_could_answer_is_put_aside() {
+        let refused = |prompt: Value, why: &str| {
+            let found = read(&[(Part::Prompt, prompt)]).unwrap_err();
+            assert!(found.contains(why), "{found}");
+        };
+        refused(" ".into(), "empty text");
+        let answered =
+            json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }]);
+        refused(answered, "ends with an answer");
+        refused(json!([{ "role": "system", "content": "a" }]), "answers nothing");
+    }
+
+    #[test]
+    fn the_same_prompt_is_the_same_whatever_is_known_of_it() {
+        let of = |prompt: &str, answer: u32| {
+            let parts = [(Part::Prompt, prompt), (field("id"), "x")].map(|(part, text)| {
+                let cell = if part == Part::Prompt { json!(text) } else { json!(answer) };
+                (part, json::cell(cell))
+            });
+            of_cells(parts.iter().map(|(part, cell)| (part, cell.clone()))).unwrap()
+        };
+        assert_eq!(of("a", 1).key(), of("a", 2).key());
+        assert_ne!(of("a", 1).key(), of("b", 1).key());
+    }
+}
