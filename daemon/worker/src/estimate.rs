@@ -14,6 +14,14 @@ use std::time::{Duration, Instant};
 
 /// Enough to keep all threads busy; a whole batch would be as long as a step.
 const MEASURED: usize = 8;
+/// Tokens that are enough for that too: a step of more takes a language model minutes in all.
+const MEASURED_UNITS: u64 = 1024;
+
+/// Examples of a batch of so many, with so many tokens in all, that are measured.
+fn measured(examples: usize, units: u64) -> usize {
+    let of_each = (units / examples.max(1) as u64).max(1);
+    ((MEASURED_UNITS / of_each) as usize).clamp(1, MEASURED)
+}
 
 /// Batches of an epoch, by what they are in all.
 pub(crate) struct Sample<'a> {
@@ -39,10 +47,12 @@ impl<'a> Sample<'a> {
         self.frozen == learner.network.model.stages()
     }
 
-    /// From the shortest to the longest of an ordinary batch.
+    /// Some of an ordinary batch, from its beginning to its end.
     pub(crate) fn ordinary(&self) -> Vec<u32> {
         let middle = &self.batches[self.batches.len() / 2];
-        middle.iter().copied().step_by(middle.len().div_ceil(MEASURED)).collect()
+        let wanted = measured(middle.len(), self.lengths.units(middle));
+        let step = middle.len().div_ceil(wanted);
+        middle.iter().copied().skip(step / 2).step_by(step).collect()
     }
 
     /// The time of what runs once for these examples, and of what runs in each epoch.
@@ -117,4 +127,17 @@ fn memory(field: &str) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_examples_are_measured_by_fewer() {
+        assert_eq!(measured(32, 32), 8, "images");
+        assert_eq!(measured(8, 240), 8);
+        assert_eq!(measured(16, 16 * 256), 4);
+        assert_eq!((measured(4, 4 * 3_000), measured(1, 5)), (1, 8));
+    }
 }

@@ -9,8 +9,10 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Precision;
 use std::time::Duration;
 
-/// Each way is timed so often, in turn, and its shortest time counts.
+/// Each way is timed so often at most, in turn, and its shortest time counts.
 const TIMES: usize = 3;
+/// Steps longer than this are told apart at once.
+const LONG: Duration = Duration::from_secs(1);
 /// What is saved below this is not worth a choice that another machine might not repeat.
 const GAIN: f64 = 1.2;
 /// Steps shorter than this cannot be told apart, and end soon anyway.
@@ -54,6 +56,9 @@ fn faster(learner: &mut Learner, sample: &Sample) -> Result<Precision> {
     for _ in 0..TIMES {
         for (way, shortest) in ways.into_iter().zip(&mut shortest) {
             *shortest = step(way)?.min(*shortest);
+        }
+        if shortest.iter().all(|it| LONG < *it) {
+            break;
         }
     }
     Ok(chosen(shortest))
