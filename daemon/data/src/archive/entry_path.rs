@@ -23,11 +23,6 @@ pub(super) fn checked(name: &[u8]) -> Result<PathBuf, &'static str> {
     if name.chars().any(char::is_control) {
         return Err("a control character in its name");
     }
-    if let [letter, b':', ..] = name.as_bytes()
-        && letter.is_ascii_alphabetic()
-    {
-        return Err("a drive letter");
-    }
     let mut path = PathBuf::new();
     let mut depth = 0;
     for part in name.split('/') {
@@ -37,6 +32,7 @@ pub(super) fn checked(name: &[u8]) -> Result<PathBuf, &'static str> {
             _ if PART_BYTES_MAX < part.len() => {
                 return Err("a part of its name of more than 255 bytes");
             }
+            _ if depth == 0 && has_drive(part) => return Err("a drive letter"),
             _ => path.push(part),
         }
         depth += 1;
@@ -45,6 +41,10 @@ pub(super) fn checked(name: &[u8]) -> Result<PathBuf, &'static str> {
         }
     }
     Ok(path)
+}
+
+fn has_drive(part: &str) -> bool {
+    matches!(part.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
@@ -62,6 +62,7 @@ mod tests {
         refused("a/..", "a path that leaves the archive");
         refused("C:/x", "a drive letter");
         refused("c:x", "a drive letter");
+        refused(".//c:x", "a drive letter");
         refused("a\\b", "a backslash in its name");
         refused("a\0b", "a control character in its name");
         refused(&"a/".repeat(17), "a path of more than 16 folders");
