@@ -62,7 +62,9 @@ mod tests {
             let (matrix, rounded) = stored(Tensor::from_slice(values), storage).unwrap();
             (matrix.kind(), rounded)
         };
-        let (bf16, fp16, fp32) = ([0.5, 3e30], [0.5, 1.0009766], [0.5, 1.0000001]);
+        // 2^100 is too large for fp16, 1 + 2^-10 too fine for bf16, 1 + 2^-23 for both.
+        let fine = |bits: i32| 1.0 + 2.0_f32.powi(-bits);
+        let (bf16, fp16, fp32) = ([0.5, 2.0_f32.powi(100)], [0.5, fine(10)], [0.5, fine(23)]);
         for (values, kind) in [(bf16, Kind::BFloat16), (fp16, Kind::Half), (fp32, Kind::Float)] {
             assert_eq!(rounds(&values, Storage::Wide), (Kind::Float, false));
             assert_eq!(rounds(&values, Storage::Lossless), (kind, false));

@@ -7,8 +7,8 @@ use tch::{Device, Kind, Tensor};
 /// `torch.nn.functional.linear`. Made while a [`RoundedFactors`] lives, the product and those of
 /// its gradients are rounded; these can't be differentiated once more.
 ///
-/// For an `x` of fp32, a weight that never trains may be stored in bf16 or fp16: it is widened for each
-/// product, and the result is that of the widened weight to the bit.
+/// For an `x` of fp32, a weight that never trains may be stored in bf16 or fp16: it is widened for
+/// each product, and the result is that of the widened weight to the bit.
 ///
 /// # Errors
 /// What libtorch refuses: other shapes; a weight of half the bits that requires gradients.

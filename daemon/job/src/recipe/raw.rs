@@ -320,8 +320,7 @@ pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
     for (line_idx, line) in text.lines().enumerate() {
         let line = line.trim();
         if let Some(rest) = line.strip_prefix('[') {
-            let name = rest.trim_start_matches('[').split(']').next().unwrap_or("");
-            table = format!("{}.", name.trim());
+            table = format!("{}.", rest.split(']').next().unwrap_or("").trim());
         } else if let Some((key, _)) = line.split_once('=')
             && format!("{table}{}", key.trim()) == field
         {
@@ -342,6 +341,8 @@ pub(super) fn line_of_nth(text: &str, field: &str, nth: usize) -> Option<usize> 
     let headers = text.lines().enumerate().filter(|it| is_header(it.1)).map(|it| it.0);
     let first = headers.clone().nth(nth)?;
     let end = headers.clone().nth(nth + 1).unwrap_or(text.lines().count());
-    let own: Vec<&str> = text.lines().take(end).skip(first).collect();
+    let header = format!("[{name}]");
+    let below = text.lines().take(end).skip(first + 1);
+    let own: Vec<&str> = [header.as_str()].into_iter().chain(below).collect();
     Some(first + line_of(&own.join("\n"), field).unwrap_or(1))
 }

@@ -7,6 +7,7 @@ use finetuned_job::data::{ClassCount, SplitReport};
 use finetuned_job::plan::{PluginUse, PreferencePlan, Storage};
 use finetuned_job::recipe::{Dtype, Optimizer, PreferenceLoss, Schedule};
 use finetuned_job::task::{Answer, Modality};
+use finetuned_models::Form;
 use finetuned_models::Ranks;
 
 /// What was found, as a test changes it.

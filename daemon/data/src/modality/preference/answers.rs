@@ -249,9 +249,9 @@ mod tests {
         assert_eq!(texts("Hi".into(), chosen, rejected).unwrap(), wanted, "UltraFeedback");
         let marks = |it: &str| Value::from(format!("\n\nHuman: Hi\n\nAssistant: {it}"));
         assert_eq!(pair(marks("Hello"), marks("Go away")).unwrap(), wanted, "hh-rlhf");
-        let said = |who: &str, text: &str| json!({ "from": who, "value": text });
-        let asked = json!([said("human", "Hi")]);
-        let one = texts(asked, said("gpt", "Hello"), said("gpt", "Go away"));
+        let turn = |who: &str, text: &str| json!({ "from": who, "value": text });
+        let asked = json!([turn("human", "Hi")]);
+        let one = texts(asked, turn("gpt", "Hello"), turn("gpt", "Go away"));
         assert_eq!(one.unwrap(), wanted, "LLaMA-Factory");
     }
 
