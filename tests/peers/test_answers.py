@@ -26,13 +26,19 @@ HARD = [
     "naïve Café — “quotes” … €5",
     "这部电影很好看",
     "🙂👍🏽 👩‍👩‍👧",
-    "[MASK] [SEP] as text",
     "good " * 90,
     "!",
 ]
+# What DeBERTa's library takes for control tokens even where its tokenizer is told to split them: a vocabulary of Unigram has them
+# as words. Ours takes them for text.
+LITERAL = "[MASK] [SEP] as text"
 SIGNS = {"warm": "warm", "sad": "sad", "night": "dark"}
 LABELS = sorted(SIGNS)
 TOLERANCE = 1e-4
+
+
+def hard(family):
+    return HARD if family == "deberta" else [*HARD, LITERAL]
 
 
 def text(draw, labels=()):
@@ -124,7 +130,7 @@ def test_several_labels_to_a_text(family, tmp_path):
     peer = opened(tmp_path)
     assert peer.names == LABELS
     assert peer.model.config.problem_type == "multi_label_classification"
-    texts = HARD + [it for it, _ in rows[:20]]
+    texts = hard(family) + [it for it, _ in rows[:20]]
     found = column(answers(tmp_path, *texts), "probabilities", peer.names)
     assert numpy.abs(logit(found) - logits(peer, texts)).max() < TOLERANCE
 
@@ -141,7 +147,7 @@ def test_numbers_of_a_text_in_their_own_units(family, tmp_path):
     train(tmp_path, data, base(family, tmp_path, [it for it, *_ in rows]), more)
     peer = opened(tmp_path)
     assert peer.names == ["price", "share"] and peer.model.config.problem_type == "regression"
-    texts = HARD + [it for it, *_ in rows[:20]]
+    texts = hard(family) + [it for it, *_ in rows[:20]]
     found = column(answers(tmp_path, *texts), "numbers", peer.names)
     assert found[:, 0].min() > 500, "a price, not what the model learns in"
     assert (numpy.abs(found - logits(peer, texts)) / [1000, 1]).max() < TOLERANCE
@@ -166,7 +172,7 @@ def test_what_begins_with_a_probe(family, answer, tmp_path):
     done = train(tmp_path, data, model, more, method="auto")
     assert done["probe"]["start"] is not None
     peer = opened(tmp_path)
-    texts = HARD + [it for it, *_ in rows[:20]]
+    texts = hard(family) + [it for it, *_ in rows[:20]]
     found = column(answers(tmp_path, *texts), key, peer.names)
 
     def comparable(outputs):
