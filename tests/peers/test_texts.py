@@ -19,11 +19,14 @@ from runner import ROOT, finetuned
 ASSETS = Path(os.environ.get("FINETUNED_ASSETS", ROOT / ".assets"))
 ROWS = 400
 MAX_TOKENS = 64
-# Texts that tokenizers stumble over: other scripts, emoji, accents, controls, mark-up, special tokens as text, and one that is cut.
+# Texts that tokenizers stumble over: other scripts, emoji, accents, controls, mark-up, and one that is cut.
 HARD = [
     "naïve Café façade — “quotes” … €5", "这部电影很好看", "Очень плохо!!!", "🙂👍🏽 👩‍👩‍👧", "tab\there  double  spaces", "a\u0301 e\u0301 combining",
-    "<b>bold</b> &amp; http://t.co/xyz @user #tag", "[MASK] [SEP] <s> </s> <mask>", "zero\u200bwidth \u00adsoft", "ＦＵＬＬｗｉｄｔｈ", " ".join(["word"] * 200), "!",
+    "<b>bold</b> &amp; http://t.co/xyz @user #tag", "zero\u200bwidth \u00adsoft", "ＦＵＬＬｗｉｄｔｈ", " ".join(["word"] * 200), "!",
 ]
+LITERAL = "[MASK] [SEP] <s> </s> <mask>"
+# Their vocabularies have control tokens as words, so that transformers reads them in a text whatever it is told.
+UNIGRAM = ("xlm_roberta", "deberta")
 FAMILIES = {
     "minilm": "BertForSequenceClassification", "roberta": "RobertaForSequenceClassification", "distilbert": "DistilBertForSequenceClassification",
     "xlm_roberta": "XLMRobertaForSequenceClassification", "electra": "ElectraForSequenceClassification",
@@ -54,7 +57,7 @@ def run(request, data, tmp_path_factory):
         getattr(tiny_models, request.param)(base, [text for text, _ in data])
     with open(home / "tweets.csv", "w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *data])
-    recipe = f"model.base = {json.dumps(str(base))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\ntrain.epochs = 1\ntrain.batch = 16\n"
+    recipe = f"model.base = {json.dumps(str(base))}\ndata.test = 0.25\ndata.max_tokens = {MAX_TOKENS}\ntrain.epochs = 1\ntrain.batch = 16\ntrain.precision = \"fp32\"\n"
     (home / "recipe.toml").write_text(recipe)
     out = finetuned(home, "run", home / "tweets.csv", "--recipe", home / "recipe.toml", "--out", home / "run", "--json")
     done = json.loads(out.splitlines()[-1])
@@ -100,6 +103,15 @@ def test_the_tokenizer_is_the_base_models(run, data):
     base = AutoTokenizer.from_pretrained(run.base)
     for text, _ in data:
         assert run.tokenizer(text)["input_ids"] == base(text)["input_ids"], text
+
+
+def test_what_looks_like_a_control_token_is_text(run):
+    if run.family in UNIGRAM:
+        pytest.skip("transformers reads control tokens here")
+    assert not set(run.tokenizer(LITERAL)["input_ids"][1:-1]) & set(run.tokenizer.all_special_ids)
+    [line] = finetuned(run.home, "predict", run.folder, "--json", "--", LITERAL).splitlines()
+    found = numpy.log([json.loads(line)["probabilities"][name] for name in classes(run)])
+    assert numpy.abs(found - log_probabilities(run, [LITERAL])[0]).max() < 1e-4
 
 
 def test_tokens_are_counted_as_transformers_counts_them(run, data):
