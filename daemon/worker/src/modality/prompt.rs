@@ -39,15 +39,16 @@ impl Modal for Prompts {
     fn encoder(&self, base: &Checkpoint, recipe: &Recipe) -> Result<Box<dyn Encoder>> {
         vocabulary::check(base, Some(Objective::NextTokens))?;
         let max_tokens = planning::max_tokens(recipe, base.max_positions(), true)?;
-        let text = TextEncoder::open(base.folder(), max_tokens)?;
+        let text = TextEncoder::open(base.companions(), max_tokens)?;
         let answer = planning::max_completion_length(recipe, max_tokens)?;
-        encoder(text, base.folder(), base, (&recipe.rewards, answer))
+        let split = recipe.data.split_special_tokens;
+        encoder(text, base.companions(), base, (&recipe.rewards, answer, split))
     }
 
     fn reopen(&self, folder: &Path, plan: &Plan) -> Result<Box<dyn Encoder>> {
         let text = TextEncoder::open(folder, plan.data.max_tokens)?;
         // What a person asks is answered, whatever it would have been rewarded for.
-        encoder(text, folder, &saved(folder, plan)?, (&[], 1))
+        encoder(text, folder, &saved(folder, plan)?, (&[], 1, plan.data.split_special_tokens))
     }
 }
 
@@ -55,10 +56,10 @@ fn encoder(
     text: TextEncoder,
     folder: &Path,
     model: &Checkpoint,
-    (rewards, answer): (&[RewardChoice], u32),
+    (rewards, answer, split): (&[RewardChoice], u32, bool),
 ) -> Result<Box<dyn Encoder>> {
     let rules = rewards.iter().map(|it| Rule::of(&it.rule)).collect::<Result<Vec<_>, _>>()?;
-    let chat = ChatEncoder::new(text, folder, model, LearntTurns::Completions)?;
+    let chat = ChatEncoder::new(text, folder, model, LearntTurns::Completions)?.of_text(split);
     Ok(Box::new(PromptEncoder { chat, rules: rules.into_iter().flatten().collect(), answer }))
 }
 
