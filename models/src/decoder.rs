@@ -7,10 +7,11 @@ use crate::cache::KeyValues;
 use crate::causal::{Causal, Projected};
 use crate::config_json::ConfigJson;
 use crate::error::ModelError;
-use crate::layers::{self, Classifier, Dropout, Linear};
+use crate::layers::{self, Activation, Classifier, Dropout, Linear};
 use crate::layout::Layout;
 use crate::load::Names;
-use crate::model::{HeadKind, Pass, Rows};
+use crate::model::{BuildOptions, HeadKind, Pass, Rows};
+use crate::rotary::{Angles, Rotary};
 use crate::stages::Stage;
 use tch::{TchError, Tensor};
 
@@ -102,13 +103,82 @@ pub(crate) trait Maps: Send {
 }
 
 /// Attention, then a network, each of what was normed before and added to what was not.
-pub(crate) struct Block {
-    pub maps: Box<dyn Maps>,
-    pub causal: Causal,
-    pub attention_dropout: Dropout,
-    pub network_dropout: Dropout,
+struct Block {
+    maps: Box<dyn Maps>,
+    causal: Causal,
+    attention_dropout: Dropout,
+    network_dropout: Dropout,
     /// Only each text's last token is wanted of it.
-    pub last_only: bool,
+    last_only: bool,
+}
+
+/// So many blocks, from the first to the last, with this dropout of hidden states. `block`: of each,
+/// its maps, and how many tokens a token sees.
+pub(crate) fn blocks(
+    count: usize,
+    (options, hidden): (&BuildOptions, f64),
+    block: impl Fn(usize) -> Result<(Box<dyn Maps>, Option<i64>), ModelError>,
+) -> Result<Vec<Box<dyn Stage>>, ModelError> {
+    let of = |depth: usize| {
+        let (maps, window) = block(depth)?;
+        let dropout = Dropout::of_layer(options.attention_dropout, depth, 0);
+        let block = Block {
+            maps,
+            causal: Causal { window, dropout },
+            attention_dropout: Dropout::of_layer(hidden, depth, 1),
+            network_dropout: Dropout::of_layer(hidden, depth, 2),
+            last_only: depth + 1 == count && options.head.rows() == Rows::PerExample,
+        };
+        Ok(Box::new(block) as Box<dyn Stage>)
+    };
+    (0..count).map(of).collect()
+}
+
+/// What [`Maps::project`] gives where places are angles. `query` and `key`: what stands at these
+/// angles -> (rows, heads, head); `value`: the same of values, which are not turned.
+pub(crate) fn turned(
+    rotary: &Rotary,
+    (xs, layout, last_only): (&Tensor, &Layout, bool),
+    query: impl Fn(&Tensor, &Angles) -> Result<Tensor, TchError>,
+    key: impl Fn(&Tensor, &Angles) -> Result<Tensor, TchError>,
+    value: impl Fn(&Tensor) -> Result<Tensor, TchError>,
+) -> Result<Projected, TchError> {
+    let angles = rotary.angles(layout.places(), xs.kind())?;
+    let (keys, values) = (key(xs, &angles)?, value(xs)?);
+    let queries = if last_only {
+        let places = layout.last_tokens(layout.places())?;
+        query(&layout.last_tokens(xs)?, &rotary.angles(&places, xs.kind())?)?
+    } else {
+        query(xs, &angles)?
+    };
+    Ok([queries, keys, values])
+}
+
+/// A network with a gate (Shazeer 2020), by the names that Llama has.
+pub(crate) struct Gated {
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl Gated {
+    pub(crate) fn new(
+        p: &Names,
+        (width, inner): (i64, i64),
+        bias: bool,
+        activation: Activation,
+    ) -> Result<Gated, ModelError> {
+        let map = |name, inputs, outputs| Linear::with_bias(p / name, inputs, outputs, bias);
+        let (gate, up) = (map("gate_proj", width, inner)?, map("up_proj", width, inner)?);
+        Ok(Gated { gate, up, down: map("down_proj", inner, width)?, activation })
+    }
+
+    /// (rows, width) -> the same shape
+    pub(crate) fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let gate = self.activation.forward(&self.gate.forward(xs)?)?;
+        self.down.forward(&gate.f_mul(&self.up.forward(xs)?)?)
+    }
 }
 
 impl Block {

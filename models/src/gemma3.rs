@@ -5,14 +5,14 @@
 //! The model that sees images too is another (`gemma3`), which the table refuses by name.
 
 use crate::architecture::{Architecture, Family, TextFacts};
-use crate::causal::{Causal, Projected};
+use crate::causal::Projected;
 use crate::config_json::{ClassNames, ConfigJson};
-use crate::decoder::{self, Block, HeadFacts, Limits, Maps};
+use crate::decoder::{self, Gated, HeadFacts, Limits, Maps};
 use crate::error::ModelError;
-use crate::layers::{Activation, Dropout, Embedding, Linear};
+use crate::layers::{Activation, Embedding, Linear};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
-use crate::model::{BuildOptions, HeadKind, Pass, Rows};
+use crate::model::{BuildOptions, HeadKind, Pass};
 use crate::rotary::{Angles, Rotary, RotaryConfig};
 use crate::stages::{Stage, Stages};
 use serde::Deserialize;
@@ -255,18 +255,15 @@ impl Architecture for Gemma3 {
                 .map_err(|source| ModelError::Tensor { name: "rotary positions".into(), source })
         };
         let (local, global) = (rotary(&self.local)?, rotary(&self.global)?);
-        let top = self.layers() - 1;
-        let layers = (0..=top)
-            .map(|depth| {
-                let p = body(Part::Layer(depth)) / "layers" / depth;
-                let rows = if depth == top { options.head.rows() } else { Rows::PerToken };
-                let rotary = if self.windows[depth].is_some() { &local } else { &global };
-                let block = self.block(&p, depth, options, rotary, rows)?;
-                Ok(Box::new(block) as Box<dyn Stage>)
-            })
-            .collect::<Result<Vec<Box<dyn Stage>>, ModelError>>()?;
-        let norm = Norm::new(&(body(Part::Layer(top)) / "norm"), c.hidden_size, c.rms_norm_eps)?;
+        // It was not pretrained with dropout of hidden states.
         let dropout = options.dropout.unwrap_or(0.0);
+        let layers = decoder::blocks(self.layers(), (options, dropout), |depth| {
+            let p = body(Part::Layer(depth)) / "layers" / depth;
+            let rotary = if self.windows[depth].is_some() { &local } else { &global };
+            Ok((Box::new(GemmaMaps::new(&p, self, rotary)?), self.windows[depth]))
+        })?;
+        let top = body(Part::Layer(self.layers() - 1));
+        let norm = Norm::new(&(top / "norm"), c.hidden_size, c.rms_norm_eps)?;
         let head = decoder::head(
             loader.part(Part::Head),
             options.head,
@@ -280,31 +277,6 @@ impl Architecture for Gemma3 {
             },
         )?;
         Ok(Stages::new(Box::new(stem), layers, vec![Box::new(norm)], head))
-    }
-}
-
-impl Gemma3 {
-    /// `rows`: what of it is wanted.
-    fn block(
-        &self,
-        p: &Names,
-        depth: usize,
-        options: &BuildOptions,
-        rotary: &Rotary,
-        rows: Rows,
-    ) -> Result<Block, ModelError> {
-        // It was not pretrained with dropout of hidden states.
-        let hidden = options.dropout.unwrap_or(0.0);
-        Ok(Block {
-            maps: Box::new(GemmaMaps::new(p, self, rotary)?),
-            causal: Causal {
-                window: self.windows[depth],
-                dropout: Dropout::of_layer(options.attention_dropout, depth, 0),
-            },
-            attention_dropout: Dropout::of_layer(hidden, depth, 1),
-            network_dropout: Dropout::of_layer(hidden, depth, 2),
-            last_only: rows == Rows::PerExample,
-        })
     }
 }
 
@@ -357,10 +329,7 @@ struct GemmaMaps {
     query_norm: Norm,
     key_norm: Norm,
     rotary: Rotary,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
+    network: Gated,
     head: i64,
     /// On queries: products are divided by the root of another number than that of a head's.
     factor: f64,
@@ -369,15 +338,13 @@ struct GemmaMaps {
 impl GemmaMaps {
     fn new(p: &Names, of: &Gemma3, rotary: &Rotary) -> Result<GemmaMaps, ModelError> {
         let c = &of.c;
-        let (attention, network) = (p / "self_attn", p / "mlp");
-        let (width, inner, head) = (c.hidden_size, c.intermediate_size, c.head_dim);
+        let attention = p / "self_attn";
+        let (width, head) = (c.hidden_size, c.head_dim);
         let (queries, keys) = (c.num_attention_heads * head, c.num_key_value_heads * head);
         let norm = |p: Names, width| Norm::new(&p, width, c.rms_norm_eps);
         let map = |name, inputs, outputs| {
             Linear::with_bias(&attention / name, inputs, outputs, c.attention_bias)
         };
-        let plain =
-            |name, inputs, outputs| Linear::with_bias(&network / name, inputs, outputs, false);
         Ok(GemmaMaps {
             norms: [
                 norm(p / "input_layernorm", width)?,
@@ -392,10 +359,7 @@ impl GemmaMaps {
             query_norm: norm(&attention / "q_norm", head)?,
             key_norm: norm(&attention / "k_norm", head)?,
             rotary: rotary.shallow_clone(),
-            gate: plain("gate_proj", width, inner)?,
-            up: plain("up_proj", width, inner)?,
-            down: plain("down_proj", inner, width)?,
-            activation: of.activation,
+            network: Gated::new(&(p / "mlp"), (width, c.intermediate_size), false, of.activation)?,
             head,
             factor: (head as f64 / c.query_pre_attn_scalar).sqrt(),
         })
@@ -420,17 +384,13 @@ impl Maps for GemmaMaps {
         layout: &Layout,
         last_only: bool,
     ) -> Result<Projected, TchError> {
-        let angles = self.rotary.angles(layout.places(), xs.kind())?;
-        let keys = self.placed(&self.key.forward(xs)?, &self.key_norm, &angles)?;
-        let values = self.value.forward(xs)?.f_unflatten(1, [-1, self.head])?;
-        let queries = if last_only {
-            let places = layout.last_tokens(layout.places())?;
-            let angles = self.rotary.angles(&places, xs.kind())?;
-            self.queries(&layout.last_tokens(xs)?, &angles)?
-        } else {
-            self.queries(xs, &angles)?
-        };
-        Ok([queries, keys, values])
+        decoder::turned(
+            &self.rotary,
+            (xs, layout, last_only),
+            |xs, angles| self.queries(xs, angles),
+            |xs, angles| self.placed(&self.key.forward(xs)?, &self.key_norm, angles),
+            |xs| self.value.forward(xs)?.f_unflatten(1, [-1, self.head]),
+        )
     }
 
     fn output(&self, mixed: &Tensor) -> Result<Tensor, TchError> {
@@ -438,8 +398,7 @@ impl Maps for GemmaMaps {
     }
 
     fn network(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let gate = self.activation.forward(&self.gate.forward(xs)?)?;
-        self.norms[3].norm(&self.down.forward(&gate.f_mul(&self.up.forward(xs)?)?)?)
+        self.norms[3].norm(&self.network.forward(xs)?)
     }
 
     fn norm(&self, which: usize, xs: &Tensor) -> Result<Tensor, TchError> {

@@ -2,15 +2,15 @@
 //! are stored (inputs, outputs), those of queries, keys and values as one.
 
 use crate::architecture::{Architecture, Family, TextFacts};
-use crate::causal::{Causal, Projected};
+use crate::causal::Projected;
 use crate::config_json::{ClassNames, ConfigJson};
-use crate::decoder::{self, Block, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
+use crate::decoder::{self, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
 use crate::error::ModelError;
 use crate::gguf::{Form, Outline};
 use crate::layers::{self, Activation, Dropout, Embedding, LayerNorm};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
-use crate::model::{BuildOptions, HeadKind, Pass, Rows};
+use crate::model::{BuildOptions, HeadKind, Pass};
 use crate::stages::{Stage, Stages};
 use serde::Deserialize;
 use tch::{TchError, Tensor};
@@ -211,15 +211,12 @@ impl Architecture for Gpt2 {
             dropout: Dropout::of_embeddings(options.dropout.unwrap_or(c.embd_pdrop)),
             limits: Limits::new(c.n_positions, c.pad_token_id, options.head),
         };
-        let top = self.layers() - 1;
-        let layers = (0..=top)
-            .map(|depth| {
-                let p = body(Part::Layer(depth)) / "h" / depth;
-                let rows = if depth == top { options.head.rows() } else { Rows::PerToken };
-                Ok(Box::new(self.block(&p, depth, options, rows)?) as Box<dyn Stage>)
-            })
-            .collect::<Result<Vec<Box<dyn Stage>>, ModelError>>()?;
-        let p = body(Part::Layer(top)) / "ln_f";
+        let hidden = options.dropout.unwrap_or(c.resid_pdrop);
+        let layers = decoder::blocks(self.layers(), (options, hidden), |depth| {
+            let p = body(Part::Layer(depth)) / "h" / depth;
+            Ok((Box::new(self.maps(&p)?), None))
+        })?;
+        let p = body(Part::Layer(self.layers() - 1)) / "ln_f";
         let norm = Norm(LayerNorm::new(p, c.n_embd, c.layer_norm_epsilon)?);
         let token_dropout = c.classifier_dropout.or(c.hidden_dropout).unwrap_or(TOKEN_DROPOUT);
         let head = decoder::head(
@@ -239,35 +236,18 @@ impl Architecture for Gpt2 {
 }
 
 impl Gpt2 {
-    /// `rows`: what of it is wanted.
-    fn block(
-        &self,
-        p: &Names,
-        depth: usize,
-        options: &BuildOptions,
-        rows: Rows,
-    ) -> Result<Block, ModelError> {
+    fn maps(&self, p: &Names) -> Result<Gpt2Maps, ModelError> {
         let c = &self.config;
         let (width, attention, network) = (c.n_embd, p / "attn", p / "mlp");
         let norm = |name| LayerNorm::new(p / name, width, c.layer_norm_epsilon);
-        let hidden = options.dropout.unwrap_or(c.resid_pdrop);
-        Ok(Block {
-            maps: Box::new(Gpt2Maps {
-                norms: [norm("ln_1")?, norm("ln_2")?],
-                joined: Turned::new(&attention / "c_attn", width, 3 * width)?,
-                output: Turned::new(&attention / "c_proj", width, width)?,
-                up: Turned::new(&network / "c_fc", width, self.inner)?,
-                activation: self.activation,
-                down: Turned::new(&network / "c_proj", self.inner, width)?,
-                heads: c.n_head,
-            }),
-            causal: Causal {
-                window: None,
-                dropout: Dropout::of_layer(options.attention_dropout, depth, 0),
-            },
-            attention_dropout: Dropout::of_layer(hidden, depth, 1),
-            network_dropout: Dropout::of_layer(hidden, depth, 2),
-            last_only: rows == Rows::PerExample,
+        Ok(Gpt2Maps {
+            norms: [norm("ln_1")?, norm("ln_2")?],
+            joined: Turned::new(&attention / "c_attn", width, 3 * width)?,
+            output: Turned::new(&attention / "c_proj", width, width)?,
+            up: Turned::new(&network / "c_fc", width, self.inner)?,
+            activation: self.activation,
+            down: Turned::new(&network / "c_proj", self.inner, width)?,
+            heads: c.n_head,
         })
     }
 }

@@ -3,15 +3,15 @@
 //! windows, norms of queries and keys) their configs say so.
 
 use crate::architecture::{Architecture, Family, TextFacts};
-use crate::causal::{Causal, Projected};
+use crate::causal::Projected;
 use crate::config_json::{ClassNames, ConfigJson};
-use crate::decoder::{self, Block, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
+use crate::decoder::{self, Gated, HeadFacts, Limits, Maps, TOKEN_DROPOUT};
 use crate::error::ModelError;
 use crate::gguf::{Form, Outline};
-use crate::layers::{Activation, Dropout, Embedding, Linear};
+use crate::layers::{Activation, Embedding, Linear};
 use crate::layout::Layout;
 use crate::load::{Fill, Loader, Names, Part};
-use crate::model::{BuildOptions, HeadKind, Pass, Rows};
+use crate::model::{BuildOptions, HeadKind, Pass};
 use crate::rotary::{Angles, Rotary, RotaryConfig};
 use crate::stages::{Stage, Stages};
 use serde::Deserialize;
@@ -359,16 +359,14 @@ impl Architecture for Llama {
         };
         let rotary = Rotary::new(&c.rotary, options.device)
             .map_err(|source| ModelError::Tensor { name: "rotary positions".into(), source })?;
-        let top = self.layers() - 1;
-        let layers = (0..=top)
-            .map(|depth| {
-                let p = body(Part::Layer(depth)) / "layers" / depth;
-                let rows = if depth == top { options.head.rows() } else { Rows::PerToken };
-                let block = block(&p, depth, c, options, &rotary, rows)?;
-                Ok(Box::new(block) as Box<dyn Stage>)
-            })
-            .collect::<Result<Vec<Box<dyn Stage>>, ModelError>>()?;
-        let norm = RmsNorm::new(&(body(Part::Layer(top)) / "norm"), c.width, c.eps)?;
+        // None of these models was pretrained with dropout of hidden states.
+        let hidden = options.dropout.unwrap_or(0.0);
+        let layers = decoder::blocks(self.layers(), (options, hidden), |depth| {
+            let p = body(Part::Layer(depth)) / "layers" / depth;
+            Ok((Box::new(LlamaMaps::new(&p, c, &rotary)?), c.windows[depth]))
+        })?;
+        let top = body(Part::Layer(self.layers() - 1));
+        let norm = RmsNorm::new(&(top / "norm"), c.width, c.eps)?;
         let head = decoder::head(
             loader.part(Part::Head),
             options.head,
@@ -377,7 +375,7 @@ impl Architecture for Llama {
                 vocabulary: c.vocab_size,
                 shared: c.shares_table.then(|| format!("{PREFIX}.{TABLE}.weight")),
                 per_token: "score",
-                dropout: options.dropout.unwrap_or(0.0),
+                dropout: hidden,
                 token_dropout: options.dropout.unwrap_or(c.token_dropout),
             },
         )?;
@@ -419,29 +417,6 @@ impl Stage for RmsNorm {
     }
 }
 
-/// `rows`: what of it is wanted.
-fn block(
-    p: &Names,
-    depth: usize,
-    c: &Config,
-    options: &BuildOptions,
-    rotary: &Rotary,
-    rows: Rows,
-) -> Result<Block, ModelError> {
-    // None of these models was pretrained with dropout of hidden states.
-    let hidden = options.dropout.unwrap_or(0.0);
-    Ok(Block {
-        maps: Box::new(LlamaMaps::new(p, c, rotary)?),
-        causal: Causal {
-            window: c.windows[depth],
-            dropout: Dropout::of_layer(options.attention_dropout, depth, 0),
-        },
-        attention_dropout: Dropout::of_layer(hidden, depth, 1),
-        network_dropout: Dropout::of_layer(hidden, depth, 2),
-        last_only: rows == Rows::PerExample,
-    })
-}
-
 struct LlamaMaps {
     norms: [RmsNorm; 2],
     query: Linear,
@@ -451,23 +426,17 @@ struct LlamaMaps {
     /// Of each head of queries and of keys (Qwen3).
     head_norms: Option<[RmsNorm; 2]>,
     rotary: Rotary,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
+    network: Gated,
     head: i64,
 }
 
 impl LlamaMaps {
     fn new(p: &Names, c: &Config, rotary: &Rotary) -> Result<LlamaMaps, ModelError> {
-        let (attention, network) = (p / "self_attn", p / "mlp");
+        let attention = p / "self_attn";
         let (queries, keys) = (c.heads * c.head, c.groups * c.head);
         let norm = |p: Names, width| RmsNorm::new(&p, width, c.eps);
         let projection =
             |name, outputs| Linear::with_bias(&attention / name, c.width, outputs, c.input_bias);
-        let map = |name, inputs, outputs| {
-            Linear::with_bias(&network / name, inputs, outputs, c.network_bias)
-        };
         let head_norms = c
             .norms_heads
             .then(|| {
@@ -485,10 +454,7 @@ impl LlamaMaps {
             output: Linear::with_bias(&attention / "o_proj", queries, c.width, c.output_bias)?,
             head_norms,
             rotary: rotary.shallow_clone(),
-            gate: map("gate_proj", c.width, c.inner)?,
-            up: map("up_proj", c.width, c.inner)?,
-            down: map("down_proj", c.inner, c.width)?,
-            activation: c.activation,
+            network: Gated::new(&(p / "mlp"), (c.width, c.inner), c.network_bias, c.activation)?,
             head: c.head,
         })
     }
@@ -511,17 +477,13 @@ impl Maps for LlamaMaps {
         layout: &Layout,
         last_only: bool,
     ) -> Result<Projected, TchError> {
-        let angles = self.rotary.angles(layout.places(), xs.kind())?;
-        let keys = self.placed(&self.key.forward(xs)?, 1, &angles)?;
-        let values = self.value.forward(xs)?.f_unflatten(1, [-1, self.head])?;
-        let queries = if last_only {
-            let places = layout.last_tokens(layout.places())?;
-            let angles = self.rotary.angles(&places, xs.kind())?;
-            self.placed(&self.query.forward(&layout.last_tokens(xs)?)?, 0, &angles)?
-        } else {
-            self.placed(&self.query.forward(xs)?, 0, &angles)?
-        };
-        Ok([queries, keys, values])
+        decoder::turned(
+            &self.rotary,
+            (xs, layout, last_only),
+            |xs, angles| self.placed(&self.query.forward(xs)?, 0, angles),
+            |xs, angles| self.placed(&self.key.forward(xs)?, 1, angles),
+            |xs| self.value.forward(xs)?.f_unflatten(1, [-1, self.head]),
+        )
     }
 
     fn output(&self, mixed: &Tensor) -> Result<Tensor, TchError> {
@@ -529,8 +491,7 @@ impl Maps for LlamaMaps {
     }
 
     fn network(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let gate = self.activation.forward(&self.gate.forward(xs)?)?;
-        self.down.forward(&gate.f_mul(&self.up.forward(xs)?)?)
+        self.network.forward(xs)
     }
 
     fn norm(&self, which: usize, xs: &Tensor) -> Result<Tensor, TchError> {
