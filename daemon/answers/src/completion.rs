@@ -2,7 +2,6 @@
 //! kin. What a model gives for a prompt is the reward of its answer, how many tokens that has, and
 //! whether it came to an end. How an answer is made and rewarded is the objective's to say.
 
-pub(crate) mod read; // nothing -> targets
 mod scores; // rewards -> their mean
 
 use crate::kind::{AnswerKind, Input, Words};
@@ -51,14 +50,6 @@ impl AnswerKind for Completion {
             .collect();
         let best = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         rewards.into_iter().map(|it| (it < best).then_some(best - it)).collect()
-    }
-
-    fn columns(&self) -> Vec<String> {
-        self.reply_columns()
-    }
-
-    fn cells(&self, input: &Input, _: &Target, rows: &[f32]) -> Vec<String> {
-        self.reply_cells(input, rows)
     }
 
     /// Nobody says what the answer should be.

@@ -132,10 +132,15 @@ pub trait AnswerKind: Send + Sync {
     /// How wrong each example is, comparable within the split; nothing where all is right.
     fn degrees(&self, predictions: &Predictions, targets: &[Target]) -> Vec<Option<f64>>;
 
-    /// Of predictions.csv, behind those that say which example it is.
-    fn columns(&self) -> Vec<String>;
+    /// Of predictions.csv, behind those that say which example it is; those of `predict`, where no
+    /// target stands beside them.
+    fn columns(&self) -> Vec<String> {
+        self.reply_columns()
+    }
 
-    fn cells(&self, input: &Input, target: &Target, rows: &[f32]) -> Vec<String>;
+    fn cells(&self, input: &Input, _target: &Target, rows: &[f32]) -> Vec<String> {
+        self.reply_cells(input, rows)
+    }
 
     fn target_words(&self, input: &Input, target: &Target) -> String;
 

@@ -1,5 +1,6 @@
 //! Every kind of answer, and which of them columns are taken for where nobody says it.
 
+use crate::columnless::Columnless;
 use crate::kind::AnswerKind;
 use crate::reading::{Columns, Look, TargetKind};
 use crate::{class, classes, completion, numbers, reward, tags, tokens};
@@ -11,9 +12,15 @@ const KINDS: &[&dyn TargetKind] = &[
     &numbers::read::Kind,
     &class::read::Kind,
     &tags::read::Kind,
-    &tokens::read::Kind,
+    &Columnless {
+        answer: Answer::Tokens,
+        instead: "this task learns from the texts alone: leave data.label out of the recipe",
+    },
     &reward::read::Kind,
-    &completion::read::Kind,
+    &Columnless {
+        answer: Answer::Completion,
+        instead: "this task learns from rewards alone: leave data.label out of the recipe, and let a [[reward]] read it by `field`",
+    },
 ];
 
 /// What a model with these outputs answers.

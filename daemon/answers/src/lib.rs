@@ -14,11 +14,13 @@ mod error; // why no score can be given
 mod scored; // what is to be scored
 mod metric; // values by name, which way is better, digits
 mod bootstrap; // examples -> intervals
+mod means; // values of examples -> their means
 mod ranking; // average precision, top k
 mod tally; // counts -> precision, recall, F1
 mod classified; // one class or several: what both count
 mod threshold; // probabilities x classes -> from where on a class is predicted
 mod reading; // cells -> targets: what every kind must know
+mod columnless; // answers that no column holds
 mod labels; // spellings of labels -> classes
 mod kind; // what every kind of answer can do
 mod numbers; // one or more numbers

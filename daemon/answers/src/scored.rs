@@ -39,6 +39,15 @@ pub(crate) fn check_rows(
     Err(ScoresError::Shape { predictions, width, targets, outputs })
 }
 
+/// Numbers in all rows, of one each for an example.
+pub(crate) fn check_finite(predictions: &Predictions) -> Result<(), ScoresError> {
+    let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) else {
+        return Ok(());
+    };
+    let value = predictions.values()[at];
+    Err(ScoresError::Output { example: at / predictions.width(), value })
+}
+
 /// Over all examples.
 pub(crate) fn mean(losses: &[f64]) -> f64 {
     losses.iter().sum::<f64>() / losses.len().max(1) as f64

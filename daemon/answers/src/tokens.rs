@@ -4,7 +4,6 @@
 
 pub(crate) mod chrf; // found x wanted texts -> how near they are
 pub(crate) mod rouge; // the same by words
-pub(crate) mod read; // nothing -> targets
 mod scores; // surprise -> perplexity
 
 use crate::kind::{AnswerKind, Input, Words};
@@ -49,14 +48,6 @@ impl AnswerKind for Tokens {
     fn degrees(&self, predictions: &Predictions, _: &[Target]) -> Vec<Option<f64>> {
         let of = |it: usize| Guessed::of(predictions.of(it));
         (0..predictions.len()).map(|it| of(it).map(|it| it.perplexity())).collect()
-    }
-
-    fn columns(&self) -> Vec<String> {
-        self.reply_columns()
-    }
-
-    fn cells(&self, input: &Input, _: &Target, rows: &[f32]) -> Vec<String> {
-        self.reply_cells(input, rows)
     }
 
     /// It is the text, which stands there already.

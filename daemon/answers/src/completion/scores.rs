@@ -1,7 +1,7 @@
 //! Decides what scores of answers mean that rewards score: means over the prompts.
 
-use crate::bootstrap::{self, Sampled, mean as weighted};
-use crate::scored::{check_rows, mean};
+use crate::means;
+use crate::scored::{check_finite, check_rows};
 use crate::{Scored, ScoresError};
 use finetuned_job::scores::Scores;
 
@@ -25,64 +25,22 @@ impl Rewarded {
     }
 }
 
-const METRICS: [&str; Rewarded::WIDTH] = ["reward", "length", "ended"];
-
-struct Answers<'a> {
-    /// Of each metric, of each example.
-    values: [Vec<f64>; METRICS.len()],
-    losses: &'a [f64],
-}
-
-impl Answers<'_> {
-    fn metric(&self, name: &str, times: &[u32]) -> Option<f64> {
-        let at = METRICS.iter().position(|it| *it == name)?;
-        Some(weighted(times, &self.values[at]))
-    }
-}
-
-impl Sampled for Answers<'_> {
-    fn losses(&self) -> &[f64] {
-        self.losses
-    }
-
-    fn effort(&self) -> usize {
-        self.losses.len()
-    }
-
-    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
-        metrics.iter().map(|it| self.metric(it, times)).collect()
-    }
-}
-
 pub(super) fn scores(
     of: &Scored<'_>,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
-    let Scored { split, predictions, targets, losses } = *of;
     check_rows(of, Rewarded::WIDTH, |_| 1)?;
-    if let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) {
-        let value = predictions.values()[at];
-        return Err(ScoresError::Output { example: at / Rewarded::WIDTH, value });
-    }
+    check_finite(of.predictions)?;
     let rows: Vec<Rewarded> =
-        (0..predictions.len()).filter_map(|it| Rewarded::of(predictions.of(it))).collect();
-    let of = |value: fn(&Rewarded) -> f64| rows.iter().map(value).collect::<Vec<f64>>();
-    let answers =
-        Answers { values: [of(|it| it.reward), of(|it| it.tokens), of(|it| it.ended)], losses };
-    let all = vec![1; targets.len()];
-    let metric = |it: &&str| Some(((*it).to_string(), answers.metric(it, &all)?));
-    let strata = bootstrap::together(targets.len());
-    Ok(Scores {
-        split,
-        examples: targets.len() as u64,
-        loss: mean(losses),
-        metrics: METRICS.iter().filter_map(metric).collect(),
-        intervals: bootstrap::intervals(&answers, intervals_for, &strata, seed)?,
-        per_class: Vec::new(),
-        confusion: Vec::new(),
-        per_number: Vec::new(),
-    })
+        (0..of.predictions.len()).filter_map(|it| Rewarded::of(of.predictions.of(it))).collect();
+    let values = |value: fn(&Rewarded) -> f64| rows.iter().map(value).collect();
+    let values = vec![
+        ("reward", values(|it| it.reward)),
+        ("length", values(|it| it.tokens)),
+        ("ended", values(|it| it.ended)),
+    ];
+    means::scores(of, values, intervals_for, seed)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! and `RewardTrainer` log them; the log ratio the mean over all answers.
 
 use super::verdict;
-use crate::bootstrap::{self, Sampled, mean as weighted};
-use crate::scored::{check_rows, mean};
+use crate::means::{self, Values};
+use crate::scored::check_rows;
 use crate::{Scored, ScoresError, Target};
 use finetuned_job::scores::Scores;
 
@@ -43,41 +43,12 @@ impl Compared {
     }
 }
 
-const METRICS: [&str; 3] = ["accuracy", "margin", "log_ratio"];
-
-struct Rewards<'a> {
-    /// Of each metric, of each example; none that not all have.
-    values: [Option<Vec<f64>>; METRICS.len()],
-    losses: &'a [f64],
-}
-
-impl Rewards<'_> {
-    fn metric(&self, name: &str, times: &[u32]) -> Option<f64> {
-        let values = METRICS.iter().zip(&self.values).find(|it| *it.0 == name)?.1.as_ref()?;
-        Some(weighted(times, values))
-    }
-}
-
-impl Sampled for Rewards<'_> {
-    fn losses(&self) -> &[f64] {
-        self.losses
-    }
-
-    fn effort(&self) -> usize {
-        self.losses.len()
-    }
-
-    fn measure(&self, times: &[u32], metrics: &[&str]) -> Vec<Option<f64>> {
-        metrics.iter().map(|it| self.metric(it, times)).collect()
-    }
-}
-
 pub(super) fn scores(
     of: &Scored<'_>,
     intervals_for: &[&str],
     seed: u64,
 ) -> Result<Scores, ScoresError> {
-    let Scored { split, predictions, targets, losses } = *of;
+    let Scored { split, predictions, targets, .. } = *of;
     check_rows(of, Compared::WIDTH, |_| 1)?;
     let mut rows = Vec::with_capacity(targets.len());
     for (example, target) in targets.iter().enumerate() {
@@ -88,29 +59,14 @@ pub(super) fn scores(
         }
         rows.push(row);
     }
-    let values = [
-        Some(rows.iter().map(|it| it.right).collect()),
-        Some(rows.iter().map(|it| it.margin).collect()),
-        rows.iter().map(|it| it.log_ratio).collect(),
+    let mut values: Vec<Values> = vec![
+        ("accuracy", rows.iter().map(|it| it.right).collect()),
+        ("margin", rows.iter().map(|it| it.margin).collect()),
     ];
-    let rewards = Rewards { values, losses };
-    let all = vec![1; targets.len()];
-    let metric = |it: &&str| Some(((*it).to_string(), rewards.metric(it, &all)?));
-    Ok(Scores {
-        split,
-        examples: targets.len() as u64,
-        loss: mean(losses),
-        metrics: METRICS.iter().filter_map(metric).collect(),
-        intervals: bootstrap::intervals(
-            &rewards,
-            intervals_for,
-            &bootstrap::together(targets.len()),
-            seed,
-        )?,
-        per_class: Vec::new(),
-        confusion: Vec::new(),
-        per_number: Vec::new(),
-    })
+    // What not all have is no metric.
+    let log_ratios: Option<Vec<f64>> = rows.iter().map(|it| it.log_ratio).collect();
+    values.extend(log_ratios.map(|it| ("log_ratio", it)));
+    means::scores(of, values, intervals_for, seed)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! tokens that were the likeliest. Intervals are drawn over texts.
 
 use crate::bootstrap::{self, Sampled};
-use crate::scored::{check_rows, mean};
+use crate::scored::{check_finite, check_rows, mean};
 use crate::{Scored, ScoresError};
 use finetuned_job::scores::Scores;
 use std::f64::consts::LN_2;
@@ -97,10 +97,7 @@ pub(super) fn scores(
 ) -> Result<Scores, ScoresError> {
     let Scored { split, predictions, targets, losses } = *of;
     check_rows(of, Guessed::WIDTH, |_| 1)?;
-    if let Some(at) = predictions.values().iter().position(|it| !it.is_finite()) {
-        let value = predictions.values()[at];
-        return Err(ScoresError::Output { example: at / Guessed::WIDTH, value });
-    }
+    check_finite(predictions)?;
     let rows = (0..predictions.len()).map(|it| Guessed::of(predictions.of(it))).collect();
     let texts = Texts { rows, losses };
     let all = texts.together(&vec![1; targets.len()]);

@@ -1,4 +1,5 @@
-//! The model makes its answers itself: no column is learnt.
+//! Reads nothing: answers that no column holds, since the input is its own target or the model makes
+//! them itself.
 
 use crate::cell::Cell;
 use crate::reading::{Columns, Look, Outputs, Refused, TargetKind, TargetReader};
@@ -6,14 +7,17 @@ use crate::target::Target;
 use finetuned_job::outcome::Failure;
 use finetuned_job::task::Answer;
 
-pub(crate) struct Kind;
+pub(crate) struct Columnless {
+    pub answer: Answer,
+    /// What is learnt from instead, and what to do with a column: the end of a sentence.
+    pub instead: &'static str,
+}
 
-impl TargetKind for Kind {
+impl TargetKind for Columnless {
     fn answer(&self) -> Answer {
-        Answer::Completion
+        self.answer
     }
 
-    /// Nothing is learnt of a column.
     fn look(&self, _: &Columns<'_>) -> Look {
         Look::No
     }
@@ -21,12 +25,11 @@ impl TargetKind for Kind {
     fn reader(&self, columns: &Columns<'_>) -> Result<Box<dyn TargetReader>, String> {
         match columns.names[..] {
             [] => Ok(Box::new(Reader)),
-            [name, ..] => Err(format!(
-                "`{name}` is to be learnt, but this task learns from rewards alone: leave data.label out of the recipe, and let a [[reward]] read it by `field`"
-            )),
+            [name, ..] => Err(format!("`{name}` is to be learnt, but {}", self.instead)),
         }
     }
 
+    /// The inputs differ.
     fn all_alike(&self, _: usize, _: &Target, _: &[String]) -> Option<(String, &'static str)> {
         None
     }
