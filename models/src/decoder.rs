@@ -112,8 +112,8 @@ struct Block {
     last_only: bool,
 }
 
-/// So many blocks, from the first to the last, with this dropout of hidden states. `block`: of each,
-/// its maps, and how many tokens a token sees.
+/// So many blocks, from the first to the last, with this dropout of hidden states. `block`: of
+/// each, its maps, and how many tokens a token sees.
 pub(crate) fn blocks(
     count: usize,
     (options, hidden): (&BuildOptions, f64),

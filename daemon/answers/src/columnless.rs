@@ -1,5 +1,5 @@
-//! Reads nothing: answers that no column holds, since the input is its own target or the model makes
-//! them itself.
+//! Reads nothing: answers that no column holds, since the input is its own target or the model
+//! makes them itself.
 
 use crate::cell::Cell;
 use crate::reading::{Columns, Look, Outputs, Refused, TargetKind, TargetReader};
