@@ -8,6 +8,7 @@ mod text; // a column of texts, files of texts
 mod passage; // the same without labels
 mod words; // words or texts with tags or spans
 mod questions; // what conversations begin with
+mod parts; // columns that are one record together
 mod chat; // messages, or questions with answers
 mod preference; // the same with answers that are wanted and others that are not
 mod prompt; // questions that a model answers, with what rewards read

@@ -7,22 +7,16 @@
 pub(super) mod messages; // cells -> messages in an order that a conversation can have
 mod form; // which columns hold messages, questions, answers
 
+use super::parts::{Parts, Wanted};
 use super::questions::Questions;
 use super::{Content, Modal, Named};
 use crate::example::Record;
 use crate::inventory::Inventory;
-use crate::layout::{self, Layout};
-use crate::quarantine::Usable;
-use crate::reading::{self, Reading, RowReader};
-use crate::refusal;
+use crate::reading::{self, Reading};
 use crate::table::Table;
-use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
-use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
-use messages::Part;
-use std::cell::OnceCell;
 use std::path::Path;
 
 pub(super) struct Kind;
@@ -52,12 +46,16 @@ impl Modal for Kind {
         found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
-        let layout = layout::decide(found, true, &mut reading.warnings)?;
-        let Layout::Tables(tables) = layout else {
-            return Err(refusal::data("folders of texts hold no conversations").with_cure(CURE));
-        };
-        let named = reading.request.choice.text.clone();
-        reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
+        let tables = WANTED.tables(found, reading)?;
+        let mut rows = Parts::new(
+            &reading.request.choice.text,
+            WANTED,
+            |table, named, _| form::find(table, named),
+            |parts, cells| {
+                messages::of_cells(parts.iter().copied().zip(cells)).map(Record::of_text)
+            },
+        );
+        reading::tables(reading, tables, &mut rows)?;
         Ok(Box::new(Questions))
     }
 
@@ -73,41 +71,7 @@ impl Modal for Kind {
     }
 }
 
-const CURE: &str = "it takes JSON Lines or Parquet with `messages` (lists of role and content), or columns of questions and answers such as `prompt` and `completion`, or `instruction`, `input` and `output`; other columns are named in a job.toml: data.text = [\"QUESTION\", \"ANSWER\"]";
-
-struct Rows {
-    /// By the recipe.
-    named: Vec<String>,
-    /// What each of the columns holds, once the first table has shown it.
-    parts: OnceCell<Vec<Part>>,
-}
-
-impl RowReader for Rows {
-    fn columns(&self, table: &Table, _: &[usize]) -> Result<Vec<usize>, Failure> {
-        let (file, columns) = (&table.source.name, &table.sample.columns);
-        let found = form::find(table, &self.named)?.ok_or_else(|| {
-            let columns = refusal::list(columns);
-            refusal::data(format!("{file} holds no conversations; its columns are {columns}"))
-                .with_cure(CURE)
-        })?;
-        let (parts, places) = found.into_iter().unzip();
-        let _ = self.parts.set(parts);
-        Ok(places)
-    }
-
-    /// What is learnt stands in the conversation itself.
-    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
-        Some(Vec::new())
-    }
-
-    fn record(
-        &mut self,
-        _: (&str, u64),
-        cells: Vec<Cell>,
-        _: &mut Vec<Cell>,
-    ) -> Usable<(Record, Option<Split>)> {
-        let parts = self.parts.get().map(Vec::as_slice).unwrap_or_default();
-        let conversation = messages::of_cells(parts.iter().copied().zip(cells));
-        Ok(conversation.map(|it| (Record::of_text(it), None)))
-    }
-}
+const WANTED: Wanted = Wanted {
+    records: "conversations",
+    cure: "it takes JSON Lines or Parquet with `messages` (lists of role and content), or columns of questions and answers such as `prompt` and `completion`, or `instruction`, `input` and `output`; other columns are named in a job.toml: data.text = [\"QUESTION\", \"ANSWER\"]",
+};

@@ -8,10 +8,10 @@ mod form; // which columns hold what
 mod overlaps; // questions of several splits, pairs of both orders
 
 use super::chat::messages;
+use super::parts::Wanted;
 use super::{Content, Modal, Named};
 use crate::example::Record;
 use crate::inventory::Inventory;
-use crate::layout::{self, Layout};
 use crate::quarantine::Usable;
 use crate::reading::{self, Reading, RowReader};
 use crate::refusal;
@@ -43,10 +43,7 @@ impl Modal for Kind {
         found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
-        let layout = layout::decide(found, true, &mut reading.warnings)?;
-        let Layout::Tables(tables) = layout else {
-            return Err(refusal::data("folders of texts hold no preferences").with_cure(CURE));
-        };
+        let tables = WANTED.tables(found, reading)?;
         let named = reading.request.choice.text.clone();
         let scores = reading.request.task.is_some_and(|it| it.objective == Objective::Rewards);
         let form = OnceCell::new();
@@ -63,7 +60,10 @@ impl Modal for Kind {
     }
 }
 
-const CURE: &str = "it takes JSON Lines, JSON, Parquet or CSV with `prompt`, `chosen` and `rejected` (texts or lists of messages), with `chosen` and `rejected` as whole conversations, or with `prompt`, `completion` and `label` (true or false); other columns are named in a job.toml: data.text = [\"PROMPT\", \"CHOSEN\", \"REJECTED\"], or data.text = [\"PROMPT\", \"COMPLETION\"] and data.label = \"LABEL\"";
+const WANTED: Wanted = Wanted {
+    records: "preferences",
+    cure: "it takes JSON Lines, JSON, Parquet or CSV with `prompt`, `chosen` and `rejected` (texts or lists of messages), with `chosen` and `rejected` as whole conversations, or with `prompt`, `completion` and `label` (true or false); other columns are named in a job.toml: data.text = [\"PROMPT\", \"CHOSEN\", \"REJECTED\"], or data.text = [\"PROMPT\", \"COMPLETION\"] and data.label = \"LABEL\"",
+};
 
 struct Rows {
     /// By the recipe.
@@ -108,13 +108,10 @@ impl Rows {
 
 impl RowReader for Rows {
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
-        let (file, columns) = (&table.source.name, &table.sample.columns);
-        let found = form::find(table, &self.named, targets)?.ok_or_else(|| {
-            let columns = refusal::list(columns);
-            let message = format!("{file} holds no preferences; its columns are {columns}");
-            refusal::data(message).with_cure(CURE)
-        })?;
+        let found = form::find(table, &self.named, targets)?;
+        let found = found.ok_or_else(|| WANTED.none_in(table))?;
         if self.scores && found.verdict.is_some() {
+            let file = &table.source.name;
             let message = format!("{file} has answers alone, but rewards are learnt of pairs");
             return Err(refusal::data(message)
                 .with_cure("drop `prompt`, `chosen` and `rejected`, or set task to `preference`"));

@@ -3,22 +3,19 @@
 //! and perhaps `tools`, as a conversation's; its fields are an object of JSON.
 
 use super::chat::messages::{self, Message};
+use super::parts::{Parts, Wanted};
 use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::Inventory;
-use crate::layout::{self, Layout};
 use crate::names;
-use crate::quarantine::{Reason, Usable};
-use crate::reading::{self, Reading, RowReader};
-use crate::refusal;
+use crate::quarantine::Reason;
+use crate::reading::{self, Reading};
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
-use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
 use serde_json::{Map, Value};
-use std::cell::OnceCell;
 use std::path::Path;
 
 pub(super) struct Kind;
@@ -39,12 +36,10 @@ impl Modal for Kind {
         found: Inventory,
         reading: &mut Reading<'_, '_>,
     ) -> Result<Box<dyn Content>, Failure> {
-        let layout = layout::decide(found, true, &mut reading.warnings)?;
-        let Layout::Tables(tables) = layout else {
-            return Err(refusal::data("folders of texts hold no prompts").with_cure(CURE));
-        };
-        let named = reading.request.choice.text.clone();
-        reading::tables(reading, tables, &mut Rows { named, parts: OnceCell::new() })?;
+        let tables = WANTED.tables(found, reading)?;
+        let read = |parts: &[Part], cells: Vec<Cell>| of_cells(parts.iter().zip(cells));
+        let mut rows = Parts::new(&reading.request.choice.text, WANTED, find, read);
+        reading::tables(reading, tables, &mut rows)?;
         Ok(Box::new(Nothing))
     }
 
@@ -53,7 +48,10 @@ impl Modal for Kind {
     }
 }
 
-const CURE: &str = "it takes JSON Lines, JSON, Parquet or CSV with a column `prompt` (texts or lists of messages) and, for rewards that read them, others such as `answer`; another column of prompts is named in a job.toml: data.text = \"COLUMN\"";
+const WANTED: Wanted = Wanted {
+    records: "prompts",
+    cure: "it takes JSON Lines, JSON, Parquet or CSV with a column `prompt` (texts or lists of messages) and, for rewards that read them, others such as `answer`; another column of prompts is named in a job.toml: data.text = \"COLUMN\"",
+};
 
 const PROMPT_NAMES: &[&str] = &[
     "prompt",
@@ -79,13 +77,6 @@ enum Part {
     Tools,
     /// What rewards may read, by the column's name.
     Field(String),
-}
-
-struct Rows {
-    /// By the recipe.
-    named: Vec<String>,
-    /// What each of the columns holds, once the first table has shown it.
-    parts: OnceCell<Vec<Part>>,
 }
 
 /// The prompt comes first. `named`: by the recipe, the prompt before what else is read.
@@ -128,35 +119,6 @@ fn divides(column: &str) -> bool {
     let flags = names::SPLIT_FLAGS.iter().map(|it| it.0);
     let mut known = names::SPLIT_NAMES.iter().copied().chain(flags);
     known.any(|it| names::is_same(column, it))
-}
-
-impl RowReader for Rows {
-    fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
-        let (file, columns) = (&table.source.name, &table.sample.columns);
-        let found = find(table, &self.named, targets)?.ok_or_else(|| {
-            let columns = refusal::list(columns);
-            refusal::data(format!("{file} holds no prompts; its columns are {columns}"))
-                .with_cure(CURE)
-        })?;
-        let (parts, places) = found.into_iter().unzip();
-        let _ = self.parts.set(parts);
-        Ok(places)
-    }
-
-    /// Rewards say what is learnt.
-    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
-        Some(Vec::new())
-    }
-
-    fn record(
-        &mut self,
-        _: (&str, u64),
-        cells: Vec<Cell>,
-        _: &mut Vec<Cell>,
-    ) -> Usable<(Record, Option<Split>)> {
-        let parts = self.parts.get().map(Vec::as_slice).unwrap_or_default();
-        Ok(of_cells(parts.iter().zip(cells)).map(|it| (it, None)))
-    }
 }
 
 /// # Errors

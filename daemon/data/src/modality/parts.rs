@@ -1,0 +1,97 @@
+//! Tables of which several columns together are one record: what each column holds is decided
+//! once, by the first table, and a row is read by that. Which columns those are, and what becomes
+//! of their cells, is each kind's own.
+
+use crate::example::Record;
+use crate::inventory::Inventory;
+use crate::layout::{self, Layout};
+use crate::quarantine::{Reason, Usable};
+use crate::reading::{Reading, RowReader};
+use crate::refusal;
+use crate::table::{Table, TableFile};
+use finetuned_answers::Cell;
+use finetuned_job::outcome::Failure;
+use finetuned_job::scores::Split;
+use std::cell::OnceCell;
+
+/// What a kind calls its records in sentences, and what else a drop could be made to.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub records: &'static str,
+    pub cure: &'static str,
+}
+
+impl Wanted {
+    /// # Errors
+    /// Folders of files.
+    pub(super) fn tables(
+        self,
+        found: Inventory,
+        reading: &mut Reading<'_, '_>,
+    ) -> Result<Vec<(TableFile, Option<Split>)>, Failure> {
+        match layout::decide(found, true, &mut reading.warnings)? {
+            Layout::Tables(tables) => Ok(tables),
+            Layout::Folders(_) => {
+                let message = format!("folders of texts hold no {}", self.records);
+                Err(refusal::data(message).with_cure(self.cure))
+            }
+        }
+    }
+
+    /// That a table holds none.
+    pub(super) fn none_in(self, table: &Table) -> Failure {
+        let (file, columns) = (&table.source.name, refusal::list(&table.sample.columns));
+        refusal::data(format!("{file} holds no {}; its columns are {columns}", self.records))
+            .with_cure(self.cure)
+    }
+}
+
+/// Of records that say themselves what is learnt of them.
+pub(super) struct Parts<P> {
+    /// By the recipe.
+    named: Vec<String>,
+    wanted: Wanted,
+    /// Table, columns that the recipe names, columns of targets -> columns, and what each holds.
+    find: Find<P>,
+    read: fn(&[P], Vec<Cell>) -> Result<Record, Reason>,
+    /// Once the first table has shown it.
+    found: OnceCell<Vec<P>>,
+}
+
+pub(super) type Find<P> =
+    fn(&Table, &[String], &[usize]) -> Result<Option<Vec<(P, usize)>>, Failure>;
+
+impl<P> Parts<P> {
+    pub(super) fn new(
+        named: &[String],
+        wanted: Wanted,
+        find: Find<P>,
+        read: fn(&[P], Vec<Cell>) -> Result<Record, Reason>,
+    ) -> Parts<P> {
+        Parts { named: named.to_vec(), wanted, find, read, found: OnceCell::new() }
+    }
+}
+
+impl<P> RowReader for Parts<P> {
+    fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
+        let found = (self.find)(table, &self.named, targets)?;
+        let (parts, places) = found.ok_or_else(|| self.wanted.none_in(table))?.into_iter().unzip();
+        let _ = self.found.set(parts);
+        Ok(places)
+    }
+
+    /// What is learnt stands in the record itself.
+    fn targets(&self, _: &Table, _: &[usize]) -> Option<Vec<usize>> {
+        Some(Vec::new())
+    }
+
+    fn record(
+        &mut self,
+        _: (&str, u64),
+        cells: Vec<Cell>,
+        _: &mut Vec<Cell>,
+    ) -> Usable<(Record, Option<Split>)> {
+        let parts = self.found.get().map(Vec::as_slice).unwrap_or_default();
+        Ok((self.read)(parts, cells).map(|it| (it, None)))
+    }
+}
