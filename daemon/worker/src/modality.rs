@@ -13,7 +13,6 @@ mod words; // words of texts -> token ids
 mod chat; // messages -> token ids of a conversation
 mod preference; // answers to one question -> token ids of each
 mod prompt; // questions that the model answers -> token ids
-
 use crate::failures::model_failure;
 use crate::rules::Fields;
 use anyhow::{Context, Result, bail};
@@ -65,6 +64,15 @@ pub(crate) fn of(modality: Modality) -> &'static dyn Modal {
         Modality::Prompt => &prompt::Prompts,
         Modality::Image => &image::Images,
     }
+}
+
+/// How many inputs of these sets could not be used, and the first of them.
+fn left_out(sets: &[&dyn Encoded], between: &str) -> Option<(usize, String)> {
+    /// More of them are not named one by one.
+    const SHOWN_MAX: usize = 5;
+    let all: Vec<&str> = sets.iter().flat_map(|it| it.left_out()).map(String::as_str).collect();
+    let shown = all.iter().take(SHOWN_MAX).copied().chain((SHOWN_MAX < all.len()).then_some("…"));
+    (!all.is_empty()).then(|| (all.len(), shown.collect::<Vec<_>>().join(between)))
 }
 
 /// A model of a finished one's form: where its folder holds an adapter alone, the base.

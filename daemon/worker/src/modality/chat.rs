@@ -354,6 +354,43 @@ impl ChatEncoder {
     }
 }
 
+/// A conversation, as the data crate writes it.
+pub(super) fn json(record: &Record) -> &str {
+    record.texts.first().map(|it| &**it).unwrap_or_default()
+}
+
+/// Reads each record on all threads, and pushes what comes of it in its turn.
+///
+/// # Errors
+/// The first that `read` says, with where the record stands; those of `push` and `progress`.
+pub(super) fn each<T: Send>(
+    inputs: &Inputs,
+    progress: &mut dyn FnMut(u64) -> Result<()>,
+    read: impl Fn(&Record) -> Result<T> + Sync,
+    mut push: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let records: Vec<usize> = (0..inputs.len()).collect();
+    for (chunk, before) in records.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        let read = |it: &usize| {
+            read(inputs.record(*it)).map_err(|err| placed(err, &inputs.origin(*it as u32)))
+        };
+        let all = chunk.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+        for (record, found) in chunk.iter().zip(all) {
+            push(*record, found)?;
+        }
+        progress((before + chunk.len()) as u64)?;
+    }
+    Ok(())
+}
+
+/// With where it is from.
+fn placed(err: anyhow::Error, origin: &str) -> anyhow::Error {
+    match err.downcast::<Failure>() {
+        Ok(err) => Failure { message: format!("{origin}: {}", err.message), ..err }.into(),
+        Err(err) => err.context(origin.to_owned()),
+    }
+}
+
 /// That more than a few answers have no end that could be learnt.
 fn cut(sets: &[&dyn Encoded], max_tokens: u32) -> Option<String> {
     const CUT_MAX: f64 = 0.01;
@@ -390,28 +427,16 @@ impl Encoder for ChatEncoder {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>> {
         let mut set = LearntSet::new(self.vocabulary.clone(), EVALUATION_BATCH);
-        let text = |it: usize| inputs.record(it).texts.first().map(|it| &**it).unwrap_or_default();
-        let records: Vec<usize> = (0..inputs.len()).collect();
-        for chunk in records.chunks(CHUNK) {
-            let chat = |it: &usize| {
-                let chat = self.chat(&Conversation::parse(text(*it))?, self.on);
-                chat.map_err(|err| {
-                    let message = format!("{}: {}", inputs.origin(*it as u32), err.message);
-                    anyhow::Error::from(Failure { message, ..err })
-                })
-            };
-            let chats = chunk.par_iter().map(chat).collect::<Result<Vec<_>>>()?;
-            for (record, chat) in chunk.iter().zip(chats) {
-                self.push(*record, text(*record), chat, &mut set);
-            }
-            progress(set.uncut_lengths.len() as u64)?;
-        }
+        let read = |it: &Record| Ok(self.chat(&Conversation::parse(json(it))?, self.on)?);
+        each(inputs, progress, read, |record, chat| {
+            self.push(record, json(inputs.record(record)), chat, &mut set);
+            Ok(())
+        })?;
         Ok(Box::new(set))
     }
 
     fn prompt(&self, record: &Record) -> Result<Vec<u32>> {
-        let text = record.texts.first().map(|it| &**it).unwrap_or_default();
-        let of = Conversation::parse(text)?;
+        let of = Conversation::parse(json(record))?;
         Ok(self.tokens(&self.rendered(&of, true)?.whole)?.0)
     }
 

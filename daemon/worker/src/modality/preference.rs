@@ -5,12 +5,12 @@
 //! For KTO an example also has answers to other questions: TRL's are those of the row before,
 //! within a batch; here those of the nearest example before it that asks something else.
 
-use super::chat::ChatEncoder;
 use super::chat::template::Conversation;
-use super::text::{CHUNK, TextEncoder, TextSet, token_report};
+use super::chat::{ChatEncoder, each, json};
+use super::text::{TextEncoder, TextSet, token_report};
 use super::{
     Answered, Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Role,
-    Vocabulary, saved, vocabulary,
+    Vocabulary, left_out, saved, vocabulary,
 };
 use crate::planning;
 use anyhow::{Context, Result};
@@ -22,7 +22,6 @@ use finetuned_job::recipe::{LearntTurns, PreferenceLoss, Recipe};
 use finetuned_job::task::Objective;
 use finetuned_models::{Checkpoint, Kind};
 use minijinja::Value;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
 
@@ -160,34 +159,27 @@ impl Encoder for PreferenceEncoder {
         progress: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Box<dyn Encoded>> {
         let mut set = PreferenceSet::new(self.chat.vocabulary.clone());
-        let text = |it: usize| inputs.record(it).texts.first().map(|it| &**it).unwrap_or_default();
         let is_named = matches!(inputs, Inputs::Named(_));
-        let records: Vec<usize> = (0..inputs.len()).collect();
-        for chunk in records.chunks(CHUNK) {
-            let sequences = |it: &usize| {
-                let asked = serde_json::from_str(text(*it)).context("reading a record")?;
-                self.sequences(asked).map_err(|err| {
-                    let message = format!("{}: {}", inputs.origin(*it as u32), err.message);
-                    anyhow::Error::from(Failure { message, ..err })
-                })
-            };
-            let all = chunk.par_iter().map(sequences).collect::<Result<Vec<_>>>()?;
-            for (record, mut sequences) in chunk.iter().zip(all) {
-                let longest = sequences.iter().map(|it| it.ids.len()).max().unwrap_or(0);
-                set.uncut_lengths.push(longest as u32);
-                if is_named && self.scores && self.max_tokens() < longest {
-                    return Err(self.too_long(&inputs.origin(*record as u32), longest).into());
-                }
-                if self.cut(&mut sequences) || is_named {
-                    let bytes = 0..text(*record).len() as u32;
-                    set.pieces.push(Piece { record: *record as u32, bytes });
-                    set.push(sequences);
-                } else {
-                    set.left_out.push(inputs.origin(*record as u32));
-                }
+        let read = |it: &Record| {
+            let asked = serde_json::from_str(json(it)).context("reading a record")?;
+            Ok(self.sequences(asked)?)
+        };
+        each(inputs, progress, read, |record, mut sequences| {
+            let longest = sequences.iter().map(|it| it.ids.len()).max().unwrap_or(0);
+            set.uncut_lengths.push(longest as u32);
+            let origin = || inputs.origin(record as u32);
+            if is_named && self.scores && self.max_tokens() < longest {
+                return Err(self.too_long(&origin(), longest).into());
             }
-            progress(set.uncut_lengths.len() as u64)?;
-        }
+            if self.cut(&mut sequences) || is_named {
+                let bytes = 0..json(inputs.record(record)).len() as u32;
+                set.pieces.push(Piece { record: record as u32, bytes });
+                set.push(sequences);
+            } else {
+                set.left_out.push(origin());
+            }
+            Ok(())
+        })?;
         if set.pieces.is_empty() && 0 < inputs.len() {
             let message = format!(
                 "no example is left: of all {} pairs an answer begins beyond {} tokens, or ends there where it is to be scored",
@@ -220,11 +212,6 @@ impl Encoder for PreferenceEncoder {
 
     /// Which of the examples are not learnt.
     fn notes(&self, sets: &[&dyn Encoded]) -> Vec<String> {
-        /// More of them are not named one by one.
-        const SHOWN_MAX: usize = 5;
-        let all: Vec<&String> = sets.iter().flat_map(|it| it.left_out()).collect();
-        let shown: Vec<&str> = all.iter().take(SHOWN_MAX).map(|it| it.as_str()).collect();
-        let more = if SHOWN_MAX < all.len() { ", …" } else { "" };
         let max_tokens = self.max_tokens();
         let what = match self.scores {
             true => format!(
@@ -234,13 +221,12 @@ impl Encoder for PreferenceEncoder {
                 "an answer of theirs begins beyond {max_tokens} tokens, or differs from the other one only there"
             ),
         };
-        let note = format!(
-            "examples left out: {}, as {what} ({}{more}); data.max_tokens in the recipe says how long they may be",
-            all.len(),
-            shown.join(", ")
-        );
-        let plain = self.chat.plain_note();
-        plain.into_iter().chain((!all.is_empty()).then_some(note)).collect()
+        let note = left_out(sets, ", ").map(|(count, shown)| {
+            format!(
+                "examples left out: {count}, as {what} ({shown}); data.max_tokens in the recipe says how long they may be"
+            )
+        });
+        self.chat.plain_note().into_iter().chain(note).collect()
     }
 
     fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {

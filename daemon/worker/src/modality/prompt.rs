@@ -2,11 +2,11 @@
 //! conversation whose next message is the assistant's, and its tokenizer makes tokens of that. A
 //! prompt that leaves no room for an answer, and one whose answers could not be rewarded, is none.
 
-use super::chat::ChatEncoder;
-use super::text::{CHUNK, TextEncoder, TextSet, token_report};
+use super::chat::{ChatEncoder, each, json};
+use super::text::{TextEncoder, TextSet, token_report};
 use super::{
-    Asked, Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary, saved,
-    vocabulary,
+    Asked, Changes, Encoded, Encoder, Inputs, Loader, Modal, Piece, Preparation, Vocabulary,
+    left_out, saved, vocabulary,
 };
 use crate::planning;
 use crate::rules::{Fields, Rule};
@@ -18,7 +18,6 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::{LearntTurns, Recipe, RewardChoice};
 use finetuned_job::task::Objective;
 use finetuned_models::{Checkpoint, Kind, Rows};
-use rayon::prelude::*;
 use serde_json::Value;
 use std::path::Path;
 
@@ -79,8 +78,7 @@ impl PromptEncoder {
     /// What the template says against it.
     fn read(&self, record: &Record) -> Result<Read> {
         let ids = self.chat.prompt(record)?;
-        let text = record.texts.first().map(|it| &**it).unwrap_or_default();
-        let all: Value = serde_json::from_str(text).context("reading a record")?;
+        let all: Value = serde_json::from_str(json(record)).context("reading a record")?;
         let fields: Fields = match &record.fields {
             Some(fields) => serde_json::from_str(fields).context("reading a record's fields")?,
             None => Fields::new(),
@@ -120,22 +118,20 @@ impl Encoder for PromptEncoder {
             left_out: Vec::new(),
             vocabulary: self.chat.vocabulary.clone(),
         };
-        let records: Vec<usize> = (0..inputs.len()).collect();
-        for chunk in records.chunks(CHUNK) {
-            let read = |it: &usize| {
-                let found = self.read(inputs.record(*it));
-                found.with_context(|| inputs.origin(*it as u32))
-            };
-            let all = chunk.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-            for (record, found) in chunk.iter().zip(all) {
-                let origin = inputs.origin(*record as u32);
+        each(
+            inputs,
+            progress,
+            |it| self.read(it),
+            |record, found| {
                 match found {
-                    Ok((ids, asked)) => set.push(*record, inputs, &ids, asked),
-                    Err(why) => set.left_out.push(format!("{origin}: {why}")),
+                    Ok((ids, asked)) => set.push(record, inputs, &ids, asked),
+                    Err(why) => {
+                        set.left_out.push(format!("{}: {why}", inputs.origin(record as u32)));
+                    }
                 }
-            }
-            progress((set.asked.len() + set.left_out.len()) as u64)?;
-        }
+                Ok(())
+            },
+        )?;
         if let (true, Some(first)) = (set.asked.is_empty(), set.left_out.first()) {
             let message = format!("no prompt is left of {}: {first}", inputs.len());
             return Err(Failure::new(FailureKind::Data, message)
@@ -159,14 +155,9 @@ impl Encoder for PromptEncoder {
 
     /// Which of the prompts are not answered.
     fn notes(&self, sets: &[&dyn Encoded]) -> Vec<String> {
-        /// More of them are not named one by one.
-        const SHOWN_MAX: usize = 5;
-        let all: Vec<&String> = sets.iter().flat_map(|it| it.left_out()).collect();
-        let shown: Vec<&str> = all.iter().take(SHOWN_MAX).map(|it| it.as_str()).collect();
-        let more = if SHOWN_MAX < all.len() { "; …" } else { "" };
-        let note = format!("prompts left out: {} ({}{more})", all.len(), shown.join("; "));
-        let plain = self.chat.plain_note();
-        plain.into_iter().chain((!all.is_empty()).then_some(note)).collect()
+        let note = left_out(sets, "; ")
+            .map(|(count, shown)| format!("prompts left out: {count} ({shown})"));
+        self.chat.plain_note().into_iter().chain(note).collect()
     }
 
     fn token_report(&self, sets: &[&dyn Encoded]) -> Option<TokenReport> {
@@ -191,7 +182,7 @@ struct PromptSet {
 
 impl PromptSet {
     fn push(&mut self, record: usize, inputs: &Inputs, ids: &[u32], asked: Asked) {
-        let text = inputs.record(record).texts.first().map_or(0, |it| it.len());
+        let text = json(inputs.record(record)).len();
         self.tokens.push_ids(ids);
         self.uncut_lengths.push(ids.len() as u32);
         self.pieces.push(Piece { record: record as u32, bytes: 0..text as u32 });
