@@ -1,6 +1,6 @@
 //! An augmentation from a plugin.
 
-use super::border::{Function, Handle, Subject, lend};
+use super::border::{Function, Handle, Subject};
 use finetuned_job::outcome::Failure;
 use finetuned_sdk::abi;
 
@@ -19,14 +19,8 @@ impl AugmentationInstance {
         settings: &str,
     ) -> Result<AugmentationInstance, Failure> {
         let applying = subject.function("apply");
-        let (create, destroy) = (
-            functions.create.expect("looked at when opened"),
-            functions.destroy.expect("looked at when opened"),
-        );
-        // SAFETY: the arguments live until it returns.
-        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
-            create(lend(settings), instance, error)
-        })?;
+        let ends = (functions.create, functions.destroy);
+        let handle = Handle::of_settings(subject, ends, settings)?;
         Ok(AugmentationInstance { handle, functions, applying })
     }
 

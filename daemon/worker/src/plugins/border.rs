@@ -99,11 +99,14 @@ impl From<Refused> for Failure {
     }
 }
 
+type Create = unsafe extern "C" fn(abi::Bytes, *mut *mut abi::Instance, *const Sink) -> Status;
+type Destroy = unsafe extern "C" fn(*mut abi::Instance);
+
 /// What `create` made, ended when it is dropped. Used by one thread at a time, not always the same.
 pub(super) struct Handle {
     pub subject: Subject,
     raw: *mut abi::Instance,
-    destroy: unsafe extern "C" fn(*mut abi::Instance),
+    destroy: Destroy,
     destroying: Function,
     broken: Cell<bool>,
 }
@@ -116,7 +119,7 @@ impl Handle {
     /// Calls `create` with a place for the instance.
     pub(super) fn create(
         subject: Subject,
-        destroy: unsafe extern "C" fn(*mut abi::Instance),
+        destroy: Destroy,
         create: impl FnOnce(*mut *mut abi::Instance, *const Sink) -> Status,
     ) -> Result<Handle, Failure> {
         let creating = subject.function("create");
@@ -127,6 +130,20 @@ impl Handle {
         }
         let destroying = subject.function("destroy");
         Ok(Handle { subject, raw, destroy, destroying, broken: Cell::new(false) })
+    }
+
+    /// Of an item that settings alone make.
+    pub(super) fn of_settings(
+        subject: Subject,
+        (create, destroy): (Option<Create>, Option<Destroy>),
+        settings: &str,
+    ) -> Result<Handle, Failure> {
+        let create = create.expect("looked at when opened");
+        let destroy = destroy.expect("looked at when opened");
+        // SAFETY: the arguments live until it returns.
+        Handle::create(subject, destroy, |instance, error| unsafe {
+            create(lend(settings), instance, error)
+        })
     }
 
     pub(super) fn raw(&self) -> *mut abi::Instance {

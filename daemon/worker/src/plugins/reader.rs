@@ -73,14 +73,8 @@ impl ReaderInstance {
         settings: &str,
     ) -> Result<ReaderInstance, Failure> {
         let [recognising, reading] = ["recognise", "read"].map(|it| subject.function(it));
-        let (create, destroy) = (
-            functions.create.expect("looked at when opened"),
-            functions.destroy.expect("looked at when opened"),
-        );
-        // SAFETY: the arguments live until it returns.
-        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
-            create(lend(settings), instance, error)
-        })?;
+        let ends = (functions.create, functions.destroy);
+        let handle = Handle::of_settings(subject, ends, settings)?;
         Ok(ReaderInstance { handle, functions, recognising, reading })
     }
 

@@ -29,14 +29,8 @@ impl RewardInstance {
         settings: &str,
     ) -> Result<RewardInstance, Failure> {
         let rewarding = subject.function("reward");
-        let (create, destroy) = (
-            functions.create.expect("looked at when opened"),
-            functions.destroy.expect("looked at when opened"),
-        );
-        // SAFETY: the arguments live until it returns.
-        let handle = Handle::create(subject, destroy, |instance, error| unsafe {
-            create(lend(settings), instance, error)
-        })?;
+        let ends = (functions.create, functions.destroy);
+        let handle = Handle::of_settings(subject, ends, settings)?;
         Ok(RewardInstance { handle, functions, rewarding })
     }
 
