@@ -37,6 +37,9 @@ pub struct Trained {
     /// Of answers that the model made to learn from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
+    /// Rewards beside the base model's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wins: Option<Wins>,
     /// What the base model says to the prompts of `samples.jsonl`; of models that go on with texts.
     #[serde(default)]
     pub before: Vec<String>,
@@ -54,6 +57,49 @@ pub struct Groups {
     pub all: u64,
     /// Those whose answers were all rewarded alike: nothing was learnt of them.
     pub without_variance: u64,
+}
+
+/// Held-out prompts by whose answer is rewarded more, the finished model's or the base's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wins {
+    pub prompts: u64,
+    pub won: u64,
+    pub lost: u64,
+}
+
+impl Wins {
+    /// Differences that rounding makes are none.
+    const TIE: f32 = 1e-6;
+
+    /// Of the same prompts in the same order.
+    pub fn of(before: &[f32], after: &[f32]) -> Wins {
+        let count = |is: fn(f32) -> bool| {
+            before.iter().zip(after).filter(|(before, after)| is(*after - *before)).count() as u64
+        };
+        Wins {
+            prompts: before.len().min(after.len()) as u64,
+            won: count(|it| Self::TIE < it),
+            lost: count(|it| it < -Self::TIE),
+        }
+    }
+
+    /// Part of the prompts that were won; a tie is half a win.
+    pub fn rate(&self) -> f64 {
+        (self.won as f64 + self.prompts as f64 - self.lost as f64)
+            / (2 * self.prompts.max(1)) as f64
+    }
+
+    pub fn sentence(&self) -> String {
+        let Wins { prompts, won, lost } = *self;
+        format!(
+            "Of {} held-out prompts the finished model's answer is rewarded more than the base's for {}, less for {} (win rate {:.3}, a tie is half a win).",
+            thousands(prompts),
+            thousands(won),
+            thousands(lost),
+            self.rate()
+        )
+    }
 }
 
 /// How the beginning of a held-out example was gone on with, by the likeliest token each time.
@@ -320,6 +366,15 @@ impl std::error::Error for Failure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tie_is_half_a_win() {
+        let wins = Wins::of(&[0.0, 1.0, 0.5, 2.0], &[1.0, 0.0, 0.500_000_1, 3.0]);
+        assert_eq!(wins, Wins { prompts: 4, won: 2, lost: 1 });
+        assert_eq!(wins.rate(), 0.625);
+        assert!(wins.sentence().starts_with("Of 4 held-out prompts"), "{}", wins.sentence());
+        assert_eq!(Wins::of(&[], &[]).rate(), 0.0);
+    }
 
     fn done(metric: &str) -> Done {
         let text = r#"{"version":1,"job":7,"name":"tweets.csv","task":"text-classification","base":"hf:a/b","model":"model",

@@ -314,6 +314,18 @@ pub struct GrpoPlan {
     /// Most tokens of an answer.
     pub max_completion_length: u32,
     pub rewards: Vec<RewardChoice>,
+    /// Those that reward models give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reward_models: Vec<RewardModelPlan>,
+}
+
+/// What a reward model was when the plan was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RewardModelPlan {
+    /// As the recipe names it.
+    pub model: String,
+    /// blake3 of its weights, hex.
+    pub weights_hash: String,
 }
 
 fn whole() -> f64 {

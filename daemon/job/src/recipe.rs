@@ -515,6 +515,11 @@ impl Recipe {
 }
 
 impl Recipe {
+    /// Folders or names of models whose rewards are asked for.
+    pub fn reward_models(&self) -> Vec<&str> {
+        self.rewards.iter().filter_map(|it| it.rule.model()).collect()
+    }
+
     /// The same, where the base model brings an adapter that training goes on with.
     ///
     /// # Errors
@@ -698,11 +703,21 @@ mod tests {
         );
         second(
             "weight = 2.0",
-            "line 3: reward.name is missing: it says what answers are rewarded for",
+            "line 3: reward.name is missing: it, or reward.model, says what answers are rewarded for",
         );
         second(
             "name = 'json'\nfield = 'a'",
             "line 5: reward.field is for exact_match and number, but this reward is `json`",
+        );
+        let model = &rewards("[[reward]]\nmodel = 'judge'\nweight = 2")[0];
+        assert_eq!((model.rule.model(), model.rule.name()), (Some("judge"), "judge"));
+        second(
+            "model = 'judge'\nfield = 'a'",
+            "line 5: reward.field is not for a reward model, judge: give it a [[reward]] of its own, or leave reward.model out",
+        );
+        second(
+            "model = ' '",
+            "line 4: reward.model is empty: it is a reward model's folder, or its hf: name",
         );
         second("name = 'regex'", "line 3: reward.pattern is missing: it is what `regex` looks for");
         second(

@@ -193,7 +193,9 @@ impl<'a> Story<'a> {
     pub(crate) fn samples_sentence(&self) -> Option<String> {
         if self.plan.task.objective.samples() {
             let n = self.samples.len();
-            return (0 < n).then(|| format!("{n} held-out prompts were answered by both models."));
+            let wins = self.trained.wins.map_or(String::new(), |it| format!(" {}", it.sentence()));
+            return (0 < n)
+                .then(|| format!("{n} held-out prompts were answered by both models.{wins}"));
         }
         let score = |text: fn(&Sample) -> &str| {
             let pairs = self.samples.iter().map(|it| (text(it), it.reference.as_str()));

@@ -14,7 +14,7 @@ use crate::stored::{Examples, Stored};
 use crate::{device, durable, export, samples};
 use anyhow::{Context, Result};
 use finetuned_job::event::{Event, Phase};
-use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained};
+use finetuned_job::outcome::{Failure, FailureKind, OUTCOME_VERSION, Probe, Refit, Trained, Wins};
 use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Head;
 use finetuned_job::run_folder;
@@ -70,7 +70,7 @@ pub(crate) fn finish(
     let rows = learner.take_family_form(&prepared.base.checkpoint, plan)?;
     let validation_cache = validation_cache.filter(|it| Some(it.stages) != rows);
     learner.fold_units()?;
-    let Scored { scores, validation, thresholds } =
+    let Scored { scores, found, validation, thresholds } =
         scored((plan, prepared), &learner, validation_cache, attempt)?;
     if let (Some(before), Some(after)) = (loss, &validation) {
         same_as_before(before, after.loss, plan.task.objective.samples())?;
@@ -88,17 +88,14 @@ pub(crate) fn finish(
         export::Config { plan, encoder: prepared.encoder.as_ref(), thresholds: &thresholds };
     export::write(&unproven, &prepared.base.checkpoint, config, &tensors)?;
     drop((learner, tensors));
-    let (baseline, before) = baseline((plan, prepared), attempt)?;
+    let before = baseline((plan, prepared), attempt)?;
+    let wins = before.wins(&found).filter(|_| plan.task.objective.samples());
     let trained = Trained {
         version: OUTCOME_VERSION,
         scores,
         validation,
-        baseline,
-        probe: position.probe.clone().map(|first| Probe {
-            // Of two the one that learnt from as many examples as the model.
-            metrics: probe_again.map_or_else(|| first.metrics.clone(), |it| it.metrics),
-            ..first.ended(position.best.map(|it| it.step))
-        }),
+        baseline: before.baseline,
+        probe: ended(position, probe_again),
         refit,
         steps: position.step,
         best_step: position.best.map_or(position.step, |it| it.step),
@@ -108,7 +105,8 @@ pub(crate) fn finish(
         head,
         thresholds,
         groups: position.groups,
-        before,
+        wins,
+        before: before.texts,
         model_hash: checkpoint::hash(&unproven.join(network::weights_file(plan)))?,
         padding_saved: 1.0 - position.tokens as f64 / position.tokens_padded.max(1) as f64,
     };
@@ -120,22 +118,45 @@ pub(crate) fn finish(
     })
 }
 
-/// What is scored without learning, and what the base model says where it is that.
-fn baseline(
-    (plan, prepared): (&Plan, &Prepared),
-    attempt: &mut Attempt,
-) -> Result<(Baseline, Vec<String>)> {
+/// The probe at the end of training. `again`: one that learnt from as many examples as a model that
+/// was trained twice.
+fn ended(position: &Position, again: Option<Probe>) -> Option<Probe> {
+    let first = position.probe.clone()?;
+    let metrics = again.map_or_else(|| first.metrics.clone(), |it| it.metrics);
+    Some(Probe { metrics, ..first.ended(position.best.map(|it| it.step)) })
+}
+
+/// What is scored without learning.
+struct Before {
+    baseline: Baseline,
+    /// What the base model gives and says, where it is that.
+    found: Option<Evaluation>,
+    texts: Vec<String>,
+}
+
+impl Before {
+    /// Of a model whose answers have rewards.
+    fn wins(&self, after: &Evaluation) -> Option<Wins> {
+        let rewards = |of: &Evaluation| -> Vec<f32> {
+            let all = 0..of.predictions.len();
+            all.filter_map(|it| of.predictions.of(it).first().copied()).collect()
+        };
+        Some(Wins::of(&rewards(self.found.as_ref()?), &rewards(after)))
+    }
+}
+
+fn baseline((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result<Before> {
     let (data, set) = (&prepared.data, prepared.data.report_split().1);
     let constant = finetuned_answers::of(plan.task.answer, plan.data.outputs())
         .baseline(&data.train.targets, &set.targets)?;
-    constant.map_or_else(|| before((plan, prepared), attempt), |it| Ok((it, Vec::new())))
+    match constant {
+        Some(baseline) => Ok(Before { baseline, found: None, texts: Vec::new() }),
+        None => before((plan, prepared), attempt),
+    }
 }
 
 /// What the base model scores as it is, and says.
-fn before(
-    (plan, prepared): (&Plan, &Prepared),
-    attempt: &mut Attempt,
-) -> Result<(Baseline, Vec<String>)> {
+fn before((plan, prepared): (&Plan, &Prepared), attempt: &mut Attempt) -> Result<Before> {
     let model = prepare::begin(attempt, prepared)?.model;
     let device = device::choose(attempt.spec.device)?;
     let (numbers, extensions) = (prepared.data.numbers(), &prepared.extensions);
@@ -150,7 +171,8 @@ fn before(
     let metrics = found.scores_only(split, set, plan, extensions)?.metrics;
     let encoder = prepared.encoder.as_ref();
     let texts = samples::continued(&learner.network, (plan, encoder), set, attempt)?;
-    Ok((Baseline { answer: String::new(), metrics }, texts))
+    let baseline = Baseline { answer: String::new(), metrics };
+    Ok(Before { baseline, found: Some(found), texts })
 }
 
 /// Adapters become one with the weights beside them, which must then give the same features.
@@ -180,6 +202,8 @@ fn merge(learner: &mut Learner, examples: &Batch) -> Result<()> {
 struct Scored {
     /// On the split of the report.
     scores: Scores,
+    /// What they are of.
+    found: Evaluation,
     validation: Option<Scores>,
     thresholds: Vec<f32>,
 }
@@ -218,7 +242,7 @@ fn scored(
         Some(found) => Some(score(&found, Split::Validation, &data.validation)?),
         None => (split == Split::Validation).then(|| scores.clone()),
     };
-    Ok(Scored { scores, validation, thresholds })
+    Ok(Scored { scores, found, validation, thresholds })
 }
 
 /// Whatever changed the model's form (a plugin's head that became the model's own, units that were

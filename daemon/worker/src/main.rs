@@ -30,10 +30,13 @@ mod feature_cache; // what frozen stages give
 mod units; // numbers of the data <-> numbers that are learnt
 mod network; // tensors -> outputs
 mod generate; // prompt -> what follows
-mod rewards; // answers -> what they are rewarded with
 mod gguf; // a model's folder -> one file for llama.cpp
 mod source; // where batches come from
 mod stored; // batches of stored data
+mod stranger_base; // a drop's recipe -> the base model it may have
+mod base_model; // a name -> the base model, beneath an adapter or not
+mod reward_model; // a finished model -> rewards of answers
+mod rewards; // answers -> what they are rewarded with
 mod objective; // outputs x targets -> loss
 mod linear_head; // a plugin's head -> the family's own
 mod learner; // loss -> gradients -> updates
@@ -41,8 +44,6 @@ mod evaluate; // model x split -> predictions
 mod estimate; // one batch -> time and memory
 mod precision; // two timed steps -> fp32 or bf16
 mod reference; // what the base finds of answers
-mod stranger_base; // a drop's recipe -> the base model it may have
-mod base_model; // a name -> the base model, beneath an adapter or not
 mod prepare; // spec -> recipe, base model, data
 mod probe; // a linear map of what the frozen base gives
 mod patience; // evaluations -> an early end

@@ -13,6 +13,7 @@ mod words; // words of texts -> token ids
 mod chat; // messages -> token ids of a conversation
 mod preference; // answers to one question -> token ids of each
 mod prompt; // questions that the model answers -> token ids
+
 use crate::failures::model_failure;
 use crate::rules::Fields;
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::Recipe;
 use finetuned_job::task::Modality;
 use finetuned_models::{Checkpoint, Input, Kind, Rows};
+pub(crate) use preference::ScoredConversations;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;

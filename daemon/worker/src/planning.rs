@@ -17,7 +17,7 @@ use finetuned_job::data::DataReport;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::{
     BaseAdapterPlan, DataPlan, FreezePlan, LoadSummary, ModelPlan, PLAN_VERSION, Plan, PluginPlan,
-    Pooling, Storage, TensorPlan, TrainPlan,
+    Pooling, RewardModelPlan, Storage, TensorPlan, TrainPlan,
 };
 use finetuned_job::recipe::{
     self, AugmentChoice, ClassWeights, Freeze, Head, Method, Pattern, Recipe, TrainChoice,
@@ -57,6 +57,7 @@ pub(crate) struct Facts<'a> {
     /// With the plugin's head, where there is one.
     pub parts: &'a Parts,
     pub plugins: Vec<PluginPlan>,
+    pub reward_models: Vec<RewardModelPlan>,
     /// Shapes, buffers included.
     pub tensors: &'a BTreeMap<String, Vec<i64>>,
     /// Most that may be kept of what frozen stages give.

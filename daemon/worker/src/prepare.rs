@@ -12,8 +12,8 @@ use crate::planning::{self, Facts, ModelFacts};
 use crate::plugins::{Files, HeadShape};
 use crate::rewards::Rewards;
 use crate::{
-    adapter, checkpoint, device, durable, feature_cache, freeze, gguf, plugin_reader, sandbox,
-    stranger_base,
+    adapter, checkpoint, device, durable, feature_cache, freeze, gguf, plugin_reader, reward_model,
+    sandbox, stranger_base,
 };
 use anyhow::{Context, Result};
 use finetuned_answers::Target;
@@ -106,14 +106,23 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let dataset = opened.load(&request, &mut attempt.reading())?;
     let task = dataset.task;
     let base_name = recipe.model.base.clone().unwrap_or_else(|| task.base.into());
-    let is_strange = is_strange && recipe.model.base.is_some();
-    let base = base_model::open(&base_name, &near, |name, what| {
+    let mut find = |is_strange: bool, name: &str, to: &str| {
         let progress = &mut attempt.pulling();
         match is_strange {
-            true => stranger_base::resolve(spec, name, (&near, what), progress),
+            true => stranger_base::resolve(spec, name, (&near, to), progress),
             false => Ok(finetuned_hub::resolve(name, &near, progress)?),
         }
+    };
+    let base = base_model::open(&base_name, &near, |name, what| {
+        find(is_strange && recipe.model.base.is_some(), name, what)
     })?;
+    let mut models = Vec::new();
+    for (nth, model) in recipe.reward_models().into_iter().enumerate() {
+        let found = |name: &str, what: &str| {
+            find(is_strange, name, &format!("{}-{nth}-{what}", reward_model::NAMED))
+        };
+        models.push(base_model::open(model, &near, found).map_err(reward_model::not_found)?);
+    }
     if needs_network {
         sandbox::cut_network(spec)?;
     }
@@ -129,6 +138,7 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
         true => Some(Rc::new(Rewards::new(
             &recipe.rewards,
             |it| extensions.reward(it),
+            (&models, device::choose(spec.device)?),
             Rc::clone(&encoder),
         )?)),
         false => None,
@@ -151,13 +161,15 @@ fn check_stays(recipe: &Recipe, base: &Checkpoint, spec: &Spec) -> Result<(), Fa
     ))
 }
 
-/// Whether no base model has to be fetched, whichever task the data turn out to be.
+/// Whether no model has to be fetched, whichever task the data turn out to be.
 fn is_here(recipe: &Recipe, near: &Path) -> bool {
-    match (&recipe.model.base, recipe.task) {
-        (Some(base), _) => finetuned_hub::is_here(base, near),
-        (None, Some(task)) => finetuned_hub::is_here(task.base, near),
-        (None, None) => TASKS.iter().all(|it| finetuned_hub::is_here(it.base, near)),
-    }
+    let rewards = recipe.reward_models().into_iter().all(|it| finetuned_hub::is_here(it, near));
+    rewards
+        && match (&recipe.model.base, recipe.task) {
+            (Some(base), _) => finetuned_hub::is_here(base, near),
+            (None, Some(task)) => finetuned_hub::is_here(task.base, near),
+            (None, None) => TASKS.iter().all(|it| finetuned_hub::is_here(it.base, near)),
+        }
 }
 
 fn mismatch(name: &str, base: &Checkpoint, modality: Modality) -> Failure {
@@ -392,6 +404,7 @@ pub(crate) fn decide(attempt: &mut Attempt, prepared: &Prepared) -> Result<(Plan
         outline: &model.model.outline(preparation.image_size().unwrap_or_default())?,
         parts: &model.parts,
         plugins: extensions.plan(),
+        reward_models: prepared.rewards.as_ref().map_or_else(Vec::new, |it| it.models()),
         tensors: &tensors,
         cache_bytes_max: feature_cache::bytes_max(spec.features.as_ref()),
         threads: spec.threads,

@@ -1,14 +1,18 @@
-//! What answers are rewarded for, all together: rules, and what plugins bring. An answer's reward
-//! is the sum of what each gives, times its weight.
+//! What answers are rewarded for, all together: rules, what reward models give, and what plugins
+//! bring. An answer's reward is the sum of what each gives, times its weight.
 
+use crate::base_model::BaseModel;
 use crate::generate::Generated;
 use crate::modality::{Asked, Encoder};
 use crate::plugins::{Answered, RewardInstance};
+use crate::reward_model::RewardModel;
 use crate::rules::Rule;
 use anyhow::{Context, Result};
 use finetuned_job::outcome::{Failure, FailureKind};
+use finetuned_job::plan::RewardModelPlan;
 use finetuned_job::recipe::{RewardChoice, RewardRule};
 use std::rc::Rc;
+use tch::Device;
 
 pub(crate) struct Rewards {
     pub encoder: Rc<dyn Encoder>,
@@ -18,69 +22,107 @@ pub(crate) struct Rewards {
 
 enum Reward {
     Ours(Rule),
+    OfModel(RewardModel),
     OfPlugin(RewardInstance),
 }
 
 impl Rewards {
-    /// `of_plugin`: a plugin's by its name.
+    /// `of_plugin`: a plugin's by its name. `models`: all that the choices name.
     ///
     /// # Errors
-    /// A pattern that is none; a plugin that can't give what is asked of it.
+    /// A pattern that is none; a plugin that can't give what is asked of it; a model that gives no
+    /// rewards.
     pub(crate) fn new(
         choices: &[RewardChoice],
         of_plugin: impl Fn(&str) -> Result<RewardInstance, Failure>,
+        (models, device): (&[BaseModel], Device),
         encoder: Rc<dyn Encoder>,
-    ) -> Result<Rewards, Failure> {
+    ) -> Result<Rewards> {
         let mut all = Vec::new();
         for choice in choices {
             let reward = match (&choice.rule, Rule::of(&choice.rule)?) {
-                (RewardRule::Plugin { reward }, _) => Reward::OfPlugin(of_plugin(reward)?),
                 (_, Some(rule)) => Reward::Ours(rule),
-                (_, None) => continue,
+                (RewardRule::Model { model }, None) => {
+                    let found = models.iter().find(|it| it.name == *model);
+                    let found = found.with_context(|| format!("{model} was not looked for"))?;
+                    Reward::OfModel(RewardModel::open(found, device)?)
+                }
+                (_, None) => Reward::OfPlugin(of_plugin(choice.rule.name())?),
             };
             all.push((reward, choice.weight));
         }
         Ok(Rewards { encoder, all })
     }
 
-    /// What an answer is rewarded with. `origin`: of its prompt.
+    /// Of the models that are asked.
+    pub(crate) fn models(&self) -> Vec<RewardModelPlan> {
+        let plan = |it: &(Reward, f64)| match &it.0 {
+            Reward::OfModel(model) => Some(model.plan()),
+            Reward::Ours(_) | Reward::OfPlugin(_) => None,
+        };
+        self.all.iter().filter_map(plan).collect()
+    }
+
+    /// What each answer is rewarded with. `origin`: of the nth one's prompt.
     ///
     /// # Errors
-    /// A plugin that fails, or gives what is no number; a sum that is none.
+    /// A plugin that fails, or gives what is no number; a model that can't read an answer; a sum
+    /// that is no number.
     pub(crate) fn of(
         &self,
-        asked: &Asked,
-        answer: &Generated,
-        origin: impl Fn() -> String,
-    ) -> Result<f64> {
-        let text = self.encoder.text(&answer.tokens);
-        let mut sum = 0.0;
+        answers: &[(&Asked, &Generated)],
+        origin: impl Fn(usize) -> String,
+    ) -> Result<Vec<f64>> {
+        let texts: Vec<String> = answers.iter().map(|it| self.encoder.text(&it.1.tokens)).collect();
+        let asked: Vec<&Asked> = answers.iter().map(|it| it.0).collect();
+        let mut sums = vec![0.0; answers.len()];
         for (reward, weight) in &self.all {
-            let found = match reward {
-                Reward::Ours(rule) => rule.reward(&text, &asked.fields),
-                Reward::OfPlugin(reward) => {
-                    let fields = serde_json::to_string(&asked.fields).context("writing fields")?;
-                    let of = Answered {
-                        prompt: &asked.prompt,
-                        messages: &asked.messages,
-                        answer: &text,
-                        fields: &fields,
-                    };
-                    reward.reward(of).map_err(|it| at(it, &origin()))?
-                }
-            };
-            sum += weight * found;
+            let found = reward.of(&asked, &texts);
+            let found = found.map_err(|(nth, err)| at(err, &origin(nth)))?;
+            sums.iter_mut().zip(found).for_each(|(sum, it)| *sum += weight * it);
         }
-        match sum.is_finite() {
-            true => Ok(sum),
-            false => Err(at(no_number(sum), &origin()).into()),
+        match sums.iter().position(|it| !it.is_finite()) {
+            Some(nth) => Err(at(no_number(sums[nth]).into(), &origin(nth))),
+            None => Ok(sums),
         }
     }
 }
 
+impl Reward {
+    /// Of each answer.
+    ///
+    /// # Errors
+    /// With the number of the answer.
+    fn of(&self, asked: &[&Asked], answers: &[String]) -> Result<Vec<f64>, (usize, anyhow::Error)> {
+        let all = asked.iter().zip(answers);
+        match self {
+            Reward::Ours(rule) => Ok(all.map(|(of, it)| rule.reward(it, &of.fields)).collect()),
+            Reward::OfModel(model) => {
+                let all: Vec<_> = all.map(|(of, it)| (&*of.messages, &**it)).collect();
+                model.rewards(&all)
+            }
+            Reward::OfPlugin(reward) => {
+                let of = |(nth, (of, it)): (usize, (&&Asked, &String))| {
+                    by_plugin(reward, of, it).map_err(|err| (nth, err))
+                };
+                all.enumerate().map(of).collect()
+            }
+        }
+    }
+}
+
+fn by_plugin(reward: &RewardInstance, of: &Asked, answer: &str) -> Result<f64> {
+    let fields = serde_json::to_string(&of.fields).context("writing fields")?;
+    let shown = Answered { prompt: &of.prompt, messages: &of.messages, answer, fields: &fields };
+    Ok(reward.reward(shown)?)
+}
+
 /// Which prompt it was.
-fn at(failure: Failure, origin: &str) -> Failure {
-    Failure { message: format!("{origin}: {}", failure.message), ..failure }
+fn at(err: anyhow::Error, origin: &str) -> anyhow::Error {
+    match err.downcast::<Failure>() {
+        Ok(it) => Failure { message: format!("{origin}: {}", it.message), ..it }.into(),
+        Err(other) => other.context(origin.to_owned()),
+    }
 }
 
 fn no_number(sum: f64) -> Failure {

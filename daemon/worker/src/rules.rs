@@ -22,7 +22,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// None where a plugin has it.
+    /// None where a plugin or a model has it.
     ///
     /// # Errors
     /// A pattern that is none.
@@ -35,7 +35,7 @@ impl Rule {
                 Rule::Length { min: f64::from(*min), max: f64::from(*max) }
             }
             RewardRule::Json => Rule::Json,
-            RewardRule::Plugin { .. } => return Ok(None),
+            RewardRule::Plugin { .. } | RewardRule::Model { .. } => return Ok(None),
         }))
     }
 

@@ -200,16 +200,18 @@ fn libraries() -> Vec<PathBuf> {
     files.filter_map(|it| Some(it.parent()?.to_path_buf())).chain(searched).collect()
 }
 
-/// The folder that the recipe of the inbox names; where that is an adapter, also the one that its
-/// config names.
+/// Folders of models that the recipe of the inbox names; where one is an adapter, also the one that
+/// its config names.
 fn bound_bases(spec: &Spec) -> Vec<PathBuf> {
     let Some(bound) = &spec.recipe else { return Vec::new() };
-    let base = Recipe::parse(&bound.text).ok().and_then(|it| it.model.base);
+    let Ok(recipe) = Recipe::parse(&bound.text) else { return Vec::new() };
     let near = bound.file.parent().unwrap_or(Path::new("."));
-    let folder = |base: String| finetuned_hub::folder(&base, near);
-    let own = base.and_then(folder);
-    let beneath = own.as_ref().and_then(|it| finetuned_hub::beneath(it, near).ok().flatten());
-    own.into_iter().chain(beneath.and_then(folder)).collect()
+    let folder = |model: &str| finetuned_hub::folder(model, near);
+    let named = recipe.model.base.as_deref().into_iter().chain(recipe.reward_models());
+    let own: Vec<PathBuf> = named.filter_map(folder).collect();
+    let beneath = own.iter().filter_map(|it| finetuned_hub::beneath(it, near).ok().flatten());
+    let beneath: Vec<PathBuf> = beneath.filter_map(|it| folder(&it)).collect();
+    own.into_iter().chain(beneath).collect()
 }
 
 /// The folder in which everything lies that a pattern of base models allows; none for the hub's.

@@ -93,6 +93,16 @@ pub fn events(run: &Path) -> Vec<Event> {
     text.lines().filter_map(|it| serde_json::from_str::<Line>(it).ok()).map(|it| it.event).collect()
 }
 
+/// Those of a folder, without the folders in it.
+pub fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 impl Run {
     /// A run over `data.csv` with this recipe, whose base model is the tiny BERT.
     pub fn new(recipe: &str, csv: &str) -> Run {

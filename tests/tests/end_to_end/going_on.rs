@@ -1,6 +1,6 @@
 //! Stories of adapters that training goes on with: one that another run has left, or peft.
 
-use crate::attempt::{Run, predict, sentences, tiny_bert, tiny_llama};
+use crate::attempt::{Run, copy_files, predict, sentences, tiny_bert, tiny_llama};
 use crate::training::signal_if_alive;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::FailureKind;
@@ -245,17 +245,9 @@ fn config_of(run: &Run) -> serde_json::Value {
 /// A drop that brings an adapter and, maybe, what lies beneath.
 fn dropped(model: &Path, named: &str, with_base: bool) -> Run {
     Run::with_drop(&tiny_bert(), "", "drop", |drop| {
-        let copy = |from: &Path, to: &Path| {
-            fs::create_dir_all(to).unwrap();
-            for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-                if entry.path().is_file() {
-                    fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-                }
-            }
-        };
-        copy(model, &drop.join("adapter"));
+        copy_files(model, &drop.join("adapter"));
         if with_base {
-            copy(&tiny_bert(), &drop.join("tiny"));
+            copy_files(&tiny_bert(), &drop.join("tiny"));
         }
         let path = drop.join("adapter/adapter_config.json");
         let config = fs::read_to_string(&path).unwrap();

@@ -1,8 +1,9 @@
 //! Stories of models that learn from their own answers, by what these are rewarded with.
 
 use crate::answers::predicted;
-use crate::attempt::{Run, sentences, tiny_bert, tiny_llama};
+use crate::attempt::{Run, copy_files, sentences, tiny_bert, tiny_llama};
 use crate::plugin_jobs::samples;
+use crate::preferences::reward_model;
 use crate::training::killed_at;
 use finetuned_job::event::Event;
 use finetuned_job::outcome::{Done, Sample, Trained};
@@ -11,6 +12,7 @@ use finetuned_job::run_folder;
 use finetuned_job::spec::Action;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 /// Questions beside what they should be answered with.
 fn prompts(n: u32) -> String {
@@ -77,6 +79,10 @@ fn answers_become_what_is_rewarded() {
     let groups = trained.groups.unwrap();
     assert_eq!(groups.all, sampled.iter().map(|it| it.groups).sum::<u64>());
     assert!(groups.without_variance < groups.all, "{groups:?}");
+    // A reward is 0 or 1 here, so that wins less losses is what the mean has risen by.
+    let wins = trained.wins.unwrap();
+    let risen = (wins.won as f64 - wins.lost as f64) / wins.prompts as f64;
+    assert!((risen - (after - before)).abs() < 1e-6, "{wins:?}, from {before} to {after}");
     says_what_was_learnt(&run);
 }
 
@@ -91,6 +97,7 @@ fn says_what_was_learnt(run: &Run) {
     assert!(card.contains("pipeline_tag: text-generation"), "{card}");
     assert!(report.contains("were all rewarded alike"), "{report}");
     assert!(report.contains("20 held-out prompts were answered"), "{report}");
+    assert!(report.contains("is rewarded more than the base"), "{report}");
     assert!(read(run, run_folder::PREDICTIONS).starts_with("file,line,prompt,reward,tokens,ended"));
     let plan: Plan = run.json(run_folder::PLAN);
     let text = finetuned_report_recipe(&card);
@@ -170,6 +177,66 @@ fn a_plugin_rewards_answers_and_its_errors_end_the_job() {
     let mut unknown = run(&none, &lines(json!(["good"]))).with_plugins(folder.path());
     let failure = unknown.failed(Action::Train).failure.to_string();
     assert!(failure.contains("no reward `keyword` is there"), "{failure}");
+}
+
+#[test]
+fn a_reward_model_rewards_answers() {
+    let (judge, _) = reward_model();
+    let model = judge.folder().join("model");
+    let with = |model: &Path| {
+        let recipe = RECIPE.split("[[reward]]").next().unwrap();
+        format!("{recipe}[[reward]]\nmodel = {:?}\nweight = 0.5\n", model.display().to_string())
+    };
+    let mut rewarded = run(&with(&model), &prompts(150));
+    let done = rewarded.complete();
+    let (before, after) = rewards(&done);
+    assert!(before + 0.5 < after, "{after} after {before}");
+    let plan: Plan = rewarded.json(run_folder::PLAN);
+    assert_eq!(plan.train.grpo.unwrap().reward_models.len(), 1);
+    let card = read(&rewarded, "model/README.md");
+    assert!(card.contains(&format!("rewarded with (`{}`", model.display())), "{card}");
+
+    // What a held-out answer was rewarded with is what the reward model says of it.
+    let rows = read(&rewarded, run_folder::PREDICTIONS);
+    let (asked, numbers) = rows.lines().nth(1).unwrap().rsplit_once("}\",").unwrap();
+    let line: usize = asked.split(',').nth(1).unwrap().parse().unwrap();
+    let lines = prompts(150);
+    let row: Value = serde_json::from_str(lines.lines().nth(line - 1).unwrap()).unwrap();
+    let prompt = row["prompt"].as_str().unwrap();
+    let reward: f64 = numbers.split(',').next().unwrap().parse().unwrap();
+    let answer =
+        predicted(&rewarded, &["--max-new-tokens", "4", prompt])[0]["generated_text"].clone();
+    let talk =
+        json!([{ "role": "user", "content": prompt }, { "role": "assistant", "content": answer }]);
+    let found = predicted(&judge, &[&talk.to_string()])[0]["reward"].as_f64().unwrap();
+    assert!((0.5 * found - reward).abs() < 1e-4, "{found} and {reward}: {talk}");
+
+    let none = run(&with(&tiny_llama()), &prompts(60)).failed(Action::Train).failure.to_string();
+    assert!(none.contains("is no reward model"), "{none}");
+    fs::remove_file(model.join("chat_template.jinja")).unwrap();
+    let silent = run(&with(&model), &prompts(60)).failed(Action::Train).failure.to_string();
+    assert!(silent.contains("has no chat template"), "{silent}");
+}
+
+#[test]
+fn a_drop_names_reward_models_that_lie_in_it() {
+    let (judge, _) = reward_model();
+    let dropped = |named: &str| {
+        let recipe = RECIPE.replace("epochs = 4", "epochs = 1");
+        let recipe = recipe.split("[[reward]]").next().unwrap();
+        let recipe = format!("model.base = 'tiny'\n{recipe}[[reward]]\nmodel = {named:?}\n");
+        Run::with_drop(&tiny_llama(), "", "drop", |drop| {
+            copy_files(&tiny_llama(), &drop.join("tiny"));
+            copy_files(&judge.folder().join("model"), &drop.join("judge"));
+            fs::write(drop.join("prompts.jsonl"), prompts(60)).unwrap();
+            fs::write(drop.join("job.toml"), recipe).unwrap();
+        })
+    };
+    let mut within = dropped("judge");
+    within.complete();
+    let elsewhere = judge.folder().join("model").display().to_string();
+    let failure = dropped(&elsewhere).failed(Action::Train).failure.to_string();
+    assert!(failure.starts_with("reward.model: the drop's recipe names"), "{failure}");
 }
 
 #[test]

@@ -141,10 +141,16 @@ fn answers_with_verdicts_are_learnt_by_kto() {
     assert!(spoken.contains("answers alone") && spoken.contains("`kto`"), "{spoken}");
 }
 
-#[test]
-fn pairs_make_a_reward_model() {
+/// A reward model, and what was said of it.
+pub fn reward_model() -> (Run, Done) {
     let mut run = run(&format!("task = 'reward-modeling'\n{RECIPE}"), &pairs(400));
     let done = run.complete();
+    (run, done)
+}
+
+#[test]
+fn pairs_make_a_reward_model() {
+    let (mut run, done) = reward_model();
     assert_eq!(done.task, "reward-modeling");
     let (_, found) = accuracy(&done);
     assert!(0.95 < found && !done.scores.metrics.contains_key("log_ratio"), "{:?}", done.scores);

@@ -110,6 +110,8 @@ pub enum RewardRule {
     Length { min: u32, max: u32 },
     /// 1 where the answer is an object or a list of JSON, and nothing else.
     Json,
+    /// What a reward model gives: a folder, or a name of the hub, as `model.base` is.
+    Model { model: String },
     /// A plugin's.
     Plugin { reward: String },
 }
@@ -125,6 +127,7 @@ impl RewardRule {
             RewardRule::Regex { .. } => "regex",
             RewardRule::Length { .. } => "length",
             RewardRule::Json => "json",
+            RewardRule::Model { model } => model,
             RewardRule::Plugin { reward } => reward,
         }
     }
@@ -133,6 +136,14 @@ impl RewardRule {
     pub fn field(&self) -> Option<&str> {
         match self {
             RewardRule::ExactMatch { field } | RewardRule::Number { field } => Some(field),
+            _ => None,
+        }
+    }
+
+    /// The model that it asks.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            RewardRule::Model { model } => Some(model),
             _ => None,
         }
     }
@@ -202,13 +213,20 @@ pub(super) fn rewards(raw: Vec<RawReward>) -> Result<Vec<RewardChoice>, Wrong> {
 fn reward(raw: RawReward) -> Result<RewardChoice, Wrong> {
     /// Where a recipe names no column.
     const FIELD: &str = "answer";
-    let Some(name) = raw.name else {
-        return wrong("reward.name", "is missing: it says what answers are rewarded for");
-    };
     let weight = raw.weight.unwrap_or(1.0);
     if !weight.is_finite() || weight == 0.0 {
         return wrong("reward.weight", format!("is {weight}, but must be a number other than 0"));
     }
+    if let Some(model) = &raw.model {
+        let rule = RewardRule::Model { model: of_model(&raw, model)? };
+        return Ok(RewardChoice { rule, weight });
+    }
+    let Some(name) = raw.name else {
+        return wrong(
+            "reward.name",
+            "is missing: it, or reward.model, says what answers are rewarded for",
+        );
+    };
     let takes = |key: &'static str, of: &[&str], is_there: bool| match is_there {
         true if !of.contains(&name.as_str()) => {
             wrong(key, format!("is for {}, but this reward is `{name}`", of.join(" and ")))
@@ -246,6 +264,27 @@ fn reward(raw: RawReward) -> Result<RewardChoice, Wrong> {
         _ => RewardRule::Plugin { reward: name },
     };
     Ok(RewardChoice { rule, weight })
+}
+
+/// That a reward model stands alone in its table.
+fn of_model(raw: &RawReward, model: &str) -> Result<String, Wrong> {
+    let others = [
+        ("reward.name", raw.name.is_some()),
+        ("reward.field", raw.field.is_some()),
+        ("reward.pattern", raw.pattern.is_some()),
+        ("reward.min", raw.min.is_some()),
+        ("reward.max", raw.max.is_some()),
+    ];
+    if let Some((key, _)) = others.iter().find(|it| it.1) {
+        let message = format!(
+            "is not for a reward model, {model}: give it a [[reward]] of its own, or leave reward.model out"
+        );
+        return wrong(key, message);
+    }
+    match model.trim() {
+        "" => wrong("reward.model", "is empty: it is a reward model's folder, or its hf: name"),
+        some => Ok(some.into()),
+    }
 }
 
 /// That a reward is none of ours, and no plugin is loaded that could bring it.

@@ -194,6 +194,7 @@ pub(super) struct RawGrpo {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawReward {
     pub name: Option<String>,
+    pub model: Option<String>,
     pub weight: Option<f64>,
     pub field: Option<String>,
     pub pattern: Option<String>,

@@ -21,7 +21,7 @@ use finetuned_job::plan::Plan;
 use finetuned_job::recipe::{LearntTurns, PreferenceLoss, Recipe};
 use finetuned_job::task::Objective;
 use finetuned_models::{Checkpoint, Kind};
-use minijinja::Value;
+use minijinja::value::{Serde, Value};
 use std::ops::Range;
 use std::path::Path;
 
@@ -75,8 +75,57 @@ struct PreferenceEncoder {
     with_strays: bool,
 }
 
+/// Conversations as a reward model reads them, which scores each as a whole.
+pub(crate) struct ScoredConversations(PreferenceEncoder);
+
+impl ScoredConversations {
+    /// `name`: of the model, as the recipe has it.
+    ///
+    /// # Errors
+    /// A model without a chat template: how it reads a conversation is not known.
+    pub(crate) fn open(model: &Checkpoint, name: &str) -> Result<ScoredConversations> {
+        let text = TextEncoder::open(model.companions(), model.max_positions())?.before(model);
+        let learnt = LearntTurns::Completions;
+        let chat = ChatEncoder::new(text, model.companions(), model, learnt)?.of_text(true);
+        if chat.plain_note().is_some() {
+            let message =
+                format!("{name} has no chat template, so how it reads a conversation is not known");
+            return Err(Failure::new(FailureKind::Model, message)
+                .with_cure("put the chat_template.jinja into its folder that it was trained with, or name another reward model")
+                .into());
+        }
+        Ok(ScoredConversations(PreferenceEncoder { chat, scores: true, with_strays: false }))
+    }
+
+    /// `messages`: a list of JSON.
+    ///
+    /// # Errors
+    /// What the template says against it; a conversation that is too long for the model.
+    pub(crate) fn tokens(&self, messages: &str, answer: &str) -> Result<Vec<u32>> {
+        let messages = serde_json::from_str(messages).context("reading a prompt")?;
+        let answer = serde_json::json!({ "role": "assistant", "content": answer });
+        let completion = vec![Value::from(Serde(answer))];
+        let asked = Asked { messages, completion, ..Asked::default() };
+        let mut found = self.0.sequences(asked)?;
+        let ids = found.pop().context("an answer has no tokens")?.ids;
+        match ids.len() <= self.0.max_tokens() {
+            true => Ok(ids),
+            false => Err(too_long_to_score(ids.len(), self.0.max_tokens()).into()),
+        }
+    }
+}
+
+fn too_long_to_score(tokens: usize, most: usize) -> Failure {
+    let message = format!(
+        "an answer has {tokens} tokens with what it answers, but the reward model reads at most {most}"
+    );
+    Failure::new(FailureKind::Recipe, message).with_cure(
+        "set grpo.max_completion_length in the recipe to less, shorten the prompt, or name another reward model",
+    )
+}
+
 /// A record as the data crate writes it.
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 struct Asked {
     messages: Vec<Value>,
     #[serde(default)]

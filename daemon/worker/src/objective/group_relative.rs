@@ -26,6 +26,7 @@ use finetuned_models::{Input, Pass};
 use loss::Tokens;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::iter;
 use std::rc::Rc;
 use tch::Tensor;
 
@@ -92,9 +93,19 @@ impl GroupRelative {
         go_on(network, asked, &how, &mut |_, _| check())
     }
 
-    fn reward(&self, set: &ExampleSet, index: u32, answer: &Generated) -> Result<f64> {
-        let asked = set.encoded.asked(index).context("the examples are no prompts")?;
-        self.rewards.of(asked, answer, || set.inputs.origin(index))
+    /// `answers`: as many to each prompt, one prompt's behind the other's.
+    fn rewarded(
+        &self,
+        set: &ExampleSet,
+        prompts: &[u32],
+        answers: &[Generated],
+    ) -> Result<Vec<f64>> {
+        let each = answers.len() / prompts.len().max(1);
+        let asked = |it: &u32| set.encoded.asked(*it).context("the examples are no prompts");
+        let asked = prompts.iter().map(asked).collect::<Result<Vec<_>>>()?;
+        let asked = asked.into_iter().flat_map(|it| iter::repeat_n(it, each));
+        let all: Vec<_> = asked.zip(answers).collect();
+        self.rewards.of(&all, |nth| set.inputs.origin(prompts[nth / each]))
     }
 
     /// Answers each prompt of an update several times.
@@ -115,12 +126,7 @@ impl GroupRelative {
             .map(|(index, nth)| Asked { prompt: set.encoded.tokens(index), seed: seed(index, nth) })
             .collect();
         let found = self.answers(network, (&asked, self.plan.choice.temperature), check)?;
-        let mut rewards = Vec::with_capacity(found.len());
-        for (answers, index) in found.chunks(each as usize).zip(&indices) {
-            for it in answers {
-                rewards.push(self.reward(set, *index, it)?);
-            }
-        }
+        let rewards = self.rewarded(set, &indices, &found)?;
         let advantages =
             groups::advantages(&rewards, each as usize, self.plan.choice.scale_rewards);
         let sampled = groups::sampled(&rewards, each as usize, &found);
@@ -228,8 +234,8 @@ impl Objective for GroupRelative {
             .collect();
         let found = self.answers(network, (&asked, 0.0), &mut || Ok(()))?;
         let (mut values, mut losses) = (Vec::new(), Vec::new());
-        for (index, it) in batch.indices.iter().zip(&found) {
-            let reward = self.reward(batch.set, *index, it)?;
+        let rewards = self.rewarded(batch.set, &batch.indices, &found)?;
+        for (reward, it) in rewards.into_iter().zip(&found) {
             let tokens = it.tokens.len() + usize::from(it.end.is_some());
             values.extend([reward, tokens as f64, f64::from(it.end.is_some())]);
             losses.push(-reward);

@@ -69,7 +69,7 @@ pub(crate) fn check(recipe: &Recipe, task: Task, data: &DataReport) -> Result<()
     if recipe.rewards.is_empty() {
         return refused(
             "the task is `grpo`, but the recipe has no [[reward]] that says what answers are rewarded for",
-            "add a table such as [[reward]] with name = \"number\" and field = \"answer\"; there are exact_match, number, regex, length, json and those of plugins",
+            "add a table such as [[reward]] with name = \"number\" and field = \"answer\"; there are exact_match, number, regex, length, json, those of plugins, and model = \"FOLDER\" for a reward model",
         );
     }
     let columns = &data.input_columns;
@@ -105,6 +105,7 @@ pub(super) fn plan(
         choice: choice(recipe),
         max_completion_length: max_completion_length(recipe, max_tokens)?,
         rewards: recipe.rewards.clone(),
+        reward_models: facts.reward_models.clone(),
     }))
 }
 

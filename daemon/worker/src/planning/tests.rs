@@ -151,6 +151,7 @@ fn decided(recipe: &str, found: &Found) -> Result<Plan> {
         outline: &[false, false, true, true].map(outline),
         parts: &parts,
         plugins: found.plugins.clone(),
+        reward_models: Vec::new(),
         tensors: &tensors,
         cache_bytes_max: found.cache_bytes_max,
         threads: 2,

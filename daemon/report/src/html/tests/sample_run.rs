@@ -250,6 +250,7 @@ impl SampleRun {
             head: Head::Linear,
             thresholds: Vec::new(),
             groups: None,
+            wins: None,
             before: Vec::new(),
             model_hash: "9f2c".repeat(16),
             padding_saved: 0.083,

@@ -77,7 +77,8 @@ fn set(recipe: &Recipe, prompts: &[String]) -> (ExampleSet, Rc<Rewards>) {
     let inputs = Inputs::Split { examples, images: None, origins: Arc::new(Origins::default()) };
     let encoded = encoder.encode(&inputs, &mut |_| Ok(())).unwrap();
     let targets = vec![Target::default(); prompts.len()];
-    let rewards = Rewards::new(&recipe.rewards, |it| panic!("{it}"), encoder).unwrap();
+    let rewards =
+        Rewards::new(&recipe.rewards, |it| panic!("{it}"), (&[], Device::Cpu), encoder).unwrap();
     (ExampleSet { inputs, encoded, targets, reference: OnceCell::new() }, Rc::new(rewards))
 }
 
