@@ -1,6 +1,7 @@
 //! One or more numbers, predicted in the units of the data.
 
-mod numerals; // how numbers are written
+mod unit; // what stands around a number
+pub(crate) mod numerals; // how numbers are written
 pub(crate) mod read; // cells -> targets
 mod scores; // numbers x targets -> scores, baseline
 

@@ -3,6 +3,7 @@
 
 use crate::cell::Cell;
 use crate::labels::{CLASSES_MAX, Labels, label_of};
+use crate::numbers::numerals::Numerals;
 use crate::reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 use crate::target::Target;
 use finetuned_job::outcome::Failure;
@@ -192,6 +193,8 @@ fn separator_seen(columns: &Columns<'_>) -> Option<(Separator, String)> {
         .or_else(|| of(Separator::Char('+'), "+"))
         .or_else(|| of(Separator::Char('/'), "/"))
         .or_else(|| of(Separator::Char('&'), "&"))
+        // As doccano writes several labels into CSV.
+        .or_else(|| of(Separator::Char('#'), "#"))
 }
 
 /// The same where a person says that the cells are lists.
@@ -217,7 +220,7 @@ fn holds(cell: &Cell, separator: char) -> bool {
 
 /// How many labels there are, if the parts of values come again in others: `a,b` beside `a` and
 /// `b,c`. Parts divided by white space must each be a value of their own: labels may well have two
-/// words, and `+`, `/` and `&` in them. Numbers with a decimal comma are no lists.
+/// words, and `+`, `/`, `&` and `#` in them. Numbers with a decimal comma are no lists.
 fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
     /// Of all parts; a rare label may occur in one combination only.
     const SHARE_MIN: f64 = 0.9;
@@ -225,7 +228,8 @@ fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
         .known(0)
         .filter_map(|it| if let Cell::Text(it) = it { Some(it.trim()) } else { None })
         .collect();
-    if columns.nearly_all(0, |it| it.number(true).is_some()) {
+    let with_unit = || matches!(Numerals::of(columns, 0), Ok(Some(it)) if it.unit.is_some());
+    if columns.nearly_all(0, |it| it.number(true).is_some()) || with_unit() {
         return None;
     }
     let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -238,14 +242,14 @@ fn combined(columns: &Columns<'_>, separator: Separator) -> Option<usize> {
         }
     }
     let known = |it: &&&str| match separator {
-        Separator::Char('+' | '/' | '&') | Separator::Space => values.contains(**it),
+        Separator::Char('+' | '/' | '&' | '#') | Separator::Space => values.contains(**it),
         Separator::Char(_) => 1 < parts[**it],
     };
     let all: Vec<&&str> = combinations.iter().flatten().collect();
     let again = all.iter().filter(|it| known(it)).count();
     let share = again as f64 / all.len().max(1) as f64;
     let enough = match separator {
-        Separator::Char('+' | '/' | '&') | Separator::Space => 1.0,
+        Separator::Char('+' | '/' | '&' | '#') | Separator::Space => 1.0,
         // Hardly ever a part of a label's own name.
         Separator::Char('|') => 0.5,
         Separator::Char(_) => SHARE_MIN,

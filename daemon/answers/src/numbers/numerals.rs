@@ -1,29 +1,31 @@
-//! How a column writes its numbers: which sign stands before the decimals, which between thousands,
-//! and which unit behind all of them. What could be meant in two ways is a question.
+//! How a column writes its numbers: which sign stands before the decimals, which between
+//! thousands, and which unit around all of them. What could be meant in two ways is a question.
 
+use super::unit::{Unit, Written};
 use crate::cell::Cell;
 use crate::reading::Columns;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Of one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Numerals {
     /// A comma stands before the decimals, and points may stand between thousands.
     pub(crate) comma: bool,
-    /// `%`, `€`, `kg`: before or behind every number.
-    pub(crate) unit: Option<String>,
+    /// Around every number.
+    pub(crate) unit: Option<Unit>,
 }
 
 /// That stand between thousands, in France and in Switzerland.
 const BLANKS: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}'];
-const UNITS: [char; 6] = ['%', '€', '$', '£', '¥', '₹'];
 
 impl Numerals {
     /// Nothing where the cells are no numbers, or where that can't be told: then the sentence why.
     pub(crate) fn of(columns: &Columns<'_>, column: usize) -> Result<Option<Numerals>, String> {
-        let sign = |it: &Cell| text(it)?.chars().find(|c| UNITS.contains(c)).map(String::from);
-        let unit = columns.known(column).find_map(sign);
-        let unit = unit.or_else(|| columns.known(column).next().and_then(word));
+        let units = || columns.known(column).filter_map(|it| Written::of(text(it)?)?.unit);
+        let unit = units().find(Unit::is_of_amounts).or_else(|| {
+            let first = columns.known(column).next().and_then(text);
+            first.and_then(Written::of).and_then(|it| it.unit)
+        });
         let [point, comma] = [false, true].map(|comma| Numerals { comma, unit: unit.clone() });
         let fits = |it: &Numerals| columns.nearly_all(column, |cell| it.number(cell).is_some());
         let name = columns.names[column];
@@ -32,8 +34,8 @@ impl Numerals {
                 let odd = |it: &&Cell| point.number(it) != comma.number(it);
                 let odd = columns.known(column).find(odd);
                 match odd.and_then(text) {
-                    // Without a comma, points are those of programs, unless the numbers above a
-                    // thousand alone have one.
+                    // Without a comma, points are those of programs, unless they stand as between
+                    // thousands everywhere.
                     Some(it) if it.contains(',') || grouped(columns, column) => Err(format!(
                         "`{name}` holds numbers such as `{}`, and whether that is more than a thousand or has decimals can't be told: write them without signs between thousands and with a point before decimals",
                         it.trim()
@@ -43,34 +45,7 @@ impl Numerals {
             }
             (true, false) => Ok(Some(point)),
             (false, true) => Ok(Some(comma)),
-            (false, false) => {
-                if let Some(units) = two_units(columns, column) {
-                    return Err(format!(
-                        "`{name}` holds numbers of several units ({units}): write all of them in one"
-                    ));
-                }
-                let bare = [false, true].map(|comma| Numerals { comma, unit: None });
-                let ways = [point, comma].into_iter().chain(bare);
-                let ways: Vec<Numerals> = ways.collect();
-                let any = |cell: &Cell| ways.iter().any(|it| it.number(cell).is_some());
-                // Of `0`, `0.0` and `0,0` only spellings of classes are made.
-                let whole = |cell: &Cell| {
-                    ways.iter().find_map(|it| it.number(cell)).is_some_and(|it| it.fract() == 0.0)
-                };
-                if !columns.nearly_all(column, any) || columns.nearly_all(column, whole) {
-                    return Ok(None);
-                }
-                let first = columns.known(column).next();
-                let way =
-                    ways.iter().find(|it| first.is_some_and(|cell| it.number(cell).is_some()));
-                let other = columns
-                    .known(column)
-                    .find(|it| way.is_some_and(|way| way.number(it).is_none()));
-                let [a, b] = [first, other].map(|it| it.map(Cell::shown).unwrap_or_default());
-                Err(format!(
-                    "`{name}` holds {a} beside {b}, numbers written in two ways: write all of them in one"
-                ))
-            }
+            (false, false) => in_several_ways(columns, column, [point, comma]).map(|()| None),
         }
     }
 
@@ -86,14 +61,13 @@ impl Numerals {
     }
 
     /// Without parentheses around it.
-    fn bare(&self, mut text: &str) -> Option<f64> {
-        if let Some(unit) = self.unit.as_deref() {
-            let (sign, rest) = text.strip_prefix('-').map_or(("", text), |it| ("-", it));
-            let rest = rest.strip_prefix(unit).or_else(|| rest.strip_suffix(unit))?;
-            text = rest.trim();
-            return self.plain(&format!("{sign}{text}"));
+    fn bare(&self, text: &str) -> Option<f64> {
+        let written = Written::of(text)?;
+        if written.unit != self.unit {
+            return None;
         }
-        self.plain(text)
+        let number = self.plain(written.digits)?;
+        Some(if written.negative { -number } else { number })
     }
 
     fn plain(&self, text: &str) -> Option<f64> {
@@ -111,49 +85,125 @@ impl Numerals {
     }
 }
 
-/// The letters behind a number: `kg`.
-fn word(cell: &Cell) -> Option<String> {
-    const CHARS_MAX: usize = 4;
-    let text = text(cell)?.trim();
-    let word = text[text.rfind(|it: char| it.is_ascii_digit())? + 1..].trim();
-    let is_word = (1..=CHARS_MAX).contains(&word.chars().count())
-        && word.chars().all(char::is_alphabetic)
-        && text.starts_with(|it: char| it.is_ascii_digit() || it == '-');
-    is_word.then(|| word.to_string())
+/// What is to be asked about a column whose cells are numbers, but not all written alike.
+fn in_several_ways(
+    columns: &Columns<'_>,
+    column: usize,
+    [point, comma]: [Numerals; 2],
+) -> Result<(), String> {
+    let name = columns.names[column];
+    if let Some(units) = several_units(columns, column) {
+        return Err(format!(
+            "`{name}` holds numbers of several units ({units}): write all of them in one"
+        ));
+    }
+    let bare = [false, true].map(|comma| Numerals { comma, unit: None });
+    let ways: Vec<Numerals> = [point, comma].into_iter().chain(bare).collect();
+    let any = |cell: &Cell| ways.iter().any(|it| it.number(cell).is_some());
+    // Of `0`, `0.0` and `0,0` only spellings of classes are made.
+    let whole = |cell: &Cell| {
+        ways.iter().find_map(|it| it.number(cell)).is_some_and(|it| it.fract() == 0.0)
+    };
+    if columns.nearly_all(column, any) && !columns.nearly_all(column, whole) {
+        let first = columns.known(column).next();
+        let way = ways.iter().find(|it| first.is_some_and(|cell| it.number(cell).is_some()));
+        let other =
+            columns.known(column).find(|it| way.is_some_and(|way| way.number(it).is_none()));
+        let [a, b] = [first, other].map(|it| it.map(Cell::shown).unwrap_or_default());
+        return Err(format!(
+            "`{name}` holds {a} beside {b}, numbers written in two ways: write all of them in one"
+        ));
+    }
+    match foreign(columns, column) {
+        Some(cell) => Err(format!(
+            "`{name}` looks like a column of numbers, but holds {}: write bare numbers, with a point before decimals, or set task in the recipe to that of classes",
+            cell.shown()
+        )),
+        None => Ok(()),
+    }
 }
 
-/// Where each cell is a number with a unit, and not all of one: the units.
-fn two_units(columns: &Columns<'_>, column: usize) -> Option<String> {
-    let unit_of = |cell: &Cell| {
-        let unit = text(cell)?.chars().find(|it| UNITS.contains(it))?;
-        let ways = [false, true].map(|comma| Numerals { comma, unit: Some(unit.into()) });
-        ways.iter().any(|it| it.number(cell).is_some()).then_some(unit)
+/// One that is no number, where nearly all cells begin with one, bare or behind a sign, hardly any
+/// value recurs, and no two numbers stand in a cell, as in ranges and dates.
+fn foreign<'a>(columns: &'a Columns<'_>, column: usize) -> Option<&'a Cell> {
+    /// In fewer rows it may be chance.
+    const ROWS_MIN: usize = 20;
+    let digits = |it: &str| it.trim_start_matches(['<', '>', '~', '≤', '≥', '=', ' ']).to_string();
+    let spans = |it: &str| {
+        it.split(|it: char| !(it.is_numeric() || matches!(it, '.' | ',' | '\'')))
+            .filter(|it| it.contains(char::is_numeric))
+            .count()
     };
-    let units: BTreeSet<char> = columns.known(column).filter_map(unit_of).collect();
-    let all = columns.nearly_all(column, |it| unit_of(it).is_some());
-    let units: Vec<String> = units.into_iter().map(String::from).collect();
-    (all && 1 < units.len()).then(|| units.join(", "))
+    let numeric = |cell: &Cell| match cell {
+        Cell::Text(it) => digits(it).starts_with(char::is_numeric) && spans(it) == 1,
+        other => other.number(false).is_some(),
+    };
+    let known: Vec<&Cell> = columns.known(column).collect();
+    let different: HashSet<String> = known.iter().map(|it| it.shown()).collect();
+    let hardly_recur = known.len() < 2 * different.len();
+    if known.len() < ROWS_MIN || !hardly_recur || !columns.nearly_all(column, numeric) {
+        return None;
+    }
+    let is_plain = |it: &&Cell| it.number(true).is_some();
+    known.into_iter().find(|it| !is_plain(it))
+}
+
+/// Where each cell is a number with a unit, and not all of one: the units. Of words, only where
+/// values hardly recur or have decimals: `2 days` and `1 week` are classes as well.
+fn several_units(columns: &Columns<'_>, column: usize) -> Option<String> {
+    const SHOWN_MAX: usize = 5;
+    /// In fewer rows it may be chance.
+    const ROWS_MIN: usize = 20;
+    let of = |cell: &Cell| {
+        let unit = Written::of(text(cell)?)?.unit?;
+        let ways = [false, true].map(|comma| Numerals { comma, unit: Some(unit.clone()) });
+        let number = ways.iter().find_map(|it| it.number(cell))?;
+        Some((unit, number))
+    };
+    let all: Vec<(Unit, f64)> = columns.known(column).filter_map(of).collect();
+    let units: BTreeSet<&Unit> = all.iter().map(|it| &it.0).collect();
+    let values: HashSet<String> = columns.known(column).map(Cell::shown).collect();
+    let measured = units.iter().any(|it| it.is_of_amounts())
+        || ROWS_MIN <= all.len() && all.len() < 2 * values.len()
+        || all.iter().any(|it| it.1.fract() != 0.0);
+    let are_all = columns.nearly_all(column, |it| of(it).is_some());
+    if !are_all || !measured || units.len() < 2 {
+        return None;
+    }
+    let shown: Vec<String> = units.iter().take(SHOWN_MAX).map(|it| it.to_string()).collect();
+    let more = if SHOWN_MAX < units.len() { ", …" } else { "" };
+    Some(format!("{}{more}", shown.join(", ")))
 }
 
 fn text(cell: &Cell) -> Option<&str> {
     if let Cell::Text(it) = cell { Some(it) } else { None }
 }
 
-/// `1,234,567` without the signs; nothing where they don't stand between thousands.
+/// `1,234,567`, or `12,34,567` as in India, without the signs; nothing where they don't stand
+/// between thousands.
 fn ungrouped(whole: &str, group: char) -> Option<String> {
-    let mut groups = whole.strip_prefix('-').unwrap_or(whole).split(group);
-    let digits = |it: &str| it.bytes().all(|it| it.is_ascii_digit());
-    let first = groups.next()?;
+    let mut groups: Vec<&str> = whole.strip_prefix('-').unwrap_or(whole).split(group).collect();
+    let digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let first = groups.remove(0);
     let begins = (1..=3).contains(&first.len()) && digits(first) && !first.starts_with('0');
-    (begins && groups.all(|it| it.len() == 3 && digits(it))).then(|| whole.replace(group, ""))
+    let last = groups.pop()?;
+    let is_one = begins && digits(last) && last.len() == 3 && groups.iter().all(|it| digits(it));
+    let thousands = groups.iter().all(|it| it.len() == 3);
+    let lakhs = first.len() <= 2 && groups.iter().all(|it| it.len() == 2);
+    (is_one && (thousands || lakhs)).then(|| whole.replace(group, ""))
 }
 
-/// Whether numbers below a thousand have no point, and all others one before three digits.
+/// Whether points stand as between thousands: each before three digits, and no number of more than
+/// three digits without one.
 fn grouped(columns: &Columns<'_>, column: usize) -> bool {
-    let texts = columns.known(column).filter_map(text).map(str::trim);
-    let (pointed, whole): (Vec<&str>, Vec<&str>) = texts.partition(|it| it.contains('.'));
-    2 <= whole.len()
-        && whole.iter().all(|it| it.trim_start_matches('-').len() <= 3)
+    /// Decimals that end in no 0 by chance are shorter somewhere among so many.
+    const SURE: usize = 20;
+    let texts = columns.known(column).filter_map(text).filter_map(Written::of);
+    let (pointed, whole): (Vec<&str>, Vec<&str>) =
+        texts.map(|it| it.digits).partition(|it| it.contains('.'));
+    let enough = if whole.is_empty() { SURE } else { 2 };
+    enough <= pointed.len().max(whole.len())
+        && whole.iter().all(|it| it.len() <= 3)
         && pointed.iter().all(|it| ungrouped(it, '.').is_some())
 }
 
@@ -199,6 +249,23 @@ mod tests {
         check(&["(1.5)", "2.5", "-(3)"], Ok(None));
         check(&["1.5 kg", "0.25kg", "-3 kg"], Ok(Some(&[1.5, 0.25, -3.0])));
         check(&["1st", "2nd", "3rd"], Ok(None));
+        check(&["23,5 °C", "4 °C"], Ok(Some(&[23.5, 4.0])));
+        check(&["3,5 kg", "5 kg", "3,0 kg"], Ok(Some(&[3.5, 5.0, 3.0])));
+        check(&["₹61,55,495", "₹3,97,988"], Ok(Some(&[6_155_495.0, 397_988.0])));
+        check(&["CHF 16’595.–", "CHF 20.50"], Ok(Some(&[16595.0, 20.5])));
+        check(&["USD 62.87", "USD -1.63"], Ok(Some(&[62.87, -1.63])));
+        check(&["93,82-", "1.204,50"], Ok(Some(&[-93.82, 1204.5])));
+        check(&["3.5 hours", "1.0 hour"], Ok(Some(&[3.5, 1.0])));
+        check(&["56.771 €", "528 €", "1.953 €"], Err("`56.771 €`"));
+        check(&["29.281", "99.905", "528"], Err("`29.281`"));
+        check(&["5.9 kg", "347 g", "1.2 kg"], Err("(g, kg)"));
+        check(&["2 days", "1 week", "2 days", "1 week"], Ok(None));
+        let mut rows: Vec<String> = (1..40).map(|it| format!("{it}.5")).collect();
+        rows.extend((0..6).map(|it| format!("<0.{it}")));
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        check(&rows, Err("but holds `<0.0`"));
+        let ages: Vec<String> = (10..50).map(|it| format!("{it}-{}", it + 5)).collect();
+        check(&ages.iter().map(String::as_str).collect::<Vec<_>>(), Ok(None));
         check(&["(1.5)", "2.5", "3"], Ok(Some(&[-1.5, 2.5, 3.0])));
         check(&["((1.5))", "2.5", "(-3)"], Ok(None));
         let deep = format!("{}1{}", "(".repeat(1_000_000), ")".repeat(1_000_000));

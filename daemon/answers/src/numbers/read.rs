@@ -39,6 +39,13 @@ impl TargetKind for Kind {
                 let odd = odd.map_or_else(|| "empty throughout".into(), Cell::shown);
                 return Err(format!("`{name}` is {odd}, which is no number"));
             };
+            let numbers: Vec<f64> =
+                columns.known(column).filter_map(|it| numerals.number(it)).collect();
+            if let Some(code) = code_of_unknown(&numbers) {
+                return Err(format!(
+                    "`{name}` is {code} in several rows, far from all others, as what is unknown is written: leave the cells empty there, or take the rows out"
+                ));
+            }
             all.push(((*name).into(), numerals));
         }
         Ok(Box::new(Reader { columns: all }))
@@ -80,12 +87,12 @@ fn one(columns: &Columns<'_>, name: &str, numerals: &Numerals) -> Look {
     // Codes such as 007 are no numbers.
     let has_codes = columns.known(0).any(|it| matches!(it, Cell::Text(it) if is_code(it.trim())));
     let numbers: Vec<f64> = columns.known(0).filter_map(|it| numerals.number(it)).collect();
-    if let Some(unit) = numerals.unit.as_ref().filter(|it| !it.contains(char::is_alphabetic)) {
+    if let Some(unit) = numerals.unit.as_ref().filter(|it| it.is_of_amounts()) {
         return Look::Yes(format!(
             "`{name}` is a column of numbers with {unit}: numbers are learnt"
         ));
     }
-    if numerals.comma && could_be_lists(columns) {
+    if numerals.comma && numerals.unit.is_none() && could_be_lists(columns) {
         return Look::Doubt(format!(
             "`{name}` holds whole numbers and some with a comma, and whether these have decimals or are lists of classes can't be told: set task in the recipe to that of numbers or of several labels"
         ));
@@ -119,6 +126,20 @@ fn could_be_lists(columns: &Columns<'_>) -> bool {
     (2 * lists.len() < texts.len() || in_order())
         && VALUES_MIN <= behind.len()
         && lists.iter().flatten().all(|it| whole.contains(it.trim()))
+}
+
+/// A number that recurs, as -999 does where nothing was measured, and lies far from all others.
+fn code_of_unknown(numbers: &[f64]) -> Option<f64> {
+    const CODES: &[f64] =
+        &[-99.0, -999.0, -9999.0, -99999.0, -999.25, 999.0, 9999.0, 99999.0, -1e30, 1e30];
+    /// Of the others' range.
+    const FAR: f64 = 3.0;
+    let code = CODES.iter().find(|code| 1 < numbers.iter().filter(|it| it == code).count())?;
+    let others = || numbers.iter().copied().filter(|it| it != code);
+    let (least, most) = (others().reduce(f64::min)?, others().reduce(f64::max)?);
+    let range = most - least;
+    let off = if *code < least { least - code } else { code - most };
+    (FAR * range < off && 0.0 < range).then_some(*code)
 }
 
 /// Of one column: fractions are numbers; whole numbers are, where they are many, not counted from 0
