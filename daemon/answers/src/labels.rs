@@ -156,9 +156,19 @@ fn plain(name: &str, booleans: bool) -> String {
     }
 }
 
-/// As it looks: in one Unicode form, with single blanks and without signs that nobody sees.
+/// As it looks: in one Unicode form, of full width or not, with single blanks, dashes and quotes of
+/// one kind and without signs that nobody sees.
 fn seen(name: &str) -> String {
-    let seen: String = name.chars().filter(|it| !"\u{200b}\u{feff}\u{ad}".contains(*it)).collect();
+    let is_seen = |it: &char| !"\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}\u{ad}".contains(*it);
+    let sign = |it: char| match it {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        '\u{2018}' | '\u{2019}' | '\u{2bc}' => '\'',
+        '\u{201c}' | '\u{201d}' | '\u{201e}' => '"',
+        // As East Asian typesetting has them.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(it as u32 - 0xfee0).unwrap_or(it),
+        other => other,
+    };
+    let seen: String = name.chars().filter(is_seen).map(sign).collect();
     seen.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect()
 }
 
@@ -225,6 +235,12 @@ mod tests {
         check(&["\u{ac00}a", "\u{1100}\u{1161}a", "b"], &["b", "\u{ac00}a"], 1);
         check(&["not so", "not\u{a0}so", "not  so", "so"], &["not so", "so"], 1);
         check(&["spam\u{200b}", "spam", "ham", "spam"], &["ham", "spam"], 1);
+        check(&["１", "1", "2"], &["1", "2"], 1);
+        check(
+            &["follow-up", "follow\u{2011}up", "follow\u{2013}up", "new"],
+            &["follow-up", "new"],
+            1,
+        );
         check(&["yes", "no", "1", "0", "Y"], &["0", "1"], 2);
         check(&["y", "n", "f"], &["f", "n", "y"], 0);
         check(&["+1", "-1", "1", "-1.0"], &["-1", "1"], 2);
