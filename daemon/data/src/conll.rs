@@ -15,6 +15,9 @@ use std::io::{BufRead, BufReader, Read};
 
 const UNIVERSAL: [&str; 10] =
     ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"];
+/// Types of CoNLL 2000's chunks, which are no entities.
+const CHUNKS: &[&str] =
+    &["ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"];
 /// Begins a document.
 const DOCSTART: &str = "-DOCSTART-";
 
@@ -25,35 +28,39 @@ pub(crate) struct Dialect {
     columns: usize,
     /// The first column counts the words.
     numbered: bool,
+    /// The first line names the columns.
+    header: bool,
+    word: usize,
+    /// None where several columns could be it.
+    tag: Option<usize>,
 }
 
 impl Dialect {
-    /// `text`: whole lines. None where they have no two columns.
+    /// `text`: whole lines. None where they have no two columns, or tags that span lines.
     fn of(text: &str) -> Option<Dialect> {
         let words = || text.lines().filter(|it| !is_break(it));
         let plain = || words().filter(|it| !it.starts_with('#'));
         let tabs = plain().any(|it| it.trim().contains('\t'));
-        let cells = |line| Dialect { tabs, columns: 0, numbered: false }.cells(line);
+        let cells = |line| cells(line, tabs);
         let mut widths: BTreeMap<usize, usize> = BTreeMap::new();
         words().for_each(|it| *widths.entry(cells(it).len()).or_default() += 1);
         let columns = *widths.iter().max_by_key(|it| it.1)?.0;
         if columns < 2 {
             return None;
         }
-        let mut rows = words().map(cells).filter(|it| it.len() == columns);
+        let header = text.lines().next().is_some_and(|it| is_header(&cells(it)));
+        let rows: Vec<Vec<&str>> =
+            words().skip(usize::from(header)).map(cells).filter(|it| it.len() == columns).collect();
         let is_id = |it: &str| {
             it.starts_with(|c: char| c.is_ascii_digit())
                 && it.chars().all(|c| c.is_ascii_digit() || "-.".contains(c))
         };
-        let numbered = 2 < columns && rows.all(|it| is_id(it[0]));
-        Some(Dialect { tabs, columns, numbered })
-    }
-
-    fn cells(self, line: &str) -> Vec<&str> {
-        match self.tabs {
-            true => line.trim_end_matches(['\r', '\n']).split('\t').map(str::trim).collect(),
-            false => line.split_whitespace().collect(),
+        let numbered = 2 < columns && rows.iter().all(|it| is_id(it[0]));
+        if numbered && columns == UNIVERSAL.len() {
+            return Some(Dialect { tabs, columns, numbered, header, word: 1, tag: Some(3) });
         }
+        let (word, tag) = word_and_tag(&rows, usize::from(numbered)..columns)?;
+        Some(Dialect { tabs, columns, numbered, header, word, tag })
     }
 
     fn is_universal(self) -> bool {
@@ -64,25 +71,86 @@ impl Dialect {
         if self.is_universal() {
             return UNIVERSAL.map(str::to_owned).into();
         }
-        let usual: &[&str] = match self.columns - usize::from(self.numbered) {
+        let first = usize::from(self.numbered);
+        let usual: &[&str] = match self.columns - first {
             2 => &["tokens", "tags"],
             3 if !self.numbered => &["tokens", "pos", "tags"],
             4 => &["tokens", "pos", "chunk", "ner"],
             _ => &[],
         };
-        let number = self.numbered.then(|| "id".to_owned());
-        let number = number.into_iter();
-        if !usual.is_empty() {
-            return number.chain(usual.iter().map(|it| (*it).to_owned())).collect();
-        }
-        let word = usize::from(self.numbered);
+        let is_usual = self.word == first && self.tag == Some(self.columns - 1);
         let name = |at: usize| match at {
-            _ if at == word => "tokens".into(),
-            _ if at + 1 == self.columns => "tags".into(),
+            0 if self.numbered => "id".into(),
+            _ if is_usual && !usual.is_empty() => usual[at - first].into(),
+            _ if at == self.word => "tokens".into(),
+            _ if Some(at) == self.tag => "tags".into(),
             _ => names::of_place(at + 1),
         };
-        number.chain((word..self.columns).map(name)).collect()
+        (0..self.columns).map(name).collect()
     }
+}
+
+fn cells(line: &str, tabs: bool) -> Vec<&str> {
+    match tabs {
+        true => line.trim_end_matches(['\r', '\n']).split('\t').map(str::trim).collect(),
+        false => line.split_whitespace().collect(),
+    }
+}
+
+/// `word pos tag`: names, where others begin with a word.
+fn is_header(cells: &[&str]) -> bool {
+    let known = |it: &&str| {
+        let lower = it.to_ascii_lowercase();
+        let usual = [names::WORD_NAMES, names::TAG_NAMES, &["pos", "chunk", "lemma", "word"][..]];
+        usual.iter().any(|all| all.iter().any(|it| names::is_same(it, &lower)))
+    };
+    1 < cells.len() && cells.iter().all(|it| known(&it))
+}
+
+/// Which columns are words and tags, by what stands in them; of several columns of entities, none.
+/// Nothing where brackets open in one line and end in another, as in CoNLL 2012.
+fn word_and_tag(
+    rows: &[Vec<&str>],
+    columns: std::ops::Range<usize>,
+) -> Option<(usize, Option<usize>)> {
+    let values = |at: usize| -> BTreeSet<&str> { rows.iter().map(|it| it[at]).collect() };
+    let is_number = |it: &&str| it.parse::<f64>().is_ok();
+    let all: Vec<(usize, BTreeSet<&str>)> = columns.map(|at| (at, values(at))).collect();
+    let spans = |it: &BTreeSet<&str>| {
+        it.contains("*") && it.iter().any(|it| it.starts_with('(') && it.ends_with('*'))
+    };
+    if all.iter().any(|it| spans(&it.1)) {
+        return None;
+    }
+    let is_tags = |it: &BTreeSet<&str>| {
+        it.iter().any(|it| *it != "O") && it.iter().all(|it| *it == "O" || is_marked(it))
+    };
+    let entities: Vec<usize> = all.iter().filter(|it| is_tags(&it.1)).map(|it| it.0).collect();
+    let is_chunks = |at: &usize| {
+        let types: BTreeSet<&str> = values(*at).into_iter().filter_map(|it| it.get(2..)).collect();
+        types.iter().all(|it| CHUNKS.contains(it))
+    };
+    let named: Vec<usize> = entities.iter().copied().filter(|it| !is_chunks(it)).collect();
+    let entities = if named.is_empty() { &entities } else { &named };
+    let is_words =
+        |it: &&(usize, BTreeSet<&str>)| !entities.contains(&it.0) && !it.1.iter().all(is_number);
+    let most = all.iter().filter(is_words).map(|it| it.1.len()).max()?;
+    let word = all.iter().filter(is_words).find(|it| most <= 2 * it.1.len())?.0;
+    let plain = || {
+        let mut others = all.iter().rev().filter(|it| it.0 != word && !it.1.iter().all(is_number));
+        others.next().map(|it| it.0)
+    };
+    match entities[..] {
+        [] => Some((word, Some(plain()?))),
+        [only] => Some((word, Some(only))),
+        _ => Some((word, None)),
+    }
+}
+
+/// `B-PER`, and as others write it: `B_PER`.
+pub(crate) fn is_marked(tag: &str) -> bool {
+    let [mark, part, _, ..] = tag.as_bytes() else { return false };
+    b"BIESLUMW".contains(mark) && b"-_".contains(part)
 }
 
 /// Ends a sentence.
@@ -117,29 +185,29 @@ pub(crate) fn looks_so(text: &str) -> bool {
     let mut breaks = 0;
     let (mut after_word, mut lines, mut odd, mut spaced) = (false, 0, 0, 0);
     let mut tags: BTreeSet<&str> = BTreeSet::new();
-    for line in text.lines() {
+    for line in text.lines().skip(usize::from(dialect.header)) {
         if is_break(line) {
             breaks += usize::from(std::mem::take(&mut after_word) || line.starts_with(DOCSTART));
             continue;
         }
-        let cells = dialect.cells(line);
+        let cells = cells(line, dialect.tabs);
         if cells.len() != dialect.columns {
             odd += usize::from(!line.starts_with('#'));
             continue;
         }
         (after_word, lines) = (true, lines + 1);
-        let word = cells[usize::from(dialect.numbered)];
-        let tag = cells[dialect.columns - 1];
+        let word = cells[dialect.word];
+        let tag = cells[dialect.tag.unwrap_or(dialect.columns - 1)];
         spaced += usize::from(word.contains(' ') || tag.contains(' '));
         tags.insert(tag);
     }
     if breaks == 0 || lines < 50 * odd || lines < 50 * spaced {
         return false;
     }
-    let marks =
-        |it: &&str| matches!(it.as_bytes(), [b'B' | b'I' | b'E' | b'S' | b'L' | b'U', b'-', _, ..]);
-    let entities = tags.contains("O") && tags.iter().any(marks);
-    entities || dialect.is_universal() || (WORDS_MIN <= lines && 3 * tags.len() <= lines)
+    let entities = tags.contains("O") && tags.iter().any(|it| is_marked(it));
+    let last = dialect.tag == Some(dialect.columns - 1);
+    let plain = last && 1 < tags.len() && WORDS_MIN <= lines && 3 * tags.len() <= lines;
+    entities || dialect.is_universal() || plain
 }
 
 pub(crate) fn rows(
@@ -201,8 +269,11 @@ impl Sentences {
         if is_break(row) {
             return self.open.take();
         }
-        let Dialect { columns, numbered, .. } = self.dialect;
-        let cells = self.dialect.cells(row);
+        if line == 1 && self.dialect.header {
+            return None;
+        }
+        let Dialect { columns, word, .. } = self.dialect;
+        let cells = cells(row, self.dialect.tabs);
         let is_word = cells.len() == columns;
         // Words that are several (`2-3`) or none (`1.1`) have their own lines in CoNLL-U.
         let skipped = self.dialect.is_universal() && cells[0].contains(['-', '.']);
@@ -223,7 +294,7 @@ impl Sentences {
         }
         for (at, (column, cell)) in open.columns.iter_mut().zip(cells).enumerate() {
             // CoNLL-U writes so what is not annotated.
-            let missing = self.dialect.is_universal() && cell == "_" && at != usize::from(numbered);
+            let missing = self.dialect.is_universal() && cell == "_" && at != word;
             column.push(if missing { Cell::Missing } else { Cell::Text(cell.into()) });
         }
         None
@@ -268,12 +339,29 @@ mod tests {
         );
         check(
             "# source\n1\tSie\tO\tO\n2\tkam\tO\tO\n\n1\tBonn\tB-LOC\tO\n",
-            &["id", "tokens", "column 3", "tags"],
+            &["id", "tokens", "tags", "column 4"],
             &[
                 &[&["1", "2"], &["Sie", "kam"], &["O", "O"], &["O", "O"]],
                 &[&["1"], &["Bonn"], &["B-LOC"], &["O"]],
             ],
         );
+        check("word\tlabel\nBonn\tB-LOC\n", &["tokens", "tags"], &[&[&["Bonn"], &["B-LOC"]]]);
+    }
+
+    #[test]
+    fn words_and_tags_are_told_by_what_they_are() {
+        let names = |rows: &[&str]| sniff(&rows.join("\n")).map(|it| it.1.columns.join(" "));
+        let some = |it: &str| Some(it.to_string());
+        let first = ["B-PER\tAda", "O\tslept", "O\there", "", "B-LOC\tBonn", "O\twaits"];
+        assert_eq!(names(&first), some("tags tokens"));
+        let index = ["Ada B-PER 0.93", "slept O 0.88", "here O 1.0"];
+        assert_eq!(names(&index), some("tokens tags column 3"));
+        let document = ["d0 0 1 Ada B-PER", "d0 0 2 slept O", "d0 0 3 here O", "d0 1 1 Bonn B-LOC"];
+        assert_eq!(names(&document), some("column 1 column 2 column 3 tokens tags"));
+        let twice = ["1 Ada B-PER O", "2 of O O", "3 Bonn B-LOC B-ORG", "4 sleeps O O"];
+        assert_eq!(names(&twice), some("id tokens column 3 column 4"));
+        let brackets = ["f 0 0 Ada NNP (PER*", "f 0 1 Bea NNP *)", "f 0 2 slept VBD *"];
+        assert_eq!(names(&brackets), None);
     }
 
     #[test]

@@ -119,8 +119,10 @@ impl TargetReader for Reader {
     }
 
     fn finish(self: Box<Self>, targets: &mut [&mut Target]) -> Result<Outputs, Failure> {
+        let usual = schemes::usual(&self.tags);
+        let tags = usual.as_ref().unwrap_or(&self.tags);
         let names = |it: &Target| -> Vec<&str> {
-            it.classes().iter().map(|tag| &*self.tags[*tag as usize]).collect()
+            it.classes().iter().map(|tag| &*tags[*tag as usize]).collect()
         };
         let sentences: Vec<Vec<&str>> = targets.iter().map(|it| names(it)).collect();
         let scheme =
@@ -152,6 +154,10 @@ impl TargetReader for Reader {
                 Some(format!("the tags mark entities as {} and were read as BIO", other.name()))
             }
         };
-        Ok(Outputs { names: outputs, notes: notes.into_iter().collect() })
+        let other = usual.as_ref().and_then(|it| self.tags.iter().zip(it).find(|(a, b)| a != b));
+        let other = other.map(|(a, b)| {
+            format!("the tags are in another notation: `{a}` was read as `{b}`, and so on")
+        });
+        Ok(Outputs { names: outputs, notes: other.into_iter().chain(notes).collect() })
     }
 }

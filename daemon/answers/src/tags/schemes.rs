@@ -44,6 +44,41 @@ impl fmt::Display for SchemeError {
 
 impl std::error::Error for SchemeError {}
 
+/// The same tags in the usual notation, in their order: `B-X` for `B_X` and `X-B`, I for M (BMES)
+/// and S for W (BMEWO). Nothing where they are in it, or of none.
+pub(crate) fn usual<T: AsRef<str>>(tags: &[T]) -> Option<Vec<String>> {
+    let marks: Vec<&str> = tags.iter().map(AsRef::as_ref).filter(|it| *it != "O").collect();
+    if marks.is_empty() || marks.len() == tags.len() {
+        return None;
+    }
+    let ways: [fn(&str) -> Option<(&str, &str)>; 3] = [
+        |it| it.split_once('-'),
+        |it| it.split_once('_'),
+        |it| it.rsplit_once(['-', '_']).map(|(kind, mark)| (mark, kind)),
+    ];
+    let is_mark =
+        |it: &(&str, &str)| it.0.len() == 1 && "BIESLUMW".contains(it.0) && !it.1.is_empty();
+    let fits = |way: &&fn(&str) -> Option<(&str, &str)>| {
+        marks.iter().all(|it| way(it).is_some_and(|it| is_mark(&it)))
+            && marks.iter().any(|it| way(it).is_some_and(|it| it.0 == "B"))
+    };
+    let way = ways.iter().find(fits)?;
+    let written = |tag: &str| match way(tag) {
+        Some((mark, kind)) if tag != "O" => {
+            let mark = match mark {
+                "M" => "I",
+                "W" => "S",
+                other => other,
+            };
+            format!("{mark}-{kind}")
+        }
+        _ => tag.to_owned(),
+    };
+    let written: Vec<String> = tags.iter().map(|it| written(it.as_ref())).collect();
+    let is_same = written.iter().zip(tags).all(|(a, b)| a == b.as_ref());
+    (!is_same).then_some(written)
+}
+
 /// The scheme that all sentences together are of.
 pub(crate) fn scheme<T: AsRef<str>>(sentences: &[Vec<T>]) -> Result<Scheme, SchemeError> {
     let tags: BTreeSet<&str> = sentences.iter().flatten().map(AsRef::as_ref).collect();
@@ -210,6 +245,17 @@ mod tests {
             let error = scheme(&sentences(&[mixed])).unwrap_err().to_string();
             assert!(names.iter().all(|it| error.contains(it)), "{error}");
         }
+    }
+
+    #[test]
+    fn other_notations_are_written_in_the_usual_one() {
+        let of = |tags: &[&str]| usual(tags).map(|it| it.join(" "));
+        assert_eq!(of(&["O", "B_PER", "E_PER", "W_LOC"]).unwrap(), "O B-PER E-PER S-LOC");
+        assert_eq!(of(&["PER-B", "PER-I", "O"]).unwrap(), "B-PER I-PER O");
+        assert_eq!(of(&["B-PER", "M-PER", "E-PER", "O"]).unwrap(), "B-PER I-PER E-PER O");
+        assert_eq!(of(&["O", "B-PER", "I-PER"]), None);
+        assert_eq!(of(&["O", "PER", "LOC"]), None);
+        assert_eq!(of(&["B_PER", "NOUN", "O"]), None);
     }
 
     #[test]

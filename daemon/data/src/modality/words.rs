@@ -53,13 +53,16 @@ impl Modal for Kind {
         let mut rows = Rows {
             named: reading.request.choice.text.clone(),
             label: reading.request.labels().first().map(|it| (*it).to_owned()),
+            spaced: std::cell::Cell::default(),
             widened: 0,
+            spans: 0,
         };
         if found.tables.is_empty() && !found.spans.is_empty() {
             read_pairs(found, &mut rows, reading)?;
         } else {
             read_tables(found, &mut rows, reading)?;
         }
+        check_spans(&rows)?;
         if 0 < rows.widened {
             reading.warnings.push(format!(
                 "spans that began or ended within a word were widened to whole words: {}",
@@ -132,8 +135,25 @@ struct Rows {
     /// By the recipe.
     named: Vec<String>,
     label: Option<String>,
-    /// Spans.
+    /// Whether words and tags stand between blanks, once a table has shown it.
+    spaced: std::cell::Cell<bool>,
+    /// Spans that cut words, of all.
     widened: u64,
+    spans: u64,
+}
+
+/// Refused where nearly all spans cut words: they count something else than characters.
+fn check_spans(rows: &Rows) -> Result<(), Failure> {
+    /// Of fewer, chance may be the cause.
+    const SPANS_MIN: u64 = 10;
+    let Rows { widened, spans, .. } = *rows;
+    if spans < SPANS_MIN || 10 * widened < 9 * spans {
+        return Ok(());
+    }
+    Err(refusal::data(format!(
+        "{widened} of {spans} spans begin or end within a word, so they count something else than the characters of the text"
+    ))
+    .with_cure("let start and end be numbers of Unicode characters from 0, as Python counts them: neither bytes nor UTF-16 units, as JavaScript counts, and of the text as it stands in the file"))
 }
 
 impl Rows {
@@ -153,6 +173,7 @@ impl RowReader for Rows {
             ))
             .with_cure(CURE)
         })?;
+        self.spaced.set(found.spaced);
         Ok(found.inputs)
     }
 
@@ -167,12 +188,22 @@ impl RowReader for Rows {
         targets: &mut Vec<Cell>,
     ) -> Usable<(Record, Option<Split>)> {
         let mut cells = cells.into_iter();
-        let input = cells.next().unwrap_or(Cell::Missing);
+        let mut input = cells.next().unwrap_or(Cell::Missing);
+        if self.spaced.get() {
+            [&mut input].into_iter().chain(targets.iter_mut()).for_each(divide);
+        }
         let record = match (input, cells.next()) {
             (Cell::List(words), more) => of_words(words, more.as_ref(), targets),
             (input, _) => self.of_spans(input, targets),
         };
         Ok(record.map(|it| (it, None)))
+    }
+}
+
+/// A text becomes the list of what stands between its blanks.
+fn divide(cell: &mut Cell) {
+    if let Cell::Text(text) = cell {
+        *cell = Cell::List(text.split_whitespace().map(|it| Cell::Text(it.into())).collect());
     }
 }
 
@@ -184,6 +215,7 @@ impl Rows {
         let words = cut::words(&text);
         let Some(target) = targets.first_mut() else { return Err(spans::none()) };
         let (tags, widened) = spans::tags(&raw, &words, std::mem::replace(target, Cell::Missing))?;
+        self.spans += tags.iter().filter(|it| it.starts_with('B')).count() as u64;
         *target = Cell::List(tags.into_iter().map(Cell::Text).collect());
         self.widened += widened;
         Ok(Record { texts: [text].into(), words, ..Record::default() })

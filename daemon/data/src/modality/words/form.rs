@@ -2,6 +2,7 @@
 //! usual names, and only where the values are what the names promise.
 
 use super::spans;
+use crate::conll;
 use crate::names::{self, TAG_NAMES, TEXT_NAMES, WORD_NAMES};
 use crate::row::nearly_all;
 use crate::table::Table;
@@ -17,6 +18,8 @@ pub(super) struct Found {
     /// Words or texts, then what else is to be known of them.
     pub(super) inputs: Vec<usize>,
     pub(super) target: usize,
+    /// Words and tags are no lists yet: each stands between blanks.
+    pub(super) spaced: bool,
 }
 
 /// `named`, `label`: by the recipe.
@@ -24,11 +27,12 @@ pub(super) fn find(table: &Table, named: &[String], label: Option<usize>) -> Opt
     let columns = &table.sample.columns;
     let named = named.first().map(|it| names::find(columns, it)).map(Option::into_iter);
     let words = match named.clone() {
-        Some(named) => named.collect(),
+        Some(named) => named.collect::<Vec<_>>(),
         None => usual(table, &[WORD_NAMES, TEXT_NAMES]),
     };
-    let of_words = words.into_iter().find_map(|it| tagged(table, it, label));
-    of_words.or_else(|| {
+    let of_words = words.iter().find_map(|it| tagged(table, *it, label));
+    let spaced = || words.iter().find_map(|it| spaced(table, *it, label));
+    of_words.or_else(spaced).or_else(|| {
         let texts = match named {
             Some(named) => named.collect(),
             None => usual(table, &[TEXT_NAMES, MORE_TEXT_NAMES]),
@@ -68,7 +72,31 @@ fn tagged(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
         None => usual(table, &[TAG_NAMES]).into_iter().find(fits)?,
     };
     let misc = usual(table, &[&["misc"]]).into_iter().filter(|it| fits(it) && *it != target);
-    Some(Found { inputs: [words].into_iter().chain(misc).collect(), target })
+    Some(Found { inputs: [words].into_iter().chain(misc).collect(), target, spaced: false })
+}
+
+/// Texts beside as many tags of entities, both between blanks: `Ada lives here` and `B-PER O O`.
+fn spaced(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
+    let pieces = |it: &Cell| match it {
+        Cell::Text(it) => it.split_whitespace().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let are_tags = |it: &[String]| it.iter().all(|it| it == "O" || conll::is_marked(it));
+    let fits = |column: &usize| {
+        let known = || cells(table, words).zip(cells(table, *column));
+        let some = known().any(|it| pieces(it.1).iter().any(|it| it != "O"));
+        *column != words
+            && some
+            && nearly_all(known().map(|(words, tags)| {
+                let tags = pieces(tags);
+                !tags.is_empty() && tags.len() == pieces(words).len() && are_tags(&tags)
+            }))
+    };
+    let target = match label {
+        Some(label) => Some(label).filter(fits)?,
+        None => (0..table.sample.columns.len()).find(fits)?,
+    };
+    Some(Found { inputs: vec![words], target, spaced: true })
 }
 
 fn spanned(table: &Table, texts: usize, label: Option<usize>) -> Option<Found> {
@@ -85,7 +113,7 @@ fn spanned(table: &Table, texts: usize, label: Option<usize>) -> Option<Found> {
         Some(label) => Some(label).filter(holds)?,
         None => usual(table, &[SPAN_NAMES, MORE_SPAN_NAMES]).into_iter().find(holds)?,
     };
-    Some(Found { inputs: vec![texts], target })
+    Some(Found { inputs: vec![texts], target, spaced: false })
 }
 
 /// A text, or the one text among fields.
