@@ -19,24 +19,31 @@ const CURE: &str = "for a class of each whole image, put the images into a folde
 /// Files that are looked into.
 const LOOKED_AT: usize = 20;
 
+/// What is to be said of one box in each image, whose label may be that of the whole image.
+///
 /// # Errors
 /// It is such a drop: which, and by which file that shows.
-pub(crate) fn check(found: &Inventory) -> Result<(), Failure> {
+pub(crate) fn check(found: &Inventory) -> Result<Option<String>, Failure> {
     if found.images.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    match yolo(found).or_else(|| voc(found)).or_else(|| json(found)).or_else(|| table(found)) {
+    let again = |it: &Table| (0..it.sample.columns.len()).any(|at| names_images_again(it, at));
+    let several = || Some(("boxes in a table", boxes(found, again)?));
+    match yolo(found).or_else(|| voc(found)).or_else(|| json(found)).or_else(several) {
         Some((form, file)) => Err(refusal::data(format!(
             "the drop is a detection export ({form}): {file} holds places in images, no class of a whole image"
         ))
         .with_cure(CURE)),
-        None => Ok(()),
+        None => Ok(boxes(found, |_| true).map(|file| {
+            format!(
+                "{file} has columns of a box in each image: its label was taken for that of the whole image"
+            )
+        })),
     }
 }
 
-/// Corners or sizes of boxes beside images that stand in several rows. An image with one box alone
-/// may well have a class.
-fn table(found: &Inventory) -> Option<(&'static str, String)> {
+/// The first table with corners or sizes of boxes that is such.
+fn boxes(found: &Inventory, is: impl Fn(&Table) -> bool) -> Option<String> {
     const CORNERS: &[[&str; 4]] =
         &[["xmin", "ymin", "xmax", "ymax"], ["x1", "y1", "x2", "y2"], ["x", "y", "w", "h"]];
     let letters = |it: &String| -> String {
@@ -46,10 +53,10 @@ fn table(found: &Inventory) -> Option<(&'static str, String)> {
         let names: HashSet<String> = it.sample.columns.iter().map(letters).collect();
         let has_boxes = names.contains("bbox")
             || CORNERS.iter().any(|it| it.iter().all(|it| names.contains(*it)));
-        has_boxes && (0..it.sample.columns.len()).any(|column| names_images_again(it, column))
+        has_boxes && is(it)
     };
     let file = found.tables.iter().find(|it| it.glance().is_some_and(is_it))?;
-    Some(("boxes in a table", file.name.clone()))
+    Some(file.name.clone())
 }
 
 fn names_images_again(table: &Table, column: usize) -> bool {

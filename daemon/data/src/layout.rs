@@ -163,6 +163,8 @@ pub(crate) struct FolderRule {
     pub(crate) form: (&'static str, &'static str),
     /// Of a file's folders, without the split, the one that names the class.
     pub(crate) class: fn(&[&str]) -> usize,
+    /// Whether the files of folders below belong to the class, whatever those are called.
+    pub(crate) with_inner: bool,
     /// Where the files lie in no class folders.
     pub(crate) none: (&'static str, &'static str),
 }
@@ -171,6 +173,7 @@ pub(crate) struct FolderRule {
 const TEXTS: FolderRule = FolderRule {
     form: ("folders of texts", "names of texts"),
     class: |_| 0,
+    with_inner: true,
     none: (
         "the drop's .txt files lie in no class folders",
         "put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv",
@@ -325,6 +328,9 @@ pub(crate) fn class_folders(
         return Err(refusal::data(rule.none.0).with_cure(rule.none.1));
     }
     check_parts(&folders)?;
+    if rule.with_inner {
+        check_inner(&folders)?;
+    }
     if !asked {
         check_occasions(&folders)?;
     }
@@ -388,6 +394,38 @@ fn check_parts(
         refusal::list(&shown)
     ))
     .with_cure("put the files of each class into a folder named after it, or name each file's label in a table"))
+}
+
+/// Refused where folders of the same name lie in several classes and hold most of the files: the
+/// class may be the inner one, as in `enron1/ham/` and `enron2/ham/`.
+fn check_inner(
+    folders: &BTreeMap<(Option<Split>, String, String), ClassFolder>,
+) -> Result<(), Failure> {
+    let mut inner: BTreeMap<&str, (BTreeSet<&str>, Vec<&str>)> = BTreeMap::new();
+    for folder in folders.values() {
+        for file in &folder.files {
+            let below = file.name.strip_prefix(&folder.name).unwrap_or_default();
+            let Some((path, _)) = below.rsplit_once('/') else { continue };
+            let own = path.rsplit('/').next().unwrap_or(path);
+            let entry = inner.entry(own).or_default();
+            entry.0.insert(&folder.class);
+            entry.1.push(&file.name);
+        }
+    }
+    inner.retain(|_, (classes, _)| 1 < classes.len());
+    let all: usize = folders.values().map(|it| it.files.len()).sum();
+    let again: usize = inner.values().map(|it| it.1.len()).sum();
+    let Some((_, (_, files))) = inner.first_key_value().filter(|_| all <= 2 * again) else {
+        return Ok(());
+    };
+    let place = |it: &&str| it.rsplit_once('/').map_or(String::new(), |it| format!("{}/", it.0));
+    let (first, last) = (files.first().map(place), files.last().map(place));
+    let message = format!(
+        "{} and {} end in the same folder, so the class can't be told",
+        first.unwrap_or_default(),
+        last.unwrap_or_default()
+    );
+    Err(refusal::data(message).with_cure("put the files of each class into one folder directly below the drop or below its split, or name each file's label in a table"))
 }
 
 /// Refused where every class is called by when or in which turn its files came: what is told apart

@@ -131,7 +131,8 @@ impl Opened {
                 Inventory { tables: vec![file.clone()], ..Inventory::default() },
             ),
         };
-        detection::check(&found)?;
+        let boxes = detection::check(&found)?;
+        found.warnings.extend(boxes);
         forms::unfold(&mut found)?;
         Ok((root, found))
     }

@@ -84,13 +84,55 @@ pub(crate) fn unnamed(
         None => finetuned_answers::unnamed(&columns, usual),
     };
     if !found.is_empty() {
-        return Ok(found.into_iter().map(|it| rest[it]).collect());
+        let found: Vec<usize> = found.into_iter().map(|it| rest[it]).collect();
+        check_score(table, &found, rest)?;
+        return Ok(found);
     }
     let found = recurring::find(table, rest)?;
     match &found.candidates[..] {
         [only] if found.others_are_none || table.sample.headerless => Ok(vec![only.column]),
         _ => Err(ambiguous(table, inputs, rest, &found)),
     }
+}
+
+/// Refused where a score would be learnt, as of a post or of a model's own guess, and a column
+/// beside it is called as labels are and holds few values.
+fn check_score(table: &Table, found: &[usize], rest: &[usize]) -> Result<(), Failure> {
+    const SCORES: &[&str] = &["score", "quality", "similarity_score"];
+    const LABELS: &[&str] = &[
+        "label",
+        "labels",
+        "category",
+        "class",
+        "flair",
+        "sentiment",
+        "annotation",
+        "verdict",
+        "topic",
+        "intent",
+        "truth",
+        "gold",
+    ];
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let [only] = found else { return Ok(()) };
+    if !SCORES.iter().any(|it| names::is_same(&columns[*only], it)) {
+        return Ok(());
+    }
+    let is_label = |it: &&usize| {
+        let lower = columns[**it].to_lowercase();
+        *it != only
+            && lower.split(|it: char| !it.is_alphanumeric()).any(|it| LABELS.contains(&it))
+            && recurring::find(table, &[**it]).is_ok_and(|it| !it.candidates.is_empty())
+    };
+    let Some(label) = rest.iter().find(is_label) else { return Ok(()) };
+    Err(refusal::data(format!(
+        "{file}: `{}` could be learnt, and `{}` as well",
+        columns[*only], columns[*label]
+    ))
+    .with_cure(format!(
+        "name one in a job.toml in the drop: data.label = {:?} or {:?}",
+        columns[*label], columns[*only]
+    )))
 }
 
 /// Whether a column is called as ids are, and no value recurs in it.

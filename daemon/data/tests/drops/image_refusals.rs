@@ -289,5 +289,8 @@ fn boxes_in_a_table() {
         Data: the drop is a detection export (boxes in a table): _annotations.csv holds places in images, no class of a whole image (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
     "#]]);
     // One box each, as of traffic signs, is what else is known of an image.
-    assert_eq!(drop(&table(1)).load().unwrap().outputs, ["cat", "dog"]);
+    let dataset = drop(&table(1)).load().unwrap();
+    assert_eq!(dataset.outputs, ["cat", "dog"]);
+    let warnings = dataset.report.warnings.join("\n");
+    assert!(warnings.contains("has columns of a box in each image"), "{warnings}");
 }

@@ -1,5 +1,6 @@
 //! What becomes of drops: good ones as a summary, bad ones as the sentence that a user reads.
 
+mod ambiguous;
 mod archives;
 mod conversations;
 mod preferences;

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashSet};
 const IMAGES: FolderRule = FolderRule {
     form: ("folders of images", "names of images"),
     class: |folders| folders.len() - 1,
+    with_inner: false,
     none: (
         "the drop's images lie in no class folders",
         "put the images of each class into a folder named after it, or add a metadata.csv with the columns file_name and label",

@@ -3,18 +3,19 @@
 use super::columns;
 use super::store::Writer;
 use crate::example::{At, Record};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, SingleFile};
 use crate::layout;
 use crate::modality::files::Files;
 use crate::quarantine::{Reason, Usable};
 use crate::reading::{self, Reading, RowReader};
 use crate::refusal;
-use crate::split_names;
+use crate::split_names::{self, class_parts, is_part, is_split_folder, split_of};
 use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_images::Format;
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
+use std::collections::BTreeMap;
 
 /// Whether a table does, where the recipe names no column: also where several columns do.
 pub(super) fn names_images(table: &Table, files: &Files<'_>) -> bool {
@@ -64,6 +65,9 @@ pub(super) fn read(
             "paths that name an image but for case, extension, zeros before a number or the folders above were taken for it: {n} (first: {first})"
         ));
     }
+    let Rows { used, .. } = &rows;
+    let is_asked = !reading.request.labels().is_empty();
+    check_folders(&files, used).or_else(|err| if is_asked { Ok(()) } else { Err(err) })?;
     let unnamed = rows.used.iter().filter(|it| !**it).count();
     if let Some(first) = rows.used.iter().position(|it| !it) {
         reading.warnings.push(format!(
@@ -72,6 +76,40 @@ pub(super) fn read(
         ));
     }
     Ok(())
+}
+
+/// Refused where the tables name the fewer images, and most others lie in several folders that
+/// could be classes, or in the training split of which the tables name none.
+fn check_folders(files: &Files<'_>, used: &[bool]) -> Result<(), Failure> {
+    /// More folders are hardly classes: those of patients, of days.
+    const CLASSES_MAX: usize = 100;
+    let images = || used.iter().enumerate().map(|(at, used)| (files.get(at), *used));
+    let in_train = |it: &SingleFile| {
+        it.name.split('/').any(|it| is_split_folder(it) && split_of(it) == Some(Split::Train))
+    };
+    let none_of_train = images().all(|(it, used)| !used || !in_train(it));
+    let unnamed: Vec<&SingleFile> = images().filter(|it| !it.1).map(|it| it.0).collect();
+    let mut folders: BTreeMap<String, usize> = BTreeMap::new();
+    for it in &unnamed {
+        let class: Vec<&str> =
+            class_parts(&it.name).into_iter().filter(|it| !is_part(it)).collect();
+        if !class.is_empty() {
+            *folders.entry(class.join("/")).or_default() += 1;
+        }
+    }
+    let several = (2..=CLASSES_MAX).contains(&folders.len()) && folders.values().all(|it| 1 < *it);
+    let in_folders: usize = folders.values().sum();
+    let most = used.len() < 2 * in_folders;
+    let train = none_of_train && unnamed.iter().any(|it| in_train(it));
+    if !several || !(most || train) {
+        return Ok(());
+    }
+    let first = unnamed.first().map(|it| it.name.as_str()).unwrap_or_default();
+    let message = format!(
+        "a table names labels of {} images, and {in_folders} others lie in folders that could be classes ({first}): which of both says the labels can't be told",
+        used.len() - unnamed.len()
+    );
+    Err(refusal::data(message).with_cure("take the table out of the drop, or name all images in it, or name its column of labels in the recipe: data.label"))
 }
 
 struct Rows<'a> {
