@@ -173,11 +173,22 @@ impl ChatEncoder {
                 "drop conversations of one question and one answer each, or set train.on to `all`",
             ))
         };
-        let mut answers = (0..messages.len()).filter(|it| Conversation::is_answer(&messages[*it]));
+        let mut answers =
+            (0..messages.len()).filter(|it| Conversation::is_learnt(&of.messages[*it]));
+        let left_out = |it: &usize| {
+            Conversation::is_answer(&messages[*it]) && !Conversation::is_learnt(&of.messages[*it])
+        };
         let (ids, places) = self.tokens(&whole)?;
         let within = |nth| Ok::<_, Failure>(within(&places, &answer(nth)?));
         let learnt = match on {
-            LearntTurns::All => iter::once(1..ids.len() as u32).collect(),
+            LearntTurns::All => {
+                let mut parts = Vec::from_iter(iter::once(1..ids.len() as u32));
+                for nth in (0..messages.len()).filter(left_out) {
+                    let (not, rest) = (within(nth)?, parts.pop().unwrap_or_default());
+                    parts.extend([rest.start..not.start.max(rest.start), not.end..rest.end]);
+                }
+                parts
+            }
             LearntTurns::Assistant => answers.map(within).collect::<Result<_, _>>()?,
             LearntTurns::Completions => {
                 answers.next_back().map(within).into_iter().collect::<Result<_, _>>()?
@@ -214,7 +225,8 @@ impl ChatEncoder {
     /// # Errors
     /// What the template says against it; that it leaves out what belongs to the conversation.
     fn rendered(&self, of: &Conversation, generation: bool) -> Result<Rendered, Failure> {
-        let messages: Vec<Value> = of.messages.iter().map(|it| self.plain(it)).collect();
+        let shown = of.messages.iter().map(Conversation::shown);
+        let messages: Vec<Value> = shown.map(|it| self.plain(&it)).collect();
         let tools = of.tools.as_ref().map(|it| self.plain(it));
         let whole = self.template.render(&messages, tools.as_ref(), generation)?;
         let is_whole = |messages: &[Value], tools| {
@@ -541,6 +553,29 @@ mod tests {
     }
 
     const CHAT: &str = r#"{"messages": [{"role": "user", "content": "is it good"}, {"role": "assistant", "content": "very"}, {"role": "user", "content": "and you"}, {"role": "assistant", "content": "not so"}]}"#;
+
+    #[test]
+    fn what_the_data_keep_from_being_learnt_is_read_only() {
+        let all: serde_json::Value = serde_json::from_str(CHAT).unwrap();
+        let mut messages = all["messages"].clone();
+        messages[1]["learnt"] = false.into();
+        let of: Conversation =
+            serde_json::from_value(serde_json::json!({ "messages": messages })).unwrap();
+        let encoder = encoder(1_000, LearntTurns::Assistant);
+        let parts = |on| {
+            let chat = encoder.chat(&of, on).unwrap();
+            let part = |it: Range<u32>| {
+                let ids = &chat.ids[it.start as usize..it.end as usize];
+                encoder.text.tokenizer.decode(ids, false).unwrap()
+            };
+            chat.learnt.into_iter().map(part).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(LearntTurns::Assistant), ["not so<|im_end|>\n"]);
+        let whole = parts(LearntTurns::All);
+        assert!(whole.len() == 2 && !whole.concat().contains("very"), "{whole:?}");
+        let plain = encoder.chat(&Conversation::parse(CHAT).unwrap(), LearntTurns::All).unwrap();
+        assert_eq!(encoder.chat(&of, LearntTurns::All).unwrap().ids, plain.ids);
+    }
 
     #[test]
     fn every_answer_is_learnt_with_its_end_and_its_bytes_are_counted() {

@@ -18,6 +18,8 @@ use std::{fs, io};
 /// Beside `tokenizer_config.json`, in newer folders.
 const FILE: &str = "chat_template.jinja";
 const NAME: &str = "chat_template";
+/// In a message of a record: false where it is read and not learnt.
+const LEARNT: &str = "learnt";
 /// What one conversation may take: each instruction, and each 64 bytes that it makes on the way,
 /// take one. Thousands of messages take less, and no text can grow beyond 256 MB. (minijinja 3.1
 /// counts nothing for lists that are joined to lists: those end at the worker's memory limit.)
@@ -59,6 +61,22 @@ impl Conversation {
 
     pub(super) fn is_answer(message: &Value) -> bool {
         message.get_attr("role").is_ok_and(|it| it.as_str() == Some("assistant"))
+    }
+
+    /// An answer that the data do not keep from being learnt.
+    pub(super) fn is_learnt(message: &Value) -> bool {
+        let not = message.get_attr(LEARNT).is_ok_and(|it| !it.is_undefined() && !it.is_true());
+        Self::is_answer(message) && !not
+    }
+
+    /// As a template sees it.
+    pub(super) fn shown(message: &Value) -> Value {
+        if message.get_attr(LEARNT).is_ok_and(|it| it.is_undefined()) {
+            return message.clone();
+        }
+        let names = message.try_iter().into_iter().flatten();
+        let fields = names.filter(|it| it.as_str() != Some(LEARNT));
+        Value::from_pairs(fields.filter_map(|it| Some((it.clone(), message.get_item(&it).ok()?))))
     }
 }
 
