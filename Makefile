@@ -11,7 +11,7 @@
 #   make plugins     the sample plugins, as their users would build them
 #   make bench       speed and memory beside the Hugging Face Trainer (ratios, no assertions);
 #                    BENCH=small: macro F1 of an empty recipe on little data; BENCH=ner: entities; BENCH=busy: beside others;
-#                    BENCH=lm: language models beside TRL and peft
+#                    BENCH=lm: language models beside TRL and peft; BENCH=generation: answers beside llama.cpp
 #   make bench-images beside timm in a plain PyTorch loop
 #   make deb         a Debian package, with libtorch, units, manual pages; into target/package
 #   make check-deb   installs it into a fresh Debian root, runs a job, upgrades, removes, purges
@@ -102,6 +102,9 @@ else ifeq ($(firstword $(BENCH)),busy)
 else ifeq ($(firstword $(BENCH)),lm)
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) smollm2 instructions preferences news
 	.peers/bin/python tests/bench/lm.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
+else ifeq ($(firstword $(BENCH)),generation)
+	@$(PYTHON) tests/assets/fetch.py $(ASSETS) smollm2 instructions
+	.peers/bin/python tests/bench/generation.py $(wordlist 2,$(words $(BENCH)),$(BENCH))
 else
 	@$(PYTHON) tests/assets/fetch.py $(ASSETS) news
 	.peers/bin/python tests/bench/bench.py $(BENCH)
