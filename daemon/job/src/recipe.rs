@@ -4,7 +4,10 @@
 //! A field stays an `Option` only where its default depends on the data or the model; that default
 //! is decided in the worker's `planning`, once.
 
+mod readable; // what the parser finds wrong
 mod raw;
+mod foreign; // what other libraries call a key or a task
+mod meant; // which key one may be meant for that is not known
 mod limits; // a value outside of them, and where it stands
 mod grpo; // as typed -> usable: answers that rewards score
 mod check; // all else
@@ -206,8 +209,10 @@ impl TryFrom<String> for Pattern {
                 },
                 None if text.contains(['*', '?', '.']) => Ok(Pattern::Glob(text)),
                 None => {
-                    let hint =
-                        raw::suggestion(&text, &["all", "head", "norms", "embeddings", "last:2"]);
+                    let hint = readable::suggestion(
+                        &text,
+                        &["all", "head", "norms", "embeddings", "last:2"],
+                    );
                     Err(format!(
                         "`{text}` is none of all, head, norms, embeddings, last:N or a glob of tensor names{hint}"
                     ))
@@ -501,7 +506,7 @@ pub struct RecipeError {
 
 impl Recipe {
     pub fn parse(text: &str) -> Result<Recipe, RecipeError> {
-        let raw: Raw = raw::parse(text)?;
+        let raw: Raw = raw::parse(text, meant::key)?;
         let asked = raw::names(text);
         let recipe = checked(raw).map(|it| Recipe { asked, ..it });
         recipe.map_err(|wrong| RecipeError {
@@ -535,7 +540,7 @@ impl Recipe {
 /// The first stage alone, for our other TOML files: an unknown key is refused with its line and a
 /// suggestion.
 pub fn typed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
-    raw::parse(text)
+    raw::parse(text, |_, _| None)
 }
 
 /// Where a dotted field such as `train.epochs` stands in the text; counts from 1.
@@ -592,7 +597,10 @@ mod tests {
             "train.optimizer = 'adagrad'",
             "line 1: train.optimizer is `adagrad`, but must be adamw, adam or sgd",
         );
-        refused("[train]\nbatch = \"many\"", "line 2: invalid type: string \"many\", expected u32");
+        refused(
+            "[train]\nbatch = \"many\"",
+            "line 2: train.batch is \"many\", but must be a whole number, 0 or more",
+        );
     }
 
     #[test]
@@ -603,7 +611,7 @@ mod tests {
         assert_eq!(text("[data]\ntext = ['a', 'b']"), ["a", "b"]);
         refused(
             "[data]\ntext = 3",
-            "line 2: invalid type: integer `3`, expected a name or a list of names",
+            "line 2: data.text is 3, but must be a name or a list of names",
         );
         refused("data.text = ['a', 'a']", "line 1: data.text names a column twice");
         refused("data.labels = ['a', 'a']", "line 1: data.labels names a column twice");
@@ -655,10 +663,7 @@ mod tests {
             adapter("adapter.target_modules = ['a', 'b']").unwrap().target_modules,
             ["a", "b"]
         );
-        refused(
-            "[adapter]\nrank = 4",
-            "line 2: unknown key `rank` in [adapter]; there are peft_type, r, lora_alpha, lora_dropout, target_modules, use_rslora, use_dora, feedforward_modules, bias, modules_to_save",
-        );
+        refused("[adapter]\nrank = 4", "line 2: unknown key `rank` in [adapter]: it is `r` here");
         refused("[adapter]\nr = 0", "line 2: adapter.r is 0, but must be at least 1");
         refused(
             "adapter.lora_dropout = 1.0",

@@ -4,7 +4,7 @@
 use super::grpo;
 use super::limits::{Wrong, above_0, at_least, from_to, share, within, wrong};
 use super::raw::{
-    self, Raw, RawAdapter, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave,
+    Raw, RawAdapter, RawAugment, RawData, RawEval, RawFreeze, RawModel, RawPlugins, RawSave,
     RawTrain,
 };
 use super::*;
@@ -16,14 +16,10 @@ pub(super) fn checked(raw: Raw) -> Result<Recipe, Wrong> {
             Some(task) => Some(task),
             None => {
                 let known: Vec<&str> = Task::all().map(|it| it.name).collect();
-                return wrong(
-                    "task",
-                    format!(
-                        "`{name}` is no task{}; there are {}",
-                        raw::suggestion(&name, &known),
-                        known.join(", ")
-                    ),
-                );
+                let near = || readable::suggestion(&name, &known);
+                let hint = foreign::task(&name).unwrap_or_else(near);
+                let known = known.join(", ");
+                return wrong("task", format!("`{name}` is no task{hint}; there are {known}"));
             }
         },
     };
@@ -467,7 +463,7 @@ fn eval(raw: RawEval, with_plugins: bool) -> Result<EvalChoice, Wrong> {
             field,
             format!(
                 "names `{name}`, which is no metric{}; there are {}",
-                raw::suggestion(name, &names),
+                readable::suggestion(name, &names),
                 names.join(", ")
             ),
         )

@@ -3,7 +3,8 @@
 //! `GRPOConfig`. What a reward computes is left to the worker.
 
 use super::limits::{Wrong, above_0, from_to, within, wrong};
-use super::raw::{self, RawGrpo, RawReward};
+use super::raw::{RawGrpo, RawReward};
+use super::readable;
 use serde::{Deserialize, Serialize};
 
 /// Group relative policy optimisation (Shao et al. 2024).
@@ -295,7 +296,7 @@ pub(super) fn without_plugins(rewards: &[RewardChoice]) -> Result<(), Wrong> {
     let known = RewardRule::OURS;
     let message = format!(
         "`{name}` is not known{}; there are {}, and a plugin's wants `plugins.load`",
-        raw::suggestion(name, &known),
+        readable::suggestion(name, &known),
         known.join(", ")
     );
     wrong("reward.name", message).map_err(|it: Wrong| it.of_table(nth))

@@ -1,6 +1,7 @@
 //! A recipe as typed: every key optional, unknown keys refused, values not yet judged.
 
 use super::RecipeError;
+use super::readable::{Meant, readable};
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,12 +230,40 @@ pub(super) struct RawPlugins {
     pub settings: Option<BTreeMap<String, toml::Table>>,
 }
 
-pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
+/// Of each table of a recipe, the keys that it has; under no name those above all tables.
+pub(super) const TABLES: &[(&str, fn() -> Vec<String>)] = &[
+    ("", keys::<Raw>),
+    ("job", keys::<RawJob>),
+    ("model", keys::<RawModel>),
+    ("freeze", keys::<RawFreeze>),
+    ("data", keys::<RawData>),
+    ("augment", keys::<RawAugment>),
+    ("adapter", keys::<RawAdapter>),
+    ("train", keys::<RawTrain>),
+    ("grpo", keys::<RawGrpo>),
+    ("reward", keys::<RawReward>),
+    ("eval", keys::<RawEval>),
+    ("save", keys::<RawSave>),
+    ("plugins", keys::<RawPlugins>),
+];
+
+/// Those that serde names where it meets one that no table has.
+fn keys<T: DeserializeOwned>() -> Vec<String> {
+    let strange = toml::from_str::<T>("\"\" = 0").err();
+    let message = strange.as_ref().map(|it| it.message()).unwrap_or_default();
+    message.split('`').skip(3).step_by(2).map(String::from).collect()
+}
+
+pub(super) fn keys_of(table: &str) -> Vec<String> {
+    TABLES.iter().find(|it| it.0 == table).map(|it| it.1()).unwrap_or_default()
+}
+
+pub(super) fn parse<T: DeserializeOwned>(text: &str, meant: Meant) -> Result<T, RecipeError> {
     if BYTES_MAX < text.len() {
         return Err(RecipeError { line: None, message: format!("longer than {BYTES_MAX} bytes") });
     }
     check_depth(text)?;
-    toml::from_str(text).map_err(|err| readable(text, &err))
+    toml::from_str(text).map_err(|err| readable(text, &err, meant))
 }
 
 /// Dotted names of the keys of a text that was parsed before.
@@ -273,46 +302,6 @@ fn check_depth(text: &str) -> Result<(), RecipeError> {
         }
     }
     Ok(())
-}
-
-/// The toml crate's message, with a suggestion for a mistyped key.
-fn readable(text: &str, err: &toml::de::Error) -> RecipeError {
-    let at = err.span().map(|span| span.start);
-    let line = at.map(|at| 1 + text[..at.min(text.len())].matches('\n').count());
-    let full = err.message();
-    let mut names = full.split('`').skip(1).step_by(2);
-    let message = match names.next() {
-        Some(key) if full.starts_with("unknown field") => {
-            let known: Vec<&str> = names.collect();
-            let table = at
-                .and_then(|at| table_at(text, at))
-                .map(|it| format!(" in [{it}]"))
-                .unwrap_or_default();
-            let hint = suggestion(key, &known);
-            let hint =
-                if hint.is_empty() { format!("; there are {}", known.join(", ")) } else { hint };
-            format!("unknown key `{key}`{table}{hint}")
-        }
-        _ => full.trim_end().to_string(),
-    };
-    RecipeError { line, message }
-}
-
-fn table_at(text: &str, at: usize) -> Option<&str> {
-    text[..at]
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find_map(|line| line.strip_prefix('[')?.trim_start_matches('[').split(']').next())
-}
-
-/// `: did you mean ...?` where one of the known names is close, else nothing.
-pub(super) fn suggestion(typed: &str, known: &[&str]) -> String {
-    let score = |name: &&&str| (strsim::jaro_winkler(typed, name) * 1000.0) as u32;
-    match known.iter().max_by_key(score).filter(|name| 800 < score(name)) {
-        Some(name) => format!(": did you mean `{name}`?"),
-        None => String::new(),
-    }
 }
 
 /// Where a dotted field stands in the text, as `[table]` and `key` or as a dotted key.
