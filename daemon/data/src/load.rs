@@ -60,6 +60,7 @@ pub(crate) fn load(
         members: Vec::new(),
         columns: ColumnNames::default(),
         warnings: Vec::new(),
+        doubt: modality::doubt,
         progress,
     };
     let mut content = modality::of(modality)?.read(root, found, &mut reading)?;
@@ -77,9 +78,7 @@ pub(crate) fn load(
     let Learnt { kind, reader, .. } = learnt;
     let task =
         Task::of(modality, kind.answer()).filter(|it| request.task.is_none_or(|task| task == *it));
-    let task = request.task.or(task).ok_or_else(|| {
-        refusal::data(format!("nothing learns {:?} of {}s", kind.answer(), modality.noun()))
-    })?;
+    let task = request.task.or(task).ok_or_else(|| unlearnt(modality, &columns))?;
     let mut examples = gather::placed(examples, &origins)?;
     let outputs = reader.finish(&mut examples.targets_mut())?;
     warnings.extend(outputs.notes);
@@ -113,6 +112,21 @@ pub(crate) fn load(
     let PerSplit { train, validation, test } = examples;
     let (images, origins) = (content.images(), Arc::new(origins));
     Ok(Dataset { task, reason, outputs, train, validation, test, report, images, origins })
+}
+
+/// Of a kind of answer that no task has for such inputs.
+fn unlearnt(modality: Modality, columns: &ColumnNames) -> Failure {
+    let of_inputs = Task::all().filter(|it| it.modality == modality);
+    let tasks: Vec<&str> = of_inputs.map(|it| it.name).collect();
+    let (inputs, targets) = (columns.inputs.join("` and `"), columns.targets.join("`, `"));
+    let message = format!(
+        "what `{targets}` holds can't be learnt of `{inputs}`: of {}s are learnt {}",
+        modality.noun(),
+        tasks.join(" and ")
+    );
+    refusal::data(message).with_cure(
+        "name other columns in a job.toml: data.text = \"COLUMN\" (one, where one is enough) and data.label = \"COLUMN\"; or set task, as to \"text-generation\" or \"grpo\" for answers to questions",
+    )
 }
 
 /// What the stages before the report have found.

@@ -12,6 +12,7 @@ mod parts; // columns that are one record together
 mod chat; // messages, or questions with answers
 mod preference; // the same with answers that are wanted and others that are not
 mod prompt; // questions that a model answers, with what rewards read
+mod unclear; // questions and answers where no task is asked
 
 pub use image::Images;
 
@@ -20,6 +21,7 @@ use crate::inventory::Inventory;
 use crate::reading::Reading;
 use crate::refusal;
 use crate::request::Request;
+use crate::table::Table;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
@@ -94,6 +96,11 @@ const MODALITIES: &[&dyn Modal] = &[
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {
     MODALITIES.iter().find(|it| it.recognises(found, choice)).map(|it| it.modality())
+}
+
+/// As [`crate::reading::Doubt`].
+pub(crate) fn doubt(table: &Table, inputs: &[usize], targets: &[usize]) -> Option<Failure> {
+    unclear::doubt(table, inputs, targets)
 }
 
 pub(crate) fn of(modality: Modality) -> Result<&'static dyn Modal, Failure> {

@@ -19,6 +19,8 @@ const SHARE_MAX: f64 = 0.10;
 const CUT: &str = "a wrong number of fields";
 /// Lines of `quarantine.jsonl`; a table that is broken throughout must not fill the disk.
 const LINES_MAX: u64 = 100_000;
+/// Of a reason in the refusal of a drop: it may quote what a row holds.
+const REASON_CHARS_MAX: usize = 240;
 /// Shown in `data.json`.
 const SHOWN_MAX: usize = 20;
 
@@ -169,10 +171,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Count and first place of one kind of reason.
+/// Of one kind of reason.
 struct Tally {
     count: u64,
+    /// Where it was met first, and with which particulars, as the end of a sentence.
     first: String,
+    /// What is to be done about a row, and not about how columns are named.
+    is_of_row: bool,
+}
+
+impl Tally {
+    fn of(file: &str, line: Option<u64>, reason: &Reason) -> Tally {
+        let place = spoken(file, line);
+        let own: String = reason.to_string().chars().take(REASON_CHARS_MAX).collect();
+        let first = if own == reason.kind() { place } else { format!("{place}: {own}") };
+        Tally { count: 0, first, is_of_row: matches!(reason, Reason::Own(..)) }
+    }
 }
 
 pub(crate) struct Ward {
@@ -206,10 +220,8 @@ impl Ward {
     ) -> Result<(), Failure> {
         let it = Quarantined { file: file.into(), line, reason: reason.to_string() };
         self.report.count += 1;
-        self.tallies
-            .entry(reason.kind())
-            .or_insert_with(|| Tally { count: 0, first: spoken(file, line) })
-            .count += 1;
+        self.tallies.entry(reason.kind()).or_insert_with(|| Tally::of(file, line, reason)).count +=
+            1;
         if self.report.count <= LINES_MAX {
             self.write(&it)
                 .map_err(|err| refusal::writing(&self.path.display().to_string(), &err))?;
@@ -251,9 +263,11 @@ impl Ward {
             why.join(", ")
         );
         let empty = finetuned_answers::Reason::EmptyLabel.kind();
-        Err(refusal::data(message).with_cure(match tallies.first().map(|it| *it.0) {
+        let first = tallies.first();
+        Err(refusal::data(message).with_cure(match first.map(|it| *it.0) {
             Some(CUT) => "mend or remove them; texts that hold the delimiter belong into quotes",
             Some(it) if it == empty => "mend or remove them, or name the right columns in the recipe; a label that stands in the first row of its group alone, as of merged cells, belongs into each",
+            _ if first.is_some_and(|it| it.1.is_of_row) => "mend or remove them",
             _ => "mend or remove them, or name the right columns in the recipe",
         }))
     }

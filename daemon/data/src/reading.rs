@@ -32,8 +32,13 @@ pub(crate) struct Reading<'a, 'p> {
     pub(crate) members: Vec<Vec<Box<str>>>,
     pub(crate) columns: ColumnNames,
     pub(crate) warnings: Vec<String>,
+    pub(crate) doubt: Doubt,
     pub(crate) progress: &'a mut Progress<'p>,
 }
+
+/// Why what would be learnt of a table, since nobody names it, may not be what is wanted: of its
+/// columns those that go in, and those that are to be learnt.
+pub(crate) type Doubt = fn(&Table, &[usize], &[usize]) -> Option<Failure>;
 
 impl Reading<'_, '_> {
     /// Index of the file that is read now.
@@ -174,7 +179,7 @@ fn first(
         }
         targets = match rows.targets(table, &inputs) {
             Some(targets) => targets,
-            None => targets::unnamed(table, &inputs, &rest, reading.request)?,
+            None => unnamed(reading, table, &inputs, &rest)?,
         };
     }
     let numbered = targets.clone();
@@ -214,6 +219,22 @@ fn first(
     reading.warnings.extend(rows.unused(table, &inputs, &unused));
     warn_of_unused(reading, file, &of(&unused), named);
     Ok(Columns { inputs, split, targets })
+}
+
+/// What is learnt where neither the recipe nor the inputs say it.
+fn unnamed(
+    reading: &Reading<'_, '_>,
+    table: &Table,
+    inputs: &[usize],
+    rest: &[usize],
+) -> Result<Vec<usize>, Failure> {
+    let found = targets::unnamed(table, inputs, rest, reading.request)?;
+    let nobody_says_otherwise =
+        reading.request.task.is_none() && reading.request.choice.text.is_empty();
+    match nobody_says_otherwise.then(|| (reading.doubt)(table, inputs, &found)).flatten() {
+        Some(why) => Err(why),
+        None => Ok(found),
+    }
 }
 
 /// Whether every table that has the numbers has their names too: what is learnt is in all of them.

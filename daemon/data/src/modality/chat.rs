@@ -31,6 +31,13 @@ pub(super) fn is_unnamed(
     nobody_says_otherwise && found.tables.iter().any(|it| it.glance().is_some_and(is_clear))
 }
 
+/// Columns of a question and of its answer, by the names that people give them together.
+pub(super) fn question_and_answer(table: &Table) -> Option<[usize; 2]> {
+    let parts = form::find(table, &[]).ok()??;
+    let place = |part| parts.iter().find(|it| it.0 == part).map(|it| it.1);
+    Some([place(messages::Part::Question)?, place(messages::Part::Answer)?])
+}
+
 impl Modal for Kind {
     fn modality(&self) -> Modality {
         Modality::Chat

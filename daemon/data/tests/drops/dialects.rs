@@ -94,7 +94,7 @@ fn lines_that_an_open_quote_took_are_named() {
         _ => format!("number {it},{label}"),
     };
     Drop::file("a.csv", table("text,label", 2000, row).as_bytes()).check(expect![[r#"
-        Data: 301 of 2000 examples can't be used, which is more than 10 %: 301 times lines that a quote took (first: a.csv line 1502) (mend or remove them, or name the right columns in the recipe)
+        Data: 301 of 2000 examples can't be used, which is more than 10 %: 301 times lines that a quote took (first: a.csv line 1502: a quote that line 1502 opens and does not close took this line with it, one of 301) (mend or remove them, or name the right columns in the recipe)
     "#]]);
 }
 
@@ -243,6 +243,6 @@ fn a_conflict_of_git_is_no_row() {
 fn a_comma_in_a_text_makes_no_names_of_rows() {
     let csv = table("text,label", 20, |it, label| format!("said {it}, and more,{label}"));
     Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
-        Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2) (mend or remove them; texts that hold the delimiter belong into quotes)
+        Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2: 3 fields, but the header has 2) (mend or remove them; texts that hold the delimiter belong into quotes)
     "#]]);
 }

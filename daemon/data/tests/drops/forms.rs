@@ -566,7 +566,7 @@ fn paths_in_another_spelling() {
     fs::copy(drop.path().join("Pics/1.png"), drop.path().join("Pics/1.bmp")).unwrap();
     fs::copy(drop.path().join("Pics/2.png"), drop.path().join("Pics/2.PNG")).unwrap();
     drop.check(expect![[r#"
-        Data: 2 of 8 examples can't be used, which is more than 10 %: 2 times a name of several files, but for the case of letters (first: labels.csv line 3) (mend or remove them, or name the right columns in the recipe)
+        Data: 2 of 8 examples can't be used, which is more than 10 %: 2 times a name of several files, but for the case of letters (first: labels.csv line 3: the drop has several files called pics/1.JPG but for the case of letters) (mend or remove them, or name the right columns in the recipe)
     "#]]);
 }
 

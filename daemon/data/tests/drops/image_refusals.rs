@@ -58,7 +58,7 @@ fn nothing_to_learn() {
     check(
         &gallery(&["cat", "dog"], 2, &[("bird/a.png", b""), ("bird/b.png", b"")]),
         expect![[r#"
-            Data: 2 of 6 examples can't be used, which is more than 10 %: 2 times not a usable image (first: bird/a.png) (mend or remove them, or name the right columns in the recipe)
+            Data: 2 of 6 examples can't be used, which is more than 10 %: 2 times not a usable image (first: bird/a.png: the file is empty) (mend or remove them, or name the right columns in the recipe)
         "#]],
     );
     // All broken but few enough.
@@ -164,7 +164,7 @@ fn links_are_not_followed() {
     check(
         &drop,
         expect![[r#"
-            Data: 1 of 5 examples can't be used, which is more than 10 %: 1 times a symbolic link (first: labels.csv line 6) (mend or remove them, or name the right columns in the recipe)
+            Data: 1 of 5 examples can't be used, which is more than 10 %: 1 times a symbolic link (first: labels.csv line 6: cat/link.png is a symbolic link and was not followed) (mend or remove them, or name the right columns in the recipe)
         "#]],
     );
 }
@@ -201,7 +201,7 @@ fn paths_that_lead_nowhere() {
     check(
         &Drop::file("a.csv", b"path,label\nx.jpg,1\ny.jpg,2\n"),
         expect![[r#"
-            Data: 2 of 2 examples can't be used, which is more than 10 %: 2 times a path to no file (first: a.csv line 2) (mend or remove them, or name the right columns in the recipe)
+            Data: 2 of 2 examples can't be used, which is more than 10 %: 2 times a path to no file (first: a.csv line 2: the drop has no file x.jpg) (mend or remove them, or name the right columns in the recipe)
         "#]],
     );
 }

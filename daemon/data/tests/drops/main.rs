@@ -30,4 +30,5 @@ mod split_columns;
 mod standoff;
 mod tables;
 mod tasks;
+mod unclear;
 mod words;

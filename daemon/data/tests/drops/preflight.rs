@@ -262,7 +262,7 @@ fn progress_counts_the_bytes_of_the_images() {
     let loaded =
         drop.open().unwrap().load(&request, &mut |_, done, total| reports.push((done, total)));
     expect![[r#"
-        Data: 1 of 7 examples can't be used, which is more than 10 %: 1 times not a usable image (first: cat/large.bmp) (mend or remove them, or name the right columns in the recipe)
+        Data: 1 of 7 examples can't be used, which is more than 10 %: 1 times not a usable image (first: cat/large.bmp: this is not an image: its bytes do not begin like JPEG, PNG, WebP, GIF, BMP or TIFF) (mend or remove them, or name the right columns in the recipe)
     "#]]
     .assert_eq(&reported(loaded));
     assert!(

@@ -278,7 +278,7 @@ fn tables_that_were_read_in_the_wrong_way() {
         "a.csv",
         &csv,
         expect![[r#"
-            Data: 2 of 12 examples can't be used, which is more than 10 %: 2 times a wrong number of fields (first: a.csv line 12) (mend or remove them; texts that hold the delimiter belong into quotes)
+            Data: 2 of 12 examples can't be used, which is more than 10 %: 2 times a wrong number of fields (first: a.csv line 12: 3 fields, but the header has 2) (mend or remove them; texts that hold the delimiter belong into quotes)
         "#]],
     );
     let unlabelled: String = (0..10).map(|it| format!("text {it},\n")).collect();
