@@ -56,6 +56,8 @@ pub(crate) struct Inventory {
     pub(crate) spans: Vec<SingleFile>,
     /// Known, and not read.
     pub(crate) not_read: Vec<(SingleFile, &'static NotRead)>,
+    /// What people write about data, and sometimes the data themselves: Markdown, programs.
+    pub(crate) writings: Vec<SingleFile>,
     /// Names of symbolic links, which lead nowhere.
     pub(crate) links: HashSet<String>,
     pub(crate) warnings: Vec<String>,
@@ -183,11 +185,19 @@ fn is_companion(stem: &str, extension: &str) -> bool {
     // A table may well be called state.csv.
     let data = matches!(extension, "csv" | "tsv" | "jsonl" | "parquet")
         || IMAGE_EXTENSIONS.contains(&extension);
-    !data
-        && (COMPANIONS.contains(&stem)
-            || WRITINGS.contains(&extension)
-            || stem.contains("readme")
-            || stem.starts_with("license"))
+    !data && (WRITINGS.contains(&extension) || comes_with_data(stem))
+}
+
+/// Whether a file is called as those are that say where data come from.
+fn comes_with_data(stem: &str) -> bool {
+    COMPANIONS.contains(&stem) || stem.contains("readme") || stem.starts_with("license")
+}
+
+/// Whether a companion of data by its extension alone could be a text of its own.
+fn is_writing(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
+    WRITINGS.contains(&extension) && !comes_with_data(stem) && !Kind::is_hidden(&name)
 }
 
 /// Numbers behind a dot are no extension.
@@ -286,6 +296,9 @@ impl Walk<'_> {
         if Kind::is_hidden(&own_name.to_ascii_lowercase())
             || (kind == Kind::Companion && !file_type.is_dir())
         {
+            if file_type.is_file() && is_writing(own_name) {
+                self.found.writings.push(SingleFile { path, name });
+            }
             return Ok(());
         }
         if file_type.is_symlink() {
@@ -428,5 +441,7 @@ mod tests {
         for (name, kind) in cases {
             assert_eq!(Kind::of(name), kind, "{name}");
         }
+        assert!(is_writing("Chapter 1.MD") && is_writing("train.py"));
+        assert!(!is_writing("README.md") && !is_writing(".draft.md") && !is_writing("a.txt"));
     }
 }

@@ -47,9 +47,8 @@ pub(crate) fn decide(
     asked: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Layout, Failure> {
-    let Inventory { tables, texts, images, archives, spans, not_read, warnings: mut found, .. } =
-        inventory;
-    warnings.append(&mut found);
+    let Inventory { tables, texts, images, archives, spans, not_read, writings, .. } = inventory;
+    warnings.extend(inventory.warnings);
     if let Some(first) = spans.first() {
         let (n, first) = (spans.len(), &first.name);
         warnings.push(format!("files of spans (.ann) that are not learnt: {n} (first: {first})"));
@@ -86,7 +85,7 @@ pub(crate) fn decide(
         (true, _) if !texts.is_empty() => {
             class_folders(texts, &TEXTS, asked, warnings).map(Layout::Folders)
         }
-        (true, _) => Err(nothing(&not_read, warnings)),
+        (true, _) => Err(nothing(&not_read, &writings, warnings)),
     }
 }
 
@@ -97,15 +96,37 @@ pub(crate) fn warn_of_archives(archives: &[PathBuf], warnings: &mut Vec<String>)
     }
 }
 
-fn nothing(not_read: &[(SingleFile, &'static NotRead)], warnings: &[String]) -> Failure {
+/// In a sentence.
+pub(crate) fn of_writings(writings: &[SingleFile]) -> Option<String> {
+    let first = &writings.first()?.name;
+    let n = writings.len();
+    Some(format!("files of programs and notes that are not read: {n} (first: {first})"))
+}
+
+/// Of such files.
+pub(crate) const RENAMED: &str = "rename those that are data to .txt";
+
+fn nothing(
+    not_read: &[(SingleFile, &'static NotRead)],
+    writings: &[SingleFile],
+    warnings: &[String],
+) -> Failure {
     if let Some((file, known)) = not_read.first() {
         let message = format!("the drop holds no data: {} is {}", file.name, known.what);
         return refusal::data(format!("{message}, which is not read")).with_cure(known.cure);
     }
-    let message = match warnings.first() {
-        Some(it) => format!("the drop holds no data: {it}"),
-        None => "the drop holds no data".to_string(),
+    let writings = of_writings(writings);
+    let found: Vec<&String> = warnings.first().into_iter().chain(&writings).collect();
+    let message = match found[..] {
+        [] => "the drop holds no data".to_string(),
+        [only] => format!("the drop holds no data: {only}"),
+        _ => format!("the drop holds no data: {}; {}", found[0], found[1]),
     };
+    if writings.is_some() {
+        return refusal::data(message).with_cure(format!(
+            "{RENAMED}, in a folder for each class, or anywhere where the recipe's task is causal-language-modeling or masked-language-modeling"
+        ));
+    }
     refusal::data(message).with_cure("it takes CSV, TSV, JSON, JSON Lines, Parquet, Arrow or Excel files, or a folder of .txt files for each class")
 }
 
@@ -176,7 +197,7 @@ const TEXTS: FolderRule = FolderRule {
     with_inner: true,
     none: (
         "the drop's .txt files lie in no class folders",
-        "put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv",
+        "for classes put the texts of each into a folder named after it; texts without classes want task = \"causal-language-modeling\" or \"masked-language-modeling\" in a job.toml; conversations, and questions with answers, are written as JSON Lines; a table needs the extension .csv or .tsv",
     ),
 };
 

@@ -126,9 +126,7 @@ fn check_train(
     match train {
         [] => return Err(refusal::data(format!("train has no examples{dropped}"))),
         [only] if stratum(only).is_none() => {
-            let at = rules.origins.of(only);
-            return Err(refusal::data(format!("train has one example only{dropped} ({at})"))
-                .with_cure("add examples"));
+            return Err(one_alone(only, &dropped, rules.origins));
         }
         [first, ..] if stratum(first).is_none() => return Ok(()),
         _ => {}
@@ -154,6 +152,17 @@ fn check_train(
     };
     Err(refusal::data(message)
         .with_cure(format!("add examples of it or remove it; a class needs two at least{header}")))
+}
+
+/// A file that is one text looks like many to whoever wrote a text a line.
+fn one_alone(only: &Example, dropped: &str, origins: &Origins) -> Failure {
+    let at = origins.of(only);
+    let message = format!("train has one example only{dropped} ({at})");
+    let is_file = only.record.image.is_none() && origins.place(only).1.is_none();
+    refusal::data(message).with_cure(match is_file {
+        true => "add files: one of some pages is one example, a longer one is divided; a text a line is read from a table, as a .csv or .jsonl file with a column `text`",
+        false => "add examples",
+    })
 }
 
 fn check_held_out(examples: &Examples, has_validation: bool, noun: &str) -> Result<(), Failure> {

@@ -49,6 +49,9 @@ impl Modal for Kind {
             ))
             .with_cure("drop the texts without the tables, or the tables alone"));
         }
+        if found.tables.is_empty() {
+            take_markdown(&mut found, &mut reading.warnings);
+        }
         if found.tables.is_empty() && !found.texts.is_empty() {
             reading.warnings.append(&mut found.warnings);
             layout::warn_of_archives(&found.archives, &mut reading.warnings);
@@ -71,6 +74,24 @@ impl Modal for Kind {
     fn named(&self, args: &[String], columns: &[String]) -> Result<Vec<Named>, Failure> {
         text::Kind.named(args, columns)
     }
+}
+
+/// Markdown is text, and is named since it may have been written about the others. Programs may
+/// well have made them, so they are counted only.
+fn take_markdown(found: &mut Inventory, warnings: &mut Vec<String>) {
+    let is_markdown = |it: &SingleFile| it.name.to_ascii_lowercase().ends_with(".md");
+    let writings = std::mem::take(&mut found.writings).into_iter();
+    let (markdown, others): (Vec<_>, Vec<_>) = writings.partition(is_markdown);
+    if let Some(first) = markdown.first() {
+        let (n, first) = (markdown.len(), &first.name);
+        warnings.push(format!("files of Markdown that are read as texts: {n} (first: {first})"));
+    }
+    found.texts.extend(markdown);
+    found.texts.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(it) = layout::of_writings(&others).filter(|_| !found.texts.is_empty()) {
+        warnings.push(format!("{it}; {}", layout::RENAMED));
+    }
+    found.writings = others;
 }
 
 /// The files of each split together.

@@ -124,7 +124,7 @@ fn classes_in_splits_and_beside_them() {
         validation 2 (stratified, seed 0)
     "#]]);
     texts(&["."], 3).check(expect![[r#"
-        Data: the drop's .txt files lie in no class folders (put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv)
+        Data: the drop's .txt files lie in no class folders (for classes put the texts of each into a folder named after it; texts without classes want task = "causal-language-modeling" or "masked-language-modeling" in a job.toml; conversations, and questions with answers, are written as JSON Lines; a table needs the extension .csv or .tsv)
     "#]]);
     texts(&["only"], 3).check(expect![[r#"
         Data: all 3 examples have the label `only` (a classifier needs two classes at least)

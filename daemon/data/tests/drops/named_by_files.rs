@@ -105,7 +105,7 @@ fn texts_a_line_in_files_called_as_their_class() {
         "#]]);
     // Nobody says that books are classes.
     folder(&files(&["alice.txt", "moby-dick.txt"])).check(expect![[r#"
-        Data: the drop's .txt files lie in no class folders (put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv)
+        Data: the drop's .txt files lie in no class folders (for classes put the texts of each into a folder named after it; texts without classes want task = "causal-language-modeling" or "masked-language-modeling" in a job.toml; conversations, and questions with answers, are written as JSON Lines; a table needs the extension .csv or .tsv)
     "#]]);
 }
 

@@ -436,10 +436,10 @@ fn what_teaches_nothing_or_mixes_schemes_is_refused() {
     let texts = "a text\na longer text\n\nthe last text\n";
     let drop = Drop::folder(&[("train.txt", texts.as_bytes())]);
     drop.check(expect![[r#"
-        Data: the drop's .txt files lie in no class folders (put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv)
+        Data: the drop's .txt files lie in no class folders (for classes put the texts of each into a folder named after it; texts without classes want task = "causal-language-modeling" or "masked-language-modeling" in a job.toml; conversations, and questions with answers, are written as JSON Lines; a table needs the extension .csv or .tsv)
     "#]]);
     drop.check_as("task = 'token-classification'", expect![[r#"
-        Data: the drop's .txt files lie in no class folders (put the texts of each class into a folder named after it; a table needs the extension .csv or .tsv)
+        Data: the drop's .txt files lie in no class folders (for classes put the texts of each into a folder named after it; texts without classes want task = "causal-language-modeling" or "masked-language-modeling" in a job.toml; conversations, and questions with answers, are written as JSON Lines; a table needs the extension .csv or .tsv)
     "#]]);
     let table = "text,label\nfirst,a\nsecond,b\n";
     Drop::file("a.csv", table.as_bytes()).check_as("task = 'token-classification'", expect![[r#"
