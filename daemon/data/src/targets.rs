@@ -6,6 +6,7 @@ use crate::names::{self, LABEL_NAMES};
 use crate::recurring::{self, Found};
 use crate::refusal;
 use crate::request::Request;
+use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_answers::{Cell, Columns, TargetKind, TargetReader};
 use finetuned_job::outcome::Failure;
@@ -91,7 +92,7 @@ pub(crate) fn unnamed(
     let found = recurring::find(table, rest)?;
     match &found.candidates[..] {
         [only] if found.others_are_none || table.sample.headerless => Ok(vec![only.column]),
-        _ => Err(ambiguous(table, inputs, rest, &found)),
+        _ => Err(ambiguous(table, (inputs, rest), &found, request)),
     }
 }
 
@@ -169,14 +170,29 @@ pub(crate) fn class_names(table: &Table, targets: &[usize], free: &[usize]) -> O
     free.iter().copied().find(is_it)
 }
 
-fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize], found: &Found) -> Failure {
+/// What a table may be for that has no labels, as the end of a cure.
+pub(crate) const UNLABELLED: &str = "; without labels set task: \"text-generation\" learns answers to questions, \"preference\" which answers are wanted, \"causal-language-modeling\" and \"masked-language-modeling\" texts as they are";
+
+fn ambiguous(
+    table: &Table,
+    (inputs, rest): (&[usize], &[usize]),
+    found: &Found,
+    request: &Request<'_>,
+) -> Failure {
+    // Paths of images have no blanks.
+    let has_words = |column: usize| {
+        let values = table.sample.rows.iter().filter_map(|it| it[column].value());
+        nearly_all(values.map(|it| it.trim().contains(char::is_whitespace)))
+    };
+    let is_open = request.task.is_none() && inputs.iter().any(|it| has_words(*it));
+    let unlabelled = if is_open { UNLABELLED } else { "" };
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let of = |all: &[usize]| all.iter().map(|it| &*columns[*it]).collect::<Vec<_>>();
     let inputs = of(inputs).join("` and `");
     let rest = of(rest);
     let Some(first) = rest.first().copied() else {
         return refusal::data(format!("{file} has no column besides `{inputs}`, so no label"))
-            .with_cure("add a column `label`");
+            .with_cure(format!("add a column `label`{unlabelled}"));
     };
     let likely: Vec<String> = found.candidates.iter().map(|it| it.spoken(columns)).collect();
     let is_sure = found.others_are_none || table.sample.headerless;
@@ -193,7 +209,7 @@ fn ambiguous(table: &Table, inputs: &[usize], rest: &[usize], found: &Found) -> 
         refusal::list(&rest)
     ))
     .with_cure(format!(
-        "name it in a job.toml in the drop: data.label = {label}, or several as data.labels"
+        "name it in a job.toml in the drop: data.label = {label}, or several as data.labels{unlabelled}"
     ))
 }
 

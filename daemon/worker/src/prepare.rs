@@ -324,7 +324,7 @@ fn can_give_units(objective: Objective, base: &Checkpoint, model: &Built) -> Res
         base.architecture()
     );
     Err(Failure::new(FailureKind::Recipe, message)
-        .with_cure("set model.base to an encoder, such as MiniLM or RoBERTa"))
+        .with_cure("set model.base to an encoder, such as MiniLM or RoBERTa; where the numbers are answers to questions, set task to \"text-generation\" or \"grpo\""))
 }
 
 /// An adapter that is left beside a base has learnt beside its numbers as the files have them.

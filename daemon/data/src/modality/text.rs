@@ -51,7 +51,8 @@ impl Modal for Kind {
         match layout::decide(found, reading.request.task.is_some(), &mut reading.warnings)? {
             Layout::Tables(tables) => {
                 let files = Files::of(&listed, &links);
-                let mut rows = Rows { named, used: vec![false; listed.len()], files };
+                let asked = reading.request.task.is_some();
+                let mut rows = Rows { named, asked, used: vec![false; listed.len()], files };
                 reading::tables(reading, tables, &mut rows)?;
                 reading.warnings.extend(rows.unlisted());
             }
@@ -77,6 +78,8 @@ fn usual_or_only(columns: &[String]) -> Option<Vec<usize>> {
 struct Rows<'a> {
     /// By the recipe.
     named: Vec<String>,
+    /// Whether it names the task.
+    asked: bool,
     /// That hold the texts, where tables name them; else none.
     files: Files<'a>,
     /// For each of them, whether a table names it.
@@ -98,7 +101,7 @@ impl RowReader for Rows<'_> {
         match &self.named[..] {
             [] if !self.used.is_empty() => Ok(vec![listed::column(table, &self.files)?]),
             [] => {
-                let text = unnamed(table, targets)?;
+                let text = unnamed(table, targets, self.asked)?;
                 stands_for_texts(table, text)?;
                 Ok(vec![text])
             }
@@ -136,7 +139,7 @@ impl RowReader for Rows<'_> {
 }
 
 /// By the usual names, else by elimination, else (of two columns) by what the values show.
-fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
+fn unnamed(table: &Table, targets: &[usize], asked: bool) -> Result<usize, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     if columns.is_empty() {
         return Err(refusal::data(format!("{file} has no columns"))
@@ -161,7 +164,7 @@ fn unnamed(table: &Table, targets: &[usize]) -> Result<usize, Failure> {
     match (&others[..], &of_texts[..]) {
         ([only], _) => Ok(*only),
         (_, [only]) => Ok(*only),
-        _ => by_values().ok_or_else(|| ambiguous(table, &labels)),
+        _ => by_values().ok_or_else(|| ambiguous(table, &labels, asked)),
     }
 }
 
@@ -293,8 +296,8 @@ fn by_values(table: &Table) -> Option<usize> {
     }
 }
 
-/// `labels`: what is clear.
-fn ambiguous(table: &Table, labels: &[usize]) -> Failure {
+/// `labels`: what is clear. `asked`: whether the recipe names the task.
+fn ambiguous(table: &Table, labels: &[usize], asked: bool) -> Failure {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let holding = |it: &usize| !labels.contains(it) && holds_texts(table, *it);
     let texts: Vec<usize> = (0..columns.len()).filter(holding).collect();
@@ -312,11 +315,12 @@ fn ambiguous(table: &Table, labels: &[usize]) -> Failure {
         ),
         _ => "\"COLUMN\"".into(),
     };
+    let unlabelled = if asked { "" } else { targets::UNLABELLED };
     refusal::data(format!(
         "{file}: which column is {what} can't be told; its columns are {}",
         refusal::list(columns)
     ))
     .with_cure(format!(
-        "drop it in a folder with a job.toml of two lines: data.text = {text} and data.label = {label:?}"
+        "drop it in a folder with a job.toml of two lines: data.text = {text} and data.label = {label:?}{unlabelled}"
     ))
 }

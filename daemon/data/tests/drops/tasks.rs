@@ -193,7 +193,7 @@ fn numbers_of_a_text() {
     let two =
         file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
     two.check(expect![[r#"
-        Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels)
+        Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
     "#]]);
     let named = "task = 'text-regression'\ndata.labels = ['weight', 'price']";
     two.check_as(
@@ -277,7 +277,7 @@ fn columns_must_fit_the_task() {
     classes.check_as(
         "data.text = ['text', 'label']",
         expect![[r#"
-            Data: a.csv has no column besides `text` and `label`, so no label (add a column `label`)
+            Data: a.csv has no column besides `text` and `label`, so no label (add a column `label`; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
         "#]],
     );
 }
@@ -390,6 +390,6 @@ fn labels_that_are_ticked_joined_or_hidden_in_objects() {
     // Nothing to be learnt.
     file("a.tsv", "index\tsentence1\tsentence2\n", |it, _| format!("{it}\ttext {it}\tother {it}"))
         .check(expect![[r#"
-            Data: a.tsv has no column besides `sentence1` and `sentence2`, so no label (add a column `label`)
+            Data: a.tsv has no column besides `sentence1` and `sentence2`, so no label (add a column `label`; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
         "#]]);
 }
