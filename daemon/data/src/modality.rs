@@ -3,14 +3,15 @@
 
 mod files; // a path in a table -> a file
 mod image; // files, columns of paths, columns of images
+mod speakers; // who says a message
 mod pair; // two columns of texts
 mod text; // a column of texts, files of texts
-mod passage; // the same without labels
 mod words; // words or texts with tags or spans
 mod questions; // what conversations begin with
 mod parts; // columns that are one record together
 mod chat; // messages, or questions with answers
-mod preference; // the same with answers that are wanted and others that are not
+mod passage; // texts as they are, without labels
+mod preference; // messages with answers that are wanted and others that are not
 mod prompt; // questions that a model answers, with what rewards read
 mod unclear; // questions and answers where no task is asked
 

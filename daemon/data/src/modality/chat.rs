@@ -4,8 +4,12 @@
 //!
 //! How messages become the text that a model reads is its chat template's to say.
 
+pub(super) mod message; // who says what, and whether it is learnt
+pub(super) mod marks; // turns in one text
 pub(super) mod messages; // cells -> messages in an order that a conversation can have
-mod form; // which columns hold messages, questions, answers
+pub(super) mod form; // which columns hold messages, questions, answers
+pub(super) mod doubts; // what would be learnt otherwise than it is meant
+pub(super) mod absent; // why a table has no conversations
 
 use super::parts::{Parts, Wanted};
 use super::questions::Questions;
@@ -20,6 +24,10 @@ use finetuned_job::task::Modality;
 use std::path::Path;
 
 pub(super) struct Kind;
+
+pub(super) fn columns_of<P>(parts: &[(P, usize)]) -> Vec<usize> {
+    parts.iter().map(|it| it.1).collect()
+}
 
 /// Whether a table is clearly of such a form, and nobody says otherwise.
 pub(super) fn is_unnamed(
@@ -57,11 +65,21 @@ impl Modal for Kind {
         let mut rows = Parts::new(
             &reading.request.choice.text,
             WANTED,
-            |table, named, _| form::find(table, named),
+            |table, named, _| {
+                let found = form::find(table, named)?;
+                if let Some(parts) = &found {
+                    let (inputs, is_named) = (columns_of(parts), !named.is_empty());
+                    doubts::check(table, &inputs, is_named)?;
+                    doubts::check_keys(table, parts)?;
+                    doubts::check_answers(table, parts, is_named)?;
+                }
+                Ok(found)
+            },
             |parts, cells| {
                 messages::of_cells(parts.iter().copied().zip(cells)).map(Record::of_text)
             },
         );
+        rows.note = doubts::thoughts;
         reading::tables(reading, tables, &mut rows)?;
         Ok(Box::new(Questions))
     }
@@ -80,5 +98,6 @@ impl Modal for Kind {
 
 const WANTED: Wanted = Wanted {
     records: "conversations",
+    absent: absent::why,
     cure: "it takes JSON Lines or Parquet with `messages` (lists of role and content), or columns of questions and answers such as `prompt` and `completion`, or `instruction`, `input` and `output`; other columns are named in a job.toml: data.text = [\"QUESTION\", \"ANSWER\"]",
 };

@@ -19,6 +19,8 @@ use std::cell::OnceCell;
 pub(super) struct Wanted {
     pub records: &'static str,
     pub cure: &'static str,
+    /// Why a table holds none, and what helps, where that is known.
+    pub absent: fn(&Table) -> Option<(String, String)>,
 }
 
 impl Wanted {
@@ -41,6 +43,10 @@ impl Wanted {
     /// That a table holds none.
     pub(super) fn none_in(self, table: &Table) -> Failure {
         let (file, columns) = (&table.source.name, refusal::list(&table.sample.columns));
+        if let Some((why, cure)) = (self.absent)(table) {
+            let message = format!("{file} holds no {}: {why}", self.records);
+            return refusal::data(message).with_cure(cure);
+        }
         refusal::data(format!("{file} holds no {}; its columns are {columns}", self.records))
             .with_cure(self.cure)
     }
@@ -54,6 +60,8 @@ pub(super) struct Parts<P> {
     /// Table, columns that the recipe names, columns of targets -> columns, and what each holds.
     find: Find<P>,
     read: fn(&[P], Vec<Cell>) -> Result<Record, Reason>,
+    /// What is to be said of a table that is read, or nothing.
+    pub note: fn(&Table, &[(P, usize)]) -> Option<String>,
     /// Once the first table has shown it.
     found: OnceCell<Vec<P>>,
 }
@@ -61,23 +69,35 @@ pub(super) struct Parts<P> {
 pub(super) type Find<P> =
     fn(&Table, &[String], &[usize]) -> Result<Option<Vec<(P, usize)>>, Failure>;
 
-impl<P> Parts<P> {
+impl<P: Clone> Parts<P> {
     pub(super) fn new(
         named: &[String],
         wanted: Wanted,
         find: Find<P>,
         read: fn(&[P], Vec<Cell>) -> Result<Record, Reason>,
     ) -> Parts<P> {
-        Parts { named: named.to_vec(), wanted, find, read, found: OnceCell::new() }
+        Parts {
+            named: named.to_vec(),
+            wanted,
+            find,
+            read,
+            note: |_, _| None,
+            found: OnceCell::new(),
+        }
     }
 }
 
-impl<P> RowReader for Parts<P> {
+impl<P: Clone> RowReader for Parts<P> {
     fn columns(&self, table: &Table, targets: &[usize]) -> Result<Vec<usize>, Failure> {
         let found = (self.find)(table, &self.named, targets)?;
         let (parts, places) = found.ok_or_else(|| self.wanted.none_in(table))?.into_iter().unzip();
         let _ = self.found.set(parts);
         Ok(places)
+    }
+
+    fn unused(&self, table: &Table, inputs: &[usize], _: &[usize]) -> Option<String> {
+        let parts = self.found.get()?.iter().cloned().zip(inputs.iter().copied());
+        (self.note)(table, &parts.collect::<Vec<_>>())
     }
 
     /// What is learnt stands in the record itself.

@@ -2,6 +2,7 @@
 //! wherever they lie. A file may be a whole book, so a long one is divided at the ends of its
 //! paragraphs: of one book too a part can be held out.
 
+use super::chat::{absent, doubts};
 use super::text::{self, folders, holds_texts};
 use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
@@ -18,7 +19,6 @@ use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bytes of a part that a long text is divided into, about: some pages.
@@ -59,14 +59,15 @@ impl Modal for Kind {
             let rows = &mut |folder: &ClassFolder, _: &SingleFile, text: &str| {
                 Ok(parts(text).into_iter().map(|it| folders::row(folder, it)).collect())
             };
-            folders::read(by_split(found.texts), learnt, ("text_folders", rows), reading)?;
+            folders::read(folders::by_split(found.texts), learnt, ("text_folders", rows), reading)?;
         } else {
             let layout = layout::decide(found, true, &mut reading.warnings)?;
             let Layout::Tables(tables) = layout else {
                 return Err(refusal::data("the drop holds no texts"));
             };
-            let named = reading.request.choice.text.clone();
-            reading::tables(reading, tables, &mut Rows { named })?;
+            let choice = reading.request.choice;
+            let rows = &mut Rows { named: choice.text.clone(), split: choice.split_special_tokens };
+            reading::tables(reading, tables, rows)?;
         }
         Ok(Box::new(Nothing))
     }
@@ -94,22 +95,6 @@ fn take_markdown(found: &mut Inventory, warnings: &mut Vec<String>) {
     found.writings = others;
 }
 
-/// The files of each split together.
-pub(super) fn by_split(texts: Vec<SingleFile>) -> Vec<ClassFolder> {
-    let mut folders: BTreeMap<Option<Split>, Vec<SingleFile>> = BTreeMap::new();
-    for text in texts {
-        folders.entry(layout::split_of_path(&text.name)).or_default().push(text);
-    }
-    let folder = |(split, files): (Option<Split>, Vec<SingleFile>)| ClassFolder {
-        class: String::new(),
-        split,
-        name: split.map_or("texts", Split::name).into(),
-        class_path: String::new(),
-        files,
-    };
-    folders.into_iter().map(folder).collect()
-}
-
 /// A text whole, or in parts that end where a paragraph does, else a line, else a word.
 fn parts(text: &str) -> Vec<&str> {
     let mut rest = text;
@@ -131,6 +116,8 @@ fn parts(text: &str) -> Vec<&str> {
 struct Rows {
     /// By the recipe.
     named: Vec<String>,
+    /// Special tokens that stand in a text are text.
+    split: bool,
 }
 
 impl RowReader for Rows {
@@ -151,6 +138,12 @@ impl RowReader for Rows {
                 ));
             }
         }
+        if let Some((why, cure)) = absent::conversations(table) {
+            return Err(refusal::data(format!(
+                "{file} {why}, and texts as they are are learnt here"
+            ))
+            .with_cure(cure));
+        }
         let all: Vec<usize> = (0..columns.len()).collect();
         let of_texts = all.iter().copied().filter(|it| holds_texts(table, *it)).collect::<Vec<_>>();
         match (names::usual(columns, TEXT_NAMES, &all), &of_texts[..], &all[..]) {
@@ -160,6 +153,20 @@ impl RowReader for Rows {
                 refusal::list(columns)
             )),
         }
+    }
+
+    fn unused(&self, table: &Table, inputs: &[usize], unused: &[usize]) -> Option<String> {
+        let (file, columns) = (&table.source.name, &table.sample.columns);
+        let marked =
+            inputs.first().filter(|_| self.split).and_then(|it| doubts::marker(table, *it));
+        let templated = marked.map(|it| {
+            format!("{file}: nearly all texts hold `{it}`, which is read as letters; data.split_special_tokens = false reads the tokenizer's special tokens")
+        });
+        let other = unused.iter().find(|it| self.named.is_empty() && holds_texts(table, **it));
+        let other =
+            other.map(|it| format!("{file}: `{}` holds texts too, and is not read", columns[*it]));
+        let both: Vec<String> = templated.into_iter().chain(other).collect();
+        (!both.is_empty()).then(|| both.join("; "))
     }
 
     /// Labels and the like say nothing to this task.

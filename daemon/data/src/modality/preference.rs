@@ -4,10 +4,11 @@
 //! answered, and `chosen` and `rejected`, or `completion`; perhaps `tools` and `margin`.
 
 mod answers; // cells -> what is answered, and answers to it
+mod undecided; // answers of which another column says which is wanted
 mod form; // which columns hold what
 mod overlaps; // questions of several splits, pairs of both orders
 
-use super::chat::messages;
+use super::chat::{absent, columns_of, doubts, message, messages};
 use super::parts::Wanted;
 use super::{Content, Modal, Named};
 use crate::example::Record;
@@ -62,6 +63,7 @@ impl Modal for Kind {
 
 const WANTED: Wanted = Wanted {
     records: "preferences",
+    absent: |table| undecided::refusal(table).or_else(|| absent::why(table)),
     cure: "it takes JSON Lines, JSON, Parquet or CSV with `prompt`, `chosen` and `rejected` (texts or lists of messages), with `chosen` and `rejected` as whole conversations, or with `prompt`, `completion` and `label` (true or false); other columns are named in a job.toml: data.text = [\"PROMPT\", \"CHOSEN\", \"REJECTED\"], or data.text = [\"PROMPT\", \"COMPLETION\"] and data.label = \"LABEL\"",
 };
 
@@ -116,7 +118,8 @@ impl RowReader for Rows {
             return Err(refusal::data(message)
                 .with_cure("drop `prompt`, `chosen` and `rejected`, or set task to `preference`"));
         }
-        let places = found.parts.iter().map(|it| it.1).collect();
+        let places = columns_of(&found.parts);
+        doubts::check(table, &places, !self.named.is_empty())?;
         let _ = self.form.set(found);
         Ok(places)
     }

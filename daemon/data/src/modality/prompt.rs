@@ -2,7 +2,9 @@
 //! All other columns are fields that rewards may read. A record is one text, JSON with `messages`
 //! and perhaps `tools`, as a conversation's; its fields are an object of JSON.
 
-use super::chat::messages::{self, Message};
+use super::chat::message::{self, Message};
+use super::chat::messages::{self, Beside};
+use super::chat::{absent, columns_of, doubts, form};
 use super::parts::{Parts, Wanted};
 use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
@@ -50,6 +52,7 @@ impl Modal for Kind {
 
 const WANTED: Wanted = Wanted {
     records: "prompts",
+    absent: absent::why,
     cure: "it takes JSON Lines, JSON, Parquet or CSV with a column `prompt` (texts or lists of messages) and, for rewards that read them, others such as `answer`; another column of prompts is named in a job.toml: data.text = \"COLUMN\"",
 };
 
@@ -63,9 +66,6 @@ const PROMPT_NAMES: &[&str] = &[
     "conversations",
     "input",
 ];
-const CONTEXT_NAMES: &[&str] = &["input", "context"];
-const SYSTEM_NAMES: &[&str] = &["system", "system_prompt"];
-const TOOLS_NAMES: &[&str] = &["tools", "functions"];
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,8 @@ enum Part {
     /// What belongs to the prompt.
     Context,
     System,
+    /// Questions and answers before the prompt.
+    History,
     Tools,
     /// What rewards may read, by the column's name.
     Field(String),
@@ -102,14 +104,21 @@ fn find(
         others.unwrap_or_else(|| all.into_iter().filter(|it| !divides(&columns[*it])).collect());
     free.retain(|it| *it != prompt);
     let mut parts = vec![(Part::Prompt, prompt)];
-    let more =
-        [(Part::Context, CONTEXT_NAMES), (Part::System, SYSTEM_NAMES), (Part::Tools, TOOLS_NAMES)];
+    let more = [
+        (Part::Context, form::CONTEXT_NAMES),
+        (Part::System, form::SYSTEM_NAMES),
+        (Part::History, form::HISTORY_NAMES),
+        (Part::Tools, form::TOOLS_NAMES),
+    ];
     for (part, names) in more {
-        if let Some(column) = names::usual(columns, names, &free) {
+        let may_be = |it: &usize| part != Part::History || messages::may_be_history(table, *it);
+        let among: Vec<usize> = free.iter().copied().filter(may_be).collect();
+        if let Some(column) = names::usual(columns, names, &among) {
             free.retain(|it| *it != column);
             parts.push((part, column));
         }
     }
+    doubts::check(table, &columns_of(&parts), !named.is_empty())?;
     parts.extend(free.into_iter().map(|it| (Part::Field(columns[it].clone()), it)));
     Ok(Some(parts))
 }
@@ -124,27 +133,40 @@ fn divides(column: &str) -> bool {
 /// # Errors
 /// What nobody could answer.
 fn of_cells<'a>(parts: impl Iterator<Item = (&'a Part, Cell)>) -> Result<Record, Reason> {
-    let (mut asked, mut context, mut system, mut tools) = (Vec::new(), None, None, None);
+    let (mut asked, mut tools, mut beside) = (Vec::new(), None, Beside::default());
     let mut fields = Map::new();
     for (part, cell) in parts {
         match part {
-            Part::Prompt => asked = messages::turns(cell, "user")?,
-            Part::Context => context = Some(cell).filter(|it| !it.is_missing()),
-            Part::System => system = Some(cell).filter(|it| !it.is_missing()),
-            Part::Tools => tools = messages::functions(cell)?,
-            Part::Field(name) => _ = fields.insert(name.clone(), messages::value(&cell)),
+            Part::Prompt => asked = messages::asked(cell)?,
+            Part::Context => beside.context = Some(cell),
+            Part::System => beside.system = Some(cell),
+            Part::History => beside.history = Some(cell),
+            Part::Tools => tools = message::functions(cell)?,
+            Part::Field(name) => _ = fields.insert(name.clone(), message::value(&cell)),
         }
     }
-    messages::complete(&mut asked, context, system)?;
+    lift(&mut fields);
+    messages::complete(&mut asked, beside)?;
     if asked.last().is_some_and(Message::is_answer) {
         let why = "the prompt ends with an answer, which the model is to make itself";
-        return Err(messages::own("no question", why));
+        return Err(message::own("a prompt that ends with an answer", why));
     }
+    // Of what is asked nothing is learnt.
+    asked.iter_mut().for_each(|it| it.learnt = true);
     // An answer may follow.
     let answer = Message::new("assistant", "-");
     messages::check(&[&asked[..], &[answer]].concat())?;
     let fields = Value::Object(fields).to_string().into();
     Ok(Record { fields: Some(fields), ..Record::of_text(messages::conversation(asked, tools)) })
+}
+
+/// What verl keeps in an object is a field of its own too, for rules read texts and numbers.
+fn lift(fields: &mut Map<String, Value>) {
+    const RIGHT_ANSWER: &str = "ground_truth";
+    let found = fields.values().find_map(|it| it.get(RIGHT_ANSWER)).cloned();
+    if let Some(found) = found.filter(|_| !fields.contains_key(RIGHT_ANSWER)) {
+        fields.insert(RIGHT_ANSWER.into(), found);
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod listed; // files that a table names
 pub(super) mod named; // what is to be predicted
 
 use super::files::Files;
-use super::{Content, Modal, Named, Nothing};
+use super::{Content, Modal, Named, Nothing, speakers};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -148,6 +148,10 @@ fn unnamed(table: &Table, targets: &[usize], asked: bool) -> Result<usize, Failu
     if let Some(why) = conversations(table) {
         return Err(why);
     }
+    let all: Vec<usize> = (0..columns.len()).collect();
+    if targets.is_empty() && names::usual(columns, LABEL_NAMES, &all).is_none() {
+        message_rows(table)?;
+    }
     let free = |taken: &[usize]| -> Vec<usize> {
         (0..columns.len()).filter(|it| !taken.contains(it)).collect()
     };
@@ -190,6 +194,16 @@ fn conversations(table: &Table) -> Option<Failure> {
             r#"for classes write the user's message and the label that was answered: {"text": "…", "label": "…"}, one object a line"#,
         ),
     )
+}
+
+/// Refuses rows that are messages of one conversation each: who speaks is no label.
+fn message_rows(table: &Table) -> Result<(), Failure> {
+    let columns = &table.sample.columns;
+    let Some(found) = speakers::message_rows(table) else { return Ok(()) };
+    let ((why, cure), role) = (found.refusal(columns), &columns[found.role]);
+    Err(refusal::data(format!("{}: {why}", table.source.name)).with_cure(format!(
+        "for conversations {cure}; to learn who speaks as a class, name it: data.label = {role:?}"
+    )))
 }
 
 /// Refuses a column of what stands for texts elsewhere: names of files, or ids. Training on them

@@ -8,7 +8,7 @@ mod spans; // spans of characters -> a tag for each word
 mod standoff; // a text and the file of its spans -> texts with spans
 
 use super::text::folders;
-use super::{Content, Modal, Named, Nothing, passage};
+use super::{Content, Modal, Named, Nothing};
 use crate::example::Record;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{self, ClassFolder, Layout};
@@ -128,7 +128,7 @@ fn read_pairs(
         });
         Ok(given.collect())
     };
-    folders::read(passage::by_split(texts), learnt, ("brat", of_file), reading)
+    folders::read(folders::by_split(texts), learnt, ("brat", of_file), reading)
 }
 
 struct Rows {

@@ -200,3 +200,41 @@ fn a_file_of_one_endless_line_is_refused() {
         assert!(refused.contains(name) && refused.contains("16 MiB"), "{name}: {refused}");
     }
 }
+
+/// What is said of a drop that would teach something else than it says.
+#[track_caller]
+fn refused(row: impl Fn(usize) -> Value, recipe: &str, why: &str) {
+    let drop = Drop::file("a.jsonl", &lines(row));
+    let found = drop.load_as(recipe, 0).err().map(|it| it.to_string()).unwrap_or_default();
+    assert!(found.contains(why), "{found}");
+}
+
+#[test]
+fn what_would_be_learnt_otherwise_than_it_is_meant_is_refused() {
+    let chat = "task = 'text-generation'";
+    let text = |it: usize| format!("What is {it} + 1?");
+    let image = |it: usize| json!({ "messages": messages(it), "image": format!("{it}.png") });
+    refused(image, chat, "`image` holds what these conversations are about");
+    let templated = |it: usize| json!({ "prompt": format!("<|im_start|>user\n{}<|im_end|>", text(it)), "completion": "a" });
+    refused(templated, "", "a chat template has been put around (<|im_start|>)");
+    let verdict =
+        |it: usize| json!({ "prompt": text(it), "completion": "a", "label": it % 2 == 0 });
+    refused(verdict, chat, "`label` says no of some conversations");
+    let choices = |it: usize| json!({ "question": text(it), "choices": ["x", "y"], "answer": "x" });
+    refused(choices, chat, "answers to choose from");
+    let keys = |it: usize| match it {
+        7 => json!({ "prompt": text(it), "completion": "a" }),
+        _ => json!({ "instruction": text(it), "output": "a" }),
+    };
+    refused(keys, "", "rows have different keys");
+    let rows = |it: usize| json!({ "conversation_id": it / 2, "role": (if it % 2 == 0 { "user" } else { "assistant" }), "text": text(it) });
+    refused(rows, chat, "each row is one message (`role` says whose)");
+    refused(rows, "", "each row is one message (`role` says whose)");
+    let deeper = |it: usize| json!({ "body": { "messages": messages(it) } });
+    refused(deeper, chat, "`body` holds objects with `messages`");
+    let passages = "task = 'causal-language-modeling'";
+    let asked =
+        |it: usize| json!({ "question": text(it), "answer": format!("it is {it}, I think") });
+    refused(asked, passages, "holds questions and answers");
+    refused(|it| json!({ "messages": messages(it) }), passages, "text-generation");
+}

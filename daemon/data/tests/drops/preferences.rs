@@ -296,3 +296,34 @@ fn margins_of_both_signs_are_named_with_their_lines() {
     let wanted = "pairs whose margin is below 0: 1 (a.jsonl line 5); margins of both signs";
     assert!(warnings.contains(wanted), "{warnings}");
 }
+
+#[test]
+fn answers_of_which_another_column_says_which_is_wanted_are_refused() {
+    let row = |it: usize| {
+        json!({ "prompt": question(it), "response_a": format!("it is {}, I think", it + 1), "response_b": "no idea at all, sorry",
+        "winner": (if it % 2 == 0 { "a" } else { "b" }) })
+    };
+    let drop = Drop::file("a.jsonl", &lines(row));
+    for recipe in ["", "\ndata.text = ['prompt', 'response_a', 'response_b']"] {
+        let recipe = format!("task = 'preference'{recipe}");
+        let refused = drop.load_as(&recipe, 0).err().unwrap().to_string();
+        assert!(refused.contains("`winner` says in each row which of two"), "{refused}");
+    }
+    let places = |it: usize| json!({ "prompt": question(it), "responses": [right(it), "no idea"], "chosen": 0, "rejected": 1 });
+    let drop = Drop::file("a.jsonl", &lines(places));
+    let refused = drop.load().err().unwrap().to_string();
+    assert!(refused.contains("the places of answers that stand in `responses`"), "{refused}");
+}
+
+#[test]
+fn whole_conversations_may_have_a_verdict() {
+    let row = |it: usize| {
+        let turns = [message("user", &question(it)), message("assistant", &right(it))];
+        json!({ "conversations": turns, "kto_tag": it.is_multiple_of(2) })
+    };
+    let drop = Drop::file("kto.jsonl", &lines(row));
+    assert_eq!(drop.modality(), Modality::Preference);
+    let found = first(loaded(&drop, ""));
+    assert_eq!(found["messages"], json!([message("user", "What is 0 + 1?")]));
+    assert_eq!(found["completion"], json!([message("assistant", "1")]));
+}

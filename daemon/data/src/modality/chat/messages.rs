@@ -1,88 +1,14 @@
-//! Messages of a conversation: who says what, in an order that a conversation can have. Names of
-//! roles are OpenAI's; those of ShareGPT and others become the same.
+//! Cells -> the messages of a conversation, in an order that a conversation can have.
 
-use crate::json::{self, InOrder};
+use super::marks;
+use super::message::{self, Message, Tools, functions, own};
+use crate::json::InOrder;
 use crate::quarantine::Reason;
 use crate::reading::text_of;
+use crate::table::Table;
 use finetuned_answers::Cell;
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::Value;
 use std::borrow::Cow;
-
-/// What somebody says.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::modality) struct Message {
-    pub role: String,
-    pub content: String,
-    /// What else a template may write of it, in the order of the data.
-    more: Vec<(String, Cell)>,
-}
-
-impl Message {
-    pub(in crate::modality) fn new(role: &str, content: impl Into<String>) -> Message {
-        Message { role: role.into(), content: content.into(), more: Vec::new() }
-    }
-
-    pub(in crate::modality) fn is_answer(&self) -> bool {
-        self.role == "assistant"
-    }
-
-    /// It says nothing, and calls no function.
-    fn is_empty(&self) -> bool {
-        let calls = |it: &(String, Cell)| {
-            it.0 == CALLS && !it.1.is_missing() && it.1 != Cell::List(Vec::new())
-        };
-        self.content.trim().is_empty() && !self.more.iter().any(calls)
-    }
-}
-
-impl Serialize for Message {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("role", &self.role)?;
-        map.serialize_entry("content", &self.content)?;
-        self.more.iter().try_for_each(|(name, it)| map.serialize_entry(name, &AsJson(it)))?;
-        map.end()
-    }
-}
-
-/// A cell as JSON has it, its fields in their order: templates write them so.
-struct AsJson<'a>(&'a Cell);
-
-impl Serialize for AsJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Cell::Missing | Cell::Bytes(_) | Cell::Image(_) | Cell::Other(_) => {
-                serializer.serialize_unit()
-            }
-            Cell::Text(it) => serializer.serialize_str(it),
-            Cell::Integer(it) => match (i64::try_from(*it), u64::try_from(*it)) {
-                (Ok(it), _) => serializer.serialize_i64(it),
-                (_, Ok(it)) => serializer.serialize_u64(it),
-                _ => serializer.serialize_str(&it.to_string()),
-            },
-            Cell::Bool(it) => serializer.serialize_bool(*it),
-            Cell::Fraction(it) => serializer.serialize_f64(*it),
-            Cell::List(all) => serializer.collect_seq(all.iter().map(AsJson)),
-            // Tables fill up what only other rows have.
-            Cell::Fields(fields) => {
-                let fields = fields.iter().filter(|it| it.1 != Cell::Missing);
-                serializer.collect_map(fields.map(|(name, it)| (name, AsJson(it))))
-            }
-        }
-    }
-}
-
-/// Functions that a model may call.
-#[derive(Debug)]
-pub(in crate::modality) struct Tools(Cell);
-
-impl Serialize for Tools {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        AsJson(&self.0).serialize(serializer)
-    }
-}
 
 /// What a column holds of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,69 +19,119 @@ pub(super) enum Part {
     Tools,
     /// What the model is told before anything else.
     System,
+    /// Questions and answers before the question.
+    History,
     Question,
     /// What belongs to the question.
     Context,
     Answer,
 }
 
-/// What people call who speaks, and what OpenAI does.
-const ROLES: &[(&str, &str)] = &[
-    ("system", "system"),
-    ("developer", "system"),
-    ("user", "user"),
-    ("human", "user"),
-    ("prompter", "user"),
-    ("customer", "user"),
-    ("assistant", "assistant"),
-    ("gpt", "assistant"),
-    ("bot", "assistant"),
-    ("chatgpt", "assistant"),
-    ("model", "assistant"),
-    ("agent", "assistant"),
-    ("tool", "tool"),
-    ("function", "tool"),
-    ("observation", "tool"),
-];
-/// Fields of a message: who speaks, and what is said.
-const ROLE_FIELDS: [&str; 3] = ["role", "from", "speaker"];
-const CONTENT_FIELDS: [&str; 4] = ["content", "value", "text", "message"];
-/// Of an assistant that calls functions in place of words.
-const CALLS: &str = "tool_calls";
-
-pub(in crate::modality) fn own(kind: &'static str, why: impl Into<String>) -> Reason {
-    Reason::Own(kind, why.into())
+/// What may stand beside a question.
+#[derive(Default)]
+pub(in crate::modality) struct Beside {
+    pub context: Option<Cell>,
+    pub system: Option<Cell>,
+    pub history: Option<Cell>,
 }
+
+/// Fields of an object that is a question and its answer.
+const TURNS: &[(&str, &str)] = &[
+    ("input", "output"),
+    ("question", "answer"),
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("instruction", "output"),
+    ("user", "assistant"),
+    ("human", "assistant"),
+];
 
 /// A list of messages, the JSON of one, or one message.
 pub(in crate::modality) fn are_messages(cell: &Cell) -> bool {
     messages_in(cell).is_some()
 }
 
+/// Messages, or texts or questions and answers that take turns.
+pub(super) fn is_conversation(cell: &Cell) -> bool {
+    are_messages(cell) || are_turns(cell)
+}
+
+/// Whether the last of its messages asks.
+pub(super) fn ends_with_question(cell: &Cell) -> bool {
+    let last = messages_in(cell).and_then(|it| it.last().cloned());
+    last.is_some_and(|it| message::message(it).is_ok_and(|it| it.role == "user"))
+}
+
+/// Whether nothing in the column is anything but a list, or the JSON of one.
+pub(in crate::modality) fn may_be_history(table: &Table, column: usize) -> bool {
+    let cells = table.sample.rows.iter().filter_map(|it| it.get(column));
+    cells.filter(|it| !it.is_missing()).all(|it| listed(it).is_some())
+}
+
 /// None where there is something else in it.
 fn messages_in(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
-    let is_message = |it: &Cell| {
-        let has = |names: &[&str]| names.iter().any(|name| it.field(name).is_some());
-        has(&ROLE_FIELDS) && (has(&CONTENT_FIELDS) || it.field(CALLS).is_some())
-    };
     let all = match cell {
-        Cell::List(all) => Cow::Borrowed(&all[..]),
         Cell::Fields(_) => Cow::Borrowed(std::slice::from_ref(cell)),
+        _ => listed(cell)?,
+    };
+    (!all.is_empty() && all.iter().all(message::is_message)).then_some(all)
+}
+
+/// A list, or the JSON of one.
+fn listed(cell: &Cell) -> Option<Cow<'_, [Cell]>> {
+    match cell {
+        Cell::List(all) => Some(Cow::Borrowed(&all[..])),
         Cell::Text(text) if text.trim_start().starts_with('[') => {
             match serde_json::from_str(text).ok()? {
-                InOrder(Cell::List(all)) => Cow::Owned(all),
-                _ => return None,
+                InOrder(Cell::List(all)) => Some(Cow::Owned(all)),
+                _ => None,
             }
         }
-        _ => return None,
+        _ => None,
+    }
+}
+
+/// Whether it is a list of two texts or more, or of questions with their answers.
+fn are_turns(cell: &Cell) -> bool {
+    let Some(all) = listed(cell) else { return false };
+    let is_text = |it: &Cell| matches!(it, Cell::Text(_));
+    (1 < all.len() && all.iter().all(is_text)) || (!all.is_empty() && all.iter().all(is_turn))
+}
+
+fn is_turn(cell: &Cell) -> bool {
+    let has = |name: &str| cell.field(name).is_some_and(|it| *it != Cell::Missing);
+    !message::is_message(cell) && TURNS.iter().any(|it| has(it.0) && has(it.1))
+}
+
+/// Of a list of texts the first is a question, the second its answer, and so on.
+fn alternating(all: &[Cell]) -> Result<Vec<Message>, Reason> {
+    if all.iter().all(is_turn) {
+        let turn = |it: &Cell| {
+            let both = TURNS.iter().find_map(|(asks, says)| it.field(asks).zip(it.field(says)));
+            let (question, answer) = both.unwrap_or((&Cell::Missing, &Cell::Missing));
+            Ok([turns(question.clone(), "user")?, turns(answer.clone(), "assistant")?].concat())
+        };
+        let mut found = all.iter().map(turn).collect::<Result<Vec<_>, Reason>>()?.concat();
+        let system = all.first().and_then(|it| it.field("system")).cloned();
+        complete(&mut found, Beside { system, ..Beside::default() })?;
+        return Ok(found);
+    }
+    let roles = ["user", "assistant"].into_iter().cycle();
+    let message = |(cell, role): (&Cell, &str)| match cell {
+        Cell::Text(text) if text.contains('\0') => Err(Reason::Nul),
+        Cell::Text(text) => Ok(Message::new(role, text.as_str())),
+        other => {
+            let why = format!("of texts that take turns one is {}", other.shown());
+            Err(own(NO_MESSAGES, why))
+        }
     };
-    (!all.is_empty() && all.iter().all(is_message)).then_some(all)
+    all.iter().zip(roles).map(message).collect()
 }
 
 /// A question alone, or the conversation that a JSON list of messages is.
 pub(in crate::modality) fn question(text: &str) -> String {
     let messages = match messages_in(&Cell::Text(text.into())) {
-        Some(all) => all.iter().filter_map(|it| message(it.clone()).ok()).collect(),
+        Some(all) => all.iter().filter_map(|it| message::message(it.clone()).ok()).collect(),
         None => vec![Message::new("user", text)],
     };
     conversation(messages, None)
@@ -164,38 +140,92 @@ pub(in crate::modality) fn question(text: &str) -> String {
 /// # Errors
 /// What is no conversation that a model could learn an answer from.
 pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<String, Reason> {
-    let (mut all, mut tools, mut context, mut system) = (Vec::new(), None, None, None);
+    let (mut all, mut tools, mut beside) = (Vec::new(), None, Beside::default());
     let mut answer = Vec::new();
     for (part, cell) in parts {
         match part {
-            Part::Messages | Part::Question => all = turns(cell, "user")?,
+            Part::Messages if are_turns(&cell) => {
+                all = alternating(&listed(&cell).unwrap_or_default())?;
+            }
+            Part::Messages => all = turns(cell, "user")?,
+            Part::Question => all = asked(cell)?,
             Part::Answer => answer = turns(cell, "assistant")?,
-            Part::Context => context = Some(cell).filter(|it| !it.is_missing()),
-            Part::System => system = Some(cell).filter(|it| !it.is_missing()),
+            Part::Context => beside.context = Some(cell),
+            Part::System => beside.system = Some(cell),
+            Part::History => beside.history = Some(cell),
             Part::Tools => tools = functions(cell)?,
         }
     }
-    complete(&mut all, context, system)?;
+    complete(&mut all, beside)?;
     all.extend(answer);
     check(&all)?;
+    if !all.iter().any(|it| it.is_answer() && it.learnt) {
+        let why = "the loss of every answer is switched off, so nothing would be learnt";
+        return Err(own("no answer to learn", why));
+    }
     Ok(conversation(all, tools))
 }
 
-/// Adds what belongs to the last question, and what is told before all others.
+/// What is asked, without the mark of an answer that is to begin there.
+///
+/// # Errors
+/// It is no text and no messages.
+pub(in crate::modality) fn asked(cell: Cell) -> Result<Vec<Message>, Reason> {
+    let mut all = turns(cell, "user")?;
+    _ = all.pop_if(|it| it.is_answer() && it.is_empty());
+    Ok(all)
+}
+
+/// Adds what belongs to the last question, what was asked before it, and what is told before all
+/// others.
+///
+/// # Errors
+/// Two systems that differ, and what is none of these.
 pub(in crate::modality) fn complete(
     asked: &mut Vec<Message>,
-    context: Option<Cell>,
-    system: Option<Cell>,
+    beside: Beside,
 ) -> Result<(), Reason> {
+    let [context, system, history] =
+        [beside.context, beside.system, beside.history].map(|it| it.filter(|it| !it.is_missing()));
     if let (Some(context), Some(last)) = (context, asked.last_mut()) {
-        last.content = format!("{}\n\n{}", last.content, text_of(context)?);
+        last.content = format!("{}\n\n{}", last.content, message::indented(context)?);
     }
-    if let Some(system) = system
-        && asked.first().is_some_and(|it| it.role != "system")
-    {
-        asked.insert(0, Message::new("system", text_of(system)?));
+    let begin = usize::from(asked.first().is_some_and(|it| it.role == "system"));
+    if let Some(history) = history {
+        asked.splice(begin..begin, before(&history)?);
+    }
+    let Some(system) = system else { return Ok(()) };
+    let system = match system {
+        Cell::Fields(_) => {
+            let inside = ["content", "parts", "text"].iter().find_map(|it| system.field(it));
+            message::content(inside.cloned().unwrap_or(Cell::Missing))?
+        }
+        text => text_of(text)?.into(),
+    };
+    match asked.first() {
+        Some(first) if first.role != "system" => asked.insert(0, Message::new("system", system)),
+        Some(first) if first.content.trim() != system.trim() => {
+            let why = "the messages begin with a system, and the column of systems has another";
+            return Err(own("two systems", why));
+        }
+        _ => {}
     }
     Ok(())
+}
+
+/// Questions and answers before the question: messages, or lists of two texts each.
+fn before(cell: &Cell) -> Result<Vec<Message>, Reason> {
+    let none = || own("a history that is none", "the history is no list of questions and answers");
+    let all = listed(cell).ok_or_else(none)?;
+    if messages_in(cell).is_some() {
+        return all.into_owned().into_iter().map(message::message).collect();
+    }
+    let turn = |it: &Cell| match it {
+        Cell::List(both) if both.len() == 2 => alternating(both),
+        it if is_turn(it) => alternating(std::slice::from_ref(it)),
+        _ => Err(none()),
+    };
+    Ok(all.iter().map(turn).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 #[derive(Serialize)]
@@ -215,83 +245,30 @@ pub(in crate::modality) fn written(it: &impl Serialize) -> String {
     serde_json::to_string(it).unwrap_or_default()
 }
 
-/// Messages, or one by `role`.
+/// Messages, the turns of a text that has marks for them, or one by `role`.
 pub(in crate::modality) fn turns(cell: Cell, role: &str) -> Result<Vec<Message>, Reason> {
     if let Some(all) = messages_in(&cell) {
-        return all.into_owned().into_iter().map(message).collect();
+        return all.into_owned().into_iter().map(message::message).collect();
     }
+    let is_answer = role == "assistant";
     match cell {
-        Cell::List(_) | Cell::Fields(_) => {
-            Err(own("no messages", "it is no list of messages with a role and a content each"))
+        // As a request to OpenAI has them.
+        Cell::Fields(_) if cell.field("messages").is_some_and(are_messages) => {
+            turns(cell.field("messages").cloned().unwrap_or(Cell::Missing), role)
         }
-        Cell::Missing if role == "assistant" => Err(own(EMPTY, "the answer is empty")),
+        Cell::List(_) | Cell::Fields(_) => {
+            Err(own(NO_MESSAGES, "it is no list of messages with a role and a content each"))
+        }
+        it if is_answer && it.is_missing() => Err(own(EMPTY, "the answer is empty")),
+        Cell::Text(text) if text.contains('\0') => Err(Reason::Nul),
+        Cell::Text(text) if marks::is_marked(&text) => Ok(marks::marked(&text)),
+        cell if is_answer => Ok(vec![Message::new(role, message::indented(cell)?)]),
         cell => Ok(vec![Message::new(role, text_of(cell)?)]),
     }
 }
 
 const EMPTY: &str = "an empty answer";
-
-fn message(cell: Cell) -> Result<Message, Reason> {
-    let Cell::Fields(mut fields) = cell else {
-        return Err(own("no messages", "a message is no object"));
-    };
-    // What a table has in other rows only.
-    fields.retain(|it| it.1 != Cell::Missing);
-    let mut take = |names: &[&str]| {
-        let place = names.iter().find_map(|name| fields.iter().position(|it| it.0 == *name));
-        place.map_or(Cell::Missing, |it| fields.remove(it).1)
-    };
-    let (role, content) = (role(&take(&ROLE_FIELDS))?, content(take(&CONTENT_FIELDS))?);
-    fields.retain(|it| it.0 != "role" && it.0 != "content");
-    Ok(Message { role: role.into(), content, more: fields })
-}
-
-fn role(cell: &Cell) -> Result<&'static str, Reason> {
-    let Cell::Text(name) = cell else {
-        return Err(own("an unknown role", format!("a role is {}", cell.shown())));
-    };
-    let known = ROLES.iter().find(|it| it.0.eq_ignore_ascii_case(name.trim()));
-    known.map(|it| it.1).ok_or_else(|| {
-        let why =
-            format!("a role is {}, and known are system, user, assistant and tool", cell.shown());
-        own("an unknown role", why)
-    })
-}
-
-/// Parts of text become one text.
-fn content(cell: Cell) -> Result<String, Reason> {
-    match cell {
-        Cell::Missing => Ok(String::new()),
-        Cell::List(parts) => {
-            let text = |it: &Cell| match it.field("text") {
-                Some(Cell::Text(text)) => Ok(text.clone()),
-                _ => Err(own("content that is no text", "a part of a message is no text")),
-            };
-            Ok(parts.iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
-        }
-        Cell::Text(text) if text.contains('\0') => Err(Reason::Nul),
-        Cell::Text(text) => Ok(text),
-        other => Ok(text_of(other)?.into()),
-    }
-}
-
-pub(in crate::modality) fn functions(cell: Cell) -> Result<Option<Tools>, Reason> {
-    match cell {
-        it if it.is_missing() => Ok(None),
-        Cell::Text(text) => match serde_json::from_str(&text) {
-            Ok(InOrder(it)) => functions(it),
-            Err(err) => Err(own("tools that are no JSON", json::without_place(&err))),
-        },
-        Cell::List(all) if all.is_empty() => Ok(None),
-        it @ (Cell::List(_) | Cell::Fields(_)) => Ok(Some(Tools(it))),
-        other => Err(own("tools that are no list", format!("the tools are {}", other.shown()))),
-    }
-}
-
-/// As JSON has it.
-pub(in crate::modality) fn value(cell: &Cell) -> Value {
-    serde_json::to_value(AsJson(cell)).unwrap_or_default()
-}
+const NO_MESSAGES: &str = "no messages";
 
 /// # Errors
 /// An order that no conversation has, or nothing to be learnt.
@@ -328,6 +305,8 @@ pub(in crate::modality) fn check(messages: &[Message]) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
+    use serde_json::Value;
 
     fn cell(json: Value) -> Cell {
         json::cell(json)
@@ -437,5 +416,97 @@ mod tests {
         assert_eq!(roles(&of("[1] is what?")), ["user"]);
         let list = r#"[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]"#;
         assert_eq!(roles(&of(list)), ["user", "assistant", "user"]);
+    }
+
+    #[test]
+    fn a_loss_that_is_switched_off_is_written_down() {
+        let off = [
+            ("weight", 0.into()),
+            ("train", false.into()),
+            ("loss", "false".into()),
+            ("loss_mask", 0.into()),
+            ("masked", true.into()),
+        ];
+        for (name, value) in off {
+            let mut first = message_of("assistant", "bad");
+            first[name] = value;
+            let all = [message_of("user", "a"), first.clone(), message_of("user", "again")];
+            let whole = [&all[..], &[message_of("assistant", "good")]].concat();
+            let found = read(&[(Part::Messages, whole.into())]).unwrap();
+            let wanted =
+                serde_json::json!({ "role": "assistant", "content": "bad", "learnt": false });
+            assert_eq!(found["messages"][1], wanted, "{name}");
+            assert_eq!(found["messages"][3], message_of("assistant", "good"));
+            let none = read(&[(Part::Messages, all[..2].to_vec().into())]).unwrap_err();
+            assert!(none.contains("the loss of every answer is switched off"), "{none}");
+        }
+        for (name, value) in [("weight", Value::from(0.5)), ("mask", 1.into())] {
+            let mut answer = message_of("assistant", "b");
+            answer[name] = value;
+            let all = vec![message_of("user", "a"), answer];
+            let unclear = read(&[(Part::Messages, all.into())]).unwrap_err();
+            assert!(unclear.contains(&format!("`{name}` of a message is")), "{unclear}");
+        }
+    }
+
+    #[test]
+    fn calls_of_old_become_tool_calls() {
+        let call = serde_json::json!({ "name": "f", "arguments": "{\"b\": 1}" });
+        let all = serde_json::json!([
+            { "role": "user", "content": "a" },
+            { "role": "assistant", "content": null, "function_call": call },
+            { "role": "function", "name": "f", "content": "1" },
+            { "role": "assistant", "content": "b" },
+        ]);
+        let sharegpt = serde_json::json!([
+            { "from": "human", "value": "a" },
+            { "from": "function_call", "value": call.to_string() },
+            { "from": "observation", "value": "1", "name": "f" },
+            { "from": "gpt", "value": "b" },
+        ]);
+        let found = read(&[(Part::Messages, all)]).unwrap();
+        let function = serde_json::json!({ "name": "f", "arguments": { "b": 1 } });
+        let calls = serde_json::json!([{ "type": "function", "function": function }]);
+        assert_eq!(found["messages"][1]["tool_calls"], calls);
+        assert_eq!(found["messages"][1]["function_call"], Value::Null);
+        assert_eq!(roles(&found), ["user", "assistant", "tool", "assistant"]);
+        assert_eq!(read(&[(Part::Messages, sharegpt)]).unwrap(), found);
+    }
+
+    #[test]
+    fn code_keeps_the_indentation_of_its_first_line() {
+        let of = |answer: &str| {
+            let parts = [(Part::Question, "f?".into()), (Part::Answer, answer.into())];
+            read(&parts).unwrap()["messages"][1]["content"].clone()
+        };
+        assert_eq!(of("    a\n    b\n"), "    a\n    b");
+        assert_eq!(of("  a \n"), "a");
+    }
+
+    #[test]
+    fn texts_that_take_turns_and_histories_are_messages() {
+        let lima = read(&[(Part::Messages, serde_json::json!(["a", "b"]))]).unwrap();
+        let wanted = [message_of("user", "a"), message_of("assistant", "b")];
+        assert_eq!(lima["messages"], Value::from(wanted.to_vec()));
+        let pairs = serde_json::json!([{ "input": "a", "output": "b" }]);
+        assert_eq!(read(&[(Part::Messages, pairs)]).unwrap(), lima);
+        let parts = [
+            (Part::Question, "c".into()),
+            (Part::Answer, "d".into()),
+            (Part::System, "s".into()),
+            (Part::History, serde_json::json!([["a", "b"]])),
+        ];
+        let found = read(&parts).unwrap();
+        assert_eq!(roles(&found), ["system", "user", "assistant", "user", "assistant"]);
+        let marked =
+            [(Part::Question, "Human: a\n\nAssistant:".into()), (Part::Answer, "b".into())];
+        assert_eq!(read(&marked).unwrap(), lima);
+        let system = serde_json::json!([
+            message_of("system", "one"),
+            message_of("user", "a"),
+            message_of("assistant", "b")
+        ]);
+        let two = read(&[(Part::Messages, system), (Part::System, "two".into())]).unwrap_err();
+        assert!(two.contains("the column of systems has another"), "{two}");
     }
 }

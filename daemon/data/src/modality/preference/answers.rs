@@ -1,7 +1,8 @@
 //! Cells -> what is answered, and the answers to it. What could teach the wrong thing is put aside:
 //! equal answers, answers to different questions, messages in an order that no conversation has.
 
-use super::messages::{self, Message, Tools};
+use super::message::{self, Message, Tools};
+use super::messages::{self, Beside};
 use crate::quarantine::Reason;
 use finetuned_answers::Cell;
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub(super) enum Part {
     /// An answer alone.
     Completion,
     System,
+    /// Questions and answers before the prompt.
+    History,
     Tools,
     /// How far apart the rewards should be at least.
     Margin,
@@ -32,64 +35,42 @@ pub(super) struct Found {
     pub margin: Option<f64>,
 }
 
-/// How Anthropic's hh-rlhf writes a conversation into a text.
-const MARKS: [(&str, &str); 2] = [("\n\nHuman:", "user"), ("\n\nAssistant:", "assistant")];
-
-/// Whether it is a text with such marks.
-pub(super) fn is_marked(cell: &Cell) -> bool {
-    matches!(cell, Cell::Text(text) if text.trim_start().starts_with(MARKS[0].0.trim_start()))
-}
-
-fn marked(text: &str) -> Vec<Message> {
-    let (mut messages, mut rest) = (Vec::new(), format!("\n\n{}", text.trim_start()));
-    let next = |text: &str| MARKS.iter().filter_map(|it| Some((text.find(it.0)?, *it))).min();
-    while let Some((at, (mark, role))) = next(&rest) {
-        let behind = rest.split_off(at + mark.len());
-        let end = next(&behind).map_or(behind.len(), |it| it.0);
-        messages.push(Message::new(role, behind[..end].trim()));
-        rest = behind;
-    }
-    messages
-}
-
-/// Messages, or one by `role`.
-fn turns(cell: Cell, role: &str) -> Result<Vec<Message>, Reason> {
-    match &cell {
-        Cell::Text(text) if is_marked(&cell) => Ok(marked(text)),
-        it if it.is_missing() && role == "assistant" => {
-            Err(messages::own("an empty answer", "the answer is empty"))
-        }
-        _ => messages::turns(cell, role),
-    }
-}
-
 /// # Errors
 /// What nothing can be learnt of.
 pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Found, Reason> {
     let (mut prompt, mut answers) = (Vec::new(), Vec::new());
-    let (mut context, mut system, mut tools, mut margin) = (None, None, None, None);
+    let (mut beside, mut tools, mut margin) = (Beside::default(), None, None);
     let mut scores = [None; 2];
     for (part, cell) in parts {
         match part {
             Part::Prompt if cell.is_missing() => {}
             Part::Prompt => {
-                prompt = turns(cell, "user")?;
-                // A prompt that ends where the answer is to begin.
-                _ = prompt.pop_if(|it| it.is_answer() && content(it).is_empty());
+                // As a request to OpenAI has them.
+                let inside = cell.field("tools").cloned().unwrap_or(Cell::Missing);
+                tools = message::functions(inside)?.or(tools);
+                prompt = messages::asked(cell)?;
             }
             Part::Chosen | Part::Rejected | Part::Completion => {
-                answers.push(turns(cell, "assistant")?);
+                answers.push(messages::turns(cell, "assistant")?);
             }
-            Part::Context => context = Some(cell).filter(|it| !it.is_missing()),
-            Part::System => system = Some(cell).filter(|it| !it.is_missing()),
-            Part::Tools => tools = messages::functions(cell)?,
+            Part::Context => beside.context = Some(cell),
+            Part::System => beside.system = Some(cell),
+            Part::History => beside.history = Some(cell),
+            Part::Tools => tools = message::functions(cell)?.or(tools),
             Part::Margin => margin = number(&cell, "margin")?,
             Part::ChosenScore => scores[0] = number(&cell, "score of the chosen answer")?,
             Part::RejectedScore => scores[1] = number(&cell, "score of the rejected answer")?,
         }
     }
     divide(&mut prompt, &mut answers)?;
-    messages::complete(&mut prompt, context, system)?;
+    messages::complete(&mut prompt, beside)?;
+    if answers.iter().flatten().any(|it| it.is_answer() && !it.learnt) {
+        let why =
+            "the loss of an answer is switched off, but preferences are learnt of whole answers";
+        return Err(message::own("an answer that is not to be learnt", why));
+    }
+    // Of what is asked nothing is learnt.
+    prompt.iter_mut().chain(answers.iter_mut().flatten()).for_each(|it| it.learnt = true);
     for answer in &answers {
         messages::check(&[&prompt[..], answer].concat())?;
     }
@@ -97,7 +78,7 @@ pub(super) fn of_cells(parts: impl Iterator<Item = (Part, Cell)>) -> Result<Foun
         && contents(chosen) == contents(rejected)
     {
         let why = "chosen and rejected are the same answer, so neither can be preferred";
-        return Err(messages::own("two equal answers", why));
+        return Err(message::own("two equal answers", why));
     }
     let scores = scores[0].zip(scores[1]);
     let mut answers = answers.into_iter();
@@ -143,7 +124,7 @@ fn divide(prompt: &mut Vec<Message>, answers: &mut [Vec<Message>]) -> Result<(),
     }
     if answers.iter().any(|it| it.first().is_some_and(Message::is_answer)) {
         let why = "there is no prompt, and the answers do not begin with a question";
-        return Err(messages::own("no question", why));
+        return Err(message::own("no question", why));
     }
     let shortest = answers.iter().map(Vec::len).min().unwrap_or(0);
     let first = &answers[0];
@@ -158,14 +139,14 @@ fn divide(prompt: &mut Vec<Message>, answers: &mut [Vec<Message>]) -> Result<(),
         let why = format!(
             "chosen and rejected are no answers to the same question: message {nth}, the {role}'s, differs"
         );
-        return Err(messages::own("different questions", why));
+        return Err(message::own("different questions", why));
     }
     let shared_part = &first[..shared];
     let asked = prompt.iter().rev().find(|it| it.role == "user");
     if asked.is_some_and(|it| !shared_part.iter().any(|of| content(of) == content(it))) {
         let why =
             "the prompt is none that chosen and rejected, which are whole conversations, answer";
-        return Err(messages::own("different questions", why));
+        return Err(message::own("different questions", why));
     }
     let is_system = |it: &&Message| it.role == "system";
     let system = prompt.first().filter(is_system).cloned();
@@ -184,14 +165,14 @@ fn last_question(messages: &[Message], at: usize) -> usize {
 fn ends(prompt: &[Message], answers: &[Vec<Message>]) -> Result<(), Reason> {
     if !prompt.iter().any(|it| it.role == "user") {
         let why = "nothing is asked before the answers";
-        return Err(messages::own("no question", why));
+        return Err(message::own("no question", why));
     }
     let last = |it: &Vec<Message>| it.last().is_some_and(Message::is_answer);
     if answers.iter().all(last) {
         return Ok(());
     }
     let why = "a conversation ends with another message than the assistant's";
-    Err(messages::own("messages out of order", why))
+    Err(message::own("messages out of order", why))
 }
 
 /// None where there is nothing.
@@ -205,7 +186,7 @@ fn number(cell: &Cell, what: &'static str) -> Result<Option<f64>, Reason> {
     };
     let wrong = || {
         let why = format!("the {what} is {}, which is no number", cell.shown());
-        messages::own("a score that is no number", why)
+        message::own("a score that is no number", why)
     };
     number.filter(|it| it.is_finite()).map(Some).ok_or_else(wrong)
 }

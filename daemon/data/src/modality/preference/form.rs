@@ -1,8 +1,9 @@
 //! Decides which columns of a table hold what is asked, and the answers of which one is wanted: by
 //! the names that people give them together.
 
-use super::answers::{self, Part};
-use super::messages;
+use super::super::chat::{form, marks, messages};
+use super::answers::Part;
+use super::undecided;
 use crate::names;
 use crate::refusal;
 use crate::row::nearly_all;
@@ -26,17 +27,19 @@ const PAIRS: &[(&str, &str)] = &[
     ("answer_chosen", "answer_rejected"),
     ("chosen_answer", "rejected_answer"),
     ("preferred", "rejected"),
+    ("preferred_output", "non_preferred_output"),
 ];
 const PROMPT_NAMES: &[&str] = &["prompt", "question", "instruction", "query", "input"];
 /// What messages before the answers are called (LLaMA-Factory's `conversations`).
 const MESSAGES_NAMES: &[&str] = &["conversations", "conversation", "messages"];
 const COMPLETION_NAMES: &[&str] = &["completion", "response", "answer", "output"];
-const VERDICT_NAMES: &[&str] = &["label", "desirable", "thumbs_up", "liked"];
+const VERDICT_NAMES: &[&str] = &["label", "kto_tag", "desirable", "thumbs_up", "liked"];
 /// What may stand beside them.
 const MORE: &[(Part, &[&str])] = &[
-    (Part::Context, &["input", "context"]),
-    (Part::System, &["system", "system_prompt"]),
-    (Part::Tools, &["tools", "functions"]),
+    (Part::Context, form::CONTEXT_NAMES),
+    (Part::System, form::SYSTEM_NAMES),
+    (Part::History, form::HISTORY_NAMES),
+    (Part::Tools, form::TOOLS_NAMES),
 ];
 const MORE_OF_PAIRS: &[(Part, &[&str])] = &[
     (Part::Margin, &["margin"]),
@@ -58,8 +61,8 @@ pub(super) fn find(
     targets: &[usize],
 ) -> Result<Option<Form>, Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
-    let usual = of_pairs(columns).or_else(|| of_verdicts(columns, targets));
-    let usual = usual.map(|it| Form::with(it, columns, targets));
+    let usual = of_pairs(columns).or_else(|| of_verdicts(table, targets));
+    let usual = usual.map(|it| Form::with(it, table, targets));
     let is_named = |it: &Form| it.parts.iter().map(|it| &columns[it.1]).eq(named);
     let form = match usual.filter(|it| named.is_empty() || is_named(it)) {
         Some(form) if named.is_empty() && form.is_pair() => {
@@ -68,15 +71,35 @@ pub(super) fn find(
         }
         Some(form) => form,
         None if named.is_empty() => return Ok(None),
-        None => Form::with(by_names(table, named, !targets.is_empty())?, columns, targets),
+        None => Form::with(by_names(table, named, !targets.is_empty())?, table, targets),
     };
-    if form.is_pair() && !targets.is_empty() {
-        let message = format!(
-            "{file} holds pairs, of which the names of the columns say which answer is wanted, but the recipe names a label"
-        );
-        return Err(refusal::data(message).with_cure("leave data.label out of the recipe"));
+    if let Some(answers) = form.pair() {
+        undecided::check_places(table, answers)?;
+        if let Some(label) = targets.first() {
+            return Err(labelled(file, columns, answers, *label));
+        }
+        if !is_usual_pair(columns, answers) {
+            undecided::check(table, answers)?;
+        }
     }
     Ok(Some(form).filter(|it| it.is_pair() || it.verdict.is_some()))
+}
+
+/// That a recipe names a label of pairs.
+fn labelled(file: &str, columns: &[String], answers: [usize; 2], label: usize) -> Failure {
+    let ([chosen, rejected], label) = (answers.map(|it| &columns[it]), &columns[label]);
+    let message = format!(
+        "{file} holds pairs, of which `{chosen}` is the wanted answer and `{rejected}` the other one in all rows, but the recipe names a label, `{label}`"
+    );
+    refusal::data(message).with_cure(format!(
+        "leave data.label out of the recipe; if `{label}` says which of the two is wanted, write that one into `chosen` and the other one into `rejected`, row by row"
+    ))
+}
+
+/// Whether the names of the columns themselves say which answer is wanted.
+fn is_usual_pair(columns: &[String], [chosen, rejected]: [usize; 2]) -> bool {
+    let is = |column: usize, name: &str| names::is_same(&columns[column], name);
+    PAIRS.iter().any(|it| is(chosen, it.0) && is(rejected, it.1))
 }
 
 /// `labelled`: whether the recipe names a verdict too.
@@ -86,12 +109,13 @@ fn by_names(
     labelled: bool,
 ) -> Result<Vec<(Part, usize)>, Failure> {
     let parts: &[Part] = match (named.len(), labelled) {
+        (1, true) => &[Part::Completion],
         (2, true) => &[Part::Prompt, Part::Completion],
         (2, false) => &[Part::Chosen, Part::Rejected],
         (3, _) => &[Part::Prompt, Part::Chosen, Part::Rejected],
         (n, _) => {
             return Err(refusal::data(format!(
-                "data.text names {n} columns, and preferences stand in two or three: prompt, chosen and rejected, or chosen and rejected, or prompt and completion beside data.label"
+                "data.text names {n} columns, and preferences stand in two or three: prompt, chosen and rejected, or chosen and rejected, or prompt and completion beside data.label, or whole conversations beside it"
             )));
         }
     };
@@ -103,11 +127,12 @@ fn by_names(
 
 impl Form {
     /// With what usually stands beside these.
-    fn with(parts: Vec<(Part, usize)>, columns: &[String], targets: &[usize]) -> Form {
+    fn with(parts: Vec<(Part, usize)>, table: &Table, targets: &[usize]) -> Form {
+        let columns = &table.sample.columns;
         let mut form = Form { parts, verdict: None };
-        form.add(columns, MORE);
+        form.add(table, MORE);
         if form.is_pair() {
-            form.add(columns, MORE_OF_PAIRS);
+            form.add(table, MORE_OF_PAIRS);
         } else {
             let free = form.free(columns);
             let found = || names::usual(columns, VERDICT_NAMES, &free);
@@ -117,7 +142,13 @@ impl Form {
     }
 
     fn is_pair(&self) -> bool {
-        self.parts.iter().any(|it| it.0 == Part::Rejected)
+        self.pair().is_some()
+    }
+
+    /// The columns of the wanted answers and of the others.
+    fn pair(&self) -> Option<[usize; 2]> {
+        let column = |part| self.parts.iter().find(|it| it.0 == part).map(|it| it.1);
+        Some([column(Part::Chosen)?, column(Part::Rejected)?])
     }
 
     fn free(&self, columns: &[String]) -> Vec<usize> {
@@ -139,9 +170,8 @@ impl Form {
         };
         let found = self.free(columns).into_iter().filter(is_verdict).find(|it| says_no(*it));
         let Some(found) = found else { return Ok(()) };
-        let answers = self.parts.iter().filter(|it| matches!(it.0, Part::Chosen | Part::Rejected));
         let [chosen, rejected] =
-            [0, 1].map(|nth| answers.clone().nth(nth).map_or("", |it| columns[it.1].as_str()));
+            self.pair().map_or([""; 2], |it| it.map(|it| columns[it].as_str()));
         let name = &columns[found];
         let inputs: Vec<&String> = self.parts.iter().map(|it| &columns[it.1]).collect();
         let message = format!(
@@ -152,9 +182,12 @@ impl Form {
         )))
     }
 
-    fn add(&mut self, columns: &[String], more: &[(Part, &[&str])]) {
+    fn add(&mut self, table: &Table, more: &[(Part, &[&str])]) {
+        let columns = &table.sample.columns;
         for (part, names) in more {
-            let column = names::usual(columns, names, &self.free(columns));
+            let mut free = self.free(columns);
+            free.retain(|it| *part != Part::History || messages::may_be_history(table, *it));
+            let column = names::usual(columns, names, &free);
             self.parts.extend(column.map(|it| (*part, it)));
         }
     }
@@ -173,29 +206,47 @@ fn of_pairs(columns: &[String]) -> Option<Vec<(Part, usize)>> {
     Some(prompt.into_iter().chain(answers).collect())
 }
 
-fn of_verdicts(columns: &[String], targets: &[usize]) -> Option<Vec<(Part, usize)>> {
+/// A prompt and its answer, or whole conversations.
+fn of_verdicts(table: &Table, targets: &[usize]) -> Option<Vec<(Part, usize)>> {
+    let columns = &table.sample.columns;
     let of = |names| usual(columns, names).filter(|it| !targets.contains(it));
-    Some(vec![(Part::Prompt, of(PROMPT_NAMES)?), (Part::Completion, of(COMPLETION_NAMES)?)])
+    let both = of(PROMPT_NAMES).zip(of(COMPLETION_NAMES));
+    if let Some((prompt, completion)) = both {
+        return Some(vec![(Part::Prompt, prompt), (Part::Completion, completion)]);
+    }
+    let whole = of(MESSAGES_NAMES).filter(|it| holds(table, *it, messages::are_messages))?;
+    Some(vec![(Part::Completion, whole)])
+}
+
+/// Whether nearly all of a column are so.
+fn holds(table: &Table, column: usize, is: fn(&Cell) -> bool) -> bool {
+    nearly_all(table.sample.rows.iter().filter_map(|it| it.get(column)).map(is))
 }
 
 /// Whether a table can be nothing but preferences: pairs by their names, with a prompt or as whole
-/// conversations; answers alone by TRL's names and true or false.
+/// conversations; answers alone by TRL's names and true or false, or beside a column that is called
+/// as nothing but a verdict.
 pub(super) fn is_clear(table: &Table) -> bool {
-    let (columns, rows) = (&table.sample.columns, &table.sample.rows);
-    let all = |column: usize, is: fn(&Cell) -> bool| {
-        nearly_all(rows.iter().filter_map(|it| it.get(column)).map(is))
-    };
+    let columns = &table.sample.columns;
     if let Some(parts) = of_pairs(columns) {
-        let is_whole = |it: &Cell| messages::are_messages(it) || answers::is_marked(it);
+        let is_whole = |it: &Cell| {
+            let is_marked = matches!(it, Cell::Text(text) if marks::is_marked(text));
+            messages::are_messages(it) || is_marked
+        };
         return parts.iter().any(|it| it.0 == Part::Prompt)
-            || parts.iter().all(|it| all(it.1, is_whole));
+            || parts.iter().all(|it| holds(table, it.1, is_whole));
     }
-    let [prompt, completion, label] =
-        ["prompt", "completion", "label"].map(|it| usual(columns, &[it]));
     let is_verdict = |it: &Cell| match it {
         Cell::Bool(_) => true,
         Cell::Text(it) => ["true", "false"].iter().any(|word| it.trim().eq_ignore_ascii_case(word)),
         _ => false,
     };
-    prompt.is_some() && completion.is_some() && label.is_some_and(|it| all(it, is_verdict))
+    if of_verdicts(table, &[]).is_some()
+        && usual(columns, &VERDICT_NAMES[1..]).is_some_and(|it| holds(table, it, is_verdict))
+    {
+        return true;
+    }
+    let [prompt, completion, label] =
+        ["prompt", "completion", "label"].map(|it| usual(columns, &[it]));
+    prompt.is_some() && completion.is_some() && label.is_some_and(|it| holds(table, it, is_verdict))
 }

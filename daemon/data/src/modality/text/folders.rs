@@ -5,7 +5,7 @@ use crate::example::Record;
 use crate::gather::Place;
 use crate::inflate::Count;
 use crate::inventory::SingleFile;
-use crate::layout::{ClassFolder, Classes};
+use crate::layout::{self, ClassFolder, Classes};
 use crate::progress::Steps;
 use crate::quarantine::Reason;
 use crate::reading::{Reading, text_of};
@@ -16,6 +16,8 @@ use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
 use finetuned_job::event::Phase;
 use finetuned_job::outcome::Failure;
+use finetuned_job::scores::Split;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 /// One folder for each class.
@@ -35,6 +37,22 @@ pub(in crate::modality) type Rows<'a> =
 pub(in crate::modality) fn row(folder: &ClassFolder, text: &str) -> Given {
     let record = Record::of_text(text_of(Cell::Text(text.into()))?);
     Ok((record, vec![Cell::Text(folder.class.clone())]))
+}
+
+/// The files of each split together.
+pub(in crate::modality) fn by_split(texts: Vec<SingleFile>) -> Vec<ClassFolder> {
+    let mut folders: BTreeMap<Option<Split>, Vec<SingleFile>> = BTreeMap::new();
+    for text in texts {
+        folders.entry(layout::split_of_path(&text.name)).or_default().push(text);
+    }
+    let folder = |(split, files): (Option<Split>, Vec<SingleFile>)| ClassFolder {
+        class: String::new(),
+        split,
+        name: split.map_or("texts", Split::name).into(),
+        class_path: String::new(),
+        files,
+    };
+    folders.into_iter().map(folder).collect()
 }
 
 /// `form`: as the report calls it.
