@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn words_and_tags_are_told_by_what_they_are() {
+    fn words_and_tags_are_found_by_what_they_are() {
         let names = |rows: &[&str]| sniff(&rows.join("\n")).map(|it| it.1.columns.join(" "));
         let some = |it: &str| Some(it.to_string());
         let first = ["B-PER\tAda", "O\tslept", "O\there", "", "B-LOC\tBonn", "O\twaits"];

@@ -163,8 +163,9 @@ impl ChatEncoder {
         let render = |upto: usize, generation: bool| {
             self.template.render(&messages[..upto], tools.as_ref(), generation)
         };
-        let answer = |nth: usize| {
-            let (before, after) = (render(nth, true)?, render(nth + 1, false)?);
+        let part = |nth: usize| {
+            let is_answer = Conversation::is_answer(&messages[nth]);
+            let (before, after) = (render(nth, is_answer)?, render(nth + 1, false)?);
             if after.starts_with(&before) && whole.starts_with(&after) {
                 return Ok(before.len()..after.len());
             }
@@ -173,17 +174,16 @@ impl ChatEncoder {
                 "drop conversations of one question and one answer each, or set train.on to `all`",
             ))
         };
-        let mut answers =
-            (0..messages.len()).filter(|it| Conversation::is_learnt(&of.messages[*it]));
-        let left_out = |it: &usize| {
-            Conversation::is_answer(&messages[*it]) && !Conversation::is_learnt(&of.messages[*it])
-        };
         let (ids, places) = self.tokens(&whole)?;
-        let within = |nth| Ok::<_, Failure>(within(&places, &answer(nth)?));
+        let within = |nth| Ok::<_, Failure>(within(&places, &part(nth)?));
+        let all = 0..messages.len();
+        let is_learnt = |it: &usize| Conversation::is_learnt(&of.messages[*it]);
+        let mut answers =
+            all.clone().filter(|it| Conversation::is_answer(&messages[*it]) && is_learnt(it));
         let learnt = match on {
             LearntTurns::All => {
                 let mut parts = Vec::from_iter(iter::once(1..ids.len() as u32));
-                for nth in (0..messages.len()).filter(left_out) {
+                for nth in all.filter(|it| !is_learnt(it)) {
                     let (not, rest) = (within(nth)?, parts.pop().unwrap_or_default());
                     parts.extend([rest.start..not.start.max(rest.start), not.end..rest.end]);
                 }

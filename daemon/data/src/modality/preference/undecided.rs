@@ -16,7 +16,7 @@ const WINNER_NAMES: &[&str] =
     &["label", "labels", "verdict", "vote", "choice", "judge", "judgment"];
 const WINNER_WORDS: &[&str] = &["winner", "better", "prefer", "chosen", "best"];
 /// What two names differ in, of which neither is better.
-const TWINS: &[(&str, &str)] =
+const COUNTERPARTS: &[(&str, &str)] =
     &[("a", "b"), ("0", "1"), ("1", "2"), ("left", "right"), ("first", "second")];
 /// Different values of a winner, with ties and the like.
 const WINNERS_MAX: usize = 10;
@@ -47,9 +47,9 @@ pub(super) fn refusal(table: &Table) -> Option<(String, String)> {
         holds_texts(table, *it) || cells.any(|it| matches!(it, Cell::List(_)))
     };
     let is_number = |it: &usize| is_all(table, *it, |it| number(it).is_some());
-    let twins = twins(columns);
-    let answers = twins.iter().find(|it| it.iter().all(holds));
-    let answers = answers.or_else(|| twins.iter().find(|it| !it.iter().any(is_number)))?;
+    let counterparts = counterparts(columns);
+    let answers = counterparts.iter().find(|it| it.iter().all(holds));
+    let answers = answers.or_else(|| counterparts.iter().find(|it| !it.iter().any(is_number)))?;
     let says = says_which(table, answers)?;
     let [first, second] = answers.map(|it| &columns[it]);
     Some((format!("{says} (`{first}` or `{second}`), and that is not read"), CURE.into()))
@@ -73,7 +73,7 @@ pub(super) fn check_places(table: &Table, answers: [usize; 2]) -> Result<(), Fai
         _ => false,
     };
     let list = (0..columns.len()).find(|it| is_all(table, *it, lists));
-    let Some(elsewhere) = list.or_else(|| twins(columns).first().map(|it| it[0])) else {
+    let Some(elsewhere) = list.or_else(|| counterparts(columns).first().map(|it| it[0])) else {
         return Ok(());
     };
     let [chosen, rejected] = answers.map(|it| &columns[it]);
@@ -98,11 +98,11 @@ fn number(cell: &Cell) -> Option<f64> {
 }
 
 /// Columns whose names differ in a letter or a number alone: `answer_a` and `answer_b`.
-fn twins(columns: &[String]) -> Vec<[usize; 2]> {
+fn counterparts(columns: &[String]) -> Vec<[usize; 2]> {
     let mut found = Vec::new();
     for (first, name) in columns.iter().enumerate() {
         let name = name.to_ascii_lowercase();
-        for (a, b) in TWINS {
+        for (a, b) in COUNTERPARTS {
             let others = [
                 name.strip_suffix(a).map(|it| format!("{it}{b}")),
                 name.strip_prefix(a).map(|it| format!("{b}{it}")),
@@ -145,8 +145,8 @@ fn says_which(table: &Table, answers: &[usize; 2]) -> Option<String> {
         });
         above && below
     };
-    let twins = twins(columns);
-    let scores = twins.iter().filter(|it| it.iter().all(free)).find(differ)?;
+    let counterparts = counterparts(columns);
+    let scores = counterparts.iter().filter(|it| it.iter().all(free)).find(differ)?;
     let [a, b] = scores.map(|it| &columns[it]);
     Some(format!("`{a}` and `{b}` say in each row which of two answers is wanted"))
 }

@@ -63,10 +63,9 @@ impl Conversation {
         message.get_attr("role").is_ok_and(|it| it.as_str() == Some("assistant"))
     }
 
-    /// An answer that the data do not keep from being learnt.
+    /// Whether the data do not keep a message from being learnt.
     pub(super) fn is_learnt(message: &Value) -> bool {
-        let not = message.get_attr(LEARNT).is_ok_and(|it| !it.is_undefined() && !it.is_true());
-        Self::is_answer(message) && !not
+        !message.get_attr(LEARNT).is_ok_and(|it| !it.is_undefined() && !it.is_true())
     }
 
     /// As a template sees it.

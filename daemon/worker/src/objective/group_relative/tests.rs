@@ -114,6 +114,7 @@ fn objective(recipe: &Recipe, longest: u32, rewards: Rc<Rewards>) -> GroupRelati
             choice: recipe.grpo.unwrap(),
             max_completion_length: longest,
             rewards: recipe.rewards.clone(),
+            reward_models: Vec::new(),
         },
         seed: 7,
         positions: 128,
