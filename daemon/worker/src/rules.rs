@@ -42,9 +42,12 @@ impl Rule {
     /// Why nothing can be rewarded beside these fields; none where it can.
     pub(crate) fn lacks(&self, fields: &Fields) -> Option<String> {
         match self {
-            Rule::ExactMatch(field) => {
-                text_of(fields, field).is_empty().then(|| format!("`{field}` is empty"))
-            }
+            Rule::ExactMatch(field) => match fields.get(field) {
+                Some(Value::Object(_) | Value::Array(_)) => {
+                    Some(format!("`{field}` is no text: name the part that is the answer"))
+                }
+                _ => text_of(fields, field).is_empty().then(|| format!("`{field}` is empty")),
+            },
             Rule::Number(field) => last_number(&text_of(fields, field))
                 .is_none()
                 .then(|| format!("`{field}` has no number")),
@@ -186,6 +189,7 @@ mod tests {
         assert_eq!(number.lacks(&fields(json!("four"))).unwrap(), "`answer` has no number");
         let exact = rule(RewardRule::ExactMatch { field: "answer".into() });
         assert_eq!(exact.lacks(&fields(Value::Null)).unwrap(), "`answer` is empty");
+        assert!(exact.lacks(&fields(json!({ "a": 1 }))).unwrap().contains("is no text"));
         assert!(number.lacks(&fields(json!(0))).is_none());
         let Err(wrong) = Rule::of(&RewardRule::Regex { pattern: "(".into() }) else { panic!() };
         assert!(wrong.message.contains("unclosed group"), "{wrong}");
