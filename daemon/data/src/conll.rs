@@ -104,7 +104,7 @@ fn is_header(cells: &[&str]) -> bool {
         let usual = [names::WORD_NAMES, names::TAG_NAMES, &["pos", "chunk", "lemma", "word"][..]];
         usual.iter().any(|all| all.iter().any(|it| names::is_same(it, &lower)))
     };
-    1 < cells.len() && cells.iter().all(|it| known(&it))
+    1 < cells.len() && cells.iter().all(known)
 }
 
 /// Which columns are words and tags, by what stands in them; of several columns of entities, none.

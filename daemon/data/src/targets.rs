@@ -184,7 +184,9 @@ fn ambiguous(
         let values = table.sample.rows.iter().filter_map(|it| it[column].value());
         nearly_all(values.map(|it| it.trim().contains(char::is_whitespace)))
     };
-    let is_open = request.task.is_none() && inputs.iter().any(|it| has_words(*it));
+    let is_open = request.task.is_none()
+        && found.candidates.is_empty()
+        && inputs.iter().any(|it| has_words(*it));
     let unlabelled = if is_open { UNLABELLED } else { "" };
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let of = |all: &[usize]| all.iter().map(|it| &*columns[*it]).collect::<Vec<_>>();

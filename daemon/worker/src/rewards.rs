@@ -22,7 +22,7 @@ pub(crate) struct Rewards {
 
 enum Reward {
     Ours(Rule),
-    OfModel(RewardModel),
+    OfModel(Box<RewardModel>),
     OfPlugin(RewardInstance),
 }
 
@@ -45,7 +45,7 @@ impl Rewards {
                 (RewardRule::Model { model }, None) => {
                     let found = models.iter().find(|it| it.name == *model);
                     let found = found.with_context(|| format!("{model} was not looked for"))?;
-                    Reward::OfModel(RewardModel::open(found, device)?)
+                    Reward::OfModel(Box::new(RewardModel::open(found, device)?))
                 }
                 (_, None) => Reward::OfPlugin(of_plugin(choice.rule.name())?),
             };

@@ -44,6 +44,9 @@ impl fmt::Display for SchemeError {
 
 impl std::error::Error for SchemeError {}
 
+/// A tag -> its mark and what it marks.
+type Notation = fn(&str) -> Option<(&str, &str)>;
+
 /// The same tags in the usual notation, in their order: `B-X` for `B_X` and `X-B`, I for M (BMES)
 /// and S for W (BMEWO). Nothing where they are in it, or of none.
 pub(crate) fn usual<T: AsRef<str>>(tags: &[T]) -> Option<Vec<String>> {
@@ -51,14 +54,14 @@ pub(crate) fn usual<T: AsRef<str>>(tags: &[T]) -> Option<Vec<String>> {
     if marks.is_empty() || marks.len() == tags.len() {
         return None;
     }
-    let ways: [fn(&str) -> Option<(&str, &str)>; 3] = [
+    let ways: [Notation; 3] = [
         |it| it.split_once('-'),
         |it| it.split_once('_'),
         |it| it.rsplit_once(['-', '_']).map(|(kind, mark)| (mark, kind)),
     ];
     let is_mark =
         |it: &(&str, &str)| it.0.len() == 1 && "BIESLUMW".contains(it.0) && !it.1.is_empty();
-    let fits = |way: &&fn(&str) -> Option<(&str, &str)>| {
+    let fits = |way: &&Notation| {
         marks.iter().all(|it| way(it).is_some_and(|it| is_mark(&it)))
             && marks.iter().any(|it| way(it).is_some_and(|it| it.0 == "B"))
     };

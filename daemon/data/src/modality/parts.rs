@@ -61,11 +61,12 @@ pub(super) struct Parts<P> {
     find: Find<P>,
     read: fn(&[P], Vec<Cell>) -> Result<Record, Reason>,
     /// What is to be said of a table that is read, or nothing.
-    pub note: fn(&Table, &[(P, usize)]) -> Option<String>,
+    pub note: Note<P>,
     /// Once the first table has shown it.
     found: OnceCell<Vec<P>>,
 }
 
+pub(super) type Note<P> = fn(&Table, &[(P, usize)]) -> Option<String>;
 pub(super) type Find<P> =
     fn(&Table, &[String], &[usize]) -> Result<Option<Vec<(P, usize)>>, Failure>;
 

@@ -329,7 +329,8 @@ fn ambiguous(table: &Table, labels: &[usize], asked: bool) -> Failure {
         ),
         _ => "\"COLUMN\"".into(),
     };
-    let unlabelled = if asked { "" } else { targets::UNLABELLED };
+    let is_open = !asked && labels.is_empty() && !texts.is_empty();
+    let unlabelled = if is_open { targets::UNLABELLED } else { "" };
     refusal::data(format!(
         "{file}: which column is {what} can't be told; its columns are {}",
         refusal::list(columns)

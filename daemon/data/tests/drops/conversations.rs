@@ -218,7 +218,7 @@ fn what_would_be_learnt_otherwise_than_it_is_meant_is_refused() {
     let templated = |it: usize| json!({ "prompt": format!("<|im_start|>user\n{}<|im_end|>", text(it)), "completion": "a" });
     refused(templated, "", "a chat template has been put around (<|im_start|>)");
     let verdict =
-        |it: usize| json!({ "prompt": text(it), "completion": "a", "label": it % 2 == 0 });
+        |it: usize| json!({ "prompt": text(it), "completion": "a", "label": it.is_multiple_of(2) });
     refused(verdict, chat, "`label` says no of some conversations");
     let choices = |it: usize| json!({ "question": text(it), "choices": ["x", "y"], "answer": "x" });
     refused(choices, chat, "answers to choose from");
@@ -227,7 +227,7 @@ fn what_would_be_learnt_otherwise_than_it_is_meant_is_refused() {
         _ => json!({ "instruction": text(it), "output": "a" }),
     };
     refused(keys, "", "rows have different keys");
-    let rows = |it: usize| json!({ "conversation_id": it / 2, "role": (if it % 2 == 0 { "user" } else { "assistant" }), "text": text(it) });
+    let rows = |it: usize| json!({ "conversation_id": it / 2, "role": (if it.is_multiple_of(2) { "user" } else { "assistant" }), "text": text(it) });
     refused(rows, chat, "each row is one message (`role` says whose)");
     refused(rows, "", "each row is one message (`role` says whose)");
     let deeper = |it: usize| json!({ "body": { "messages": messages(it) } });

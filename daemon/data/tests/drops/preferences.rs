@@ -301,7 +301,7 @@ fn margins_of_both_signs_are_named_with_their_lines() {
 fn answers_of_which_another_column_says_which_is_wanted_are_refused() {
     let row = |it: usize| {
         json!({ "prompt": question(it), "response_a": format!("it is {}, I think", it + 1), "response_b": "no idea at all, sorry",
-        "winner": (if it % 2 == 0 { "a" } else { "b" }) })
+        "winner": (if it.is_multiple_of(2) { "a" } else { "b" }) })
     };
     let drop = Drop::file("a.jsonl", &lines(row));
     for recipe in ["", "\ndata.text = ['prompt', 'response_a', 'response_b']"] {

@@ -230,8 +230,10 @@ pub(super) struct RawPlugins {
     pub settings: Option<BTreeMap<String, toml::Table>>,
 }
 
+type Keys = fn() -> Vec<String>;
+
 /// Of each table of a recipe, the keys that it has; under no name those above all tables.
-pub(super) const TABLES: &[(&str, fn() -> Vec<String>)] = &[
+pub(super) const TABLES: &[(&str, Keys)] = &[
     ("", keys::<Raw>),
     ("job", keys::<RawJob>),
     ("model", keys::<RawModel>),
