@@ -476,7 +476,7 @@ fn documents_of_json() {
         "a.json",
         br#"{"a": {"b": 1}, "c": [1, 2]}"#,
         expect![[r#"
-            Data: a.json: which column is the text and which the label can't be told; its columns are a, c (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN"; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+            Data: a.json: which column is the text and which the label can't be told; its columns are a, c (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
         "#]],
     );
     check(

@@ -88,7 +88,7 @@ fn what_could_be_two_things_is_asked() {
     });
     let drop = Drop::file("in_domain_train.tsv", tsv.as_bytes());
     drop.check(expect![[r#"
-        Data: in_domain_train.tsv has no header: what is to be learnt can't be told; besides `column 4` it has column 1, column 2, column 3; `column 1` (gj04, cj99, …) or `column 2` (0, 1, …) could be it (name it in a job.toml in the drop: data.label = "column 1" or "column 2", or several as data.labels; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+        Data: in_domain_train.tsv has no header: what is to be learnt can't be told; besides `column 4` it has column 1, column 2, column 3; `column 1` (gj04, cj99, …) or `column 2` (0, 1, …) could be it (name it in a job.toml in the drop: data.label = "column 1" or "column 2", or several as data.labels)
     "#]]);
     drop.check_as("data.text = 'column 4'\ndata.label = 'column 2'", expect![[r#"
         in_domain_train.tsv: tsv utf-8 40 rows
@@ -181,7 +181,7 @@ fn columns_of_unusual_names() {
         lines(40, |it| format!("{},{},{}", text(it), ["a", "b"][it % 2], ["x", "y"][it / 3 % 2]));
     let csv = format!("text,this,that\n{csv}");
     Drop::file("a.csv", csv.as_bytes()).check(expect![[r#"
-        Data: a.csv: what is to be learnt can't be told; besides `text` it has this, that; `this` (a, b, …) or `that` (x, y, …) could be it (name it in a job.toml in the drop: data.label = "this" or "that", or several as data.labels; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+        Data: a.csv: what is to be learnt can't be told; besides `text` it has this, that; `this` (a, b, …) or `that` (x, y, …) could be it (name it in a job.toml in the drop: data.label = "this" or "that", or several as data.labels)
     "#]]);
 }
 

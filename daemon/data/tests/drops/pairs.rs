@@ -65,7 +65,7 @@ fn pairs_are_known_by_their_usual_names() {
 fn a_recipe_names_any_two_columns() {
     let drop = Drop::file("a.csv", &table("remark,reply,label", class));
     drop.check(expect![[r#"
-        Data: a.csv: which column is the text can't be told; its columns are remark, reply, label (drop it in a folder with a job.toml of two lines: data.text = "remark" (or ["remark", "reply"], which reads both as a pair) and data.label = "label"; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+        Data: a.csv: which column is the text can't be told; its columns are remark, reply, label (drop it in a folder with a job.toml of two lines: data.text = "remark" (or ["remark", "reply"], which reads both as a pair) and data.label = "label")
     "#]]);
     drop.check_as(
         "data.text = ['remark', 'reply']",

@@ -97,14 +97,14 @@ fn labels_that_are_none() {
         "a.csv",
         b"id,label,when\n1,a,x\n2,b,y\n",
         expect![[r#"
-            Data: a.csv: which column is the text can't be told; its columns are id, label, when (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "label"; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+            Data: a.csv: which column is the text can't be told; its columns are id, label, when (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "label")
         "#]],
     );
     check(
         "a.csv",
         b"one,two\na,b\nc,d\n",
         expect![[r#"
-            Data: a.csv: which column is the text and which the label can't be told; its columns are one, two (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN"; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+            Data: a.csv: which column is the text and which the label can't be told; its columns are one, two (drop it in a folder with a job.toml of two lines: data.text = "COLUMN" and data.label = "COLUMN")
         "#]],
     );
     check(

@@ -193,7 +193,7 @@ fn numbers_of_a_text() {
     let two =
         file("a.csv", "text,price,weight\n", |it, _| format!("text {it},{it}.5,{}", 100 - it));
     two.check(expect![[r#"
-        Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+        Data: a.csv: what is to be learnt can't be told; besides `text` it has price, weight (name it in a job.toml in the drop: data.label = "price", or several as data.labels)
     "#]]);
     let named = "task = 'text-regression'\ndata.labels = ['weight', 'price']";
     two.check_as(
