@@ -31,6 +31,20 @@ const MARKERS: &[&str] = &[
     "### Response:",
     "### Assistant:",
 ];
+/// What the first message stands behind.
+const OPENERS: &[&str] = &[
+    "<|im_start|>",
+    "<s>[INST]",
+    "[INST]",
+    "<|system|>",
+    "<|user|>",
+    "<bos><start_of_turn>",
+    "<start_of_turn>",
+    "<|begin_of_text|><|start_header_id|>",
+    "<|start_header_id|>",
+    "### Instruction:",
+    "Below is an instruction that describes a task",
+];
 const ENDS: &[&str] = &["</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|end|>"];
 /// What columns of answers to choose from are called, and such columns of one answer each.
 const CHOICES_NAMES: &[&str] = &["choices", "options", "answer_choices"];
@@ -123,9 +137,21 @@ pub(in crate::modality) fn marker(table: &Table, column: usize) -> Option<&'stat
     within.or_else(|| ENDS.iter().find(|it| any(&|text| text.trim_end().ends_with(**it)))).copied()
 }
 
+/// What chat templates begin with, where nearly all texts of a column do. What somebody only
+/// writes in a message is text, whatever it looks like.
+fn opener(table: &Table, column: usize) -> Option<&'static str> {
+    let all =
+        |opener: &&&str| {
+            nearly_all(cells(table, column).map(
+                |it| matches!(it, Cell::Text(text) if text.trim_start().starts_with(**opener)),
+            ))
+        };
+    OPENERS.iter().find(all).copied()
+}
+
 fn templated(table: &Table, inputs: &[usize]) -> Option<(String, String)> {
     let columns = &table.sample.columns;
-    let found = inputs.iter().find_map(|it| Some((*it, marker(table, *it)?)));
+    let found = inputs.iter().find_map(|it| Some((*it, opener(table, *it)?)));
     let (column, marker) = found?;
     Some((
         format!(
