@@ -171,6 +171,7 @@ const TALKS: &str = r#"
 [data]
 test = 0.2
 [train]
+precision = "fp32"
 epochs = 12
 batch = 16
 lr = 1e-2
