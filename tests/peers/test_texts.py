@@ -171,7 +171,11 @@ def test_scores_agree_with_scikit_learn(run):
     assert {name: scores["metrics"][name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
     assert scores["confusion"] == metrics.confusion_matrix(truth, said, labels=names).tolist()
     loss = metrics.log_loss(truth, [[float(row[f"p_{name}"]) for name in sorted(names)] for row in rows], labels=sorted(names))
-    assert scores["loss"] == pytest.approx(loss, abs=1e-5)
+    # scikit-learn takes no probability for less than a double's rounding, as those of a tiny model that is sure and wrong may be.
+    if all(numpy.finfo(float).eps < float(row[f"p_{row['label']}"]) for row in rows):
+        assert scores["loss"] == pytest.approx(loss, abs=1e-5)
+    else:
+        assert loss < scores["loss"]
 
 
 def test_a_pipeline_needs_nothing_but_the_folder(run, data):
