@@ -62,7 +62,7 @@ mod opened; // a drop -> a folder and its recipe
 
 pub use example::{At, Example, Origins, Record};
 pub use load::Dataset;
-pub use modality::{Images, Named, inputs};
+pub use modality::{Images, LEARNT, Named, inputs};
 pub use opened::{Opened, open};
 pub use progress::Progress;
 pub use request::{Request, ValidationDefault};

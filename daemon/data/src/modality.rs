@@ -15,14 +15,15 @@ mod preference; // messages with answers that are wanted and others that are not
 mod prompt; // questions that a model answers, with what rewards read
 mod unclear; // questions and answers where no task is asked
 
+pub use chat::LEARNT;
 pub use image::Images;
+pub(crate) use unclear::doubt;
 
 use crate::example::{Example, Examples, Key, Origins, Record};
 use crate::inventory::Inventory;
 use crate::reading::Reading;
 use crate::refusal;
 use crate::request::Request;
-use crate::table::Table;
 use finetuned_job::data::DataReport;
 use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
@@ -97,11 +98,6 @@ const MODALITIES: &[&dyn Modal] = &[
 /// That a drop is taken for; none where it holds nothing of any.
 pub(crate) fn recognised(found: &Inventory, choice: &DataChoice) -> Option<Modality> {
     MODALITIES.iter().find(|it| it.recognises(found, choice)).map(|it| it.modality())
-}
-
-/// As [`crate::reading::Doubt`].
-pub(crate) fn doubt(table: &Table, inputs: &[usize], targets: &[usize]) -> Option<Failure> {
-    unclear::doubt(table, inputs, targets)
 }
 
 pub(crate) fn of(modality: Modality) -> Result<&'static dyn Modal, Failure> {

@@ -178,6 +178,12 @@ pub(crate) fn is_same(column: &str, name: &str) -> bool {
     column.trim().chars().map(letter).eq(name.chars().map(letter))
 }
 
+/// Whether a column is called as those are that say which split a row is in.
+pub(crate) fn divides(column: &str) -> bool {
+    let flags = SPLIT_FLAGS.iter().map(|it| it.0);
+    SPLIT_NAMES.iter().copied().chain(flags).any(|it| is_same(column, it))
+}
+
 /// Whether a table that begins so has a header.
 pub(crate) fn is_usual(name: &str) -> bool {
     TEXT_NAMES.iter().chain(LABEL_NAMES).any(|it| is_same(name, it))

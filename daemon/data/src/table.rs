@@ -9,7 +9,7 @@ use crate::exports::{self, Export};
 use crate::format::Format;
 use crate::inflate::Count;
 use crate::lines::Form;
-use crate::row::{Held, Row, Sample};
+use crate::row::{Held, Row, Sample, nearly_all};
 use crate::row_class::RowClass;
 use crate::sentences::{self, Sentences};
 use crate::source::{ROW_BYTES_MAX, RowBound, Source};
@@ -114,6 +114,16 @@ impl Table {
             Some(class) => table.of_class(class.clone()),
             None => Ok(table),
         }
+    }
+
+    /// Those of a column that were sampled.
+    pub(crate) fn cells(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        self.sample.rows.iter().filter_map(move |it| it.get(column))
+    }
+
+    /// Whether nearly all of them are so.
+    pub(crate) fn nearly_all(&self, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
+        nearly_all(self.cells(column).map(is))
     }
 
     /// As if each row had a label.

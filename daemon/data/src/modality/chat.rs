@@ -11,6 +11,8 @@ pub(super) mod form; // which columns hold messages, questions, answers
 pub(super) mod doubts; // what would be learnt otherwise than it is meant
 pub(super) mod absent; // why a table has no conversations
 
+pub use message::LEARNT;
+
 use super::parts::{Parts, Wanted};
 use super::questions::Questions;
 use super::{Content, Modal, Named};

@@ -100,8 +100,8 @@ fn find(
             (names::named(file, columns, prompt)?, (!others.is_empty()).then_some(others))
         }
     };
-    let mut free: Vec<usize> =
-        others.unwrap_or_else(|| all.into_iter().filter(|it| !divides(&columns[*it])).collect());
+    let mut free: Vec<usize> = others
+        .unwrap_or_else(|| all.into_iter().filter(|it| !names::divides(&columns[*it])).collect());
     free.retain(|it| *it != prompt);
     let mut parts = vec![(Part::Prompt, prompt)];
     let more = [
@@ -121,13 +121,6 @@ fn find(
     doubts::check(table, &columns_of(&parts), !named.is_empty())?;
     parts.extend(free.into_iter().map(|it| (Part::Field(columns[it].clone()), it)));
     Ok(Some(parts))
-}
-
-/// Whether a column is called as those are that say which split a row is in.
-fn divides(column: &str) -> bool {
-    let flags = names::SPLIT_FLAGS.iter().map(|it| it.0);
-    let mut known = names::SPLIT_NAMES.iter().copied().chain(flags);
-    known.any(|it| names::is_same(column, it))
 }
 
 /// # Errors

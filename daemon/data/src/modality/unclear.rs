@@ -12,8 +12,8 @@ use finetuned_job::outcome::Failure;
 const SUBJECT_NAMES: &[&str] =
     &["category", "category_name", "topic", "genre", "tag", "annotation", "quality"];
 
-/// `targets`: what would be learnt, as nobody names it.
-pub(super) fn doubt(table: &Table, inputs: &[usize], targets: &[usize]) -> Option<Failure> {
+/// As [`crate::reading::Doubt`]. `targets`: what would be learnt, as nobody names it.
+pub(crate) fn doubt(table: &Table, inputs: &[usize], targets: &[usize]) -> Option<Failure> {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let [question, answer] = chat::question_and_answer(table)?;
     let is_label = |it: &usize| {

@@ -26,7 +26,7 @@ pub(in crate::modality) fn why(table: &Table) -> Why {
 /// That a table holds conversations where texts are wanted: messages, or questions and answers.
 pub(in crate::modality) fn conversations(table: &Table) -> Why {
     let columns = &table.sample.columns;
-    let is_messages = |it: &usize| nearly_all(cells(table, *it).map(messages::are_messages));
+    let is_messages = |it: &usize| table.nearly_all(*it, messages::are_messages);
     let (what, column) = match (0..columns.len()).find(is_messages) {
         Some(it) => (format!("holds conversations (`{}`)", columns[it]), None),
         None => {
@@ -54,10 +54,6 @@ pub(in crate::modality) fn conversations(table: &Table) -> Why {
     ))
 }
 
-fn cells(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
-    table.sample.rows.iter().filter_map(move |it| it.get(column))
-}
-
 fn rows_of_messages(table: &Table) -> Why {
     Some(speakers::message_rows(table)?.refusal(&table.sample.columns))
 }
@@ -83,8 +79,7 @@ fn mixed(table: &Table) -> Why {
     let columns = &table.sample.columns;
     let found =
         form::MESSAGES_NAMES.iter().filter_map(|it| usual(columns, &[it])).filter_map(|it| {
-            let mut rows =
-                cells(table, it).enumerate().filter(|it| messages::is_conversation(it.1));
+            let mut rows = table.cells(it).enumerate().filter(|it| messages::is_conversation(it.1));
             rows.next()
                 .map(|(first, _)| format!("`{}` (row {} is the first)", columns[it], first + 1))
         });
@@ -107,7 +102,7 @@ fn python(table: &Table) -> Why {
         }
         _ => false,
     };
-    let column = (0..columns.len()).find(|it| nearly_all(cells(table, *it).map(is_it)))?;
+    let column = (0..columns.len()).find(|it| table.nearly_all(*it, is_it))?;
     Some((
         format!("`{}` holds lists as Python prints them, and no JSON", columns[column]),
         "write the lists with json.dumps, or the whole table as JSON Lines (pandas: to_json(\"data.jsonl\", orient=\"records\", lines=True))".into(),
@@ -131,7 +126,7 @@ fn deeper(table: &Table) -> Why {
         has("replies").then(|| "a tree of `replies`".into())
     };
     let found = (0..columns.len()).find_map(|column| {
-        let mut names = cells(table, column).map(inside);
+        let mut names = table.cells(column).map(inside);
         let first = names.next()??;
         names.all(|it| it.is_some()).then_some((column, first))
     });

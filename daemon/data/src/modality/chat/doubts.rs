@@ -86,10 +86,6 @@ fn refused(table: &Table, why: &str, cure: &str) -> Failure {
     refusal::data(format!("{}: {why}", table.source.name)).with_cure(cure)
 }
 
-fn cells(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
-    table.sample.rows.iter().filter_map(move |it| it.get(column))
-}
-
 /// Every text in a cell.
 fn texts<'a>(cell: &'a Cell, found: &mut Vec<&'a str>) {
     match cell {
@@ -110,7 +106,7 @@ fn images(table: &Table, inputs: &[usize]) -> Option<(String, String)> {
     let columns = &table.sample.columns;
     let is_thing = |it: &usize| {
         let is_called = IMAGE_NAMES.iter().any(|name| names::is_same(&columns[*it], name));
-        cells(table, *it).any(|cell| match cell {
+        table.cells(*it).any(|cell| match cell {
             Cell::Image(_) => true,
             Cell::List(all) => is_called && !all.is_empty(),
             other => is_called && !other.is_missing(),
@@ -131,7 +127,7 @@ fn images(table: &Table, inputs: &[usize]) -> Option<(String, String)> {
 /// What chat templates write, where nearly all texts of a column have it.
 pub(in crate::modality) fn marker(table: &Table, column: usize) -> Option<&'static str> {
     let any = |is: &dyn Fn(&str) -> bool| {
-        nearly_all(cells(table, column).map(|cell| all_texts(cell).into_iter().any(is)))
+        table.nearly_all(column, |cell| all_texts(cell).into_iter().any(is))
     };
     let within = MARKERS.iter().find(|it| any(&|text| text.contains(**it)));
     within.or_else(|| ENDS.iter().find(|it| any(&|text| text.trim_end().ends_with(**it)))).copied()
@@ -140,12 +136,11 @@ pub(in crate::modality) fn marker(table: &Table, column: usize) -> Option<&'stat
 /// What chat templates begin with, where nearly all texts of a column do. What somebody only
 /// writes in a message is text, whatever it looks like.
 fn opener(table: &Table, column: usize) -> Option<&'static str> {
-    let all =
-        |opener: &&&str| {
-            nearly_all(cells(table, column).map(
-                |it| matches!(it, Cell::Text(text) if text.trim_start().starts_with(**opener)),
-            ))
-        };
+    let begins = |it: &Cell, opener: &str| match it {
+        Cell::Text(text) => text.trim_start().starts_with(opener),
+        _ => false,
+    };
+    let all = |opener: &&&str| table.nearly_all(column, |it| begins(it, opener));
     OPENERS.iter().find(all).copied()
 }
 
@@ -182,7 +177,7 @@ fn choices(table: &Table, inputs: &[usize]) -> Option<(String, String)> {
         let is_json = matches!(it, Cell::Text(text) if text.trim_start().starts_with(['[', '{']));
         is_json || matches!(it, Cell::List(_) | Cell::Fields(_))
     };
-    let is_list = found.len() == 2 || nearly_all(cells(table, found[0]).map(lists));
+    let is_list = found.len() == 2 || table.nearly_all(found[0], lists);
     if !is_list || nearly_all(table.sample.rows.iter().map(is_whole)) {
         return None;
     }
@@ -201,10 +196,6 @@ fn verdict(table: &Table, parts: &[(Part, usize)]) -> Option<(String, String)> {
     const NAMES: &[&str] =
         &["label", "labels", "kto_tag", "desirable", "thumbs_up", "liked", "chosen", "accepted"];
     let columns = &table.sample.columns;
-    let divides = |column: &str| {
-        let flags = names::SPLIT_FLAGS.iter().map(|it| it.0);
-        names::SPLIT_NAMES.iter().copied().chain(flags).any(|it| names::is_same(column, it))
-    };
     let is_flag = |it: &Cell| match it {
         Cell::Bool(_) => true,
         Cell::Text(it) => ["true", "false"].iter().any(|word| it.trim().eq_ignore_ascii_case(word)),
@@ -215,10 +206,11 @@ fn verdict(table: &Table, parts: &[(Part, usize)]) -> Option<(String, String)> {
         let is_called = NAMES.iter().any(|it| names::is_same(name, it));
         let answer = |it: &Cell| it.yes_or_no();
         let is_it = |it: &Cell| is_flag(it) || (is_called && answer(it).is_some());
-        let any = |yes: bool| cells(table, *column).any(|it| answer(it) == Some(yes));
-        nearly_all(cells(table, *column).map(is_it)) && any(false) && (is_called || any(true))
+        let any = |yes: bool| table.cells(*column).any(|it| answer(it) == Some(yes));
+        table.nearly_all(*column, is_it) && any(false) && (is_called || any(true))
     };
-    let is_free = |it: &usize| parts.iter().all(|part| part.1 != *it) && !divides(&columns[*it]);
+    let is_free =
+        |it: &usize| parts.iter().all(|part| part.1 != *it) && !names::divides(&columns[*it]);
     let name = &columns[(0..columns.len()).filter(is_free).find(says_no)?];
     let inputs: Vec<&String> = parts
         .iter()
@@ -241,7 +233,7 @@ fn prefix(table: &Table, parts: &[(Part, usize)]) -> Option<(String, String)> {
             let turns = messages::turns(it.clone(), "assistant").unwrap_or_default();
             turns.into_iter().filter(message::Message::is_answer).map(|it| it.content)
         };
-        cells(table, column).flat_map(answers).collect::<Vec<_>>()
+        table.cells(column).flat_map(answers).collect::<Vec<_>>()
     };
     let answers = parts.iter().filter(|it| matches!(it.0, Part::Messages | Part::Answer));
     let answers: Vec<String> = answers.flat_map(|it| of(it.1)).collect();
@@ -264,7 +256,7 @@ pub(super) fn thoughts(table: &Table, parts: &[(Part, usize)]) -> Option<String>
         Cell::List(all) => all.iter().any(|it| it.field(name).is_some_and(|it| !it.is_missing())),
         _ => false,
     };
-    let found = THOUGHTS.iter().find(|name| cells(table, column).any(|it| has(it, name)))?;
+    let found = THOUGHTS.iter().find(|name| table.cells(column).any(|it| has(it, name)))?;
     Some(format!(
         "{}: messages have `{found}` beside their content; it is learnt where the base's chat template writes it, and left out where it does not",
         table.source.name

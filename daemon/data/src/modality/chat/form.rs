@@ -5,7 +5,6 @@ use super::super::speakers;
 use super::messages::{self, Part};
 use crate::names;
 use crate::refusal;
-use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_job::outcome::Failure;
 
@@ -115,7 +114,7 @@ pub(super) fn is_clear(table: &Table) -> bool {
     // A list of texts below a name that says nothing may be anything.
     if let [(Part::Messages, it), ..] = found[..]
         && names::is_same(&columns[it], "data")
-        && !nearly_all(table.sample.rows.iter().map(|row| messages::are_messages(&row[it])))
+        && !table.nearly_all(it, messages::are_messages)
     {
         return false;
     }
@@ -132,12 +131,11 @@ pub(super) fn usual(columns: &[String], names: &[&str]) -> Option<usize> {
 fn of_messages(table: &Table) -> Option<Vec<(Part, usize)>> {
     let columns = &table.sample.columns;
     let column = usual(columns, MESSAGES_NAMES)?;
-    let cells = || table.sample.rows.iter().filter_map(|it| it.get(column));
-    if !nearly_all(cells().map(messages::is_conversation)) {
+    if !table.nearly_all(column, messages::is_conversation) {
         return None;
     }
     let mut found = vec![(Part::Messages, column)];
-    if nearly_all(cells().map(messages::ends_with_question)) {
+    if table.nearly_all(column, messages::ends_with_question) {
         found.extend(usual(columns, ANSWER_NAMES).map(|it| (Part::Answer, it)));
     }
     Some(with_more(table, found, &[]))

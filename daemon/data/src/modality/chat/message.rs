@@ -102,8 +102,8 @@ const CALLS: &str = "tool_calls";
 const CALL: &str = "function_call";
 /// What people call an assistant whose content is such a call.
 const CALLERS: [&str; 3] = ["function_call", "tool_call", "tool_calls"];
-/// As records say that the loss of a message is switched off: it is false.
-const LEARNT: &str = "learnt";
+/// Field of a message in a record, which is false where the data switch its loss off.
+pub const LEARNT: &str = "learnt";
 /// Fields that say whether a message is learnt, and those that say whether it is not.
 const LEARNT_FIELDS: &[&str] =
     &[LEARNT, "weight", "loss_weight", "train", "trainable", "loss", "loss_mask"];

@@ -64,8 +64,7 @@ pub(super) fn ends_with_question(cell: &Cell) -> bool {
 
 /// Whether nothing in the column is anything but a list, or the JSON of one.
 pub(in crate::modality) fn may_be_history(table: &Table, column: usize) -> bool {
-    let cells = table.sample.rows.iter().filter_map(|it| it.get(column));
-    cells.filter(|it| !it.is_missing()).all(|it| listed(it).is_some())
+    table.cells(column).filter(|it| !it.is_missing()).all(|it| listed(it).is_some())
 }
 
 /// None where there is something else in it.

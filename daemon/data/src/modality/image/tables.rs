@@ -65,9 +65,9 @@ pub(super) fn read(
             "paths that name an image but for case, extension, zeros before a number or the folders above were taken for it: {n} (first: {first})"
         ));
     }
-    let Rows { used, .. } = &rows;
-    let is_asked = !reading.request.labels().is_empty();
-    check_folders(&files, used).or_else(|err| if is_asked { Ok(()) } else { Err(err) })?;
+    if reading.request.labels().is_empty() {
+        check_folders(&files, &rows.used)?;
+    }
     let unnamed = rows.used.iter().filter(|it| !**it).count();
     if let Some(first) = rows.used.iter().position(|it| !it) {
         reading.warnings.push(format!(

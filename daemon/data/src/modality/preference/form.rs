@@ -6,7 +6,6 @@ use super::answers::Part;
 use super::undecided;
 use crate::names;
 use crate::refusal;
-use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
@@ -160,9 +159,8 @@ impl Form {
     fn check_verdicts(&self, table: &Table) -> Result<(), Failure> {
         let (file, columns) = (&table.source.name, &table.sample.columns);
         let says_no = |column: usize| {
-            let cells = || table.sample.rows.iter().filter_map(|it| it.get(column));
-            nearly_all(cells().map(|it| it.yes_or_no().is_some()))
-                && cells().any(|it| it.yes_or_no() == Some(false))
+            table.nearly_all(column, |it| it.yes_or_no().is_some())
+                && table.cells(column).any(|it| it.yes_or_no() == Some(false))
         };
         let is_verdict = |it: &usize| {
             let name = &columns[*it];
@@ -214,13 +212,8 @@ fn of_verdicts(table: &Table, targets: &[usize]) -> Option<Vec<(Part, usize)>> {
     if let Some((prompt, completion)) = both {
         return Some(vec![(Part::Prompt, prompt), (Part::Completion, completion)]);
     }
-    let whole = of(MESSAGES_NAMES).filter(|it| holds(table, *it, messages::are_messages))?;
+    let whole = of(MESSAGES_NAMES).filter(|it| table.nearly_all(*it, messages::are_messages))?;
     Some(vec![(Part::Completion, whole)])
-}
-
-/// Whether nearly all of a column are so.
-fn holds(table: &Table, column: usize, is: fn(&Cell) -> bool) -> bool {
-    nearly_all(table.sample.rows.iter().filter_map(|it| it.get(column)).map(is))
 }
 
 /// Whether a table can be nothing but preferences: pairs by their names, with a prompt or as whole
@@ -234,7 +227,7 @@ pub(super) fn is_clear(table: &Table) -> bool {
             messages::are_messages(it) || is_marked
         };
         return parts.iter().any(|it| it.0 == Part::Prompt)
-            || parts.iter().all(|it| holds(table, it.1, is_whole));
+            || parts.iter().all(|it| table.nearly_all(it.1, is_whole));
     }
     let is_verdict = |it: &Cell| match it {
         Cell::Bool(_) => true,
@@ -242,11 +235,13 @@ pub(super) fn is_clear(table: &Table) -> bool {
         _ => false,
     };
     if of_verdicts(table, &[]).is_some()
-        && usual(columns, &VERDICT_NAMES[1..]).is_some_and(|it| holds(table, it, is_verdict))
+        && usual(columns, &VERDICT_NAMES[1..]).is_some_and(|it| table.nearly_all(it, is_verdict))
     {
         return true;
     }
     let [prompt, completion, label] =
         ["prompt", "completion", "label"].map(|it| usual(columns, &[it]));
-    prompt.is_some() && completion.is_some() && label.is_some_and(|it| holds(table, it, is_verdict))
+    prompt.is_some()
+        && completion.is_some()
+        && label.is_some_and(|it| table.nearly_all(it, is_verdict))
 }

@@ -5,7 +5,6 @@
 use super::super::text::holds_texts;
 use crate::names;
 use crate::refusal;
-use crate::row::nearly_all;
 use crate::table::Table;
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
@@ -43,10 +42,9 @@ pub(super) fn check(table: &Table, answers: [usize; 2]) -> Result<(), Failure> {
 pub(super) fn refusal(table: &Table) -> Option<(String, String)> {
     let columns = &table.sample.columns;
     let holds = |it: &usize| {
-        let mut cells = table.sample.rows.iter().filter_map(|row| row.get(*it));
-        holds_texts(table, *it) || cells.any(|it| matches!(it, Cell::List(_)))
+        holds_texts(table, *it) || table.cells(*it).any(|it| matches!(it, Cell::List(_)))
     };
-    let is_number = |it: &usize| is_all(table, *it, |it| number(it).is_some());
+    let is_number = |it: &usize| table.nearly_all(*it, |it| number(it).is_some());
     let counterparts = counterparts(columns);
     let answers = counterparts.iter().find(|it| it.iter().all(holds));
     let answers = answers.or_else(|| counterparts.iter().find(|it| !it.iter().any(is_number)))?;
@@ -64,7 +62,7 @@ pub(super) fn check_places(table: &Table, answers: [usize; 2]) -> Result<(), Fai
         Cell::Text(it) => it.trim().parse().is_ok_and(|it| (0..PLACES_MAX).contains(&it)),
         _ => false,
     };
-    if !answers.iter().all(|it| is_all(table, *it, is_place)) {
+    if !answers.iter().all(|it| table.nearly_all(*it, is_place)) {
         return Ok(());
     }
     let lists = |it: &Cell| match it {
@@ -72,7 +70,7 @@ pub(super) fn check_places(table: &Table, answers: [usize; 2]) -> Result<(), Fai
         Cell::Text(it) => it.trim_start().starts_with('['),
         _ => false,
     };
-    let list = (0..columns.len()).find(|it| is_all(table, *it, lists));
+    let list = (0..columns.len()).find(|it| table.nearly_all(*it, lists));
     let Some(elsewhere) = list.or_else(|| counterparts(columns).first().map(|it| it[0])) else {
         return Ok(());
     };
@@ -82,10 +80,6 @@ pub(super) fn check_places(table: &Table, answers: [usize; 2]) -> Result<(), Fai
         columns[elsewhere]
     ))
     .with_cure(format!("write the answers themselves into `{chosen}` and `{rejected}`")))
-}
-
-fn is_all(table: &Table, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
-    nearly_all(table.sample.rows.iter().filter_map(|it| it.get(column)).map(is))
 }
 
 fn number(cell: &Cell) -> Option<f64> {
@@ -123,9 +117,8 @@ fn says_which(table: &Table, answers: &[usize; 2]) -> Option<String> {
         let name = columns[*column].to_ascii_lowercase();
         let is_called = WINNER_NAMES.iter().any(|it| names::is_same(&name, it))
             || WINNER_WORDS.iter().any(|it| name.contains(it));
-        let cells = table.sample.rows.iter().filter_map(|it| it.get(*column));
-        let values: HashSet<String> =
-            cells.filter(|it| !it.is_missing()).map(Cell::shown).collect();
+        let known = table.cells(*column).filter(|it| !it.is_missing());
+        let values: HashSet<String> = known.map(Cell::shown).collect();
         is_called && (2..=WINNERS_MAX).contains(&values.len())
     };
     let free = |it: &usize| !answers.contains(it);

@@ -2,11 +2,10 @@
 //! usual names, and only where the values are what the names promise.
 
 use super::spans;
-use crate::conll;
 use crate::names::{self, TAG_NAMES, TEXT_NAMES, WORD_NAMES};
 use crate::row::nearly_all;
 use crate::table::Table;
-use finetuned_answers::Cell;
+use finetuned_answers::{Cell, is_marked};
 
 /// What annotation tools call spans, the surest first.
 const SPAN_NAMES: &[&str] = &["spans", "entities", "ents", "label", "labels", "annotations"];
@@ -49,10 +48,6 @@ fn usual(table: &Table, names: &[&[&str]]) -> Vec<usize> {
     names.filter_map(|it| names::usual(columns, &[it], &all)).collect()
 }
 
-fn cells(table: &Table, column: usize) -> impl Iterator<Item = &Cell> {
-    table.sample.rows.iter().filter_map(move |it| it.get(column))
-}
-
 fn tagged(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
     let of_text = |it: &Cell| matches!(it, Cell::Text(_) | Cell::Missing);
     let is_list = |it: &Cell| matches!(it, Cell::List(words) if words.iter().all(of_text));
@@ -60,11 +55,11 @@ fn tagged(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
         Cell::List(it) => Some(it.len()),
         _ => None,
     };
-    if !nearly_all(cells(table, words).map(is_list)) {
+    if !table.nearly_all(words, is_list) {
         return None;
     }
     let fits = |column: &usize| {
-        let pairs = cells(table, words).zip(cells(table, *column));
+        let pairs = table.cells(words).zip(table.cells(*column));
         *column != words && nearly_all(pairs.map(|(a, b)| length(a) == length(b)))
     };
     let target = match label {
@@ -81,9 +76,9 @@ fn spaced(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
         Cell::Text(it) => it.split_whitespace().map(str::to_owned).collect(),
         _ => Vec::new(),
     };
-    let are_tags = |it: &[String]| it.iter().all(|it| it == "O" || conll::is_marked(it));
+    let are_tags = |it: &[String]| it.iter().all(|it| it == "O" || is_marked(it));
     let fits = |column: &usize| {
-        let known = || cells(table, words).zip(cells(table, *column));
+        let known = || table.cells(words).zip(table.cells(*column));
         let some = known().any(|it| pieces(it.1).iter().any(|it| it != "O"));
         *column != words
             && some
@@ -101,11 +96,11 @@ fn spaced(table: &Table, words: usize, label: Option<usize>) -> Option<Found> {
 
 fn spanned(table: &Table, texts: usize, label: Option<usize>) -> Option<Found> {
     let is_text = |it: &Cell| matches!(text(it.clone()), Cell::Text(_));
-    if !nearly_all(cells(table, texts).map(is_text)) {
+    if !table.nearly_all(texts, is_text) {
         return None;
     }
     let holds = |column: &usize| {
-        let known = || cells(table, *column).filter(|it| !it.is_missing());
+        let known = || table.cells(*column).filter(|it| !it.is_missing());
         let spans = |it: &Cell| spans::all(it.clone()).is_ok_and(|it| !it.is_empty());
         known().any(spans) && nearly_all(known().map(|it| spans::all(it.clone()).is_ok()))
     };

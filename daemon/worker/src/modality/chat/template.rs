@@ -5,6 +5,7 @@
 //! The day is not told to it, since examples would depend on it.
 
 use anyhow::{Context, Result};
+use finetuned_data::LEARNT;
 use finetuned_job::outcome::{Failure, FailureKind};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Serde, Value};
@@ -18,8 +19,6 @@ use std::{fs, io};
 /// Beside `tokenizer_config.json`, in newer folders.
 const FILE: &str = "chat_template.jinja";
 const NAME: &str = "chat_template";
-/// In a message of a record: false where it is read and not learnt.
-const LEARNT: &str = "learnt";
 /// What one conversation may take: each instruction, and each 64 bytes that it makes on the way,
 /// take one. Thousands of messages take less, and no text can grow beyond 256 MB. (minijinja 3.1
 /// counts nothing for lists that are joined to lists: those end at the worker's memory limit.)
