@@ -41,6 +41,7 @@ pub use metric::{higher_is_better, short, value};
 pub use predictions::Predictions;
 pub use reading::{Columns, Look, Outputs, Reason, Refused, TargetKind, TargetReader};
 pub use scored::Scored;
+pub use tags::is_marked;
 pub use target::Target;
 pub use tokens::chrf::chrf;
 pub use tokens::rouge::rouge_l;

@@ -8,6 +8,8 @@ mod marked; // sentences with right, missed and spurious entities
 pub(crate) mod read; // cells -> targets
 mod scores; // probabilities x targets -> scores, baseline
 
+pub use schemes::is_marked;
+
 use crate::kind::{AnswerKind, Input, Segment, Words};
 use crate::{Predictions, Scored, ScoresError, Target, classified};
 use entities::entities;

@@ -8,7 +8,7 @@ use crate::quarantine::Reason;
 use crate::refusal;
 use crate::row::{Row, SAMPLE_ROWS, Sample};
 use crate::source::ROW_BYTES_MAX;
-use finetuned_answers::Cell;
+use finetuned_answers::{Cell, is_marked};
 use finetuned_job::outcome::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
@@ -113,44 +113,34 @@ fn word_and_tag(
     rows: &[Vec<&str>],
     columns: std::ops::Range<usize>,
 ) -> Option<(usize, Option<usize>)> {
-    let values = |at: usize| -> BTreeSet<&str> { rows.iter().map(|it| it[at]).collect() };
+    type Column<'a> = (usize, BTreeSet<&'a str>);
+    let values = |at: usize| rows.iter().map(|it| it[at]).collect();
+    let all: Vec<Column<'_>> = columns.map(|at| (at, values(at))).collect();
     let is_number = |it: &&str| it.parse::<f64>().is_ok();
-    let all: Vec<(usize, BTreeSet<&str>)> = columns.map(|at| (at, values(at))).collect();
-    let spans = |it: &BTreeSet<&str>| {
-        it.contains("*") && it.iter().any(|it| it.starts_with('(') && it.ends_with('*'))
+    let spans = |it: &Column<'_>| {
+        it.1.contains("*") && it.1.iter().any(|it| it.starts_with('(') && it.ends_with('*'))
     };
-    if all.iter().any(|it| spans(&it.1)) {
+    if all.iter().any(spans) {
         return None;
     }
-    let is_tags = |it: &BTreeSet<&str>| {
-        it.iter().any(|it| *it != "O") && it.iter().all(|it| *it == "O" || is_marked(it))
+    let is_tags = |it: &&Column<'_>| {
+        it.1.iter().any(|it| *it != "O") && it.1.iter().all(|it| *it == "O" || is_marked(it))
     };
-    let entities: Vec<usize> = all.iter().filter(|it| is_tags(&it.1)).map(|it| it.0).collect();
-    let is_chunks = |at: &usize| {
-        let types: BTreeSet<&str> = values(*at).into_iter().filter_map(|it| it.get(2..)).collect();
-        types.iter().all(|it| CHUNKS.contains(it))
+    let is_chunks =
+        |it: &&Column<'_>| it.1.iter().filter_map(|it| it.get(2..)).all(|it| CHUNKS.contains(&it));
+    let (chunks, named): (Vec<_>, Vec<_>) = all.iter().filter(is_tags).partition(is_chunks);
+    let entities = if named.is_empty() { chunks } else { named };
+    let is_words = |it: &&Column<'_>| {
+        entities.iter().all(|tags| tags.0 != it.0) && !it.1.iter().all(is_number)
     };
-    let named: Vec<usize> = entities.iter().copied().filter(|it| !is_chunks(it)).collect();
-    let entities = if named.is_empty() { &entities } else { &named };
-    let is_words =
-        |it: &&(usize, BTreeSet<&str>)| !entities.contains(&it.0) && !it.1.iter().all(is_number);
     let most = all.iter().filter(is_words).map(|it| it.1.len()).max()?;
     let word = all.iter().filter(is_words).find(|it| most <= 2 * it.1.len())?.0;
-    let plain = || {
-        let mut others = all.iter().rev().filter(|it| it.0 != word && !it.1.iter().all(is_number));
-        others.next().map(|it| it.0)
-    };
+    let plain = |it: &&Column<'_>| it.0 != word && !it.1.iter().all(is_number);
     match entities[..] {
-        [] => Some((word, Some(plain()?))),
-        [only] => Some((word, Some(only))),
+        [] => Some((word, Some(all.iter().rev().find(plain)?.0))),
+        [only] => Some((word, Some(only.0))),
         _ => Some((word, None)),
     }
-}
-
-/// `B-PER`, and as others write it: `B_PER`.
-pub(crate) fn is_marked(tag: &str) -> bool {
-    let [mark, part, _, ..] = tag.as_bytes() else { return false };
-    b"BIESLUMW".contains(mark) && b"-_".contains(part)
 }
 
 /// Ends a sentence.

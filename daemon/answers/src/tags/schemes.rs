@@ -44,6 +44,15 @@ impl fmt::Display for SchemeError {
 
 impl std::error::Error for SchemeError {}
 
+/// Of BIOES and BILOU; M stands for I (BMES), W for S (BMEWO).
+const MARKS: &str = "BIESLUMW";
+
+/// `B-PER`, and as others write it: `B_PER`.
+pub fn is_marked(tag: &str) -> bool {
+    let parts = tag.split_once(['-', '_']);
+    parts.is_some_and(|(mark, kind)| mark.len() == 1 && MARKS.contains(mark) && !kind.is_empty())
+}
+
 /// A tag -> its mark and what it marks.
 type Notation = fn(&str) -> Option<(&str, &str)>;
 
@@ -59,8 +68,7 @@ pub(crate) fn usual<T: AsRef<str>>(tags: &[T]) -> Option<Vec<String>> {
         |it| it.split_once('_'),
         |it| it.rsplit_once(['-', '_']).map(|(kind, mark)| (mark, kind)),
     ];
-    let is_mark =
-        |it: &(&str, &str)| it.0.len() == 1 && "BIESLUMW".contains(it.0) && !it.1.is_empty();
+    let is_mark = |it: &(&str, &str)| it.0.len() == 1 && MARKS.contains(it.0) && !it.1.is_empty();
     let fits = |way: &&Notation| {
         marks.iter().all(|it| way(it).is_some_and(|it| is_mark(&it)))
             && marks.iter().any(|it| way(it).is_some_and(|it| it.0 == "B"))
