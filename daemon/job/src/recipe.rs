@@ -559,7 +559,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn refused(text: &str, message: &str) {
+    pub(super) fn refused(text: &str, message: &str) {
         assert_eq!(Recipe::parse(text).unwrap_err().to_string(), message);
     }
 

@@ -30,6 +30,14 @@ pub(crate) fn of(err: anyhow::Error) -> Failure {
     }
 }
 
+/// With the place where it went wrong before it.
+pub(crate) fn at(place: &str, err: anyhow::Error) -> anyhow::Error {
+    match err.downcast::<Failure>() {
+        Ok(it) => Failure { message: format!("{place}: {}", it.message), ..it }.into(),
+        Err(other) => other.context(place.to_owned()),
+    }
+}
+
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words")

@@ -116,13 +116,8 @@ pub(crate) fn prepare(attempt: &mut Attempt) -> Result<Prepared> {
     let base = base_model::open(&base_name, &near, |name, what| {
         find(is_strange && recipe.model.base.is_some(), name, what)
     })?;
-    let mut models = Vec::new();
-    for (nth, model) in recipe.reward_models().into_iter().enumerate() {
-        let found = |name: &str, what: &str| {
-            find(is_strange, name, &format!("{}-{nth}-{what}", reward_model::NAMED))
-        };
-        models.push(base_model::open(model, &near, found).map_err(reward_model::not_found)?);
-    }
+    let rewards = recipe.reward_models();
+    let models = reward_model::find_all(&rewards, &near, |name, to| find(is_strange, name, to))?;
     if needs_network {
         sandbox::cut_network(spec)?;
     }

@@ -1,18 +1,21 @@
 //! A reward model: a finished model of one output that scores a conversation as a whole, asked what
 //! an answer is worth. Which model may be asked for is decided where base models are found.
 
-use crate::base_model::BaseModel;
+use crate::base_model::{self, BaseModel};
 use crate::checkpoint;
+use crate::failures;
 use crate::modality::ScoredConversations;
 use crate::network::{self, Built, Network};
 use anyhow::{Context, Result};
+use finetuned_hub::Resolved;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_job::plan::RewardModelPlan;
 use finetuned_models::{BuildOptions, HeadKind, Input, Storage};
+use std::path::Path;
 use tch::{Device, Tensor};
 
 /// What is looked for, which names the copy of a stranger's folder.
-pub(crate) const NAMED: &str = "reward";
+const NAMED: &str = "reward";
 /// Conversations in one forward pass.
 const BATCH: usize = 16;
 
@@ -24,12 +27,20 @@ pub(crate) struct RewardModel {
     weights_hash: String,
 }
 
-/// The failure of a search that looked for a reward model.
-pub(crate) fn not_found(err: anyhow::Error) -> anyhow::Error {
-    match err.downcast::<Failure>() {
-        Ok(it) => Failure { message: format!("reward.model: {}", it.message), ..it }.into(),
-        Err(other) => other.context("reading a reward model"),
-    }
+/// Those of these names, in their order. `find`: from a name, and what is looked for, to a folder.
+///
+/// # Errors
+/// As [`base_model::open`].
+pub(crate) fn find_all(
+    names: &[&str],
+    near: &Path,
+    mut find: impl FnMut(&str, &str) -> Result<Resolved>,
+) -> Result<Vec<BaseModel>> {
+    let each = |(nth, name): (usize, &&str)| {
+        let found = |name: &str, what: &str| find(name, &format!("{NAMED}-{nth}-{what}"));
+        base_model::open(name, near, found).map_err(|err| failures::at("reward.model", err))
+    };
+    names.iter().enumerate().map(each).collect()
 }
 
 impl RewardModel {

@@ -2,6 +2,7 @@
 //! bring. An answer's reward is the sum of what each gives, times its weight.
 
 use crate::base_model::BaseModel;
+use crate::failures;
 use crate::generate::Generated;
 use crate::modality::{Asked, Encoder};
 use crate::plugins::{Answered, RewardInstance};
@@ -78,11 +79,11 @@ impl Rewards {
         let mut sums = vec![0.0; answers.len()];
         for (reward, weight) in &self.all {
             let found = reward.of(&asked, &texts);
-            let found = found.map_err(|(nth, err)| at(err, &origin(nth)))?;
+            let found = found.map_err(|(nth, err)| failures::at(&origin(nth), err))?;
             sums.iter_mut().zip(found).for_each(|(sum, it)| *sum += weight * it);
         }
         match sums.iter().position(|it| !it.is_finite()) {
-            Some(nth) => Err(at(no_number(sums[nth]).into(), &origin(nth))),
+            Some(nth) => Err(failures::at(&origin(nth), no_number(sums[nth]).into())),
             None => Ok(sums),
         }
     }
@@ -115,14 +116,6 @@ fn by_plugin(reward: &RewardInstance, of: &Asked, answer: &str) -> Result<f64> {
     let fields = serde_json::to_string(&of.fields).context("writing fields")?;
     let shown = Answered { prompt: &of.prompt, messages: &of.messages, answer, fields: &fields };
     Ok(reward.reward(shown)?)
-}
-
-/// Which prompt it was.
-fn at(err: anyhow::Error, origin: &str) -> anyhow::Error {
-    match err.downcast::<Failure>() {
-        Ok(it) => Failure { message: format!("{origin}: {}", it.message), ..it }.into(),
-        Err(other) => other.context(origin.to_owned()),
-    }
 }
 
 fn no_number(sum: f64) -> Failure {

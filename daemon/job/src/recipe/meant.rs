@@ -48,11 +48,7 @@ fn alike(key: &str, table: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::recipe::Recipe;
-
-    #[track_caller]
-    fn refused(text: &str, message: &str) {
-        assert_eq!(Recipe::parse(text).unwrap_err().to_string(), message);
-    }
+    use crate::recipe::tests::refused;
 
     #[test]
     fn names_of_other_libraries_are_known() {

@@ -12,7 +12,7 @@ use super::vocabulary::LearntSet;
 use super::{
     Encoded, Encoder, Inputs, Modal, Piece, Preparation, Vocabulary, literal, saved, vocabulary,
 };
-use crate::{durable, planning};
+use crate::{durable, failures, planning};
 use anyhow::{Context, Result};
 use finetuned_data::Record;
 use finetuned_job::data::TokenReport;
@@ -384,7 +384,7 @@ pub(super) fn each<T: Send>(
     let records: Vec<usize> = (0..inputs.len()).collect();
     for (chunk, before) in records.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
         let read = |it: &usize| {
-            read(inputs.record(*it)).map_err(|err| placed(err, &inputs.origin(*it as u32)))
+            read(inputs.record(*it)).map_err(|err| failures::at(&inputs.origin(*it as u32), err))
         };
         let all = chunk.par_iter().map(read).collect::<Result<Vec<_>>>()?;
         for (record, found) in chunk.iter().zip(all) {
@@ -393,14 +393,6 @@ pub(super) fn each<T: Send>(
         progress((before + chunk.len()) as u64)?;
     }
     Ok(())
-}
-
-/// With where it is from.
-fn placed(err: anyhow::Error, origin: &str) -> anyhow::Error {
-    match err.downcast::<Failure>() {
-        Ok(err) => Failure { message: format!("{origin}: {}", err.message), ..err }.into(),
-        Err(err) => err.context(origin.to_owned()),
-    }
 }
 
 /// That more than a few answers have no end that could be learnt.
