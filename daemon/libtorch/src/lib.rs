@@ -10,7 +10,7 @@ mod dropout; // noise as a function of (seed, stream, element)
 mod gradients; // norm, clipping, forgetting
 mod optimizer; // AdamW, Adam, SGD with state that is ours to save
 mod linear; // linear maps, and what they round
-mod process; // generators, denormal numbers, memory, version
+mod process; // generators, elementary functions, denormal numbers, memory, version
 
 pub use checkpoint::checkpoint;
 pub use dropout::{dropout, dropout_add, f_dropout, f_dropout_add};
@@ -18,7 +18,8 @@ pub use gradients::{clip_grad_norm, zero_grad};
 pub use linear::{RoundedFactors, f_linear, rounds_factors};
 pub use optimizer::{Algorithm, Optimizer};
 pub use process::{
-    flush_denormal, generator_state, out_of_memory, pool_memory, set_generator_state, version,
+    begin_functions, flush_denormal, generator_state, out_of_memory, pool_memory,
+    set_generator_state, version,
 };
 
 /// What went wrong beyond the border or on the way to it.

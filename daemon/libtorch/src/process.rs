@@ -1,8 +1,8 @@
-//! What belongs to the whole process: random generators, denormal numbers, the memory of tensors,
-//! the version.
+//! What belongs to the whole process: random generators, elementary functions, denormal numbers, the
+//! memory of tensors, the version.
 
 use crate::{Error, ffi};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// State of the default generators: the CPU's, then those of the CUDA devices if there are any.
 /// (bytes) of u8.
@@ -28,6 +28,49 @@ pub fn set_generator_state(state: &Tensor) -> Result<(), Error> {
 pub fn flush_denormal(on: bool) -> bool {
     // SAFETY: no arguments in memory; the function throws nothing.
     unsafe { ffi::finetuned_flush_denormal(on) }
+}
+
+/// Elementary functions (exp, log, erf, ...) that two threads call at once before anything called
+/// them are wrong in the fourth digit in one of the threads: MKL chooses the code of each at its
+/// first call, and a thread that comes meanwhile gets that of its coarsest mode. Of 240 processes
+/// of two threads on a busy machine it happened to one, of 240 proofs of a small model to four.
+/// After this each was called, by one thread.
+///
+/// # Errors
+/// What libtorch refuses.
+pub fn begin_functions() -> Result<(), Error> {
+    type Function = fn(&Tensor) -> Result<Tensor, tch::TchError>;
+    // Those that libtorch takes from MKL (ATen/cpu/vml.h).
+    let all: [Function; 20] = [
+        Tensor::f_acos,
+        Tensor::f_asin,
+        Tensor::f_atan,
+        Tensor::f_cos,
+        Tensor::f_cosh,
+        Tensor::f_erf,
+        Tensor::f_erfc,
+        Tensor::f_erfinv,
+        Tensor::f_exp,
+        Tensor::f_expm1,
+        Tensor::f_lgamma,
+        Tensor::f_log,
+        Tensor::f_log10,
+        Tensor::f_log1p,
+        Tensor::f_log2,
+        Tensor::f_sin,
+        Tensor::f_sinh,
+        Tensor::f_sqrt,
+        Tensor::f_tan,
+        Tensor::f_tanh,
+    ];
+    for kind in [Kind::Float, Kind::Double] {
+        // A single number is never divided between threads.
+        let half = Tensor::from_slice(&[0.5]).to_kind(kind);
+        for function in all {
+            let _value = function(&half).map_err(|err| Error::Torch(err.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Tensors of a megabyte or more on the CPU, made from now on, have their memory from a pool. What

@@ -123,6 +123,7 @@ fn begin() -> Result<(Spec, Stop, Closed)> {
     }
     tch::set_num_threads(spec.threads as i32);
     tch::set_num_interop_threads(1);
+    finetuned_libtorch::begin_functions()?;
     rayon::ThreadPoolBuilder::new()
         .num_threads(spec.threads as usize)
         .build_global()
