@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A number, a run folder's name, a drop's name, or the beginning of a run folder's name.
+/// A number, a run folder's name, a drop's name, or the beginning of a run folder's name. Digits
+/// alone are a number and nothing else: what fits by chance may be removed by whoever asks.
 ///
 /// # Errors
 /// Nothing fits, or more than one job does; they are named.
@@ -20,8 +21,9 @@ pub(crate) fn find(jobs: Vec<Job>, wanted: &str) -> Result<Job> {
     if let Some(job) = exactly.pop() {
         return Ok(job);
     }
+    let is_number = wanted.bytes().all(|it| it.is_ascii_digit());
     let mut fitting: Vec<Job> =
-        others.into_iter().filter(|job| !wanted.is_empty() && begins(job)).collect();
+        others.into_iter().filter(|job| !is_number && begins(job)).collect();
     if 1 < fitting.len() {
         let names: Vec<&str> = fitting.iter().take(5).map(|it| &*it.run).collect();
         let more = if names.len() < fitting.len() { ", …" } else { "" };
@@ -99,6 +101,9 @@ mod tests {
         check("0012", "12");
         check("tweets", "`tweets` fits 2 jobs: 0001-tweets, 0012-tweets");
         check("9", "there is no job `9`: `finetuned status --all` lists them");
+        check("3", "there is no job `3`: `finetuned status --all` lists them");
+        check("00", "there is no job `00`: `finetuned status --all` lists them");
+        check("12-", "34");
         check("", "there is no job ``: `finetuned status --all` lists them");
     }
 }
