@@ -29,8 +29,8 @@ impl Retention {
     }
 
     /// Which of them go, oldest first.
-    pub fn surplus(&self, mut finished: Vec<Finished>, now_ms: u64) -> Vec<u64> {
-        finished.sort_by_key(|it| std::cmp::Reverse((it.ended_ms, it.job)));
+    pub fn surplus(&self, finished: Vec<Finished>, now_ms: u64) -> Vec<u64> {
+        let finished = newest_first(finished, now_ms);
         let mut inboxes = HashSet::new();
         let (mut runs, mut bytes, mut surplus) = (0, 0_u64, Vec::new());
         for it in finished {
@@ -49,6 +49,22 @@ impl Retention {
         surplus.reverse();
         surplus
     }
+}
+
+/// One that ended in the future, by a clock that has been put back since, stands where its number
+/// does: it would be the newest for as long as the clock was wrong.
+fn newest_first(mut finished: Vec<Finished>, now_ms: u64) -> Vec<Finished> {
+    finished.sort_by_key(|it| it.job);
+    let mut before = 0;
+    let mut placed: Vec<(u64, Finished)> = Vec::new();
+    for it in finished {
+        if it.ended_ms <= now_ms {
+            before = before.max(it.ended_ms);
+        }
+        placed.push((if it.ended_ms <= now_ms { it.ended_ms } else { before }, it));
+    }
+    placed.sort_by_key(|(ended_ms, it)| std::cmp::Reverse((*ended_ms, it.job)));
+    placed.into_iter().map(|it| it.1).collect()
 }
 
 #[cfg(test)]
@@ -82,5 +98,13 @@ mod tests {
         assert_eq!(surplus(Retention { bytes: Some(11), ..none }), [1, 3]);
         let age = Some(Duration::from_secs(65));
         assert_eq!(surplus(Retention { age, ..none }), [1, 3]);
+    }
+
+    #[test]
+    fn what_ended_in_the_future_is_no_newer_than_its_number() {
+        let job = |job, ended_ms| Finished { job, inbox: None, proven: true, ended_ms, bytes: 5 };
+        let finished = vec![job(1, 10_000), job(2, 900_000), job(3, 20_000), job(4, 30_000)];
+        let one = Retention { runs: Some(1), ..Retention::default() };
+        assert_eq!(one.surplus(finished, 100_000), [1, 2, 3]);
     }
 }
