@@ -4,6 +4,8 @@ pub const DROP: &str = "drop";
 /// Whose folder it is. See [`crate::identity`].
 pub const JOB: &str = "job.json";
 pub const SPEC: &str = "spec.json";
+/// Of a run in the foreground: which state of the drop it is about.
+pub const DROP_STATE: &str = "drop.state";
 pub const PLAN: &str = "plan.json";
 pub const DATA: &str = "data.json";
 /// Every quarantined row or file, one JSON object a line; `data.json` shows the first ones.

@@ -53,8 +53,10 @@ pub(crate) fn run(home: &Home, args: &RunArgs, report: &mut Report) -> Result<Ex
     let recipe = args.recipe.as_deref().map(config::recipe_text).transpose()?;
     let out = Out::choose(home, &args.drop, recipe, args.out.as_deref())?;
     if run_facts::read(&out.run).done {
+        out.is_about_this()?;
         return done(&out, args.json, report);
     }
+    out.begin()?;
     let (sender, news) = sync_channel(WAITING_MAX);
     hear_signals(sender.clone())?;
     let mut display = Display::new(args.json);

@@ -158,7 +158,8 @@ pub(crate) fn write(run: &Path, job: &Job) -> Result<()> {
     run_facts::write_json(&run.join(run_folder::JOB), &identity)
 }
 
-fn hex(fingerprint: Fingerprint) -> String {
+/// 16 hex digits.
+pub(crate) fn hex(fingerprint: Fingerprint) -> String {
     format!("{:016x}", fingerprint.0)
 }
 

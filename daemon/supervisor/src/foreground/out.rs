@@ -2,11 +2,13 @@
 //! else.
 
 use crate::home::Home;
-use crate::{lookup, run_facts, run_lock};
+use crate::observe::observe;
+use crate::{lookup, ownership, run_facts, run_lock};
 use anyhow::{Context, Result, bail};
 use finetuned_job::run_folder;
 use finetuned_job::spec::{RecipeText, Spec};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Unfinished runs of one drop in a home: more were not made by a person.
@@ -63,6 +65,38 @@ impl Out {
     }
 }
 
+impl Out {
+    /// Notes which state of the drop the work is about that begins now.
+    pub fn begin(&self) -> Result<()> {
+        let file = self.run.join(run_folder::DROP_STATE);
+        fs::write(&file, self.state()?).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// # Errors
+    /// What is proven here is about another state of the drop.
+    pub fn is_about_this(&self) -> Result<()> {
+        let before = match fs::read_to_string(self.run.join(run_folder::DROP_STATE)) {
+            Ok(before) => before,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()), // of a job, or older
+            Err(err) => return Err(err).context("reading which state of the drop was learnt"),
+        };
+        if before != self.state()? {
+            bail!(
+                "{} was written after the model in {} began to learn from it: choose another --out to learn from it as it is now",
+                self.drop.display(),
+                self.run.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<String> {
+        let seen = observe(&self.drop);
+        let seen = seen.with_context(|| format!("reading {}", self.drop.display()))?;
+        Ok(ownership::hex(seen.fingerprint))
+    }
+}
+
 /// The number of the next attempt.
 ///
 /// # Errors
@@ -75,8 +109,8 @@ fn fits(run: &Path, drop: &Path, recipe: Option<&RecipeText>) -> Result<u32> {
     if !file.exists() {
         let is_empty = fs::read_dir(run)
             .with_context(|| format!("reading {}", run.display()))?
-            .next()
-            .is_none();
+            .flatten()
+            .all(|it| it.file_name() == run_folder::DROP_STATE);
         if !is_empty {
             bail!("{} is neither empty nor a run: choose another --out", run.display());
         }
@@ -150,6 +184,18 @@ mod tests {
         assert_ne!(story.choose("a.csv", Some("train.epochs = 1"), None).unwrap().run, first.run);
         fs::write(first.run.join(run_folder::DONE), "{}").unwrap();
         assert_ne!(story.choose("a.csv", None, None).unwrap().run, first.run, "what is done stays");
+    }
+
+    #[test]
+    fn what_was_proven_is_not_given_for_other_data() {
+        let story = Story::new();
+        let out = story.choose("a.csv", None, Some("out")).unwrap();
+        out.is_about_this().unwrap();
+        out.begin().unwrap();
+        out.is_about_this().unwrap();
+        fs::write(story.root.path().join("a.csv"), "text,label\nother,rows\n").unwrap();
+        let refused = out.is_about_this().unwrap_err().to_string();
+        assert!(refused.contains("choose another --out"), "{refused}");
     }
 
     #[test]
