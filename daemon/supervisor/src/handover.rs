@@ -60,7 +60,11 @@ impl Staged {
         let own_folder = recipe.is_some() && !drop.is_dir();
         let mut copy = folder.path().join(name);
         if own_folder {
-            copy.set_extension("");
+            let stem = copy.with_extension("");
+            // Of `a.part.csv` the stem is a name that inboxes pass over.
+            if !stem.file_name().is_none_or(|it| is_no_drop(&it.to_string_lossy())) {
+                copy = stem;
+            }
             fs::create_dir(&copy)?;
         }
         let data = if own_folder { copy.join(name) } else { copy.clone() };

@@ -103,6 +103,7 @@ fn choose<'a>(inboxes: &'a [InboxConfig], wanted: Option<&str>) -> Result<&'a In
     match (fitting.as_slice(), wanted) {
         ([inbox], _) => Ok(inbox),
         ([], Some(wanted)) => bail!("there is no inbox `{wanted}`: there are {}", names()),
+        ([], None) => bail!("the configuration lists no inbox: add [[inbox]] with its path"),
         (_, Some(wanted)) => bail!("`{wanted}` fits several inboxes: {}", names()),
         (_, None) => bail!("there are several inboxes, name one with --inbox: {}", names()),
     }
