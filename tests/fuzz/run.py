@@ -31,6 +31,8 @@ def base(folder, file):
 
 TARGETS = {
     "recipe": ("recipe", {}, [HERE / "corpus/recipe"]),
+    "config": ("config", {}, [HERE / "corpus/config"]),
+    "tokenizer": ("tokenizer", {}, [HERE / "corpus/tokenizer"]),
     "image": ("image", {}, [IMAGES, HERE / "corpus/image"]),
     "plugin": ("plugin", {}, [HERE / "corpus/plugin"]),
     **{it: drop(it) for it in ("a.csv", "a.tsv", "a.txt", "a.json", "a.jsonl", "a.conll", "a.xlsx", "a.ods", "a.zip", "a.tar", "a.tar.gz", "a.arrow")},

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Make corpus/, the first inputs of the fuzzer: a few small files of each kind. Made with Python 3.11.7 and pyarrow 26.0.1."""
-import io, struct, tarfile, zipfile, zlib
+import io, json, struct, tarfile, zipfile, zlib
 from pathlib import Path
 
-CORPUS = Path(__file__).resolve().parent / "corpus"
+HERE = Path(__file__).resolve().parent
+ROOT, CORPUS = HERE.parents[1], HERE / "corpus"
 ROWS = [("the soup was good", "good"), ("never again", "bad"), ("quite nice", "good"), ("cold and slow", "bad")] * 3
+
+TOKENIZERS = ("BPE with byte fallback", "WordPiece", "Unigram", "normalizer Precompiled", "post-processor TemplateProcessing", "added tokens")
 
 
 def write(target, name, data):
@@ -105,6 +108,11 @@ def main():
     write("a.tar.gz", "table", tarred({"train.csv": table.encode()}, "w:gz"))
     write("recipe", "all", 'task = "text-classification"\n[model]\nbase = "hf:a/b"\n[freeze]\ntrain = ["head", "last:2"]\nunfreeze = [{ epoch = 3, train = ["all"] }]\n[data]\nvalidation = 0.1\n[train]\nepochs = 10\nlr = 5e-4\n[eval]\nmetrics = ["accuracy"]\n[adapter]\nrank = 8\n[plugins]\nload = ["focal"]\n')
     write("recipe", "wrong", "train.epoch = 3\n[[[")
+    write("config", "all", 'workers = 2\nmemory = "6 GiB"\nquiet = "08:00-18:00"\nsettle_s = 2.5\n[[inbox]]\npath = "drops"\nweight = 3\nqueue_jobs = 10\n[retention]\nruns = 5\n[recipes]\nbases = ["hf:*"]\n[plugins]\ncall_s = 60\n')
+    write("config", "wrong", "worker = 3\n[[inbox]\n")
+    for case in json.loads((ROOT / "daemon/worker/tests/data/tokenizer_parts.json").read_text())["cases"]:
+        if case["kind"] in TOKENIZERS:
+            write("tokenizer", case["kind"], json.dumps(case["tokenizer"], ensure_ascii=False))
     library = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 3, 62, 1, 0, 0, 64, 0, 64, 56, 0, 64, 3, 2)
     names = b"\0.finetuned\0.shstrtab\0"
     section = lambda name, kind, at, size: struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, at, size, 0, 0, 1, 0)
