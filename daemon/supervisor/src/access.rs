@@ -19,6 +19,7 @@ const RESULTS: &[&str] = &[
     run_folder::TENSORBOARD,
     run_folder::DATA,
     run_folder::PLAN,
+    run_folder::TRAINED,
     run_folder::CONTACT,
     run_folder::DONE,
 ];
@@ -28,7 +29,8 @@ pub(crate) fn make_private() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Takes back what an earlier version, or whoever made the folder, gave to others.
+/// Takes back what an earlier version, another configuration, or whoever made the folder gave to
+/// others; gives the group what is proven already.
 ///
 /// # Errors
 /// The group can't be given what it may have.
@@ -48,17 +50,33 @@ pub(crate) fn tighten(home: &Home, group: Option<Gid>) -> Result<()> {
         let closed = restrict(&path, 0o700);
         closed.with_context(|| format!("closing {} to others", path.display()))?;
     }
-    let Some(group) = group else { return Ok(()) };
+    let Some(group) = group else {
+        return restrict(&home.root, 0o700)
+            .with_context(|| format!("closing {} to others", home.root.display()));
+    };
     // To enter, not to list.
-    share(&home.root, group, 0o710).and_then(|()| share(&home.runs(), group, 0o750)).with_context(
-        || {
+    share(&home.root, group, 0o710)
+        .and_then(|()| share(&home.runs(), group, 0o750))
+        .and_then(|()| share_proven(home, group))
+        .with_context(|| {
             format!(
                 "giving {} to the group {}: the daemon's user must be a member of it",
                 home.root.display(),
                 group.as_raw()
             )
-        },
-    )
+        })
+}
+
+/// Results of runs that were proven for another group, or for none.
+fn share_proven(home: &Home, group: Gid) -> io::Result<()> {
+    for run in fs::read_dir(home.runs())?.flatten() {
+        let (run, meta) = (run.path(), run.metadata()?);
+        let is_shared = meta.gid() == group.as_raw() && meta.mode() & 0o050 == 0o050;
+        if meta.is_dir() && !is_shared && run.join(run_folder::DONE).exists() {
+            share_results(&run, group)?;
+        }
+    }
+    Ok(())
 }
 
 /// The results of a run that has been proven.
@@ -97,5 +115,35 @@ fn restrict(path: &Path, most: u32) -> io::Result<()> {
         Err(err) => Err(err),
         Ok(meta) if meta.is_symlink() || meta.mode() & 0o777 & !most == 0 => Ok(()),
         Ok(meta) => fs::set_permissions(path, fs::Permissions::from_mode(meta.mode() & most)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_gets_what_is_proven_and_loses_it_with_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::new(root.path().join("home"));
+        home.create().unwrap();
+        let (proven, unproven) = (home.runs().join("0001-a"), home.runs().join("0002-b"));
+        for run in [&proven, &unproven] {
+            fs::create_dir(run).unwrap();
+            restrict(run, 0o700).unwrap();
+            fs::write(run.join(run_folder::TRAINED), "{}").unwrap();
+            restrict(&run.join(run_folder::TRAINED), 0o600).unwrap();
+        }
+        fs::write(proven.join(run_folder::DONE), "{}").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        let own = rustix::process::getgid();
+
+        tighten(&home, Some(own)).unwrap();
+        assert_eq!((mode(&home.root), mode(&home.runs())), (0o710, 0o750));
+        assert_eq!((mode(&proven), mode(&proven.join(run_folder::TRAINED))), (0o750, 0o640));
+        assert_eq!((mode(&unproven), mode(&unproven.join(run_folder::TRAINED))), (0o700, 0o600));
+
+        tighten(&home, None).unwrap();
+        assert_eq!((mode(&home.root), mode(&home.runs())), (0o700, 0o700));
     }
 }

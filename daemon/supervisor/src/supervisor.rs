@@ -337,9 +337,21 @@ impl Supervisor {
     }
 
     /// A configuration that can't be used changes nothing.
+    /// The configuration as it stands now; who may look into the home follows it.
+    fn read_again(&self) -> Result<Config> {
+        let config = Config::load(&self.home.root)?;
+        if config.group != self.config.group
+            && let Err(err) = access::tighten(&self.home, config.group)
+        {
+            access::tighten(&self.home, self.config.group)?;
+            return Err(err);
+        }
+        Ok(config)
+    }
+
     fn reload(&mut self) {
         systemd::reloading();
-        self.stale_config = match Config::load(&self.home.root) {
+        self.stale_config = match self.read_again() {
             Ok(config) => {
                 self.config = config;
                 self.limit_workers();
