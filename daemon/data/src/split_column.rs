@@ -98,8 +98,9 @@ pub(crate) fn find(
     for column in usual.iter().copied() {
         let odd = known(column).find(|it| !is_word(it));
         if let (Some(odd), true) = (odd, known(column).any(is_train)) {
+            let place = table.place_of(column, &|it| it == odd);
             return Err(refusal::data(format!(
-                "{file}: `{}` holds splits and {}, which is none",
+                "{place}: `{}` holds splits and {}, which is none",
                 columns[column],
                 odd.shown()
             ))

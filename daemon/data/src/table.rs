@@ -5,6 +5,7 @@
 use crate::delimited;
 use crate::dialect::{self, Dialect};
 use crate::encoding::{self, Decoded, Encoding};
+use crate::example::spoken;
 use crate::exports::{self, Export};
 use crate::format::Format;
 use crate::inflate::Count;
@@ -124,6 +125,25 @@ impl Table {
     /// Whether nearly all of them are so.
     pub(crate) fn nearly_all(&self, column: usize, is: impl Fn(&Cell) -> bool) -> bool {
         nearly_all(self.cells(column).map(is))
+    }
+
+    /// The file and the line of the first row whose cell of this column is so, or the file alone.
+    pub(crate) fn place_of(&self, column: usize, is: &dyn Fn(&Cell) -> bool) -> String {
+        spoken(&self.source.name, self.line_of(column, is))
+    }
+
+    /// As [`Table::place_of`].
+    pub(crate) fn line_of(&self, column: usize, is: &dyn Fn(&Cell) -> bool) -> Option<u64> {
+        let mut found = None;
+        // An error ends the reading where the row is found.
+        let _stopped = self.rows(&[column], &Count::default(), &mut |row| match &row.cells {
+            Ok(cells) if cells.first().is_some_and(is) => {
+                found = Some(row.line);
+                Err(refusal::data("found"))
+            }
+            _ => Ok(()),
+        });
+        found
     }
 
     /// As if each row had a label.

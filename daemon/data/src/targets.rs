@@ -2,6 +2,7 @@
 //! usual names, else what the values show. What stays ambiguous is refused with the lines that
 //! settle it. What the values of a kind look like is left to the answers.
 
+use crate::example::spoken;
 use crate::names::{self, LABEL_NAMES};
 use crate::recurring::{self, Found};
 use crate::refusal;
@@ -252,7 +253,10 @@ pub(crate) fn learnt(
     let file = &table.source.name;
     let cells = cells(table, targets);
     let columns = columns(table, targets, &cells);
-    let failed = |why: String| refusal::data(format!("{file}: {why}"));
+    let failed = |why: String| {
+        let line = targets.iter().find_map(|it| first_quoted(table, *it, &why));
+        refusal::data(format!("{}: {why}", spoken(file, line)))
+    };
     let (kind, reason) = match known(request, modality) {
         Some((kind, reason)) => (kind, reason.into()),
         None => finetuned_answers::infer(&columns).map_err(failed)?,
@@ -268,6 +272,13 @@ pub(crate) fn learnt(
             None => failed(why).with_cure("name other columns in the recipe"),
         }),
     }
+}
+
+/// The line of the first value of a column that a sentence about it quotes.
+fn first_quoted(table: &Table, column: usize, sentence: &str) -> Option<u64> {
+    let quoted: Vec<&str> = sentence.split('`').skip(1).step_by(2).collect();
+    let is_it = |it: &Cell| it.value().is_some_and(|it| quoted.contains(&&*it));
+    table.cells(column).any(is_it).then(|| table.line_of(column, &is_it))?
 }
 
 /// The recipe's kind, else the only one; and why.

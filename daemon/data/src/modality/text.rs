@@ -209,7 +209,7 @@ fn message_rows(table: &Table) -> Result<(), Failure> {
 /// Refuses a column of what stands for texts elsewhere: names of files, or ids. Training on them
 /// would teach nothing, and say so late.
 fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
-    let (file, name) = (&table.source.name, &table.sample.columns[column]);
+    let name = &table.sample.columns[column];
     let values = || table.sample.rows.iter().filter_map(|it| it[column].value());
     let hold = |is: &dyn Fn(&str) -> bool| nearly_all(values().map(|it| is(it.trim())));
     let one = |it: &str| !it.contains(char::is_whitespace);
@@ -225,7 +225,8 @@ fn stands_for_texts(table: &Table, column: usize) -> Result<(), Failure> {
     };
     let first: String = values().next().unwrap_or_default().chars().take(SHOWN_CHARS).collect();
     let refused = |what: &str, cure: &str| {
-        Err(refusal::data(format!("{file}: `{name}` holds {what} ({first}, …), and no texts"))
+        let place = table.place_of(column, &|it| it.value().is_some());
+        Err(refusal::data(format!("{place}: `{name}` holds {what} ({first}, …), and no texts"))
             .with_cure(cure))
     };
     if hold(&is_file) {

@@ -255,7 +255,7 @@ fn columns_that_can_not_be_known() {
     drop.check_as(
         "task = 'image-multi-label-classification'\ndata.labels = ['age', 'weight']",
         expect![[r#"
-            Data: a.csv: `age` is `3`, neither 0 nor 1 (task = "image-regression" would fit, or name other columns in the recipe)
+            Data: a.csv line 3: `age` is `3`, neither 0 nor 1 (task = "image-regression" would fit, or name other columns in the recipe)
         "#]],
     );
     check(

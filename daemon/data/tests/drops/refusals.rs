@@ -126,7 +126,7 @@ fn labels_that_are_none() {
         "a.csv",
         format!("text,label\n{ids}").as_bytes(),
         expect![[r#"
-            Data: a.csv: `label` has another value in each of 999 rows (`id-0`, …), as ids and names have: no class has a second example (name other columns in the recipe)
+            Data: a.csv line 2: `label` has another value in each of 999 rows (`id-0`, …), as ids and names have: no class has a second example (name other columns in the recipe)
         "#]],
     );
     let measured: String =
@@ -419,7 +419,7 @@ fn what_stands_for_texts_is_none() {
         "a.csv",
         table("tweet_id,label", 40, |it, label| format!("98765432101{it:02},{label}")).as_bytes(),
         expect![[r#"
-            Data: a.csv: `tweet_id` holds numbers or ids (9876543210100, …), and no texts (add a column of the texts that they stand for)
+            Data: a.csv line 2: `tweet_id` holds numbers or ids (9876543210100, …), and no texts (add a column of the texts that they stand for)
         "#]],
     );
     let pixels = |it: usize| (0..30).map(|at| format!("{} ", it * at % 256)).collect::<String>();
@@ -435,7 +435,7 @@ fn what_stands_for_texts_is_none() {
         "a.csv",
         table("text,label", 40, |it, label| format!("docs/{it}.txt,{label}")).as_bytes(),
         expect![[r#"
-            Data: a.csv: `text` holds names of files (docs/0.txt, …), and no texts (write the texts themselves into the column)
+            Data: a.csv line 2: `text` holds names of files (docs/0.txt, …), and no texts (write the texts themselves into the column)
         "#]],
     );
 }

@@ -45,14 +45,14 @@ fn numbers_are_learnt_or_asked_about() {
     check(
         &cycle(60, &["1,234", "987", "12,500"]),
         expect![[r#"
-        Data: a.tsv: `score` holds numbers such as `1,234`, and whether that is more than a thousand or has decimals can't be told: write them without signs between thousands and with a point before decimals
-    "#]],
+            Data: a.tsv line 2: `score` holds numbers such as `1,234`, and whether that is more than a thousand or has decimals can't be told: write them without signs between thousands and with a point before decimals
+        "#]],
     );
     check(
         &cycle(60, &["0,5", "0.5", "1,5", "1.5"]),
         expect![[r#"
-        Data: a.tsv: `score` holds `0,5` beside `0.5`, numbers written in two ways: write all of them in one
-    "#]],
+            Data: a.tsv line 2: `score` holds `0,5` beside `0.5`, numbers written in two ways: write all of them in one
+        "#]],
     );
     check(
         &cycle(60, &["$3.50", "$12.00", "$1,200.00"]),
@@ -260,8 +260,8 @@ fn what_is_neither_class_nor_number_is_refused() {
     check(
         &Drop::file("a.tsv", ids.as_bytes()),
         expect![[r#"
-        Data: a.tsv: `score` has another value in each of 60 rows (`user0000`, …), as ids and names have: no class has a second example (name other columns in the recipe)
-    "#]],
+            Data: a.tsv line 2: `score` has another value in each of 60 rows (`user0000`, …), as ids and names have: no class has a second example (name other columns in the recipe)
+        "#]],
     );
     let flags = (0..60).map(|it| format!("text {it}\t{}\t{}\n", it % 3 - 1, it % 2));
     let flags = format!("text\tcalm\tloud\n{}", flags.collect::<String>());

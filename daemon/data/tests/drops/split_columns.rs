@@ -162,8 +162,8 @@ fn what_says_no_split() {
         "split",
         |it| of(it, ["train", "test", "extra"]).into(),
         expect![[r#"
-        Data: a.csv: `split` holds splits and `extra`, which is none (write train, validation or test into every row, or remove the column)
-    "#]],
+            Data: a.csv line 22: `split` holds splits and `extra`, which is none (write train, validation or test into every row, or remove the column)
+        "#]],
     );
     check(
         "dataset",

@@ -226,7 +226,7 @@ fn columns_must_fit_the_task() {
         &classes,
         "regression",
         expect![[r#"
-            Data: a.csv: `label` is `x`, which is no number (task = "text-classification" would fit, or name other columns in the recipe)
+            Data: a.csv line 2: `label` is `x`, which is no number (task = "text-classification" would fit, or name other columns in the recipe)
         "#]],
     );
     check(
