@@ -53,6 +53,41 @@ fn split_word(word: &str) -> Option<Split> {
     WORDS.iter().find(|it| it.0 == word).map(|it| it.1)
 }
 
+/// What a list is called as that says in which split files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    Of(Split),
+    /// `trainval`: it may be divided further.
+    NotTest,
+    /// `train_test_split`: each line says it.
+    Each,
+}
+
+/// Words beside those of splits which make no other name of a list.
+const BESIDE_LISTED: &[&str] =
+    &["list", "lists", "ids", "id", "names", "filenames", "file", "mapping"];
+
+/// `stem`: of a file. With whether it is called nothing else.
+pub(crate) fn listed(stem: &str) -> Option<(Listed, bool)> {
+    let words = words(stem);
+    let both = |it: &str| it == "trainval";
+    let mut named: Vec<Split> = words.iter().filter_map(|it| split_word(it)).collect();
+    named.sort_unstable();
+    named.dedup();
+    let is_known = |it: &String| {
+        let it = it.as_str();
+        let beside = BESIDE.contains(&it) || BESIDE_LISTED.contains(&it);
+        beside || both(it) || split_word(it).is_some()
+    };
+    let listed = match (&named[..], words.iter().any(|it| both(it))) {
+        ([], true) | ([Split::Train, Split::Validation], _) => Listed::NotTest,
+        ([only], false) => Listed::Of(*only),
+        ([_, _, ..], _) => Listed::Each,
+        _ => return None,
+    };
+    Some((listed, words.iter().all(is_known)))
+}
+
 /// In lower case; `PrivateTest` is two words, and so is `hold-out` but for that one.
 pub(crate) fn words(part: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -168,6 +203,18 @@ mod tests {
             assert!(!is_occasion(name), "{name}");
         }
         assert!(is_occasion("101_PANA") && is_occasion("31.01.2024") && !is_occasion("1-2-3"));
+    }
+
+    #[test]
+    fn a_list_is_called_as_what_it_lists() {
+        let check = |stem, of, alone| assert_eq!(listed(stem), Some((of, alone)), "{stem}");
+        check("TrainImages", Listed::Of(Split::Train), true);
+        check("test_list", Listed::Of(Split::Test), true);
+        check("trainval", Listed::NotTest, true);
+        check("train_val", Listed::NotTest, true);
+        check("train_test_split", Listed::Each, true);
+        check("images_variant_val", Listed::Of(Split::Validation), false);
+        assert!(listed("classes").is_none() && listed("trainval_test").is_none());
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl<'a> Files<'a> {
             if let Some(number) = number(without(own)) {
                 files.by_number.entry(number).and_modify(several).or_insert(Some(idx));
             }
-            for tail in tails(&file.name).filter(|it| it.contains('/')) {
+            let both = tails(&file.name).chain(tails(without(&file.name)));
+            for tail in both.filter(|it| it.contains('/')) {
                 files.by_tail.entry(tail).and_modify(several).or_insert(Some(idx));
             }
             let folder = |it: &'a SingleFile| it.name.rsplit_once('/').map_or("", |it| it.0);

@@ -5,6 +5,7 @@
 mod columns; // which column names or holds the images
 mod store; // where the bytes lie
 mod tables; // tables of paths, tables of images
+mod lists; // which images are train and which test
 mod folders; // a folder for each class
 mod idx; // MNIST's form
 mod decode; // every image once

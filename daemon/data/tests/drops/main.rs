@@ -13,6 +13,7 @@ mod folders;
 mod forms;
 mod headerless;
 mod image_refusals;
+mod image_lists; // which images are train and which test
 mod images;
 mod lines;
 mod named_by_files;

@@ -2,6 +2,7 @@
 //! class is the last folder, as in the imagefolder of Hugging Face's datasets; where folders lie in
 //! folders and that could be meant in another way, the drop is refused.
 
+use super::lists;
 use super::store::Writer;
 use crate::example::Record;
 use crate::gather::Place;
@@ -10,6 +11,7 @@ use crate::layout::{self, ClassFolder, Classes, FolderRule};
 use crate::reading::Reading;
 use crate::refusal;
 use crate::split_names::is_split_folder;
+use crate::table::TableFile;
 use crate::targets;
 use finetuned_answers::Cell;
 use finetuned_job::data::FileReport;
@@ -38,29 +40,21 @@ pub(super) fn are_several(images: &[SingleFile]) -> bool {
 }
 
 pub(super) fn read(
-    found: Inventory,
+    mut found: Inventory,
     store: &Writer,
     reading: &mut Reading<'_, '_>,
 ) -> Result<(), Failure> {
-    let warnings = &mut reading.warnings;
-    warnings.extend(
-        found.tables.iter().map(|it| format!("{} names no images and was ignored", it.name)),
-    );
-    if let Some(text) = found.texts.first() {
-        warnings.push(format!(
-            "texts ignored beside images: {} (first: {})",
-            found.texts.len(),
-            text.name
-        ));
-    }
-    let images = without_masks(found.images, &mut reading.warnings);
-    reading.warnings.extend(copies(&images));
-    let Classes { folders, form } = layout::class_folders(
-        images,
-        &IMAGES,
-        reading.request.task.is_some(),
-        &mut reading.warnings,
-    )?;
+    let names_none = |it: &TableFile| format!("{} names no images and was ignored", it.name);
+    reading.warnings.extend(found.tables.iter().map(names_none));
+    let images = without_masks(std::mem::take(&mut found.images), &mut reading.warnings);
+    let Classes { folders, form } = match lists::divided(&images, &found, &mut reading.warnings)? {
+        Some(divided) => divided,
+        None => {
+            reading.warnings.extend(texts_ignored(&found).into_iter().chain(copies(&images)));
+            let asked = reading.request.task.is_some();
+            layout::class_folders(images, &IMAGES, asked, &mut reading.warnings)?
+        }
+    };
     reading.gather.learnt = Some(targets::of_classes(form, reading.request)?);
     check_nesting(&folders)?;
     for folder in folders {
@@ -82,6 +76,11 @@ pub(super) fn read(
         });
     }
     Ok(())
+}
+
+fn texts_ignored(found: &Inventory) -> Option<String> {
+    let (n, first) = (found.texts.len(), &found.texts.first()?.name);
+    Some(format!("texts ignored beside images: {n} (first: {first})"))
 }
 
 /// Of `1.png` and `1_mask.png` in one folder the second says where in the first something lies: it
