@@ -184,6 +184,14 @@ pub(crate) fn divides(column: &str) -> bool {
     SPLIT_NAMES.iter().copied().chain(flags).any(|it| is_same(column, it))
 }
 
+/// Whether a column is called as one of splits by the end of its name: `SemEval_set`, `my split`.
+pub(crate) fn ends_as_split(column: &str) -> bool {
+    const ENDS: &[&str] = &["set", "split", "partition", "subset"];
+    let name = column.trim().to_ascii_lowercase();
+    let end = name.rsplit_once(['_', '-', ' ', '.']).map(|it| it.1);
+    end.is_some_and(|it| ENDS.contains(&it))
+}
+
 /// Whether a table that begins so has a header.
 pub(crate) fn is_usual(name: &str) -> bool {
     TEXT_NAMES.iter().chain(LABEL_NAMES).any(|it| is_same(name, it))

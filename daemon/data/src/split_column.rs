@@ -36,9 +36,7 @@ impl Values {
             (Values::Words, [Cell::Text(it), ..]) if split_names::is_unlabelled(it) => {
                 Err(Reason::LeftOut("not labelled"))
             }
-            (Values::Words, [Cell::Text(it), ..]) => {
-                split_names::split_of(it).map(Some).ok_or(NONE)
-            }
+            (Values::Words, [Cell::Text(it), ..]) => split_of(it).map(Some).ok_or(NONE),
             (Values::Words, _) => Err(NONE),
             (Values::Flags(splits), _) => {
                 let flags: Option<Vec<bool>> = cells.iter().map(Cell::yes_or_no).collect();
@@ -90,8 +88,11 @@ pub(crate) fn find(
     };
     let words = |column| SplitColumns { columns: vec![column], values: Values::Words };
     // What is called so and is one, whatever stands first in the list of names.
-    let usual: Vec<usize> =
+    let mut usual: Vec<usize> =
         SPLIT_NAMES.iter().filter_map(|name| names::usual(columns, &[name], free)).collect();
+    let ends = |it: &usize| names::ends_as_split(&columns[*it]) && !usual.contains(it);
+    let by_end: Vec<usize> = free.iter().copied().filter(ends).collect();
+    usual.extend(by_end);
     if let Some(column) = usual.iter().copied().find(|it| all(*it, &is_word)) {
         return Ok(words(column));
     }
@@ -159,12 +160,22 @@ fn is_number(cell: &Cell) -> bool {
 }
 
 fn is_train(cell: &Cell) -> bool {
-    let is_it = |it: &str| is_split(it) && split_names::split_of(it) == Some(Split::Train);
+    let is_it = |it: &str| is_split(it) && split_of(it) == Some(Split::Train);
     matches!(cell, Cell::Text(it) if is_it(it))
 }
 
 fn is_split(word: &str) -> bool {
-    split_names::is_split_folder(word.trim()) || split_names::is_unlabelled(word)
+    split_names::is_split_folder(word.trim()) || split_names::is_unlabelled(word) || is_trial(word)
+}
+
+/// The split that a value names.
+fn split_of(word: &str) -> Option<Split> {
+    split_names::split_of(word).or_else(|| is_trial(word).then_some(Split::Validation))
+}
+
+/// As SemEval calls what models are tried on. Of a folder or a file the word says nothing.
+fn is_trial(word: &str) -> bool {
+    word.trim().eq_ignore_ascii_case("trial")
 }
 
 /// Columns that are named as one of splits is, and hold numbers: nothing to be learnt.

@@ -430,3 +430,72 @@ fn numbers_of_folds_are_called_in_words_too() {
     let dataset = Drop::file("a.csv", text.as_bytes()).load().unwrap();
     assert_eq!(dataset.report.target_columns, ["outcome"]);
 }
+
+#[test]
+fn names_that_end_as_those_of_splits() {
+    let trial = |it| of(it, ["TRAIN", "TRIAL", "TEST"]).into();
+    check(
+        "SemEval_set",
+        trial,
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 2
+        pos: 8 2 2
+        train 16 (file)
+        validation 4 (file)
+        test 4 (file)
+    "#]],
+    );
+    check(
+        "my split",
+        |it| of(it, ["train", "trial", "held-out"]).into(),
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 8 2 2
+        pos: 8 2 2
+        train 16 (file)
+        validation 4 (file)
+        test 4 (file)
+    "#]],
+    );
+    check(
+        "my-split",
+        |it| of(it, ["train", "dev", "rest"]).into(),
+        expect![[r#"
+        Data: a.csv line 22: `my-split` holds splits and `rest`, which is none (write train, validation or test into every row, or remove the column)
+    "#]],
+    );
+    check(
+        "skill_set",
+        |it| of(it, ["cooking", "trial", "law"]).into(),
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 11 1 0
+        pos: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: columns not used: skill_set
+    "#]],
+    );
+    check(
+        "data_set",
+        |it| (it % 5).to_string(),
+        expect![[r#"
+        a.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 11 1 0
+        pos: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.csv: `data_set` holds numbers, of which nobody says which split each is: it was not used, and examples are divided at random (write train, validation and test into it, or remove it)
+        warning: columns not used: data_set
+    "#]],
+    );
+}
