@@ -1,6 +1,7 @@
 //! CSV and TSV: the rows of a file, one by one, in a dialect that `dialect` has found.
 
 use crate::dialect::Dialect;
+use crate::formulas;
 use crate::inflate::Count;
 use crate::quarantine::Reason;
 use crate::refusal;
@@ -35,6 +36,7 @@ pub(crate) fn rows(
         }
         let line = record.position().map_or(0, csv::Position::line) + uncounted;
         uncounted = u64::from(dialect.crlf);
+        formulas::unfold(&mut record);
         if 0 < skip {
             skip -= 1;
             continue;

@@ -1,10 +1,12 @@
 //! How a CSV or TSV file is written: which delimiter, how quotes quote, whether there is a header,
 //! which of its columns are any. Decided by its first rows.
 
+use crate::formulas;
 use crate::names;
 use crate::row::{ABOVE_MAX, SAMPLE_ROWS, Sample, above_note, nearly_all};
 use crate::swallowed::{self, Shape};
 use crate::unblanked::Unblanked;
+use crate::whole_lines::{self, WholeLines};
 use csv::{ReaderBuilder, StringRecord};
 use finetuned_answers::Cell;
 use std::collections::HashSet;
@@ -47,6 +49,8 @@ impl Quotes {
 pub(crate) struct Dialect {
     pub(crate) delimiter: u8,
     quotes: Quotes,
+    /// Whether each line stands in quotes as a whole.
+    whole_lines: bool,
     /// Excel's first line that names the delimiter.
     sep_line: bool,
     /// Records above the header, as a title and empty ones.
@@ -69,6 +73,7 @@ impl Dialect {
         Dialect {
             delimiter,
             quotes,
+            whole_lines: false,
             sep_line,
             above: 0,
             crlf: false,
@@ -80,7 +85,9 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn reader<R: Read>(&self, text: R) -> csv::Reader<Unblanked<R>> {
+    pub(crate) fn reader<R: Read>(&self, text: R) -> csv::Reader<Unblanked<WholeLines<R>>> {
+        let (after_blanks, lines) =
+            (self.quotes == Quotes::AfterBlanks, WholeLines::new(text, self.whole_lines));
         ReaderBuilder::new()
             .delimiter(self.delimiter)
             .quoting(self.quotes != Quotes::None)
@@ -89,7 +96,7 @@ impl Dialect {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(1 << 16)
-            .from_reader(Unblanked::new(text, self.delimiter, self.quotes == Quotes::AfterBlanks))
+            .from_reader(Unblanked::new(lines, self.delimiter, after_blanks))
     }
 
     /// Records before the first row.
@@ -125,6 +132,14 @@ fn repeats(record: &StringRecord, names: &[impl AsRef<str>]) -> bool {
 
 /// `text`: the start of the file, whole lines. `tabs`: they are the likeliest delimiters.
 pub(crate) fn sniff(text: &str, tabs: bool, named: &[&str]) -> (Dialect, Sample) {
+    if let Some(inner) = whole_lines::unquoted(text) {
+        let (mut dialect, sample) = sniff(&inner, tabs, named);
+        if 1 < dialect.fields && whole_lines::are_rows(&inner, sample.rows.len()) {
+            dialect.whole_lines = true;
+            dialect.notes.push(whole_lines::NOTE.into());
+            return (dialect, sample);
+        }
+    }
     let sep = sep_line(text);
     let head = text.lines().next().unwrap_or("");
     let delimiters: &[u8] = match &sep {
@@ -233,6 +248,10 @@ impl Reading {
         let skipped = dialect.skipped();
         let mut records: Vec<_> =
             records.skip(skipped).take(SAMPLE_ROWS).map_while(Result::ok).collect();
+        // Each of them, not up to the first.
+        if 0 < records.iter_mut().filter_map(|it| formulas::unfold(it).then_some(())).count() {
+            dialect.notes.push(formulas::NOTE.into());
+        }
         dialect.above = above(&records);
         records.drain(..dialect.above);
         dialect.fields = fields(&records);
@@ -281,7 +300,9 @@ impl Reading {
         records.retain(|it| it.len() == dialect.fields && dialect.header_again(it).is_none());
         let row_names = aligned(&mut names, &records, dialect.fields);
         dialect.shapes = shapes(&records, dialect.fields);
-        (dialect.columns, dialect.notes) = columns(&mut names, &records, row_names);
+        let (columns, notes) = columns(&mut names, &records, row_names);
+        dialect.columns = columns;
+        dialect.notes.extend(notes);
         dialect.notes.extend(above_note(dialect.above));
         dialect.notes.extend(dialect.quotes.note().map(String::from));
         let cell = |row: &StringRecord, at: usize| Cell::Text(row.get(at).unwrap_or("").into());

@@ -23,6 +23,8 @@ mod trec; // a class before a question
 mod conll; // sentences of tagged words
 mod rasa; // intents of chatbots
 mod unblanked; // blanks before quotes
+mod whole_lines; // CSV in cells of a spreadsheet
+mod formulas; // ="007"
 mod swallowed; // rows that a quote took
 mod dialect; // how a CSV file is written
 mod format; // of tables

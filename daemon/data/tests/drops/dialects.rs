@@ -246,3 +246,61 @@ fn a_comma_in_a_text_makes_no_names_of_rows() {
         Data: 20 of 20 examples can't be used, which is more than 10 %: 20 times a wrong number of fields (first: a.csv line 2: 3 fields, but the header has 2) (mend or remove them; texts that hold the delimiter belong into quotes)
     "#]]);
 }
+
+#[test]
+fn lines_in_quotes_as_a_whole() {
+    let drop = |header: &str, line: &dyn Fn(usize, &str) -> String| {
+        Drop::file("a.csv", table(header, 20, line).as_bytes())
+    };
+    let plain = |it: usize, label: &str| format!("\"said {it},{label}\"");
+    drop("\"text,label\"", &plain).check(expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.csv: was read without the quotes around each of its lines
+    "#]]);
+    let quoted =
+        |it: usize, label: &str| format!("\"\"\"said {it}, and \"\"\"\"so\"\"\"\"\"\",{label}\"");
+    let dataset = drop("text,label", &quoted).load().unwrap();
+    assert!(texts(&dataset).contains(&"said 3, and \"so\""), "{:?}", texts(&dataset));
+    assert_eq!(dataset.outputs, ["neg", "pos"]);
+    // Nothing but texts with commas.
+    drop("text", &|it, _| format!("\"said {it}, twice\"")).check(expect![[r#"
+        Data: a.csv has no column besides `text`, so no label (add a column `label`; without labels set task: "text-generation" learns answers to questions, "preference" which answers are wanted, "causal-language-modeling" and "masked-language-modeling" texts as they are)
+    "#]]);
+    // Two fields in quotes each.
+    drop("text,label", &|it, label| format!("\"said {it}\",\"{label}\"")).check(expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+    "#]]);
+}
+
+#[test]
+fn formulas_that_give_a_text() {
+    let bare = |it: usize, label: &str| format!("said {it},=\"{label}\"");
+    Drop::file("a.csv", table("text,label", 20, bare).as_bytes()).check(expect![[r#"
+        a.csv: csv utf-8 20 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `text` -> `label`
+        neg: 9 1 0
+        pos: 9 1 0
+        train 18 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: a.csv: has cells written as formulas (="…"), of which the text was read
+    "#]]);
+    let quoted =
+        |it: usize, _: &str| format!("\"=\"\"said {it}, well\"\"\",\"=\"\"00{}\"\"\"", it % 2);
+    let csv = table("\"=\"\"text\"\"\",\"=\"\"label\"\"\"", 20, quoted);
+    let dataset = Drop::file("a.csv", csv.as_bytes()).load().unwrap();
+    assert_eq!(dataset.outputs, ["000", "001"]);
+    assert!(texts(&dataset).contains(&"said 3, well"));
+}
