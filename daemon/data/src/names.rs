@@ -148,6 +148,31 @@ pub(crate) fn names_classes_of(name: &str, column: &str) -> bool {
         || matches!(name.as_str(), "label_text" | "label_name" | "class_name" | "category_name")
 }
 
+/// Whether two columns are called as finer and coarser labels of one thing are: `fine_label` and
+/// `coarse_label`, `category` and `subcategory`, `Level 1` and `Level 2`.
+pub(crate) fn are_levels(a: &str, b: &str) -> bool {
+    const LEVELS: &[&str] = &[
+        "fine", "finer", "coarse", "coarser", "sub", "super", "parent", "child", "main", "top",
+        "broad", "detailed", "group", "level", "lvl", "l",
+    ];
+    let is_mark = |it: &&str| LEVELS.contains(it) || it.bytes().all(|it| it.is_ascii_digit());
+    let divided = |name: &str| {
+        let mut name = name.trim().to_ascii_lowercase();
+        for glued in ["sub", "super"] {
+            if let Some(rest) = name.strip_prefix(glued) {
+                name = format!("{glued} {rest}");
+            }
+        }
+        let digit = name.find(|it: char| it.is_ascii_digit()).unwrap_or(name.len());
+        let words = [&name[..digit], &name[digit..]].join(" ");
+        let words = words.split(|it: char| !it.is_alphanumeric()).filter(|it| !it.is_empty());
+        let (marks, thing): (Vec<&str>, Vec<&str>) = words.partition(is_mark);
+        (marks.join(" "), thing.join(" "))
+    };
+    let (a, b) = (divided(a), divided(b));
+    a.0 != b.0 && a.1 == b.1
+}
+
 /// Of a column without a name; counts from 1.
 pub(crate) fn of_place(nth: usize) -> String {
     format!("column {nth}")

@@ -3,6 +3,7 @@
 //! settle it. What the values of a kind look like is left to the answers.
 
 use crate::example::spoken;
+use crate::format::Format;
 use crate::names::{self, LABEL_NAMES};
 use crate::recurring::{self, Found};
 use crate::refusal;
@@ -88,6 +89,7 @@ pub(crate) fn unnamed(
     if !found.is_empty() {
         let found: Vec<usize> = found.into_iter().map(|it| rest[it]).collect();
         check_score(table, &found, rest)?;
+        check_levels(table, &found, rest)?;
         return Ok(found);
     }
     let found = recurring::find(table, rest)?;
@@ -135,6 +137,36 @@ fn check_score(table: &Table, found: &[usize], rest: &[usize]) -> Result<(), Fai
         "name one in a job.toml in the drop: data.label = {:?} or {:?}",
         columns[*label], columns[*only]
     )))
+}
+
+/// Refused where a column beside the label is called as a finer or a coarser one of the same thing,
+/// and its values show that it is: each finer one goes with one coarser one.
+fn check_levels(table: &Table, found: &[usize], rest: &[usize]) -> Result<(), Failure> {
+    let (file, columns) = (&table.source.name, &table.sample.columns);
+    let [label] = found else { return Ok(()) };
+    // Of which the coarser one is what everybody learns.
+    if table.format == Format::Trec {
+        return Ok(());
+    }
+    let is_nested = |fine: usize, coarse: usize| {
+        let mut of_fine: BTreeMap<String, String> = BTreeMap::new();
+        let mut rows = table.sample.rows.iter().map(|it| (it[fine].shown(), it[coarse].shown()));
+        let is_function =
+            rows.all(|(fine, coarse)| *of_fine.entry(fine).or_insert(coarse.clone()) == coarse);
+        let coarser = of_fine.values().collect::<HashSet<_>>().len();
+        is_function && 1 < coarser && coarser < of_fine.len()
+    };
+    let is_level = |it: &&usize| {
+        names::are_levels(&columns[*label], &columns[**it])
+            && (is_nested(*label, **it) || is_nested(**it, *label))
+    };
+    let Some(other) = rest.iter().find(is_level) else { return Ok(()) };
+    let (a, b) = (&columns[*label], &columns[*other]);
+    let (coarse, fine) = if is_nested(*label, *other) { (b, a) } else { (a, b) };
+    Err(refusal::data(format!(
+        "{file}: `{coarse}` could be learnt, and the finer `{fine}` as well"
+    ))
+    .with_cure(format!("name one in a job.toml in the drop: data.label = {coarse:?} or {fine:?}")))
 }
 
 /// Whether a column is called as ids are, and no value recurs in it.

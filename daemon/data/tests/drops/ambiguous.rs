@@ -143,3 +143,32 @@ fn spans_that_count_something_else_are_refused() {
         .collect();
     refused(&Drop::file("data.jsonl", rows.as_bytes()), "of 40 spans begin or end within a word");
 }
+
+#[test]
+fn finer_and_coarser_labels() {
+    let (coarse, fine) = (["animal", "plant"], ["cat", "dog", "rose", "oak"]);
+    let levels = |names: [&str; 2]| {
+        let row = |it, text| format!("{text},{},{}", coarse[it % 4 / 2], fine[it % 4]);
+        csv(&format!("text,{}", names.join(",")), row)
+    };
+    for names in [
+        ["coarse_label", "fine_label"],
+        ["label", "label-fine"],
+        ["category", "subcategory"],
+        ["Super Category", "category"],
+        ["parent_topic", "topic"],
+        ["Label Level 1", "label"],
+        ["label1", "label"],
+    ] {
+        let drop = levels(names);
+        let [a, b] = names;
+        refused(&drop, &format!("`{a}` could be learnt, and the finer `{b}` as well"));
+        refused(&drop, &format!("data.label = {a:?} or {b:?}"));
+        let dataset = drop.load_as(&format!("data.label = {b:?}"), 0).unwrap();
+        assert_eq!(dataset.outputs.len(), 4);
+    }
+    // Another thing, and one that the first says nothing of.
+    assert_eq!(levels(["label", "subtopic"]).load().unwrap().outputs, coarse);
+    let row = |it: usize, text| format!("{text},{},{}", coarse[it % 2], fine[it % 3]);
+    assert_eq!(csv("text,category,subcategory", row).load().unwrap().outputs, coarse);
+}
