@@ -22,6 +22,7 @@ use finetuned_job::outcome::Failure;
 use finetuned_job::recipe::DataChoice;
 use finetuned_job::scores::Split;
 use finetuned_job::task::Modality;
+use folders::Guesses;
 use named::Wanted;
 use std::collections::HashSet;
 use std::path::Path;
@@ -52,9 +53,10 @@ impl Modal for Kind {
             Layout::Tables(tables) => {
                 let files = Files::of(&listed, &links);
                 let asked = reading.request.task.is_some();
-                let mut rows = Rows { named, asked, used: vec![false; listed.len()], files };
+                let (used, guesses) = (vec![false; listed.len()], Guesses::default());
+                let mut rows = Rows { named, asked, used, guesses, files };
                 reading::tables(reading, tables, &mut rows)?;
-                reading.warnings.extend(rows.unlisted());
+                reading.warnings.extend(rows.unlisted().into_iter().chain(rows.guesses.warning()));
             }
             Layout::Folders(folders) => folders::of_classes(folders, reading)?,
         }
@@ -84,6 +86,7 @@ struct Rows<'a> {
     files: Files<'a>,
     /// For each of them, whether a table names it.
     used: Vec<bool>,
+    guesses: Guesses,
 }
 
 impl Rows<'_> {
@@ -129,10 +132,13 @@ impl RowReader for Rows<'_> {
         let cell = cells.pop().unwrap_or(Cell::Missing);
         let text = match self.used.is_empty() {
             true => text_of(cell),
-            false => listed::text(&self.files, table, cell)?.map(|(text, at)| {
-                self.used[at] = true;
-                text
-            }),
+            false => {
+                let text = listed::text(&self.files, table, cell, &mut self.guesses)?;
+                text.map(|(text, at)| {
+                    self.used[at] = true;
+                    text
+                })
+            }
         };
         Ok(text.map(|it| (Record::of_text(it), None)))
     }

@@ -1,6 +1,6 @@
 //! Bytes of every encoding that Windows, old databases and spreadsheets write.
 
-use crate::support::{Drop, table, texts};
+use crate::support::{Drop, folder, table, texts};
 use encoding_rs::{SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 use expect_test::expect;
 use proptest::prelude::*;
@@ -125,4 +125,40 @@ proptest! {
         let _ = Drop::file(&name, &bytes).load();
         let _ = Drop::file(&name, &[b"text,label\na,1\nb,2\n", bytes.as_slice()].concat()).load();
     }
+}
+
+#[test]
+fn encodings_of_single_files_are_guesses() {
+    let texts = (0..24).map(|it| {
+        let text = format!("schöne Grüße zum {it}ten Mal, wie üblich");
+        let name = format!("{}/{it:02}.txt", ["neg", "pos"][it % 2]);
+        let is_utf8 = !it.is_multiple_of(3);
+        (name, if is_utf8 { text.into_bytes() } else { WINDOWS_1252.encode(&text).0.into_owned() })
+    });
+    let files: Vec<(String, Vec<u8>)> = texts.collect();
+    folder(&files).check(expect![[r#"
+        neg/: text_folders windows-1252, utf-8 12 rows
+        pos/: text_folders utf-8, windows-1252 12 rows
+        text-classification: folders of texts hold one class each: classes are learnt
+        neg: 11 1 0
+        pos: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: files that are not UTF-8: 8 (first: neg/00.txt); read as windows-1252 (8), which is a guess for each: save them as UTF-8 if texts look wrong
+    "#]]);
+    // Where a table names them, too.
+    let lines: String =
+        files.iter().map(|(name, _)| format!("texts/{name},{}\n", &name[..3])).collect();
+    let moved = files.into_iter().map(|(name, text)| (format!("texts/{name}"), text));
+    let table = ("list.csv".to_string(), format!("file,label\n{lines}").into_bytes());
+    folder(&moved.chain([table]).collect::<Vec<_>>()).check(expect![[r#"
+        list.csv: csv utf-8 24 rows
+        text-classification: `label` has 2 values that recur: classes are learnt
+        `file` -> `label`
+        neg: 11 1 0
+        pos: 11 1 0
+        train 22 (stratified, seed 0)
+        validation 2 (stratified, seed 0)
+        warning: files that are not UTF-8: 8 (first: texts/neg/00.txt); read as windows-1252 (8), which is a guess for each: save them as UTF-8 if texts look wrong
+    "#]]);
 }

@@ -29,6 +29,7 @@ fn folders_are_classes() {
         pos: 9 1 0
         train 19 (stratified, seed 0)
         validation 2 (stratified, seed 0)
+        warning: files that are not UTF-8: 1 (first: neg/b.TXT); read as windows-1252 (1), which is a guess for each: save them as UTF-8 if texts look wrong
     "#]]);
     let dataset = drop.load().unwrap();
     let it = dataset

@@ -64,19 +64,48 @@ pub(in crate::modality) fn read(
 ) -> Result<(), Failure> {
     reading.gather.learnt = Some(learnt);
     let mut steps = Steps::new(Phase::Reading, None);
+    let mut guesses = Guesses::default();
     for folder in folders {
-        let report = one(&folder, (form, rows), reading, &mut steps)?;
+        let report = one(&folder, (form, rows), reading, (&mut steps, &mut guesses))?;
         reading.files.push(report);
         reading.members.push(folder.files.into_iter().map(|it| it.name.into()).collect());
     }
+    reading.warnings.extend(guesses.warning());
     Ok(())
+}
+
+/// Files whose encoding nothing says: how many look like each, and the first. A single text is
+/// short, and what it looks like is less certain than of a table.
+#[derive(Default)]
+pub(super) struct Guesses {
+    counts: BTreeMap<String, u64>,
+    first: Option<String>,
+}
+
+impl Guesses {
+    pub(super) fn note(&mut self, file: &str, encoding: Encoding) {
+        if let Encoding::Legacy(_) = encoding {
+            *self.counts.entry(encoding.to_string()).or_default() += 1;
+            self.first.get_or_insert_with(|| file.into());
+        }
+    }
+
+    pub(super) fn warning(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let n: u64 = self.counts.values().sum();
+        let each: Vec<String> = self.counts.iter().map(|(it, n)| format!("{it} ({n})")).collect();
+        Some(format!(
+            "files that are not UTF-8: {n} (first: {first}); read as {}, which is a guess for each: save them as UTF-8 if texts look wrong",
+            refusal::list(&each)
+        ))
+    }
 }
 
 fn one(
     folder: &ClassFolder,
     (form, rows): (&str, &mut Rows<'_>),
     reading: &mut Reading<'_, '_>,
-    steps: &mut Steps,
+    (steps, guesses): (&mut Steps, &mut Guesses),
 ) -> Result<FileReport, Failure> {
     let (mut bytes, mut encodings) = (0, Vec::new());
     let file_idx = reading.file_idx();
@@ -92,6 +121,7 @@ fn one(
             Err(reason) => reading.gather.take(place, Err(reason))?,
             Ok((text, encoding)) => {
                 note(&mut encodings, encoding);
+                guesses.note(&file.name, encoding);
                 for row in rows(folder, file, &text)? {
                     reading.gather.take(place, row)?;
                 }

@@ -1,6 +1,7 @@
 //! Texts that lie in files of their own, which a table names beside their labels.
 
-use super::{folders, holds_texts};
+use super::folders::{self, Guesses};
+use super::holds_texts;
 use crate::inventory::{Inventory, SingleFile};
 use crate::modality::files::Files;
 use crate::names;
@@ -109,7 +110,12 @@ pub(super) fn column(table: &Table, files: &Files<'_>) -> Result<usize, Failure>
 }
 
 /// The text of the file that a cell names, and which of the files it is.
-pub(super) fn text(files: &Files<'_>, table: &str, cell: Cell) -> Usable<(Box<str>, usize)> {
+pub(super) fn text(
+    files: &Files<'_>,
+    table: &str,
+    cell: Cell,
+    guesses: &mut Guesses,
+) -> Usable<(Box<str>, usize)> {
     let Some(path) = path(&cell) else { return Ok(Err(Reason::EmptyText)) };
     let at = match files.find(table, &path) {
         Ok((at, _)) => at,
@@ -117,5 +123,8 @@ pub(super) fn text(files: &Files<'_>, table: &str, cell: Cell) -> Usable<(Box<st
     };
     let file = files.get(at);
     let text = folders::text(&Source::open(&file.path, &file.name)?)?;
-    Ok(text.and_then(|(text, _)| Ok((text_of(Cell::Text(text))?, at))))
+    Ok(text.and_then(|(text, encoding)| {
+        guesses.note(&file.name, encoding);
+        Ok((text_of(Cell::Text(text))?, at))
+    }))
 }
