@@ -64,7 +64,25 @@ impl Labels {
         for (at, (name, _)) in self.names.iter().enumerate() {
             spellings.entry(plain(name, booleans)).or_default().push(at);
         }
-        spellings
+        self.joined(spellings)
+    }
+
+    /// With those that look alike, as some of their letters are of another script, taken together.
+    fn joined(&self, spellings: BTreeMap<String, Vec<usize>>) -> BTreeMap<String, Vec<usize>> {
+        if !self.names.iter().any(|it| 1 < it.0.chars().count() && in_latin(&it.0) != it.0) {
+            return spellings;
+        }
+        let mut by_look: HashMap<String, String> = HashMap::new();
+        let mut joined: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (plain_name, members) in spellings {
+            let looks = members.iter().map(|it| look(&self.names[*it].0));
+            let looks: BTreeSet<String> = looks.collect();
+            let known = looks.iter().find_map(|it| by_look.get(it)).cloned();
+            let key = known.unwrap_or(plain_name);
+            by_look.extend(looks.into_iter().map(|it| (it, key.clone())));
+            joined.entry(key).or_default().extend(members);
+        }
+        joined
     }
 
     /// Of all rows: what a number is, and how often.
@@ -117,7 +135,8 @@ impl Labels {
             .map(|(name, n)| {
                 let same_signs = name.nfc().eq(chosen.nfc());
                 let form = if same_signs { ", in another Unicode form" } else { "" };
-                format!("`{}` ({n}{form})", name.escape_debug())
+                let script = odd_letter(name, chosen).unwrap_or_default();
+                format!("`{}` ({n}{form}{script})", name.escape_debug())
             })
             .collect();
         others.sort();
@@ -170,6 +189,39 @@ fn seen(name: &str) -> String {
     };
     let seen: String = name.chars().filter(is_seen).map(sign).collect();
     seen.split_whitespace().collect::<Vec<_>>().join(" ").nfc().collect()
+}
+
+/// Letters of Cyrillic and Greek, and behind each the Latin one that looks the same.
+const ALIKE: &[(&str, &str)] = &[
+    ("\u{430}\u{435}\u{43e}\u{440}\u{441}\u{443}\u{445}", "aeopcyx"),
+    ("\u{456}\u{458}\u{455}\u{4bb}\u{501}\u{4cf}", "ijshdl"),
+    ("\u{410}\u{412}\u{415}\u{41a}\u{41c}\u{41d}\u{41e}", "ABEKMHO"),
+    ("\u{420}\u{421}\u{422}\u{423}\u{425}\u{406}\u{408}\u{405}", "PCTYXIJS"),
+    ("\u{3bf}\u{3bd}", "ov"),
+    ("\u{391}\u{392}\u{395}\u{396}\u{397}\u{399}\u{39a}", "ABEZHIK"),
+    ("\u{39c}\u{39d}\u{39f}\u{3a1}\u{3a4}\u{3a5}\u{3a7}", "MNOPTYX"),
+];
+
+/// With Latin letters in place of others that look like them.
+fn in_latin(name: &str) -> String {
+    let pairs = || ALIKE.iter().flat_map(|(others, latin)| others.chars().zip(latin.chars()));
+    let latin = |it: char| pairs().find(|(other, _)| *other == it).map_or(it, |(_, latin)| latin);
+    name.nfc().map(|it| if it.is_ascii() { it } else { latin(it) }).collect()
+}
+
+/// The same for all labels that look alike, of two letters or more.
+fn look(name: &str) -> String {
+    if name.chars().count() < 2 { name.to_string() } else { plain(&in_latin(name), false) }
+}
+
+/// The first letter of another script than its twin in `chosen`, in a sentence.
+fn odd_letter(name: &str, chosen: &str) -> Option<String> {
+    let mut pairs = name.chars().zip(chosen.chars());
+    let (odd, _) = pairs.find(|(a, b)| {
+        let (a, b) = (a.to_string(), b.to_string());
+        a != b && in_latin(&a) == in_latin(&b)
+    })?;
+    Some(format!(", with {odd} U+{:04X} of another script", odd as u32))
 }
 
 /// Whether it has zeros before it: `007`.
@@ -249,6 +301,14 @@ mod tests {
         check(&["a", "A"], &["A", "a"], 0);
         check(&["very good", "very_good", "very_good"], &["very_good"], 1);
         check(&["True", "1", "0", "false"], &["0", "1"], 2);
+        check(&["pass", "p\u{430}ss", "pass", "fail"], &["fail", "pass"], 1);
+        check(&["\u{410}1", "A1", "a1", "A1", "A2"], &["A1", "A2"], 1);
+        check(&["\u{410}", "A"], &["A", "\u{410}"], 0);
+        check(
+            &["\u{432}\u{430}\u{43b}", "\u{412}\u{430}\u{43b}", "Ban"],
+            &["Ban", "\u{412}\u{430}\u{43b}"],
+            1,
+        );
         check(&["true", "yes", "1"], &["1", "true", "yes"], 0);
         check(&["10", "9"], &["9", "10"], 0);
     }

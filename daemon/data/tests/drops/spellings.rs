@@ -294,3 +294,26 @@ fn a_column_called_text_in_words_holds_texts() {
     let text = table("Review-Text,label", 40, |it, label| format!("{it} {} 7,{label}", it + 3));
     assert_eq!(Drop::file("a.csv", text.as_bytes()).load().unwrap().report.files[0].rows, 40);
 }
+
+#[test]
+fn letters_of_another_script() {
+    check(
+        &cycle(60, &["pass", "fail", "p\u{430}ss"]),
+        expect![[r#"
+        text-classification: `score` has 2 values that recur: classes are learnt
+        fail: 18 2 0
+        pass: 36 4 0
+        warning: labels that are spellings of `pass` were taken for it: `pаss` (20, with а U+0430 of another script)
+    "#]],
+    );
+    check(
+        &cycle(60, &["\u{410}", "A", "\u{412}", "B"]),
+        expect![[r#"
+        text-classification: `score` has 4 values that recur: classes are learnt
+        A: 13 2 0
+        B: 13 2 0
+        А: 13 2 0
+        В: 13 2 0
+    "#]],
+    );
+}
