@@ -8,7 +8,7 @@ use crate::inventory::{self, Inventory};
 use crate::json_document;
 use crate::refusal;
 use crate::source::Source;
-use crate::table::Table;
+use crate::table::{Table, TableFile};
 use finetuned_answers::Cell;
 use finetuned_job::outcome::Failure;
 use std::collections::HashSet;
@@ -24,6 +24,12 @@ const LOOKED_AT: usize = 20;
 /// # Errors
 /// It is such a drop: which, and by which file that shows.
 pub(crate) fn check(found: &Inventory) -> Result<Option<String>, Failure> {
+    if let Some(file) = via(found) {
+        return Err(refusal::data(format!(
+            "{file} is an export of VIA (VGG Image Annotator), with labels of images in file_attributes and of places in regions, and is not read"
+        ))
+        .with_cure(CURE));
+    }
     if found.images.is_empty() {
         return Ok(None);
     }
@@ -112,6 +118,21 @@ fn voc(found: &Inventory) -> Option<(&'static str, String)> {
     let mut looked_at = xml.take(LOOKED_AT);
     let first = looked_at.find(|it| head(&it.path, &it.name).is_some_and(is_it))?;
     Some(("Pascal VOC, CVAT", first.name.clone()))
+}
+
+/// An object for each image, a project with them, or a table.
+fn via(found: &Inventory) -> Option<String> {
+    let is_table = |it: &Table| it.sample.columns.iter().any(|it| it == "region_shape_attributes");
+    let is_json = |text: String| {
+        let has = |it: &str| text.contains(&format!("\"{it}\""));
+        has("_via_img_metadata") || ["filename", "regions", "file_attributes"].into_iter().all(has)
+    };
+    let is_it = |it: &&TableFile| match it.format {
+        Format::Json | Format::JsonLines => head(&it.path, &it.name).is_some_and(is_json),
+        Format::Csv => it.glance().is_some_and(is_table),
+        _ => false,
+    };
+    Some(found.tables.iter().take(LOOKED_AT).find(is_it)?.name.clone())
 }
 
 /// COCO: lists of images and of annotations. `LabelMe`: outlines beside each image.

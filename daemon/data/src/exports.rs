@@ -33,6 +33,22 @@ const STUDIO_OWN: &[&str] = &[
 ];
 const PRODIGY_OWN: &[&str] =
     &["answer", "accept", "options", "meta", "config", "label", "priority", "score", "html"];
+const ARGILLA_OWN: &[&str] = &[
+    "id",
+    "inputs",
+    "annotation",
+    "annotation_agent",
+    "prediction",
+    "prediction_agent",
+    "explanation",
+    "multi_label",
+    "metadata",
+    "metrics",
+    "status",
+    "event_timestamp",
+    "search_keywords",
+    "vectors",
+];
 const DOCCANO_OWN: &[&str] = &[
     "id",
     "comments",
@@ -82,6 +98,14 @@ enum Tool {
     /// Of Prodigy, with a list of spans in place of a label.
     ProdigySpans {
         answer: usize,
+    },
+    /// Of Argilla 1: labels of a person beside those of a model, and texts under names of their own
+    /// where no column has them.
+    Argilla {
+        annotation: usize,
+        status: Option<usize>,
+        data: usize,
+        fields: Vec<String>,
     },
     /// Labels with a number each.
     Cats {
@@ -161,6 +185,9 @@ fn export_of(sample: &Sample) -> Option<Export> {
         passed.retain(|it| *it != column);
         return Some(Export::new(Tool::Cats { column }, passed));
     }
+    if let Some(tool) = argilla(sample, find("annotation"), find("prediction")) {
+        return Some(Export::new(tool, without(ARGILLA_OWN)));
+    }
     if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
         let passed = without(DOCCANO_OWN);
         return Some(Export::new(Tool::OldDoccano { annotations }, passed));
@@ -181,6 +208,7 @@ impl Export {
         match self.tool {
             Tool::Studio { .. } | Tool::StudioTable { .. } => "Label Studio",
             Tool::Prodigy { .. } | Tool::ProdigySpans { .. } => "Prodigy",
+            Tool::Argilla { .. } => "Argilla",
             Tool::Cats { .. } => "spaCy",
             Tool::Doccano { .. } | Tool::OldDoccano { .. } => "doccano",
         }
@@ -190,7 +218,7 @@ impl Export {
     pub(crate) fn columns(&self, file: &[String]) -> Vec<String> {
         let passed = self.passed.iter().map(|it| file[*it].clone());
         let fields = match &self.tool {
-            Tool::Studio { fields, .. } => &fields[..],
+            Tool::Studio { fields, .. } | Tool::Argilla { fields, .. } => &fields[..],
             _ => &[],
         };
         passed.chain(fields.iter().cloned()).chain(self.label_columns()).collect()
@@ -208,7 +236,7 @@ impl Export {
     /// `cells`: all of the file's.
     pub(crate) fn row(&self, mut cells: Vec<Cell>) -> Result<Vec<Cell>, Reason> {
         let inputs = match &self.tool {
-            Tool::Studio { data, fields, .. } => {
+            Tool::Studio { data, fields, .. } | Tool::Argilla { data, fields, .. } => {
                 let field = |it| local(cells[*data].field(it).cloned().unwrap_or(Cell::Missing));
                 fields.iter().map(|it| field(it)).collect()
             }
@@ -254,6 +282,16 @@ impl Export {
                 Some("reject") => return Err(REJECTED),
                 _ => return Err(IGNORED),
             },
+            Tool::Argilla { annotation, status, .. } => {
+                let discarded = Cell::Text("Discarded".into());
+                if status.is_some_and(|it| cells[it] == discarded) {
+                    return Err(REJECTED);
+                }
+                match std::mem::replace(&mut cells[*annotation], Cell::Missing) {
+                    it if it.is_missing() => return Err(UNLABELLED),
+                    labels => vec![labels],
+                }
+            }
             Tool::Cats { column } => vec![cats(&cells[*column])],
             Tool::Doccano { label } => match std::mem::replace(&mut cells[*label], Cell::Missing) {
                 Cell::List(labels) if labels.is_empty() => return Err(UNLABELLED),
@@ -275,6 +313,30 @@ impl Export {
 
 fn is_text(cell: &Cell) -> bool {
     matches!(cell, Cell::Text(_))
+}
+
+/// Labels of whole texts, beside what a model predicted.
+fn argilla(sample: &Sample, annotation: Option<usize>, prediction: Option<usize>) -> Option<Tool> {
+    let find = |name: &str| sample.columns.iter().position(|it| it == name);
+    let (annotation, _) = annotation.zip(prediction)?;
+    let data = find("inputs")?;
+    let is_labels = |it: &Cell| match it {
+        Cell::List(labels) => labels.iter().all(is_text),
+        it => it.is_missing() || is_text(it),
+    };
+    let is_record =
+        |it: &Vec<Cell>| is_labels(&it[annotation]) && matches!(it[data], Cell::Fields(_));
+    if !sample.rows.iter().all(is_record) {
+        return None;
+    }
+    let of_row = |it: &Vec<Cell>| match &it[data] {
+        Cell::Fields(it) => it.iter().map(|it| it.0.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let fields: BTreeSet<String> = sample.rows.iter().flat_map(of_row).collect();
+    let is_new = |it: &String| find(it).is_none();
+    let fields = fields.into_iter().filter(is_new).collect();
+    Some(Tool::Argilla { annotation, status: find("status"), data, fields })
 }
 
 /// A path as a server of Label Studio gives it -> one of the drop.

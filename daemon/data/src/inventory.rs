@@ -382,7 +382,12 @@ impl Walk<'_> {
 
     fn unknown(&mut self, path: PathBuf, name: String) {
         let own_name = name.rsplit('/').next().unwrap_or(&name).to_ascii_lowercase();
-        match signature::not_read(&own_name) {
+        let by_content = || {
+            let mut head = [0; 2];
+            let n = Source::open(&path, &name).and_then(|it| it.raw_head(&mut head)).ok()?;
+            signature::nameless_not_read(&head[..n])
+        };
+        match signature::not_read(&own_name).or_else(by_content) {
             Some(known) => {
                 let (what, cure) = (known.what, known.cure);
                 self.ignore(format!("{name} is {what} that is not read, and was ignored ({cure})"));

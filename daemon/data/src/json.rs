@@ -211,6 +211,43 @@ pub(crate) fn without_place(err: &serde_json::Error) -> String {
     why.split(" at line ").next().unwrap_or(&why).to_string()
 }
 
+/// A literal of Python and JavaScript that JSON does not have, in a sentence.
+pub(crate) struct NoNumber(pub(crate) &'static str);
+
+impl fmt::Display for NoNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`, which Python writes for a number that is none, is no JSON", self.0)
+    }
+}
+
+/// The cure of it.
+pub(crate) const TO_NULL: &str = "write null in its place, as to_json of pandas does; json.dumps(..., allow_nan=False) of Python shows where one comes from";
+
+/// The first such literal outside of strings, and the line that it stands in.
+pub(crate) fn no_number(text: &str) -> Option<(usize, &'static str)> {
+    const LITERALS: [&str; 2] = ["NaN", "Infinity"];
+    if !LITERALS.iter().any(|it| text.contains(it)) {
+        return None;
+    }
+    let (mut line, mut quoted, mut escaped) = (1, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\n' => line += 1,
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'N' | b'I' if !quoted => {
+                let found = LITERALS.into_iter().find(|it| text[at..].starts_with(it));
+                if let Some(found) = found {
+                    return Some((line, found));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 pub(crate) fn line_rows(
     name: &str,
     text: impl Read,
@@ -223,9 +260,14 @@ pub(crate) fn line_rows(
         if bytes.trim_ascii().is_empty() {
             return Ok(());
         }
+        let literal = || no_number(std::str::from_utf8(bytes).ok()?);
+        let read = || cells(serde_json::from_slice(bytes).map(|InOrder(it)| it), columns, wanted);
         let cells = match Reason::is_conflict(bytes) {
             true => Err(Reason::Conflict),
-            false => cells(serde_json::from_slice(bytes).map(|InOrder(it)| it), columns, wanted),
+            false => read().map_err(|why| match literal() {
+                Some((_, it)) => Reason::NotJson(NoNumber(it).to_string()),
+                None => why,
+            }),
         };
         each(Row { line, cells })
     })
@@ -305,6 +347,13 @@ mod tests {
         let inner = vec![("d".into(), Cell::Missing), ("c".into(), Cell::Fraction(1.0))];
         let list = Cell::List(vec![Cell::Fields(inner)]);
         assert_eq!(found, Cell::Fields(vec![("b".into(), Cell::Bool(true)), ("a".into(), list)]));
+    }
+
+    #[test]
+    fn literals_that_are_no_json() {
+        assert_eq!(no_number("[{\"a\": 1},\n {\"a\": NaN}]"), Some((2, "NaN")));
+        assert_eq!(no_number("{\"a\": -Infinity}"), Some((1, "Infinity")));
+        assert_eq!(no_number("{\"a \\\" b\": \"NaN\"}"), None);
     }
 
     #[test]

@@ -24,6 +24,10 @@ const SIGNATURES: &[(&[u8], &str)] = &[
     (b"ARROW1", "an Arrow file"),
     (b"\x89HDF", "an HDF5 file"),
     (b"Obj\x01", "an Avro file"),
+    (b"\x80\x02", PICKLE.what),
+    (b"\x80\x03", PICKLE.what),
+    (b"\x80\x04", PICKLE.what),
+    (b"\x80\x05", PICKLE.what),
 ];
 
 /// What is known and not read: extensions in lower case, what it is, and the cure.
@@ -40,6 +44,11 @@ const FROM_MAIL: &str = "write what was said in each mail to a table with a colu
 const FROM_PAGE: &str =
     "write what each page says to a .txt file in a folder for each class, or to a table";
 const TO_FILES: &str = "write the images to a folder for each class, and texts to a table";
+const PICKLE: NotRead = NotRead {
+    extensions: &["pkl", "pickle", "joblib"],
+    what: "a Python pickle",
+    cure: "a pickle may run any program, and is never opened: write images to a folder for each class, and texts to CSV, JSON Lines or Parquet; CIFAR lies on the hub as Parquet too",
+};
 
 pub(crate) const NOT_READ: &[NotRead] = &[
     NotRead { extensions: &["7z"], what: "a 7z archive", cure: UNPACK },
@@ -59,7 +68,7 @@ pub(crate) const NOT_READ: &[NotRead] = &[
     NotRead { extensions: &["html", "htm", "xhtml", "mhtml"], what: "a web page", cure: FROM_PAGE },
     NotRead { extensions: &["epub"], what: "an e-book", cure: TO_TABLE },
     NotRead { extensions: &["eml", "msg", "mbox", "pst"], what: "e-mail", cure: FROM_MAIL },
-    NotRead { extensions: &["pkl", "pickle", "joblib"], what: "a Python pickle", cure: TO_TABLE },
+    PICKLE,
     NotRead { extensions: &["npy", "npz"], what: "a NumPy array", cure: TO_FILES },
     NotRead { extensions: &["pt", "pth"], what: "a PyTorch file", cure: TO_FILES },
     NotRead { extensions: &["mat"], what: "a MATLAB file", cure: TO_FILES },
@@ -88,6 +97,12 @@ pub(crate) const NOT_READ: &[NotRead] = &[
 pub(crate) fn not_read(name: &str) -> Option<&'static NotRead> {
     let (_, extension) = name.rsplit_once('.')?;
     NOT_READ.iter().find(|it| it.extensions.contains(&extension))
+}
+
+/// Of a file whose name says nothing, as the batches of CIFAR have them.
+pub(crate) fn nameless_not_read(head: &[u8]) -> Option<&'static NotRead> {
+    let what = SIGNATURES.iter().find(|it| head.starts_with(it.0)).map(|it| it.1);
+    NOT_READ.iter().find(|it| what == Some(PICKLE.what) && it.what == PICKLE.what)
 }
 
 /// Control characters in more than one byte of this many: not text.

@@ -279,6 +279,12 @@ impl Table {
     /// Both extensions are used for both: what the file starts with decides.
     fn open_json(&mut self, file: &TableFile, head: &str) -> Result<(), Failure> {
         let name = &file.name;
+        if let Some((line, literal)) = json::no_number(head) {
+            let why = json::NoNumber(literal);
+            return Err(
+                refusal::data(format!("{name} line {line}: {why}")).with_cure(json::TO_NULL)
+            );
+        }
         let start = head.trim_start();
         let is_document = start.starts_with('{') && json_document::is_document(head);
         // A list of lists has no names, and is read as a whole too.

@@ -547,3 +547,71 @@ fn elasticsearch() {
     "#]],
     );
 }
+
+#[test]
+fn argilla() {
+    let record = |it: usize, text: &str, annotation: String| {
+        format!(
+            r#"{{"id": "{it}", {text}, "prediction": [["neg", 0.9]], "annotation": {annotation}, "status": "{}", "metrics": {{}}}}"#,
+            if it == 11 { "Discarded" } else { "Validated" }
+        )
+    };
+    let inputs = |it: usize| format!(r#""inputs": {{"text": "text {it}"}}"#);
+    let label = |it: usize| match it {
+        0..4 => "null".to_string(),
+        it => format!("{:?}", CLASSES[it % 2]),
+    };
+    check(
+        |it| record(it, &inputs(it), label(it)),
+        expect![[r#"
+            export.jsonl: json_lines utf-8 7 rows
+            text-classification: `label` has 2 values that recur: classes are learnt
+            `text` -> `label`
+            neg: 3 1 0
+            pos: 2 1 0
+            train 5 (stratified, seed 0)
+            validation 2 (stratified, seed 0)
+            warning: export.jsonl was read as an export of Argilla
+            warning: export.jsonl: rows left out as they are not labelled: 4
+            warning: export.jsonl: rows left out as they are rejected by the annotator: 1
+        "#]],
+    );
+    check(
+        |it| {
+            let text = format!(r#""text": "text {it}", {}"#, inputs(it));
+            record(it, &text, format!(r#"["a", {:?}]"#, CLASSES[it % 2]))
+        },
+        expect![[r#"
+            export.jsonl: json_lines utf-8 11 rows
+            text-multi-label-classification: `label` holds lists: several labels are learnt
+            `text` -> `label`
+            a: 10 1 0
+            neg: 5 1 0
+            pos: 5 0 0
+            train 10 (stratified by label, seed 0)
+            validation 1 (stratified by label, seed 0)
+            warning: export.jsonl was read as an export of Argilla
+            warning: export.jsonl: rows left out as they are rejected by the annotator: 1
+            warning: validation has no examples of pos: their scores say nothing
+        "#]],
+    );
+}
+
+#[test]
+fn via() {
+    let image = |it: usize, regions: &str| {
+        format!(
+            r#""{it}.png12": {{"filename": "{it}.png", "size": 12, "regions": [{regions}], "file_attributes": {{"kind": "a"}}}}"#
+        )
+    };
+    let images: Vec<String> = (0..12).map(|it| image(it, "")).collect();
+    let json = format!("{{{}}}", images.join(", "));
+    gallery(&["img"], 12, &[("via.json", json.as_bytes())]).check(expect![[r#"
+        Data: via.json is an export of VIA (VGG Image Annotator), with labels of images in file_attributes and of places in regions, and is not read (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+    "#]]);
+    let csv = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n";
+    let line = "0.png,12,\"{}\",1,0,\"{\"\"name\"\":\"\"rect\"\"}\",\"{}\"\n";
+    Drop::file("via.csv", (csv.to_string() + &line.repeat(4)).as_bytes()).check(expect![[r#"
+        Data: via.csv is an export of VIA (VGG Image Annotator), with labels of images in file_attributes and of places in regions, and is not read (for a class of each whole image, put the images into a folder for each class, or name file and label in a metadata.csv)
+    "#]]);
+}

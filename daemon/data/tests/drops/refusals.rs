@@ -439,3 +439,47 @@ fn what_stands_for_texts_is_none() {
         "#]],
     );
 }
+
+#[test]
+fn literals_that_json_does_not_have() {
+    let line = |it: usize, score: &str| {
+        format!("{{\"text\": \"the NaN {it}\", \"label\": {}, \"score\": {score}}}", it % 2)
+    };
+    let lines = |odd: usize, of: &str| -> Vec<String> {
+        (0..24).map(|it| line(it, if it == odd { of } else { "1.5" })).collect()
+    };
+    let nan = lines(3, "NaN").join("\n");
+    check(
+        "a.jsonl",
+        nan.as_bytes(),
+        expect![[r#"
+        Data: a.jsonl line 4: `NaN`, which Python writes for a number that is none, is no JSON (write null in its place, as to_json of pandas does; json.dumps(..., allow_nan=False) of Python shows where one comes from)
+    "#]],
+    );
+    let infinity = format!("[{}]", lines(0, "-Infinity").join(",\n"));
+    check(
+        "a.json",
+        infinity.as_bytes(),
+        expect![[r#"
+        Data: a.json line 1: `Infinity`, which Python writes for a number that is none, is no JSON (write null in its place, as to_json of pandas does; json.dumps(..., allow_nan=False) of Python shows where one comes from)
+    "#]],
+    );
+    let text = lines(24, "").join("\n");
+    assert!(Drop::file("a.jsonl", text.as_bytes()).load().is_ok());
+}
+
+#[test]
+fn pickles_without_an_extension() {
+    let pickle = b"\x80\x02}q\x00(U\x04dataq\x01";
+    let files: [(&str, &[u8]); 3] = [
+        ("cifar/data_batch_1", pickle),
+        ("cifar/test_batch", pickle),
+        ("cifar/batches.meta", pickle),
+    ];
+    Drop::folder(&files).check(expect![[r#"
+        Data: the drop holds no data: cifar/batches.meta is a Python pickle, which is not read (a pickle may run any program, and is never opened: write images to a folder for each class, and texts to CSV, JSON Lines or Parquet; CIFAR lies on the hub as Parquet too)
+    "#]]);
+    Drop::folder(&[("train", pickle), ("test", pickle)]).check(expect![[r#"
+        Data: the drop holds no data: test is a Python pickle, which is not read (a pickle may run any program, and is never opened: write images to a folder for each class, and texts to CSV, JSON Lines or Parquet; CIFAR lies on the hub as Parquet too)
+    "#]]);
+}
