@@ -2,6 +2,7 @@
 //! from. Nothing else asks which of them a drop holds; what is learnt is none of their business.
 
 mod files; // a path in a table -> a file
+mod no_texts; // tables of numbers
 mod image; // files, columns of paths, columns of images
 mod speakers; // who says a message
 mod pair; // two columns of texts

@@ -17,7 +17,7 @@ pub use store::Images;
 pub(super) use store::bytes;
 
 use super::files::Files;
-use super::{Content, Divided, Modal, Named};
+use super::{Content, Divided, Modal, Named, no_texts};
 use crate::example::{Example, Examples, Key, Record};
 use crate::flat_names;
 use crate::inventory::{self, Inventory};
@@ -151,6 +151,10 @@ fn form(found: &Inventory) -> Option<Form> {
 }
 
 fn none(found: &Inventory, warnings: &[String]) -> Failure {
+    let table = found.tables.iter().find_map(TableFile::glance);
+    if let Some(why) = table.and_then(|it| no_texts::refused(it, &[], &[])) {
+        return why;
+    }
     let what = match (found.tables.first(), found.texts.first(), warnings.first()) {
         (Some(table), _, _) => {
             format!("{} has no column of images, or of paths to images", table.name)

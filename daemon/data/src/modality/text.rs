@@ -6,7 +6,7 @@ mod listed; // files that a table names
 pub(super) mod named; // what is to be predicted
 
 use super::files::Files;
-use super::{Content, Modal, Named, Nothing, speakers};
+use super::{Content, Modal, Named, Nothing, no_texts, speakers};
 use crate::example::Record;
 use crate::inventory::Inventory;
 use crate::layout::{self, Layout};
@@ -171,6 +171,9 @@ fn unnamed(table: &Table, targets: &[usize], asked: bool) -> Result<usize, Failu
     let others = free(&labels);
     let of_texts: Vec<usize> =
         others.iter().copied().filter(|it| holds_texts(table, *it)).collect();
+    if let Some(why) = no_texts::refused(table, &of_texts, &labels).filter(|_| targets.is_empty()) {
+        return Err(why);
+    }
     match (&others[..], &of_texts[..]) {
         ([only], _) => Ok(*only),
         (_, [only]) => Ok(*only),
@@ -322,6 +325,9 @@ fn ambiguous(table: &Table, labels: &[usize], asked: bool) -> Failure {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let holding = |it: &usize| !labels.contains(it) && holds_texts(table, *it);
     let texts: Vec<usize> = (0..columns.len()).filter(holding).collect();
+    if let Some(why) = no_texts::refused(table, &texts, labels).filter(|_| texts.is_empty()) {
+        return why;
+    }
     if table.sample.headerless {
         return targets::no_header(table, &texts);
     }

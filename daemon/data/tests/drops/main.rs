@@ -18,6 +18,7 @@ mod images;
 mod lines;
 mod named_by_files;
 mod nameless;
+mod no_texts; // tables of numbers
 mod pairs;
 mod passages;
 mod predict;

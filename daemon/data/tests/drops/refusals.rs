@@ -111,7 +111,7 @@ fn labels_that_are_none() {
         "a.csv",
         b"1,2,3\n4,5,6\n",
         expect![[r#"
-            Data: a.csv has no header line, and what its 3 columns mean can't be told (add a first line with the names of the columns, for example text and label, or name them in a job.toml in the drop by their places: data.text = "column 1" and data.label = "column 2")
+            Data: a.csv holds numbers (3 of 3 columns) and neither texts nor images, from which models learn here (such tables are learnt by other programs, as scikit-learn or XGBoost; here a column of texts, or of paths to images, is needed)
         "#]],
     );
     check(
