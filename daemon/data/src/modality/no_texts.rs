@@ -13,6 +13,8 @@ const PIXELS_CURE: &str = "write each image to a PNG file in the folder of its c
 const PIXELS_MIN: usize = 64;
 /// Fewer columns of numbers beside one of texts may say what is to be learnt of it.
 const MEASURED_MIN: usize = 3;
+/// Of a name, in the mean: `Braund, Mr. Owen Harris` has four.
+const NAME_WORDS_MAX: usize = 7;
 
 /// Nothing where the columns are of another kind. `texts`: those that could hold texts. `labels`:
 /// those that are learnt.
@@ -68,6 +70,9 @@ pub(super) fn refused(table: &Table, texts: &[usize], labels: &[usize]) -> Optio
         );
         return Some(refusal::data(message).with_cure(CURE));
     };
+    if is_prose(table, *text) {
+        return None; // which of the numbers is to be learnt of it is asked elsewhere
+    }
     let name = &columns[*text];
     let message = format!(
         "{file} holds numbers ({} of {n} columns), and of texts, from which models learn here, only `{name}`",
@@ -76,6 +81,16 @@ pub(super) fn refused(table: &Table, texts: &[usize], labels: &[usize]) -> Optio
     Some(refusal::data(message).with_cure(format!(
         "if that alone is to be learnt from, name it in a job.toml in the drop: data.text = {name:?}; {CURE}"
     )))
+}
+
+/// Whether these are texts to learn from, such as essays, and no names of what was measured.
+fn is_prose(table: &Table, column: usize) -> bool {
+    let words = |it: &Cell| match it {
+        Cell::Text(it) => it.split_whitespace().count(),
+        _ => 0,
+    };
+    let counts: Vec<usize> = table.cells(column).map(words).collect();
+    NAME_WORDS_MAX * counts.len() < counts.iter().sum()
 }
 
 /// `12 255 0 …`

@@ -47,6 +47,21 @@ fn measurements() {
 }
 
 #[test]
+fn essays_with_several_scores_are_asked_about() {
+    let essay = |it: usize| {
+        let text = format!("in essay {it} somebody thinks at length about computers and people");
+        format!("{it},{},{text},{},{},{}", it % 8 + 1, it % 6, it % 5, it % 11)
+    };
+    check(
+        "essay_id,essay_set,essay,rater1_domain1,rater2_domain1,domain1_score",
+        essay,
+        expect![[r#"
+            Data: a.csv: what is to be learnt can't be told; besides `essay` it has essay_set, rater1_domain1, rater2_domain1, domain1_score; `essay_set` (1, 2, …) or `rater1_domain1` (0, 1, …) or `rater2_domain1` (0, 1, …) or `domain1_score` (0, 1, …) could be it (name it in a job.toml in the drop: data.label = "essay_set" or "rater1_domain1" or "rater2_domain1" or "domain1_score", or several as data.labels)
+        "#]],
+    );
+}
+
+#[test]
 fn pixels() {
     let numbers = |it: usize, by: &str| {
         let numbers: Vec<String> = (0..80).map(|nth| (it * nth % 256).to_string()).collect();
