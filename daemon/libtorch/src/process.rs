@@ -1,5 +1,5 @@
-//! What belongs to the whole process: random generators, elementary functions, denormal numbers, the
-//! memory of tensors, the version.
+//! What belongs to the whole process: random generators, elementary functions, denormal numbers,
+//! the memory of tensors, the version.
 
 use crate::{Error, ffi};
 use tch::{Kind, Tensor};

@@ -77,7 +77,8 @@ impl Out {
     pub fn is_about_this(&self) -> Result<()> {
         let before = match fs::read_to_string(self.run.join(run_folder::DROP_STATE)) {
             Ok(before) => before,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()), // of a job, or older
+            // Of a job, or older.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(err) => return Err(err).context("reading which state of the drop was learnt"),
         };
         if before != self.state()? {

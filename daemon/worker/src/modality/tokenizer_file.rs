@@ -4,6 +4,7 @@
 use anyhow::Result;
 use finetuned_job::outcome::{Failure, FailureKind};
 use finetuned_models::Checkpoint;
+use std::panic::catch_unwind;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
@@ -23,10 +24,8 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer> {
         return Err(refused(message, cure).into());
     }
     let again = "fetch the model again";
-    let mut tokenizer = finetuned_files::read(&path)
-        .map_err(Into::into)
-        .and_then(Tokenizer::from_bytes)
-        .map_err(|err| {
+    let mut tokenizer =
+        finetuned_files::read(&path).map_err(Into::into).and_then(read).map_err(|err| {
             let what = "is no tokenizer that this version reads";
             refused(format!("{} {what}: {err}", path.display()), again)
         })?;
@@ -35,6 +34,19 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer> {
         .with_truncation(None)
         .map_err(|err| refused(format!("{}: {err}", path.display()), again))?;
     Ok(tokenizer)
+}
+
+/// The library panics at some parts that are damaged: when they are read, or when they are used for
+/// the first time, as the template for what stands around a text.
+fn read(bytes: Vec<u8>) -> tokenizers::Result<Tokenizer> {
+    let tried = || {
+        let tokenizer = Tokenizer::from_bytes(bytes)?;
+        // Not every tokenizer has tokens for these.
+        let _one = tokenizer.encode("a", true);
+        let _two = tokenizer.encode(("a", "b"), true);
+        Ok(tokenizer)
+    };
+    catch_unwind(tried).unwrap_or_else(|_| Err("a part of it is damaged".into()))
 }
 
 /// # Errors
@@ -79,6 +91,20 @@ mod tests {
     use super::*;
     use serde_json::Value;
     use std::fs;
+
+    #[test]
+    fn damage_that_the_library_panics_at_is_refused() {
+        let json: Value =
+            serde_json::from_str(include_str!("../../tests/data/tokenizer_parts.json")).unwrap();
+        let is_mapped = |it: &&Value| it["kind"] == "normalizer Precompiled";
+        let case = json["cases"].as_array().unwrap().iter().find(is_mapped).unwrap();
+        let mut tokenizer = case["tokenizer"].clone();
+        tokenizer["normalizer"]["precompiled_charsmap"] = "AAAAA".into();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        let refused = open(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("is no tokenizer that this version reads"), "{refused}");
+    }
 
     /// Each a kind of model, normalizer, pre-tokenizer, post-processor or decoder; and added
     /// tokens, truncation and padding. Made by tests/data/make_tokenizer_parts.py.
