@@ -160,7 +160,7 @@ impl Cell {
     }
 
     /// Finite. `comma`: a comma stands before the decimals.
-    pub(crate) fn number(&self, comma: bool) -> Option<f64> {
+    pub fn number(&self, comma: bool) -> Option<f64> {
         let number = match self {
             Cell::Text(it) => {
                 let point = if comma { it.trim().replacen(',', ".", 1) } else { it.trim().into() };

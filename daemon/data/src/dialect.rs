@@ -248,8 +248,7 @@ impl Reading {
         let skipped = dialect.skipped();
         let mut records: Vec<_> =
             records.skip(skipped).take(SAMPLE_ROWS).map_while(Result::ok).collect();
-        // Each of them, not up to the first.
-        if 0 < records.iter_mut().filter_map(|it| formulas::unfold(it).then_some(())).count() {
+        if 0 < records.iter_mut().map(formulas::unfold).filter(|it| *it).count() {
             dialect.notes.push(formulas::NOTE.into());
         }
         dialect.above = above(&records);

@@ -185,7 +185,7 @@ fn export_of(sample: &Sample) -> Option<Export> {
         passed.retain(|it| *it != column);
         return Some(Export::new(Tool::Cats { column }, passed));
     }
-    if let Some(tool) = argilla(sample, find("annotation"), find("prediction")) {
+    if let Some(tool) = argilla(sample) {
         return Some(Export::new(tool, without(ARGILLA_OWN)));
     }
     if let Some(annotations) = find("annotations").filter(|it| all(*it, &is_labels_of_doccano)) {
@@ -316,10 +316,10 @@ fn is_text(cell: &Cell) -> bool {
 }
 
 /// Labels of whole texts, beside what a model predicted.
-fn argilla(sample: &Sample, annotation: Option<usize>, prediction: Option<usize>) -> Option<Tool> {
+fn argilla(sample: &Sample) -> Option<Tool> {
     let find = |name: &str| sample.columns.iter().position(|it| it == name);
-    let (annotation, _) = annotation.zip(prediction)?;
-    let data = find("inputs")?;
+    let (annotation, data) = find("annotation").zip(find("inputs"))?;
+    find("prediction")?;
     let is_labels = |it: &Cell| match it {
         Cell::List(labels) => labels.iter().all(is_text),
         it => it.is_missing() || is_text(it),

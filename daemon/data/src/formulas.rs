@@ -1,6 +1,7 @@
 //! Cells such as `="007"`: a formula that gives a text, by which people keep spreadsheets from
 //! reading it as a number. The text is meant.
 
+use crate::whole_lines::inner;
 use csv::StringRecord;
 
 pub(crate) const NOTE: &str = "has cells written as formulas (=\"…\"), of which the text was read";
@@ -17,7 +18,5 @@ pub(crate) fn unfold(record: &mut StringRecord) -> bool {
 }
 
 fn text(field: &str) -> Option<String> {
-    let inner = field.trim().strip_prefix("=\"")?.strip_suffix('"')?;
-    let without = inner.replace("\"\"", "");
-    (!without.contains('"')).then(|| inner.replace("\"\"", "\""))
+    inner(field.trim().strip_prefix('=')?)
 }

@@ -101,8 +101,8 @@ pub(crate) fn not_read(name: &str) -> Option<&'static NotRead> {
 
 /// Of a file whose name says nothing, as the batches of CIFAR have them.
 pub(crate) fn nameless_not_read(head: &[u8]) -> Option<&'static NotRead> {
-    let what = SIGNATURES.iter().find(|it| head.starts_with(it.0)).map(|it| it.1);
-    NOT_READ.iter().find(|it| what == Some(PICKLE.what) && it.what == PICKLE.what)
+    let known = SIGNATURES.iter().find(|it| head.starts_with(it.0))?;
+    (known.1 == PICKLE.what).then_some(&PICKLE)
 }
 
 /// Control characters in more than one byte of this many: not text.

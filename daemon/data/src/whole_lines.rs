@@ -42,9 +42,9 @@ impl<R: Read> Read for WholeLines<R> {
     }
 }
 
-/// What stands in the quotes around a line, where all quotes inside are doubled.
-fn inner(line: &str) -> Option<String> {
-    let inner = line.strip_prefix('"')?.strip_suffix('"')?;
+/// What stands in the quotes around a line or a field, where all quotes inside are doubled.
+pub(crate) fn inner(quoted: &str) -> Option<String> {
+    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
     let without = inner.replace("\"\"", "");
     (!without.contains('"')).then(|| inner.replace("\"\"", "\""))
 }

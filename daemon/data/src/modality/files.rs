@@ -70,9 +70,8 @@ impl<'a> Files<'a> {
             for tail in both.filter(|it| it.contains('/')) {
                 files.by_tail.entry(tail).and_modify(several).or_insert(Some(idx));
             }
-            let folder = |it: &'a SingleFile| it.name.rsplit_once('/').map_or("", |it| it.0);
-            files.in_one_folder &= folder(file) == folder(&all[0]);
-            files.in_one_folder &= is_part(folder(file));
+            files.in_one_folder &= folder(&file.name) == folder(&all[0].name);
+            files.in_one_folder &= is_part(folder(&file.name));
         }
         files.by_path.extend(all.iter().enumerate().map(|(idx, it)| (&*it.name, Some(idx))));
         files
@@ -109,8 +108,7 @@ impl<'a> Files<'a> {
             let found = self.by_end(&path).ok_or_else(|| Reason::PathAbsolute(shown()))?;
             return Ok((found, true));
         }
-        let folder = table.rsplit_once('/').map_or("", |it| it.0);
-        let (from_table, from_root) = (joined(folder, &path), joined("", &path));
+        let (from_table, from_root) = (joined(folder(table), &path), joined("", &path));
         for path in [&from_table, &from_root].into_iter().flatten() {
             if let Some(found) = self.by_path.get(path.as_str()) {
                 let found = found.ok_or_else(|| Reason::PathNamesSeveral(shown()))?;
@@ -181,7 +179,12 @@ fn folded(path: &str) -> String {
     path.nfc().flat_map(char::to_lowercase).collect()
 }
 
-fn without_extension(path: &str) -> &str {
+/// Where a file lies; empty at the top.
+pub(super) fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |it| it.0)
+}
+
+pub(super) fn without_extension(path: &str) -> &str {
     let own = path.rfind('/').map_or(0, |it| it + 1);
     path[own..].rfind('.').map_or(path, |dot| &path[..own + dot])
 }

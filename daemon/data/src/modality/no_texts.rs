@@ -36,19 +36,14 @@ pub(super) fn refused(table: &Table, texts: &[usize], labels: &[usize]) -> Optio
             .with_cure(PIXELS_CURE),
         );
     }
-    let is_numeric = |it: &usize| {
-        let known = || table.cells(*it).filter(|it| !it.is_missing());
-        known().next().is_some() && known().all(|it| number(it).is_some())
+    let are_all = |column: usize, is: fn(f64) -> bool| {
+        table.cells(column).all(|it| it.is_missing() || it.number(false).is_some_and(is))
     };
-    let is_flag = |it: &usize| {
-        let is = |it: f64| [0.0, 1.0].contains(&it);
-        table.cells(*it).all(|it| it.is_missing() || number(it).is_some_and(is))
-    };
+    let is_known = |it: &usize| table.cells(*it).any(|it| !it.is_missing());
+    let is_numeric = |it: &usize| is_known(it) && are_all(*it, |_| true);
     let numeric: Vec<usize> = all.iter().copied().filter(is_numeric).collect();
-    let is_byte = |it: &usize| {
-        let is = |it: f64| it.fract() == 0.0 && (0.0..256.0).contains(&it);
-        table.cells(*it).all(|it| it.is_missing() || number(it).is_some_and(is))
-    };
+    let is_flag = |it: &usize| are_all(*it, |it| [0.0, 1.0].contains(&it));
+    let is_byte = |it: &usize| are_all(*it, |it| it.fract() == 0.0 && (0.0..256.0).contains(&it));
     if PIXELS_MIN <= numeric.iter().filter(|it| is_byte(it) && !is_flag(it)).count() {
         return Some(
             refusal::data(format!(
@@ -105,14 +100,5 @@ fn are_pixels(cell: &Cell) -> bool {
             PIXELS_MIN <= it.len() && it.iter().all(|it| matches!(it, Cell::Integer(0..=255)))
         }
         _ => false,
-    }
-}
-
-fn number(cell: &Cell) -> Option<f64> {
-    match cell {
-        Cell::Integer(it) => Some(*it as f64),
-        Cell::Fraction(it) => Some(*it),
-        Cell::Text(it) => it.trim().parse().ok(),
-        _ => None,
     }
 }

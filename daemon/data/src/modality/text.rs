@@ -171,7 +171,9 @@ fn unnamed(table: &Table, targets: &[usize], asked: bool) -> Result<usize, Failu
     let others = free(&labels);
     let of_texts: Vec<usize> =
         others.iter().copied().filter(|it| holds_texts(table, *it)).collect();
-    if let Some(why) = no_texts::refused(table, &of_texts, &labels).filter(|_| targets.is_empty()) {
+    if targets.is_empty()
+        && let Some(why) = no_texts::refused(table, &of_texts, &labels)
+    {
         return Err(why);
     }
     match (&others[..], &of_texts[..]) {
@@ -325,7 +327,9 @@ fn ambiguous(table: &Table, labels: &[usize], asked: bool) -> Failure {
     let (file, columns) = (&table.source.name, &table.sample.columns);
     let holding = |it: &usize| !labels.contains(it) && holds_texts(table, *it);
     let texts: Vec<usize> = (0..columns.len()).filter(holding).collect();
-    if let Some(why) = no_texts::refused(table, &texts, labels).filter(|_| texts.is_empty()) {
+    if texts.is_empty()
+        && let Some(why) = no_texts::refused(table, &[], labels)
+    {
         return why;
     }
     if table.sample.headerless {

@@ -8,13 +8,13 @@ mod read; // lines of lists
 use crate::flat_names;
 use crate::inventory::{Inventory, SingleFile};
 use crate::layout::{ClassFolder, Classes};
-use crate::modality::files::Files;
+use crate::modality::files::{Files, folder};
 use crate::refusal;
 use crate::split_names::{Listed, class_parts, is_split_folder};
 use finetuned_job::outcome::Failure;
 use finetuned_job::scores::Split;
 use read::List;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const CURE: &str = "write the names of the images, one a line, into train.txt and test.txt, or put the images into train/ and test/; where it divides nothing, take it out of the drop";
 
@@ -37,11 +37,8 @@ pub(super) fn divided(
     found: &Inventory,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Classes>, Failure> {
-    let is_divided = |it: &SingleFile| {
-        let folders = it.name.rsplit_once('/').map_or("", |it| it.0);
-        folders.split('/').any(is_split_folder)
-    };
-    if images.is_empty() || images.iter().any(is_divided) {
+    let is_divided = |it: &SingleFile| folder(&it.name).split('/').any(is_split_folder);
+    if images.is_empty() || !read::are_called(found) || images.iter().any(is_divided) {
         return Ok(None);
     }
     let usable = in_folders_of_images(images);
@@ -60,7 +57,8 @@ pub(super) fn divided(
         warnings.extend(list.warnings());
     }
     if 0 < unlisted {
-        let first = images.iter().find(|it| !entries.keys().any(|at| usable[*at].name == it.name));
+        let listed: HashSet<&str> = entries.keys().map(|it| &*usable[*it].name).collect();
+        let first = images.iter().find(|it| !listed.contains(&*it.name));
         let first = first.map(|it| it.name.as_str()).unwrap_or_default();
         warnings
             .push(format!("images that no list names were left out: {unlisted} (first: {first})"));
@@ -73,8 +71,8 @@ pub(super) fn divided(
 fn in_folders_of_images(images: &[SingleFile]) -> Vec<SingleFile> {
     const FOLDERS: &[&str] = &["images", "image", "imgs", "img", "jpegimages", "jpg"];
     let is_in = |it: &&SingleFile| {
-        let folders = it.name.rsplit_once('/').map_or("", |it| it.0);
-        folders.split('/').any(|it| FOLDERS.contains(&it.to_ascii_lowercase().as_str()))
+        let mut folders = folder(&it.name).split('/');
+        folders.any(|it| FOLDERS.contains(&it.to_ascii_lowercase().as_str()))
     };
     let usable: Vec<SingleFile> = images.iter().filter(is_in).cloned().collect();
     if usable.is_empty() { images.to_vec() } else { usable }
@@ -147,11 +145,11 @@ fn classes(
     entries: &BTreeMap<usize, Entry<'_>>,
     images: &[SingleFile],
 ) -> Result<Option<(ByImage, &'static str)>, Failure> {
-    let folder = |at: &usize| {
+    let class = |at: &usize| {
         let name = &images[*at].name;
         class_parts(name).last().map_or(String::new(), |it| (*it).to_string())
     };
-    let by_folder: ByImage = entries.keys().map(|it| (*it, folder(it))).collect();
+    let by_folder: ByImage = entries.keys().map(|it| (*it, class(it))).collect();
     let several = 1 < by_folder.values().collect::<BTreeSet<_>>().len();
     let named = if several {
         Some((by_folder, "folders of images"))

@@ -44,7 +44,7 @@ pub(super) fn refusal(table: &Table) -> Option<(String, String)> {
     let holds = |it: &usize| {
         holds_texts(table, *it) || table.cells(*it).any(|it| matches!(it, Cell::List(_)))
     };
-    let is_number = |it: &usize| table.nearly_all(*it, |it| number(it).is_some());
+    let is_number = |it: &usize| table.nearly_all(*it, |it| it.number(false).is_some());
     let counterparts = counterparts(columns);
     let answers = counterparts.iter().find(|it| it.iter().all(holds));
     let answers = answers.or_else(|| counterparts.iter().find(|it| !it.iter().any(is_number)))?;
@@ -80,15 +80,6 @@ pub(super) fn check_places(table: &Table, answers: [usize; 2]) -> Result<(), Fai
         columns[elsewhere]
     ))
     .with_cure(format!("write the answers themselves into `{chosen}` and `{rejected}`")))
-}
-
-fn number(cell: &Cell) -> Option<f64> {
-    match cell {
-        Cell::Integer(it) => Some(*it as f64),
-        Cell::Fraction(it) => Some(*it),
-        Cell::Text(it) => it.trim().parse().ok(),
-        _ => None,
-    }
 }
 
 /// Columns whose names differ in a letter or a number alone: `answer_a` and `answer_b`.
@@ -128,7 +119,7 @@ fn says_which(table: &Table, answers: &[usize; 2]) -> Option<String> {
     }
     let differ = |of: &&[usize; 2]| {
         let numbers = table.sample.rows.iter().filter_map(|row| {
-            let [a, b] = of.map(|it| row.get(it).and_then(number));
+            let [a, b] = of.map(|it| row.get(it).and_then(|it| it.number(false)));
             a.zip(b)
         });
         let (mut above, mut below) = (false, false);

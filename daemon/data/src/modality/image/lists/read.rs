@@ -4,7 +4,7 @@
 use super::CURE;
 use crate::encoding;
 use crate::inventory::{Inventory, SingleFile};
-use crate::modality::files::Files;
+use crate::modality::files::{Files, folder, without_extension};
 use crate::refusal;
 use crate::row::nearly_all;
 use crate::source::Source;
@@ -56,19 +56,31 @@ impl List {
     }
 }
 
+/// What a file is called as that lists images, and whether it is called nothing else.
+fn called(name: &str) -> Option<(Listed, bool)> {
+    listed(without_extension(name.rsplit('/').next().unwrap_or(name)))
+}
+
+/// Whether anything beside the images is.
+pub(super) fn are_called(found: &Inventory) -> bool {
+    let texts = found.texts.iter().map(|it| &it.name);
+    let others = found.not_read.iter().map(|it| &it.0.name);
+    let mut all = texts.chain(found.tables.iter().map(|it| &it.name)).chain(others);
+    all.any(|it| called(it).is_some())
+}
+
 /// All that are understood; none where a file that is called as one is not.
 ///
 /// # Errors
 /// A file is called as a list alone is, and its lines name no images.
 pub(super) fn lists(found: &Inventory, files: &Files<'_>) -> Result<Vec<List>, Failure> {
-    let stems: HashSet<&str> = (0..files.len()).map(|it| stem(&files.get(it).name)).collect();
+    let images = (0..files.len()).map(|it| without_extension(&files.get(it).name));
+    let stems: HashSet<&str> = images.collect();
     let mut lists = Vec::new();
     for text in &found.texts {
-        let own = stem(text.name.rsplit('/').next().unwrap_or(&text.name));
         // A text beside its image is what the image shows.
-        let Some((of, alone)) = listed(own).filter(|_| !stems.contains(stem(&text.name))) else {
-            continue;
-        };
+        let is_caption = stems.contains(without_extension(&text.name));
+        let Some((of, alone)) = called(&text.name).filter(|_| !is_caption) else { continue };
         let read = match of {
             Listed::Each => numbered(text, found, files)?,
             Listed::Of(split) => named(text, (of, split), files)?,
@@ -94,13 +106,13 @@ fn unclear(name: &str) -> Failure {
 /// looked into.
 pub(super) fn not_understood(found: &Inventory, files: &Files<'_>) -> Option<Failure> {
     const OF_PROGRAMS: &[&str] = &["mat", "npy", "npz", "pkl", "pickle"];
-    let is_called = |name: &str| listed(stem(name.rsplit('/').next().unwrap_or(name))).is_some();
     let is_of_program =
         |it: &str| it.rsplit_once('.').is_some_and(|it| OF_PROGRAMS.contains(&it.1));
     let mut not_read = found.not_read.iter().map(|it| it.0.name.as_str());
     let mut tables = found.tables.iter();
-    let table = tables.find(|it| is_called(&it.name) && names_images(&it.path, &it.name, files));
-    let name = not_read.find(|it| is_called(it) && is_of_program(it));
+    let table =
+        tables.find(|it| called(&it.name).is_some() && names_images(&it.path, &it.name, files));
+    let name = not_read.find(|it| called(it).is_some() && is_of_program(it));
     name.or_else(|| table.map(|it| it.name.as_str())).map(unclear)
 }
 
@@ -113,12 +125,6 @@ fn names_images(path: &Path, name: &str, files: &Files<'_>) -> bool {
     words.pop();
     let hits = words.iter().filter(|it| files.find(name, it).is_ok()).count();
     0 < hits && words.len() < 2 * hits + 2
-}
-
-/// A path without its extension.
-fn stem(name: &str) -> &str {
-    let own = name.rfind('/').map_or(0, |it| it + 1);
-    name[own..].rfind('.').map_or(name, |dot| &name[..own + dot])
 }
 
 fn text(path: &Path, name: &str, most: u64) -> Result<String, Failure> {
@@ -182,7 +188,6 @@ fn numbered(
     if !flags.values().all(|it| matches!(it.1, "0" | "1")) {
         return Ok(None);
     }
-    let folder = |it: &str| it.rsplit_once('/').map_or(String::new(), |it| it.0.to_string());
     let (mut images, mut classes) = (HashMap::new(), HashMap::new());
     for beside in found.texts.iter().filter(|it| folder(&it.name) == folder(&file.name)) {
         let text = text(&beside.path, &beside.name, BYTES_MAX)?;
