@@ -55,14 +55,13 @@ impl Retention {
 /// does: it would be the newest for as long as the clock was wrong.
 fn newest_first(mut finished: Vec<Finished>, now_ms: u64) -> Vec<Finished> {
     finished.sort_by_key(|it| it.job);
-    let mut before = 0;
-    let mut placed: Vec<(u64, Finished)> = Vec::new();
-    for it in finished {
-        if it.ended_ms <= now_ms {
-            before = before.max(it.ended_ms);
-        }
-        placed.push((if it.ended_ms <= now_ms { it.ended_ms } else { before }, it));
-    }
+    let mut newest = 0;
+    let placed = finished.into_iter().map(|it| {
+        let ended_ms = if it.ended_ms <= now_ms { it.ended_ms } else { newest };
+        newest = newest.max(ended_ms);
+        (ended_ms, it)
+    });
+    let mut placed: Vec<(u64, Finished)> = placed.collect();
     placed.sort_by_key(|(ended_ms, it)| std::cmp::Reverse((*ended_ms, it.job)));
     placed.into_iter().map(|it| it.1).collect()
 }

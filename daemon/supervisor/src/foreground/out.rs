@@ -63,9 +63,7 @@ impl Out {
             drop.display()
         );
     }
-}
 
-impl Out {
     /// Notes which state of the drop the work is about that begins now.
     pub fn begin(&self) -> Result<()> {
         let file = self.run.join(run_folder::DROP_STATE);
