@@ -92,8 +92,14 @@ class Soak:
                 self.home.cancelled.add(job["name"])
             answer = self.home.finetuned(verb, *([] if verb == "gc" else [str(job["id"])]))
             if verb == "remove" and answer.returncode == 0:
+                assert job["name"] in self.home.drops, f"{job['name']} was removed before, and is a job again: {self.history(job['name'])}"
                 del self.home.drops[job["name"]]
             self.did[verb] += 1
+
+    def history(self, name):
+        """What the daemon has said of a drop."""
+        said = "\n".join(it for it in self.home.log().splitlines() if name in it)
+        return f"{[it for it in self.home.jobs() if it['name'] == name]}\n{said}"
 
     def fill(self):
         """Nothing fits for some seconds."""

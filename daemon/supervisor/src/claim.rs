@@ -219,7 +219,8 @@ pub(crate) fn discard(hidden: &Path) -> Result<()> {
 }
 
 /// Removes the hidden original of a job that is over: its copy is there, and neither has changed.
-/// One that has is given back.
+/// One that has is given back. Where the job is being removed, whoever does it removes the original
+/// too: given back, it would be taken and trained once more.
 pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
     let hidden = hidden_of(job);
     let is_copied =
@@ -228,6 +229,7 @@ pub(crate) fn release(home: &Home, job: &Job) -> Result<()> {
         Err(err) if err.kind() == io::ErrorKind::NotFound => discard(&hidden),
         Err(err) => Err(err).with_context(|| format!("looking at {}", hidden.display())),
         Ok(seen) if seen.fingerprint == job.fingerprint && is_copied() => discard(&hidden),
+        Ok(_) if ownership::removed(&home.runs(), &job.run).exists() => Ok(()),
         Ok(_) => {
             rename_new(&hidden, &job.source).and_then(|()| flush_folder(job.inbox())).with_context(
                 || format!("giving {} back as {}", hidden.display(), job.source.display()),
@@ -346,5 +348,15 @@ mod tests {
         copy::remove(&drop_of(&story.home, &job)).unwrap();
         release(&story.home, &job).unwrap();
         assert_eq!(in_inbox(&story), ["far"]);
+    }
+
+    #[test]
+    fn an_original_does_not_come_back_while_its_job_is_removed() {
+        let mut story = Story::new();
+        let job = copied_from_hidden(&mut story);
+        let runs = story.home.runs();
+        fs::rename(runs.join(&job.run), ownership::removed(&runs, &job.run)).unwrap();
+        release(&story.home, &job).unwrap();
+        assert!(hidden_of(&job).exists() && !job.source.exists());
     }
 }

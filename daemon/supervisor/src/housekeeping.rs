@@ -178,7 +178,7 @@ mod tests {
         let (stuck, free) = (story.over(&failed), story.over(&failed));
         // Its name on the way out is taken.
         let name = stuck.file_name().unwrap().to_str().unwrap();
-        fs::create_dir(stuck.with_file_name(format!("{}{name}", removal::REMOVED))).unwrap();
+        fs::create_dir(ownership::removed(stuck.parent().unwrap(), name)).unwrap();
         fs::write(story.home.backups(), "no folder").unwrap();
         let rules = Retention { runs: Some(0), ..Retention::default() };
         assert!(keep_house(&story.home, rules).is_err());

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// Begins the names of run folders under construction; none of them means anything after a crash.
 pub(crate) const UNDER_CONSTRUCTION: &str = ".new-";
 
+/// Begins the names of run folders that are being removed.
+pub(crate) const REMOVED: &str = ".removed-";
+
 /// The job's run folder, with its identity and a place for its drop; it appears whole.
 ///
 /// # Errors
@@ -82,6 +85,11 @@ pub(crate) fn remove_new(folder: &Path) {
     let _ = copy::remove(&drop.join(copy::PARTIAL));
     let _ = fs::remove_dir(drop);
     let _ = fs::remove_dir(folder);
+}
+
+/// What a run folder is called while it is being removed.
+pub(crate) fn removed(runs: &Path, run: &str) -> PathBuf {
+    runs.join(format!("{REMOVED}{run}"))
 }
 
 fn under_construction(runs: &Path, job: &Job) -> PathBuf {

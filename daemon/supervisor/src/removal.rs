@@ -17,9 +17,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Begins the names of run folders that are being removed.
-pub(crate) const REMOVED: &str = ".removed-";
-
 /// What a proven run needs no more, in its folder.
 const SPENT: [&str; 2] = [run_folder::CHECKPOINTS, run_folder::STAGING];
 
@@ -56,7 +53,7 @@ pub(crate) fn remove(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
         );
     }
     let run = home.runs().join(&job.run);
-    let removed = home.runs().join(format!("{REMOVED}{}", job.run));
+    let removed = ownership::removed(&home.runs(), &job.run);
     if ownership::owns(&run, job)? {
         if run_lock::is_worked_on(&run) {
             bail!("a worker is still at work in {}: try again in a moment", run.display());
@@ -79,7 +76,7 @@ pub(crate) fn remove(queue: &mut Queue, home: &Home, job: &Job) -> Result<()> {
 pub(crate) fn finish_removals(queue: &mut Queue, home: &Home) -> Result<()> {
     for entry in fs::read_dir(home.runs())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(run) = name.strip_prefix(REMOVED) else { continue };
+        let Some(run) = name.strip_prefix(ownership::REMOVED) else { continue };
         let folder = entry.path();
         let owner = match owner_of(queue, &folder, run) {
             Ok(owner) => owner,
@@ -170,7 +167,7 @@ mod tests {
         }
 
         fn removed(&self, job: &Job) -> PathBuf {
-            self.home.runs().join(format!("{REMOVED}{}", job.run))
+            ownership::removed(&self.home.runs(), &job.run)
         }
 
         fn is_known(&self, job: &Job) -> bool {
