@@ -79,6 +79,10 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
             ownership::remove_new(run);
             return None;
         }
+        // It could not be moved away, and is no new drop.
+        let is_left = !is_hidden
+            && drop.exists()
+            && observe(Path::new(&it.source)).is_ok_and(|it| it.fingerprint == fingerprint);
         return Some(Orphan {
             number,
             uuid: Some(it.uuid),
@@ -88,7 +92,11 @@ fn describe(run: &Path, name: String, number: u64) -> Option<Orphan> {
             fingerprint,
             recipe: it.recipe,
             created_ms: it.created_ms,
-            original: is_hidden.then_some(Original::Hidden),
+            original: match (is_hidden, is_left) {
+                (true, _) => Some(Original::Hidden),
+                (false, true) => Some(Original::Left),
+                (false, false) => None,
+            },
             copied: !is_hidden || drop.exists(),
             verdict,
         });
@@ -153,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn hidden_originals_are_found_again() {
+    fn originals_are_found_again() {
         let story = Story::new();
         let mut queue = Queue::open(&story.home.database()).unwrap();
-        let jobs = ["moved.csv", "copied.csv", "uncopied.csv", "leaving.csv"]
+        let jobs = ["moved.csv", "copied.csv", "uncopied.csv", "leaving.csv", "left.csv"]
             .map(|it| story.claimed(&mut queue, it));
-        let [moved, copied, uncopied, leaving] = &jobs;
+        let [moved, copied, uncopied, leaving, left] = &jobs;
         let drop_of = |job: &Job| claim::drop_of(&story.home, job);
         fs::rename(&moved.source, drop_of(moved)).unwrap();
-        for job in [copied, leaving] {
+        for job in [copied, leaving, left] {
             fs::copy(&job.source, drop_of(job)).unwrap();
         }
         for job in [copied, uncopied] {
@@ -174,8 +182,11 @@ mod tests {
             let it = queue.job(it.id).unwrap();
             (it.original, it.copied)
         });
-        let hidden = Some(Original::Hidden);
-        assert_eq!(found, [(None, true), (hidden, true), (hidden, false), (hidden, true)]);
+        let (hidden, left_there) = (Some(Original::Hidden), Some(Original::Left));
+        let expected =
+            [(None, true), (hidden, true), (hidden, false), (hidden, true), (left_there, true)];
+        assert_eq!(found, expected);
+        assert_eq!(queue.left_at(&left.source, left.fingerprint).unwrap(), Some(left.id));
     }
 
     /// Else its row, and that of the drop which is taken again, would be two jobs of one drop.
