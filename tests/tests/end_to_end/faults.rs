@@ -18,9 +18,7 @@ fn weights(run: &Path) -> Vec<u8> {
 
 #[test]
 fn a_killed_worker_resumes_and_the_model_is_the_same_bit_for_bit() {
-    // Which precision is faster is measured for each job anew: a busy machine may say two things.
-    let recipe = LONG.replace("[train]\n", "[train]\nprecision = \"fp32\"\n");
-    let sandbox = Sandbox::new(&recipe).serving();
+    let sandbox = Sandbox::new(LONG).serving();
     sandbox.drop_rows("calm.csv", 300);
     sandbox.wait_for_state(1, "done");
     sandbox.drop_rows("killed.csv", 300);

@@ -251,6 +251,7 @@ epochs = 4
 batch = 8
 accumulate = 2
 patience = 0
+precision = "fp32"
 [eval]
 every_steps = 5
 [save]

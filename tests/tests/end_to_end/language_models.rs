@@ -19,6 +19,7 @@ test = 0.2
 epochs = 6
 batch = 16
 lr = 3e-3
+precision = "fp32"
 [save]
 every_steps = 10
 "#;

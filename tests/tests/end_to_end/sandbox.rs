@@ -31,8 +31,17 @@ enum Disk {
 
 /// What a drop has to be trained with, so that it takes a second.
 pub const QUICK: &str = "[train]\nepochs = 2\nlr = 3e-3\n";
-/// Some hundred steps with a checkpoint at every fifth: time enough to be killed.
-pub const LONG: &str = "[train]\nepochs = 12\nlr = 3e-3\npatience = 0\n[save]\nevery_steps = 5\n";
+/// Some hundred steps with a checkpoint at every fifth: time enough to be killed. Which precision
+/// is faster would be measured for each job anew, and on a busy machine may be two.
+pub const LONG: &str = r#"
+[train]
+epochs = 12
+lr = 3e-3
+patience = 0
+precision = "fp32"
+[save]
+every_steps = 5
+"#;
 
 pub fn is_checkpoint(event: &Event) -> bool {
     matches!(event, Event::Checkpoint { .. })

@@ -24,6 +24,7 @@ wise_ft = 0.9
 epochs = 8
 batch = 8
 lr = 3e-3
+precision = "fp32"
 schedule = "cosine"
 [save]
 every_steps = 9

@@ -27,6 +27,7 @@ epochs = 5
 batch = 8
 accumulate = 2
 lr = 3e-3
+precision = "fp32"
 schedule = "cosine"
 label_smoothing = 0.05
 class_weights = "auto"
@@ -271,8 +272,7 @@ fn killed_at_any_step_the_model_is_the_same_bit_for_bit() {
 fn in_bf16_the_scores_are_near_and_a_kill_costs_not_a_bit() {
     let csv = sentences(400, 4);
     let recipe = |precision: &str| {
-        DEMANDING
-            .replace("[train]", &format!("[train]\nmethod = 'full'\nprecision = '{precision}'"))
+        DEMANDING.replace("[train]", "[train]\nmethod = 'full'").replace("fp32", precision)
     };
     let mut exact = Run::new(&recipe("fp32"), &csv).with_threads(2);
     let in_fp32 = exact.complete();
